@@ -1,0 +1,73 @@
+/** One HTTP request: its ids and trace, its signal, its clock. Exists before the first log line about it. */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { acceptTrace, createRequestId, isSaneClientId, isUuid, RuntimeError, toLogFields, type Identity, type Logger } from "@dyn/runtime";
+import { watchDisconnect } from "./http/disconnect.ts";
+
+export interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly identity: Identity;
+  /** Lines carry the ids and the request line. */
+  readonly log: Logger;
+  /** Aborts when the client leaves. */
+  readonly signal: AbortSignal;
+  readonly startedAt: number;
+  /** Why the request must be refused before anything else, in strict mode. */
+  readonly rejection: RuntimeError | undefined;
+}
+
+export interface ExchangeOptions {
+  readonly log: Logger;
+  readonly strictRequestId: boolean;
+  readonly now: () => number;
+}
+
+function headerOf(request: IncomingMessage, name: string): string | undefined {
+  const value = request.headers[name];
+  return Array.isArray(value) ? value[0] : value;
+}
+
+interface Ids {
+  readonly requestId: string;
+  readonly warnings: readonly string[];
+  readonly rejection: RuntimeError | undefined;
+}
+
+const maxShown = 128;
+
+// `request-id`, else the deprecated header; what is no UUID is replaced (or refused, in strict mode).
+function readRequestId(request: IncomingMessage, strict: boolean): Ids {
+  const current = headerOf(request, "request-id");
+  const deprecated = headerOf(request, "x-dynamo-request-id");
+  const warnings: string[] = [];
+  if (deprecated !== undefined) {
+    warnings.push("x-dynamo-request-id header is deprecated (DEP #7812); server-generated request IDs should be used instead");
+  }
+  const [name, value] = current === undefined ? ["x-dynamo-request-id", deprecated] : ["request-id", current];
+  if (value === undefined) return { requestId: createRequestId(), warnings, rejection: undefined };
+  if (isUuid(value)) return { requestId: value, warnings, rejection: undefined };
+  const problem = `${name} header must be a valid UUID, got: ${value.slice(0, maxShown)}`;
+  warnings.push(problem);
+  return { requestId: createRequestId(), warnings, rejection: strict ? new RuntimeError("invalid_argument", problem) : undefined };
+}
+
+/** Begin an exchange: ids from the headers, echoed on the answer whatever becomes of it. */
+export function beginExchange(request: IncomingMessage, response: ServerResponse, options: ExchangeOptions): Exchange {
+  const { requestId, warnings, rejection } = readRequestId(request, options.strictRequestId);
+  const clientId = headerOf(request, "x-request-id");
+  const sane = clientId !== undefined && isSaneClientId(clientId);
+  const trace = acceptTrace(headerOf(request, "traceparent"), headerOf(request, "tracestate"));
+  const identity: Identity = { requestId, ...(sane && { xRequestId: clientId }), trace };
+  response.setHeader("x-request-id", sane ? clientId : requestId);
+  response.setHeader("request-id", requestId);
+  const fields = {
+    ...toLogFields(identity, "http-request"),
+    method: request.method ?? "",
+    uri: request.url ?? "",
+    version: `HTTP/${request.httpVersion}`,
+  };
+  const log = options.log.child({ fields });
+  for (const warning of warnings) log.warn({}, warning);
+  if (clientId !== undefined && !sane) log.warn({ length: clientId.length }, "x-request-id header ignored: expected 1 to 256 characters of visible ASCII");
+  return { request, response, identity, log, signal: watchDisconnect(response), startedAt: options.now(), rejection };
+}

@@ -1,0 +1,73 @@
+/** `@dyn/frontend`: the HTTP front door as a library. */
+import { createRuntime, watchSignals, type Runtime, type RuntimeConfig, type Snapshot } from "@dyn/runtime";
+import { createFrontendMetrics } from "./metrics.ts";
+import { followModels } from "./models.ts";
+import { frontendSettings, type FrontendOptions } from "./options.ts";
+import { createRoutes } from "./routes.ts";
+import { listenHttp } from "./server.ts";
+
+export { frontendSettings } from "./options.ts";
+export type { FrontendOptions } from "./options.ts";
+
+export interface CreateFrontendOptions extends Partial<FrontendOptions> {
+  /** Settings of its runtime; they win over the environment. */
+  readonly config?: Partial<RuntimeConfig>;
+  /** A runtime to use and leave open; default: its own. */
+  readonly runtime?: Runtime;
+  /** Signals that begin a drain. Default: none is touched. */
+  readonly shutdownSignals?: readonly NodeJS.Signals[];
+}
+
+export interface Frontend extends AsyncDisposable {
+  readonly host: string;
+  readonly port: number;
+  readonly url: string;
+  /** Resolves after a drain, whoever began it. */
+  readonly closed: Promise<void>;
+}
+
+/** Start a frontend; resolves once it listens. @throws RuntimeError `unavailable` if the port cannot be had. */
+export async function createFrontend({ config, runtime: given, shutdownSignals = [], ...options }: CreateFrontendOptions = {}): Promise<Frontend> {
+  const defaults = Object.fromEntries(Object.entries(frontendSettings).map(([name, setting]) => [name, setting.default])) as unknown as FrontendOptions; // the table has exactly these keys
+  const settings: FrontendOptions = { ...defaults, ...options };
+  const runtime = given ?? (await createRuntime(config ? { config } : {}));
+  const log = runtime.log.child({ target: "dyn_frontend" });
+  const now = (): number => performance.now();
+  const drain = new AbortController();
+  let instances: Snapshot = new Map();
+  const watch = runtime.discovery.watch("v1/instances", (snapshot) => (instances = snapshot));
+  const models = followModels({ runtime, namespace: settings.namespace, log, wallClock: Date.now });
+  const isDraining = (): boolean => drain.signal.aborted;
+  const metrics = createFrontendMetrics(runtime.metrics.registry, settings.metricsPrefix);
+  const routes = createRoutes({ models, metrics, now, wallClock: Date.now, runtime, isDraining, instances: () => instances });
+  const { httpHost: host, httpPort: port, bodyLimitMb, strictRequestId } = settings;
+  const release = async (): Promise<void> => {
+    watch[Symbol.dispose]();
+    models[Symbol.dispose]();
+    if (!given) await runtime[Symbol.asyncDispose]();
+  };
+  const server = await listenHttp({ host, port, maxBodyBytes: bodyLimitMb * 1024 * 1024, routes, isDraining, log, strictRequestId, now }).catch(async (error: unknown) => {
+    await release();
+    throw error;
+  });
+  const url = `http://${server.host.includes(":") ? `[${server.host}]` : server.host}:${server.port}`;
+  log.info({ url, port: server.port, discovery: runtime.discovery.kind, file_kv: runtime.config.fileKv }, "frontend is listening");
+  const { promise: closed, resolve, reject } = Promise.withResolvers<void>();
+  closed.catch(() => undefined); // also thrown at whoever disposes
+  const close = (): Promise<void> => {
+    if (!drain.signal.aborted) {
+      drain.abort();
+      server.close(settings.shutdownTimeoutSecs * 1000).then(release).then(resolve, reject);
+    }
+    return closed;
+  };
+  const signals = watchSignals(shutdownSignals, (signal) => {
+    log.info({ signal, timeout_secs: settings.shutdownTimeoutSecs }, "shutdown requested, draining; a second signal ends at once");
+    close().catch((error: unknown) => log.error({ error }, "shutdown failed"));
+  });
+  void closed.then(
+    () => signals[Symbol.dispose](),
+    () => signals[Symbol.dispose](),
+  );
+  return { host: server.host, port: server.port, url, closed, [Symbol.asyncDispose]: close };
+}

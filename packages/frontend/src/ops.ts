@@ -1,0 +1,35 @@
+/** Routes for those who operate the frontend: /health, /live, /metrics. */
+import type { Runtime, Snapshot } from "@dyn/runtime";
+import type { Exchange } from "./exchange.ts";
+import { sendJson, sendText } from "./http/reply.ts";
+import type { Models } from "./models.ts";
+
+export interface OpsParts {
+  readonly runtime: Runtime;
+  readonly models: Models;
+  readonly isDraining: () => boolean;
+  readonly instances: () => Snapshot;
+}
+
+/** Ready to serve? 503 while it drains, so that a load balancer looks elsewhere. */
+export function serveHealth({ response }: Exchange, { isDraining, instances, models }: OpsParts): void {
+  if (isDraining()) return sendJson(response, 503, { status: "not_ready", stage: "draining", message: "Service is not ready" });
+  const records = [...instances().values()].filter((record) => record.type === "Endpoint");
+  const endpoints = new Set(records.map(({ namespace, component, endpoint }) => `dyn://${namespace}.${component}.${endpoint}`));
+  sendJson(response, 200, {
+    status: "healthy",
+    endpoints: [...endpoints].sort(),
+    instances: records.map((record) => ({ ...record, type: undefined, instance_id: record.instance_id.toString() })),
+    models: models.list().map(({ name }) => name),
+  });
+}
+
+/** Alive? Yes, if this is answered at all. */
+export function serveLive({ response }: Exchange): void {
+  sendJson(response, 200, { status: "live", message: "Service is live" });
+}
+
+export async function serveMetrics({ response }: Exchange, { runtime }: OpsParts): Promise<void> {
+  const { registry } = runtime.metrics;
+  sendText(response, 200, registry.contentType, await registry.metrics());
+}

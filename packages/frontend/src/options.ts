@@ -1,0 +1,50 @@
+/** Settings of the frontend. */
+import { parseName, parseSwitch, plainText, wholeNumber, type SettingsOf } from "@dyn/runtime";
+
+export interface FrontendOptions {
+  readonly httpHost: string;
+  readonly httpPort: number;
+  readonly bodyLimitMb: number;
+  readonly namespace: string;
+  readonly metricsPrefix: string;
+  readonly strictRequestId: boolean;
+  readonly shutdownTimeoutSecs: number;
+}
+
+/** One entry per option; flag over variable over default. */
+export const frontendSettings: SettingsOf<FrontendOptions> = {
+  httpHost: { env: "DYN_HTTP_HOST", flag: "http-host", default: "127.0.0.1", parse: plainText, help: "address to listen on" },
+  httpPort: {
+    env: "DYN_HTTP_PORT",
+    flag: "http-port",
+    default: 8000,
+    parse: wholeNumber(0, 65_535),
+    help: "port to listen on; 0 lets the system choose, the log says which",
+  },
+  bodyLimitMb: { env: "DYN_HTTP_BODY_LIMIT_MB", flag: "http-body-limit-mb", default: 45, parse: wholeNumber(1, 1024), help: "largest request body, MiB" },
+  namespace: { env: "DYN_NAMESPACE", flag: "namespace", default: "", parse: parseNamespace, help: "serve only models of this namespace; empty means all" },
+  metricsPrefix: { env: "DYN_METRICS_PREFIX", flag: "metrics-prefix", default: "dynamo_frontend", parse: parsePrefix, help: "first part of metric names" },
+  strictRequestId: {
+    env: "DYN_STRICT_REQUEST_ID",
+    flag: "strict-request-id",
+    default: false,
+    parse: parseSwitch,
+    help: "answer 400 to a request-id header that is not a UUID, instead of replacing it",
+  },
+  shutdownTimeoutSecs: {
+    env: "DYN_HTTP_GRACEFUL_SHUTDOWN_TIMEOUT_SECS",
+    flag: "http-graceful-shutdown-timeout-secs",
+    default: 30,
+    parse: wholeNumber(0, 86_400),
+    help: "how long running requests may take after SIGTERM, s",
+  },
+};
+
+function parseNamespace(text: string): string {
+  return text === "" ? text : parseName(text);
+}
+
+function parsePrefix(text: string): string {
+  if (!/^[a-zA-Z_][a-zA-Z0-9_]{0,63}$/.test(text)) throw new Error("expected 1 to 64 characters of a-z, A-Z, 0-9 and _, not beginning with a digit");
+  return text;
+}

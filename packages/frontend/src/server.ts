@@ -1,0 +1,154 @@
+/** The HTTP server: begins an exchange for each request, finds its route, and answers everything that has none. */
+import type { AddressInfo, Socket } from "node:net";
+import { createRequestId, RuntimeError, toRuntimeError, type Logger } from "@dyn/runtime";
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
+import { beginExchange, type Exchange, type ExchangeOptions } from "./exchange.ts";
+import { sendJson } from "./http/reply.ts";
+import { toErrorBody } from "./openai/errors.ts";
+import type { RouteEntry } from "./routes.ts";
+
+export interface ServerOptions extends ExchangeOptions {
+  readonly host: string;
+  /** 0 lets the system choose. */
+  readonly port: number;
+  readonly maxBodyBytes: number;
+  readonly routes: readonly RouteEntry[];
+  readonly isDraining: () => boolean;
+}
+
+export interface HttpServer {
+  readonly host: string;
+  readonly port: number;
+  /** Accept no more; resolves when the last answer is out or `timeoutMs` is over. */
+  close(timeoutMs: number): Promise<void>;
+}
+
+/** Start listening. @throws RuntimeError `unavailable` if the address is taken or not ours. */
+export async function listenHttp(options: ServerOptions): Promise<HttpServer> {
+  const { host, port } = options;
+  const app = createApp(options);
+  try {
+    await app.listen({ host, port });
+  } catch (cause) {
+    throw new RuntimeError("unavailable", `cannot listen on http://${host}:${port}: ${(cause as Error).message}`, { cause });
+  }
+  const bound = app.server.address() as AddressInfo; // a TCP server that listens
+  return { host: bound.address, port: bound.port, close: (timeoutMs) => closeApp(app, timeoutMs) };
+}
+
+// Sockets that go idle after close() began are not closed by it: look again until all are gone.
+async function closeApp(app: FastifyInstance, timeoutMs: number): Promise<void> {
+  const poll = setInterval(() => app.server.closeIdleConnections(), 50);
+  const cut = setTimeout(() => app.server.closeAllConnections(), timeoutMs);
+  try {
+    await app.close();
+  } finally {
+    clearInterval(poll);
+    clearTimeout(cut);
+  }
+}
+
+function createApp(options: ServerOptions): FastifyInstance {
+  const app = Fastify({
+    logger: false,
+    bodyLimit: options.maxBodyBytes,
+    return503OnClosing: false,
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: 1024 },
+    clientErrorHandler: (error, socket) => refuseBytes(error, socket, options.log),
+  });
+  const exchanges = new WeakMap<object, Exchange>();
+  const exchangeOf = (request: FastifyRequest, reply: FastifyReply): Exchange => {
+    const known = exchanges.get(request.raw);
+    if (known) return known;
+    const exchange = beginExchange(request.raw, reply.raw, options);
+    exchanges.set(request.raw, exchange);
+    return exchange;
+  };
+  // Bodies stay bytes: whether they are JSON is judged where the answer's shape is known.
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
+  app.addHook("onRequest", (request, reply, done) => {
+    const exchange = exchangeOf(request, reply);
+    if (options.isDraining()) reply.raw.setHeader("connection", "close");
+    exchange.log.debug({}, "http request");
+    done();
+  });
+  for (const route of options.routes) addRoute(app, route, exchangeOf);
+  const byUrl = new Map(options.routes.map((route) => [route.path, route]));
+  app.setErrorHandler((error: unknown, request, reply) => {
+    const exchange = exchangeOf(request, reply);
+    const route = byUrl.get(request.routeOptions.url ?? "");
+    reply.hijack();
+    answerError(exchange, toHttpError(error, options.maxBodyBytes), route);
+  });
+  app.setNotFoundHandler((request, reply) => {
+    const exchange = exchangeOf(request, reply);
+    reply.hijack();
+    answerUnmatched(exchange, options.routes);
+  });
+  return app;
+}
+
+function addRoute(app: FastifyInstance, route: RouteEntry, exchangeOf: (request: FastifyRequest, reply: FastifyReply) => Exchange): void {
+  app.route({
+    method: route.method,
+    url: route.path,
+    exposeHeadRoute: false,
+    async handler(request, reply) {
+      reply.hijack(); // handlers write the raw answer
+      const exchange = exchangeOf(request, reply);
+      const rest = (request.params as { "*"?: string })["*"] ?? ""; // what Fastify puts there for a wildcard
+      try {
+        await route.handle({ exchange, body: request.body, rest });
+      } catch (error) {
+        answerError(exchange, toRuntimeError(error), undefined);
+      }
+    },
+  });
+}
+
+function toHttpError(error: unknown, maxBodyBytes: number): RuntimeError {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  if (code === "FST_ERR_CTP_BODY_TOO_LARGE") {
+    return new RuntimeError("too_large", `the request body is larger than ${maxBodyBytes} bytes, the limit set by DYN_HTTP_BODY_LIMIT_MB`, { cause: error });
+  }
+  const status = error instanceof Error && "statusCode" in error ? error.statusCode : undefined;
+  if (error instanceof Error && typeof status === "number" && status < 500) return new RuntimeError("invalid_argument", error.message, { cause: error });
+  return toRuntimeError(error);
+}
+
+function answerError(exchange: Exchange, error: RuntimeError, route: RouteEntry | undefined): void {
+  if (route?.refuse) return route.refuse(exchange, error);
+  if (error.traits.status >= 500) exchange.log.error({ error: error.cause ?? error }, "request failed");
+  if (exchange.response.headersSent || exchange.response.destroyed) return;
+  sendJson(exchange.response, error.traits.status, toErrorBody(error));
+}
+
+function covers(pattern: string, path: string): boolean {
+  return pattern.endsWith("*") ? path.startsWith(pattern.slice(0, -1)) : pattern === path;
+}
+
+function answerUnmatched(exchange: Exchange, routes: readonly RouteEntry[]): void {
+  const { method = "", url = "" } = exchange.request;
+  const path = (url.split("?", 1)[0] ?? "").replace(/(.)\/$/, "$1");
+  const allowed = [...new Set(routes.filter((route) => covers(route.path, path)).map((route) => route.method))];
+  if (allowed.length === 0) {
+    const error = new RuntimeError("unknown_route", `Route not found: ${method} ${path.slice(0, 256)}`);
+    exchange.log.warn({ status: 404 }, "http response sent");
+    return sendJson(exchange.response, 404, toErrorBody(error));
+  }
+  const error = new RuntimeError("method_not_allowed", `${method} is not allowed on ${path.slice(0, 256)}, allowed: ${allowed.join(", ")}`);
+  exchange.log.warn({ status: 405 }, "http response sent");
+  sendJson(exchange.response, 405, toErrorBody(error), { allow: allowed.join(", ") });
+}
+
+// Bytes that are no HTTP request have no headers to take ids from; the answer carries ids all the same.
+function refuseBytes(error: Error & { code?: string }, socket: Socket, log: Logger): void {
+  const requestId = createRequestId();
+  const [status, text] = error.code === "HPE_HEADER_OVERFLOW" ? [431, "Request Header Fields Too Large"] : [400, "Bad Request"];
+  log.warn({ request_id: requestId, remote: socket.remoteAddress, status, "error.type": error.code }, "malformed HTTP refused");
+  if (!socket.writable) return;
+  const body = JSON.stringify(toErrorBody(new RuntimeError("invalid_argument", "the request is not valid HTTP/1.1")));
+  const head = [`HTTP/1.1 ${status} ${text}`, "content-type: application/json", `content-length: ${Buffer.byteLength(body)}`];
+  socket.end([...head, "connection: close", `x-request-id: ${requestId}`, `request-id: ${requestId}`, "", body].join("\r\n"));
+}

@@ -1,0 +1,58 @@
+/** The echo engine: the completion is the last user message, one token at a time, at a given pace. */
+import type { Delta, Engine } from "@dyn/runtime/llm";
+import { splitTokens } from "@dyn/runtime/llm";
+import type { MockOptions } from "./options.ts";
+import { createSlots } from "./slots.ts";
+
+export type Pace = Pick<MockOptions, "ttftMs" | "itlMs" | "speedupRatio" | "maxNumSeqs" | "seed">;
+
+/** Create an engine for one worker. Nothing in it is random: token ids follow from `seed` and the token. */
+export function createEchoEngine({ ttftMs, itlMs, speedupRatio, maxNumSeqs, seed }: Pace): Engine {
+  const slots = createSlots(maxNumSeqs);
+  const scale = (ms: number): number => (speedupRatio === 0 ? 0 : ms / speedupRatio);
+  const firstMs = scale(ttftMs);
+  const nextMs = scale(itlMs);
+  return async function* echo(request, { signal }) {
+    using _place = await slots.take(signal);
+    using clock = createClock(signal);
+    const prompt = request.messages.findLast(({ role }) => role === "user")?.text ?? "";
+    let waitMs = firstMs;
+    for (const text of splitTokens(prompt)) {
+      if (waitMs > 0) await clock.sleep(waitMs);
+      signal.throwIfAborted();
+      waitMs = nextMs;
+      yield { text, tokenIds: [toTokenId(seed, text)] } satisfies Delta;
+    }
+  };
+}
+
+// FNV-1a over the UTF-16 units, begun at the seed.
+function toTokenId(seed: number, text: string): number {
+  let hash = (0x811c9dc5 ^ seed) >>> 0;
+  for (let index = 0; index < text.length; index += 1) hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193) >>> 0;
+  return hash;
+}
+
+interface Clock extends Disposable {
+  /** Resolves after `ms`, or at once when the request is aborted. One sleep at a time. */
+  sleep(ms: number): Promise<void>;
+}
+
+// One abort listener per request, not one per token.
+function createClock(signal: AbortSignal): Clock {
+  let wake: (() => void) | undefined;
+  const onAbort = (): void => wake?.();
+  signal.addEventListener("abort", onAbort, { once: true });
+  return {
+    sleep: (ms) =>
+      new Promise((resolve) => {
+        if (signal.aborted) return resolve();
+        const timer = setTimeout(resolve, ms);
+        wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      }),
+    [Symbol.dispose]: () => signal.removeEventListener("abort", onAbort),
+  };
+}

@@ -1,0 +1,56 @@
+/** Settings of the mock worker. */
+import { decimalNumber, maxTimerMs, parseName, plainText, wholeNumber, type SettingsOf } from "@dyn/runtime";
+
+export interface MockOptions {
+  readonly modelName: string;
+  readonly namespace: string;
+  readonly component: string;
+  readonly endpoint: string;
+  readonly numWorkers: number;
+  readonly maxNumSeqs: number;
+  readonly ttftMs: number;
+  readonly itlMs: number;
+  readonly speedupRatio: number;
+  readonly seed: number;
+}
+
+const manySeqs = 1_000_000;
+
+/** One entry per option; flag over variable over default. */
+export const mockSettings: SettingsOf<MockOptions> = {
+  modelName: { env: "DYN_MODEL_NAME", flag: "model-name", default: "mock", parse: parseModelName, help: "name clients use for the model" },
+  namespace: { env: "DYN_NAMESPACE", flag: "namespace", default: "dynamo", parse: parseName, help: "namespace of the endpoint" },
+  component: { env: "DYN_COMPONENT", flag: "component", default: "backend", parse: parseName, help: "component of the endpoint" },
+  endpoint: { env: "DYN_ENDPOINT", flag: "endpoint", default: "generate", parse: parseName, help: "name of the endpoint" },
+  numWorkers: {
+    env: "DYN_MOCK_NUM_WORKERS",
+    flag: "num-workers",
+    default: 1,
+    parse: wholeNumber(1, 1_000),
+    help: "workers in this process, each an instance with a port of its own",
+  },
+  maxNumSeqs: {
+    env: "DYN_MOCK_MAX_NUM_SEQS",
+    flag: "max-num-seqs",
+    default: 256,
+    parse: wholeNumber(1, manySeqs),
+    help: "requests a worker runs at a time; further ones wait their turn",
+  },
+  ttftMs: { env: "DYN_MOCK_TTFT_MS", flag: "ttft-ms", default: 0, parse: decimalNumber(0, maxTimerMs), help: "time to the first token, ms" },
+  itlMs: { env: "DYN_MOCK_ITL_MS", flag: "itl-ms", default: 0, parse: decimalNumber(0, maxTimerMs), help: "time between tokens, ms" },
+  speedupRatio: {
+    env: "DYN_MOCK_SPEEDUP_RATIO",
+    flag: "speedup-ratio",
+    default: 1,
+    parse: decimalNumber(0, 1e9),
+    help: "divides all times; 0 means no delay at all",
+  },
+  seed: { env: "DYN_MOCK_SEED", flag: "seed", default: 0, parse: wholeNumber(0, 0xffff_ffff), help: "same seed and prompt, same token ids" },
+};
+
+function parseModelName(text: string): string {
+  const name = plainText(text);
+  if (name.length === 0 || name.length > 256) throw new Error("expected 1 to 256 characters");
+  return name;
+}
+

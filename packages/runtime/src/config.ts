@@ -1,0 +1,181 @@
+/** The only file of the runtime that reads the environment. Every variable is listed once: the docs and `--help` come from this list. */
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { RuntimeError } from "./errors.ts";
+
+/** Variables by name; `undefined` and "" both mean unset. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** One documented setting. `parse` throws a plain Error whose message says what was expected. */
+export interface Setting<Value> {
+  readonly env: string;
+  /** Name of the command-line flag, without the dashes. */
+  readonly flag: string;
+  readonly default: Value;
+  readonly help: string;
+  readonly parse: (text: string) => Value;
+}
+
+const truthy = /^(?:1|true|on|yes)$/i;
+const falsy = /^(?:0|false|off|no)$/i;
+
+/** 1|true|on|yes and 0|false|off|no, trimmed, in any case (Dynamo lib/truthy). */
+export function parseSwitch(text: string): boolean {
+  const word = text.trim();
+  if (truthy.test(word)) return true;
+  if (falsy.test(word)) return false;
+  throw new Error("expected one of 1, true, on, yes, 0, false, off, no");
+}
+
+/** A parser for whole numbers from `min` to `max`. */
+export function wholeNumber(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = /^-?\d+$/.test(text.trim()) ? Number(text) : Number.NaN;
+    if (!(value >= min && value <= max)) throw new Error(`expected a whole number from ${min} to ${max}`);
+    return value;
+  };
+}
+
+/** A parser for decimal numbers from `min` to `max`. */
+export function decimalNumber(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = text.trim() === "" ? Number.NaN : Number(text);
+    if (!(value >= min && value <= max)) throw new Error(`expected a number from ${min} to ${max}`);
+    return value;
+  };
+}
+
+/** A parser for one word of a closed set. */
+export function oneOf<Word extends string>(...words: readonly Word[]): (text: string) => Word {
+  return (text) => {
+    const found = words.find((word) => word === text.trim());
+    if (found === undefined) throw new Error(`expected one of ${words.join(", ")}`);
+    return found;
+  };
+}
+
+export function plainText(text: string): string {
+  return text;
+}
+
+/** Names of namespaces, components and endpoints (Dynamo component.rs: `^[a-z0-9-_]+$`). */
+export function parseName(text: string): string {
+  if (!/^[a-z0-9_-]{1,128}$/.test(text)) throw new Error("expected 1 to 128 characters of a-z, 0-9, - and _");
+  return text;
+}
+
+function readSetting<Value>(setting: Setting<Value>, environment: Environment, flag: string | undefined): Value {
+  const text = flag ?? environment[setting.env];
+  if (text === undefined || (text === "" && flag === undefined)) return setting.default;
+  try {
+    return setting.parse(text);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    const source = flag === undefined ? `${setting.env}=` : `--${setting.flag} `;
+    throw new RuntimeError("invalid_argument", `${source}${JSON.stringify(text)}: ${reason}`, { cause: error });
+  }
+}
+
+/** Longest delay a Node timer can hold, ms. */
+export const maxTimerMs: number = 2 ** 31 - 1;
+
+export interface RuntimeConfig {
+  readonly discoveryBackend: "file" | "mem";
+  readonly fileKv: string;
+  readonly tcpHost: string;
+  readonly tcpPort: number;
+  readonly maxFrameBytes: number;
+  readonly connectTimeoutMs: number;
+  readonly pingIntervalMs: number;
+  readonly drainTimeoutMs: number;
+  readonly log: string;
+  readonly logJsonl: boolean;
+}
+
+/** The settings behind a configuration, one each. */
+export type SettingsOf<Config> = { readonly [Name in keyof Config]-?: Setting<Config[Name]> };
+
+/** Settings shared by every process of a deployment. */
+export const runtimeSettings: SettingsOf<RuntimeConfig> = {
+  discoveryBackend: {
+    env: "DYN_DISCOVERY_BACKEND",
+    flag: "discovery-backend",
+    default: "file",
+    parse: oneOf("file", "mem"),
+    help: "where instances find each other: file (a directory) or mem (inside one process)",
+  },
+  fileKv: {
+    env: "DYN_FILE_KV",
+    flag: "file-kv",
+    default: join(tmpdir(), "dynamo_store_kv"),
+    parse: plainText,
+    help: "directory of the file discovery",
+  },
+  tcpHost: {
+    env: "DYN_TCP_RPC_HOST",
+    flag: "tcp-host",
+    default: "127.0.0.1",
+    parse: plainText,
+    help: "address the request plane listens on and advertises",
+  },
+  tcpPort: {
+    env: "DYN_TCP_RPC_PORT",
+    flag: "tcp-port",
+    default: 0,
+    parse: wholeNumber(0, 65_535),
+    help: "port of the request plane; 0 lets the system choose",
+  },
+  maxFrameBytes: {
+    env: "DYN_TCP_MAX_MESSAGE_SIZE",
+    flag: "tcp-max-message-size",
+    default: 32 * 1024 * 1024,
+    parse: wholeNumber(4096, 1024 * 1024 * 1024),
+    help: "largest frame accepted from a peer, bytes",
+  },
+  connectTimeoutMs: {
+    env: "DYN_TCP_CONNECT_TIMEOUT_MS",
+    flag: "tcp-connect-timeout-ms",
+    default: 3_000,
+    parse: wholeNumber(1, maxTimerMs),
+    help: "limit for dialling a worker and for its HELLO, ms",
+  },
+  pingIntervalMs: {
+    env: "DYN_TCP_PING_INTERVAL_MS",
+    flag: "tcp-ping-interval-ms",
+    default: 3_000,
+    parse: wholeNumber(10, maxTimerMs),
+    help: "silence after which a peer is pinged, ms; after three of these it is dead",
+  },
+  drainTimeoutMs: {
+    env: "DYN_DRAIN_TIMEOUT_MS",
+    flag: "drain-timeout-ms",
+    default: 30_000,
+    parse: wholeNumber(0, maxTimerMs),
+    help: "how long a drain waits for running requests before it ends them, ms",
+  },
+  log: {
+    env: "DYN_LOG",
+    flag: "log",
+    default: "info",
+    parse: plainText,
+    help: "log filter: LEVEL or TARGET=LEVEL, separated by commas",
+  },
+  logJsonl: {
+    env: "DYN_LOGGING_JSONL",
+    flag: "log-jsonl",
+    default: false,
+    parse: parseSwitch,
+    help: "write log lines as JSON instead of readable text",
+  },
+};
+
+/** Every setting of a table: `flags` (by name, as text) over `environment` over the default. @throws RuntimeError `invalid_argument`. */
+export function readSettings<Config>(
+  settings: SettingsOf<Config>,
+  environment: Environment = process.env,
+  flags: Readonly<Record<string, string | undefined>> = {},
+): Config {
+  const names = Object.keys(settings) as (keyof Config & string)[]; // the table has exactly the keys of Config
+  const entries = names.map((name) => [name, readSetting(settings[name], environment, flags[name])] as const);
+  return Object.fromEntries(entries) as Config;
+}

@@ -1,0 +1,18 @@
+/** The contract of a discovery backend: who exists. */
+import type { Bucket, DiscoveryRecord } from "./records.ts";
+
+/** All live records of a bucket by key. A new map at every change. */
+export type Snapshot = ReadonlyMap<string, DiscoveryRecord>;
+
+export interface Watch extends Disposable {
+  /** Resolves after the first snapshot has been delivered. */
+  readonly ready: Promise<void>;
+}
+
+export interface Discovery extends AsyncDisposable {
+  readonly kind: "file" | "mem";
+  /** Publish a record and keep it alive until disposed. Visible to every watcher as a whole or not at all. */
+  publish(record: DiscoveryRecord): Promise<AsyncDisposable>;
+  /** Hear the whole bucket now and at every change. */
+  watch(bucket: Bucket, onSnapshot: (snapshot: Snapshot) => void): Watch;
+}

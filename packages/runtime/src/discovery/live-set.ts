@@ -1,0 +1,72 @@
+/** The instances of one endpoint that can be sent requests, in a stable order. */
+import { createGate } from "../lifetime.ts";
+import type { Logger } from "../logging/logger.ts";
+import type { Discovery, Snapshot } from "./discovery.ts";
+import { formatAddress, type EndpointAddress, type EndpointRecord } from "./records.ts";
+
+export interface Instance {
+  /** Decimal u64. */
+  readonly id: string;
+  readonly host: string;
+  readonly port: number;
+  /** What a REQUEST names. */
+  readonly path: string;
+}
+
+export interface LiveSet extends Disposable {
+  /** Ordered by id; a new array at every change. */
+  readonly instances: readonly Instance[];
+  /** Resolves once `count` instances are there. Rejects with the signal's reason. */
+  waitFor(count: number, signal?: AbortSignal): Promise<readonly Instance[]>;
+}
+
+/** @returns undefined for an instance that does not speak the native plane or has no usable address. */
+export function toInstance(record: EndpointRecord): Instance | undefined {
+  const match = /^(?:tcp:\/\/)?(?:\[([0-9a-fA-F:.]+)\]|([^:/\s]+)):(\d{1,5})(?:\/|$)/.exec(record.transport.tcp);
+  const host = match?.[1] ?? match?.[2];
+  const port = Number(match?.[3]);
+  if (record.dyn_plane !== 1 || host === undefined || !(port > 0 && port < 65_536)) return undefined;
+  return { id: record.instance_id.toString(), host, port, path: `${record.namespace}/${record.component}/${record.endpoint}` };
+}
+
+/** Follow one endpoint; with `accepts`, only the instances it approves of are listed by `instances`. */
+export function openLiveSet(discovery: Discovery, address: EndpointAddress, log: Logger): LiveSet {
+  const gate = createGate();
+  let instances: readonly Instance[] = [];
+  const watch = discovery.watch("v1/instances", (snapshot) => {
+    const next = select(snapshot, address);
+    logChanges(instances, next, formatAddress(address), log);
+    instances = next;
+    gate.wake();
+  });
+  return {
+    get instances() {
+      return instances;
+    },
+    async waitFor(count, signal) {
+      await gate.until(() => instances.length >= count, signal);
+      return instances;
+    },
+    [Symbol.dispose]: () => watch[Symbol.dispose](),
+  };
+}
+
+function select(snapshot: Snapshot, { namespace, component, endpoint }: EndpointAddress): Instance[] {
+  const found: Instance[] = [];
+  for (const record of snapshot.values()) {
+    if (record.type !== "Endpoint" || record.namespace !== namespace) continue;
+    if (record.component !== component || record.endpoint !== endpoint) continue;
+    const instance = toInstance(record);
+    if (instance) found.push(instance);
+  }
+  return found.sort((left, right) => (BigInt(left.id) < BigInt(right.id) ? -1 : 1));
+}
+
+function logChanges(before: readonly Instance[], after: readonly Instance[], endpoint: string, log: Logger): void {
+  const had = new Set(before.map(({ id }) => id));
+  const has = new Set(after.map(({ id }) => id));
+  for (const { id, host, port } of after) {
+    if (!had.has(id)) log.info({ endpoint, instance_id: id, address: `${host}:${port}`, instances: has.size }, "instance joined");
+  }
+  for (const { id } of before) if (!has.has(id)) log.info({ endpoint, instance_id: id, instances: has.size }, "instance left");
+}

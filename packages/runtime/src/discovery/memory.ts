@@ -1,0 +1,47 @@
+/** Discovery inside one process: runtimes that share a space see each other. */
+import type { Discovery, Snapshot } from "./discovery.ts";
+import { bucketOf, recordKey, type Bucket, type DiscoveryRecord } from "./records.ts";
+
+/** What runtimes must share to see each other. */
+export interface MemorySpace {
+  readonly records: Map<Bucket, Map<string, DiscoveryRecord>>;
+  readonly listeners: Map<Bucket, Set<(snapshot: Snapshot) => void>>;
+}
+
+export function createMemorySpace(): MemorySpace {
+  return { records: new Map(), listeners: new Map() };
+}
+
+/** Create a view of `space`; its own records go when it is disposed. */
+export function createMemoryDiscovery(space: MemorySpace): Discovery {
+  const own = new Set<AsyncDisposable>();
+  const notify = (bucket: Bucket): void => {
+    const snapshot = new Map(space.records.get(bucket));
+    for (const listener of space.listeners.get(bucket) ?? []) listener(snapshot);
+  };
+  return {
+    kind: "mem",
+    async publish(record) {
+      const bucket = bucketOf(record);
+      const records = space.records.get(bucket) ?? new Map<string, DiscoveryRecord>();
+      space.records.set(bucket, records.set(recordKey(record), record));
+      const registration: AsyncDisposable = {
+        async [Symbol.asyncDispose]() {
+          if (own.delete(registration) && records.delete(recordKey(record))) notify(bucket);
+        },
+      };
+      own.add(registration);
+      notify(bucket);
+      return registration;
+    },
+    watch(bucket, onSnapshot) {
+      const listeners = space.listeners.get(bucket) ?? new Set();
+      space.listeners.set(bucket, listeners.add(onSnapshot));
+      onSnapshot(new Map(space.records.get(bucket)));
+      return { ready: Promise.resolve(), [Symbol.dispose]: () => void listeners.delete(onSnapshot) };
+    },
+    async [Symbol.asyncDispose]() {
+      for (const registration of [...own]) await registration[Symbol.asyncDispose]();
+    },
+  };
+}

@@ -1,0 +1,114 @@
+/** Discovery records: Dynamo's JSON, with one additive field that says "this instance also speaks dyn/1". */
+import { RuntimeError } from "../errors.ts";
+import { formatInstanceKey } from "../ids.ts";
+
+/** Where a record lives: instances serve requests, cards describe models. */
+export type Bucket = "v1/instances" | "v1/mdc";
+
+export interface EndpointAddress {
+  readonly namespace: string;
+  readonly component: string;
+  readonly endpoint: string;
+}
+
+export interface EndpointRecord extends EndpointAddress {
+  readonly type: "Endpoint";
+  readonly instance_id: bigint;
+  /** `host:port/path` */
+  readonly transport: { readonly tcp: string };
+  readonly request_plane_codec?: "json" | "msgpack";
+  /** Ours: the listener at `transport.tcp` speaks the native plane in this version. */
+  readonly dyn_plane?: 1;
+}
+
+/** Dynamo's model deployment card; only the fields we write or read are typed. */
+export interface ModelCard {
+  readonly display_name: string;
+  readonly slug: string;
+  readonly model_type: string;
+  readonly model_input: "Text" | "Tokens" | "Tensor";
+  readonly kv_cache_block_size: number;
+  readonly migration_limit: number;
+  readonly worker_type?: string;
+  readonly needs?: readonly unknown[];
+  readonly context_length?: number;
+  readonly runtime_config?: Readonly<Record<string, unknown>>;
+}
+
+export interface ModelRecord extends EndpointAddress {
+  readonly type: "Model";
+  readonly instance_id: bigint;
+  readonly card_json: ModelCard;
+}
+
+export type DiscoveryRecord = EndpointRecord | ModelRecord;
+
+export function bucketOf(record: DiscoveryRecord): Bucket {
+  return record.type === "Endpoint" ? "v1/instances" : "v1/mdc";
+}
+
+/** `namespace/component/endpoint/{instance id in hex}` */
+export function recordKey({ namespace, component, endpoint, instance_id }: DiscoveryRecord): string {
+  return `${namespace}/${component}/${endpoint}/${formatInstanceKey(instance_id)}`;
+}
+
+export function formatAddress({ namespace, component, endpoint }: EndpointAddress): string {
+  return `dyn://${namespace}.${component}.${endpoint}`;
+}
+
+/** Parse `dyn://namespace.component.endpoint`. @throws RuntimeError `invalid_argument`. */
+export function parseAddress(uri: string): EndpointAddress {
+  const match = /^dyn:\/\/([a-z0-9_-]{1,128})\.([a-z0-9_-]{1,128})\.([a-z0-9_-]{1,128})$/.exec(uri);
+  const [, namespace, component, endpoint] = match ?? [];
+  if (namespace === undefined || component === undefined || endpoint === undefined) {
+    throw new RuntimeError("invalid_argument", `${JSON.stringify(uri)} is no endpoint: expected dyn://namespace.component.endpoint in a-z, 0-9, - and _`);
+  }
+  return { namespace, component, endpoint };
+}
+
+/** Dynamo's slug: lower case, anything but a-z 0-9 _ - becomes `_`, leading `_` dropped (runtime slug.rs). */
+export function toSlug(name: string): string {
+  return name
+    .toLowerCase()
+    .replace(/[^a-z0-9_-]/g, "_")
+    .replace(/^_+/, "");
+}
+
+/** JSON with the instance id as a plain u64 number, as Dynamo writes it. */
+export function formatRecord(record: DiscoveryRecord): string {
+  const text = JSON.stringify(record, (_key, value: unknown) => (typeof value === "bigint" ? value.toString() : value));
+  return text.replace(/"instance_id":"(\d{1,20})"/, '"instance_id":$1');
+}
+
+/** Parse a record of any writer. Unknown fields are ignored. @throws RuntimeError `protocol` naming what is missing. */
+export function parseRecord(text: string): DiscoveryRecord {
+  let value: Record<string, unknown>;
+  try {
+    // u64 ids pass 2^53: take their digits, not their value.
+    value = JSON.parse(text, (key, parsed: unknown, context?: { source?: string }) =>
+      key === "instance_id" && typeof parsed === "number" && context?.source !== undefined && /^\d+$/.test(context.source)
+        ? BigInt(context.source)
+        : parsed,
+    ) as Record<string, unknown>; // checked field by field below
+  } catch (cause) {
+    throw new RuntimeError("protocol", "a discovery record is not JSON", { cause });
+  }
+  const missing = findMissing(value);
+  if (missing !== undefined) throw new RuntimeError("protocol", `a discovery record lacks a valid ${missing}`);
+  return value as unknown as DiscoveryRecord;
+}
+
+function findMissing(value: Record<string, unknown> | null): string | undefined {
+  if (typeof value !== "object" || value === null) return "object";
+  for (const name of ["namespace", "component", "endpoint"]) if (typeof value[name] !== "string") return name;
+  if (typeof value["instance_id"] !== "bigint") return "instance_id";
+  if (value["type"] === "Endpoint") {
+    const transport = value["transport"] as { tcp?: unknown } | undefined;
+    return typeof transport?.tcp === "string" ? undefined : "transport.tcp";
+  }
+  if (value["type"] === "Model") {
+    const card = value["card_json"] as { display_name?: unknown } | undefined;
+    return typeof card?.display_name === "string" && card.display_name !== "" ? undefined : "card_json.display_name";
+  }
+  return "type";
+}

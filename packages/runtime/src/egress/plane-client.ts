@@ -1,0 +1,260 @@
+/** The dialling end of one connection: opens streams, hands up their items in the arrays they arrived in, returns credit as they are read. */
+import { connect } from "node:net";
+import { RuntimeError } from "../errors.ts";
+import { Connection, type ConnectionOptions } from "../net/connection.ts";
+import { frameTypeName, frameTypes, maxStreamId, type FrameType } from "../wire/frames.ts";
+import { decodeItems } from "../wire/items.ts";
+import { decodeEnd, decodeError, encodeCancel, encodeCredit, encodeRequest, type CancelMode, type Hello, type RequestMessage, type Trailer } from "../wire/messages.ts";
+
+/** Bytes of items a worker may have under way on one stream. */
+const windowBytes = 256 * 1024;
+
+export interface PlaneClientOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly hello: Hello;
+  readonly connectTimeoutMs: number;
+  readonly pingIntervalMs: number;
+  /** Called once when the connection is over; `undefined` = in good order. */
+  onClose(cause: RuntimeError | undefined): void;
+}
+
+type Ending = { type: "end"; trailer: Partial<Trailer> } | { type: "error"; error: RuntimeError; trailer?: Partial<Trailer> };
+
+/** One answer on its way. Read it with `next` until undefined; an error is thrown once the items before it have been read. */
+export class ClientStream {
+  readonly id: number;
+  /** True once an item has arrived. */
+  produced = false;
+  #owner: PlaneClient;
+  #items: unknown[] = [];
+  #heldBytes = 0;
+  #ungranted = 0;
+  #ending: Ending | undefined;
+  #waiter: { resolve: (items: unknown[] | undefined) => void; reject: (error: RuntimeError) => void } | undefined;
+
+  constructor(owner: PlaneClient, id: number) {
+    this.#owner = owner;
+    this.id = id;
+  }
+
+  /** What the worker reported at the end; empty until then and after a lost connection. */
+  get trailer(): Partial<Trailer> {
+    return this.#ending?.trailer ?? {};
+  }
+
+  get isEnded(): boolean {
+    return this.#ending !== undefined;
+  }
+
+  /** All items that have arrived since the last call, at least one; undefined after the last. One call at a time. */
+  next(): Promise<unknown[] | undefined> {
+    if (this.#items.length > 0) return Promise.resolve(this.#take());
+    const ending = this.#ending;
+    if (ending?.type === "error") return Promise.reject(ending.error);
+    if (ending) return Promise.resolve(undefined);
+    return new Promise((resolve, reject) => {
+      this.#waiter = { resolve, reject };
+    });
+  }
+
+  /** Say that no more is wanted. `stop` still delivers what is under way; `kill` ends the stream here and now. */
+  cancel(mode: CancelMode, reason: RuntimeError): void {
+    if (this.#ending) return;
+    this.#owner.sendCancel(this.id, mode);
+    if (mode === "kill") {
+      this.finish({ type: "error", error: reason });
+      this.wake();
+    }
+  }
+
+  #take(): unknown[] {
+    const items = this.#items;
+    this.#items = [];
+    this.#ungranted += this.#heldBytes;
+    this.#heldBytes = 0;
+    if (this.#ungranted >= windowBytes / 2 && !this.#ending) {
+      this.#owner.sendCredit(this.id, this.#ungranted);
+      this.#ungranted = 0;
+    }
+    return items;
+  }
+
+  /** For the connection: a frame of items. */
+  receive(body: Buffer): void {
+    // One frame may pass the window (credit only has to be positive), two may not.
+    if (this.#heldBytes + this.#ungranted > windowBytes) throw new RuntimeError("protocol", "items beyond the granted credit");
+    decodeItems(body, this.#items);
+    this.#heldBytes += body.length;
+    this.produced = true;
+  }
+
+  /** For the connection: the stream is over. */
+  finish(ending: Ending): void {
+    if (this.#ending) return;
+    this.#ending = ending;
+    this.#owner.forget(this.id);
+  }
+
+  /** For the connection: everything of a chunk has been received. */
+  wake(): void {
+    const waiter = this.#waiter;
+    if (!waiter) return;
+    if (this.#items.length > 0) {
+      this.#waiter = undefined;
+      waiter.resolve(this.#take());
+    } else if (this.#ending) {
+      this.#waiter = undefined;
+      if (this.#ending.type === "error") waiter.reject(this.#ending.error);
+      else waiter.resolve(undefined);
+    }
+  }
+}
+
+/** All streams between this process and one worker. */
+export class PlaneClient {
+  readonly ready: Promise<Hello>;
+  #connection: Connection;
+  #streams = new Map<number, ClientStream>();
+  #touched = new Set<ClientStream>();
+  #lastId = 0;
+  #goingAway = false;
+  #maxStreams = 1;
+  #onClose: PlaneClientOptions["onClose"];
+
+  private constructor(connection: (client: PlaneClient) => Connection, onClose: PlaneClientOptions["onClose"]) {
+    this.#onClose = onClose;
+    this.#connection = connection(this);
+    this.ready = this.#connection.ready.then((peer) => {
+      this.#maxStreams = peer.max_streams;
+      return peer;
+    });
+    this.ready.catch(() => undefined); // the pool awaits it; a second report would crash the process
+  }
+
+  /** Dial a worker and wait for its HELLO. @throws RuntimeError `cannot_connect`. */
+  static async dial(options: PlaneClientOptions): Promise<PlaneClient> {
+    const { host, port, hello, connectTimeoutMs: helloTimeoutMs, pingIntervalMs, onClose } = options;
+    const socket = await dialSocket(host, port, helloTimeoutMs);
+    const settings: ConnectionOptions = { role: "dialler", hello, helloTimeoutMs, pingIntervalMs };
+    const client = new PlaneClient((owner) => new Connection(socket, settings, owner.#events()), onClose);
+    try {
+      await client.ready;
+    } catch (cause) {
+      throw new RuntimeError("cannot_connect", `${host}:${port} did not complete HELLO: ${(cause as Error).message}`, { cause });
+    }
+    return client;
+  }
+
+  /** False when the worker drains, the connection is gone or its streams are used up: dial again or go elsewhere. */
+  get isUsable(): boolean {
+    return this.#connection.isOpen && !this.#goingAway && this.#lastId < maxStreamId;
+  }
+
+  get isGoingAway(): boolean {
+    return this.#goingAway;
+  }
+
+  /** Send a request. @throws RuntimeError `overloaded` when the worker's stream limit is reached. */
+  open(request: Omit<RequestMessage, "credit">): ClientStream {
+    if (!this.isUsable) throw new RuntimeError("disconnected", `connection to ${this.#connection.remote} is closing`);
+    if (this.#streams.size >= this.#maxStreams) {
+      throw new RuntimeError("overloaded", `${this.#maxStreams} streams to ${this.#connection.remote} are open, its limit`);
+    }
+    const id = this.#lastId + 1;
+    encodeRequest(this.#connection.writer, id, { ...request, credit: windowBytes });
+    this.#lastId = id;
+    const stream = new ClientStream(this, id);
+    this.#streams.set(id, stream);
+    this.#connection.flushSoon();
+    return stream;
+  }
+
+  sendCancel(id: number, mode: CancelMode): void {
+    if (!this.#connection.isOpen) return;
+    encodeCancel(this.#connection.writer, id, mode);
+    this.#connection.flushSoon();
+  }
+
+  sendCredit(id: number, bytes: number): void {
+    if (!this.#connection.isOpen) return;
+    encodeCredit(this.#connection.writer, id, bytes);
+    this.#connection.flushSoon();
+  }
+
+  forget(id: number): void {
+    this.#streams.delete(id);
+    if (this.#goingAway && this.#streams.size === 0) this.#connection.end();
+  }
+
+  close(): void {
+    this.#connection.end();
+  }
+
+  #events(): ConstructorParameters<typeof Connection>[2] {
+    return {
+      onFrame: (type, streamId, body) => this.#frame(type, streamId, body),
+      onChunkEnd: () => {
+        for (const stream of this.#touched) stream.wake();
+        this.#touched.clear();
+      },
+      onDrain: () => undefined,
+      onClose: (cause) => this.#closed(cause),
+    };
+  }
+
+  #closed(cause: RuntimeError | undefined): void {
+    const error = new RuntimeError("disconnected", cause?.message ?? `${this.#connection.remote} closed the connection`, { cause });
+    for (const stream of this.#streams.values()) {
+      stream.finish({ type: "error", error });
+      stream.wake();
+    }
+    this.#onClose(cause);
+  }
+
+  #frame(type: FrameType, streamId: number, body: Buffer): void {
+    if (type === frameTypes.GOAWAY) {
+      this.#goingAway = true;
+      if (this.#streams.size === 0) this.#connection.end();
+      return;
+    }
+    if (streamId === 0 || streamId > this.#lastId) throw new RuntimeError("protocol", `${frameTypeName(type)} on stream ${streamId}, which was never opened`);
+    const stream = this.#streams.get(streamId);
+    if (!stream) return; // killed or failed here while the worker's last frames were under way
+    this.#touched.add(stream);
+    try {
+      this.#streamFrame(stream, type, body);
+    } catch (error) {
+      // Framing still holds: this stream alone is lost.
+      stream.cancel("kill", error instanceof RuntimeError ? error : new RuntimeError("internal", "stream failed", { cause: error }));
+    }
+  }
+
+  #streamFrame(stream: ClientStream, type: FrameType, body: Buffer): void {
+    if (type === frameTypes.ITEMS) return stream.receive(body);
+    if (type === frameTypes.END) return stream.finish({ type: "end", trailer: decodeEnd(body) });
+    if (type === frameTypes.ERROR) {
+      const { code, message, trailer } = decodeError(body);
+      return stream.finish({ type: "error", error: new RuntimeError(code, message), ...(trailer && { trailer }) });
+    }
+    throw new RuntimeError("protocol", `${frameTypeName(type)} is not for the dialling side`);
+  }
+}
+
+async function dialSocket(host: string, port: number, timeoutMs: number): Promise<ReturnType<typeof connect>> {
+  const socket = connect({ host, port, noDelay: true, keepAlive: true });
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const timer = setTimeout(() => reject(new RuntimeError("cannot_connect", `${host}:${port} did not answer within ${timeoutMs} ms`)), timeoutMs);
+  socket.once("connect", resolve);
+  socket.once("error", (cause) => reject(new RuntimeError("cannot_connect", `cannot connect to ${host}:${port}: ${cause.message}`, { cause })));
+  try {
+    await promise;
+    return socket;
+  } catch (error) {
+    socket.destroy();
+    throw error;
+  } finally {
+    clearTimeout(timer);
+    socket.removeAllListeners();
+  }
+}

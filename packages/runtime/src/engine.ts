@@ -1,0 +1,21 @@
+/** What a worker's code sees: one async generator per request, and the facts of that request beside it. */
+
+/** Everything a handler may want to know besides the request itself. `Log` is the runtime's logger. */
+export interface RequestContext<Log> {
+  /** Aborts when the client has left, the deadline has passed or a drain ran out of time. Long work must watch it. */
+  readonly signal: AbortSignal;
+  /** A logger whose lines carry this request's ids. */
+  readonly log: Log;
+  readonly requestId: string;
+  readonly xRequestId?: string;
+  /** W3C position of this worker's span, for calls the handler makes itself. */
+  readonly traceparent: string;
+  readonly tracestate?: string;
+  /** 0 for the first try of a request. */
+  readonly attempt: number;
+  /** Facts for this request's completion line, for instance token counts; later calls win. */
+  report(facts: Readonly<Record<string, string | number | boolean>>): void;
+}
+
+/** Serves one request by yielding items. Throwing ends it with a typed error; returning ends it well. */
+export type Handler<Request, Item, Log> = (request: Request, context: RequestContext<Log>) => AsyncIterable<Item>;

@@ -1,0 +1,60 @@
+/** Identifiers: request ids, trace and span ids, instance ids. All of them are text outside this file, never a JS number. */
+import { randomBytes, randomUUID } from "node:crypto";
+
+// The spellings Dynamo's Uuid::parse_str accepts: hyphenated, simple, braced, urn.
+const hyphenated = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}";
+const uuidPattern = new RegExp(`^(?:(?:urn:uuid:)?${hyphenated}|\\{${hyphenated}\\}|[0-9a-f]{32})$`, "i");
+const visibleAscii = /^[\x21-\x7e]{1,256}$/;
+
+/** True for any spelling of a UUID that Dynamo accepts; the caller keeps the spelling. */
+export function isUuid(text: string): boolean {
+  return uuidPattern.test(text);
+}
+
+/** True if a client's `x-request-id` may be kept and echoed: visible ASCII, 1 to 256 characters. */
+export function isSaneClientId(text: string): boolean {
+  return visibleAscii.test(text);
+}
+
+export function createRequestId(): string {
+  return randomUUID();
+}
+
+// Random bytes are drawn 4 KiB at a time: one system call for 256 span pairs.
+function createHexSource(byteLength: number): () => string {
+  let pool = Buffer.alloc(0);
+  let offset = 0;
+  return () => {
+    for (;;) {
+      if (offset + byteLength > pool.length) {
+        pool = randomBytes(4096);
+        offset = 0;
+      }
+      const hex = pool.toString("hex", offset, (offset += byteLength));
+      if (!/^0+$/.test(hex)) return hex; // all-zero ids are invalid by the W3C standard
+    }
+  };
+}
+
+/** 32 lower-case hex characters, never all zero. */
+export const createTraceId: () => string = createHexSource(16);
+/** 16 lower-case hex characters, never all zero. */
+export const createSpanId: () => string = createHexSource(8);
+
+/** A random u64; Dynamo's file and memory backends draw theirs the same way (storage/kv/file.rs). */
+export function createInstanceId(): bigint {
+  for (;;) {
+    const id = randomBytes(8).readBigUInt64BE();
+    if (id !== 0n) return id;
+  }
+}
+
+/** Lower-case hex without padding, as in record keys and endpoint paths. */
+export function formatInstanceKey(id: bigint): string {
+  return id.toString(16);
+}
+
+/** @returns undefined unless `hex` is 1 to 16 hex digits. */
+export function parseInstanceKey(hex: string): bigint | undefined {
+  return /^[0-9a-f]{1,16}$/i.test(hex) ? BigInt(`0x${hex}`) : undefined;
+}

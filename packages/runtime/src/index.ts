@@ -1,0 +1,24 @@
+/** `@dyn/runtime`: endpoints, clients, and the identity of a request. */
+export { createRuntime } from "./runtime.ts";
+export type { ClientOptions, Runtime, RuntimeOptions } from "./runtime.ts";
+export type { Answer, Client, Endpoint, GenerateOptions, ServeOptions, Serving } from "./endpoint.ts";
+export type { Handler, RequestContext } from "./engine.ts";
+export { errorTable, RuntimeError, toRuntimeError } from "./errors.ts";
+export type { ErrorCode, ErrorTraits } from "./errors.ts";
+export { createMemorySpace } from "./discovery/memory.ts";
+export type { MemorySpace } from "./discovery/memory.ts";
+export type { Discovery, Snapshot, Watch } from "./discovery/discovery.ts";
+export type { Instance } from "./discovery/live-set.ts";
+export type { Bucket, DiscoveryRecord, EndpointRecord, ModelCard, ModelRecord } from "./discovery/records.ts";
+export { formatAddress } from "./discovery/records.ts";
+export { decimalNumber, maxTimerMs, oneOf, parseName, parseSwitch, plainText, readSettings, runtimeSettings, wholeNumber } from "./config.ts";
+export type { Environment, RuntimeConfig, Setting, SettingsOf } from "./config.ts";
+export type { Logger } from "./logging/logger.ts";
+export type { Fields } from "./logging/format.ts";
+export type { RuntimeMetrics } from "./metrics.ts";
+export { createRequestId, isSaneClientId, isUuid } from "./ids.ts";
+export { acceptTrace } from "./trace/traceparent.ts";
+export type { TraceContext } from "./trace/traceparent.ts";
+export { toLogFields } from "./trace/identity.ts";
+export type { Identity } from "./trace/identity.ts";
+export { watchSignals, within } from "./lifetime.ts";

@@ -1,0 +1,164 @@
+/** The listening end of the plane: takes connections, admits requests, and runs the handler of the endpoint they name. */
+import type { Socket } from "node:net";
+import { RuntimeError, toRuntimeError } from "../errors.ts";
+import { createGate } from "../lifetime.ts";
+import type { Logger } from "../logging/logger.ts";
+import { Connection, type ConnectionEvents } from "../net/connection.ts";
+import { frameTypeName, frameTypes, type FrameType } from "../wire/frames.ts";
+import { decodeCancel, decodeCredit, decodeRequest, encodeError, encodeGoaway, type Hello } from "../wire/messages.ts";
+import { runRequest, type ServedEndpoint } from "./push-handler.ts";
+import { ServerStream } from "./server-stream.ts";
+
+export interface PushServerOptions {
+  readonly hello: Hello;
+  readonly helloTimeoutMs: number;
+  readonly pingIntervalMs: number;
+  readonly log: Logger;
+  readonly now: () => number;
+}
+
+/** All connections and running requests of one process. */
+export interface PushServer {
+  /** Serve `path` until `remove`. */
+  add(endpoint: ServedEndpoint): { remove(): void; idle(): Promise<void>; kill(cause: RuntimeError): void };
+  /** Takes ownership of a socket after its preface. */
+  accept(socket: Socket, head: Buffer): void;
+  /** Tell every peer that no new request is taken. */
+  goAway(reason: string): void;
+  /** Close every connection. */
+  close(): void;
+}
+
+interface Shared {
+  readonly options: PushServerOptions;
+  readonly endpoints: Map<string, ServedEndpoint>;
+  readonly running: Map<string, Set<ServerStream>>;
+  /** Wakes when a request has ended. */
+  readonly gate: ReturnType<typeof createGate>;
+}
+
+export function createPushServer(options: PushServerOptions): PushServer {
+  const shared: Shared = { options, endpoints: new Map(), running: new Map(), gate: createGate() };
+  const connections = new Set<ServerConnection>();
+  let leaving: string | undefined;
+  return {
+    add(endpoint) {
+      const { path } = endpoint;
+      if (shared.endpoints.has(path)) throw new RuntimeError("invalid_argument", `${path} is served already`);
+      shared.endpoints.set(path, endpoint);
+      const streams = new Set<ServerStream>();
+      shared.running.set(path, streams);
+      return {
+        remove: () => void shared.endpoints.delete(path),
+        idle: () => shared.gate.until(() => streams.size === 0),
+        kill(cause) {
+          for (const stream of streams) stream.abort(cause);
+        },
+      };
+    },
+    accept(socket, head) {
+      const connection = new ServerConnection(socket, head, shared, () => connections.delete(connection));
+      connections.add(connection);
+      if (leaving !== undefined) connection.goAway(leaving);
+    },
+    goAway(reason) {
+      leaving = reason;
+      for (const connection of connections) connection.goAway(reason);
+    },
+    close() {
+      for (const connection of connections) connection.end();
+    },
+  };
+}
+
+class ServerConnection {
+  #connection: Connection;
+  #streams = new Map<number, ServerStream>();
+  #lastId = 0;
+  #goneAway = false;
+  #shared: Shared;
+
+  constructor(socket: Socket, head: Buffer, shared: Shared, onGone: () => void) {
+    this.#shared = shared;
+    const { hello, helloTimeoutMs, pingIntervalMs } = shared.options;
+    const events: ConnectionEvents = {
+      onFrame: (type, streamId, body) => this.#frame(type, streamId, body),
+      onChunkEnd: () => undefined,
+      onDrain: () => {
+        for (const stream of this.#streams.values()) stream.wake();
+      },
+      onClose: (cause) => {
+        this.#closed(cause);
+        onGone();
+      },
+    };
+    this.#connection = new Connection(socket, { role: "listener", hello, helloTimeoutMs, pingIntervalMs, head }, events);
+  }
+
+  goAway(reason: string): void {
+    this.#goneAway = true;
+    encodeGoaway(this.#connection.writer, reason);
+    this.#connection.flushSoon();
+  }
+
+  end(): void {
+    this.#connection.end();
+  }
+
+  #closed(cause: RuntimeError | undefined): void {
+    const { log } = this.#shared.options;
+    const fields = { remote: this.#connection.remote, streams: this.#streams.size };
+    if (cause) log.warn({ ...fields, error: cause.message, "error.type": cause.code }, "connection ended with an error");
+    else log.debug(fields, "connection closed");
+    const reason = new RuntimeError("cancelled", "the client's connection is gone", { cause });
+    for (const stream of this.#streams.values()) stream.abort(reason);
+  }
+
+  #frame(type: FrameType, streamId: number, body: Buffer): void {
+    if (type === frameTypes.GOAWAY) return; // the dialler will send no more requests; nothing to prepare for
+    if (streamId === 0) throw new RuntimeError("protocol", `${frameTypeName(type)} on stream 0`);
+    if (type === frameTypes.REQUEST) return this.#request(streamId, body);
+    if (type !== frameTypes.CANCEL && type !== frameTypes.CREDIT) {
+      throw new RuntimeError("protocol", `${frameTypeName(type)} is not for the listening side`);
+    }
+    if (streamId > this.#lastId) throw new RuntimeError("protocol", `${frameTypeName(type)} on stream ${streamId}, which was never opened`);
+    const stream = this.#streams.get(streamId);
+    if (!stream) return; // it ended while this frame was under way
+    if (type === frameTypes.CREDIT) return stream.grant(decodeCredit(body));
+    const mode = decodeCancel(body);
+    if (mode === "stop") stream.stop();
+    else stream.abort(new RuntimeError("cancelled", "cancelled by the client"));
+  }
+
+  #request(streamId: number, body: Buffer): void {
+    if (streamId <= this.#lastId) throw new RuntimeError("protocol", `REQUEST reuses stream ${streamId}, the last was ${this.#lastId}`);
+    this.#lastId = streamId;
+    const { endpoints, running, gate, options } = this.#shared;
+    try {
+      const request = decodeRequest(Buffer.from(body)); // its payload outlives this frame's chunk
+      const endpoint = endpoints.get(request.path);
+      if (this.#goneAway) throw new RuntimeError("unavailable", "this worker is draining");
+      if (!endpoint) throw new RuntimeError("unavailable", `this worker does not serve ${request.path}`);
+      if (this.#streams.size >= options.hello.max_streams) {
+        throw new RuntimeError("overloaded", `${this.#streams.size} streams are open, the limit`);
+      }
+      const stream = new ServerStream(this.#connection, streamId, request.credit);
+      const ofEndpoint = running.get(request.path);
+      this.#streams.set(streamId, stream);
+      ofEndpoint?.add(stream);
+      void runRequest(stream, request, endpoint, options).finally(() => {
+        this.#streams.delete(streamId);
+        ofEndpoint?.delete(stream);
+        gate.wake();
+      });
+    } catch (error) {
+      this.#refuse(streamId, toRuntimeError(error));
+    }
+  }
+
+  #refuse(streamId: number, { code, message, traits }: RuntimeError): void {
+    encodeError(this.#connection.writer, streamId, { code, message, retryable: traits.retryable, produced: false });
+    this.#connection.flushSoon();
+    this.#shared.options.log.warn({ remote: this.#connection.remote, "error.type": code, error: message }, "request refused");
+  }
+}

@@ -1,0 +1,126 @@
+/** Runs the handler of one request: reopens its identity, sends its items, and writes the worker's pair of lifecycle lines. */
+import type { EndpointAddress } from "../discovery/records.ts";
+import type { Handler } from "../engine.ts";
+import { RuntimeError, toRuntimeError } from "../errors.ts";
+import type { Logger } from "../logging/logger.ts";
+import { fromPlaneHeaders, toLogFields, type Identity } from "../trace/identity.ts";
+import { formatTraceparent } from "../trace/traceparent.ts";
+import type { EncodeItem } from "../wire/items.ts";
+import type { RequestMessage, Trailer } from "../wire/messages.ts";
+import { decodePayload } from "../wire/payload.ts";
+import type { ServerStream } from "./server-stream.ts";
+
+/** An endpoint as the push server knows it; the types of requests and items are the caller's affair. */
+export interface ServedEndpoint {
+  readonly path: string;
+  readonly address: EndpointAddress;
+  /** Decimal u64. */
+  readonly instanceId: string;
+  readonly handler: Handler<unknown, unknown, Logger>;
+  readonly encodeItem: EncodeItem<unknown>;
+  readonly log: Logger;
+}
+
+interface Running {
+  readonly stream: ServerStream;
+  readonly identity: Identity;
+  readonly log: Logger;
+  readonly facts: Record<string, string | number | boolean>;
+  readonly startedAt: number;
+  items: number;
+  firstItemAt: number | undefined;
+  lastItemAt: number;
+}
+
+/** Never rejects: every ending is a frame to the peer and a line in the log. */
+export async function runRequest(
+  stream: ServerStream,
+  request: RequestMessage,
+  endpoint: ServedEndpoint,
+  { now }: { readonly now: () => number },
+): Promise<void> {
+  const identity = fromPlaneHeaders(request.headers);
+  const { namespace, component, endpoint: name } = endpoint.address;
+  const fields = { ...toLogFields(identity, "handle_payload"), namespace, component, endpoint: name, instance_id: endpoint.instanceId };
+  const log = endpoint.log.child({ target: "dyn_runtime::ingress::push_handler", fields: { ...fields, "otel.kind": "server" } });
+  const startedAt = now();
+  const running: Running = { stream, identity, log, facts: {}, startedAt, items: 0, firstItemAt: undefined, lastItemAt: startedAt };
+  log.info({ attempt: request.attempt, request_bytes: request.payload.length }, "request received");
+  const deadline = armDeadline(stream, request.deadlineMs);
+  let failure: RuntimeError | undefined;
+  try {
+    const userLog = endpoint.log.child({ target: `${namespace}::${component}::${name}`, fields });
+    await pump(running, request, endpoint, userLog, now);
+  } catch (error) {
+    failure = stream.signal.aborted ? toRuntimeError(stream.signal.reason) : toRuntimeError(error);
+  } finally {
+    clearTimeout(deadline);
+  }
+  const trailer = toTrailer(running, endpoint.instanceId, request.attempt, now());
+  if (failure && !stream.isStopped) stream.fail(failure, trailer);
+  else stream.end(trailer);
+  logCompletion(running, trailer, failure);
+}
+
+async function pump(running: Running, request: RequestMessage, endpoint: ServedEndpoint, log: Logger, now: () => number): Promise<void> {
+  const { stream, identity, facts } = running;
+  const body = decodePayload(request.payload, "request payload");
+  const items = endpoint.handler(body, {
+    signal: stream.signal,
+    log,
+    requestId: identity.requestId,
+    ...(identity.xRequestId !== undefined && { xRequestId: identity.xRequestId }),
+    traceparent: formatTraceparent(identity.trace),
+    ...(identity.trace.tracestate !== undefined && { tracestate: identity.trace.tracestate }),
+    attempt: request.attempt,
+    report: (more) => void Object.assign(facts, more),
+  });
+  for await (const item of items) {
+    if (stream.signal.aborted) break; // leaving the loop tells the engine
+    running.lastItemAt = now();
+    running.firstItemAt ??= running.lastItemAt;
+    running.items += 1;
+    if (!stream.send(item, endpoint.encodeItem)) await stream.writable();
+  }
+  stream.signal.throwIfAborted();
+}
+
+function armDeadline(stream: ServerStream, deadlineMs: number): NodeJS.Timeout | undefined {
+  if (deadlineMs === 0) return undefined;
+  const expire = (): void => stream.abort(new RuntimeError("deadline_exceeded", `no time left after ${deadlineMs} ms at the worker`));
+  return setTimeout(expire, Math.min(deadlineMs, 2 ** 31 - 1));
+}
+
+function roundMs(ms: number): number {
+  return Math.round(ms * 1000) / 1000;
+}
+
+function toTrailer({ identity, items, startedAt, firstItemAt }: Running, instanceId: string, attempt: number, endedAt: number): Trailer {
+  const { requestId, xRequestId, trace } = identity;
+  return {
+    seen: {
+      request_id: requestId,
+      ...(xRequestId !== undefined && { x_request_id: xRequestId }),
+      trace_id: trace.traceId,
+      ...(trace.parentId !== undefined && { parent_id: trace.parentId }),
+      span_id: trace.spanId,
+      instance_id: instanceId,
+      attempt,
+    },
+    items,
+    elapsed_ms: roundMs(endedAt - startedAt),
+    ...(firstItemAt !== undefined && { ttft_ms: roundMs(firstItemAt - startedAt) }),
+  };
+}
+
+function logCompletion({ log, facts, items, firstItemAt, lastItemAt }: Running, trailer: Trailer, failure: RuntimeError | undefined): void {
+  const timing: Record<string, unknown> = { elapsed_ms: trailer.elapsed_ms, items };
+  if (firstItemAt !== undefined) timing["ttft_ms"] = trailer.ttft_ms;
+  if (firstItemAt !== undefined && items > 1) timing["avg_itl_ms"] = roundMs((lastItemAt - firstItemAt) / (items - 1));
+  const fields = { ...facts, ...timing };
+  if (!failure) return log.info({ ...fields, status: "success" }, "request completed");
+  const { metric, detail } = failure.traits;
+  const error = { ...fields, error_type: metric, error_detail: detail };
+  if (failure.code === "cancelled") return log.info({ ...error, status: "cancelled" }, "request completed");
+  log.error({ ...error, status: "error", error: failure.cause instanceof Error ? failure.cause : failure.message }, "request completed");
+}

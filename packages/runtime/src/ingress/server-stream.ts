@@ -1,0 +1,102 @@
+/** One running request as the worker's side sees it: credit, cancellation, and the frames that answer it. */
+import { RuntimeError } from "../errors.ts";
+import type { Connection } from "../net/connection.ts";
+import type { EncodeItem } from "../wire/items.ts";
+import { encodeEnd, encodeError, type Trailer } from "../wire/messages.ts";
+
+const maxCredit = 2 ** 31;
+
+export class ServerStream {
+  readonly id: number;
+  readonly signal: AbortSignal;
+  #connection: Connection;
+  #credit: number;
+  #aborter = new AbortController();
+  #resume: (() => void) | undefined;
+  #stopped = false;
+  #ended = false;
+
+  constructor(connection: Connection, id: number, credit: number) {
+    this.#connection = connection;
+    this.id = id;
+    this.#credit = credit;
+    this.signal = this.#aborter.signal;
+  }
+
+  /** The client asked for an early, polite end. */
+  get isStopped(): boolean {
+    return this.#stopped;
+  }
+
+  get remote(): string {
+    return this.#connection.remote;
+  }
+
+  /** Queue one item. @returns false when the sender must wait for `writable` before the next. */
+  send<Item>(item: Item, encode: EncodeItem<Item>): boolean {
+    const { writer } = this.#connection;
+    const mark = writer.beginItems(this.id);
+    try {
+      encode(writer, item);
+    } catch (error) {
+      writer.abandon(mark);
+      throw error;
+    }
+    this.#credit -= writer.endItems(this.id, mark);
+    this.#connection.flushSoon();
+    return this.#mayGoOn();
+  }
+
+  #mayGoOn(): boolean {
+    return this.#credit > 0 && this.#connection.isWritable;
+  }
+
+  /** Resolves when more may be sent, or the request is over. */
+  writable(): Promise<void> {
+    if (this.#mayGoOn() || this.signal.aborted) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#resume = resolve;
+    });
+  }
+
+  wake(): void {
+    if (!this.#resume || !(this.#mayGoOn() || this.signal.aborted)) return;
+    this.#resume();
+    this.#resume = undefined;
+  }
+
+  grant(bytes: number): void {
+    if (this.#credit + bytes > maxCredit) throw new RuntimeError("protocol", `CREDIT of ${bytes} bytes passes the limit of ${maxCredit}`);
+    this.#credit += bytes;
+    this.wake();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.abort(new RuntimeError("cancelled", "stopped by the client"));
+  }
+
+  abort(reason: RuntimeError): void {
+    if (this.#ended || this.signal.aborted) return;
+    this.#aborter.abort(reason);
+    this.wake();
+  }
+
+  end(trailer: Trailer): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    if (this.#connection.isClosed) return;
+    encodeEnd(this.#connection.writer, this.id, trailer);
+    this.#connection.flushSoon();
+  }
+
+  fail({ code, message, traits }: RuntimeError, trailer: Trailer): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    if (this.#connection.isClosed) return;
+    // What an engine says about its own fault is for the log, not for the client.
+    const said = code === "internal" ? "the worker failed" : message;
+    encodeError(this.#connection.writer, this.id, { code, message: said, retryable: traits.retryable, produced: trailer.items > 0, trailer });
+    this.#connection.flushSoon();
+  }
+}

@@ -1,0 +1,20 @@
+/** The token of a worker without a tokenizer: a word with its leading blank. */
+import type { ModelRequest } from "./contract.ts";
+
+const token = /\s*\S+|\s+$/g;
+
+/** Split text so that the pieces joined are the text. Trailing blanks are a token of their own. */
+export function splitTokens(text: string): string[] {
+  return text.match(token) ?? [];
+}
+
+export function countTokens(text: string): number {
+  return splitTokens(text).length;
+}
+
+/** Tokens of all messages, without any template around them. */
+export function countPromptTokens({ messages }: ModelRequest): number {
+  let count = 0;
+  for (const { text } of messages) count += countTokens(text);
+  return count;
+}

@@ -1,0 +1,57 @@
+/** Turns one event into one record: reserved keys first, the rest alphabetical, values as they are. */
+import type { Level } from "./filter.ts";
+
+/** Facts of a line. Keys are chosen by code, never by a client; undefined values are left out. */
+export type Fields = Readonly<Record<string, unknown>>;
+
+const reserved = new Set(["time", "level", "file", "line", "target", "message"]);
+
+/** RFC 3339 UTC with microseconds, as Dynamo writes it. */
+export function formatTime(epochMs: number): string {
+  const whole = Math.floor(epochMs);
+  const micros = Math.floor((epochMs - whole) * 1000);
+  return `${new Date(whole).toISOString().slice(0, -1)}${String(micros).padStart(3, "0")}Z`;
+}
+
+function plainValue(value: unknown): unknown {
+  if (typeof value === "bigint") return value.toString();
+  if (value instanceof Error) return value.stack ?? `${value.name}: ${value.message}`;
+  if (typeof value === "number" && !Number.isFinite(value)) return null;
+  if (typeof value === "object" && value !== null) {
+    try {
+      return JSON.parse(JSON.stringify(value, (_key, inner: unknown) => (typeof inner === "bigint" ? inner.toString() : inner)));
+    } catch {
+      return "[not serialisable]"; // a cycle: the line matters more than this value
+    }
+  }
+  return typeof value === "function" || typeof value === "symbol" ? String(value) : value;
+}
+
+/** Merge `own` and `bound` (which wins: ids cannot be overwritten) in alphabetical order; a reserved key becomes `field.<key>`. */
+export function toRecord(level: Level, target: string, message: string, own: Fields, bound: Fields): Record<string, unknown> {
+  const record: Record<string, unknown> = { level: level.toUpperCase(), target, message };
+  const merged: Record<string, unknown> = { ...own, ...bound };
+  for (const key of Object.keys(merged).sort()) {
+    const value = merged[key];
+    if (value !== undefined) record[reserved.has(key) ? `field.${key}` : key] = plainValue(value);
+  }
+  return record;
+}
+
+// What a terminal must not obey: C0, DEL, C1.
+// oxlint-disable-next-line no-control-regex -- naming control characters is this line's purpose
+const needsQuotes = /[\s"=\u0000-\u001f\u007f-\u009f]/;
+// oxlint-disable-next-line no-control-regex -- see above
+const unsafe = /[\u007f-\u009f\u2028\u2029]/g;
+
+function readableValue(value: unknown): string {
+  if (typeof value === "string" && value !== "" && !needsQuotes.test(value)) return value;
+  return JSON.stringify(value).replace(unsafe, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
+
+/** `TIME LEVEL target: message key=value …`: one line, values with blanks or control characters quoted. */
+export function formatReadable(time: string, record: Record<string, unknown>): string {
+  const { level, target, message, ...rest } = record;
+  const facts = Object.entries(rest).map(([key, value]) => ` ${key}=${readableValue(value)}`);
+  return `${time} ${String(level).padStart(5)} ${String(target)}: ${String(message)}${facts.join("")}\n`;
+}

@@ -1,0 +1,213 @@
+/** One connection of the plane: preface, HELLO, frames, one write per tick, heartbeat, and a reason for its end. */
+import type { Socket } from "node:net";
+import { RuntimeError, toRuntimeError } from "../errors.ts";
+import { FrameWriter } from "../wire/frame-writer.ts";
+import { FrameDecoder, frameTypeName, frameTypes, maxHelloBytes, preface, type FrameType } from "../wire/frames.ts";
+import { decodeError, decodeHello, encodeError, encodeHello, encodePing, type Hello } from "../wire/messages.ts";
+
+/** Bytes that may wait for the kernel before senders are told to pause. */
+const highWaterBytes = 1024 * 1024;
+/** Bytes queued within one tick that leave without waiting for its end. */
+const earlyFlushBytes = 256 * 1024;
+/** Silent ping intervals after which the peer is taken for dead. */
+const maxSilentIntervals = 3;
+
+export interface ConnectionOptions {
+  readonly role: "dialler" | "listener";
+  /** What we say of ourselves. Its `max_frame_bytes` is enforced. */
+  readonly hello: Hello;
+  /** How long the peer's HELLO may take, ms. */
+  readonly helloTimeoutMs: number;
+  /** Silence after which the peer is pinged, ms; it is dead after three of these. */
+  readonly pingIntervalMs: number;
+  /** Bytes already read from the socket, after the preface. */
+  readonly head?: Buffer;
+}
+
+/** What the owner of a connection hears. All are called synchronously, `onClose` exactly once and last. */
+export interface ConnectionEvents {
+  onFrame(type: FrameType, streamId: number, body: Buffer): void;
+  /** All frames of one chunk have been handed over: the moment to wake readers, once each. */
+  onChunkEnd(): void;
+  onDrain(): void;
+  /** `undefined` = the peer closed in good order. */
+  onClose(cause: RuntimeError | undefined): void;
+}
+
+type Phase = { type: "hello" } | { type: "open"; peer: Hello } | { type: "closed"; cause: RuntimeError | undefined };
+
+/** Takes ownership of a connected socket. */
+export class Connection {
+  readonly writer: FrameWriter = new FrameWriter();
+  /** Resolves with the peer's HELLO; rejects if the connection ends before. */
+  readonly ready: Promise<Hello>;
+  readonly remote: string;
+  #socket: Socket;
+  #events: ConnectionEvents;
+  #phase: Phase = { type: "hello" };
+  #decoder: FrameDecoder;
+  #flushing = false;
+  #heartbeat: NodeJS.Timeout;
+  #helloTimer: NodeJS.Timeout;
+  #heard = true;
+  #silent = 0;
+  #options: ConnectionOptions;
+  #settle: { resolve: (peer: Hello) => void; reject: (error: RuntimeError) => void };
+
+  constructor(socket: Socket, options: ConnectionOptions, events: ConnectionEvents) {
+    this.#socket = socket;
+    this.#events = events;
+    this.#options = options;
+    this.remote = `${socket.remoteAddress ?? "?"}:${socket.remotePort ?? 0}`;
+    this.#decoder = new FrameDecoder(Math.min(maxHelloBytes, options.hello.max_frame_bytes));
+    const { promise, resolve, reject } = Promise.withResolvers<Hello>();
+    this.#settle = { resolve, reject };
+    this.ready = promise;
+    promise.catch(() => undefined); // onClose reports the same failure to those who do not wait for ready
+    socket.setNoDelay(true);
+    socket.on("data", (chunk: Buffer) => this.#read(chunk));
+    socket.on("drain", () => events.onDrain());
+    socket.on("error", (error) => this.#closed(new RuntimeError("disconnected", `${this.remote}: ${error.message}`, { cause: error })));
+    socket.on("close", () => this.#closed(undefined));
+    this.#heartbeat = setInterval(() => this.#beat(), options.pingIntervalMs).unref();
+    this.#helloTimer = setTimeout(() => {
+      this.close(new RuntimeError("protocol", `no HELLO from ${this.remote} within ${options.helloTimeoutMs} ms`));
+    }, options.helloTimeoutMs).unref();
+    if (options.role === "dialler") socket.write(preface);
+    encodeHello(this.writer, options.hello);
+    this.flushSoon();
+    const { head } = options;
+    if (head && head.length > 0) queueMicrotask(() => this.#read(head));
+  }
+
+  get isOpen(): boolean {
+    return this.#phase.type === "open";
+  }
+
+  get isClosed(): boolean {
+    return this.#phase.type === "closed";
+  }
+
+  /** False while too much waits for the kernel: the peer is slow, senders should wait for `onDrain`. */
+  get isWritable(): boolean {
+    return this.#socket.writableLength + this.writer.queuedBytes < highWaterBytes;
+  }
+
+  /** Keep the process alive for this connection, or not. */
+  setRef(ref: boolean): void {
+    if (ref) this.#socket.ref();
+    else this.#socket.unref();
+  }
+
+  /** Send what has been written at the end of this tick. */
+  flushSoon(): void {
+    if (this.writer.queuedBytes > earlyFlushBytes) return this.#flush();
+    if (this.#flushing) return;
+    this.#flushing = true;
+    setImmediate(() => this.#flush());
+  }
+
+  #flush(): void {
+    this.#flushing = false;
+    if (this.#phase.type === "closed") return;
+    const buffers = this.writer.take();
+    this.#socket.cork(); // several arenas still leave in one write
+    for (const buffer of buffers) this.#socket.write(buffer);
+    this.#socket.uncork();
+  }
+
+  /** Tell the peer why (ERROR on stream 0) and end at once. Idempotent. */
+  close(cause: RuntimeError): void {
+    if (this.#phase.type === "closed") return;
+    encodeError(this.writer, 0, { code: cause.code, message: cause.message, retryable: cause.traits.retryable, produced: false });
+    this.#flush();
+    this.#closed(cause);
+    this.#socket.destroySoon();
+  }
+
+  /** End in good order after what is queued. Idempotent. */
+  end(): void {
+    if (this.#phase.type === "closed") return;
+    this.#flush();
+    this.#closed(undefined);
+    this.#socket.destroySoon();
+  }
+
+  #closed(cause: RuntimeError | undefined): void {
+    if (this.#phase.type === "closed") return;
+    this.#phase = { type: "closed", cause };
+    clearInterval(this.#heartbeat);
+    clearTimeout(this.#helloTimer);
+    this.#socket.unref();
+    // A peer that never reads must not keep its socket: give the farewell a moment, then destroy.
+    setTimeout(() => this.#socket.destroy(), 1_000).unref();
+    this.#settle.reject(cause ?? new RuntimeError("disconnected", `${this.remote} closed the connection before HELLO`));
+    this.#events.onClose(cause);
+  }
+
+  #read(chunk: Buffer): void {
+    if (this.#phase.type === "closed") return;
+    this.#heard = true;
+    try {
+      this.#decoder.push(chunk, (type, streamId, body) => this.#frame(type, streamId, body));
+      this.#events.onChunkEnd();
+    } catch (error) {
+      this.close(toRuntimeError(error));
+    }
+  }
+
+  #frame(type: FrameType, streamId: number, body: Buffer): void {
+    if (this.#phase.type === "closed") return;
+    if (this.#phase.type === "hello") return this.#hello(type, streamId, body);
+    switch (type) {
+      case frameTypes.PING:
+      case frameTypes.PONG:
+        if (body.length !== 8 || streamId !== 0) throw new RuntimeError("protocol", `${frameTypeName(type)} is not 8 bytes on stream 0`);
+        if (type === frameTypes.PING) this.#pong(body);
+        return;
+      case frameTypes.HELLO:
+        throw new RuntimeError("protocol", "a second HELLO");
+      case frameTypes.ERROR:
+        if (streamId === 0) return this.#refused(body);
+        return this.#events.onFrame(type, streamId, body);
+      default:
+        return this.#events.onFrame(type, streamId, body);
+    }
+  }
+
+  #pong(opaque: Buffer): void {
+    encodePing(this.writer, "PONG", opaque);
+    this.flushSoon();
+  }
+
+  #hello(type: FrameType, streamId: number, body: Buffer): void {
+    if (type === frameTypes.ERROR && streamId === 0) return this.#refused(body);
+    if (type !== frameTypes.HELLO || streamId !== 0) throw new RuntimeError("protocol", `${frameTypeName(type)} before HELLO`);
+    const peer = decodeHello(body);
+    clearTimeout(this.#helloTimer);
+    this.#decoder.maxBodyBytes = this.#options.hello.max_frame_bytes;
+    this.#phase = { type: "open", peer };
+    this.#settle.resolve(peer);
+  }
+
+  #refused(body: Buffer): void {
+    const { code, message } = decodeError(body);
+    this.#closed(new RuntimeError(code === "overloaded" ? code : "disconnected", `${this.remote} closed the connection: ${code}: ${message}`));
+    this.#socket.destroySoon();
+  }
+
+  #beat(): void {
+    if (this.#heard) {
+      this.#heard = false;
+      this.#silent = 0;
+      return;
+    }
+    this.#silent += 1;
+    if (this.#silent >= maxSilentIntervals) {
+      const silentMs = this.#silent * this.#options.pingIntervalMs;
+      return this.close(new RuntimeError("disconnected", `nothing heard from ${this.remote} for ${silentMs} ms`));
+    }
+    encodePing(this.writer, "PING", Buffer.alloc(8));
+    this.flushSoon();
+  }
+}

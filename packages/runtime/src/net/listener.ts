@@ -1,0 +1,77 @@
+/** The listening socket of a process: sniffs the first bytes and hands over connections that speak the native plane. */
+import { createServer, type AddressInfo, type Socket } from "node:net";
+import { RuntimeError } from "../errors.ts";
+import type { Logger } from "../logging/logger.ts";
+import { preface } from "../wire/frames.ts";
+
+export interface ListenOptions {
+  readonly host: string;
+  /** 0 lets the system choose. */
+  readonly port: number;
+  /** How long the first bytes may take, ms. */
+  readonly prefaceTimeoutMs: number;
+  /** Most connections at a time; further ones are closed at once. */
+  readonly maxConnections: number;
+  readonly log: Logger;
+  /** Takes ownership of a socket whose preface has been read; `head` is what came after it. */
+  onConnection(socket: Socket, head: Buffer): void;
+}
+
+export interface Listener extends AsyncDisposable {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Start listening. @throws RuntimeError `unavailable` if the address cannot be had. */
+export async function listen(options: ListenOptions): Promise<Listener> {
+  const { host, port, log } = options;
+  const waiting = new Set<Socket>();
+  const server = createServer({ noDelay: true, keepAlive: true }, (socket) => sniff(socket, options, waiting));
+  server.maxConnections = options.maxConnections;
+  server.on("drop", (dropped) => log.warn({ remote: dropped?.remoteAddress, limit: options.maxConnections }, "connection refused: too many"));
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", (cause) => reject(new RuntimeError("unavailable", `cannot listen on ${host}:${port}: ${cause.message}`, { cause })));
+    server.listen({ host, port }, resolve);
+  });
+  server.on("error", (error) => log.error({ error }, "request plane listener failed"));
+  const bound = server.address() as AddressInfo; // a TCP server that listens
+  let closing: Promise<void> | undefined;
+  return {
+    host: bound.address,
+    port: bound.port,
+    [Symbol.asyncDispose]() {
+      closing ??= new Promise((resolve) => {
+        server.close(() => resolve());
+        for (const socket of waiting) socket.destroy();
+      });
+      return closing;
+    },
+  };
+}
+
+function sniff(socket: Socket, { prefaceTimeoutMs, log, onConnection }: ListenOptions, waiting: Set<Socket>): void {
+  let first = Buffer.alloc(0);
+  waiting.add(socket);
+  const refuse = (reason: string): void => {
+    log.warn({ remote: `${socket.remoteAddress ?? "?"}:${socket.remotePort ?? 0}`, reason }, "connection refused");
+    socket.destroy();
+  };
+  const timer = setTimeout(() => refuse(`no preface within ${prefaceTimeoutMs} ms`), prefaceTimeoutMs).unref();
+  const onClose = (): void => {
+    clearTimeout(timer);
+    waiting.delete(socket);
+  };
+  const onError = (): void => undefined; // "close" follows and is all that matters before a request exists
+  const onData = (chunk: Buffer): void => {
+    first = Buffer.concat([first, chunk]);
+    const length = Math.min(first.length, preface.length);
+    if (!first.subarray(0, length).equals(preface.subarray(0, length))) {
+      return refuse(`the peer does not speak dyn/1, its first bytes are ${first.subarray(0, preface.length).toString("hex")}`);
+    }
+    if (length < preface.length) return;
+    onClose();
+    socket.off("data", onData).off("close", onClose).off("error", onError);
+    onConnection(socket, first.subarray(preface.length));
+  };
+  socket.on("data", onData).on("close", onClose).on("error", onError);
+}

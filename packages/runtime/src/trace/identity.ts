@@ -1,0 +1,75 @@
+/** Who a request is: our id, the client's id, its place in a trace; how that travels on the plane and is compared on return. */
+import { createRequestId, isSaneClientId, isUuid } from "../ids.ts";
+import { acceptTrace, formatTraceparent, type TraceContext } from "./traceparent.ts";
+
+export interface Identity {
+  /** Ours: a UUID, the same in every process. */
+  readonly requestId: string;
+  /** The client's `x-request-id`, verbatim, when it is sane. */
+  readonly xRequestId?: string;
+  readonly trace: TraceContext;
+}
+
+/** String headers of one REQUEST frame. */
+export type PlaneHeaders = Readonly<Record<string, string>>;
+
+/** Headers that carry `identity` to a worker; its trace position becomes the worker's parent. */
+export function toPlaneHeaders({ requestId, xRequestId, trace }: Identity): PlaneHeaders {
+  const headers: Record<string, string> = { traceparent: formatTraceparent(trace), "request-id": requestId };
+  if (trace.tracestate !== undefined) headers["tracestate"] = trace.tracestate;
+  if (xRequestId !== undefined) headers["x-request-id"] = xRequestId;
+  return headers;
+}
+
+/** Reopen the identity on the worker's side. Ids that are missing or malformed are replaced: the difference shows in the trailer. */
+export function fromPlaneHeaders(headers: PlaneHeaders): Identity {
+  const requestId = headers["request-id"] ?? "";
+  const xRequestId = headers["x-request-id"];
+  return {
+    requestId: isUuid(requestId) ? requestId : createRequestId(),
+    ...(xRequestId !== undefined && isSaneClientId(xRequestId) ? { xRequestId } : {}),
+    trace: acceptTrace(headers["traceparent"], headers["tracestate"]),
+  };
+}
+
+/** What a worker says it saw, sent back in the trailer of its answer. */
+export interface SeenIdentity {
+  readonly request_id: string;
+  readonly x_request_id?: string;
+  readonly trace_id: string;
+  /** The span the worker took for its parent: the frontend's attempt span. */
+  readonly parent_id?: string;
+  readonly span_id: string;
+  /** Decimal u64. */
+  readonly instance_id: string;
+  readonly attempt: number;
+}
+
+/** @returns the names of the ids that came back different; empty when the lineage holds. */
+export function compareLineage(sent: Identity, instanceId: string, attempt: number, seen: Partial<SeenIdentity>): string[] {
+  const expected: ReadonlyArray<readonly [keyof SeenIdentity, unknown]> = [
+    ["request_id", sent.requestId],
+    ["x_request_id", sent.xRequestId],
+    ["trace_id", sent.trace.traceId],
+    ["parent_id", sent.trace.spanId],
+    ["instance_id", instanceId],
+    ["attempt", attempt],
+  ];
+  return expected.filter(([name, value]) => seen[name] !== value).map(([name]) => name);
+}
+
+/** The id fields of a log line inside this request's span. */
+export function toLogFields(identity: Identity, spanName: string): Record<string, string> {
+  const { trace } = identity;
+  const fields: Record<string, string> = {
+    request_id: identity.requestId,
+    span_id: trace.spanId,
+    span_name: spanName,
+    trace_flags: trace.flags.toString(16).padStart(2, "0"),
+    trace_id: trace.traceId,
+  };
+  if (identity.xRequestId !== undefined) fields["x_request_id"] = identity.xRequestId;
+  if (trace.parentId !== undefined) fields["parent_id"] = trace.parentId;
+  if (trace.tracestate !== undefined) fields["tracestate"] = trace.tracestate;
+  return fields;
+}

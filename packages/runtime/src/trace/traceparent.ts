@@ -1,0 +1,45 @@
+/** W3C Trace Context headers, level 2: https://www.w3.org/TR/trace-context-2/ */
+import { createSpanId, createTraceId } from "../ids.ts";
+
+/** A position in a trace: the span that is current, the one it came from, and what travels with them. */
+export interface TraceContext {
+  readonly traceId: string;
+  readonly spanId: string;
+  readonly parentId?: string;
+  /** 8 bits: 1 = sampled, 2 = random trace id; the others are carried as they came only from version 00's two known bits. */
+  readonly flags: number;
+  readonly tracestate?: string;
+}
+
+const sampled = 0x01;
+const random = 0x02;
+const shape = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/;
+const zeros = /^0+$/;
+const maxTracestate = 512;
+
+/** @returns the remote position, or undefined if the header must be ignored (bad shape, version ff, zero ids, extra parts in version 00). */
+export function parseTraceparent(header: string): Pick<TraceContext, "traceId" | "spanId" | "flags"> | undefined {
+  const match = shape.exec(header.trim());
+  if (!match) return undefined;
+  const [, version, traceId = "", spanId = "", flags = "00", rest] = match;
+  if (version === "ff" || (version === "00" && rest !== undefined)) return undefined;
+  if (zeros.test(traceId) || zeros.test(spanId)) return undefined;
+  return { traceId, spanId, flags: Number.parseInt(flags, 16) & (sampled | random) };
+}
+
+export function formatTraceparent({ traceId, spanId, flags }: TraceContext): string {
+  return `00-${traceId}-${spanId}-${flags < 16 ? "0" : ""}${flags.toString(16)}`;
+}
+
+/** Open the server's own span: below the remote one if there is a usable header, else at the root of a new trace. */
+export function acceptTrace(traceparent: string | undefined, tracestate?: string): TraceContext {
+  const remote = traceparent === undefined ? undefined : parseTraceparent(traceparent);
+  if (!remote) return { traceId: createTraceId(), spanId: createSpanId(), flags: sampled | random };
+  const state = tracestate !== undefined && tracestate !== "" && tracestate.length <= maxTracestate ? { tracestate } : {};
+  return { traceId: remote.traceId, spanId: createSpanId(), parentId: remote.spanId, flags: remote.flags, ...state };
+}
+
+/** A span below `parent` in the same trace. */
+export function childSpan(parent: TraceContext): TraceContext {
+  return { ...parent, spanId: createSpanId(), parentId: parent.spanId };
+}

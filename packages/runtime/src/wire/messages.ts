@@ -1,0 +1,231 @@
+/** Bodies of all frames but ITEMS: plain functions from message to bytes and back. Layouts: docs/wire-format.md. */
+import { isErrorCode, RuntimeError, type ErrorCode } from "../errors.ts";
+import type { SeenIdentity } from "../trace/identity.ts";
+import type { FrameWriter } from "./frame-writer.ts";
+import { frameTypes } from "./frames.ts";
+import { readUtf8 } from "./items.ts";
+import { decodeMap, encodePayload, isMap } from "./payload.ts";
+
+/** First frame in both directions. */
+export interface Hello {
+  readonly version: 1;
+  /** Decimal u64 of the process that listens; a dialler has none. */
+  readonly instance_id?: string;
+  readonly agent: string;
+  readonly capabilities: readonly string[];
+  /** Largest frame body the sender of this HELLO accepts. */
+  readonly max_frame_bytes: number;
+  /** Most streams the sender of this HELLO lets its peer have open at a time. */
+  readonly max_streams: number;
+}
+
+export interface RequestMessage {
+  /** `namespace/component/endpoint`. */
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  /** 0 for the first try. */
+  readonly attempt: number;
+  /** Time left in ms; 0 means no deadline. */
+  readonly deadlineMs: number;
+  /** Bytes of items the worker may send before the first CREDIT. */
+  readonly credit: number;
+  /** msgpack. */
+  readonly payload: Uint8Array;
+}
+
+/** What a worker reports when a stream ends, well or not. */
+export interface Trailer {
+  readonly seen: SeenIdentity;
+  readonly items: number;
+  readonly elapsed_ms: number;
+  readonly ttft_ms?: number;
+}
+
+export interface ErrorMessage {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly retryable: boolean;
+  /** True if at least one item was sent before. */
+  readonly produced: boolean;
+  readonly trailer?: Partial<Trailer>;
+}
+
+export type CancelMode = "stop" | "kill";
+
+const maxText16 = 0xffff;
+const maxMessageChars = 4096;
+const connectionStream = 0;
+
+export function encodeHello(writer: FrameWriter, hello: Hello): void {
+  encodeMapFrame(writer, frameTypes.HELLO, connectionStream, hello);
+}
+
+export function decodeHello(body: Buffer): Hello {
+  const map = decodeMap(body, "HELLO");
+  const { version, agent, capabilities, instance_id, max_frame_bytes, max_streams } = map;
+  if (version !== 1) throw new RuntimeError("protocol", `HELLO has version ${JSON.stringify(version)}, expected 1`);
+  if (!isCount(max_frame_bytes) || !isCount(max_streams)) throw new RuntimeError("protocol", "HELLO lacks max_frame_bytes or max_streams");
+  if (instance_id !== undefined && !isDecimalU64(instance_id)) throw new RuntimeError("protocol", "HELLO has an instance_id that is no decimal u64");
+  return {
+    version,
+    agent: typeof agent === "string" ? agent.slice(0, 128) : "unknown",
+    capabilities: Array.isArray(capabilities) ? capabilities.filter((name): name is string => typeof name === "string") : [],
+    ...(instance_id !== undefined && { instance_id }),
+    max_frame_bytes,
+    max_streams,
+  };
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === "number" && Number.isInteger(value) && value > 0 && value <= 0xffff_ffff;
+}
+
+function isDecimalU64(value: unknown): value is string {
+  return typeof value === "string" && /^\d{1,20}$/.test(value) && BigInt(value) < 2n ** 64n;
+}
+
+function encodeMapFrame(writer: FrameWriter, type: (typeof frameTypes)[keyof typeof frameTypes], streamId: number, map: object): void {
+  const body = encodePayload(map);
+  writer.begin(type, streamId);
+  writer.bytes(body);
+  writer.end();
+}
+
+/** Layout: u16+path · u8 attempt · u32 deadline ms · u32 credit · u16 header count · (u16+name · u16+value)* · payload. */
+export function encodeRequest(writer: FrameWriter, streamId: number, request: RequestMessage): void {
+  const headers = Object.entries(request.headers);
+  for (const text of [request.path, ...headers.flat()]) {
+    if (Buffer.byteLength(text) > maxText16) throw new RuntimeError("too_large", `a path or header is longer than ${maxText16} bytes`);
+  }
+  writer.begin(frameTypes.REQUEST, streamId);
+  writer.text16(request.path);
+  writer.u8(Math.min(request.attempt, 0xff));
+  writer.u32(request.deadlineMs);
+  writer.u32(request.credit);
+  writer.u16(headers.length);
+  for (const [name, value] of headers) {
+    writer.text16(name);
+    writer.text16(value);
+  }
+  writer.bytes(request.payload);
+  writer.end();
+}
+
+/** `payload` is a view of `body`. @throws RuntimeError `protocol` on a truncated body or bad UTF-8. */
+export function decodeRequest(body: Buffer): RequestMessage {
+  const reader = createReader(body, "REQUEST");
+  const path = reader.text16();
+  const attempt = reader.u8();
+  const deadlineMs = reader.u32();
+  const credit = reader.u32();
+  const headers: Record<string, string> = Object.create(null) as Record<string, string>; // no prototype: a header may be named __proto__
+  for (let left = reader.u16(); left > 0; left -= 1) {
+    const name = reader.text16();
+    headers[name] = reader.text16();
+  }
+  return { path, headers, attempt, deadlineMs, credit, payload: reader.rest() };
+}
+
+interface Reader {
+  u8(): number;
+  u16(): number;
+  u32(): number;
+  text16(): string;
+  rest(): Buffer;
+}
+
+function createReader(body: Buffer, what: string): Reader {
+  let at = 0;
+  const advance = (size: number): number => {
+    if (at + size > body.length) throw new RuntimeError("protocol", `${what} frame of ${body.length} bytes is truncated`);
+    at += size;
+    return at - size;
+  };
+  const u16 = (): number => body.readUInt16BE(advance(2));
+  return {
+    u8: () => body.readUInt8(advance(1)),
+    u16,
+    u32: () => body.readUInt32BE(advance(4)),
+    text16() {
+      const size = u16();
+      const start = advance(size);
+      return readUtf8(body, start, start + size);
+    },
+    rest: () => body.subarray(advance(body.length - at)),
+  };
+}
+
+export function encodeEnd(writer: FrameWriter, streamId: number, trailer: Trailer): void {
+  encodeMapFrame(writer, frameTypes.END, streamId, trailer);
+}
+
+/** Missing or mistyped parts are left out: they show as a lineage mismatch, not as a broken stream. */
+export function decodeEnd(body: Buffer): Partial<Trailer> {
+  return toTrailer(decodeMap(body, "END"));
+}
+
+function toTrailer(map: Readonly<Record<string, unknown>>): Partial<Trailer> {
+  const { seen, items, elapsed_ms, ttft_ms } = map;
+  return {
+    ...(isMap(seen) && { seen: seen as unknown as SeenIdentity }), // every field is compared with what was sent, never trusted
+    ...(typeof items === "number" && { items }),
+    ...(typeof elapsed_ms === "number" && { elapsed_ms }),
+    ...(typeof ttft_ms === "number" && { ttft_ms }),
+  };
+}
+
+export function encodeError(writer: FrameWriter, streamId: number, error: ErrorMessage): void {
+  encodeMapFrame(writer, frameTypes.ERROR, streamId, { ...error, message: error.message.slice(0, maxMessageChars) });
+}
+
+/** A code this build does not know is kept as `internal`. */
+export function decodeError(body: Buffer): ErrorMessage {
+  const { code, message, retryable, produced, trailer } = decodeMap(body, "ERROR");
+  return {
+    code: isErrorCode(code) ? code : "internal",
+    message: typeof message === "string" ? message.slice(0, maxMessageChars) : "",
+    retryable: retryable === true,
+    produced: produced === true,
+    ...(isMap(trailer) && { trailer: toTrailer(trailer) }),
+  };
+}
+
+/** Layout: u8, 0 = stop (finish early and politely), 1 = kill. */
+export function encodeCancel(writer: FrameWriter, streamId: number, mode: CancelMode): void {
+  writer.begin(frameTypes.CANCEL, streamId);
+  writer.u8(mode === "stop" ? 0 : 1);
+  writer.end();
+}
+
+export function decodeCancel(body: Buffer): CancelMode {
+  const mode = createReader(body, "CANCEL").u8();
+  if (mode > 1) throw new RuntimeError("protocol", `CANCEL has mode ${mode}, expected 0 or 1`);
+  return mode === 0 ? "stop" : "kill";
+}
+
+/** Layout: u32 bytes granted on top of what is left. */
+export function encodeCredit(writer: FrameWriter, streamId: number, bytes: number): void {
+  writer.begin(frameTypes.CREDIT, streamId);
+  writer.u32(bytes);
+  writer.end();
+}
+
+export function decodeCredit(body: Buffer): number {
+  const bytes = createReader(body, "CREDIT").u32();
+  if (bytes === 0) throw new RuntimeError("protocol", "CREDIT grants 0 bytes");
+  return bytes;
+}
+
+/** Layout: 8 bytes that PONG repeats. */
+export function encodePing(writer: FrameWriter, type: "PING" | "PONG", opaque: Uint8Array): void {
+  writer.begin(frameTypes[type], connectionStream);
+  writer.bytes(opaque);
+  writer.end();
+}
+
+/** Layout: UTF-8 reason. The sender accepts no REQUEST that it reads after this. */
+export function encodeGoaway(writer: FrameWriter, reason: string): void {
+  writer.begin(frameTypes.GOAWAY, connectionStream);
+  writer.bytes(Buffer.from(reason.slice(0, maxMessageChars)));
+  writer.end();
+}
