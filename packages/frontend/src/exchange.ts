@@ -68,6 +68,7 @@ export function beginExchange(request: IncomingMessage, response: ServerResponse
   };
   const log = options.log.child({ fields });
   for (const warning of warnings) log.warn({}, warning);
-  if (clientId !== undefined && !sane) log.warn({ length: clientId.length }, "x-request-id header ignored: expected 1 to 256 characters of visible ASCII");
+  if (clientId !== undefined && !sane)
+    log.warn({ length: clientId.length }, "x-request-id header ignored: expected 1 to 256 characters of visible ASCII");
   return { request, response, identity, log, signal: watchDisconnect(response), startedAt: options.now(), rejection };
 }

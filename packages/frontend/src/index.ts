@@ -28,7 +28,9 @@ export interface Frontend extends AsyncDisposable {
 
 /** Start a frontend; resolves once it listens. @throws RuntimeError `unavailable` if the port cannot be had. */
 export async function createFrontend({ config, runtime: given, shutdownSignals = [], ...options }: CreateFrontendOptions = {}): Promise<Frontend> {
-  const defaults = Object.fromEntries(Object.entries(frontendSettings).map(([name, setting]) => [name, setting.default])) as unknown as FrontendOptions; // the table has exactly these keys
+  const defaults = Object.fromEntries(
+    Object.entries(frontendSettings).map(([name, setting]) => [name, setting.default]),
+  ) as unknown as FrontendOptions; // the table has exactly these keys
   const settings: FrontendOptions = { ...defaults, ...options };
   const runtime = given ?? (await createRuntime(config ? { config } : {}));
   const log = runtime.log.child({ target: "dyn_frontend" });
@@ -46,10 +48,12 @@ export async function createFrontend({ config, runtime: given, shutdownSignals =
     models[Symbol.dispose]();
     if (!given) await runtime[Symbol.asyncDispose]();
   };
-  const server = await listenHttp({ host, port, maxBodyBytes: bodyLimitMb * 1024 * 1024, routes, isDraining, log, strictRequestId, now }).catch(async (error: unknown) => {
-    await release();
-    throw error;
-  });
+  const server = await listenHttp({ host, port, maxBodyBytes: bodyLimitMb * 1024 * 1024, routes, isDraining, log, strictRequestId, now }).catch(
+    async (error: unknown) => {
+      await release();
+      throw error;
+    },
+  );
   const url = `http://${server.host.includes(":") ? `[${server.host}]` : server.host}:${server.port}`;
   log.info({ url, port: server.port, discovery: runtime.discovery.kind, file_kv: runtime.config.fileKv }, "frontend is listening");
   const { promise: closed, resolve, reject } = Promise.withResolvers<void>();
@@ -57,7 +61,10 @@ export async function createFrontend({ config, runtime: given, shutdownSignals =
   const close = (): Promise<void> => {
     if (!drain.signal.aborted) {
       drain.abort();
-      server.close(settings.shutdownTimeoutSecs * 1000).then(release).then(resolve, reject);
+      server
+        .close(settings.shutdownTimeoutSecs * 1000)
+        .then(release)
+        .then(resolve, reject);
     }
     return closed;
   };

@@ -75,7 +75,11 @@ export function followModels({ runtime, namespace, log, wallClock }: ModelsOptio
     members.clear();
     for (const record of records) {
       if (formatAddress(record) === address) members.add(record.instance_id.toString());
-      else log.debug({ instance_id: record.instance_id.toString(), endpoint: formatAddress(record) }, "card ignored: the model is served at another endpoint");
+      else
+        log.debug(
+          { instance_id: record.instance_id.toString(), endpoint: formatAddress(record) },
+          "card ignored: the model is served at another endpoint",
+        );
     }
   }
 
@@ -86,7 +90,8 @@ export function followModels({ runtime, namespace, log, wallClock }: ModelsOptio
     find(name) {
       const entry = entries.get(name);
       if (!entry) throw new RuntimeError("not_found", `model ${JSON.stringify(name.slice(0, 256))} does not exist`);
-      if (entry.client.instances.length === 0) throw new RuntimeError("unavailable", `no instance serves model ${JSON.stringify(name)} at the moment`);
+      if (entry.client.instances.length === 0)
+        throw new RuntimeError("unavailable", `no instance serves model ${JSON.stringify(name)} at the moment`);
       return entry;
     },
     [Symbol.dispose]: () => watch[Symbol.dispose](),

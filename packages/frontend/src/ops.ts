@@ -1,5 +1,5 @@
 /** Routes for those who operate the frontend: /health, /live, /metrics. */
-import type { Runtime, Snapshot } from "@dyn/runtime";
+import type { EndpointRecord, Runtime, Snapshot } from "@dyn/runtime";
 import type { Exchange } from "./exchange.ts";
 import { sendJson, sendText } from "./http/reply.ts";
 import type { Models } from "./models.ts";
@@ -11,6 +11,11 @@ export interface OpsParts {
   readonly instances: () => Snapshot;
 }
 
+// As Dynamo shows them, but with the id as text: a JSON number would lose digits in most readers.
+function toShown({ namespace, component, endpoint, instance_id, transport }: EndpointRecord): unknown {
+  return { namespace, component, endpoint, instance_id: instance_id.toString(), transport };
+}
+
 /** Ready to serve? 503 while it drains, so that a load balancer looks elsewhere. */
 export function serveHealth({ response }: Exchange, { isDraining, instances, models }: OpsParts): void {
   if (isDraining()) return sendJson(response, 503, { status: "not_ready", stage: "draining", message: "Service is not ready" });
@@ -19,7 +24,7 @@ export function serveHealth({ response }: Exchange, { isDraining, instances, mod
   sendJson(response, 200, {
     status: "healthy",
     endpoints: [...endpoints].sort(),
-    instances: records.map((record) => ({ ...record, type: undefined, instance_id: record.instance_id.toString() })),
+    instances: records.map(toShown),
     models: models.list().map(({ name }) => name),
   });
 }

@@ -100,7 +100,8 @@ interface Measured {
 }
 
 function measure({ inputTokens, outputTokens, firstTokenAt, lastTokenAt, workerId, attempts }: RequestProgress, startedAt: number): Measured {
-  const itlMs = firstTokenAt !== undefined && lastTokenAt !== undefined && outputTokens > 1 ? (lastTokenAt - firstTokenAt) / (outputTokens - 1) : undefined;
+  const itlMs =
+    firstTokenAt !== undefined && lastTokenAt !== undefined && outputTokens > 1 ? (lastTokenAt - firstTokenAt) / (outputTokens - 1) : undefined;
   return {
     attempts,
     output_tokens: outputTokens,

@@ -110,10 +110,13 @@ function addRoute(app: FastifyInstance, route: RouteEntry, exchangeOf: (request:
 function toHttpError(error: unknown, maxBodyBytes: number): RuntimeError {
   const code = error instanceof Error && "code" in error ? error.code : undefined;
   if (code === "FST_ERR_CTP_BODY_TOO_LARGE") {
-    return new RuntimeError("too_large", `the request body is larger than ${maxBodyBytes} bytes, the limit set by DYN_HTTP_BODY_LIMIT_MB`, { cause: error });
+    return new RuntimeError("too_large", `the request body is larger than ${maxBodyBytes} bytes, the limit set by DYN_HTTP_BODY_LIMIT_MB`, {
+      cause: error,
+    });
   }
   const status = error instanceof Error && "statusCode" in error ? error.statusCode : undefined;
-  if (error instanceof Error && typeof status === "number" && status < 500) return new RuntimeError("invalid_argument", error.message, { cause: error });
+  if (error instanceof Error && typeof status === "number" && status < 500)
+    return new RuntimeError("invalid_argument", error.message, { cause: error });
   return toRuntimeError(error);
 }
 

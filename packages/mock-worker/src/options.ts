@@ -53,4 +53,3 @@ function parseModelName(text: string): string {
   if (name.length === 0 || name.length > 256) throw new Error("expected 1 to 256 characters");
   return name;
 }
-

@@ -53,8 +53,3 @@ export function createInstanceId(): bigint {
 export function formatInstanceKey(id: bigint): string {
   return id.toString(16);
 }
-
-/** @returns undefined unless `hex` is 1 to 16 hex digits. */
-export function parseInstanceKey(hex: string): bigint | undefined {
-  return /^[0-9a-f]{1,16}$/i.test(hex) ? BigInt(`0x${hex}`) : undefined;
-}

@@ -172,7 +172,9 @@ class RuntimeParts implements Runtime {
       await registration[Symbol.asyncDispose]();
       served.remove();
       if (await within(served.idle(), this.config.drainTimeoutMs)) return;
-      this.log.child({ target: "dyn_runtime" }).warn({ endpoint: path, drain_timeout_ms: this.config.drainTimeoutMs }, "drain timed out, running requests are killed");
+      this.log
+        .child({ target: "dyn_runtime" })
+        .warn({ endpoint: path, drain_timeout_ms: this.config.drainTimeoutMs }, "drain timed out, running requests are killed");
       served.kill(new RuntimeError("unavailable", "the worker is shutting down"));
       await within(served.idle(), 1_000);
     });

@@ -6,7 +6,10 @@ const jsonType = /^application\/(?:[\w.+-]+\+)?json(?:\s*;|$)/i;
 /** @throws RuntimeError `unsupported_media_type` or `invalid_argument`. */
 export function parseJsonBody(contentType: string | undefined, body: unknown): unknown {
   if (contentType === undefined || !jsonType.test(contentType)) {
-    throw new RuntimeError("unsupported_media_type", `content-type must be application/json, got ${contentType === undefined ? "none" : JSON.stringify(contentType.slice(0, 128))}`);
+    throw new RuntimeError(
+      "unsupported_media_type",
+      `content-type must be application/json, got ${contentType === undefined ? "none" : JSON.stringify(contentType.slice(0, 128))}`,
+    );
   }
   if (!Buffer.isBuffer(body) || body.length === 0) throw new RuntimeError("invalid_argument", "the request body is empty, expected a JSON object");
   try {

@@ -13,7 +13,10 @@ const message = z
     content: content.nullish(),
     name: z.string().max(256).optional(),
   })
-  .refine(({ role, content: given }) => role === "assistant" || given != null, { path: ["content"], error: "expected a string or a list of text parts" });
+  .refine(({ role, content: given }) => role === "assistant" || given != null, {
+    path: ["content"],
+    error: "expected a string or a list of text parts",
+  });
 
 const chatRequest = z.object({
   model: z.string().min(1).max(256),
@@ -84,7 +87,11 @@ function toModelRequest(chat: ChatBody): ModelRequest {
   const stop = chat.stop == null ? [] : [chat.stop].flat();
   return {
     model: chat.model,
-    messages: chat.messages.map(({ role, content: given, name }): Message => ({ role: role === "function" ? "tool" : role, text: toText(given), ...(name !== undefined && { name }) })),
+    messages: chat.messages.map(({ role, content: given, name }): Message => ({
+      role: role === "function" ? "tool" : role,
+      text: toText(given),
+      ...(name !== undefined && { name }),
+    })),
     stop,
     ...(maxTokens !== undefined && { maxTokens }),
     sampling: {

@@ -112,8 +112,6 @@ async function keepAlive(path: string, record: DiscoveryRecord, { log, now }: Se
   }
 }
 
-
-
 function openBucketWatch(bucket: Bucket, onSnapshot: (snapshot: Snapshot) => void, settings: Settings, onClose: () => void): Watch {
   const directory = join(settings.root, bucket);
   const { promise: ready, resolve } = Promise.withResolvers<void>();
@@ -141,12 +139,13 @@ function openBucketWatch(bucket: Bucket, onSnapshot: (snapshot: Snapshot) => voi
     do {
       again = false;
       await list().catch((error: unknown) => settings.log.warn({ bucket, error }, "discovery directory cannot be listed"));
-    } while (again && !closed);
+    } while (again);
     running = false;
   };
   function look(): void {
+    if (closed) return;
     if (running) again = true;
-    else if (!closed) void run();
+    else void run();
   }
   const timer = setInterval(look, settings.relistMs);
   look();
@@ -189,14 +188,14 @@ async function listRecords(directory: string, known: ReadonlyMap<string, KnownFi
 async function readRecord(directory: string, name: string, before: KnownFile | undefined, settings: Settings): Promise<KnownFile | undefined> {
   const path = join(directory, name);
   try {
-    const { mtimeMs, ino, size, isFile } = await stat(path).then((found) => ({ ...found, isFile: found.isFile() }));
-    if (!isFile) return undefined;
-    if (settings.now() - mtimeMs > settings.ttlMs) {
+    const found = await stat(path);
+    if (!found.isFile()) return undefined;
+    if (settings.now() - found.mtimeMs > settings.ttlMs) {
       await rm(path, { force: true }); // its owner is dead: whoever notices sweeps, as in Dynamo
       settings.log.info({ key: decodeFileName(name) ?? name }, "expired discovery record removed");
       return undefined;
     }
-    const version = `${ino}:${size}`;
+    const version = `${found.ino}:${found.size}`;
     if (before?.version === version) return before;
     const record = parseRecord(await readFile(path, "utf8"));
     // Removal is known by the name alone, so name and content must agree.

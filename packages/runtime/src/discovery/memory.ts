@@ -41,7 +41,7 @@ export function createMemoryDiscovery(space: MemorySpace): Discovery {
       return { ready: Promise.resolve(), [Symbol.dispose]: () => void listeners.delete(onSnapshot) };
     },
     async [Symbol.asyncDispose]() {
-      for (const registration of [...own]) await registration[Symbol.asyncDispose]();
+      for (const registration of own) await registration[Symbol.asyncDispose]();
     },
   };
 }

@@ -61,7 +61,10 @@ export function parseAddress(uri: string): EndpointAddress {
   const match = /^dyn:\/\/([a-z0-9_-]{1,128})\.([a-z0-9_-]{1,128})\.([a-z0-9_-]{1,128})$/.exec(uri);
   const [, namespace, component, endpoint] = match ?? [];
   if (namespace === undefined || component === undefined || endpoint === undefined) {
-    throw new RuntimeError("invalid_argument", `${JSON.stringify(uri)} is no endpoint: expected dyn://namespace.component.endpoint in a-z, 0-9, - and _`);
+    throw new RuntimeError(
+      "invalid_argument",
+      `${JSON.stringify(uri)} is no endpoint: expected dyn://namespace.component.endpoint in a-z, 0-9, - and _`,
+    );
   }
   return { namespace, component, endpoint };
 }

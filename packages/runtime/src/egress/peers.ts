@@ -21,47 +21,32 @@ export interface Peers extends AsyncDisposable {
 
 type Peer = { type: "dialling"; client: Promise<PlaneClient> } | { type: "open"; client: PlaneClient };
 
-export function createPeers({ hello, connectTimeoutMs, pingIntervalMs, metrics, log }: PeersOptions): Peers {
+/** Create an empty set of connections. */
+export function createPeers(options: PeersOptions): Peers {
   const peers = new Map<string, Peer>();
   let closed = false;
+  const parts: DialParts = {
+    ...options,
+    isClosed: () => closed,
+    onGone(id, client) {
+      const peer = peers.get(id);
+      if (peer?.type === "open" && peer.client === client) peers.delete(id);
+    },
+  };
 
-  async function dial(instance: Instance): Promise<PlaneClient> {
-    const { id, host, port } = instance;
-    const client = await PlaneClient.dial({
-      host,
-      port,
-      hello,
-      connectTimeoutMs,
-      pingIntervalMs,
-      onClose(cause) {
-        if (peers.get(id)?.client === client) peers.delete(id);
-        metrics.connections.dec();
-        if (cause) log.warn({ instance_id: id, address: `${host}:${port}`, error: cause.message }, "connection to instance lost");
-        else log.debug({ instance_id: id, address: `${host}:${port}` }, "connection to instance closed");
-      },
-    });
-    metrics.connections.inc();
-    // A port can be taken over by another process: the id in HELLO decides who answered.
-    const answered = (await client.ready).instance_id;
-    if (closed || answered !== id) {
-      client.close();
-      throw new RuntimeError("cannot_connect", `${host}:${port} is instance ${answered ?? "unknown"}, expected ${id}`);
+  async function settle(id: string, dialling: Promise<PlaneClient>): Promise<PlaneClient> {
+    try {
+      const client = await dialling;
+      peers.set(id, { type: "open", client });
+      return client;
+    } catch (error) {
+      peers.delete(id);
+      throw error;
     }
-    log.debug({ instance_id: id, address: `${host}:${port}` }, "connection to instance opened");
-    return client;
   }
 
   function start(instance: Instance): Promise<PlaneClient> {
-    const client = dial(instance).then(
-      (opened) => {
-        peers.set(instance.id, { type: "open", client: opened });
-        return opened;
-      },
-      (error: unknown) => {
-        peers.delete(instance.id);
-        throw error;
-      },
-    );
+    const client = settle(instance.id, dialInstance(instance, parts));
     peers.set(instance.id, { type: "dialling", client });
     return client;
   }
@@ -81,4 +66,38 @@ export function createPeers({ hello, connectTimeoutMs, pingIntervalMs, metrics, 
       peers.clear();
     },
   };
+}
+
+interface DialParts extends PeersOptions {
+  readonly isClosed: () => boolean;
+  readonly onGone: (id: string, client: PlaneClient | undefined) => void;
+}
+
+async function dialInstance({ id, host, port }: Instance, parts: DialParts): Promise<PlaneClient> {
+  const { hello, connectTimeoutMs, pingIntervalMs, metrics, log } = parts;
+  const address = `${host}:${port}`;
+  const state: { opened?: PlaneClient } = {};
+  const client = await PlaneClient.dial({
+    host,
+    port,
+    hello,
+    connectTimeoutMs,
+    pingIntervalMs,
+    onClose(cause) {
+      parts.onGone(id, state.opened);
+      if (state.opened) metrics.connections.dec();
+      if (cause) log.warn({ instance_id: id, address, error: cause.message }, "connection to instance lost");
+      else log.debug({ instance_id: id, address }, "connection to instance closed");
+    },
+  });
+  state.opened = client;
+  metrics.connections.inc();
+  // A port can be taken over by another process: the id in HELLO decides who answered.
+  const answered = (await client.ready).instance_id;
+  if (parts.isClosed() || answered !== id) {
+    client.close();
+    throw new RuntimeError("cannot_connect", `${address} is instance ${answered ?? "unknown"}, expected ${id}`);
+  }
+  log.debug({ instance_id: id, address }, "connection to instance opened");
+  return client;
 }

@@ -4,7 +4,17 @@ import { RuntimeError } from "../errors.ts";
 import { Connection, type ConnectionOptions } from "../net/connection.ts";
 import { frameTypeName, frameTypes, maxStreamId, type FrameType } from "../wire/frames.ts";
 import { decodeItems } from "../wire/items.ts";
-import { decodeEnd, decodeError, encodeCancel, encodeCredit, encodeRequest, type CancelMode, type Hello, type RequestMessage, type Trailer } from "../wire/messages.ts";
+import {
+  decodeEnd,
+  decodeError,
+  encodeCancel,
+  encodeCredit,
+  encodeRequest,
+  type CancelMode,
+  type Hello,
+  type RequestMessage,
+  type Trailer,
+} from "../wire/messages.ts";
 
 /** Bytes of items a worker may have under way on one stream. */
 const windowBytes = 256 * 1024;
@@ -16,7 +26,7 @@ export interface PlaneClientOptions {
   readonly connectTimeoutMs: number;
   readonly pingIntervalMs: number;
   /** Called once when the connection is over; `undefined` = in good order. */
-  onClose(cause: RuntimeError | undefined): void;
+  readonly onClose: (cause: RuntimeError | undefined) => void;
 }
 
 type Ending = { type: "end"; trailer: Partial<Trailer> } | { type: "error"; error: RuntimeError; trailer?: Partial<Trailer> };
@@ -218,7 +228,8 @@ export class PlaneClient {
       if (this.#streams.size === 0) this.#connection.end();
       return;
     }
-    if (streamId === 0 || streamId > this.#lastId) throw new RuntimeError("protocol", `${frameTypeName(type)} on stream ${streamId}, which was never opened`);
+    if (streamId === 0 || streamId > this.#lastId)
+      throw new RuntimeError("protocol", `${frameTypeName(type)} on stream ${streamId}, which was never opened`);
     const stream = this.#streams.get(streamId);
     if (!stream) return; // killed or failed here while the worker's last frames were under way
     this.#touched.add(stream);

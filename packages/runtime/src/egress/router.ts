@@ -1,5 +1,5 @@
 /** Sends a request to an instance, as one span per attempt; another instance gets it if nothing has been delivered yet. */
-import { RuntimeError, toRuntimeError } from "../errors.ts";
+import { RuntimeError, toRuntimeError, type ErrorCode } from "../errors.ts";
 import type { Instance } from "../discovery/live-set.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { RuntimeMetrics } from "../metrics.ts";
@@ -41,7 +41,8 @@ export function createRouter(options: RouterOptions): Router {
     const tried = new Set<string>();
     for (let attempt = 0; ; attempt += 1) {
       const instance = options.pick(route.candidates(), tried);
-      if (!instance) throw new RuntimeError("unavailable", tried.size > 0 ? `all ${tried.size} instances failed` : `no instance serves ${route.path}`);
+      if (!instance)
+        throw new RuntimeError("unavailable", tried.size > 0 ? `all ${tried.size} instances failed` : `no instance serves ${route.path}`);
       try {
         return yield* runAttempt(options, route, instance, attempt);
       } catch (error) {
@@ -68,24 +69,14 @@ class AttemptError extends Error {
 
 type Outcome = "success" | "cancelled" | "worker_disconnected" | "connection_failed" | "timeout" | "rejected" | "unavailable" | "error";
 
-function toOutcome(error: RuntimeError): Outcome {
-  switch (error.code) {
-    case "cancelled":
-      return "cancelled";
-    case "disconnected":
-      return "worker_disconnected";
-    case "cannot_connect":
-      return "connection_failed";
-    case "deadline_exceeded":
-      return "timeout";
-    case "overloaded":
-      return "rejected";
-    case "unavailable":
-      return "unavailable";
-    default:
-      return "error";
-  }
-}
+const outcomes: Partial<Record<ErrorCode, Outcome>> = {
+  cancelled: "cancelled",
+  disconnected: "worker_disconnected",
+  cannot_connect: "connection_failed",
+  deadline_exceeded: "timeout",
+  overloaded: "rejected",
+  unavailable: "unavailable",
+};
 
 async function* runAttempt(options: RouterOptions, route: Route, instance: Instance, attempt: number): AsyncGenerator<unknown[], void, void> {
   const identity: Identity = { ...route.identity, trace: childSpan(route.identity.trace) };
@@ -150,7 +141,7 @@ function createAttemptLog(root: Logger, identity: Identity, { id }: Instance, at
       ...toLogFields(identity, "router.route_request"),
       "otel.kind": "client",
       "request.attempt": attempt,
-      "request.outcome": failure ? toOutcome(failure) : "success",
+      "request.outcome": failure ? (outcomes[failure.code] ?? "error") : "success",
       router_mode: "round-robin",
       worker_id: id,
     };

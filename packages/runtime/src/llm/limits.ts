@@ -20,25 +20,47 @@ function tokensOf(delta: Delta): number {
 
 /** Pass deltas on until a limit is met, then one last delta with `finishReason` and `usage`. A delta that would pass max_tokens is dropped. */
 export async function* enforceLimits(request: ModelRequest, deltas: AsyncIterable<Delta>, tally: Tally): AsyncGenerator<Delta, void, void> {
+  const limiter = createLimiter(request, tally);
+  if (request.maxTokens === 0) return yield limiter.finish("length");
+  for await (const delta of deltas) {
+    const allowed = limiter.admit(delta);
+    if (allowed) yield allowed;
+    if (allowed?.finishReason !== undefined) return;
+  }
+  yield limiter.finish("stop");
+}
+
+interface Limiter {
+  /** What of `delta` may pass, with a finish reason if it is the last; undefined if all of it is held back. */
+  admit(delta: Delta): Delta | undefined;
+  finish(reason: FinishReason, text?: string): Delta;
+}
+
+function createLimiter(request: ModelRequest, tally: Tally): Limiter {
   const matcher = request.stop.length > 0 ? createStopMatcher(request.stop) : undefined;
   const maxTokens = request.maxTokens ?? Number.POSITIVE_INFINITY;
-  const finish = (reason: FinishReason, text: string): Delta => {
+  const finish = (reason: FinishReason, text: string = matcher?.flush() ?? ""): Delta => {
     tally.finishReason = reason;
     tally.usage ??= { promptTokens: countPromptTokens(request), completionTokens: tally.outputTokens };
     return { text, finishReason: reason, usage: tally.usage };
   };
-  if (maxTokens === 0) return yield finish("length", "");
-  for await (const delta of deltas) {
-    const tokens = tokensOf(delta);
-    tally.usage = delta.usage ?? tally.usage;
-    if (tally.outputTokens + tokens > maxTokens) return yield finish("length", matcher?.flush() ?? "");
-    tally.outputTokens += tokens;
-    const text = matcher ? matcher.push(delta.text) : { released: delta.text, stopped: false };
-    if (text.stopped) return yield finish("stop", text.released);
-    const ends = delta.finishReason ?? (tally.outputTokens >= maxTokens ? "length" : undefined);
-    if (ends) return yield finish(ends, text.released + (matcher?.flush() ?? ""));
-    if (!matcher) yield delta;
-    else if (text.released !== "") yield { text: text.released };
-  }
-  yield finish("stop", matcher?.flush() ?? "");
+  const match = (text: string): Delta | undefined => {
+    if (!matcher) return undefined;
+    const { released, stopped } = matcher.push(text);
+    return stopped ? finish("stop", released) : { text: released };
+  };
+  return {
+    finish,
+    admit(delta) {
+      const tokens = tokensOf(delta);
+      tally.usage = delta.usage ?? tally.usage;
+      if (tally.outputTokens + tokens > maxTokens) return finish("length");
+      tally.outputTokens += tokens;
+      const passed = match(delta.text) ?? delta;
+      if (passed.finishReason !== undefined && matcher) return passed;
+      const reason = delta.finishReason ?? (tally.outputTokens >= maxTokens ? "length" : undefined);
+      if (reason) return finish(reason, passed.text + (matcher?.flush() ?? ""));
+      return passed.text === "" ? undefined : passed;
+    },
+  };
 }

@@ -20,7 +20,8 @@ export interface ServeModelOptions {
 /** Resolves once the model is registered. @throws RuntimeError `invalid_argument` on a bad name or address. */
 export async function serveModel(runtime: Runtime, options: ServeModelOptions, engine: Engine): Promise<Serving> {
   const { model, endpoint = "dyn://dynamo.backend.generate", contextLength = 0 } = options;
-  if (model.length === 0 || model.length > 256) throw new RuntimeError("invalid_argument", `model name has ${model.length} characters, expected 1 to 256`);
+  if (model.length === 0 || model.length > 256)
+    throw new RuntimeError("invalid_argument", `model name has ${model.length} characters, expected 1 to 256`);
   const address = parseAddress(endpoint);
   const serving = await runtime.endpoint(endpoint).serve<ModelRequest, Delta>(
     async function* (request, context) {

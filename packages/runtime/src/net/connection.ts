@@ -159,23 +159,15 @@ export class Connection {
   #frame(type: FrameType, streamId: number, body: Buffer): void {
     if (this.#phase.type === "closed") return;
     if (this.#phase.type === "hello") return this.#hello(type, streamId, body);
-    switch (type) {
-      case frameTypes.PING:
-      case frameTypes.PONG:
-        if (body.length !== 8 || streamId !== 0) throw new RuntimeError("protocol", `${frameTypeName(type)} is not 8 bytes on stream 0`);
-        if (type === frameTypes.PING) this.#pong(body);
-        return;
-      case frameTypes.HELLO:
-        throw new RuntimeError("protocol", "a second HELLO");
-      case frameTypes.ERROR:
-        if (streamId === 0) return this.#refused(body);
-        return this.#events.onFrame(type, streamId, body);
-      default:
-        return this.#events.onFrame(type, streamId, body);
-    }
+    if (type === frameTypes.ERROR && streamId === 0) return this.#refused(body);
+    if (type === frameTypes.HELLO) throw new RuntimeError("protocol", "a second HELLO");
+    if (type === frameTypes.PING || type === frameTypes.PONG) return this.#heartbeatFrame(type, streamId, body);
+    this.#events.onFrame(type, streamId, body);
   }
 
-  #pong(opaque: Buffer): void {
+  #heartbeatFrame(type: FrameType, streamId: number, opaque: Buffer): void {
+    if (opaque.length !== 8 || streamId !== 0) throw new RuntimeError("protocol", `${frameTypeName(type)} is not 8 bytes on stream 0`);
+    if (type === frameTypes.PONG) return; // that something was heard is all it says
     encodePing(this.writer, "PONG", opaque);
     this.flushSoon();
   }

@@ -14,7 +14,7 @@ export interface ListenOptions {
   readonly maxConnections: number;
   readonly log: Logger;
   /** Takes ownership of a socket whose preface has been read; `head` is what came after it. */
-  onConnection(socket: Socket, head: Buffer): void;
+  readonly onConnection: (socket: Socket, head: Buffer) => void;
 }
 
 export interface Listener extends AsyncDisposable {

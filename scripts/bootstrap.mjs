@@ -1,0 +1,93 @@
+// Installs and builds a checkout: `npm run setup`. Runs on Node 18 or newer with npm alone; repeating it costs about a second.
+import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const pnpm = "pnpm@12.21.0";
+const binaries = join(root, "node_modules", ".bin");
+const packages = ["runtime", "frontend", "mock-worker"];
+
+/** The pinned Node.js, once set-up has installed it. */
+export const node = join(binaries, "node");
+
+function say(text) {
+  process.stderr.write(`${text}\n`);
+}
+
+// Run a long step quietly, with a sign of life; its output is shown only if it fails.
+async function step(name, command, args) {
+  const startedAt = Date.now();
+  const seconds = () => `${((Date.now() - startedAt) / 1000).toFixed(1)} s`;
+  say(`${name} …`);
+  const beat = setInterval(() => say(`${name} … ${seconds()}`), 10_000);
+  const child = spawn(command, args, { cwd: root, stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, CI: "true" } });
+  let output = "";
+  for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (output += chunk));
+  const code = await new Promise((resolve) => {
+    child.on("error", (error) => {
+      output += error.message;
+      resolve(1);
+    });
+    child.on("close", resolve);
+  });
+  clearInterval(beat);
+  if (code !== 0) throw new Error(`${name} failed after ${seconds()}:\n${output.trim()}`);
+  say(`${name}: done in ${seconds()}`);
+}
+
+function filesBelow(path) {
+  if (!existsSync(path)) return [];
+  if (!statSync(path).isDirectory()) return [path];
+  return readdirSync(path)
+    .sort()
+    .filter((name) => name !== "node_modules" && name !== "dist")
+    .flatMap((name) => filesBelow(join(path, name)));
+}
+
+function hashOf(paths) {
+  const hash = createHash("sha256");
+  for (const path of paths.flatMap(filesBelow)) hash.update(path).update("\0").update(readFileSync(path)).update("\0");
+  return hash.digest("hex");
+}
+
+// A step is skipped when its inputs are those of its last success and its results are still there.
+async function once(name, inputs, results, run) {
+  const stamp = join(root, "node_modules", ".cache", "dyn", name);
+  const hash = hashOf(inputs.map((path) => join(root, path)));
+  const isDone = existsSync(stamp) && readFileSync(stamp, "utf8") === hash && results.every((path) => existsSync(join(root, path)));
+  if (isDone) return;
+  await run();
+  mkdirSync(dirname(stamp), { recursive: true });
+  writeFileSync(stamp, hash);
+}
+
+export async function setUp() {
+  const manifests = ["package.json", "pnpm-lock.yaml", "pnpm-workspace.yaml", ...packages.map((name) => `packages/${name}/package.json`)];
+  await once("install", manifests, ["node_modules/.bin/node", "node_modules/.bin/tsc"], () =>
+    step("installing packages", "npx", ["--yes", pnpm, "install", "--frozen-lockfile"]),
+  );
+  const sources = packages.flatMap((name) => [`packages/${name}/src`, `packages/${name}/tsconfig.json`]);
+  const results = packages.map((name) => `packages/${name}/dist/index.js`);
+  await once("build", ["tsconfig.base.json", "pnpm-lock.yaml", ...sources], results, () =>
+    step("building", join(binaries, "tsc"), ["-b", ...packages.map((name) => `packages/${name}`)]),
+  );
+}
+
+/** Run set-up for a script; on failure print why and what to try, and exit. */
+export async function setUpOrExit() {
+  try {
+    await setUp();
+  } catch (error) {
+    say(error.message);
+    say("set-up failed: check that npm can reach its registry (npm ping), then run `npm run setup` again");
+    process.exit(1);
+  }
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
+  await setUpOrExit();
+  say("ready: npx dyn-frontend --help, npx dyn-mock-worker --help");
+}

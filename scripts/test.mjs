@@ -1,0 +1,53 @@
+// All checks: `npm test`. Closes with a plain line `N passed, N failed`; each static check counts as one.
+import { spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { delimiter, dirname, join } from "node:path";
+import { node, setUpOrExit } from "./bootstrap.mjs";
+
+await setUpOrExit();
+
+const checks = [
+  ["types", "tsc", ["-p", "tsconfig.json"]],
+  ["lint", "oxlint", ["--type-aware", "--deny-warnings"]],
+  ["format", "oxfmt", ["--check", "."]],
+  ["unused code", "knip", []],
+];
+const directory = mkdtempSync(join(tmpdir(), "dyn-test-"));
+const report = join(directory, "vitest.json");
+// Tests must not inherit the settings of whoever runs them; the pinned Node comes first.
+const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith("DYN_") && !name.startsWith("OTEL_"));
+const env = { ...Object.fromEntries(inherited), PATH: [dirname(node), process.env.PATH].join(delimiter) };
+let passed = 0;
+let failed = 0;
+
+async function run(name, command, args) {
+  const startedAt = Date.now();
+  process.stdout.write(`== ${name}\n`);
+  const child = spawn(join(dirname(node), command), args, { stdio: ["ignore", "inherit", "inherit"], env });
+  const code = await new Promise((resolve) => {
+    child.on("error", () => resolve(1));
+    child.on("close", resolve);
+  });
+  process.stdout.write(`== ${name}: ${code === 0 ? "passed" : "FAILED"} in ${((Date.now() - startedAt) / 1000).toFixed(1)} s\n`);
+  return code === 0;
+}
+
+for (const [name, command, args] of checks) {
+  if (await run(name, command, args)) passed += 1;
+  else failed += 1;
+}
+const ok = await run("tests", "vitest", ["run", "--reporter=default", "--reporter=json", `--outputFile.json=${report}`]);
+try {
+  const result = JSON.parse(readFileSync(report, "utf8"));
+  passed += result.numPassedTests;
+  failed += result.numFailedTests;
+  // A file that cannot be loaded has no failed test; nothing having run is a failure, too.
+  if (!ok && result.numFailedTests === 0) failed += 1;
+  if (ok && result.numPassedTests === 0) failed += 1;
+} catch {
+  failed += 1; // vitest ended without a report
+}
+rmSync(directory, { recursive: true, force: true });
+process.stdout.write(`${passed} passed, ${failed} failed\n`);
+process.exitCode = failed === 0 ? 0 : 1;

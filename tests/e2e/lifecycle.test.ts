@@ -1,0 +1,118 @@
+// Joining, leaving, cancelling, draining: processes and signals.
+import { expect, test } from "vitest";
+import { chat, eventually, postChat, startCluster, startProgram } from "../cluster.ts";
+
+test("without a worker the model is unknown; one that joins gets traffic within a second; one that leaves gets none", async () => {
+  await using cluster = await startCluster({ workers: 0 });
+  expect((await postChat(cluster.url, chat("hi"))).status).toBe(404);
+  await cluster.addWorker();
+  await eventually("an answer", async () => (await postChat(cluster.url, chat("hi"))).ok, 1_000);
+  const second = await cluster.addWorker();
+  for (let index = 0; index < 10; index += 1) expect((await postChat(cluster.url, chat("hi"))).status).toBe(200);
+  expect(second.lines().filter(({ message }) => message === "request received").length).toBeGreaterThanOrEqual(4);
+  second.kill("SIGTERM");
+  expect(await second.exited).toBe(0);
+  for (let index = 0; index < 10; index += 1) expect((await postChat(cluster.url, chat("hi"))).status).toBe(200);
+});
+
+test("a client that leaves aborts the engine, and both sides say cancelled", async () => {
+  await using cluster = await startCluster({ workerArgs: ["--itl-ms", "50"] });
+  const aborter = new AbortController();
+  const response = await postChat(cluster.url, chat("word ".repeat(1_000), { stream: true }), {}, aborter.signal);
+  await response.body?.getReader().read();
+  aborter.abort();
+  for (const program of [cluster.frontend, ...cluster.workers]) {
+    const completed = await eventually("completion", () => program.lines().find(({ message }) => message === "request completed"));
+    expect(completed).toMatchObject({ level: "INFO", status: "cancelled", error_type: "cancelled" });
+    expect(completed["output_tokens"]).toBeGreaterThan(0);
+  }
+});
+
+test("a worker on SIGTERM finishes what is running and exits 0", async () => {
+  await using cluster = await startCluster({ workerArgs: ["--itl-ms", "20"] });
+  const answer = postChat(cluster.url, chat("word ".repeat(30).trim(), { stream: true })).then((response) => response.text());
+  await eventually("the request", () => cluster.workers[0]?.lines().some(({ message }) => message === "request received"));
+  cluster.workers[0]?.kill("SIGTERM");
+  expect(await cluster.workers[0]?.exited).toBe(0);
+  expect((await answer).endsWith("data: [DONE]\n\n")).toBe(true);
+  expect((await postChat(cluster.url, chat("hi"))).status).toBeGreaterThanOrEqual(404);
+});
+
+test("a frontend on SIGTERM finishes what is running and exits 0", async () => {
+  await using cluster = await startCluster({ workerArgs: ["--itl-ms", "20"] });
+  const answer = postChat(cluster.url, chat("word ".repeat(30).trim(), { stream: true })).then((response) => response.text());
+  await eventually("the request", () => cluster.workers[0]?.lines().some(({ message }) => message === "request received"));
+  cluster.frontend.kill("SIGTERM");
+  expect((await answer).endsWith("data: [DONE]\n\n")).toBe(true);
+  expect(await cluster.frontend.exited).toBe(0);
+});
+
+test.each(["dyn-frontend", "dyn-mock-worker"])("a second signal ends %s at once", async (name) => {
+  await using cluster = await startCluster({ workerArgs: ["--itl-ms", "1000"] });
+  const answer = postChat(cluster.url, chat("word ".repeat(60), { stream: true })).catch(() => undefined);
+  await eventually("the request", () => cluster.workers[0]?.lines().some(({ message }) => message === "request received"));
+  const program = name === "dyn-frontend" ? cluster.frontend : cluster.workers[0];
+  program?.kill("SIGTERM");
+  await eventually("the drain", () => program?.lines().some(({ message }) => String(message).startsWith("shutdown requested")));
+  program?.kill("SIGTERM");
+  expect(await program?.exited).toBe("SIGTERM");
+  await (await answer)?.text().catch(() => undefined);
+});
+
+test("a killed worker ends its stream with an error event and the next request goes elsewhere", async () => {
+  await using cluster = await startCluster({ workerArgs: ["--itl-ms", "20"] });
+  const response = await postChat(cluster.url, chat("word ".repeat(500), { stream: true }));
+  cluster.workers[0]?.kill("SIGKILL");
+  const text = await response.text();
+  expect(text).toContain('"code":"worker_disconnected"');
+  expect(text).not.toContain("[DONE]");
+  const completed = await eventually("completion", () => cluster.frontend.lines().find(({ message }) => message === "request completed"));
+  expect(completed).toMatchObject({ level: "ERROR", status: "error", error_type: "unavailable" });
+  await cluster.addWorker();
+  expect((await postChat(cluster.url, chat("still here"))).status).toBe(200);
+});
+
+test("a reader that stops holds its own stream, not its neighbours", async () => {
+  await using cluster = await startCluster({ workerArgs: ["--max-num-seqs", "10"] });
+  const long = "word ".repeat(200_000);
+  const slow = await postChat(cluster.url, chat(long, { stream: true }));
+  await slow.body?.getReader().read();
+  for (let index = 0; index < 20; index += 1) expect((await postChat(cluster.url, chat("quick"))).status).toBe(200);
+  const finished = cluster.workers[0]?.lines().filter((line) => line["message"] === "request completed" && Number(line["output_tokens"]) > 1_000);
+  expect(finished).toEqual([]);
+});
+
+test.each([
+  [["--no-such-flag"], "unknown option '--no-such-flag'"],
+  [["--http-port", "99999"], '--http-port "99999": expected a whole number from 0 to 65535'],
+  [["--log", "chatty"], 'unknown level "chatty"'],
+])("dyn-frontend %j says what is wrong and exits non-zero", async (args, message) => {
+  await using program = startProgram("dyn-frontend", args);
+  expect(await program.exited).not.toBe(0);
+  expect(program.stderr()).toContain(message);
+  expect(program.stderr().trim().split("\n")).toHaveLength(1);
+});
+
+test("a port in use is one clear line and a non-zero exit", async () => {
+  await using cluster = await startCluster({ workers: 0 });
+  const port = new URL(cluster.url).port;
+  await using second = startProgram("dyn-frontend", ["--http-port", port], { DYN_FILE_KV: cluster.directory });
+  expect(await second.exited).toBe(1);
+  expect(second.stderr().trim().split("\n")).toHaveLength(1);
+  expect(second.stderr()).toContain(`cannot listen on http://127.0.0.1:${port}`);
+});
+
+test.each(["dyn-frontend", "dyn-mock-worker"])("%s --help shows every variable and default", async (command) => {
+  await using program = startProgram(command, ["--help"]);
+  expect(await program.exited).toBe(0);
+  expect(program.stdout()).toContain("DYN_FILE_KV");
+  expect(program.stdout()).toMatch(/default "info"/);
+});
+
+test("the process a user starts from node_modules/.bin is the server itself", async () => {
+  await using cluster = await startCluster({ workers: 1 });
+  const [worker] = cluster.workers;
+  expect(worker?.lines().length).toBeGreaterThan(0);
+  process.kill(worker?.pid ?? -1, "SIGTERM");
+  expect(await worker?.exited).toBe(0);
+});
