@@ -8,6 +8,9 @@ import { fileURLToPath } from "node:url";
 export const root: string = dirname(dirname(fileURLToPath(import.meta.url)));
 const binaries = join(root, "node_modules", ".bin");
 
+// Settings of whoever runs the tests must not reach the programs.
+const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("DYN_") && !name.startsWith("OTEL_")));
+
 /** One JSONL record. */
 export type Line = Readonly<Record<string, unknown>>;
 
@@ -43,7 +46,7 @@ export interface Program extends AsyncDisposable {
 export function startProgram(command: string, args: readonly string[], env: Readonly<Record<string, string>> = {}): Program {
   const child = spawn(join(binaries, command), args, {
     cwd: root,
-    env: { PATH: `${binaries}:${process.env["PATH"] ?? ""}`, DYN_LOGGING_JSONL: "1", ...env },
+    env: { ...inherited, PATH: `${binaries}:${process.env["PATH"] ?? ""}`, DYN_LOGGING_JSONL: "1", ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
   const output = { stdout: "", stderr: "" };

@@ -47,7 +47,7 @@ export class Connection {
   #phase: Phase = { type: "hello" };
   #decoder: FrameDecoder;
   #flushing = false;
-  #heartbeat: NodeJS.Timeout;
+  #heartbeat: NodeJS.Timeout | undefined;
   #helloTimer: NodeJS.Timeout;
   #heard = true;
   #silent = 0;
@@ -69,7 +69,6 @@ export class Connection {
     socket.on("drain", () => events.onDrain());
     socket.on("error", (error) => this.#closed(new RuntimeError("disconnected", `${this.remote}: ${error.message}`, { cause: error })));
     socket.on("close", () => this.#closed(undefined));
-    this.#heartbeat = setInterval(() => this.#beat(), options.pingIntervalMs).unref();
     this.#helloTimer = setTimeout(() => {
       this.close(new RuntimeError("protocol", `no HELLO from ${this.remote} within ${options.helloTimeoutMs} ms`));
     }, options.helloTimeoutMs).unref();
@@ -177,6 +176,7 @@ export class Connection {
     if (type !== frameTypes.HELLO || streamId !== 0) throw new RuntimeError("protocol", `${frameTypeName(type)} before HELLO`);
     const peer = decodeHello(body);
     clearTimeout(this.#helloTimer);
+    this.#heartbeat = setInterval(() => this.#beat(), this.#options.pingIntervalMs).unref();
     this.#decoder.maxBodyBytes = this.#options.hello.max_frame_bytes;
     this.#phase = { type: "open", peer };
     this.#settle.resolve(peer);

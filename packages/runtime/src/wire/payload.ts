@@ -3,7 +3,7 @@ import { Packr, Unpackr, type Options } from "msgpackr";
 import { RuntimeError } from "../errors.ts";
 
 // `undefined` becomes nil: msgpackr's own extension for it is unreadable to other implementations.
-const packr = new Packr({ useRecords: false, encodeUndefinedAsNil: true });
+const packr = new Packr({ useRecords: false, variableMapSize: true, encodeUndefinedAsNil: true });
 // "auto": a number when it is exact, else a bigint. The published types do not know the word yet.
 const unpackr = new Unpackr({ useRecords: false, int64AsType: "auto" as Exclude<Options["int64AsType"], undefined> });
 const maxDepth = 64;

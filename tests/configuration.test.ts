@@ -1,0 +1,67 @@
+// docs/configuration.md is generated from the code; this keeps it so. Regenerate: UPDATE_DOCS=1 npx vitest run tests/configuration.test.ts
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { frontendSettings } from "../packages/frontend/src/options.ts";
+import { mockSettings } from "../packages/mock-worker/src/options.ts";
+import { readSettings, runtimeSettings, type Setting } from "../packages/runtime/src/config.ts";
+import { root } from "./cluster.ts";
+
+const page = join(root, "docs/configuration.md");
+
+function table(settings: Readonly<Record<string, Setting<never> | Setting<unknown>>>): string {
+  const rows = Object.values(settings).map(({ flag, env, default: fallback, help }) => {
+    const shown = env === "DYN_FILE_KV" ? "`dynamo_store_kv` in the system's temporary directory" : `\`${JSON.stringify(fallback)}\``;
+    return `| \`--${flag}\` | \`${env}\` | ${shown} | ${help} |`;
+  });
+  return ["| flag | variable | default | meaning |", "| --- | --- | --- | --- |", ...rows].join("\n");
+}
+
+const expected = `# Configuration
+
+A flag wins over its variable, a variable over the default. An empty variable counts as unset. A bad value is one line on standard error that
+names the flag or variable, the value and what was expected, and exit code 1. Names are Dynamo's where Dynamo has the setting.
+
+## Every process
+
+${table(runtimeSettings)}
+
+Programs that call \`createRuntime()\` read the same variables; \`createRuntime({ config })\` wins over them.
+
+## dyn-frontend
+
+${table(frontendSettings)}
+
+## dyn-mock-worker
+
+${table(mockSettings)}
+`;
+
+test("the page of settings says what the code does", () => {
+  if (process.env["UPDATE_DOCS"] === "1") writeFileSync(page, expected);
+  expect(readFileSync(page, "utf8")).toBe(expected);
+});
+
+describe("settings", () => {
+  test("flag over variable over default", () => {
+    expect(readSettings(runtimeSettings, {}, {}).tcpPort).toBe(0);
+    expect(readSettings(runtimeSettings, { DYN_TCP_RPC_PORT: "" }, {}).tcpPort).toBe(0);
+    expect(readSettings(runtimeSettings, { DYN_TCP_RPC_PORT: "7" }, {}).tcpPort).toBe(7);
+    expect(readSettings(runtimeSettings, { DYN_TCP_RPC_PORT: "7" }, { tcpPort: "8" }).tcpPort).toBe(8);
+  });
+
+  test.each([
+    [{ DYN_TCP_RPC_PORT: "x" }, 'DYN_TCP_RPC_PORT="x": expected a whole number from 0 to 65535'],
+    [{ DYN_TCP_RPC_PORT: "1.5" }, "expected a whole number"],
+    [{ DYN_LOGGING_JSONL: "maybe" }, "expected one of 1, true, on, yes, 0, false, off, no"],
+    [{ DYN_DISCOVERY_BACKEND: "etcd" }, "expected one of file, mem"],
+  ])("%j is refused", (environment, message) => {
+    expect(() => readSettings(runtimeSettings, environment, {})).toThrow(message);
+  });
+
+  test("every default is a value its own parser takes", () => {
+    for (const settings of [runtimeSettings, frontendSettings, mockSettings]) {
+      for (const { parse, default: fallback } of Object.values(settings)) expect(parse(String(fallback))).toBe(fallback);
+    }
+  });
+});

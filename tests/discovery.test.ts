@@ -1,0 +1,177 @@
+// One contract, two backends; and what only the directory can get wrong.
+import { mkdtemp, readdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import type { Discovery, Snapshot } from "../packages/runtime/src/discovery/discovery.ts";
+import { decodeFileName, encodeFileName, openFileDiscovery } from "../packages/runtime/src/discovery/file.ts";
+import { toInstance } from "../packages/runtime/src/discovery/live-set.ts";
+import { createMemoryDiscovery, createMemorySpace } from "../packages/runtime/src/discovery/memory.ts";
+import { formatRecord, parseAddress, parseRecord, recordKey, toSlug, type EndpointRecord } from "../packages/runtime/src/discovery/records.ts";
+import { createLogger } from "../packages/runtime/src/logging/logger.ts";
+import { eventually, root } from "./cluster.ts";
+
+const log = createLogger({ sink: () => undefined });
+
+function record(id: bigint, endpoint = "generate"): EndpointRecord {
+  return {
+    type: "Endpoint",
+    namespace: "dynamo",
+    component: "backend",
+    endpoint,
+    instance_id: id,
+    transport: { tcp: `127.0.0.1:4000/${id.toString(16)}/dynamo/backend/${endpoint}` },
+    dyn_plane: 1,
+  };
+}
+
+interface Space extends AsyncDisposable {
+  open(): Discovery;
+}
+
+async function fileSpace(): Promise<Space & { root: string }> {
+  const directory = await mkdtemp(join(tmpdir(), "dyn-discovery-"));
+  return {
+    root: directory,
+    open: () => openFileDiscovery({ root: directory, log, heartbeatMs: 20, ttlMs: 500, relistMs: 20 }),
+    [Symbol.asyncDispose]: () => rm(directory, { recursive: true, force: true }),
+  };
+}
+
+async function memorySpace(): Promise<Space> {
+  const space = createMemorySpace();
+  return { open: () => createMemoryDiscovery(space), [Symbol.asyncDispose]: async () => undefined };
+}
+
+describe.each([
+  ["file", fileSpace],
+  ["mem", memorySpace],
+])("%s discovery", (_kind, openSpace) => {
+  test("shows what is published, until it is withdrawn", async () => {
+    await using space = await openSpace();
+    await using owner = space.open();
+    await using reader = space.open();
+    let snapshot: Snapshot | undefined;
+    using watch = reader.watch("v1/instances", (next) => (snapshot = next));
+    await watch.ready;
+    expect(snapshot?.size).toBe(0);
+    const id = 2n ** 64n - 1n;
+    const registration = await owner.publish(record(id));
+    const seen = await eventually("the record", () => snapshot?.get("dynamo/backend/generate/ffffffffffffffff"));
+    expect(seen).toEqual(record(id));
+    await registration[Symbol.asyncDispose]();
+    await eventually("its end", () => snapshot?.size === 0);
+  });
+
+  test("a late watcher gets everything at once, and only its bucket", async () => {
+    await using space = await openSpace();
+    await using owner = space.open();
+    for (const id of [1n, 2n, 3n]) await owner.publish(record(id));
+    const snapshots: Snapshot[] = [];
+    const models: Snapshot[] = [];
+    using watch = owner.watch("v1/instances", (next) => snapshots.push(next));
+    using other = owner.watch("v1/mdc", (next) => models.push(next));
+    await Promise.all([watch.ready, other.ready]);
+    expect(snapshots[0]?.size).toBe(3);
+    expect(models[0]?.size).toBe(0);
+  });
+
+  test("disposing withdraws everything of its own and nothing else", async () => {
+    await using space = await openSpace();
+    await using staying = space.open();
+    await staying.publish(record(1n));
+    const leaving = space.open();
+    await leaving.publish(record(2n));
+    await leaving[Symbol.asyncDispose]();
+    let snapshot: Snapshot = new Map();
+    using watch = staying.watch("v1/instances", (next) => (snapshot = next));
+    await watch.ready;
+    expect([...snapshot.keys()]).toEqual(["dynamo/backend/generate/1"]);
+  });
+});
+
+describe("the directory", () => {
+  test("has Dynamo's layout, and leaves no temporary file", async () => {
+    await using space = await fileSpace();
+    await using owner = space.open();
+    await owner.publish(record(0x7a1994f9ea22c471n, "my-endpoint_1"));
+    const names = await readdir(join(space.root, "v1/instances"));
+    expect(names).toEqual(["dynamo%2Fbackend%2Fmy%2Dendpoint%5F1%2F7a1994f9ea22c471"]);
+    const text = await readFile(join(space.root, "v1/instances", names[0] ?? ""), "utf8");
+    expect(text).toContain('"instance_id":8798227148140889201,');
+    expect(text.endsWith("}")).toBe(true);
+  });
+
+  test("a record removed by someone else is published again", async () => {
+    await using space = await fileSpace();
+    await using owner = space.open();
+    await owner.publish(record(1n));
+    await rm(join(space.root, "v1"), { recursive: true });
+    await eventually("the record", async () => (await readdir(join(space.root, "v1/instances")).catch(() => [])).length === 1);
+  });
+
+  test("a record whose owner is dead expires", async () => {
+    await using space = await fileSpace();
+    await using reader = space.open();
+    await reader.publish(record(1n));
+    const path = join(space.root, "v1/instances", encodeFileName(recordKey(record(2n))));
+    await writeFile(path, formatRecord(record(2n)));
+    let snapshot: Snapshot = new Map();
+    using _watch = reader.watch("v1/instances", (next) => (snapshot = next));
+    await eventually("both", () => snapshot.size === 2);
+    await utimes(path, 1, 1);
+    await eventually("one", () => snapshot.size === 1);
+    await eventually("the file gone", async () => (await readdir(join(space.root, "v1/instances"))).length === 1);
+  });
+
+  test("files that are no records are passed over", async () => {
+    await using space = await fileSpace();
+    await using reader = space.open();
+    await reader.publish(record(1n));
+    const bucket = join(space.root, "v1/instances");
+    await writeFile(join(bucket, "garbage"), "{");
+    await writeFile(join(bucket, "%E0%A4%A"), "{}");
+    await writeFile(join(bucket, encodeFileName("dynamo/backend/generate/9")), formatRecord(record(8n)));
+    let snapshot: Snapshot = new Map();
+    using watch = reader.watch("v1/instances", (next) => (snapshot = next));
+    await watch.ready;
+    expect(snapshot.size).toBe(1);
+  });
+});
+
+test("file names decode to the keys they were made of", () => {
+  fc.assert(
+    fc.property(fc.string({ unit: "grapheme" }), (key) => {
+      expect(encodeFileName(key)).toMatch(/^(?:[A-Za-z0-9]|%[0-9A-F]{2})*$/);
+      expect(decodeFileName(encodeFileName(key))).toBe(key);
+    }),
+  );
+});
+
+test("records of a real Dynamo are read, ids exact", async () => {
+  const directory = join(root, "tests/golden/dynamo/records");
+  const instance = parseRecord(await readFile(join(directory, "instance.json"), "utf8"));
+  expect(instance).toMatchObject({ type: "Endpoint", component: "backend", instance_id: 16_110_234_078_175_185_133n });
+  expect(instance.type === "Endpoint" && toInstance(instance)).toBeUndefined(); // it does not speak dyn/1
+  const card = parseRecord(await readFile(join(directory, "card.json"), "utf8"));
+  expect(card).toMatchObject({ type: "Model", instance_id: 16_110_234_078_175_185_133n, card_json: { display_name: "mock", model_input: "Tokens" } });
+});
+
+test.each([
+  ["not JSON", "{"],
+  ["null", "null"],
+  ["an unknown type", '{"type":"X","namespace":"a","component":"b","endpoint":"c","instance_id":1}'],
+  ["a negative id", '{"type":"Endpoint","namespace":"a","component":"b","endpoint":"c","instance_id":-1,"transport":{"tcp":"x"}}'],
+  ["no transport", '{"type":"Endpoint","namespace":"a","component":"b","endpoint":"c","instance_id":1}'],
+  ["a card without a name", '{"type":"Model","namespace":"a","component":"b","endpoint":"c","instance_id":1,"card_json":{}}'],
+])("%s is refused", (_name, text) => {
+  expect(() => parseRecord(text)).toThrow(/discovery record/);
+});
+
+test("addresses are checked and slugs follow Dynamo's rule", () => {
+  expect(parseAddress("dyn://a.b-1.c_2")).toEqual({ namespace: "a", component: "b-1", endpoint: "c_2" });
+  for (const uri of ["", "a.b.c", "dyn://a.b", "dyn://a.b.c.d", "dyn://A.b.c", "dyn://a.b.c/"])
+    expect(() => parseAddress(uri)).toThrow(/is no endpoint/);
+  expect(toSlug("Qwen/Qwen3-0.6B")).toBe("qwen_qwen3-0_6b");
+});

@@ -1,0 +1,134 @@
+// What users get: examples that run, commands that start and stop, tarballs that work elsewhere.
+import { execFile } from "node:child_process";
+import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { expect, test } from "vitest";
+import { eventually, postChat, root, startProgram } from "../cluster.ts";
+
+const run = promisify(execFile);
+
+interface Directory extends AsyncDisposable {
+  readonly path: string;
+}
+
+async function temporary(): Promise<Directory> {
+  const path = await mkdtemp(join(tmpdir(), "dyn-packages-"));
+  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
+}
+
+test("the greeter example serves the client example", async () => {
+  await using directory = await temporary();
+  const env = { DYN_FILE_KV: directory.path };
+  await using greeter = startProgram("node", ["examples/greeter.ts"], env);
+  await using client = startProgram("node", ["examples/client.ts"], env);
+  expect(await client.exited).toBe(0);
+  expect(client.stdout()).toBe("hello\nada\n");
+  const said = await eventually("both lines", () => {
+    const lines = greeter.lines().filter(({ message }) => message === "saying");
+    return lines.length === 2 && lines;
+  });
+  const received = greeter.lines().find(({ message }) => message === "request received");
+  for (const line of said)
+    expect(line).toMatchObject({ request_id: received?.["request_id"], trace_id: received?.["trace_id"], target: "demo::greeter::generate" });
+  greeter.kill("SIGTERM");
+  expect(await greeter.exited).toBe(0);
+});
+
+test("the shouter example is a model behind the frontend, held to every limit", async () => {
+  await using directory = await temporary();
+  const env = { DYN_FILE_KV: directory.path };
+  await using frontend = startProgram("dyn-frontend", ["--http-port", "0"], env);
+  await using shouter = startProgram("node", ["examples/shouter.ts"], env);
+  await eventually(`the model (${shouter.stderr()})`, () => frontend.lines().some(({ message }) => message === "instance joined"));
+  const url = String(frontend.lines().find(({ message }) => message === "frontend is listening")?.["url"]);
+  const ask = async (more: object): Promise<unknown> =>
+    (await postChat(url, { model: "shouter", messages: [{ role: "user", content: "not so loud please" }], ...more })).json();
+  expect(await ask({})).toMatchObject({
+    choices: [{ message: { content: "NOT SO LOUD PLEASE" }, finish_reason: "stop" }],
+    usage: { completion_tokens: 4 },
+  });
+  expect(await ask({ max_tokens: 2 })).toMatchObject({ choices: [{ message: { content: "NOT SO" }, finish_reason: "length" }] });
+  expect(await ask({ stop: " LOUD" })).toMatchObject({ choices: [{ message: { content: "NOT SO" }, finish_reason: "stop" }] });
+  shouter.kill("SIGTERM");
+  expect(await shouter.exited).toBe(0);
+});
+
+test("npm start serves a completion, and SIGTERM leaves nothing behind", { timeout: 90_000 }, async () => {
+  await using directory = await temporary();
+  await using start = startProgram("node", ["scripts/start.mjs"], { DYN_HTTP_PORT: "0", DYN_LOGGING_JSONL: "0", TMPDIR: directory.path });
+  await eventually("readiness", () => start.stderr().includes("dyn is ready"), 60_000);
+  const url = /curl (http:\S+)\/v1\/chat\/completions/.exec(start.stderr())?.[1] ?? "";
+  const response = await postChat(url, { model: "mock", messages: [{ role: "user", content: "hello" }] });
+  expect(await response.json()).toMatchObject({ choices: [{ message: { content: "hello" } }] });
+  start.kill("SIGTERM");
+  expect(await start.exited).toBe(0);
+  expect(await readdir(directory.path)).toEqual([]);
+  await expect(fetch(`${url}/live`)).rejects.toThrow();
+});
+
+test("npm start with a port in use is a clear line and a non-zero exit", { timeout: 90_000 }, async () => {
+  await using directory = await temporary();
+  await using first = startProgram("dyn-frontend", ["--http-port", "0"], { DYN_FILE_KV: directory.path });
+  const listening = await eventually("the frontend", () => first.lines().find(({ message }) => message === "frontend is listening"));
+  await using start = startProgram("node", ["scripts/start.mjs"], { DYN_HTTP_PORT: String(listening["port"]), DYN_LOGGING_JSONL: "0" });
+  expect(await start.exited).toBe(1);
+  expect(start.stderr()).toContain(`cannot listen on http://127.0.0.1:${String(listening["port"])}`);
+});
+
+test("packed packages work in an empty npm project, types included", { timeout: 180_000 }, async () => {
+  await using directory = await temporary();
+  const packs = join(directory.path, "packs");
+  const project = join(directory.path, "project");
+  await mkdir(packs);
+  await mkdir(join(project, "src"), { recursive: true });
+  for (const name of ["runtime", "frontend", "mock-worker"]) {
+    await run("npx", ["--yes", "pnpm@12.21.0", "pack", "--pack-destination", packs], { cwd: join(root, "packages", name) });
+  }
+  const tarballs = (await readdir(packs)).map((name) => join(packs, name));
+  expect(tarballs).toHaveLength(3);
+  for (const tarball of tarballs) {
+    const { stdout } = await run("tar", ["-tzf", tarball]);
+    for (const file of ["package/README.md", "package/LICENSE", "package/package.json", "package/dist/index.js", "package/dist/index.d.ts"]) {
+      expect(stdout.split("\n")).toContain(file);
+    }
+  }
+  const dependencies = Object.fromEntries(
+    tarballs.map((tarball) => [`@dyn/${/dyn-([a-z-]+)-\d[^/]*$/.exec(tarball)?.[1] ?? ""}`, `file:${tarball}`]),
+  );
+  await writeFile(join(project, "package.json"), JSON.stringify({ type: "module", private: true, dependencies, overrides: dependencies }));
+  await writeFile(
+    join(project, "src/main.ts"),
+    `import { createFrontend } from "@dyn/frontend";
+import { startMockWorker } from "@dyn/mock-worker";
+import { createRuntime, type Runtime } from "@dyn/runtime";
+import type { Engine } from "@dyn/runtime/llm";
+export type Both = [Runtime, Engine];
+const config = { fileKv: process.argv[2] ?? "", log: "error" };
+await using runtime = await createRuntime({ config });
+await using worker = await startMockWorker({ modelName: "packed", config });
+await using frontend = await createFrontend({ httpPort: 0, config });
+const ask = (): Promise<Response> => fetch(frontend.url + "/v1/chat/completions", { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ model: "packed", messages: [{ role: "user", content: "it works" }] }) });
+let response = await ask();
+for (let tries = 0; !response.ok && tries < 100; tries += 1) { await new Promise((resolve) => setTimeout(resolve, 50)); response = await ask(); }
+const body = (await response.json()) as { choices: { message: { content: string } }[] };
+console.log(body.choices[0]?.message.content, worker.servings.length, runtime.instanceId.length > 0);
+`,
+  );
+  await run("npm", ["install", "--no-audit", "--no-fund", "--loglevel=error"], { cwd: project });
+  const compilerOptions = {
+    strict: true,
+    module: "nodenext",
+    target: "es2022",
+    lib: ["esnext"],
+    outDir: "out",
+    rootDir: "src",
+    types: ["node"],
+    typeRoots: [join(root, "node_modules/@types")],
+  };
+  await writeFile(join(project, "tsconfig.json"), JSON.stringify({ compilerOptions, include: ["src"] }));
+  await run(join(root, "node_modules/.bin/tsc"), ["-p", "."], { cwd: project });
+  const { stdout } = await run(join(root, "node_modules/.bin/node"), ["out/main.js", join(directory.path, "kv")], { cwd: project });
+  expect(stdout).toBe("it works 1 true\n");
+});

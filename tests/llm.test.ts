@@ -1,0 +1,110 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import type { Delta, ModelRequest } from "../packages/runtime/src/llm/contract.ts";
+import { createTally, enforceLimits } from "../packages/runtime/src/llm/limits.ts";
+import { createStopMatcher } from "../packages/runtime/src/llm/stops.ts";
+import { splitTokens } from "../packages/runtime/src/llm/tokens.ts";
+
+async function* emit(deltas: readonly Delta[]): AsyncGenerator<Delta> {
+  yield* deltas;
+}
+
+async function run(deltas: readonly Delta[], more: Partial<ModelRequest> = {}): Promise<{ text: string; last: Delta | undefined; all: Delta[] }> {
+  const request: ModelRequest = { model: "m", messages: [{ role: "user", text: "two words" }], stop: [], sampling: {}, ...more };
+  const all: Delta[] = [];
+  for await (const delta of enforceLimits(request, emit(deltas), createTally())) all.push(delta);
+  return { text: all.map(({ text }) => text).join(""), last: all.at(-1), all };
+}
+
+test("tokens joined are the text", () => {
+  fc.assert(
+    fc.property(fc.string({ unit: "grapheme" }), (text) => {
+      expect(splitTokens(text).join("")).toBe(text);
+    }),
+  );
+  expect(splitTokens("hello big  world ")).toEqual(["hello", " big", "  world", " "]);
+});
+
+test("a stop string ends the text before it, wherever the pieces are cut", () => {
+  const small = fc.string({ unit: fc.constantFrom("a", "b", "c"), maxLength: 30 });
+  const stops = fc.array(fc.string({ unit: fc.constantFrom("a", "b", "c"), minLength: 1, maxLength: 4 }), { minLength: 1, maxLength: 4 });
+  fc.assert(
+    fc.property(small, stops, fc.array(fc.nat(30)), (text, wanted, cuts) => {
+      const found = wanted.map((stop) => text.indexOf(stop)).filter((at) => at >= 0);
+      const expected = found.length > 0 ? text.slice(0, Math.min(...found)) : text;
+      const matcher = createStopMatcher(wanted);
+      const edges = [0, ...cuts.filter((cut) => cut < text.length).toSorted((left, right) => left - right), text.length];
+      let released = "";
+      let stopped = false;
+      for (let index = 1; index < edges.length && !stopped; index += 1) {
+        const step = matcher.push(text.slice(edges[index - 1], edges[index]));
+        released += step.released;
+        stopped = step.stopped;
+      }
+      // Cuts decide when a match is seen first, never what may have been released before it.
+      if (!stopped) released += matcher.flush();
+      expect(stopped).toBe(found.length > 0);
+      expect(expected.startsWith(released) || released.startsWith(expected)).toBe(true);
+      for (const stop of wanted) expect(released).not.toContain(stop);
+    }),
+  );
+});
+
+describe("an engine that ignores every limit", () => {
+  const words = ["a", " b", " c", " d"].map((text): Delta => ({ text }));
+
+  test("gets a finish reason and exact usage", async () => {
+    const { text, last, all } = await run(words);
+    expect(text).toBe("a b c d");
+    expect(last).toEqual({ text: "", finishReason: "stop", usage: { promptTokens: 2, completionTokens: 4 } });
+    expect(all.filter(({ finishReason }) => finishReason)).toHaveLength(1);
+  });
+
+  test("is cut at max_tokens", async () => {
+    const { text, last } = await run(words, { maxTokens: 2 });
+    expect(text).toBe("a b");
+    expect(last).toMatchObject({ finishReason: "length", usage: { completionTokens: 2 } });
+  });
+
+  test("is cut at a stop string", async () => {
+    const { text, last } = await run(words, { stop: ["b c"] });
+    expect(text).toBe("a ");
+    expect(last).toMatchObject({ finishReason: "stop" });
+  });
+
+  test("releases what could have been a stop string and was none", async () => {
+    expect((await run(words, { stop: [" dx"] })).text).toBe("a b c d");
+    expect((await run(words, { stop: [" dx"], maxTokens: 4 })).text).toBe("a b c d");
+  });
+
+  test("keeps its own usage and reason", async () => {
+    const usage = { promptTokens: 9, completionTokens: 9 };
+    const { last } = await run([{ text: "x", tokenIds: [1, 2], finishReason: "content_filter", usage }]);
+    expect(last).toEqual({ text: "x", finishReason: "content_filter", usage });
+  });
+
+  test("loses a delta that would pass max_tokens", async () => {
+    const { text, last } = await run(
+      [
+        { text: "ab", tokenIds: [1, 2] },
+        { text: "cd", tokenIds: [3, 4] },
+      ],
+      { maxTokens: 3 },
+    );
+    expect(text).toBe("ab");
+    expect(last).toMatchObject({ finishReason: "length", usage: { completionTokens: 2 } });
+  });
+
+  test("is not asked again once it is over", async () => {
+    let asked = 0;
+    async function* endless(): AsyncGenerator<Delta> {
+      for (;;) {
+        asked += 1;
+        yield { text: "x" };
+      }
+    }
+    const request: ModelRequest = { model: "m", messages: [], stop: [], sampling: {}, maxTokens: 3 };
+    for await (const _ of enforceLimits(request, endless(), createTally()));
+    expect(asked).toBe(3);
+  });
+});

@@ -1,0 +1,361 @@
+// The native plane's bytes: golden vectors, any cuts, and input nobody should send.
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { RuntimeError } from "../../packages/runtime/src/errors.ts";
+import { FrameWriter } from "../../packages/runtime/src/wire/frame-writer.ts";
+import { FrameDecoder, frameHeaderBytes, frameTypes, preface, type FrameType } from "../../packages/runtime/src/wire/frames.ts";
+import { decodeItems, encodeDeltaItem, encodeValueItem } from "../../packages/runtime/src/wire/items.ts";
+import * as messages from "../../packages/runtime/src/wire/messages.ts";
+import { decodePayload, encodePayload } from "../../packages/runtime/src/wire/payload.ts";
+import { root } from "../cluster.ts";
+
+interface Frame {
+  readonly type: FrameType;
+  readonly id: number;
+  readonly body: Buffer;
+}
+
+function decodeAll(bytes: Buffer, cuts: readonly number[] = [], maxBodyBytes = 1 << 20): Frame[] {
+  const frames: Frame[] = [];
+  const decoder = new FrameDecoder(maxBodyBytes);
+  const edges = [0, ...cuts.filter((cut) => cut <= bytes.length).toSorted((left, right) => left - right), bytes.length];
+  for (let index = 1; index < edges.length; index += 1) {
+    decoder.push(bytes.subarray(edges[index - 1], edges[index]), (type, id, body) => frames.push({ type, id, body: Buffer.from(body) }));
+  }
+  return frames;
+}
+
+function write(build: (writer: FrameWriter) => void): Buffer {
+  const writer = new FrameWriter();
+  build(writer);
+  return Buffer.concat(writer.take());
+}
+
+function single(build: (writer: FrameWriter) => void): Buffer {
+  const [frame, ...rest] = decodeAll(write(build));
+  expect(rest).toEqual([]);
+  return frame?.body ?? Buffer.alloc(0);
+}
+
+const anyFrame = fc.record({
+  type: fc.constantFrom(...Object.values(frameTypes)),
+  id: fc.nat(0xffff_ffff),
+  body: fc.uint8Array({ maxLength: 300 }).map((bytes) => Buffer.from(bytes)),
+});
+
+describe("frames", () => {
+  test("survive any cuts of the stream", () => {
+    fc.assert(
+      fc.property(fc.array(anyFrame, { maxLength: 20 }), fc.array(fc.nat(6_000), { maxLength: 40 }), (frames, cuts) => {
+        const bytes = write((writer) => {
+          for (const { type, id, body } of frames) {
+            writer.begin(type, id);
+            writer.bytes(body);
+            writer.end();
+          }
+        });
+        expect(decodeAll(bytes, cuts)).toEqual(frames);
+      }),
+    );
+  });
+
+  test("survive one byte at a time, and bodies larger than the arena", () => {
+    const body = Buffer.alloc(200_000, 7);
+    const bytes = write((writer) => {
+      for (const id of [1, 2]) {
+        writer.begin(frameTypes.REQUEST, id);
+        writer.bytes(body);
+        writer.end();
+      }
+    });
+    expect(decodeAll(bytes, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 200_009, 200_010])).toEqual([1, 2].map((id) => ({ type: frameTypes.REQUEST, id, body })));
+    const small = write((writer) => messages.encodeCancel(writer, 5, "kill"));
+    expect(decodeAll(small, [...small.keys()])).toHaveLength(1);
+  });
+
+  test("over the limit are refused when their header is there, before the body", () => {
+    const header = Buffer.from("ffffffff0300000001", "hex");
+    expect(() => decodeAll(header)).toThrow("ITEMS frame of 4294967295 bytes, limit 1048576");
+    expect(() => decodeAll(header, [4])).toThrow("limit");
+  });
+
+  test("of an unknown type are refused", () => {
+    for (const type of [0, 11, 255]) expect(() => decodeAll(Buffer.from([0, 0, 0, 0, type, 0, 0, 0, 0]))).toThrow("unknown frame type");
+  });
+
+  test("begin with a preface no Dynamo request frame can begin with", () => {
+    const pathBytes = preface.readUInt16BE(0);
+    expect(pathBytes).toBeGreaterThan(0);
+    expect(() => new TextDecoder("utf-8", { fatal: true }).decode(preface.subarray(2))).toThrow();
+  });
+
+  test("of items are shared within a tick and kept apart between streams", () => {
+    const send = (writer: FrameWriter, id: number, text: string): void => {
+      const mark = writer.beginItems(id);
+      encodeDeltaItem(writer, { text });
+      expect(writer.endItems(id, mark)).toBe(6 - 1 + text.length);
+    };
+    const bytes = write((writer) => {
+      send(writer, 1, "a");
+      send(writer, 1, "b");
+      send(writer, 2, "c");
+      send(writer, 1, "d");
+    });
+    const items = decodeAll(bytes).map(({ id, body }) => {
+      const found: unknown[] = [];
+      decodeItems(body, found);
+      return [id, ...found];
+    });
+    expect(items).toEqual([
+      [1, { text: "a" }, { text: "b" }],
+      [2, { text: "c" }],
+      [1, { text: "d" }],
+    ]);
+  });
+
+  test("lose an abandoned item and nothing else", () => {
+    const bytes = write((writer) => {
+      for (const text of ["a", undefined, "b"]) {
+        const mark = writer.beginItems(1);
+        writer.u8(9);
+        if (text === undefined) {
+          writer.abandon(mark);
+          continue;
+        }
+        writer.text16(text);
+        writer.endItems(1, mark);
+      }
+      const mark = writer.beginItems(2);
+      writer.u32(1);
+      writer.abandon(mark);
+      messages.encodeCredit(writer, 3, 4);
+    });
+    const bodies = decodeAll(bytes).map(({ id, body }) => [id, body.toString("hex")]);
+    expect(bodies).toEqual([
+      [1, "09000161"],
+      [1, "09000162"],
+      [3, "00000004"],
+    ]);
+  });
+});
+
+const anyText = fc.string({ unit: "grapheme", maxLength: 60 });
+const anyPlain = fc.letrec((tie) => ({
+  value: fc.oneof(
+    { depthSize: "small" },
+    fc.constant(null),
+    fc.boolean(),
+    fc.integer(),
+    fc.double({ noNaN: true }).filter((number) => !Object.is(number, -0)),
+    fc.bigInt({ min: 2n ** 53n, max: 2n ** 64n - 1n }),
+    anyText,
+    fc.array(tie("value"), { maxLength: 4 }),
+    fc.dictionary(
+      anyText.filter((key) => key !== "__proto__"),
+      tie("value"),
+      { maxKeys: 4, noNullPrototype: true },
+    ),
+  ),
+})).value;
+
+describe("messages", () => {
+  test("REQUEST returns as it was", () => {
+    const header = fc.dictionary(anyText, anyText, { maxKeys: 5 });
+    fc.assert(
+      fc.property(anyText, header, fc.nat(255), fc.nat(0xffff_ffff), fc.uint8Array(), (path, headers, attempt, number, bytes) => {
+        const payload = Buffer.from(bytes);
+        const request = { path, headers: { ...headers }, attempt, deadlineMs: number, credit: number, payload };
+        const decoded = messages.decodeRequest(single((writer) => messages.encodeRequest(writer, 1, request)));
+        expect({ ...decoded, headers: { ...decoded.headers } }).toEqual(request);
+      }),
+    );
+  });
+
+  test("REQUEST is refused by its sender when a header is too long for its length field", () => {
+    const request = { path: "p", headers: { a: "x".repeat(65_536) }, attempt: 0, deadlineMs: 0, credit: 1, payload: Buffer.alloc(0) };
+    expect(() => write((writer) => messages.encodeRequest(writer, 1, request))).toThrow("longer than 65535 bytes");
+  });
+
+  test("deltas return as they were, in either form", () => {
+    const delta = fc.record(
+      {
+        text: fc.oneof(anyText, fc.constant("x".repeat(70_000))),
+        tokenIds: fc.array(fc.nat(0xffff_ffff), { minLength: 1, maxLength: 300 }),
+        choice: fc.integer({ min: 1, max: 300 }),
+        finishReason: fc.constantFrom("stop", "length"),
+      },
+      { requiredKeys: ["text"] },
+    );
+    fc.assert(
+      fc.property(fc.array(delta, { maxLength: 5 }), (deltas) => {
+        const body = single((writer) => {
+          writer.begin(frameTypes.ITEMS, 1);
+          for (const each of deltas) encodeDeltaItem(writer, each);
+          writer.end();
+        });
+        const items: unknown[] = [];
+        decodeItems(body, items);
+        expect(items).toEqual(deltas);
+      }),
+    );
+  });
+
+  test("payloads of plain data return as they were, u64 included", () => {
+    fc.assert(fc.property(anyPlain, (value) => void expect(decodePayload(encodePayload(value), "x")).toEqual(value)));
+    expect(decodePayload(encodePayload({ a: undefined }), "x")).toEqual({ a: null });
+  });
+
+  test.each([
+    ["the reserved byte", "c1"],
+    ["the reserved byte inside a list", "91c1"],
+    ["an extension", "d40101"],
+    ["a timestamp extension", "d6ff00000000"],
+    ["a record definition", "d4724093a161a162a163"],
+    ["two values", "0101"],
+    ["nothing", ""],
+    ["a cut string", "a5616263"],
+    ["a list longer than its bytes", "ddffffffff"],
+    ["65 levels", `${"91".repeat(65)}c0`],
+    ["100000 levels", `${"91".repeat(100_000)}c0`],
+  ])("a payload with %s is refused", (_name, hex) => {
+    expect(() => decodePayload(Buffer.from(hex, "hex"), "payload")).toThrow(RuntimeError);
+  });
+
+  test("a delta with bad UTF-8 is refused", () => {
+    expect(() => decodeItems(Buffer.from("0100000002c328", "hex"), [])).toThrow("not valid UTF-8");
+  });
+
+  test("random bytes raise a RuntimeError or decode, nothing else", () => {
+    const decoders: ((body: Buffer) => unknown)[] = [
+      messages.decodeHello,
+      messages.decodeRequest,
+      messages.decodeEnd,
+      messages.decodeError,
+      messages.decodeCancel,
+      messages.decodeCredit,
+      (body) => decodeItems(body, []),
+    ];
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 200 }), fc.constantFrom(...decoders), (bytes, decode) => {
+        try {
+          decode(Buffer.from(bytes));
+        } catch (error) {
+          expect(error).toBeInstanceOf(RuntimeError);
+        }
+      }),
+      { numRuns: 5_000 },
+    );
+  });
+
+  test("a body cut anywhere is refused", () => {
+    const request = { path: "a/b/c", headers: { k: "v" }, attempt: 0, deadlineMs: 0, credit: 1, payload: Buffer.alloc(0) };
+    const bodies: [(body: Buffer) => unknown, Buffer][] = [
+      [messages.decodeRequest, single((writer) => messages.encodeRequest(writer, 1, request))],
+      [messages.decodeCredit, single((writer) => messages.encodeCredit(writer, 1, 9))],
+      [
+        (body) => decodeItems(body, []),
+        single((writer) => (writer.begin(3, 1), encodeDeltaItem(writer, { text: "hello", tokenIds: [1] }), writer.end())),
+      ],
+      [(body) => decodeItems(body, []), single((writer) => (writer.begin(3, 1), encodeValueItem(writer, { a: 1 }), writer.end()))],
+    ];
+    for (const [decode, body] of bodies) {
+      for (let length = 1; length < body.length; length += 1) expect(() => decode(body.subarray(0, length))).toThrow(RuntimeError);
+    }
+  });
+});
+
+// Each file: the bytes of one frame, header included, in hex; what they mean stands here.
+const seen = {
+  request_id: "0f4ac56e-5bd1-4657-bf8b-39cdcde9036b",
+  trace_id: "0af7651916cd43dd8448eb211c80319c",
+  parent_id: "b7ad6b7169203331",
+  span_id: "00f067aa0ba902b7",
+  instance_id: "8798227148140889201",
+  attempt: 0,
+};
+const trailer = { seen, items: 3, elapsed_ms: 12.5, ttft_ms: 1.25 };
+const hello = {
+  version: 1,
+  instance_id: "8798227148140889201",
+  agent: "dyn/0.1.0",
+  capabilities: [],
+  max_frame_bytes: 33_554_432,
+  max_streams: 16_384,
+} as const;
+const headers = { traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "request-id": seen.request_id };
+const request = { path: "dynamo/backend/generate", headers, attempt: 1, deadlineMs: 5_000, credit: 262_144, payload: encodePayload({ name: "ada" }) };
+const failure = { code: "overloaded", message: "full", retryable: true, produced: false } as const;
+
+interface Golden {
+  readonly build: (writer: FrameWriter) => void;
+  readonly decode: (body: Buffer) => unknown;
+  readonly means: unknown;
+}
+
+function decodeItemsOf(body: Buffer): unknown[] {
+  const items: unknown[] = [];
+  decodeItems(body, items);
+  return items;
+}
+
+const golden: Readonly<Record<string, Golden>> = {
+  hello: { build: (writer) => messages.encodeHello(writer, hello), decode: messages.decodeHello, means: hello },
+  request: {
+    build: (writer) => messages.encodeRequest(writer, 1, request),
+    decode: (body) => {
+      const decoded = messages.decodeRequest(body);
+      return { ...decoded, headers: { ...decoded.headers } };
+    },
+    means: request,
+  },
+  "items-delta": {
+    build(writer) {
+      const mark = writer.beginItems(1);
+      encodeDeltaItem(writer, { text: "hello" });
+      encodeDeltaItem(writer, { text: " wörld", tokenIds: [1, 4_294_967_295] });
+      writer.endItems(1, mark);
+    },
+    decode: decodeItemsOf,
+    means: [{ text: "hello" }, { text: " wörld", tokenIds: [1, 4_294_967_295] }],
+  },
+  "items-value": {
+    build(writer) {
+      const mark = writer.beginItems(1);
+      encodeValueItem(writer, { word: "hello" });
+      writer.endItems(1, mark);
+    },
+    decode: decodeItemsOf,
+    means: [{ word: "hello" }],
+  },
+  end: { build: (writer) => messages.encodeEnd(writer, 1, trailer), decode: messages.decodeEnd, means: trailer },
+  error: { build: (writer) => messages.encodeError(writer, 1, failure), decode: messages.decodeError, means: failure },
+  "cancel-stop": { build: (writer) => messages.encodeCancel(writer, 1, "stop"), decode: messages.decodeCancel, means: "stop" },
+  "cancel-kill": { build: (writer) => messages.encodeCancel(writer, 1, "kill"), decode: messages.decodeCancel, means: "kill" },
+  credit: { build: (writer) => messages.encodeCredit(writer, 1, 131_072), decode: messages.decodeCredit, means: 131_072 },
+  ping: { build: (writer) => messages.encodePing(writer, "PING", Buffer.alloc(8, 1)), decode: (body) => body.toString("hex"), means: "01".repeat(8) },
+  pong: { build: (writer) => messages.encodePing(writer, "PONG", Buffer.alloc(8, 1)), decode: (body) => body.toString("hex"), means: "01".repeat(8) },
+  goaway: { build: (writer) => messages.encodeGoaway(writer, "draining"), decode: (body) => body.toString(), means: "draining" },
+};
+const goldenDirectory = join(root, "tests/golden/plane");
+
+describe("golden bytes", () => {
+  test("exist for every frame type and nothing else", () => {
+    expect(readdirSync(goldenDirectory).toSorted()).toEqual(["preface.hex", ...Object.keys(golden).map((name) => `${name}.hex`)].toSorted());
+    const types = Object.values(golden).flatMap(({ build }) => decodeAll(write(build)).map(({ type }) => type));
+    expect(new Set(types)).toEqual(new Set(Object.values(frameTypes)));
+  });
+
+  test("of the preface hold", () => {
+    expect(preface.toString("hex")).toBe(readFileSync(join(goldenDirectory, "preface.hex"), "utf8").trim());
+  });
+
+  test.each(Object.entries(golden))("of %s hold in both directions", (name, { build, decode, means }) => {
+    const bytes = Buffer.from(readFileSync(join(goldenDirectory, `${name}.hex`), "utf8").trim(), "hex");
+    expect(write(build).toString("hex")).toBe(bytes.toString("hex"));
+    const [frame] = decodeAll(bytes);
+    expect(frame && decode(frame.body)).toEqual(means);
+    expect(bytes.length).toBe(frameHeaderBytes + (frame?.body.length ?? -1));
+  });
+});
