@@ -85,7 +85,8 @@ async function* runAttempt(options: RouterOptions, route: Route, instance: Insta
   route.report.workerId = instance.id;
   route.report.attempts = attempt + 1;
   let stream: ClientStream | undefined;
-  let failure: RuntimeError | undefined = new RuntimeError("cancelled", "nobody reads the answer any more");
+  let failure: RuntimeError | undefined;
+  let isOver = false;
   try {
     const peer = options.peers.get(instance);
     stream = (peer instanceof Promise ? await peer : peer).open({
@@ -96,12 +97,14 @@ async function* runAttempt(options: RouterOptions, route: Route, instance: Insta
       payload: route.payload,
     });
     yield* readItems(stream, route.signal);
-    failure = undefined;
+    isOver = true;
   } catch (error) {
+    isOver = true;
     failure = toRuntimeError(error);
     throw new AttemptError(failure, stream?.produced ?? false);
   } finally {
-    if (stream && !stream.isEnded) stream.cancel("kill", failure ?? new RuntimeError("cancelled", "the reader left"));
+    if (!isOver) failure = new RuntimeError("cancelled", "the reader left");
+    if (stream && failure && !stream.isEnded) stream.cancel("kill", failure);
     options.metrics.inflight.dec();
     if (stream) checkLineage(options, route, identity, instance, attempt, stream);
     attemptLog(failure);

@@ -1,0 +1,124 @@
+// What a listener does with peers that mean no good.
+import { connect } from "node:net";
+import { describe, expect, test } from "vitest";
+import { FrameWriter } from "../../packages/runtime/src/wire/frame-writer.ts";
+import { frameTypes, preface } from "../../packages/runtime/src/wire/frames.ts";
+import * as messages from "../../packages/runtime/src/wire/messages.ts";
+import { encodePayload } from "../../packages/runtime/src/wire/payload.ts";
+import { eventually } from "../cluster.ts";
+import { collect, frame, greeting, hello, rawPeer, request, startPair, type RawPeer } from "./peers.ts";
+
+describe("a hostile dialler costs its own connection and nobody else anything", () => {
+  const attacks: [string, (peer: RawPeer) => void, string?][] = [
+    ["random bytes", (peer) => peer.sendBytes(Buffer.from("GET / HTTP/1.1\r\n\r\n"))],
+    ["half a preface and silence", (peer) => peer.sendBytes(preface.subarray(0, 4))],
+    ["a preface and silence", (peer) => peer.sendBytes(preface), "no HELLO"],
+    ["a preface and garbage", (peer) => peer.sendBytes(Buffer.concat([preface, Buffer.alloc(100, 0xee)])), "unknown frame type"],
+    ["a frame of 4 GiB", (peer) => peer.sendBytes(Buffer.concat([greeting(), frame("ffffffff0200000001")])), "too_large"],
+    ["a HELLO larger than 4096 bytes", (peer) => peer.sendBytes(Buffer.concat([preface, frame("000010010100000000")])), "too_large"],
+    [
+      "a HELLO of another version",
+      (peer) => peer.send((writer) => (writer.bytes(preface), messages.encodeHello(writer, { ...hello, version: 2 as 1 }))),
+      "version 2",
+    ],
+    [
+      "a REQUEST before HELLO",
+      (peer) => peer.send((writer) => (writer.bytes(preface), messages.encodeRequest(writer, 1, request))),
+      "REQUEST before HELLO",
+    ],
+    ["a second HELLO", (peer) => peer.sendBytes(Buffer.concat([greeting(), greeting().subarray(preface.length)])), "second HELLO"],
+    [
+      "a REQUEST on stream 0",
+      (peer) => (peer.sendBytes(greeting()), peer.send((writer) => messages.encodeRequest(writer, 0, request))),
+      "on stream 0",
+    ],
+    [
+      "a reused stream id",
+      (peer) => (
+        peer.sendBytes(greeting()),
+        peer.send((writer) => (messages.encodeRequest(writer, 2, request), messages.encodeRequest(writer, 1, request)))
+      ),
+      "reuses stream 1",
+    ],
+    [
+      "CREDIT for a stream never opened",
+      (peer) => (peer.sendBytes(greeting()), peer.send((writer) => messages.encodeCredit(writer, 9, 1))),
+      "never opened",
+    ],
+    ["ITEMS to a listener", (peer) => (peer.sendBytes(greeting()), peer.sendBytes(frame("000000000300000001"))), "not for the listening side"],
+    ["a PING of 7 bytes", (peer) => (peer.sendBytes(greeting()), peer.sendBytes(frame("000000070800000000" + "00".repeat(7)))), "not 8 bytes"],
+  ];
+
+  test.each(attacks)("%s", async (_name, attack, reason) => {
+    await using pair = await startPair();
+    using peer = rawPeer(connect(pair.port, "127.0.0.1"), false);
+    attack(peer);
+    await eventually("the connection ending", () => peer.isClosed);
+    if (reason !== undefined) {
+      const last = peer.frames.at(-1);
+      expect(last).toMatchObject({ type: frameTypes.ERROR, id: 0 });
+      const { code, message } = messages.decodeError(last?.body ?? Buffer.alloc(0));
+      expect(`${code}: ${message}`).toContain(reason);
+    }
+    expect(await collect(pair.client.generate({ count: 3 }))).toHaveLength(3);
+  });
+
+  test.each<[string, messages.RequestMessage, string]>([
+    ["an unknown path", { ...request, path: "no/such/thing" }, "unavailable"],
+    ["a payload that is no msgpack", { ...request, payload: frame("c1") }, "protocol"],
+  ])("%s costs only its stream", async (_name, bad, code) => {
+    await using pair = await startPair();
+    using peer = rawPeer(connect(pair.port, "127.0.0.1"), false);
+    peer.sendBytes(greeting());
+    peer.send((writer) => (messages.encodeRequest(writer, 1, bad), messages.encodeRequest(writer, 2, request)));
+    await eventually("both endings", () => peer.frames.filter(({ type }) => type === frameTypes.END || type === frameTypes.ERROR).length === 2);
+    expect(messages.decodeError(peer.frames.find(({ id }) => id === 1)?.body ?? Buffer.alloc(0)).code).toBe(code);
+    expect(peer.frames.filter(({ id }) => id === 2).map(({ type }) => type)).toEqual([frameTypes.ITEMS, frameTypes.END]);
+    expect(peer.isClosed).toBe(false);
+  });
+
+  test("a truncated REQUEST costs only its stream", async () => {
+    await using pair = await startPair();
+    using peer = rawPeer(connect(pair.port, "127.0.0.1"), false);
+    peer.sendBytes(Buffer.concat([greeting(), frame("0000000202000000010005")]));
+    const answer = await eventually("the error", () => peer.frames.find(({ type }) => type === frameTypes.ERROR));
+    expect(answer.id).toBe(1);
+    expect(messages.decodeError(answer.body).code).toBe("protocol");
+  });
+
+  test("a peer that never reads holds its engine and little memory", async () => {
+    await using pair = await startPair();
+    const socket = connect(pair.port, "127.0.0.1");
+    socket.pause();
+    socket.write(greeting());
+    const writer = new FrameWriter();
+    const endless = { ...request, payload: encodePayload({ count: 10_000_000, size: 1_000 }), credit: 2 ** 31 - 1 };
+    messages.encodeRequest(writer, 1, endless);
+    socket.write(Buffer.concat(writer.take()));
+    const held = await eventually("the engine being held", async () => {
+      const before = pair.yielded();
+      await collect(pair.client.generate({ count: 1 }));
+      return before > 1 && pair.yielded() === before + 1 && before;
+    });
+    expect(held).toBeLessThan(20_000);
+    socket.destroy();
+    await eventually("the abort", () => pair.contexts[0]?.signal.aborted);
+  });
+
+  test("a thousand idle connections end by themselves", { timeout: 20_000 }, async () => {
+    await using pair = await startPair();
+    expect(await collect(pair.client.generate({ count: 1 }))).toHaveLength(1);
+    const peers = Array.from({ length: 1_000 }, () => rawPeer(connect(pair.port, "127.0.0.1"), false));
+    expect(await collect(pair.client.generate({ count: 3 }))).toHaveLength(3);
+    await eventually("all of them ending", () => peers.every(({ isClosed }) => isClosed));
+  });
+
+  test("a peer that falls silent after HELLO is found by heartbeat", async () => {
+    await using pair = await startPair();
+    using peer = rawPeer(connect(pair.port, "127.0.0.1"), false);
+    peer.sendBytes(greeting());
+    await eventually("the end", () => peer.isClosed);
+    expect(peer.frames.some(({ type }) => type === frameTypes.PING)).toBe(true);
+    expect(messages.decodeError(peer.frames.at(-1)?.body ?? Buffer.alloc(0)).message).toContain("nothing heard");
+  });
+});

@@ -1,0 +1,119 @@
+/** Fixtures of the plane's tests: two runtimes in one memory space, and a raw peer that can say anything. */
+import type { Socket } from "node:net";
+import { RuntimeError } from "../../packages/runtime/src/errors.ts";
+import { createMemorySpace, createRuntime, type Client, type Logger, type RequestContext, type Runtime } from "../../packages/runtime/src/index.ts";
+import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
+import { FrameWriter } from "../../packages/runtime/src/wire/frame-writer.ts";
+import { FrameDecoder, preface } from "../../packages/runtime/src/wire/frames.ts";
+import * as messages from "../../packages/runtime/src/wire/messages.ts";
+import { encodePayload } from "../../packages/runtime/src/wire/payload.ts";
+
+export const address = "dyn://test.echo.generate";
+export const path = "test/echo/generate";
+export const config = { discoveryBackend: "mem", connectTimeoutMs: 500, pingIntervalMs: 100, drainTimeoutMs: 2_000 } as const;
+
+export interface Ask {
+  readonly count: number;
+  readonly size?: number;
+  readonly fail?: boolean;
+}
+
+export interface Pair extends AsyncDisposable {
+  readonly server: Runtime;
+  readonly client: Client<Ask, unknown>;
+  readonly port: number;
+  /** How many items handlers have yielded. */
+  yielded(): number;
+  contexts: RequestContext<Logger>[];
+}
+
+export async function startPair(): Promise<Pair> {
+  const memorySpace = createMemorySpace();
+  const log = createLogger({ sink: () => undefined });
+  const server = await createRuntime({ config, memorySpace, log });
+  const caller = await createRuntime({ config, memorySpace, log });
+  let yielded = 0;
+  const contexts: RequestContext<Logger>[] = [];
+  const serving = await server.endpoint(address).serve(async function* ({ count, size = 1, fail = false }: Ask, context) {
+    contexts.push(context);
+    for (let index = 0; index < count; index += 1) {
+      yielded += 1;
+      yield { index, fill: "x".repeat(size) };
+    }
+    if (fail) throw new Error("secret detail");
+    if (count === 0) await new Promise((resolve) => context.signal.addEventListener("abort", resolve));
+  });
+  return {
+    server,
+    client: caller.client<Ask, unknown>(address),
+    port: Number(serving.address.split(":")[1]),
+    yielded: () => yielded,
+    contexts,
+    async [Symbol.asyncDispose]() {
+      await caller[Symbol.asyncDispose]();
+      await server[Symbol.asyncDispose]();
+    },
+  };
+}
+
+export async function collect(items: AsyncIterable<unknown>): Promise<unknown[]> {
+  const all: unknown[] = [];
+  for await (const item of items) all.push(item);
+  return all;
+}
+
+export async function failureOf(work: Promise<unknown>): Promise<RuntimeError> {
+  const error: unknown = await work.then(
+    () => new Error("it succeeded"),
+    (reason: unknown) => reason,
+  );
+  if (error instanceof RuntimeError) return error;
+  throw error;
+}
+
+/** A raw peer that can say anything. */
+export interface RawPeer extends Disposable {
+  send(build: (writer: FrameWriter) => void): void;
+  sendBytes(bytes: Buffer): void;
+  /** Frames received so far. */
+  readonly frames: { type: number; id: number; body: Buffer }[];
+  readonly isClosed: boolean;
+  readonly socket: Socket;
+}
+
+export function rawPeer(socket: Socket, skipPreface: boolean): RawPeer {
+  const decoder = new FrameDecoder(1 << 26);
+  const frames: RawPeer["frames"] = [];
+  let skip = skipPreface ? preface.length : 0;
+  let isClosed = false;
+  socket.on("data", (chunk: Buffer) => {
+    const from = Math.min(skip, chunk.length);
+    skip -= from;
+    decoder.push(chunk.subarray(from), (type, id, body) => frames.push({ type, id, body: Buffer.from(body) }));
+  });
+  socket.on("error", () => undefined);
+  socket.on("close", () => (isClosed = true));
+  return {
+    send(build) {
+      const writer = new FrameWriter();
+      build(writer);
+      socket.write(Buffer.concat(writer.take()));
+    },
+    sendBytes: (bytes) => void socket.write(bytes),
+    frames,
+    get isClosed() {
+      return isClosed;
+    },
+    socket,
+    [Symbol.dispose]: () => void socket.destroy(),
+  };
+}
+
+export const hello: messages.Hello = { version: 1, agent: "test", capabilities: [], max_frame_bytes: 1 << 26, max_streams: 100 };
+export const request = { path, headers: {}, attempt: 0, deadlineMs: 0, credit: 262_144, payload: encodePayload({ count: 1 }) };
+export const frame = (hex: string): Buffer => Buffer.from(hex, "hex");
+export const greeting = (): Buffer => {
+  const writer = new FrameWriter();
+  messages.encodeHello(writer, hello);
+  return Buffer.concat([preface, ...writer.take()]);
+};
