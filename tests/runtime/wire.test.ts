@@ -125,7 +125,7 @@ const anyPlain = fc.letrec((tie) => ({
     fc.boolean(),
     fc.integer(),
     fc.double({ noNaN: true }).filter((number) => !Object.is(number, -0)),
-    fc.bigInt({ min: 2n ** 53n, max: 2n ** 64n - 1n }),
+    fc.bigInt({ min: 2n ** 53n + 1n, max: 2n ** 64n - 1n }),
     anyText,
     fc.array(tie("value"), { maxLength: 4 }),
     fc.dictionary(

@@ -1,0 +1,135 @@
+// What the frontend costs beside a bare node:http echo, and the plane by itself. One run, ratios; numbers go to benchmarks/results.
+import { spawn, type ChildProcess } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { cpuSeconds, median, runLoad, type LoadResult } from "./load.ts";
+import { measurePlane } from "./plane.ts";
+
+const directory = mkdtempSync(join(tmpdir(), "dyn-bench-"));
+const children: ChildProcess[] = [];
+
+function start(args: readonly string[], level: string, stdio: "stdout" | "stderr", onLine: (line: string) => void): ChildProcess {
+  const env = { ...process.env, DYN_FILE_KV: directory, DYN_LOG: level, DYN_LOGGING_JSONL: "1" };
+  const child = spawn(process.execPath, [...args], { env, stdio: ["ignore", "pipe", "pipe"] });
+  children.push(child);
+  const stream = child[stdio];
+  if (stream) createInterface({ input: stream }).on("line", onLine);
+  const other = child[stdio === "stdout" ? "stderr" : "stdout"];
+  other?.resume();
+  return child;
+}
+
+interface Server {
+  readonly pid: number;
+  readonly port: number;
+}
+
+async function startEcho(): Promise<Server> {
+  return new Promise((resolve) => {
+    const child = start(["benchmarks/echo-server.ts"], "info", "stdout", (line) => resolve({ pid: child.pid ?? 0, port: Number(line) }));
+  });
+}
+
+async function startFrontend(level: string): Promise<Server> {
+  return new Promise((resolve) => {
+    const child = start(["packages/frontend/bin/dyn-frontend.js", "--http-port", "0"], level, "stderr", (line) => {
+      const port = /"port":(\d+)/.exec(line)?.[1];
+      if (port !== undefined) resolve({ pid: child.pid ?? 0, port: Number(port) });
+    });
+  });
+}
+
+function chatBody(content: string, stream: boolean): string {
+  return JSON.stringify({ model: "mock", messages: [{ role: "user", content }], stream });
+}
+
+async function waitForModel(port: number): Promise<void> {
+  const deadline = performance.now() + 10_000;
+  while (performance.now() < deadline) {
+    const done = await runLoad({ port, body: chatBody("x", false), concurrency: 1, count: 1 }).catch(() => undefined);
+    if (done) return;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  throw new Error("no completion succeeded within 10 s");
+}
+
+interface Cost {
+  readonly cpuMicros: number;
+  readonly perSecond: number;
+  readonly p50Ms: number;
+}
+
+async function cost({ pid, port }: Server, body: string, concurrency: number, count: number): Promise<Cost> {
+  await runLoad({ port, body, concurrency, count: Math.ceil(count / 4) }); // warm
+  const before = cpuSeconds(pid);
+  const result: LoadResult = await runLoad({ port, body, concurrency, count });
+  return { cpuMicros: ((cpuSeconds(pid) - before) * 1e6) / count, perSecond: count / result.seconds, p50Ms: median(result.timesMs) };
+}
+
+function say(name: string, value: string, accept: string): void {
+  console.log(`${name.padEnd(62)} ${value.padStart(14)}   ${accept}`);
+}
+
+function round(value: number): number {
+  return Math.round(value * 1000) / 1000;
+}
+
+async function main(): Promise<void> {
+  console.log("measuring, about a minute …");
+  const echo = await startEcho();
+  start(["packages/mock-worker/bin/dyn-mock-worker.js"], "off,request_span=off", "stderr", () => undefined);
+  const loud = await startFrontend("info");
+  const quiet = await startFrontend("info,dyn_frontend::request_log=warn,request_span=off");
+  await Promise.all([loud, quiet].map(({ port }) => waitForModel(port)));
+  const unary = chatBody("word", false);
+  const tokens = 200;
+  const streamed = chatBody("word ".repeat(tokens).trim(), true);
+  const echoCost = await cost(echo, unary, 64, 20_000);
+  const unaryCost = await cost(quiet, unary, 64, 20_000);
+  const loudCost = await cost(loud, unary, 64, 20_000);
+  const streamCost = await cost(quiet, streamed, 64, 2_000);
+  const loneEcho = await cost(echo, unary, 1, 2_000);
+  const loneUnary = await cost(quiet, unary, 1, 2_000);
+  const plane = await measurePlane();
+  const results = {
+    node: process.version,
+    echo_cpu_us: round(echoCost.cpuMicros),
+    unary_cpu_us: round(unaryCost.cpuMicros),
+    unary_logged_cpu_us: round(loudCost.cpuMicros),
+    unary_efficiency: round(echoCost.cpuMicros / unaryCost.cpuMicros),
+    unary_logged_efficiency: round(echoCost.cpuMicros / loudCost.cpuMicros),
+    unary_per_second: Math.round(unaryCost.perSecond),
+    streamed_token_cpu_us: round(streamCost.cpuMicros / tokens),
+    streamed_tokens_per_second: Math.round(streamCost.perSecond * tokens),
+    streamed_token_vs_echo: round(streamCost.cpuMicros / tokens / echoCost.cpuMicros),
+    lone_echo_p50_ms: round(loneEcho.p50Ms),
+    lone_unary_p50_ms: round(loneUnary.p50Ms),
+    added_p50_round_trips: round((loneUnary.p50Ms - loneEcho.p50Ms) / loneEcho.p50Ms),
+    plane_decode_us_per_frame: round(plane.decodeMicros),
+    plane_frames_per_second: Math.round(1e6 / plane.decodeMicros),
+    plane_through_us_per_item: round(plane.throughMicros),
+  };
+  say("bare node:http echo, CPU per request", `${results.echo_cpu_us} µs`, "");
+  say("frontend, CPU per unary request", `${results.unary_cpu_us} µs`, "");
+  say("  efficiency beside the echo", `${results.unary_efficiency}`, "accept ≥ 0.45");
+  say("  the same with all lines at info", `${results.unary_logged_efficiency}`, "");
+  say("frontend, unary requests/s, 64 at a time", `${results.unary_per_second}`, "");
+  say("frontend, CPU per streamed token (200 a stream, 64 at a time)", `${results.streamed_token_cpu_us} µs`, "");
+  say("  streamed tokens/s", `${results.streamed_tokens_per_second}`, "");
+  say("  a token's share of an echo request", `${results.streamed_token_vs_echo}`, "");
+  say("lone unary request, p50", `${results.lone_unary_p50_ms} ms`, "");
+  say("  added, in round trips of the echo", `${results.added_p50_round_trips}`, "accept ≤ 2.5");
+  say("plane, receive cost per item frame", `${results.plane_decode_us_per_frame} µs`, "accept ≤ 0.3 µs");
+  say("  frames/s", `${results.plane_frames_per_second}`, "");
+  say("plane, both ends and the kernel, per item", `${results.plane_through_us_per_item} µs`, "");
+  writeFileSync(new URL("results/latest.json", import.meta.url), `${JSON.stringify(results, undefined, 2)}\n`);
+}
+
+try {
+  await main();
+} finally {
+  for (const child of children) child.kill("SIGKILL");
+  rmSync(directory, { recursive: true, force: true });
+}
