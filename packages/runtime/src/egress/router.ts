@@ -140,6 +140,7 @@ function checkLineage(options: RouterOptions, route: Route, sent: Identity, inst
 
 function createAttemptLog(root: Logger, identity: Identity, { id }: Instance, attempt: number): (failure: RuntimeError | undefined) => void {
   return (failure) => {
+    if (!root.isEnabled(failure ? "warn" : "info")) return;
     const fields = {
       ...toLogFields(identity, "router.route_request"),
       "otel.kind": "client",

@@ -47,5 +47,14 @@ export function parseLogFilter(directives: string): LogFilter {
     else byTarget.set(directive.slice(0, equals).trim(), parseLevel(directive.slice(equals + 1), directive));
   }
   const sorted = [...byTarget].sort(([left], [right]) => right.length - left.length);
-  return (target) => sorted.find(([prefix]) => covers(prefix, target))?.[1] ?? fallback;
+  // Targets are names in the code: there are few, and each request asks for the same ones.
+  const known = new Map<string, Threshold>();
+  return (target) => {
+    let threshold = known.get(target);
+    if (threshold === undefined) {
+      threshold = sorted.find(([prefix]) => covers(prefix, target))?.[1] ?? fallback;
+      known.set(target, threshold);
+    }
+    return threshold;
+  };
 }

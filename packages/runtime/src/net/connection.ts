@@ -110,6 +110,11 @@ export class Connection {
     this.#flushing = false;
     if (this.#phase.type === "closed") return;
     const buffers = this.writer.take();
+    const [first] = buffers;
+    if (first && buffers.length === 1) {
+      this.#socket.write(first);
+      return;
+    }
     this.#socket.cork(); // several arenas still leave in one write
     for (const buffer of buffers) this.#socket.write(buffer);
     this.#socket.uncork();
