@@ -27,10 +27,10 @@ export interface Pair extends AsyncDisposable {
   contexts: RequestContext<Logger>[];
 }
 
-export async function startPair(): Promise<Pair> {
+export async function startPair(more: { readonly maxFrameBytes?: number } = {}): Promise<Pair> {
   const memorySpace = createMemorySpace();
   const log = createLogger({ sink: () => undefined });
-  const server = await createRuntime({ config, memorySpace, log });
+  const server = await createRuntime({ config: { ...config, ...more }, memorySpace, log });
   const caller = await createRuntime({ config, memorySpace, log });
   let yielded = 0;
   const contexts: RequestContext<Logger>[] = [];

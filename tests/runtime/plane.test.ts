@@ -10,6 +10,19 @@ describe("between runtimes", () => {
     for (const answer of answers) expect(answer.map((item) => (item as { index: number }).index)).toEqual([...Array(2_000).keys()]);
   });
 
+  test("a request over the worker's frame limit is refused before it is sent, and costs nobody else anything", async () => {
+    await using pair = await startPair({ maxFrameBytes: 8_192 });
+    const running = pair.client.generate({ count: 50_000, size: 100 }).batches();
+    let items = (await running.next()).value?.length ?? 0;
+    const large = { count: 1, fill: "x".repeat(10_000) };
+    expect(await failureOf(collect(pair.client.generate(large)))).toMatchObject({
+      code: "too_large",
+      message: expect.stringContaining("limit is 8192"),
+    });
+    for await (const batch of running) items += batch.length;
+    expect(items).toBe(50_000);
+  });
+
   test("items larger than the window arrive", async () => {
     await using pair = await startPair();
     expect(await collect(pair.client.generate({ count: 4, size: 700_000 }))).toHaveLength(4);

@@ -143,7 +143,9 @@ describe("messages", () => {
       fc.property(anyText, header, fc.nat(255), fc.nat(0xffff_ffff), fc.uint8Array(), (path, headers, attempt, number, bytes) => {
         const payload = Buffer.from(bytes);
         const request = { path, headers: { ...headers }, attempt, deadlineMs: number, credit: number, payload };
-        const decoded = messages.decodeRequest(single((writer) => messages.encodeRequest(writer, 1, request)));
+        const body = single((writer) => messages.encodeRequest(writer, 1, request));
+        expect(messages.requestBytes(request)).toBe(body.length);
+        const decoded = messages.decodeRequest(body);
         expect({ ...decoded, headers: { ...decoded.headers } }).toEqual(request);
       }),
     );

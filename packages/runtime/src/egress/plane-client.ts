@@ -10,6 +10,7 @@ import {
   encodeCancel,
   encodeCredit,
   encodeRequest,
+  requestBytes,
   type CancelMode,
   type Hello,
   type RequestMessage,
@@ -130,6 +131,7 @@ export class PlaneClient {
   #lastId = 0;
   #goingAway = false;
   #maxStreams = 1;
+  #maxFrameBytes = 0;
   #onClose: PlaneClientOptions["onClose"];
 
   private constructor(connection: (client: PlaneClient) => Connection, onClose: PlaneClientOptions["onClose"]) {
@@ -137,6 +139,7 @@ export class PlaneClient {
     this.#connection = connection(this);
     this.ready = this.#connection.ready.then((peer) => {
       this.#maxStreams = peer.max_streams;
+      this.#maxFrameBytes = peer.max_frame_bytes;
       return peer;
     });
     this.ready.catch(() => undefined); // the pool awaits it; a second report would crash the process
@@ -165,11 +168,16 @@ export class PlaneClient {
     return this.#goingAway;
   }
 
-  /** Send a request. @throws RuntimeError `overloaded` when the worker's stream limit is reached. */
+  /** Send a request. @throws RuntimeError `overloaded` at the worker's stream limit, `too_large` over its frame limit; nothing is sent then. */
   open(request: Omit<RequestMessage, "credit">): ClientStream {
     if (!this.isUsable) throw new RuntimeError("disconnected", `connection to ${this.#connection.remote} is closing`);
     if (this.#streams.size >= this.#maxStreams) {
       throw new RuntimeError("overloaded", `${this.#maxStreams} streams to ${this.#connection.remote} are open, its limit`);
+    }
+    // The worker would end the connection, and with it everybody else's streams.
+    const size = requestBytes(request);
+    if (size > this.#maxFrameBytes) {
+      throw new RuntimeError("too_large", `the request is ${size} bytes on the plane, the worker's limit is ${this.#maxFrameBytes}`);
     }
     const id = this.#lastId + 1;
     encodeRequest(this.#connection.writer, id, { ...request, credit: windowBytes });

@@ -111,6 +111,13 @@ export function encodeRequest(writer: FrameWriter, streamId: number, request: Re
   writer.end();
 }
 
+/** Size of the body that encodeRequest writes. */
+export function requestBytes({ path, headers, payload }: Omit<RequestMessage, "credit">): number {
+  let size = 2 + Buffer.byteLength(path) + 1 + 4 + 4 + 2 + payload.length;
+  for (const [name, value] of Object.entries(headers)) size += 4 + Buffer.byteLength(name) + Buffer.byteLength(value);
+  return size;
+}
+
 /** `payload` is a view of `body`. @throws RuntimeError `protocol` on a truncated body or bad UTF-8. */
 export function decodeRequest(body: Buffer): RequestMessage {
   const reader = createReader(body, "REQUEST");
