@@ -66,6 +66,7 @@ test("a killed worker ends its stream with an error event and the next request g
   const text = await response.text();
   expect(text).toContain('"code":"worker_disconnected"');
   expect(text).not.toContain("[DONE]");
+  expect(text).not.toContain("127.0.0.1");
   const completed = await eventually("completion", () => cluster.frontend.lines().find(({ message }) => message === "request completed"));
   expect(completed).toMatchObject({ level: "ERROR", status: "error", error_type: "unavailable" });
   await cluster.addWorker();

@@ -193,6 +193,8 @@ describe("messages", () => {
     ["the reserved byte", "c1"],
     ["the reserved byte inside a list", "91c1"],
     ["an extension", "d40101"],
+    ["the extension for undefined", "d40001"],
+    ["the extension for undefined in a list", "91d40001"],
     ["a timestamp extension", "d6ff00000000"],
     ["a record definition", "d4724093a161a162a163"],
     ["two values", "0101"],

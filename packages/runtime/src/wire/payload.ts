@@ -43,7 +43,8 @@ export function isMap(value: unknown): value is Readonly<Record<string, unknown>
 // msgpackr turns the reserved byte 0xc1 and its own extensions (records, pointers, dates, errors) into objects: none is plain data.
 function assertPlain(value: unknown, what: string, depth: number): void {
   if (typeof value !== "object" || value === null) {
-    if (typeof value === "function" || typeof value === "symbol") throw new RuntimeError("protocol", `${what} holds no plain data`);
+    if (value === undefined || typeof value === "function" || typeof value === "symbol")
+      throw new RuntimeError("protocol", `${what} holds no plain data`);
     return;
   }
   if (depth >= maxDepth) throw new RuntimeError("protocol", `${what} is nested deeper than ${maxDepth} levels`);
