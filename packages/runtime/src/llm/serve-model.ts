@@ -58,6 +58,8 @@ export async function serveModel(runtime: Runtime, options: ServeModelOptions, e
     },
   };
   const card = await runtime.discovery.publish(record);
+  // A drain of the whole runtime knows the endpoint only: the model must not stay listed while it lasts.
+  runtime.draining.addEventListener("abort", () => void withdraw(card, runtime), { once: true });
   return {
     ...serving,
     closed: serving.closed,
@@ -66,6 +68,14 @@ export async function serveModel(runtime: Runtime, options: ServeModelOptions, e
       await serving[Symbol.asyncDispose]();
     },
   };
+}
+
+async function withdraw(card: AsyncDisposable, { log }: Runtime): Promise<void> {
+  try {
+    await card[Symbol.asyncDispose]();
+  } catch (error) {
+    log.child({ target: "dyn_runtime::llm" }).warn({ error }, "model card could not be withdrawn");
+  }
 }
 
 // The frontend validates; another caller of the endpoint may not.
