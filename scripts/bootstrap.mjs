@@ -10,6 +10,9 @@ const pnpm = "pnpm@12.21.0";
 const binaries = join(root, "node_modules", ".bin");
 const packages = ["runtime", "frontend", "mock-worker"];
 
+/** What tsc needs to build the packages. */
+export const buildArguments = ["-b", ...packages.map((name) => `packages/${name}`)];
+
 /** The pinned Node.js, once set-up has installed it. */
 export const node = join(binaries, "node");
 
@@ -17,8 +20,8 @@ function say(text) {
   process.stderr.write(`${text}\n`);
 }
 
-// Run a long step quietly, with a sign of life; its output is shown only if it fails.
-async function step(name, command, args) {
+// Run a long step quietly, with a sign of life; its output is shown only if it fails, and then what to try.
+async function step(name, command, args, advice) {
   const startedAt = Date.now();
   const seconds = () => `${((Date.now() - startedAt) / 1000).toFixed(1)} s`;
   say(`${name} …`);
@@ -34,7 +37,7 @@ async function step(name, command, args) {
     child.on("close", resolve);
   });
   clearInterval(beat);
-  if (code !== 0) throw new Error(`${name} failed after ${seconds()}:\n${output.trim()}`);
+  if (code !== 0) throw new Error(`${output.trim()}\n${name} failed after ${seconds()}: ${advice}`);
   say(`${name}: done in ${seconds()}`);
 }
 
@@ -64,27 +67,47 @@ async function once(name, inputs, results, run) {
   writeFileSync(stamp, hash);
 }
 
-export async function setUp() {
+async function install() {
   const manifests = ["package.json", "pnpm-lock.yaml", "pnpm-workspace.yaml", ...packages.map((name) => `packages/${name}/package.json`)];
-  await once("install", manifests, ["node_modules/.bin/node", "node_modules/.bin/tsc"], () =>
-    step("installing packages", "npx", ["--yes", pnpm, "install", "--frozen-lockfile"]),
-  );
-  const sources = packages.flatMap((name) => [`packages/${name}/src`, `packages/${name}/tsconfig.json`]);
-  const results = packages.map((name) => `packages/${name}/dist/index.js`);
-  await once("build", ["tsconfig.base.json", "pnpm-lock.yaml", ...sources], results, () =>
-    step("building", join(binaries, "tsc"), ["-b", ...packages.map((name) => `packages/${name}`)]),
+  const results = ["node_modules/.bin/node", "node_modules/.bin/tsc", ...packages.map((name) => `packages/${name}/node_modules`)];
+  await once("install", manifests, results, () =>
+    step(
+      "installing packages",
+      "npx",
+      ["--yes", pnpm, "install", "--frozen-lockfile"],
+      "check that npm reaches its registry (`npm ping`), then try again",
+    ),
   );
 }
 
-/** Run set-up for a script; on failure print why and what to try, and exit. */
-export async function setUpOrExit() {
+async function build() {
+  const sources = packages.flatMap((name) => [`packages/${name}/src`, `packages/${name}/tsconfig.json`]);
+  const results = packages.map((name) => `packages/${name}/dist/index.js`);
+  await once("build", ["tsconfig.base.json", "pnpm-lock.yaml", ...sources], results, () =>
+    step("building", join(binaries, "tsc"), buildArguments, "the sources have the errors above"),
+  );
+}
+
+async function orExit(run) {
   try {
-    await setUp();
+    await run();
   } catch (error) {
     say(error.message);
-    say("set-up failed: check that npm can reach its registry (npm ping), then run `npm run setup` again");
     process.exit(1);
   }
+}
+
+/** Install what the checks need, without building; on failure print why and what to try, and exit. */
+export async function installOrExit() {
+  await orExit(install);
+}
+
+/** Install and build; on failure print why and what to try, and exit. */
+export async function setUpOrExit() {
+  await orExit(async () => {
+    await install();
+    await build();
+  });
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
