@@ -1,5 +1,6 @@
 // The house: which file may import which. The table is the promise of docs/architecture.md.
 import { readdirSync, readFileSync } from "node:fs";
+import { isBuiltin } from "node:module";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
@@ -57,7 +58,9 @@ const maxLines = 300;
 const environmentReaders = /\/(?:config|cli)\.ts$/;
 
 function importsOf(text: string): string[] {
-  return [...text.matchAll(/^(?:import|export)\b[^"';]*?(?:from\s*)?"([^"]+)";/gms)].map(([, specifier]) => specifier ?? "");
+  const statements = text.matchAll(/^(?:import|export)\b[^"';]*?(?:from\s*)?"([^"]+)";/gms);
+  const expressions = text.matchAll(/\bimport\(\s*"([^"]+)"/g); // also of types
+  return [...statements, ...expressions].map(([, specifier]) => specifier ?? "");
 }
 
 function roomOf(path: string): { house: string; room: string } {
@@ -83,8 +86,8 @@ function checkPackage(house: string, specifier: string): string[] {
     const allowed = house !== "runtime" && ["@dyn/runtime", "@dyn/runtime/llm"].includes(specifier);
     return allowed ? [] : [`imports ${specifier}`];
   }
-  const builtins = ["fs", "net", "http", "path", "os", "crypto", "buffer", "stream", "events", "util", "url", "fs/promises"];
-  return builtins.includes(specifier) ? [`imports ${specifier} without node:`] : [];
+  if (specifier === "node:process") return ["imports node:process, where the rules look for the global one"];
+  return isBuiltin(specifier) && !specifier.startsWith("node:") ? [`imports ${specifier} without node:`] : [];
 }
 
 function checkFile({ path, text }: SourceFile): string[] {
@@ -96,7 +99,7 @@ function checkFile({ path, text }: SourceFile): string[] {
   if (text.split("\n").length > maxLines + 1) problems.push(`${path}: longer than ${maxLines} lines`);
   if (text.includes("process.env") && !environmentReaders.test(path)) problems.push(`${path}: reads the environment`);
   if (text.includes("process.exit(") && room !== "cli.ts") problems.push(`${path}: ends the process`);
-  if (/^export default/m.test(text)) problems.push(`${path}: default export`);
+  if (/^export default|\bas default\b/m.test(text)) problems.push(`${path}: default export`);
   if (/^export \*/m.test(text)) problems.push(`${path}: export *`);
   return problems;
 }
@@ -121,16 +124,20 @@ describe("the architecture", () => {
   test.each([
     ["an upward import", "packages/runtime/src/wire/x.ts", `import { a } from "../net/connection.ts";`],
     ["a multi-line upward import", "packages/runtime/src/errors.ts", `import {\n  a,\n} from "./config.ts";`],
+    ["a dynamic upward import", "packages/runtime/src/wire/x.ts", `const a = await import("../net/connection.ts");`],
+    ["an upward import of a type", "packages/runtime/src/wire/x.ts", `type A = import("../net/connection.ts").A;`],
     ["egress importing ingress", "packages/runtime/src/egress/x.ts", `import { a } from "../ingress/push-handler.ts";`],
     ["openai importing anthropic", "packages/frontend/src/openai/x.ts", `export { a } from "../anthropic/y.ts";`],
     ["an import past the package", "packages/frontend/src/ops.ts", `import { a } from "../../runtime/src/ids.ts";`],
     ["a sibling package", "packages/frontend/src/ops.ts", `import { a } from "@dyn/mock-worker";`],
-    ["a builtin without its prefix", "packages/runtime/src/ids.ts", `import { a } from "crypto";`],
+    ["a builtin without its prefix", "packages/runtime/src/ids.ts", `import { a } from "child_process";`],
+    ["the environment by import", "packages/runtime/src/ids.ts", `import { env } from "node:process";`],
     ["an unknown room", "packages/runtime/src/misc/x.ts", ""],
     ["a forbidden name", "packages/runtime/src/wire/utils.ts", ""],
     ["the environment read elsewhere", "packages/runtime/src/ids.ts", "process.env.X"],
     ["an exit elsewhere", "packages/runtime/src/ids.ts", "process.exit(1)"],
     ["a default export", "packages/runtime/src/ids.ts", "export default 1;"],
+    ["a default export by name", "packages/runtime/src/ids.ts", "export { a as default };"],
     ["a file of 301 lines", "packages/runtime/src/ids.ts", "\n".repeat(301)],
   ])("notices %s", (_name, path, text) => {
     expect(checkFile({ path, text })).not.toEqual([]);
