@@ -1,27 +1,32 @@
-/** From a model and a request to batches of deltas, counting and timing them on the way. */
+/** From a model and a request to batches of deltas, counted and timed on the way. */
 import type { Delta, ModelRequest } from "@dyn/runtime/llm";
 import type { Exchange } from "./exchange.ts";
 import type { Model } from "./models.ts";
 import type { RequestProgress } from "./request-log.ts";
 
-/** Batches as they arrive. `progress` is filled in, also when the request fails or is cancelled. */
-export async function* generate(
-  model: Model,
-  request: ModelRequest,
-  exchange: Exchange,
-  progress: RequestProgress,
-  now: () => number,
-): AsyncGenerator<Delta[], void, void> {
+/** What is done with each batch; a promise holds the stream until it resolves. */
+export type OnBatch = (batch: readonly Delta[]) => Promise<void> | undefined;
+
+/** Resolves after the last batch. `progress` is filled in, also when the request fails or is cancelled. */
+export async function generate(model: Model, request: ModelRequest, exchange: Exchange, parts: GenerateParts, onBatch: OnBatch): Promise<void> {
+  const { progress, now } = parts;
   const answer = model.client.generate(request, { identity: exchange.identity, signal: exchange.signal });
   try {
     for await (const batch of answer.batches()) {
       record(batch, progress, now());
-      yield batch;
+      const held = onBatch(batch);
+      if (held) await held;
     }
   } finally {
     progress.workerId = answer.workerId;
     progress.attempts = answer.attempts;
   }
+}
+
+export interface GenerateParts {
+  readonly progress: RequestProgress;
+  /** Monotonic clock, ms. */
+  readonly now: () => number;
 }
 
 function record(batch: readonly Delta[], progress: RequestProgress, at: number): void {

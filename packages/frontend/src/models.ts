@@ -71,7 +71,7 @@ export function followModels({ runtime, namespace, log, wallClock }: ModelsOptio
     for (const [name, records] of byModel) setMembers(entries.get(name) ?? add(records[0] as ModelRecord), records); // the list has its first element
   }
 
-  function setMembers({ members, address }: Entry, records: readonly ModelRecord[]): void {
+  function setMembers({ members, address, client }: Entry, records: readonly ModelRecord[]): void {
     members.clear();
     for (const record of records) {
       if (formatAddress(record) === address) members.add(record.instance_id.toString());
@@ -81,6 +81,7 @@ export function followModels({ runtime, namespace, log, wallClock }: ModelsOptio
           "card ignored: the model is served at another endpoint",
         );
     }
+    client.refresh();
   }
 
   const watch = runtime.discovery.watch("v1/mdc", update);

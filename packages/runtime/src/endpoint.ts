@@ -1,9 +1,7 @@
 /** What users hold: an endpoint that serves, and a client that calls it. */
-import { openLiveSet, type Instance, type LiveSet } from "./discovery/live-set.ts";
-import type { Discovery } from "./discovery/discovery.ts";
-import type { EndpointAddress } from "./discovery/records.ts";
-import type { Pick } from "./egress/pick.ts";
-import type { Route, Router } from "./egress/router.ts";
+import type { Instance, LiveSet } from "./discovery/live-set.ts";
+import type { Route } from "./egress/attempt.ts";
+import type { Batches } from "./egress/router.ts";
 import type { Handler } from "./engine.ts";
 import { createRequestId, isSaneClientId, isUuid } from "./ids.ts";
 import type { Logger } from "./logging/logger.ts";
@@ -53,7 +51,7 @@ export interface GenerateOptions {
 /** An answer. Iterate it for items, or `batches()` for the arrays they arrived in. */
 export interface Answer<Item> extends AsyncIterable<Item> {
   readonly requestId: string;
-  batches(): AsyncGenerator<Item[], void, void>;
+  batches(): Batches<Item>;
   /** Decimal u64 of the instance of the last attempt; undefined before the first. */
   readonly workerId: string | undefined;
   readonly attempts: number;
@@ -67,17 +65,18 @@ export interface Client<Request, Item> extends Disposable {
   waitForInstances(options?: { count?: number; signal?: AbortSignal }): Promise<readonly Instance[]>;
   /** Nothing is sent before the answer is read. Leaving the loop cancels the request. */
   generate(request: Request, options?: GenerateOptions): Answer<Item>;
+  /** Ask `accepts` of its options anew, after its answers have changed. */
+  refresh(): void;
 }
 
 export interface ClientParts {
-  readonly address: EndpointAddress;
-  readonly discovery: Discovery;
-  readonly route: (pick: Pick) => Router;
-  readonly pick: Pick;
-  readonly log: Logger;
+  readonly live: LiveSet;
+  /** What a REQUEST names. */
+  readonly path: string;
+  readonly send: (route: Route) => Batches<unknown>;
   readonly now: () => number;
-  /** Leaves out instances, for instance those that serve another model at the same endpoint. */
-  readonly accepts?: (instanceId: string) => boolean;
+  /** Called once, when the client is disposed. */
+  readonly onDispose: () => void;
 }
 
 function toIdentity(options: GenerateOptions): Identity {
@@ -90,19 +89,14 @@ function toIdentity(options: GenerateOptions): Identity {
   return { requestId, ...(xRequestId !== undefined && { xRequestId }), trace: acceptTrace(traceparent, tracestate) };
 }
 
-/** Create a client from the runtime's parts. */
-export function createClient<Request, Item>(parts: ClientParts): Client<Request, Item> {
-  const live: LiveSet = openLiveSet(parts.discovery, parts.address, parts.log);
-  const { namespace, component, endpoint } = parts.address;
-  const path = `${namespace}/${component}/${endpoint}`;
-  const router = parts.route(parts.pick);
-  const { accepts } = parts;
-  const candidates = (): readonly Instance[] => (accepts ? live.instances.filter(({ id }) => accepts(id)) : live.instances);
+/** Create a client from the runtime's parts. Takes ownership of `live`. */
+export function createClient<Request, Item>({ live, path, send, now, onDispose }: ClientParts): Client<Request, Item> {
   return {
     get instances() {
-      return candidates();
+      return live.instances;
     },
     waitForInstances: ({ count = 1, signal } = {}) => live.waitFor(count, signal),
+    refresh: () => live.refresh(),
     generate(request, options = {}) {
       const identity = toIdentity(options);
       const { timeoutMs } = options;
@@ -111,13 +105,16 @@ export function createClient<Request, Item>(parts: ClientParts): Client<Request,
         path,
         payload: encodePayload(request),
         signal: withTimeout(options.signal, timeoutMs),
-        deadlineAt: timeoutMs === undefined ? undefined : parts.now() + timeoutMs,
-        candidates,
+        deadlineAt: timeoutMs === undefined ? undefined : now() + timeoutMs,
+        candidates: () => live.instances,
         report: { attempts: 0, trailer: {} },
       };
-      return toAnswer<Item>(route, router);
+      return toAnswer<Item>(route, send);
     },
-    [Symbol.dispose]: () => live[Symbol.dispose](),
+    [Symbol.dispose]() {
+      live[Symbol.dispose]();
+      onDispose();
+    },
   };
 }
 
@@ -127,8 +124,8 @@ function withTimeout(signal: AbortSignal | undefined, timeoutMs: number | undefi
   return signal ? AbortSignal.any([signal, timeout]) : timeout;
 }
 
-function toAnswer<Item>(route: Route, router: Router): Answer<Item> {
-  const batches = (): AsyncGenerator<Item[], void, void> => router(route) as AsyncGenerator<Item[], void, void>; // Item is the caller's claim about the endpoint
+function toAnswer<Item>(route: Route, send: ClientParts["send"]): Answer<Item> {
+  const batches = (): Batches<Item> => send(route) as Batches<Item>; // Item is the caller's claim about the endpoint
   return {
     requestId: route.identity.requestId,
     batches,

@@ -2,6 +2,7 @@
 export { createRuntime } from "./runtime.ts";
 export type { ClientOptions, Runtime, RuntimeOptions } from "./runtime.ts";
 export type { Answer, Client, Endpoint, GenerateOptions, ServeOptions, Serving } from "./endpoint.ts";
+export type { Batches } from "./egress/router.ts";
 export type { Handler, RequestContext } from "./engine.ts";
 export { errorTable, RuntimeError, toRuntimeError } from "./errors.ts";
 export type { ErrorCode, ErrorTraits } from "./errors.ts";

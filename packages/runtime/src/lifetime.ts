@@ -64,3 +64,17 @@ export async function within(work: Promise<unknown>, limitMs: number): Promise<b
     clearTimeout(timer);
   }
 }
+
+/** The result of `work`, or the signal's reason if that comes first (the work goes on; whoever began it owns it). */
+export async function orAborted<Result>(work: Promise<Result>, signal: AbortSignal | undefined): Promise<Result> {
+  if (!signal) return work;
+  signal.throwIfAborted();
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const abort = (): void => reject(signal.reason);
+  signal.addEventListener("abort", abort, { once: true });
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}

@@ -3,10 +3,11 @@ import { readSettings, runtimeSettings, type Environment, type RuntimeConfig } f
 import type { Discovery } from "./discovery/discovery.ts";
 import { openFileDiscovery } from "./discovery/file.ts";
 import { createMemoryDiscovery, createMemorySpace, type MemorySpace } from "./discovery/memory.ts";
-import { parseAddress, type EndpointAddress, type EndpointRecord } from "./discovery/records.ts";
+import { openLiveSet } from "./discovery/live-set.ts";
+import { formatPath, parseAddress, type EndpointAddress, type EndpointRecord } from "./discovery/records.ts";
 import { createPeers } from "./egress/peers.ts";
 import { createRoundRobin } from "./egress/pick.ts";
-import { createRouter } from "./egress/router.ts";
+import { RoutedAnswer, type RouterOptions } from "./egress/router.ts";
 import { createClient, type Client, type Endpoint, type Serving, type ServeOptions } from "./endpoint.ts";
 import type { Handler } from "./engine.ts";
 import { RuntimeError } from "./errors.ts";
@@ -129,14 +130,15 @@ class RuntimeParts implements Runtime {
   client<Request, Item>(uri: string, { accepts }: ClientOptions = {}): Client<Request, Item> {
     const { metrics } = this;
     const log = this.log.child({ target: "request_span" });
+    const routing: RouterOptions = { peers: this.#peers, pick: createRoundRobin(), metrics, log, now: this.#now };
+    const address = parseAddress(uri);
+    const watchLog = this.log.child({ target: "dyn_runtime::discovery" });
     const client = createClient<Request, Item>({
-      address: parseAddress(uri),
-      discovery: this.discovery,
-      route: (pick) => createRouter({ peers: this.#peers, pick, metrics, log, now: this.#now }),
-      pick: createRoundRobin(),
-      log: this.log.child({ target: "dyn_runtime::discovery" }),
+      live: openLiveSet({ discovery: this.discovery, address, log: watchLog, ...(accepts && { accepts }) }),
+      path: formatPath(address),
+      send: (route) => new RoutedAnswer(routing, route),
       now: this.#now,
-      ...(accepts && { accepts }),
+      onDispose: () => this.#clients.delete(client),
     });
     this.#clients.add(client);
     return client;
@@ -146,7 +148,7 @@ class RuntimeParts implements Runtime {
     if (this.#closing) throw new RuntimeError("unavailable", "this runtime is closing");
     this.#listener ??= this.#listen();
     const { host, port } = await this.#listener;
-    const path = `${address.namespace}/${address.component}/${address.endpoint}`;
+    const path = formatPath(address);
     const served = this.#server.add({
       path,
       address,

@@ -91,10 +91,11 @@ async function completeChat(exchange: Exchange, chat: ChatRequest, requestLog: R
   const model = parts.models.find(chat.request.model);
   const ending: Ending = { finishReason: undefined, usage: undefined };
   let content = "";
-  for await (const batch of generate(model, chat.request, exchange, requestLog.progress, parts.now)) {
+  await generate(model, chat.request, exchange, { progress: requestLog.progress, now: parts.now }, (batch) => {
     for (const { text } of batch) content += text;
     readEnding(batch, ending);
-  }
+    return undefined;
+  });
   const { finishReason, usage } = requireFinish(ending);
   sendJson(exchange.response, 200, toCompletion(toChunkOptions(exchange, chat, parts), content, finishReason, usage));
   requestLog.responded(200);
@@ -107,14 +108,14 @@ async function streamChat(exchange: Exchange, chat: ChatRequest, requestLog: Req
   let events: EventStream | undefined;
   try {
     // Headers wait for the first batch: what fails before it is a plain error with its own status.
-    for await (const batch of generate(model, chat.request, exchange, requestLog.progress, parts.now)) {
+    await generate(model, chat.request, exchange, { progress: requestLog.progress, now: parts.now }, (batch) => {
       if (!events) {
         events = openEventStream(exchange.response);
         requestLog.responded(200);
       }
       readEnding(batch, ending);
-      await events.write(format.batch(batch));
-    }
+      return events.write(format.batch(batch));
+    });
     const { usage } = requireFinish(ending);
     events?.end(format.end(usage));
   } catch (error) {

@@ -2,7 +2,7 @@
 import { createGate } from "../lifetime.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { Discovery, Snapshot } from "./discovery.ts";
-import { formatAddress, type EndpointAddress, type EndpointRecord } from "./records.ts";
+import { formatAddress, formatPath, type EndpointAddress, type EndpointRecord } from "./records.ts";
 
 export interface Instance {
   /** Decimal u64. */
@@ -18,6 +18,16 @@ export interface LiveSet extends Disposable {
   readonly instances: readonly Instance[];
   /** Resolves once `count` instances are there. Rejects with the signal's reason. */
   waitFor(count: number, signal?: AbortSignal): Promise<readonly Instance[]>;
+  /** Ask `accepts` anew: its answers have changed. */
+  refresh(): void;
+}
+
+export interface LiveSetOptions {
+  readonly discovery: Discovery;
+  readonly address: EndpointAddress;
+  readonly log: Logger;
+  /** Leaves out instances, for instance those that serve another model at the same endpoint. Default: all are in. */
+  readonly accepts?: (instanceId: string) => boolean;
 }
 
 /** @returns undefined for an instance that does not speak the native plane or has no usable address. */
@@ -26,23 +36,29 @@ export function toInstance(record: EndpointRecord): Instance | undefined {
   const host = match?.[1] ?? match?.[2];
   const port = Number(match?.[3]);
   if (record.dyn_plane !== 1 || host === undefined || !(port > 0 && port < 65_536)) return undefined;
-  return { id: record.instance_id.toString(), host, port, path: `${record.namespace}/${record.component}/${record.endpoint}` };
+  return { id: record.instance_id.toString(), host, port, path: formatPath(record) };
 }
 
-/** Follow one endpoint; with `accepts`, only the instances it approves of are listed by `instances`. */
-export function openLiveSet(discovery: Discovery, address: EndpointAddress, log: Logger): LiveSet {
+/** Follow one endpoint. */
+export function openLiveSet({ discovery, address, log, accepts }: LiveSetOptions): LiveSet {
   const gate = createGate();
+  let found: readonly Instance[] = [];
   let instances: readonly Instance[] = [];
-  const watch = discovery.watch("v1/instances", (snapshot) => {
-    const next = select(snapshot, address);
+  const refresh = (): void => {
+    const next = accepts ? found.filter(({ id }) => accepts(id)) : found;
     logChanges(instances, next, formatAddress(address), log);
     instances = next;
     gate.wake();
+  };
+  const watch = discovery.watch("v1/instances", (snapshot) => {
+    found = select(snapshot, address);
+    refresh();
   });
   return {
     get instances() {
       return instances;
     },
+    refresh,
     async waitFor(count, signal) {
       await gate.until(() => instances.length >= count, signal);
       return instances;

@@ -48,8 +48,13 @@ export function bucketOf(record: DiscoveryRecord): Bucket {
 }
 
 /** `namespace/component/endpoint/{instance id in hex}` */
-export function recordKey({ namespace, component, endpoint, instance_id }: DiscoveryRecord): string {
-  return `${namespace}/${component}/${endpoint}/${formatInstanceKey(instance_id)}`;
+export function recordKey(record: DiscoveryRecord): string {
+  return `${formatPath(record)}/${formatInstanceKey(record.instance_id)}`;
+}
+
+/** `namespace/component/endpoint`: how a REQUEST names an endpoint. */
+export function formatPath({ namespace, component, endpoint }: EndpointAddress): string {
+  return `${namespace}/${component}/${endpoint}`;
 }
 
 export function formatAddress({ namespace, component, endpoint }: EndpointAddress): string {

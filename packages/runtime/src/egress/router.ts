@@ -1,156 +1,94 @@
-/** Sends a request to an instance, as one span per attempt; another instance gets it if nothing has been delivered yet. */
-import { RuntimeError, toRuntimeError, type ErrorCode } from "../errors.ts";
-import type { Instance } from "../discovery/live-set.ts";
-import type { Logger } from "../logging/logger.ts";
-import type { RuntimeMetrics } from "../metrics.ts";
-import { compareLineage, toLogFields, toPlaneHeaders, type Identity } from "../trace/identity.ts";
-import { childSpan } from "../trace/traceparent.ts";
-import type { Trailer } from "../wire/messages.ts";
-import type { Peers } from "./peers.ts";
+/** Sends a request to an instance; another instance gets it if nothing has been delivered yet. */
+import { RuntimeError } from "../errors.ts";
+import { Attempt, toAttemptError, type AttemptOptions, type Route } from "./attempt.ts";
 import type { Pick } from "./pick.ts";
-import type { ClientStream } from "./plane-client.ts";
 
 const maxAttempts = 3;
 
-export interface RouterOptions {
-  readonly peers: Peers;
+export interface RouterOptions extends AttemptOptions {
   readonly pick: Pick;
-  readonly metrics: RuntimeMetrics;
-  readonly log: Logger;
-  readonly now: () => number;
 }
 
-/** One request on its way through the attempts. The same object tells afterwards how it went. */
-export interface Route {
-  readonly identity: Identity;
-  readonly path: string;
-  readonly payload: Uint8Array;
-  readonly signal: AbortSignal | undefined;
-  /** Clock reading (ms, the router's `now`) after which nobody waits any more. */
-  readonly deadlineAt: number | undefined;
-  /** Instances to choose from, asked anew for every attempt. */
-  candidates(): readonly Instance[];
-  /** Filled in: the instance of the last attempt, and its trailer. */
-  report: { workerId?: string; attempts: number; trailer: Partial<Trailer> };
+/** The arrays of items in which an answer arrived. Nothing is sent before the first `next`; `return` cancels the request. */
+export interface Batches<Item> extends AsyncIterableIterator<Item[], void, void> {
+  return(): Promise<IteratorResult<Item[], void>>;
 }
 
-export type Router = (route: Route) => AsyncGenerator<unknown[], void, void>;
+const done: IteratorReturnResult<void> = { done: true, value: undefined };
 
-export function createRouter(options: RouterOptions): Router {
-  return async function* routeRequest(route) {
-    const tried = new Set<string>();
-    for (let attempt = 0; ; attempt += 1) {
-      const instance = options.pick(route.candidates(), tried);
-      if (!instance)
-        throw new RuntimeError("unavailable", tried.size > 0 ? `all ${tried.size} instances failed` : `no instance serves ${route.path}`);
+/** An answer that may take several attempts. A class and no generator: each generator between socket and socket costs a batch several promises. */
+export class RoutedAnswer implements Batches<unknown> {
+  #options: RouterOptions;
+  #route: Route;
+  #tried = new Set<string>();
+  #attempt: Attempt | undefined;
+  #attempts = 0;
+  #state: "new" | "running" | "over" = "new";
+
+  constructor(options: RouterOptions, route: Route) {
+    this.#options = options;
+    this.#route = route;
+  }
+
+  /** The items that have arrived since the last call, at least one. @throws RuntimeError once no other instance may try. */
+  async next(): Promise<IteratorResult<unknown[], void>> {
+    while (this.#state !== "over") {
       try {
-        return yield* runAttempt(options, route, instance, attempt);
-      } catch (error) {
-        if (!(error instanceof AttemptError)) throw error;
-        if (error.delivered || attempt + 1 >= maxAttempts || !error.cause.traits.retryable) throw error.cause;
-        tried.add(instance.id);
-        if (!route.candidates().some(({ id }) => !tried.has(id))) throw error.cause;
+        const attempt = this.#attempt ?? (await this.#begin());
+        const items = await attempt.next();
+        if (items) return { done: false, value: items };
+        this.#end(undefined);
+      } catch (thrown) {
+        this.#retryOrThrow(toAttemptError(thrown, this.#route.signal));
       }
     }
-  };
-}
-
-class AttemptError extends Error {
-  override readonly name = "AttemptError";
-  override readonly cause: RuntimeError;
-  readonly delivered: boolean;
-
-  constructor(cause: RuntimeError, delivered: boolean) {
-    super(cause.message);
-    this.cause = cause;
-    this.delivered = delivered;
+    return done;
   }
-}
 
-type Outcome = "success" | "cancelled" | "worker_disconnected" | "connection_failed" | "timeout" | "rejected" | "unavailable" | "error";
-
-const outcomes: Partial<Record<ErrorCode, Outcome>> = {
-  cancelled: "cancelled",
-  disconnected: "worker_disconnected",
-  cannot_connect: "connection_failed",
-  deadline_exceeded: "timeout",
-  overloaded: "rejected",
-  unavailable: "unavailable",
-};
-
-async function* runAttempt(options: RouterOptions, route: Route, instance: Instance, attempt: number): AsyncGenerator<unknown[], void, void> {
-  const identity: Identity = { ...route.identity, trace: childSpan(route.identity.trace) };
-  const attemptLog = createAttemptLog(options.log, identity, instance, attempt);
-  options.metrics.inflight.inc();
-  route.report.workerId = instance.id;
-  route.report.attempts = attempt + 1;
-  let stream: ClientStream | undefined;
-  let failure: RuntimeError | undefined;
-  let isOver = false;
-  try {
-    const peer = options.peers.get(instance);
-    stream = (peer instanceof Promise ? await peer : peer).open({
-      path: route.path,
-      headers: toPlaneHeaders(identity),
-      attempt,
-      deadlineMs: route.deadlineAt === undefined ? 0 : Math.max(1, Math.ceil(route.deadlineAt - options.now())),
-      payload: route.payload,
-    });
-    yield* readItems(stream, route.signal);
-    isOver = true;
-  } catch (error) {
-    isOver = true;
-    failure = toRuntimeError(error);
-    throw new AttemptError(failure, stream?.produced ?? false);
-  } finally {
-    if (!isOver) failure = new RuntimeError("cancelled", "the reader left");
-    if (stream && failure && !stream.isEnded) stream.cancel("kill", failure);
-    options.metrics.inflight.dec();
-    if (stream) checkLineage(options, route, identity, instance, attempt, stream);
-    attemptLog(failure);
+  return(): Promise<IteratorResult<unknown[], void>> {
+    if (this.#state !== "over") this.#end(new RuntimeError("cancelled", "the reader left"));
+    return Promise.resolve(done);
   }
-}
 
-async function* readItems(stream: ClientStream, signal: AbortSignal | undefined): AsyncGenerator<unknown[], void, void> {
-  const abort = (): void => stream.cancel("kill", toRuntimeError(signal?.reason));
-  if (signal?.aborted) abort();
-  signal?.addEventListener("abort", abort, { once: true });
-  try {
-    for (;;) {
-      const items = await stream.next();
-      if (!items) return;
-      yield items;
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async #begin(): Promise<Attempt> {
+    const { signal, path } = this.#route;
+    signal?.throwIfAborted();
+    if (this.#state === "new") signal?.addEventListener("abort", this.#abort, { once: true });
+    this.#state = "running";
+    const instance = this.#options.pick(this.#route.candidates(), this.#tried);
+    if (!instance) throw new RuntimeError("unavailable", `no instance serves ${path}`);
+    const attempt = new Attempt(this.#options, this.#route, instance, this.#attempts);
+    this.#attempts += 1;
+    this.#attempt = attempt;
+    await attempt.open();
+    return attempt;
+  }
+
+  #retryOrThrow(failure: RuntimeError): void {
+    const attempt = this.#attempt;
+    if (!attempt || !this.#mayRetry(attempt, failure)) {
+      this.#end(failure);
+      throw failure;
     }
-  } finally {
-    signal?.removeEventListener("abort", abort);
+    attempt.close(failure);
+    this.#attempt = undefined;
   }
-}
 
-// The worker says which ids it saw. A worker that never answered has nothing to compare.
-function checkLineage(options: RouterOptions, route: Route, sent: Identity, instance: Instance, attempt: number, stream: ClientStream): void {
-  const { trailer } = stream;
-  route.report.trailer = trailer;
-  if (!trailer.seen) return;
-  const mismatch = compareLineage(sent, instance.id, attempt, trailer.seen);
-  if (mismatch.length === 0) return;
-  options.metrics.lineageMismatch.inc();
-  const fields = { ...toLogFields(sent, "router.route_request"), mismatch: mismatch.join(","), seen: trailer.seen, worker_id: instance.id };
-  options.log.warn(fields, "worker saw other ids than were sent");
-}
+  #mayRetry(attempt: Attempt, failure: RuntimeError): boolean {
+    if (this.#state === "over" || attempt.delivered || this.#attempts >= maxAttempts || !failure.traits.retryable) return false;
+    this.#tried.add(attempt.instance.id);
+    return this.#route.candidates().some(({ id }) => !this.#tried.has(id));
+  }
 
-function createAttemptLog(root: Logger, identity: Identity, { id }: Instance, attempt: number): (failure: RuntimeError | undefined) => void {
-  return (failure) => {
-    if (!root.isEnabled(failure ? "warn" : "info")) return;
-    const fields = {
-      ...toLogFields(identity, "router.route_request"),
-      "otel.kind": "client",
-      "request.attempt": attempt,
-      "request.outcome": failure ? (outcomes[failure.code] ?? "error") : "success",
-      router_mode: "round-robin",
-      worker_id: id,
-    };
-    if (!failure) root.info(fields, "route request completed");
-    else if (failure.code === "cancelled") root.info(fields, "route request cancelled");
-    else root.warn({ ...fields, "error.type": failure.code, error: failure.message }, "route request failed");
-  };
+  #end(failure: RuntimeError | undefined): void {
+    this.#state = "over";
+    this.#route.signal?.removeEventListener("abort", this.#abort);
+    this.#attempt?.close(failure);
+  }
+
+  #abort = (): void => this.#attempt?.kill(toAttemptError(undefined, this.#route.signal));
 }

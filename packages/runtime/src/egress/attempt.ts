@@ -1,0 +1,139 @@
+/** One try of a request at one instance: a stream, a span with its line, and the comparison of the ids the worker saw. */
+import type { Instance } from "../discovery/live-set.ts";
+import { RuntimeError, toRuntimeError, type ErrorCode } from "../errors.ts";
+import { orAborted } from "../lifetime.ts";
+import type { Logger } from "../logging/logger.ts";
+import type { RuntimeMetrics } from "../metrics.ts";
+import { compareLineage, toLogFields, toPlaneHeaders, type Identity } from "../trace/identity.ts";
+import { childSpan } from "../trace/traceparent.ts";
+import type { Trailer } from "../wire/messages.ts";
+import type { Peers } from "./peers.ts";
+import type { ClientStream } from "./plane-client.ts";
+
+export interface AttemptOptions {
+  readonly peers: Peers;
+  readonly metrics: RuntimeMetrics;
+  readonly log: Logger;
+  readonly now: () => number;
+}
+
+/** One request on its way through the attempts. The same object tells afterwards how it went. */
+export interface Route {
+  readonly identity: Identity;
+  readonly path: string;
+  readonly payload: Uint8Array;
+  readonly signal: AbortSignal | undefined;
+  /** Clock reading (ms, the router's `now`) after which nobody waits any more. */
+  readonly deadlineAt: number | undefined;
+  /** Instances to choose from, asked anew for every attempt. */
+  candidates(): readonly Instance[];
+  /** Filled in: the instance of the last attempt, and its trailer. */
+  report: { workerId?: string; attempts: number; trailer: Partial<Trailer> };
+}
+
+type Outcome = "success" | "cancelled" | "worker_disconnected" | "connection_failed" | "timeout" | "rejected" | "unavailable" | "error";
+
+const outcomes: Partial<Record<ErrorCode, Outcome>> = {
+  cancelled: "cancelled",
+  disconnected: "worker_disconnected",
+  cannot_connect: "connection_failed",
+  deadline_exceeded: "timeout",
+  overloaded: "rejected",
+  unavailable: "unavailable",
+};
+
+/** Whoever creates one closes it. */
+export class Attempt {
+  readonly instance: Instance;
+  #options: AttemptOptions;
+  #route: Route;
+  #number: number;
+  #identity: Identity;
+  #stream: ClientStream | undefined;
+  #closed = false;
+
+  constructor(options: AttemptOptions, route: Route, instance: Instance, number: number) {
+    this.#options = options;
+    this.#route = route;
+    this.#number = number;
+    this.#identity = { ...route.identity, trace: childSpan(route.identity.trace) };
+    this.instance = instance;
+    options.metrics.inflight.inc();
+    route.report.workerId = instance.id;
+    route.report.attempts = number + 1;
+  }
+
+  /** Send the request. Rejects with a RuntimeError, or the signal's reason while it still dials. */
+  async open(): Promise<void> {
+    const { peers, now } = this.#options;
+    const { path, payload, deadlineAt, signal } = this.#route;
+    const peer = peers.get(this.instance);
+    const client = peer instanceof Promise ? await orAborted(peer, signal) : peer;
+    this.#stream = client.open({
+      path,
+      headers: toPlaneHeaders(this.#identity),
+      attempt: this.#number,
+      deadlineMs: deadlineAt === undefined ? 0 : Math.max(1, Math.ceil(deadlineAt - now())),
+      payload,
+    });
+  }
+
+  /** True once an item has arrived: another instance would say it again. */
+  get delivered(): boolean {
+    return this.#stream?.produced ?? false;
+  }
+
+  /** The items that have arrived, at least one; undefined after the last. */
+  next(): Promise<unknown[] | undefined> {
+    return this.#stream?.next() ?? Promise.resolve(undefined);
+  }
+
+  /** End the stream here and now; a `next` under way rejects with `reason`. */
+  kill(reason: RuntimeError): void {
+    if (this.#stream && !this.#stream.isEnded) this.#stream.cancel("kill", reason);
+  }
+
+  /** End the span: `failure` is why it did not go well. Idempotent. */
+  close(failure: RuntimeError | undefined): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    if (failure) this.kill(failure);
+    this.#options.metrics.inflight.dec();
+    this.#checkLineage();
+    this.#log(failure);
+  }
+
+  // The worker says which ids it saw. A worker that never answered has nothing to compare.
+  #checkLineage(): void {
+    if (!this.#stream) return;
+    const { trailer } = this.#stream;
+    this.#route.report.trailer = trailer;
+    if (!trailer.seen) return;
+    const mismatch = compareLineage(this.#identity, this.instance.id, this.#number, trailer.seen);
+    if (mismatch.length === 0) return;
+    this.#options.metrics.lineageMismatch.inc();
+    const fields = { mismatch: mismatch.join(","), seen: trailer.seen, worker_id: this.instance.id };
+    this.#options.log.warn({ ...toLogFields(this.#identity, "router.route_request"), ...fields }, "worker saw other ids than were sent");
+  }
+
+  #log(failure: RuntimeError | undefined): void {
+    const { log } = this.#options;
+    if (!log.isEnabled(failure ? "warn" : "info")) return;
+    const fields = {
+      ...toLogFields(this.#identity, "router.route_request"),
+      "otel.kind": "client",
+      "request.attempt": this.#number,
+      "request.outcome": failure ? (outcomes[failure.code] ?? "error") : "success",
+      router_mode: "round-robin",
+      worker_id: this.instance.id,
+    };
+    if (!failure) log.info(fields, "route request completed");
+    else if (failure.code === "cancelled") log.info(fields, "route request cancelled");
+    else log.warn({ ...fields, "error.type": failure.code, error: failure.message }, "route request failed");
+  }
+}
+
+/** What an attempt or its dialling threw, as a RuntimeError; an abort keeps the reason its signal gives. */
+export function toAttemptError(thrown: unknown, signal: AbortSignal | undefined): RuntimeError {
+  return toRuntimeError(signal?.aborted ? signal.reason : thrown);
+}
