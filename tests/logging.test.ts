@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { levels, parseLogFilter } from "../packages/runtime/src/logging/filter.ts";
-import { formatReadable, formatTime, toRecord } from "../packages/runtime/src/logging/format.ts";
+import { createTimeFormat, formatReadable, toRecord } from "../packages/runtime/src/logging/format.ts";
 import { createLogger } from "../packages/runtime/src/logging/logger.ts";
 import { startProgram } from "./cluster.ts";
 
@@ -58,7 +58,10 @@ describe("a record", () => {
   });
 
   test("has a time of RFC 3339 with microseconds", () => {
+    const formatTime = createTimeFormat();
     expect(formatTime(Date.UTC(2026, 7, 21, 1, 14, 11, 69) + 0.507)).toMatch(/^2026-08-21T01:14:11\.06950[67]Z$/);
+    expect(formatTime(Date.UTC(2026, 7, 21, 1, 14, 11, 999))).toBe("2026-08-21T01:14:11.999000Z");
+    expect(formatTime(Date.UTC(2026, 7, 21, 1, 14, 12))).toBe("2026-08-21T01:14:12.000000Z");
   });
 });
 

@@ -1,6 +1,6 @@
 /** One HTTP request: its ids and trace, its signal, its clock. Exists before the first log line about it. */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { acceptTrace, createRequestId, isSaneClientId, isUuid, RuntimeError, toLogFields, type Identity, type Logger } from "@dyn/runtime";
+import { acceptTrace, createRequestId, isSaneClientId, isUuid, RuntimeError, toLogFields, type Fields, type Identity, type Logger } from "@dyn/runtime";
 import { watchDisconnect } from "./http/disconnect.ts";
 
 export interface Exchange {
@@ -60,13 +60,13 @@ export function beginExchange(request: IncomingMessage, response: ServerResponse
   const identity: Identity = { requestId, ...(sane && { xRequestId: clientId }), trace };
   response.setHeader("x-request-id", sane ? clientId : requestId);
   response.setHeader("request-id", requestId);
-  const fields = {
+  const toFields = (): Fields => ({
     ...toLogFields(identity, "http-request"),
     method: request.method ?? "",
     uri: request.url ?? "",
     version: `HTTP/${request.httpVersion}`,
-  };
-  const log = options.log.child({ fields });
+  });
+  const log = options.log.child({ fields: toFields });
   for (const warning of warnings) log.warn({}, warning);
   if (clientId !== undefined && !sane)
     log.warn({ length: clientId.length }, "x-request-id header ignored: expected 1 to 256 characters of visible ASCII");

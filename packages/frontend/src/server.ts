@@ -7,6 +7,13 @@ import { sendJson } from "./http/reply.ts";
 import { toErrorBody } from "./openai/errors.ts";
 import type { RouteEntry } from "./routes.ts";
 
+declare module "fastify" {
+  interface FastifyRequest {
+    /** Set by the first hook. */
+    exchange: Exchange | undefined;
+  }
+}
+
 export interface ServerOptions extends ExchangeOptions {
   readonly host: string;
   /** 0 lets the system choose. */
@@ -56,13 +63,10 @@ function createApp(options: ServerOptions): FastifyInstance {
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 1024 },
     clientErrorHandler: (error, socket) => refuseBytes(error, socket, options.log),
   });
-  const exchanges = new WeakMap<object, Exchange>();
+  app.decorateRequest("exchange", undefined);
   const exchangeOf = (request: FastifyRequest, reply: FastifyReply): Exchange => {
-    const known = exchanges.get(request.raw);
-    if (known) return known;
-    const exchange = beginExchange(request.raw, reply.raw, options);
-    exchanges.set(request.raw, exchange);
-    return exchange;
+    request.exchange ??= beginExchange(request.raw, reply.raw, options);
+    return request.exchange;
   };
   // Bodies stay bytes: whether they are JSON is judged where the answer's shape is known.
   app.removeAllContentTypeParsers();

@@ -109,7 +109,7 @@ export function createClient<Request, Item>({ live, path, send, now, onDispose }
         candidates: () => live.instances,
         report: { attempts: 0, trailer: {} },
       };
-      return toAnswer<Item>(route, send);
+      return new RouteAnswer<Item>(route, send);
     },
     [Symbol.dispose]() {
       live[Symbol.dispose]();
@@ -124,22 +124,37 @@ function withTimeout(signal: AbortSignal | undefined, timeoutMs: number | undefi
   return signal ? AbortSignal.any([signal, timeout]) : timeout;
 }
 
-function toAnswer<Item>(route: Route, send: ClientParts["send"]): Answer<Item> {
-  const batches = (): Batches<Item> => send(route) as Batches<Item>; // Item is the caller's claim about the endpoint
-  return {
-    requestId: route.identity.requestId,
-    batches,
-    async *[Symbol.asyncIterator]() {
-      for await (const batch of batches()) yield* batch;
-    },
-    get workerId() {
-      return route.report.workerId;
-    },
-    get attempts() {
-      return route.report.attempts;
-    },
-    get trailer() {
-      return route.report.trailer;
-    },
-  };
+// A class: an object with getters, made anew for each request, costs more than all the rest of this file.
+class RouteAnswer<Item> implements Answer<Item> {
+  #route: Route;
+  #send: ClientParts["send"];
+
+  constructor(route: Route, send: ClientParts["send"]) {
+    this.#route = route;
+    this.#send = send;
+  }
+
+  batches(): Batches<Item> {
+    return this.#send(this.#route) as Batches<Item>; // Item is the caller's claim about the endpoint
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Item, void, void> {
+    for await (const batch of this.batches()) yield* batch;
+  }
+
+  get requestId(): string {
+    return this.#route.identity.requestId;
+  }
+
+  get workerId(): string | undefined {
+    return this.#route.report.workerId;
+  }
+
+  get attempts(): number {
+    return this.#route.report.attempts;
+  }
+
+  get trailer(): Partial<Trailer> {
+    return this.#route.report.trailer;
+  }
 }

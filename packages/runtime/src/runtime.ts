@@ -24,6 +24,8 @@ import type { Hello } from "./wire/messages.ts";
 const agent = "dyn/0.1.0";
 const maxStreams = 16_384;
 const maxConnections = 4_096;
+/** How long a slow reader of the log may hold the end of the process. */
+const logFlushMs = 5_000;
 
 export interface RuntimeOptions {
   /** Signals that begin a drain; a second one ends the process at once. Default: none is touched. */
@@ -66,7 +68,7 @@ export async function createRuntime(options: RuntimeOptions = {}): Promise<Runti
   const config: RuntimeConfig = { ...readSettings(runtimeSettings, options.environment), ...options.config };
   const writer = options.log ? undefined : openLogWriter({ jsonl: config.logJsonl });
   const log = options.log ?? createLogger({ sink: writer?.write ?? (() => undefined), filter: parseLogFilter(config.log) });
-  const runtime = new RuntimeParts(config, log, options, () => writer?.flush());
+  const runtime = new RuntimeParts(config, log, options, async () => writer?.flush(logFlushMs));
   runtime.start(options.shutdownSignals ?? []);
   return runtime;
 }
@@ -86,10 +88,10 @@ class RuntimeParts implements Runtime {
   #listener: Promise<Listener> | undefined;
   #signals: Disposable | undefined;
   #closing: Promise<void> | undefined;
-  #flushLog: () => void;
+  #flushLog: () => Promise<void>;
   #now = (): number => performance.now();
 
-  constructor(config: RuntimeConfig, log: Logger, options: RuntimeOptions, flushLog: () => void) {
+  constructor(config: RuntimeConfig, log: Logger, options: RuntimeOptions, flushLog: () => Promise<void>) {
     this.config = config;
     this.log = log;
     this.#flushLog = flushLog;
@@ -207,7 +209,7 @@ class RuntimeParts implements Runtime {
     await listener?.[Symbol.asyncDispose]();
     this.#signals?.[Symbol.dispose]();
     this.log.child({ target: "dyn_runtime" }).debug({ instance_id: this.instanceId }, "runtime closed");
-    this.#flushLog();
+    await this.#flushLog();
   }
 
   [Symbol.asyncDispose](): Promise<void> {

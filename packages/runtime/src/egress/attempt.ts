@@ -31,6 +31,8 @@ export interface Route {
   report: { workerId?: string; attempts: number; trailer: Partial<Trailer> };
 }
 
+const maxDeadlineMs = 0xffff_ffff;
+
 type Outcome = "success" | "cancelled" | "worker_disconnected" | "connection_failed" | "timeout" | "rejected" | "unavailable" | "error";
 
 const outcomes: Partial<Record<ErrorCode, Outcome>> = {
@@ -73,7 +75,7 @@ export class Attempt {
       path,
       headers: toPlaneHeaders(this.#identity),
       attempt: this.#number,
-      deadlineMs: deadlineAt === undefined ? 0 : Math.max(1, Math.ceil(deadlineAt - now())),
+      deadlineMs: deadlineAt === undefined ? 0 : Math.min(Math.max(1, Math.ceil(deadlineAt - now())), maxDeadlineMs),
       payload,
     });
   }

@@ -41,15 +41,17 @@ export async function runRequest(
 ): Promise<void> {
   const identity = fromPlaneHeaders(request.headers);
   const { namespace, component, endpoint: name } = endpoint.address;
-  const fields = { ...toLogFields(identity, "handle_payload"), namespace, component, endpoint: name, instance_id: endpoint.instanceId };
-  const log = endpoint.log.child({ target: "dyn_runtime::ingress::push_handler", fields: { ...fields, "otel.kind": "server" } });
+  const scope = endpoint.log.child({
+    fields: () => ({ ...toLogFields(identity, "handle_payload"), namespace, component, endpoint: name, instance_id: endpoint.instanceId }),
+  });
+  const log = scope.child({ target: "dyn_runtime::ingress::push_handler", fields: { "otel.kind": "server" } });
   const startedAt = now();
   const running: Running = { stream, identity, log, facts: {}, startedAt, items: 0, firstItemAt: undefined, lastItemAt: startedAt };
   log.info({ attempt: request.attempt, request_bytes: request.payload.length }, "request received");
   const deadline = armDeadline(stream, request.deadlineMs);
   let failure: RuntimeError | undefined;
   try {
-    const userLog = endpoint.log.child({ target: `${namespace}::${component}::${name}`, fields });
+    const userLog = scope.child({ target: `${namespace}::${component}::${name}` });
     await pump(running, request, endpoint, userLog, now);
   } catch (error) {
     failure = stream.signal.aborted ? toRuntimeError(stream.signal.reason) : toRuntimeError(error);

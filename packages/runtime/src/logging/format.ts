@@ -6,11 +6,24 @@ export type Fields = Readonly<Record<string, unknown>>;
 
 const reserved = new Set(["time", "level", "file", "line", "target", "message"]);
 
-/** RFC 3339 UTC with microseconds, as Dynamo writes it. */
-export function formatTime(epochMs: number): string {
-  const whole = Math.floor(epochMs);
-  const micros = Math.floor((epochMs - whole) * 1000);
-  return `${new Date(whole).toISOString().slice(0, -1)}${String(micros).padStart(3, "0")}Z`;
+/** A format for RFC 3339 UTC with microseconds, as Dynamo writes it. It remembers the last second: most lines share it. */
+export function createTimeFormat(): (epochMs: number) => string {
+  let second = Number.NaN;
+  let prefix = "";
+  return (epochMs) => {
+    const current = Math.floor(epochMs / 1000);
+    if (current !== second) {
+      second = current;
+      prefix = new Date(current * 1000).toISOString().slice(0, -4);
+    }
+    const micros = Math.floor((epochMs - current * 1000) * 1000);
+    return `${prefix}${String(micros).padStart(6, "0")}Z`;
+  };
+}
+
+/** One line of JSONL, `time` first. */
+export function formatJsonLine(time: string, record: Record<string, unknown>): string {
+  return `{"time":"${time}",${JSON.stringify(record).slice(1)}\n`;
 }
 
 function plainValue(value: unknown): unknown {

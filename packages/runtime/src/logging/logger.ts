@@ -1,7 +1,8 @@
 /** Structured logging on stderr: filtered by target, bound to a request, written without blocking. */
-import { pino, type DestinationStream, type Logger as PinoLogger } from "pino";
+import { pino } from "pino";
+import { within } from "../lifetime.ts";
 import { parseLogFilter, type Level, type LogFilter } from "./filter.ts";
-import { formatReadable, formatTime, toRecord, type Fields } from "./format.ts";
+import { formatJsonLine, formatReadable, createTimeFormat, toRecord, type Fields } from "./format.ts";
 
 /** Facts first, then a fixed message. A level that is off costs one comparison. */
 export interface Logger {
@@ -11,8 +12,8 @@ export interface Logger {
   warn(fields: Fields, message: string): void;
   error(fields: Fields, message: string): void;
   isEnabled(level: Level): boolean;
-  /** A logger whose lines also carry `fields` (they win over a line's own) and, if given, another target. */
-  child(options: { target?: string; fields?: Fields }): Logger;
+  /** A logger whose lines also carry `fields` (they win over a line's own) and, if given, another target. A function is asked at the first line. */
+  child(options: { target?: string; fields?: Fields | (() => Fields) }): Logger;
 }
 
 /** Takes finished records; the only thing that differs between JSONL, readable text and tests. */
@@ -21,8 +22,8 @@ export type RecordSink = (record: Record<string, unknown>) => void;
 /** Owns the file descriptor: lines are queued up to a limit, then counted as dropped. */
 export interface LogWriter {
   readonly write: RecordSink;
-  /** Everything accepted so far has reached the descriptor. */
-  flush(): void;
+  /** Resolves once everything accepted so far has reached the descriptor, or `limitMs` have passed. */
+  flush(limitMs: number): Promise<void>;
 }
 
 export interface LogWriterOptions {
@@ -41,35 +42,34 @@ const wallClock = (): number => performance.timeOrigin + performance.now();
 export function openLogWriter({ jsonl, fd = 2, maxQueuedBytes = 16 * 1024 * 1024, now = wallClock }: LogWriterOptions): LogWriter {
   const stream = pino.destination({ dest: fd, sync: false, maxLength: maxQueuedBytes });
   let dropped = 0;
+  let isDrained = true;
   stream.on("drop", () => (dropped += 1));
-  stream.on("error", () => (dropped += 1)); // stderr is gone (EPIPE): there is nowhere left to say so
-  const emit = jsonl ? jsonlSink(stream, now) : (record: Record<string, unknown>) => stream.write(formatReadable(formatTime(now()), record));
+  stream.on("drain", () => (isDrained = true));
+  stream.on("error", () => (isDrained = true)); // stderr is gone (EPIPE): there is nowhere left to say so
+  const formatTime = createTimeFormat();
+  const format = jsonl ? formatJsonLine : formatReadable;
+  const emit = (record: Record<string, unknown>): void => {
+    isDrained = false;
+    stream.write(format(formatTime(now()), record));
+  };
+  // The notice may be dropped itself: the count is kept until one gets through.
+  const announce = (): void => {
+    const lost = dropped;
+    emit(toRecord("warn", "dyn_runtime::logging", "log lines dropped", { dropped_lines: lost }, {}));
+    dropped = dropped === lost ? 0 : lost;
+  };
   return {
     write(record) {
-      if (dropped > 0) {
-        const lost = dropped;
-        dropped = 0;
-        emit(toRecord("warn", "dyn_runtime::logging", "log lines dropped", { dropped_lines: lost }, {}));
-      }
+      if (dropped > 0) announce();
       emit(record);
     },
-    flush() {
-      try {
-        stream.flushSync();
-      } catch {
-        // the descriptor is closed or its reader is gone: a last line cannot be saved, and exiting matters more
-      }
+    async flush(limitMs) {
+      if (isDrained) return;
+      const { promise, resolve } = Promise.withResolvers<void>();
+      stream.once("drain", resolve).once("error", resolve);
+      await within(promise, limitMs);
     },
   };
-}
-
-// pino writes level, then time, then the object. Level is emptied here and travels inside the record instead, so that `time` comes first.
-function jsonlSink(stream: DestinationStream, now: () => number): RecordSink {
-  const writer: PinoLogger = pino(
-    { base: null, level: "trace", formatters: { level: () => ({}) }, timestamp: () => `"time":"${formatTime(now())}"` },
-    stream,
-  );
-  return (record) => writer.info(record);
 }
 
 export interface LoggerOptions {
@@ -80,21 +80,33 @@ export interface LoggerOptions {
 
 /** Create the root logger of a process. */
 export function createLogger({ sink, filter = parseLogFilter(""), target = "dyn" }: LoggerOptions): Logger {
-  return new BoundLogger({ sink, filter }, target, {});
+  return new BoundLogger({ sink, filter }, target, undefined, {});
 }
 
-// A class, because every request makes several: children share their methods.
+type Root = Required<Pick<LoggerOptions, "sink" | "filter">>;
+
+// A class, because every request makes several: children share their methods. Fields are merged at the first line, which may never come.
 class BoundLogger implements Logger {
-  #root: Required<Pick<LoggerOptions, "sink" | "filter">>;
+  #root: Root;
   #target: string;
-  #bound: Fields;
+  #parent: BoundLogger | undefined;
+  #fields: Fields | (() => Fields);
+  #merged: Fields | undefined;
   #threshold: number;
 
-  constructor(root: Required<Pick<LoggerOptions, "sink" | "filter">>, target: string, bound: Fields) {
+  constructor(root: Root, target: string, parent: BoundLogger | undefined, fields: Fields | (() => Fields)) {
     this.#root = root;
     this.#target = target;
-    this.#bound = bound;
+    this.#parent = parent;
+    this.#fields = fields;
     this.#threshold = root.filter(target);
+  }
+
+  get #bound(): Fields {
+    if (this.#merged) return this.#merged;
+    const own = typeof this.#fields === "function" ? this.#fields() : this.#fields;
+    this.#merged = this.#parent ? { ...this.#parent.#bound, ...own } : own;
+    return this.#merged;
   }
 
   trace(fields: Fields, message: string): void {
@@ -121,8 +133,8 @@ class BoundLogger implements Logger {
     return rank[level] >= this.#threshold;
   }
 
-  child({ target = this.#target, fields }: { target?: string; fields?: Fields }): Logger {
-    return new BoundLogger(this.#root, target, { ...this.#bound, ...fields });
+  child({ target = this.#target, fields = {} }: { target?: string; fields?: Fields | (() => Fields) }): Logger {
+    return new BoundLogger(this.#root, target, this, fields);
   }
 
   #write(level: Level, fields: Fields, message: string): void {

@@ -94,9 +94,7 @@ function encodeMapFrame(writer: FrameWriter, type: (typeof frameTypes)[keyof typ
 /** Layout: u16+path · u8 attempt · u32 deadline ms · u32 credit · u16 header count · (u16+name · u16+value)* · payload. */
 export function encodeRequest(writer: FrameWriter, streamId: number, request: RequestMessage): void {
   const headers = Object.entries(request.headers);
-  for (const text of [request.path, ...headers.flat()]) {
-    if (Buffer.byteLength(text) > maxText16) throw new RuntimeError("too_large", `a path or header is longer than ${maxText16} bytes`);
-  }
+  assertRequest(request, headers);
   writer.begin(frameTypes.REQUEST, streamId);
   writer.text16(request.path);
   writer.u8(Math.min(request.attempt, 0xff));
@@ -109,6 +107,26 @@ export function encodeRequest(writer: FrameWriter, streamId: number, request: Re
   }
   writer.bytes(request.payload);
   writer.end();
+}
+
+// Everything that could throw half-way through the frame is checked before it is begun.
+function assertRequest({ path, deadlineMs, credit }: RequestMessage, headers: readonly (readonly [string, string])[]): void {
+  if (!isU32(deadlineMs) || !isU32(credit)) throw new RuntimeError("invalid_argument", `deadline ${deadlineMs} ms or credit ${credit} is no u32`);
+  if (headers.length > maxText16) throw new RuntimeError("too_large", `${headers.length} headers, limit ${maxText16}`);
+  assertText16(path);
+  for (const [name, value] of headers) {
+    assertText16(name);
+    assertText16(value);
+  }
+}
+
+function isU32(value: number): boolean {
+  return Number.isInteger(value) && value >= 0 && value <= 0xffff_ffff;
+}
+
+function assertText16(text: string): void {
+  if (3 * text.length > maxText16 && Buffer.byteLength(text) > maxText16)
+    throw new RuntimeError("too_large", `a path or header is longer than ${maxText16} bytes`);
 }
 
 /** Size of the body that encodeRequest writes. */
