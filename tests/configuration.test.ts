@@ -61,7 +61,7 @@ describe("settings", () => {
 
   test("every default is a value its own parser takes", () => {
     for (const settings of [runtimeSettings, frontendSettings, mockSettings]) {
-      for (const { parse, default: fallback } of Object.values(settings)) expect(parse(String(fallback))).toBe(fallback);
+      for (const { parse, default: fallback } of Object.values(settings)) expect(parse(String(fallback))).toEqual(fallback);
     }
   });
 });

@@ -125,6 +125,19 @@ describe("the directory", () => {
     await eventually("the file gone", async () => (await readdir(join(space.root, "v1/instances"))).length === 1);
   });
 
+  test("what a killed writer left behind is swept, what is being written is not", async () => {
+    await using space = await fileSpace();
+    await using reader = space.open();
+    await reader.publish(record(1n));
+    const bucket = join(space.root, "v1/instances");
+    await writeFile(join(bucket, ".tmp_old"), "{");
+    await utimes(join(bucket, ".tmp_old"), 1, 1);
+    await writeFile(join(bucket, ".tmp_new"), "{");
+    using _watch = reader.watch("v1/instances", () => undefined);
+    await eventually("the sweep", async () => !(await readdir(bucket)).includes(".tmp_old"));
+    expect(await readdir(bucket)).toContain(".tmp_new");
+  });
+
   test("files that are no records are passed over", async () => {
     await using space = await fileSpace();
     await using reader = space.open();

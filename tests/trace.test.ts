@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { isSaneClientId, isUuid } from "../packages/runtime/src/ids.ts";
+import { selectBaggage } from "../packages/runtime/src/trace/baggage.ts";
 import { compareLineage, fromPlaneHeaders, toPlaneHeaders, type Identity } from "../packages/runtime/src/trace/identity.ts";
 import { acceptTrace, childSpan, formatTraceparent, parseTraceparent } from "../packages/runtime/src/trace/traceparent.ts";
 
@@ -76,6 +77,26 @@ describe("identity on the plane", () => {
       expect(compareLineage(identity, "7", 0, { ...seen, [name]: "other" })).toEqual([name]);
     }
     expect(compareLineage(identity, "7", 0, {})).toHaveLength(6);
+  });
+});
+
+describe("baggage", () => {
+  const allowed = new Set(["user", "tier"]);
+
+  test.each([
+    ["user=ada", "user=ada"],
+    ["user=ada, secret=x,tier=gold;prop=1", "user=ada,tier=gold;prop=1"],
+    ["secret=x", undefined],
+    ["user", undefined],
+    ["user=\u0001", undefined],
+    [Array.from({ length: 65 }, () => "user=a").join(","), undefined],
+    [`user=${"x".repeat(8_192)}`, undefined],
+  ])("of %j the allowed members travel", (header, kept) => {
+    expect(selectBaggage(header, allowed)).toBe(kept);
+  });
+
+  test("none travels when no key is allowed", () => {
+    expect(selectBaggage("user=ada", new Set())).toBeUndefined();
   });
 });
 

@@ -45,6 +45,20 @@ describe("a hostile dialler costs its own connection and nobody else anything", 
       (peer) => (peer.sendBytes(greeting()), peer.send((writer) => messages.encodeCredit(writer, 9, 1))),
       "never opened",
     ],
+    [
+      "GOAWAY on a stream",
+      (peer) => (peer.sendBytes(greeting()), peer.sendBytes(frame("000000000a00000001"))),
+      "GOAWAY is not for the listening side",
+    ],
+    [
+      "CREDIT with a byte too many",
+      (peer) => (
+        peer.sendBytes(greeting()),
+        peer.send((writer) => messages.encodeRequest(writer, 1, { ...request, credit: 0 })),
+        peer.sendBytes(frame("00000005070000000100000001ff"))
+      ),
+      "1 bytes too many",
+    ],
     ["ITEMS to a listener", (peer) => (peer.sendBytes(greeting()), peer.sendBytes(frame("000000000300000001"))), "not for the listening side"],
     ["a PING of 7 bytes", (peer) => (peer.sendBytes(greeting()), peer.sendBytes(frame("000000070800000000" + "00".repeat(7)))), "not 8 bytes"],
   ];
@@ -65,6 +79,7 @@ describe("a hostile dialler costs its own connection and nobody else anything", 
 
   test.each<[string, messages.RequestMessage, string]>([
     ["an unknown path", { ...request, path: "no/such/thing" }, "unavailable"],
+    ["a credit above 2^31", { ...request, credit: 2 ** 31 + 1 }, "protocol"],
     ["a payload that is no msgpack", { ...request, payload: frame("c1") }, "protocol"],
   ])("%s costs only its stream", async (_name, bad, code) => {
     await using pair = await startPair();
@@ -75,6 +90,18 @@ describe("a hostile dialler costs its own connection and nobody else anything", 
     expect(messages.decodeError(peer.frames.find(({ id }) => id === 1)?.body ?? Buffer.alloc(0)).code).toBe(code);
     expect(peer.frames.filter(({ id }) => id === 2).map(({ type }) => type)).toEqual([frameTypes.ITEMS, frameTypes.END]);
     expect(peer.isClosed).toBe(false);
+  });
+
+  test("a request without credit gets no item before the first CREDIT, and its end without any more", async () => {
+    await using pair = await startPair();
+    using peer = rawPeer(connect(pair.port, "127.0.0.1"), false);
+    peer.sendBytes(greeting());
+    peer.send((writer) => (messages.encodeRequest(writer, 1, { ...request, credit: 0 }), messages.encodeRequest(writer, 2, request)));
+    await eventually("the other's end", () => peer.frames.some(({ id, type }) => id === 2 && type === frameTypes.END));
+    expect(peer.frames.filter(({ id }) => id === 1)).toEqual([]);
+    expect(pair.yielded()).toBe(2);
+    peer.send((writer) => messages.encodeCredit(writer, 1, 1));
+    await eventually("its end", () => peer.frames.some(({ id, type }) => id === 1 && type === frameTypes.END));
   });
 
   test("a truncated REQUEST costs only its stream", async () => {

@@ -1,7 +1,11 @@
 // The plane between two runtimes over real sockets.
 import { describe, expect, test } from "vitest";
+import { createServer, type AddressInfo } from "node:net";
+import { parseAddress } from "../../packages/runtime/src/discovery/records.ts";
+import { createMemorySpace, createRuntime } from "../../packages/runtime/src/index.ts";
+import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
 import { eventually } from "../cluster.ts";
-import { collect, failureOf, startPair } from "./peers.ts";
+import { address, collect, config, failureOf, path, startPair, type Ask } from "./peers.ts";
 
 describe("between runtimes", () => {
   test("thousands of items arrive in order, many streams at a time", async () => {
@@ -55,6 +59,22 @@ describe("between runtimes", () => {
     aborter.abort();
     expect((await answer).code).toBe("cancelled");
     await eventually("the abort", () => pair.contexts[0]?.signal.aborted);
+  });
+
+  test("an abort while the worker is still being dialled does not wait for it", async () => {
+    const silent = createServer(() => undefined);
+    await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
+    const { port } = silent.address() as AddressInfo;
+    const memorySpace = createMemorySpace();
+    const never = { ...config, connectTimeoutMs: 600_000 };
+    await using caller = await createRuntime({ config: never, memorySpace, log: createLogger({ sink: () => undefined }) });
+    const transport = { tcp: `127.0.0.1:${port}/1/${path}` };
+    await caller.discovery.publish({ type: "Endpoint", ...parseAddress(address), instance_id: 1n, transport, dyn_plane: 1 });
+    const aborter = new AbortController();
+    const answer = failureOf(collect(caller.client<Ask, unknown>(address).generate({ count: 1 }, { signal: aborter.signal })));
+    aborter.abort();
+    expect((await answer).code).toBe("cancelled");
+    silent.close();
   });
 
   test("a timeout travels to the worker", async () => {

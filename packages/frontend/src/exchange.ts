@@ -1,6 +1,17 @@
 /** One HTTP request: its ids and trace, its signal, its clock. Exists before the first log line about it. */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { acceptTrace, createRequestId, isSaneClientId, isUuid, RuntimeError, toLogFields, type Fields, type Identity, type Logger } from "@dyn/runtime";
+import {
+  acceptTrace,
+  createRequestId,
+  isSaneClientId,
+  isUuid,
+  RuntimeError,
+  selectBaggage,
+  toLogFields,
+  type Fields,
+  type Identity,
+  type Logger,
+} from "@dyn/runtime";
 import { watchDisconnect } from "./http/disconnect.ts";
 
 export interface Exchange {
@@ -19,6 +30,8 @@ export interface Exchange {
 export interface ExchangeOptions {
   readonly log: Logger;
   readonly strictRequestId: boolean;
+  /** Keys of baggage members that travel to the worker. */
+  readonly baggageKeys: ReadonlySet<string>;
   readonly now: () => number;
 }
 
@@ -57,7 +70,8 @@ export function beginExchange(request: IncomingMessage, response: ServerResponse
   const clientId = headerOf(request, "x-request-id");
   const sane = clientId !== undefined && isSaneClientId(clientId);
   const trace = acceptTrace(headerOf(request, "traceparent"), headerOf(request, "tracestate"));
-  const identity: Identity = { requestId, ...(sane && { xRequestId: clientId }), trace };
+  const baggage = selectBaggage(headerOf(request, "baggage"), options.baggageKeys);
+  const identity: Identity = { requestId, ...(sane && { xRequestId: clientId }), trace, ...(baggage !== undefined && { baggage }) };
   response.setHeader("x-request-id", sane ? clientId : requestId);
   response.setHeader("request-id", requestId);
   const toFields = (): Fields => ({

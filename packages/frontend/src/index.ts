@@ -43,17 +43,26 @@ export async function createFrontend({ config, runtime: given, shutdownSignals =
   const metrics = createFrontendMetrics(runtime.metrics.registry, settings.metricsPrefix);
   const routes = createRoutes({ models, metrics, now, wallClock: Date.now, runtime, isDraining, instances: () => instances });
   const { httpHost: host, httpPort: port, bodyLimitMb, strictRequestId } = settings;
+  const baggageKeys = new Set(settings.baggageKeys);
   const release = async (): Promise<void> => {
     watch[Symbol.dispose]();
     models[Symbol.dispose]();
     if (!given) await runtime[Symbol.asyncDispose]();
   };
-  const server = await listenHttp({ host, port, maxBodyBytes: bodyLimitMb * 1024 * 1024, routes, isDraining, log, strictRequestId, now }).catch(
-    async (error: unknown) => {
-      await release();
-      throw error;
-    },
-  );
+  const server = await listenHttp({
+    host,
+    port,
+    maxBodyBytes: bodyLimitMb * 1024 * 1024,
+    routes,
+    isDraining,
+    log,
+    strictRequestId,
+    baggageKeys,
+    now,
+  }).catch(async (error: unknown) => {
+    await release();
+    throw error;
+  });
   const url = `http://${server.host.includes(":") ? `[${server.host}]` : server.host}:${server.port}`;
   log.info({ url, port: server.port, discovery: runtime.discovery.kind, file_kv: runtime.config.fileKv }, "frontend is listening");
   const { promise: closed, resolve, reject } = Promise.withResolvers<void>();

@@ -8,6 +8,7 @@ export interface FrontendOptions {
   readonly namespace: string;
   readonly metricsPrefix: string;
   readonly strictRequestId: boolean;
+  readonly baggageKeys: readonly string[];
   readonly shutdownTimeoutSecs: number;
 }
 
@@ -49,6 +50,13 @@ export const frontendSettings: SettingsOf<FrontendOptions> = {
     parse: parseSwitch,
     help: "answer 400 to a request-id header that is not a UUID, instead of replacing it",
   },
+  baggageKeys: {
+    env: "DYN_BAGGAGE_KEYS",
+    flag: "baggage-keys",
+    default: [],
+    parse: parseBaggageKeys,
+    help: "keys of W3C baggage that travel on to workers, separated by commas; none by default",
+  },
   shutdownTimeoutSecs: {
     env: "DYN_HTTP_GRACEFUL_SHUTDOWN_TIMEOUT_SECS",
     flag: "http-graceful-shutdown-timeout-secs",
@@ -60,6 +68,13 @@ export const frontendSettings: SettingsOf<FrontendOptions> = {
 
 function parseNamespace(text: string): string {
   return text === "" ? text : parseName(text);
+}
+
+function parseBaggageKeys(text: string): readonly string[] {
+  const keys = text.split(",").flatMap((key) => key.trim() || []);
+  if (!keys.every((key) => /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,256}$/.test(key)))
+    throw new Error("expected keys of baggage members, separated by commas");
+  return keys;
 }
 
 function parsePrefix(text: string): string {

@@ -15,6 +15,8 @@ import { encodePayload } from "./wire/payload.ts";
 export interface ServeOptions<Item> {
   /** How items become bytes; default msgpack. */
   readonly encodeItem?: EncodeItem<Item>;
+  /** Tokens in one item, for the worker's timings and counts; default 1. */
+  readonly countTokens?: (item: Item) => number;
 }
 
 /** A served endpoint. Disposing it unadvertises, finishes what is running, then resolves. */
@@ -42,6 +44,8 @@ export interface GenerateOptions {
   /** W3C headers of the caller's span. */
   readonly traceparent?: string;
   readonly tracestate?: string;
+  /** W3C baggage for the worker's handler. */
+  readonly baggage?: string;
   /** Everything above at once, as a frontend has it. */
   readonly identity?: Identity;
   /** Time the answer may take in all, ms. Travels to the worker. */
@@ -81,12 +85,13 @@ export interface ClientParts {
 
 function toIdentity(options: GenerateOptions): Identity {
   if (options.identity) return options.identity;
-  const { requestId = createRequestId(), xRequestId, traceparent, tracestate } = options;
+  const { requestId = createRequestId(), xRequestId, traceparent, tracestate, baggage } = options;
   if (!isUuid(requestId)) throw new RuntimeError("invalid_argument", `requestId must be a UUID, got ${requestId.length} characters`);
   if (xRequestId !== undefined && !isSaneClientId(xRequestId)) {
     throw new RuntimeError("invalid_argument", "xRequestId must be 1 to 256 characters of visible ASCII");
   }
-  return { requestId, ...(xRequestId !== undefined && { xRequestId }), trace: acceptTrace(traceparent, tracestate) };
+  const trace = acceptTrace(traceparent, tracestate);
+  return { requestId, ...(xRequestId !== undefined && { xRequestId }), trace, ...(baggage !== undefined && { baggage }) };
 }
 
 /** Create a client from the runtime's parts. Takes ownership of `live`. */

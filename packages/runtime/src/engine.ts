@@ -11,6 +11,8 @@ export interface RequestContext<Log> {
   /** W3C position of this worker's span, for calls the handler makes itself. */
   readonly traceparent: string;
   readonly tracestate?: string;
+  /** W3C baggage that the frontend let through. */
+  readonly baggage?: string;
   /** 0 for the first try of a request. */
   readonly attempt: number;
   /** Facts for this request's completion line, for instance token counts; later calls win. */

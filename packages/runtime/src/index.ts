@@ -18,6 +18,7 @@ export type { Logger } from "./logging/logger.ts";
 export type { Fields } from "./logging/format.ts";
 export type { RuntimeMetrics } from "./metrics.ts";
 export { createRequestId, isSaneClientId, isUuid } from "./ids.ts";
+export { selectBaggage } from "./trace/baggage.ts";
 export { acceptTrace } from "./trace/traceparent.ts";
 export type { TraceContext } from "./trace/traceparent.ts";
 export { toLogFields } from "./trace/identity.ts";

@@ -157,6 +157,7 @@ class RuntimeParts implements Runtime {
       instanceId: this.instanceId,
       handler: handler as Handler<unknown, unknown, Logger>, // Request and Item are the caller's claims about this endpoint
       encodeItem: (options.encodeItem ?? encodeValueItem) as EncodeItem<unknown>,
+      countTokens: (options.countTokens ?? (() => 1)) as (item: unknown) => number,
       log: this.log,
     });
     const shown = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;

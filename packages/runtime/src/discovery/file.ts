@@ -22,6 +22,8 @@ export interface FileDiscoveryOptions {
 
 type Settings = Required<FileDiscoveryOptions>;
 
+const temporaryPrefix = ".tmp_";
+
 /** Percent-encode every byte that is not A-Z a-z 0-9, as Dynamo does (`encodeURIComponent` leaves more). */
 export function encodeFileName(key: string): string {
   return [...Buffer.from(key)]
@@ -91,7 +93,7 @@ export function openFileDiscovery(options: FileDiscoveryOptions): Discovery {
 async function writeRecord(path: string, record: DiscoveryRecord): Promise<void> {
   const directory = join(path, "..");
   await mkdir(directory, { recursive: true });
-  const temporary = join(directory, `.tmp_${randomBytes(8).toString("hex")}`);
+  const temporary = join(directory, `${temporaryPrefix}${randomBytes(8).toString("hex")}`);
   await writeFile(temporary, formatRecord(record), { flag: "wx" });
   try {
     await link(temporary, path);
@@ -178,11 +180,23 @@ interface KnownFile {
 async function listRecords(directory: string, known: ReadonlyMap<string, KnownFile>, settings: Settings): Promise<Map<string, KnownFile>> {
   const live = new Map<string, KnownFile>();
   for (const name of await readdir(directory)) {
-    if (name.startsWith(".")) continue;
+    if (name.startsWith(".")) {
+      if (name.startsWith(temporaryPrefix)) await sweepTemporary(join(directory, name), settings);
+      continue;
+    }
     const file = await readRecord(directory, name, known.get(name), settings);
     if (file) live.set(name, file);
   }
   return live;
+}
+
+// A writer that was killed between writing and linking leaves its file behind.
+async function sweepTemporary(path: string, { now, ttlMs }: Settings): Promise<void> {
+  try {
+    if (now() - (await stat(path)).mtimeMs > ttlMs) await rm(path, { force: true });
+  } catch (error) {
+    if (!isMissing(error)) throw error; // its writer has renamed it meanwhile
+  }
 }
 
 async function readRecord(directory: string, name: string, before: KnownFile | undefined, settings: Settings): Promise<KnownFile | undefined> {

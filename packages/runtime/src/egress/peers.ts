@@ -76,7 +76,7 @@ interface DialParts extends PeersOptions {
 async function dialInstance({ id, host, port }: Instance, parts: DialParts): Promise<PlaneClient> {
   const { hello, connectTimeoutMs, pingIntervalMs, metrics, log } = parts;
   const address = `${host}:${port}`;
-  const state: { opened?: PlaneClient } = {};
+  const state: { opened?: PlaneClient; isOver: boolean } = { isOver: false };
   const client = await PlaneClient.dial({
     host,
     port,
@@ -84,12 +84,14 @@ async function dialInstance({ id, host, port }: Instance, parts: DialParts): Pro
     connectTimeoutMs,
     pingIntervalMs,
     onClose(cause) {
+      state.isOver = true;
       parts.onGone(id, state.opened);
       if (state.opened) metrics.connections.dec();
       if (cause) log.warn({ instance_id: id, address, error: cause.message }, "connection to instance lost");
       else log.debug({ instance_id: id, address }, "connection to instance closed");
     },
   });
+  if (state.isOver) throw new RuntimeError("disconnected", `${address} closed the connection after its HELLO`);
   state.opened = client;
   metrics.connections.inc();
   // A port can be taken over by another process: the id in HELLO decides who answered.

@@ -232,6 +232,7 @@ export class PlaneClient {
 
   #frame(type: FrameType, streamId: number, body: Buffer): void {
     if (type === frameTypes.GOAWAY) {
+      if (streamId !== 0) throw new RuntimeError("protocol", `GOAWAY on stream ${streamId}`);
       this.#goingAway = true;
       if (this.#streams.size === 0) this.#connection.end();
       return;

@@ -115,7 +115,7 @@ class ServerConnection {
   }
 
   #frame(type: FrameType, streamId: number, body: Buffer): void {
-    if (type === frameTypes.GOAWAY) return; // the dialler will send no more requests; nothing to prepare for
+    if (type === frameTypes.GOAWAY && streamId === 0) return; // the dialler will send no more requests; nothing to prepare for
     if (streamId === 0) throw new RuntimeError("protocol", `${frameTypeName(type)} on stream 0`);
     if (type === frameTypes.REQUEST) return this.#request(streamId, body);
     if (type !== frameTypes.CANCEL && type !== frameTypes.CREDIT) {

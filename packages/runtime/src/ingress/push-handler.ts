@@ -18,6 +18,7 @@ export interface ServedEndpoint {
   readonly instanceId: string;
   readonly handler: Handler<unknown, unknown, Logger>;
   readonly encodeItem: EncodeItem<unknown>;
+  readonly countTokens: (item: unknown) => number;
   readonly log: Logger;
 }
 
@@ -28,8 +29,9 @@ interface Running {
   readonly facts: Record<string, string | number | boolean>;
   readonly startedAt: number;
   items: number;
-  firstItemAt: number | undefined;
-  lastItemAt: number;
+  tokens: number;
+  firstTokenAt: number | undefined;
+  lastTokenAt: number;
 }
 
 /** Never rejects: every ending is a frame to the peer and a line in the log. */
@@ -46,7 +48,7 @@ export async function runRequest(
   });
   const log = scope.child({ target: "dyn_runtime::ingress::push_handler", fields: { "otel.kind": "server" } });
   const startedAt = now();
-  const running: Running = { stream, identity, log, facts: {}, startedAt, items: 0, firstItemAt: undefined, lastItemAt: startedAt };
+  const running: Running = { stream, identity, log, facts: {}, startedAt, items: 0, tokens: 0, firstTokenAt: undefined, lastTokenAt: startedAt };
   log.info({ attempt: request.attempt, request_bytes: request.payload.length }, "request received");
   const deadline = armDeadline(stream, request.deadlineMs);
   let failure: RuntimeError | undefined;
@@ -74,15 +76,21 @@ async function pump(running: Running, request: RequestMessage, endpoint: ServedE
     ...(identity.xRequestId !== undefined && { xRequestId: identity.xRequestId }),
     traceparent: formatTraceparent(identity.trace),
     ...(identity.trace.tracestate !== undefined && { tracestate: identity.trace.tracestate }),
+    ...(identity.baggage !== undefined && { baggage: identity.baggage }),
     attempt: request.attempt,
     report: (more) => void Object.assign(facts, more),
   });
   for await (const item of items) {
+    if (!stream.isWritable) await stream.writable();
     if (stream.signal.aborted) break; // leaving the loop tells the engine
-    running.lastItemAt = now();
-    running.firstItemAt ??= running.lastItemAt;
     running.items += 1;
-    if (!stream.send(item, endpoint.encodeItem)) await stream.writable();
+    const tokens = endpoint.countTokens(item);
+    if (tokens > 0) {
+      running.tokens += tokens;
+      running.lastTokenAt = now();
+      running.firstTokenAt ??= running.lastTokenAt;
+    }
+    stream.send(item, endpoint.encodeItem);
   }
   stream.signal.throwIfAborted();
 }
@@ -97,7 +105,7 @@ function roundMs(ms: number): number {
   return Math.round(ms * 1000) / 1000;
 }
 
-function toTrailer({ identity, items, startedAt, firstItemAt }: Running, instanceId: string, attempt: number, endedAt: number): Trailer {
+function toTrailer({ identity, items, startedAt, firstTokenAt }: Running, instanceId: string, attempt: number, endedAt: number): Trailer {
   const { requestId, xRequestId, trace } = identity;
   return {
     seen: {
@@ -111,14 +119,14 @@ function toTrailer({ identity, items, startedAt, firstItemAt }: Running, instanc
     },
     items,
     elapsed_ms: roundMs(endedAt - startedAt),
-    ...(firstItemAt !== undefined && { ttft_ms: roundMs(firstItemAt - startedAt) }),
+    ...(firstTokenAt !== undefined && { ttft_ms: roundMs(firstTokenAt - startedAt) }),
   };
 }
 
-function logCompletion({ log, facts, items, firstItemAt, lastItemAt }: Running, trailer: Trailer, failure: RuntimeError | undefined): void {
+function logCompletion({ log, facts, items, tokens, firstTokenAt, lastTokenAt }: Running, trailer: Trailer, failure: RuntimeError | undefined): void {
   const timing: Record<string, unknown> = { elapsed_ms: trailer.elapsed_ms, items };
-  if (firstItemAt !== undefined) timing["ttft_ms"] = trailer.ttft_ms;
-  if (firstItemAt !== undefined && items > 1) timing["avg_itl_ms"] = roundMs((lastItemAt - firstItemAt) / (items - 1));
+  if (firstTokenAt !== undefined) timing["ttft_ms"] = trailer.ttft_ms;
+  if (firstTokenAt !== undefined && tokens > 1) timing["avg_itl_ms"] = roundMs((lastTokenAt - firstTokenAt) / (tokens - 1));
   const fields = { ...facts, ...timing };
   if (!failure) return log.info({ ...fields, status: "success" }, "request completed");
   const { metric, detail } = failure.traits;

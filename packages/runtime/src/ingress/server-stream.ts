@@ -17,6 +17,7 @@ export class ServerStream {
   #ended = false;
 
   constructor(connection: Connection, id: number, credit: number) {
+    if (credit > maxCredit) throw new RuntimeError("protocol", `a credit of ${credit} bytes passes the limit of ${maxCredit}`);
     this.#connection = connection;
     this.id = id;
     this.#credit = credit;
@@ -32,8 +33,8 @@ export class ServerStream {
     return this.#connection.remote;
   }
 
-  /** Queue one item. @returns false when the sender must wait for `writable` before the next. */
-  send<Item>(item: Item, encode: EncodeItem<Item>): boolean {
+  /** Queue one item. The sender waits for `writable` before. */
+  send<Item>(item: Item, encode: EncodeItem<Item>): void {
     const { writer } = this.#connection;
     const mark = writer.beginItems(this.id);
     try {
@@ -44,23 +45,23 @@ export class ServerStream {
     }
     this.#credit -= writer.endItems(this.id, mark);
     this.#connection.flushSoon();
-    return this.#mayGoOn();
   }
 
-  #mayGoOn(): boolean {
+  /** False while the reader gives no credit, or too much waits for the socket. */
+  get isWritable(): boolean {
     return this.#credit > 0 && this.#connection.isWritable;
   }
 
   /** Resolves when more may be sent, or the request is over. */
   writable(): Promise<void> {
-    if (this.#mayGoOn() || this.signal.aborted) return Promise.resolve();
+    if (this.isWritable || this.signal.aborted) return Promise.resolve();
     return new Promise((resolve) => {
       this.#resume = resolve;
     });
   }
 
   wake(): void {
-    if (!this.#resume || !(this.#mayGoOn() || this.signal.aborted)) return;
+    if (!this.#resume || !(this.isWritable || this.signal.aborted)) return;
     this.#resume();
     this.#resume = undefined;
   }

@@ -14,7 +14,8 @@ export function createTally(): Tally {
   return { outputTokens: 0, usage: undefined, finishReason: undefined };
 }
 
-function tokensOf(delta: Delta): number {
+/** Tokens of one delta: its ids, or one if it has text. */
+export function tokensOf(delta: Delta): number {
   return delta.tokenIds?.length ?? (delta.text === "" ? 0 : 1);
 }
 

@@ -6,7 +6,7 @@ import type { Runtime } from "../runtime.ts";
 import { encodeDeltaItem } from "../wire/items.ts";
 import { isMap } from "../wire/payload.ts";
 import type { Delta, Engine, ModelRequest } from "./contract.ts";
-import { createTally, enforceLimits } from "./limits.ts";
+import { createTally, enforceLimits, tokensOf } from "./limits.ts";
 
 export interface ServeModelOptions {
   /** Name clients use; any text of 1 to 256 characters. */
@@ -38,7 +38,7 @@ export async function serveModel(runtime: Runtime, options: ServeModelOptions, e
         });
       }
     },
-    { encodeItem: encodeDeltaItem },
+    { encodeItem: encodeDeltaItem, countTokens: tokensOf },
   );
   const record: ModelRecord = {
     type: "Model",

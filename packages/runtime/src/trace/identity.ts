@@ -8,27 +8,31 @@ export interface Identity {
   /** The client's `x-request-id`, verbatim, when it is sane. */
   readonly xRequestId?: string;
   readonly trace: TraceContext;
+  /** Members of the client's W3C baggage that may travel, as a header. */
+  readonly baggage?: string;
 }
 
 /** String headers of one REQUEST frame. */
 export type PlaneHeaders = Readonly<Record<string, string>>;
 
 /** Headers that carry `identity` to a worker; its trace position becomes the worker's parent. */
-export function toPlaneHeaders({ requestId, xRequestId, trace }: Identity): PlaneHeaders {
+export function toPlaneHeaders({ requestId, xRequestId, trace, baggage }: Identity): PlaneHeaders {
   const headers: Record<string, string> = { traceparent: formatTraceparent(trace), "request-id": requestId };
   if (trace.tracestate !== undefined) headers["tracestate"] = trace.tracestate;
   if (xRequestId !== undefined) headers["x-request-id"] = xRequestId;
+  if (baggage !== undefined) headers["baggage"] = baggage;
   return headers;
 }
 
 /** Reopen the identity on the worker's side. Ids that are missing or malformed are replaced: the difference shows in the trailer. */
 export function fromPlaneHeaders(headers: PlaneHeaders): Identity {
   const requestId = headers["request-id"] ?? "";
-  const xRequestId = headers["x-request-id"];
+  const { "x-request-id": xRequestId, baggage } = headers;
   return {
     requestId: isUuid(requestId) ? requestId : createRequestId(),
     ...(xRequestId !== undefined && isSaneClientId(xRequestId) ? { xRequestId } : {}),
     trace: acceptTrace(headers["traceparent"], headers["tracestate"]),
+    ...(baggage !== undefined && { baggage }),
   };
 }
 

@@ -157,6 +157,8 @@ interface Reader {
   u32(): number;
   text16(): string;
   rest(): Buffer;
+  /** @throws RuntimeError `protocol` if bytes are left. */
+  end(): void;
 }
 
 function createReader(body: Buffer, what: string): Reader {
@@ -177,6 +179,9 @@ function createReader(body: Buffer, what: string): Reader {
       return readUtf8(body, start, start + size);
     },
     rest: () => body.subarray(advance(body.length - at)),
+    end() {
+      if (at < body.length) throw new RuntimeError("protocol", `${what} frame has ${body.length - at} bytes too many`);
+    },
   };
 }
 
@@ -223,7 +228,9 @@ export function encodeCancel(writer: FrameWriter, streamId: number, mode: Cancel
 }
 
 export function decodeCancel(body: Buffer): CancelMode {
-  const mode = createReader(body, "CANCEL").u8();
+  const reader = createReader(body, "CANCEL");
+  const mode = reader.u8();
+  reader.end();
   if (mode > 1) throw new RuntimeError("protocol", `CANCEL has mode ${mode}, expected 0 or 1`);
   return mode === 0 ? "stop" : "kill";
 }
@@ -236,7 +243,9 @@ export function encodeCredit(writer: FrameWriter, streamId: number, bytes: numbe
 }
 
 export function decodeCredit(body: Buffer): number {
-  const bytes = createReader(body, "CREDIT").u32();
+  const reader = createReader(body, "CREDIT");
+  const bytes = reader.u32();
+  reader.end();
   if (bytes === 0) throw new RuntimeError("protocol", "CREDIT grants 0 bytes");
   return bytes;
 }
