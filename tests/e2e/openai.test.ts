@@ -114,7 +114,8 @@ describe("errors", () => {
     ["max_tokens", { max_tokens: 0 }],
     ["stop", { stop: ["1", "2", "3", "4", "5"] }],
     ["stream_options", { stream_options: { include_usage: true } }],
-    ["n", { n: 2 }],
+    ["n", { n: 0 }],
+    ["n", { n: 129 }],
     ["logprobs", { logprobs: true }],
     ["model", { model: 7 }],
   ])("a bad %s is a 400 that names the field", async (param, more) => {

@@ -1,5 +1,5 @@
 /** From a model and a request to batches of deltas, counted and timed on the way. */
-import type { Delta, ModelRequest } from "@dyn/runtime/llm";
+import type { Delta, ModelJob } from "@dyn/runtime/llm";
 import type { Exchange } from "./exchange.ts";
 import type { Model } from "./models.ts";
 import type { RequestProgress } from "./request-log.ts";
@@ -8,7 +8,7 @@ import type { RequestProgress } from "./request-log.ts";
 export type OnBatch = (batch: readonly Delta[]) => Promise<void> | undefined;
 
 /** Resolves after the last batch. `progress` is filled in, also when the request fails or is cancelled. */
-export async function generate(model: Model, request: ModelRequest, exchange: Exchange, parts: GenerateParts, onBatch: OnBatch): Promise<void> {
+export async function generate(model: Model, request: ModelJob, exchange: Exchange, parts: GenerateParts, onBatch: OnBatch): Promise<void> {
   const { progress, now } = parts;
   const answer = model.client.generate(request, { identity: exchange.identity, signal: exchange.signal });
   try {

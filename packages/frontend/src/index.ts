@@ -59,31 +59,37 @@ export async function createFrontend({ config, runtime: given, shutdownSignals =
     strictRequestId,
     baggageKeys,
     now,
+    metrics,
   }).catch(async (error: unknown) => {
     await release();
     throw error;
   });
   const url = `http://${server.host.includes(":") ? `[${server.host}]` : server.host}:${server.port}`;
   log.info({ url, port: server.port, discovery: runtime.discovery.kind, file_kv: runtime.config.fileKv }, "frontend is listening");
-  const { promise: closed, resolve, reject } = Promise.withResolvers<void>();
-  closed.catch(() => undefined); // also thrown at whoever disposes
-  const close = (): Promise<void> => {
-    if (!drain.signal.aborted) {
-      drain.abort();
-      server
-        .close(settings.shutdownTimeoutSecs * 1000)
-        .then(release)
-        .then(resolve, reject);
-    }
-    return closed;
-  };
+  const ending = createEnding(drain, () => server.close(settings.shutdownTimeoutSecs * 1000).then(release));
   const signals = watchSignals(shutdownSignals, (signal) => {
     log.info({ signal, timeout_secs: settings.shutdownTimeoutSecs }, "shutdown requested, draining; a second signal ends at once");
-    close().catch((error: unknown) => log.error({ error }, "shutdown failed"));
+    ending.close().catch((error: unknown) => log.error({ error }, "shutdown failed"));
   });
-  void closed.then(
+  void ending.closed.then(
     () => signals[Symbol.dispose](),
     () => signals[Symbol.dispose](),
   );
-  return { host: server.host, port: server.port, url, closed, [Symbol.asyncDispose]: close };
+  return { host: server.host, port: server.port, url, closed: ending.closed, [Symbol.asyncDispose]: () => ending.close() };
+}
+
+// Begins once, whoever asks; `closed` tells everybody how it went.
+function createEnding(drain: AbortController, end: () => Promise<void>): { readonly closed: Promise<void>; close(): Promise<void> } {
+  const { promise: closed, resolve, reject } = Promise.withResolvers<void>();
+  closed.catch(() => undefined); // also thrown at whoever disposes
+  return {
+    closed,
+    close() {
+      if (!drain.signal.aborted) {
+        drain.abort();
+        end().then(resolve, reject);
+      }
+      return closed;
+    },
+  };
 }

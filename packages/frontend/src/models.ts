@@ -1,8 +1,8 @@
 /** Which models exist: follows the cards in discovery and keeps one client per endpoint a model is served at. */
 import { formatAddress, RuntimeError, type Client, type Logger, type ModelRecord, type Runtime, type Snapshot } from "@dyn/runtime";
-import type { Delta, ModelRequest } from "@dyn/runtime/llm";
+import type { Delta, ModelJob } from "@dyn/runtime/llm";
 
-export type ModelClient = Client<ModelRequest, Delta>;
+export type ModelClient = Client<ModelJob, Delta>;
 
 export interface Model {
   readonly name: string;
@@ -46,7 +46,7 @@ export function followModels({ runtime, namespace, log, wallClock }: ModelsOptio
     const { display_name: name, context_length: contextLength = 0 } = record.card_json;
     const address = formatAddress(record);
     const members = new Set<string>();
-    const client = runtime.client<ModelRequest, Delta>(address, { accepts: (id) => members.has(id) });
+    const client = runtime.client<ModelJob, Delta>(address, { accepts: (id) => members.has(id) });
     const entry: Entry = { name, created: Math.floor(wallClock() / 1000), contextLength, client, address, members };
     entries.set(name, entry);
     log.info({ model: name, endpoint: address }, "model added");

@@ -30,6 +30,8 @@ export interface RequestLog extends Disposable {
   fail(error: RuntimeError): void;
   /** The answer's headers are out. */
   responded(status: number): void;
+  /** The body of a stream is over, having taken so many bytes. */
+  streamed(bytes: number): void;
 }
 
 export interface RequestLogOptions {
@@ -60,6 +62,7 @@ export function beginRequestLog(exchange: Exchange, facts: RequestFacts, { metri
     attempts: 0,
   };
   let failure: RuntimeError | undefined;
+  let streamedBytes: number | undefined;
   metrics.started.inc({ model, endpoint, request_type });
   metrics.active.inc({ model });
   log.info({}, "request received");
@@ -73,19 +76,25 @@ export function beginRequestLog(exchange: Exchange, facts: RequestFacts, { metri
       if (status < 400) log.info(fields, "http response sent");
       else log.error(fields, "http response sent");
     },
+    streamed(bytes) {
+      streamedBytes = bytes;
+    },
     [Symbol.dispose]() {
       const elapsedMs = now() - exchange.startedAt;
       const status = failure === undefined ? "success" : "error";
+      const outcome = failure?.code === "cancelled" ? "cancelled" : status;
+      const elapsed_ms = roundMs(elapsedMs);
+      if (streamedBytes !== undefined) log.info({ bytes: streamedBytes, elapsed_ms, outcome }, "http response finished");
       metrics.active.dec({ model });
       metrics.requests.inc({ model, endpoint, request_type, status, error_type: failure?.traits.metric ?? "" });
       metrics.duration.observe({ model }, elapsedMs / 1000);
       const measured = measure(progress, exchange.startedAt);
       observe(metrics, model, progress, measured);
-      const fields = { ...measured, elapsed_ms: roundMs(elapsedMs) };
-      if (!failure) return log.info({ ...fields, status }, "request completed");
+      const fields = { ...measured, elapsed_ms, status: outcome };
+      if (!failure) return log.info(fields, "request completed");
       const error = { ...fields, error_type: failure.traits.metric, error_detail: failure.traits.detail, error: failure.message };
-      if (failure.code === "cancelled") log.info({ ...error, status: "cancelled" }, "request completed");
-      else log.error({ ...error, status }, "request completed");
+      if (outcome === "cancelled") log.info(error, "request completed");
+      else log.error(error, "request completed");
     },
   };
 }

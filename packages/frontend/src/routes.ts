@@ -1,7 +1,13 @@
-/** Every route: method, path, handler. What is not here is a 404, what is here under another method a 405. */
+/** Every route: method, path, handler, shape of its errors. What is not here is a 404, what is here under another method a 405. */
 import type { RuntimeError } from "@dyn/runtime";
+import { countTokens } from "./anthropic/count-tokens.ts";
+import * as anthropic from "./anthropic/errors.ts";
+import { messagesApi } from "./anthropic/messages.ts";
 import type { Exchange } from "./exchange.ts";
-import { refuseChat, serveChat, type InferenceParts } from "./openai/chat.ts";
+import { refuseInference, serveInference, type InferenceApi, type InferenceParts, type InferenceRequest } from "./inference.ts";
+import { chatApi } from "./openai/chat.ts";
+import { completionsApi } from "./openai/completions.ts";
+import * as openai from "./openai/errors.ts";
 import { listModels, showModel } from "./openai/list-models.ts";
 import { serveHealth, serveLive, serveMetrics, type OpsParts } from "./ops.ts";
 
@@ -16,22 +22,39 @@ export interface RouteEntry {
   readonly method: "GET" | "POST";
   readonly path: string;
   handle(input: RouteInput): void | Promise<void>;
+  toErrorBody(error: RuntimeError, requestId: string): unknown;
   /** Inference routes answer early failures themselves, with their pair of log lines. */
   refuse?(exchange: Exchange, error: RuntimeError): void;
 }
 
 export function createRoutes(parts: InferenceParts & OpsParts): readonly RouteEntry[] {
+  const inference = <Request extends InferenceRequest>(path: string, api: InferenceApi<Request>): RouteEntry => ({
+    method: "POST",
+    path,
+    handle: ({ exchange, body }) => serveInference(api, exchange, body, parts),
+    toErrorBody: (error, requestId) => api.toErrorBody(error, requestId),
+    refuse: (exchange, error) => refuseInference(api, exchange, error, parts),
+  });
+  const { toErrorBody } = openai;
   return [
+    inference("/v1/chat/completions", chatApi),
+    inference("/v1/completions", completionsApi),
+    inference("/v1/messages", messagesApi),
     {
       method: "POST",
-      path: "/v1/chat/completions",
-      handle: ({ exchange, body }) => serveChat(exchange, body, parts),
-      refuse: (exchange, error) => refuseChat(exchange, error, parts),
+      path: "/v1/messages/count_tokens",
+      handle: ({ exchange, body }) => countTokens(exchange, body, parts.models),
+      toErrorBody: anthropic.toErrorBody,
     },
-    { method: "GET", path: "/v1/models", handle: ({ exchange }) => listModels(exchange, parts.models) },
-    { method: "GET", path: "/v1/models/*", handle: ({ exchange, rest }) => showModel(exchange, parts.models, rest) },
-    { method: "GET", path: "/health", handle: ({ exchange }) => serveHealth(exchange, parts) },
-    { method: "GET", path: "/live", handle: ({ exchange }) => serveLive(exchange) },
-    { method: "GET", path: "/metrics", handle: ({ exchange }) => serveMetrics(exchange, parts) },
+    { method: "GET", path: "/v1/models", handle: ({ exchange }) => listModels(exchange, parts.models), toErrorBody },
+    { method: "GET", path: "/v1/models/*", handle: ({ exchange, rest }) => showModel(exchange, parts.models, rest), toErrorBody },
+    { method: "GET", path: "/health", handle: ({ exchange }) => serveHealth(exchange, parts), toErrorBody },
+    { method: "GET", path: "/live", handle: ({ exchange }) => serveLive(exchange), toErrorBody },
+    { method: "GET", path: "/metrics", handle: ({ exchange }) => serveMetrics(exchange, parts), toErrorBody },
   ];
+}
+
+/** The error body of a request without a route: Anthropic's below its path, else OpenAI's. */
+export function toUnmatchedBody(path: string, error: RuntimeError, requestId: string): unknown {
+  return /^\/v1\/messages(?:\/|$)/.test(path) ? anthropic.toErrorBody(error, requestId) : openai.toErrorBody(error);
 }

@@ -5,7 +5,9 @@ import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest }
 import { beginExchange, type Exchange, type ExchangeOptions } from "./exchange.ts";
 import { sendJson } from "./http/reply.ts";
 import { toErrorBody } from "./openai/errors.ts";
+import type { RequestLogOptions } from "./request-log.ts";
 import type { RouteEntry } from "./routes.ts";
+import { answerUnmatched } from "./unmatched.ts";
 
 declare module "fastify" {
   interface FastifyRequest {
@@ -14,7 +16,9 @@ declare module "fastify" {
   }
 }
 
-export interface ServerOptions extends ExchangeOptions {
+type ExchangeOf = (request: FastifyRequest, reply: FastifyReply) => Exchange;
+
+export interface ServerOptions extends ExchangeOptions, RequestLogOptions {
   readonly host: string;
   /** 0 lets the system choose. */
   readonly port: number;
@@ -64,7 +68,7 @@ function createApp(options: ServerOptions): FastifyInstance {
     clientErrorHandler: (error, socket) => refuseBytes(error, socket, options.log),
   });
   app.decorateRequest("exchange", undefined);
-  const exchangeOf = (request: FastifyRequest, reply: FastifyReply): Exchange => {
+  const exchangeOf: ExchangeOf = (request, reply) => {
     request.exchange ??= beginExchange(request.raw, reply.raw, options);
     return request.exchange;
   };
@@ -72,28 +76,28 @@ function createApp(options: ServerOptions): FastifyInstance {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
   app.addHook("onRequest", (request, reply, done) => {
-    const exchange = exchangeOf(request, reply);
+    exchangeOf(request, reply);
     if (options.isDraining()) reply.raw.setHeader("connection", "close");
-    exchange.log.debug({}, "http request");
     done();
   });
-  for (const route of options.routes) addRoute(app, route, exchangeOf);
+  for (const route of options.routes) addRoute(app, route, exchangeOf, options.now);
   const byUrl = new Map(options.routes.map((route) => [route.path, route]));
   app.setErrorHandler((error: unknown, request, reply) => {
     const exchange = exchangeOf(request, reply);
     const route = byUrl.get(request.routeOptions.url ?? "");
     reply.hijack();
-    answerError(exchange, toHttpError(error, options.maxBodyBytes), route);
+    if (route) answerError(exchange, toHttpError(error, options.maxBodyBytes), route);
+    else answerUnmatched(exchange, options.routes, options);
   });
   app.setNotFoundHandler((request, reply) => {
     const exchange = exchangeOf(request, reply);
     reply.hijack();
-    answerUnmatched(exchange, options.routes);
+    answerUnmatched(exchange, options.routes, options);
   });
   return app;
 }
 
-function addRoute(app: FastifyInstance, route: RouteEntry, exchangeOf: (request: FastifyRequest, reply: FastifyReply) => Exchange): void {
+function addRoute(app: FastifyInstance, route: RouteEntry, exchangeOf: ExchangeOf, now: () => number): void {
   app.route({
     method: route.method,
     url: route.path,
@@ -103,12 +107,21 @@ function addRoute(app: FastifyInstance, route: RouteEntry, exchangeOf: (request:
       const exchange = exchangeOf(request, reply);
       const rest = (request.params as { "*"?: string })["*"] ?? ""; // what Fastify puts there for a wildcard
       try {
+        if (exchange.rejection) throw exchange.rejection;
         await route.handle({ exchange, body: request.body, rest });
       } catch (error) {
-        answerError(exchange, toRuntimeError(error), undefined);
+        answerError(exchange, toRuntimeError(error), route);
+      } finally {
+        if (!route.refuse) logSystem(exchange, now);
       }
     },
   });
+}
+
+// Probes and lists: silent at info.
+function logSystem({ log, response, startedAt }: Exchange, now: () => number): void {
+  const fields = { status: response.statusCode, latency_ms: Math.round((now() - startedAt) * 1000) / 1000 };
+  log.child({ target: "system_span" }).debug(fields, "http response sent");
 }
 
 function toHttpError(error: unknown, maxBodyBytes: number): RuntimeError {
@@ -124,29 +137,12 @@ function toHttpError(error: unknown, maxBodyBytes: number): RuntimeError {
   return toRuntimeError(error);
 }
 
-function answerError(exchange: Exchange, error: RuntimeError, route: RouteEntry | undefined): void {
-  if (route?.refuse) return route.refuse(exchange, error);
-  if (error.traits.status >= 500) exchange.log.error({ error: error.cause ?? error }, "request failed");
-  if (exchange.response.headersSent || exchange.response.destroyed) return;
-  sendJson(exchange.response, error.traits.status, toErrorBody(error));
-}
-
-function covers(pattern: string, path: string): boolean {
-  return pattern.endsWith("*") ? path.startsWith(pattern.slice(0, -1)) : pattern === path;
-}
-
-function answerUnmatched(exchange: Exchange, routes: readonly RouteEntry[]): void {
-  const { method = "", url = "" } = exchange.request;
-  const path = (url.split("?", 1)[0] ?? "").replace(/(.)\/$/, "$1");
-  const allowed = [...new Set(routes.filter((route) => covers(route.path, path)).map((route) => route.method))];
-  if (allowed.length === 0) {
-    const error = new RuntimeError("unknown_route", `Route not found: ${method} ${path.slice(0, 256)}`);
-    exchange.log.warn({ status: 404 }, "http response sent");
-    return sendJson(exchange.response, 404, toErrorBody(error));
-  }
-  const error = new RuntimeError("method_not_allowed", `${method} is not allowed on ${path.slice(0, 256)}, allowed: ${allowed.join(", ")}`);
-  exchange.log.warn({ status: 405 }, "http response sent");
-  sendJson(exchange.response, 405, toErrorBody(error), { allow: allowed.join(", ") });
+function answerError(exchange: Exchange, error: RuntimeError, route: RouteEntry): void {
+  if (route.refuse) return route.refuse(exchange, error);
+  const { response, identity, log } = exchange;
+  if (error.traits.metric === "internal") log.error({ error: error.cause ?? error }, "request failed");
+  if (response.headersSent || response.destroyed) return;
+  sendJson(response, error.traits.status, route.toErrorBody(error, identity.requestId));
 }
 
 // Bytes that are no HTTP request have no headers to take ids from; the answer carries ids all the same.

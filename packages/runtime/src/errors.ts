@@ -11,6 +11,8 @@ export interface ErrorTraits {
   readonly detail: string;
   /** True if another instance may be tried while nothing has been delivered. */
   readonly retryable: boolean;
+  /** What clients read instead of the message: details of these name workers' addresses or speak of faults of ours. */
+  readonly publicMessage?: string;
 }
 
 function traits(
@@ -20,13 +22,19 @@ function traits(
   metric: string,
   detail: string,
   retryable = false,
+  publicMessage?: string,
 ): ErrorTraits {
-  return { status, openai: { type: openai[0], code: openai[1] }, anthropic, metric, detail, retryable };
+  const facts = { status, openai: { type: openai[0], code: openai[1] }, anthropic, metric, detail, retryable };
+  return publicMessage === undefined ? facts : { ...facts, publicMessage };
 }
 
 const invalid = "invalid_request_error";
 const badRequest = "invalid request parameters";
+const fault = "internal server error during processing";
+const hidden = "Internal server error";
 const noWorker = "no backend worker available";
+const unavailable: [string, string] = ["server_error", "service_unavailable"];
+const lost: [string, string] = ["server_error", "worker_disconnected"];
 
 /** The closed set of error codes of the plane, of engines and of the HTTP side. */
 export type ErrorCode =
@@ -57,12 +65,12 @@ export const errorTable: Readonly<Record<ErrorCode, ErrorTraits>> = {
   too_large: traits(413, [invalid, "request_too_large"], "request_too_large", "validation", badRequest),
   unsupported_media_type: traits(415, [invalid, "unsupported_media_type"], invalid, "validation", badRequest),
   cancelled: traits(499, ["request_cancelled", "cancelled"], "request_cancelled", "cancelled", "cancelled before completion"),
-  internal: traits(500, ["server_error", "internal_error"], "api_error", "internal", "internal server error during processing"),
-  protocol: traits(500, ["server_error", "protocol_error"], "api_error", "internal", "internal server error during processing"),
+  internal: traits(500, ["server_error", "internal_error"], "api_error", "internal", fault, false, hidden),
+  protocol: traits(500, ["server_error", "protocol_error"], "api_error", "internal", fault, false, hidden),
   unimplemented: traits(501, [invalid, "unsupported"], invalid, "not_implemented", "requested feature not implemented"),
-  unavailable: traits(503, ["server_error", "service_unavailable"], "overloaded_error", "unavailable", noWorker, true),
-  cannot_connect: traits(503, ["server_error", "service_unavailable"], "overloaded_error", "unavailable", noWorker, true),
-  disconnected: traits(503, ["server_error", "worker_disconnected"], "overloaded_error", "unavailable", noWorker, true),
+  unavailable: traits(503, unavailable, "overloaded_error", "unavailable", noWorker, true),
+  cannot_connect: traits(503, unavailable, "overloaded_error", "unavailable", noWorker, true, "the worker could not be reached"),
+  disconnected: traits(503, lost, "overloaded_error", "unavailable", noWorker, true, "the connection to the worker was lost"),
   deadline_exceeded: traits(504, ["server_error", "timeout"], "timeout_error", "response_timeout", "deadline exceeded"),
   overloaded: traits(529, ["overloaded_error", "overloaded"], "overloaded_error", "overload", "service overloaded or rate limited", true),
 };
@@ -84,6 +92,11 @@ export class RuntimeError extends Error {
   get traits(): ErrorTraits {
     return errorTable[this.code];
   }
+}
+
+/** What a client may read of an error. */
+export function toPublicMessage({ message, traits: { publicMessage } }: RuntimeError): string {
+  return publicMessage ?? message;
 }
 
 /** The one place where something thrown by foreign code becomes a RuntimeError: aborts keep their meaning, the rest is `internal`. */

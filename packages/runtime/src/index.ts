@@ -4,7 +4,7 @@ export type { ClientOptions, Runtime, RuntimeOptions } from "./runtime.ts";
 export type { Answer, Client, Endpoint, GenerateOptions, ServeOptions, Serving } from "./endpoint.ts";
 export type { Batches } from "./egress/router.ts";
 export type { Handler, RequestContext } from "./engine.ts";
-export { errorTable, RuntimeError, toRuntimeError } from "./errors.ts";
+export { errorTable, RuntimeError, toPublicMessage, toRuntimeError } from "./errors.ts";
 export type { ErrorCode, ErrorTraits } from "./errors.ts";
 export { createMemorySpace } from "./discovery/memory.ts";
 export type { MemorySpace } from "./discovery/memory.ts";

@@ -5,6 +5,7 @@ export interface EventStream {
   /** Send text that already has the form of events. Resolves when more may be sent, or nobody reads any more. */
   write(events: string): Promise<void> | undefined;
   end(events: string): void;
+  /** Written so far. */
   readonly bytes: number;
 }
 
@@ -14,11 +15,11 @@ export function openEventStream(response: ServerResponse): EventStream {
   let bytes = 0;
   return {
     write(events) {
-      bytes += events.length;
+      bytes += Buffer.byteLength(events);
       return response.write(events) || response.destroyed ? undefined : drained(response);
     },
     end(events) {
-      bytes += events.length;
+      bytes += Buffer.byteLength(events);
       response.end(events);
     },
     get bytes() {

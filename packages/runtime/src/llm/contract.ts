@@ -12,15 +12,26 @@ export interface Message {
 export interface Sampling {
   readonly temperature?: number;
   readonly topP?: number;
+  readonly topK?: number;
   readonly seed?: number;
   readonly frequencyPenalty?: number;
   readonly presencePenalty?: number;
 }
 
-/** Parsed and validated by the frontend. */
+/** A prompt that no chat template applies to. */
+export interface Prompt {
+  /** The text; of a prompt given as token ids, their decimal forms with blanks between. */
+  readonly text: string;
+  readonly tokenIds?: readonly number[];
+}
+
+/** One completion to make. Parsed and validated by the frontend. */
 export interface ModelRequest {
   readonly model: string;
+  /** The conversation; a prompt without one is a single user message. */
   readonly messages: readonly Message[];
+  /** Set if the client gave a bare prompt instead of a conversation. */
+  readonly prompt?: Prompt;
   /** Texts that end the completion; they are not part of it. */
   readonly stop: readonly string[];
   /** Most tokens the completion may have. */
@@ -29,6 +40,14 @@ export interface ModelRequest {
   /** Tool definitions and choice as the client sent them. */
   readonly tools?: readonly unknown[];
   readonly toolChoice?: unknown;
+}
+
+/** What travels to a worker: one request for one or several completions. Engines see them one by one, as a ModelRequest. */
+export interface ModelJob extends ModelRequest {
+  /** Completions for each prompt. Default 1. */
+  readonly n?: number;
+  /** Several prompts at once: each in turn takes the place of `prompt` and `messages`. Choice `i` belongs to prompt `floor(i / n)`. */
+  readonly prompts?: readonly Prompt[];
 }
 
 export type FinishReason = "stop" | "length" | "content_filter" | "tool_calls";
@@ -43,8 +62,12 @@ export interface Delta {
   readonly text: string;
   /** Ids of the tokens in `text`; without them a delta with text counts as one token. */
   readonly tokenIds?: readonly number[];
+  /** Which completion of the job; absent means 0. Engines leave it out. */
+  readonly choice?: number;
   /** Ends the completion. */
   readonly finishReason?: FinishReason;
+  /** The stop text that ended it. */
+  readonly stopText?: string;
   /** Wins over the runtime's own count. */
   readonly usage?: Usage;
 }

@@ -40,15 +40,15 @@ interface Limiter {
 function createLimiter(request: ModelRequest, tally: Tally): Limiter {
   const matcher = request.stop.length > 0 ? createStopMatcher(request.stop) : undefined;
   const maxTokens = request.maxTokens ?? Number.POSITIVE_INFINITY;
-  const finish = (reason: FinishReason, text: string = matcher?.flush() ?? ""): Delta => {
+  const finish = (reason: FinishReason, text: string = matcher?.flush() ?? "", stopText?: string): Delta => {
     tally.finishReason = reason;
     tally.usage ??= { promptTokens: countPromptTokens(request), completionTokens: tally.outputTokens };
-    return { text, finishReason: reason, usage: tally.usage };
+    return { text, finishReason: reason, usage: tally.usage, ...(stopText !== undefined && { stopText }) };
   };
   const match = (text: string): Delta | undefined => {
     if (!matcher) return undefined;
     const { released, stopped } = matcher.push(text);
-    return stopped ? finish("stop", released) : { text: released };
+    return stopped === undefined ? { text: released } : finish("stop", released, stopped);
   };
   return {
     finish,

@@ -1,8 +1,8 @@
 /** Stop strings over a stream of text: what may be released, and when it is over. */
 
 export interface StopMatcher {
-  /** Add text. `released` is safe to send on; `stopped` = a stop string was found, `released` ends before it. */
-  push(text: string): { released: string; stopped: boolean };
+  /** Add text. `released` is safe to send on; `stopped` is the stop string that was found, `released` ends before it. */
+  push(text: string): { released: string; stopped: string | undefined };
   /** The text held back because it could have begun a stop string. */
   flush(): string;
 }
@@ -15,16 +15,16 @@ export function createStopMatcher(stops: readonly string[]): StopMatcher {
   return {
     push(text) {
       held += text;
-      const found = wanted.map((stop) => held.indexOf(stop)).filter((at) => at >= 0);
-      if (found.length > 0) {
-        const released = held.slice(0, Math.min(...found));
+      const found = findFirst(held, wanted);
+      if (found) {
+        const released = held.slice(0, found.at);
         held = "";
-        return { released, stopped: true };
+        return { released, stopped: found.stop };
       }
       const keep = heldBack(held, wanted, longest);
       const released = held.slice(0, held.length - keep);
       held = held.slice(held.length - keep);
-      return { released, stopped: false };
+      return { released, stopped: undefined };
     },
     flush() {
       const rest = held;
@@ -32,6 +32,15 @@ export function createStopMatcher(stops: readonly string[]): StopMatcher {
       return rest;
     },
   };
+}
+
+function findFirst(text: string, stops: readonly string[]): { readonly at: number; readonly stop: string } | undefined {
+  let first: { at: number; stop: string } | undefined;
+  for (const stop of stops) {
+    const at = text.indexOf(stop);
+    if (at >= 0 && (first === undefined || at < first.at)) first = { at, stop };
+  }
+  return first;
 }
 
 // Length of the longest end of `text` that is the beginning of a stop string.

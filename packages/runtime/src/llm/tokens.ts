@@ -12,8 +12,9 @@ export function countTokens(text: string): number {
   return splitTokens(text).length;
 }
 
-/** Tokens of all messages, without any template around them. */
-export function countPromptTokens({ messages }: ModelRequest): number {
+/** Tokens of all messages, without any template around them; a prompt of token ids has as many as it says. */
+export function countPromptTokens({ messages, prompt }: Pick<ModelRequest, "messages" | "prompt">): number {
+  if (prompt?.tokenIds) return prompt.tokenIds.length;
   let count = 0;
   for (const { text } of messages) count += countTokens(text);
   return count;

@@ -18,7 +18,7 @@ const names = new Map<string, Threshold>([
 ]);
 
 // Applied before the user's directives, which therefore override them.
-const defaults = "request_span=trace,system_span=debug";
+const defaults = "request_span=trace";
 
 function parseLevel(text: string, directive: string): Threshold {
   const level = names.get(text.trim().toLowerCase());

@@ -1,0 +1,74 @@
+/** Messages as Anthropic writes them: named events of a stream, or one message. */
+import { countPromptTokens, type FinishReason } from "@dyn/runtime/llm";
+import type { Choice, Completion } from "../completion.ts";
+import type { AnswerHead, InferenceRequest, StreamFormat } from "../inference.ts";
+
+const stopReasons: Readonly<Record<FinishReason, string>> = {
+  stop: "end_turn",
+  length: "max_tokens",
+  tool_calls: "tool_use",
+  content_filter: "refusal",
+};
+
+interface Stop {
+  readonly stop_reason: string;
+  readonly stop_sequence: string | null;
+}
+
+function toStop({ finishReason, stopText }: Choice): Stop {
+  if (stopText !== undefined) return { stop_reason: "stop_sequence", stop_sequence: stopText };
+  return { stop_reason: stopReasons[finishReason], stop_sequence: null };
+}
+
+function event(type: string, more: Readonly<Record<string, unknown>> = {}): string {
+  return `event: ${type}\ndata: ${JSON.stringify({ type, ...more })}\n\n`;
+}
+
+/** message_start, one text block of deltas, message_delta with the stop reason and usage, message_stop. */
+export function createMessageStream({ job }: InferenceRequest, head: AnswerHead): StreamFormat {
+  const before = `event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":`;
+  let begun = false;
+  return {
+    batch(deltas) {
+      let events = begun ? "" : begin(job, head);
+      begun = true;
+      for (const { text } of deltas) if (text !== "") events += `${before}${JSON.stringify(text)}}}\n\n`;
+      return events;
+    },
+    end({ choices: [choice], usage }) {
+      const delta = choice ? toStop(choice) : { stop_reason: "end_turn", stop_sequence: null };
+      const counts = { input_tokens: usage.promptTokens, output_tokens: usage.completionTokens };
+      return event("content_block_stop", { index: 0 }) + event("message_delta", { delta, usage: counts }) + event("message_stop");
+    },
+  };
+}
+
+// The worker says what it counted at the end; until then the runtime's own count stands.
+function begin(job: InferenceRequest["job"], { requestId }: AnswerHead): string {
+  const usage = { input_tokens: countPromptTokens(job), output_tokens: 0 };
+  const message = {
+    id: `msg_${requestId}`,
+    type: "message",
+    role: "assistant",
+    model: job.model,
+    content: [],
+    stop_reason: null,
+    stop_sequence: null,
+    usage,
+  };
+  return event("message_start", { message }) + event("content_block_start", { index: 0, content_block: { type: "text", text: "" } }) + event("ping");
+}
+
+/** The body of a unary answer. */
+export function toMessage({ job }: InferenceRequest, { requestId }: AnswerHead, { choices, usage }: Completion): unknown {
+  const [choice] = choices;
+  return {
+    id: `msg_${requestId}`,
+    type: "message",
+    role: "assistant",
+    model: job.model,
+    content: [{ type: "text", text: choice?.text ?? "" }],
+    ...(choice && toStop(choice)),
+    usage: { input_tokens: usage.promptTokens, output_tokens: usage.completionTokens },
+  };
+}

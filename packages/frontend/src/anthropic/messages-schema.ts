@@ -1,0 +1,89 @@
+/** The fields of a messages request that are read; unknown ones are ignored. */
+import type { Message, ModelJob } from "@dyn/runtime/llm";
+import * as z from "zod";
+import { parseFields } from "../fields.ts";
+import type { InferenceRequest } from "../inference.ts";
+
+const maxStops = 64;
+
+const textBlock = z.object({ type: z.literal("text"), text: z.string() });
+const resultBlock = z.object({ type: z.literal("tool_result"), content: z.union([z.string(), z.array(textBlock)]).nullish() });
+const silentBlock = z.object({ type: z.enum(["tool_use", "thinking", "redacted_thinking"]) });
+const block = z.discriminatedUnion("type", [textBlock, resultBlock, silentBlock], {
+  error: "expected a text, tool_use, tool_result or thinking block; other kinds are not supported",
+});
+const content = z.union([z.string(), z.array(block)], { error: (issue) => describeUnion(issue) });
+const system = z.union([z.string(), z.array(textBlock)], { error: "expected a string or a list of text blocks" });
+
+const message = z.object({ role: z.enum(["user", "assistant"]), content });
+
+const countRequest = z.object({
+  model: z.string().min(1).max(256),
+  messages: z.array(message).min(1),
+  system: system.nullish(),
+  tools: z.array(z.unknown()).max(1_024).nullish(),
+});
+
+const messagesRequest = countRequest.extend({
+  max_tokens: z.int().min(1),
+  stream: z.boolean().nullish(),
+  stop_sequences: z.array(z.string().min(1)).max(maxStops).nullish(),
+  temperature: z.number().min(0).max(1).nullish(),
+  top_p: z.number().min(0).max(1).nullish(),
+  top_k: z.int().min(0).nullish(),
+  thinking: z.looseObject({ type: z.literal("disabled", { error: "only disabled is supported" }) }).nullish(),
+  tool_choice: z.unknown().optional(),
+});
+
+type CountBody = z.infer<typeof countRequest>;
+type Content = z.infer<typeof content>;
+
+// The first problem inside the list says more than "no member of the union fits".
+function describeUnion(issue: z.core.$ZodRawIssue): string {
+  const [, list] = (issue as { errors?: readonly (readonly z.core.$ZodIssue[])[] }).errors ?? []; // only union issues have them
+  const [first] = list ?? [];
+  if (!first || first.path.length === 0) return "expected a string or a list of content blocks";
+  return `block ${String(first.path[0])}: ${first.message}`;
+}
+
+/** @throws FieldError naming the first field that is wrong. */
+export function parseMessagesRequest(body: unknown): InferenceRequest {
+  const given = parseFields(messagesRequest, body);
+  return {
+    stream: given.stream === true,
+    job: {
+      model: given.model,
+      messages: toMessages(given),
+      stop: given.stop_sequences ?? [],
+      maxTokens: given.max_tokens,
+      sampling: {
+        ...(given.temperature != null && { temperature: given.temperature }),
+        ...(given.top_p != null && { topP: given.top_p }),
+        ...(given.top_k != null && { topK: given.top_k }),
+      },
+      ...(given.tools != null && { tools: given.tools }),
+      ...(given.tool_choice != null && { toolChoice: given.tool_choice }),
+    },
+  };
+}
+
+/** What a count of tokens needs. @throws FieldError naming the first field that is wrong. */
+export function parseCountRequest(body: unknown): Pick<ModelJob, "model" | "messages"> {
+  const given = parseFields(countRequest, body);
+  return { model: given.model, messages: toMessages(given) };
+}
+
+function toMessages({ system: instructions, messages }: CountBody): Message[] {
+  const first: Message[] = instructions == null ? [] : [{ role: "system", text: toText(instructions) }];
+  return [...first, ...messages.map((each): Message => ({ role: each.role, text: toText(each.content) }))];
+}
+
+function toText(given: Content): string {
+  if (typeof given === "string") return given;
+  return given.map(blockText).join("");
+}
+
+function blockText(each: Exclude<Content, string>[number]): string {
+  if (each.type === "text") return each.text;
+  return each.type === "tool_result" && each.content != null ? toText(each.content) : "";
+}

@@ -1,0 +1,162 @@
+/** Serves one inference request of any API: parse, generate, answer; one pair of log lines on every way out. */
+import { toRuntimeError, type RuntimeError } from "@dyn/runtime";
+import type { Delta, ModelJob } from "@dyn/runtime/llm";
+import { countChoices, createCollector, type Completion } from "./completion.ts";
+import type { Exchange } from "./exchange.ts";
+import { peekModel, peekStream } from "./fields.ts";
+import { generate } from "./generate.ts";
+import { parseJsonBody } from "./http/body.ts";
+import { sendJson } from "./http/reply.ts";
+import { openEventStream, type EventStream } from "./http/sse.ts";
+import type { FrontendMetrics } from "./metrics.ts";
+import type { Models } from "./models.ts";
+import { beginRequestLog, type RequestLog } from "./request-log.ts";
+
+/** A parsed body; APIs add what they need to format the answer. */
+export interface InferenceRequest {
+  readonly stream: boolean;
+  readonly job: ModelJob;
+}
+
+/** What every answer says about itself. */
+export interface AnswerHead {
+  /** Ours; body ids contain it. */
+  readonly requestId: string;
+  /** Unix time, s. */
+  readonly created: number;
+}
+
+/** The events of one stream. Everything but the text is fixed, so it is built once. */
+export interface StreamFormat {
+  /** All events of one batch, joined. */
+  batch(deltas: readonly Delta[]): string;
+  /** What follows the last delta. */
+  end(completion: Completion): string;
+}
+
+/** How an API refuses. */
+export interface Refusals {
+  /** Value of the `endpoint` log field and metric label. */
+  readonly endpoint: string;
+  toErrorBody(error: RuntimeError, requestId: string): unknown;
+}
+
+/** What an API brings: its shapes. */
+export interface InferenceApi<Request extends InferenceRequest = InferenceRequest> extends Refusals {
+  /** @throws FieldError naming the field that is wrong. */
+  parse(body: unknown): Request;
+  createStream(request: Request, head: AnswerHead): StreamFormat;
+  /** The body of a unary answer. */
+  toAnswer(request: Request, head: AnswerHead, completion: Completion): unknown;
+  /** The event that ends a stream that has begun and failed. */
+  toErrorEvent(error: RuntimeError, requestId: string): string;
+}
+
+/** What the inference handlers share. */
+export interface InferenceParts {
+  readonly models: Models;
+  readonly metrics: FrontendMetrics;
+  /** Monotonic clock, ms. */
+  readonly now: () => number;
+  readonly wallClock: () => number;
+}
+
+/** One request under way. */
+interface Inference<Request extends InferenceRequest> {
+  readonly api: InferenceApi<Request>;
+  readonly exchange: Exchange;
+  readonly request: Request;
+  readonly head: AnswerHead;
+  readonly requestLog: RequestLog;
+  readonly parts: InferenceParts;
+}
+
+/** Never rejects: every ending is an answer (unless the client is gone) and a pair of log lines. */
+export async function serveInference<Request extends InferenceRequest>(
+  api: InferenceApi<Request>,
+  exchange: Exchange,
+  raw: unknown,
+  parts: InferenceParts,
+): Promise<void> {
+  const { body, request, error } = parse(api, exchange, raw);
+  const modelRequested = peekModel(body);
+  const isKnown = modelRequested !== undefined && parts.models.has(modelRequested);
+  const facts = { endpoint: api.endpoint, requestType: peekStream(body) ? ("stream" as const) : ("unary" as const), modelRequested, isKnown };
+  using requestLog = beginRequestLog(exchange, facts, parts);
+  if (!request) return refuse(api, exchange, requestLog, toRuntimeError(error));
+  const head = { requestId: exchange.identity.requestId, created: Math.floor(parts.wallClock() / 1000) };
+  try {
+    await (request.stream ? stream : complete)({ api, exchange, request, head, requestLog, parts });
+  } catch (thrown) {
+    refuse(api, exchange, requestLog, toRuntimeError(exchange.signal.aborted ? exchange.signal.reason : thrown));
+  }
+}
+
+/** Answer a request that failed before it could be parsed, for instance with a body over the limit. */
+export function refuseInference(api: Refusals, exchange: Exchange, error: RuntimeError, parts: InferenceParts): void {
+  const facts = { endpoint: api.endpoint, requestType: "unary" as const, modelRequested: undefined, isKnown: false };
+  using requestLog = beginRequestLog(exchange, facts, parts);
+  refuse(api, exchange, requestLog, error);
+}
+
+interface Parsed<Request> {
+  body?: unknown;
+  request?: Request;
+  error?: unknown;
+}
+
+function parse<Request extends InferenceRequest>(api: InferenceApi<Request>, exchange: Exchange, raw: unknown): Parsed<Request> {
+  let body: unknown;
+  try {
+    body = parseJsonBody(exchange.request.headers["content-type"], raw);
+    return { body, request: api.parse(body) };
+  } catch (error) {
+    return { body, error };
+  }
+}
+
+function refuse(api: Refusals, { response, log, identity }: Exchange, requestLog: RequestLog, error: RuntimeError): void {
+  requestLog.fail(error);
+  if (error.traits.metric === "internal") log.error({ error: error.cause ?? error }, "request failed");
+  if (response.headersSent || response.destroyed) return;
+  const { status, retryable } = error.traits;
+  sendJson(response, status, api.toErrorBody(error, identity.requestId), retryable ? { "retry-after": "1" } : {});
+  requestLog.responded(status);
+}
+
+async function complete<Request extends InferenceRequest>({ api, exchange, request, head, requestLog, parts }: Inference<Request>): Promise<void> {
+  const model = parts.models.find(request.job.model);
+  const collector = createCollector(countChoices(request.job), { keepsText: true });
+  await generate(model, request.job, exchange, { progress: requestLog.progress, now: parts.now }, (batch) => {
+    collector.add(batch);
+    return undefined;
+  });
+  sendJson(exchange.response, 200, api.toAnswer(request, head, collector.finish()));
+  requestLog.responded(200);
+}
+
+async function stream<Request extends InferenceRequest>({ api, exchange, request, head, requestLog, parts }: Inference<Request>): Promise<void> {
+  const model = parts.models.find(request.job.model);
+  const format = api.createStream(request, head);
+  const collector = createCollector(countChoices(request.job), { keepsText: false });
+  let events: EventStream | undefined;
+  try {
+    // Headers wait for the first batch: what fails before it is a plain error with its own status.
+    await generate(model, request.job, exchange, { progress: requestLog.progress, now: parts.now }, (batch) => {
+      if (!events) {
+        events = openEventStream(exchange.response);
+        requestLog.responded(200);
+      }
+      collector.add(batch);
+      return events.write(format.batch(batch));
+    });
+    events?.end(format.end(collector.finish()));
+  } catch (error) {
+    if (!events || exchange.signal.aborted) throw error;
+    const failure = toRuntimeError(error);
+    requestLog.fail(failure);
+    events.end(api.toErrorEvent(failure, head.requestId));
+  } finally {
+    if (events) requestLog.streamed(events.bytes);
+  }
+}

@@ -1,0 +1,80 @@
+/** The fields of a plain completion request that are read; unknown ones are ignored, as the official API does. */
+import { maxChoices, toMessages, type ModelJob, type Prompt } from "@dyn/runtime/llm";
+import * as z from "zod";
+import { FieldError, parseFields } from "../fields.ts";
+import type { InferenceRequest } from "../inference.ts";
+import { maxN, samplingFields, stopField, toSampling, toStop } from "./sampling.ts";
+
+/** Tokens of a completion whose request does not say, as in OpenAI's API. */
+const defaultMaxTokens = 16;
+const maxPrompts = 1_024;
+
+const tokenIds = z.array(z.int().min(0).max(0xffff_ffff)).min(1);
+const prompt = z.union([z.string(), z.array(z.string()).min(1).max(maxPrompts), tokenIds, z.array(tokenIds).min(1).max(maxPrompts)], {
+  error: `expected a string, a list of token ids, or a list of 1 to ${maxPrompts} of either`,
+});
+
+const completionRequest = z.object({
+  model: z.string().min(1).max(256),
+  prompt,
+  stream: z.boolean().nullish(),
+  stream_options: z.object({ include_usage: z.boolean().nullish() }).nullish(),
+  max_tokens: z.int().min(0).nullish(),
+  stop: stopField,
+  ...samplingFields,
+  n: z.int().min(1).max(maxN).nullish(),
+  echo: z.boolean().nullish(),
+  best_of: z.int().min(1).nullish(),
+  logprobs: z.null({ error: "not supported" }).optional(),
+  suffix: z.null({ error: "not supported" }).optional(),
+});
+
+type CompletionBody = z.infer<typeof completionRequest>;
+
+export interface CompletionRequest extends InferenceRequest {
+  readonly includeUsage: boolean;
+  /** Text that stands before each choice: its prompt, if the client asked for an echo; else "". One per choice. */
+  readonly echoes: readonly string[];
+}
+
+/** @throws FieldError naming the first field that is wrong. */
+export function parseCompletionRequest(body: unknown): CompletionRequest {
+  const given = parseFields(completionRequest, body);
+  const n = given.n ?? 1;
+  const prompts = toPrompts(given.prompt);
+  if (given.stream_options && given.stream !== true) throw new FieldError("stream_options", "only allowed when stream is true");
+  if (given.best_of != null && given.best_of !== n) throw new FieldError("best_of", "only supported when equal to n");
+  if (prompts.length * n > maxChoices) throw new FieldError("n", `${prompts.length} prompts with ${n} completions each are more than ${maxChoices}`);
+  if (given.echo === true && prompts.some((each) => each.tokenIds)) throw new FieldError("echo", "not supported with token ids");
+  return {
+    stream: given.stream === true,
+    includeUsage: given.stream_options?.include_usage === true,
+    echoes: prompts.flatMap(({ text }) => Array.from({ length: n }, () => (given.echo === true ? text : ""))),
+    job: toJob(given, prompts, n),
+  };
+}
+
+function toPrompts(given: CompletionBody["prompt"]): readonly [Prompt, ...Prompt[]] {
+  if (typeof given === "string") return [{ text: given }];
+  const [first, ...others] = given;
+  if (typeof first === "number") return [toPrompt(given as number[])]; // the schema has no list of mixed kinds
+  return [toPrompt(first as string | number[]), ...(others as (string | number[])[]).map(toPrompt)]; // and no empty one
+}
+
+function toPrompt(given: string | readonly number[]): Prompt {
+  return typeof given === "string" ? { text: given } : { text: given.join(" "), tokenIds: given };
+}
+
+function toJob(given: CompletionBody, prompts: readonly [Prompt, ...Prompt[]], n: number): ModelJob {
+  const [prompt] = prompts;
+  return {
+    model: given.model,
+    messages: toMessages(prompt),
+    prompt,
+    stop: toStop(given.stop),
+    maxTokens: given.max_tokens ?? defaultMaxTokens,
+    sampling: toSampling(given),
+    ...(n > 1 && { n }),
+    ...(prompts.length > 1 && { prompts }),
+  };
+}

@@ -1,0 +1,14 @@
+/** POST /v1/completions. */
+import type { InferenceApi } from "../inference.ts";
+import { createCompletionStream, toTextCompletion } from "./completions-format.ts";
+import { parseCompletionRequest, type CompletionRequest } from "./completions-schema.ts";
+import { toErrorBody, toErrorEvent } from "./errors.ts";
+
+export const completionsApi: InferenceApi<CompletionRequest> = {
+  endpoint: "completions",
+  parse: parseCompletionRequest,
+  createStream: createCompletionStream,
+  toAnswer: toTextCompletion,
+  toErrorBody,
+  toErrorEvent,
+};

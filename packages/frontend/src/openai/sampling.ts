@@ -1,0 +1,38 @@
+/** The fields that chat and plain completions share. */
+import type { Sampling } from "@dyn/runtime/llm";
+import * as z from "zod";
+
+/** Most completions per prompt, as in OpenAI's API. */
+export const maxN = 128;
+
+type Optional<Schema extends z.ZodType> = z.ZodOptional<z.ZodNullable<Schema>>;
+
+export const stopField: Optional<z.ZodType<string | string[]>> = z.union([z.string(), z.array(z.string()).max(4)]).nullish();
+
+export const samplingFields: {
+  readonly temperature: Optional<z.ZodNumber>;
+  readonly top_p: Optional<z.ZodNumber>;
+  readonly seed: Optional<z.ZodNumber>;
+  readonly frequency_penalty: Optional<z.ZodNumber>;
+  readonly presence_penalty: Optional<z.ZodNumber>;
+} = {
+  temperature: z.number().min(0).max(2).nullish(),
+  top_p: z.number().min(0).max(1).nullish(),
+  seed: z.int().nullish(),
+  frequency_penalty: z.number().min(-2).max(2).nullish(),
+  presence_penalty: z.number().min(-2).max(2).nullish(),
+};
+
+export function toSampling(body: z.infer<z.ZodObject<typeof samplingFields>>): Sampling {
+  return {
+    ...(body.temperature != null && { temperature: body.temperature }),
+    ...(body.top_p != null && { topP: body.top_p }),
+    ...(body.seed != null && { seed: body.seed }),
+    ...(body.frequency_penalty != null && { frequencyPenalty: body.frequency_penalty }),
+    ...(body.presence_penalty != null && { presencePenalty: body.presence_penalty }),
+  };
+}
+
+export function toStop(stop: string | readonly string[] | null | undefined): readonly string[] {
+  return stop == null ? [] : [stop].flat();
+}

@@ -1,0 +1,69 @@
+/** Several completions of one job: the requests an engine sees, and their deltas merged into one stream. */
+import type { Delta, ModelJob, ModelRequest, Prompt } from "./contract.ts";
+
+/** A bare prompt as the conversation an engine may read instead. */
+export function toMessages({ text }: Prompt): ModelRequest["messages"] {
+  return [{ role: "user", text }];
+}
+
+/** One request per choice, in the order of their indexes; a seed differs from choice to choice. */
+export function toRequests({ n = 1, prompts, ...request }: ModelJob): ModelRequest[] {
+  const forPrompt = (prompt: Prompt): ModelRequest => ({ ...request, prompt, messages: toMessages(prompt) });
+  const bases = prompts ? prompts.map(forPrompt) : [request];
+  return bases.flatMap((base) => Array.from({ length: n }, (_, index) => withSeed(base, index)));
+}
+
+function withSeed(request: ModelRequest, index: number): ModelRequest {
+  const { seed } = request.sampling;
+  return seed === undefined || index === 0 ? request : { ...request, sampling: { ...request.sampling, seed: seed + index } };
+}
+
+/** All of `choices` at the same time, each delta marked with its index. A choice is held until its last delta has been taken.
+ *  Rejects with the first failure; `stop` then tells the others, as it does when the reader leaves. */
+export async function* mergeChoices(choices: readonly AsyncIterable<Delta>[], stop: () => void): AsyncGenerator<Delta, void, void> {
+  let ready: Delta[] = [];
+  let running = choices.length;
+  let failure: { readonly cause: unknown } | undefined;
+  let isOver = false;
+  let arrived = Promise.withResolvers<void>();
+  let taken = Promise.withResolvers<void>();
+  let held = taken;
+
+  async function pump(deltas: AsyncIterable<Delta>, choice: number): Promise<void> {
+    try {
+      for await (const { usage: _, ...delta } of deltas) {
+        if (isOver) return;
+        ready.push({ ...delta, choice });
+        arrived.resolve();
+        await taken.promise;
+      }
+    } catch (cause) {
+      failure ??= { cause };
+    } finally {
+      running -= 1;
+      arrived.resolve(); // an empty batch with nobody running is the end
+    }
+  }
+
+  const pumps = choices.map(pump);
+  try {
+    for (;;) {
+      await arrived.promise;
+      arrived = Promise.withResolvers();
+      if (failure) throw failure.cause;
+      const batch = ready;
+      ready = [];
+      held = taken;
+      taken = Promise.withResolvers();
+      yield* batch;
+      held.resolve();
+      if (running === 0 && batch.length === 0) return;
+    }
+  } finally {
+    isOver = true;
+    if (running > 0) stop();
+    held.resolve();
+    taken.resolve();
+    await Promise.all(pumps);
+  }
+}
