@@ -50,6 +50,7 @@ const houses: Readonly<Record<string, Floors>> = {
     "request-log.ts": 2,
     "exchange.ts": 1,
     "models.ts": 1,
+    "pools.ts": 0,
     "metrics.ts": 1,
     http: 0,
     "fields.ts": 0,

@@ -1,16 +1,28 @@
 /** From a model and a request to batches of deltas, counted and timed on the way. */
-import type { Delta, ModelJob } from "@dyn/runtime/llm";
+import { RuntimeError } from "@dyn/runtime";
+import { assertDelta, type Delta, type ModelJob, type Prefill } from "@dyn/runtime/llm";
 import type { Exchange } from "./exchange.ts";
-import type { Model } from "./models.ts";
+import type { Models } from "./models.ts";
+import type { ModelClient } from "./pools.ts";
 import type { RequestProgress } from "./request-log.ts";
 
 /** What is done with each batch; a promise holds the stream until it resolves. */
 export type OnBatch = (batch: readonly Delta[]) => Promise<void> | undefined;
 
+export interface GenerateParts {
+  readonly models: Models;
+  readonly progress: RequestProgress;
+  /** Monotonic clock, ms. */
+  readonly now: () => number;
+}
+
 /** Resolves after the last batch. `progress` is filled in, also when the request fails or is cancelled. */
-export async function generate(model: Model, request: ModelJob, exchange: Exchange, parts: GenerateParts, onBatch: OnBatch): Promise<void> {
+export async function generate(job: ModelJob, exchange: Exchange, parts: GenerateParts, onBatch: OnBatch): Promise<void> {
+  const { client, prefill } = parts.models.serving(job.model);
+  const whole = prefill ? { ...job, prefill: await runPrefill(prefill, job, exchange, parts) } : job;
   const { progress, now } = parts;
-  const answer = model.client.generate(request, { identity: exchange.identity, signal: exchange.signal });
+  const answer = client.generate(whole, { identity: exchange.identity, signal: exchange.signal });
+  const attemptsBefore = progress.attempts;
   try {
     for await (const batch of answer.batches()) {
       record(batch, progress, now());
@@ -19,19 +31,37 @@ export async function generate(model: Model, request: ModelJob, exchange: Exchan
     }
   } finally {
     progress.workerId = answer.workerId;
-    progress.attempts = answer.attempts;
+    progress.attempts = attemptsBefore + answer.attempts;
   }
 }
 
-export interface GenerateParts {
-  readonly progress: RequestProgress;
-  /** Monotonic clock, ms. */
-  readonly now: () => number;
+// The first half of a disaggregated request: one result per prompt, however many completions each gets.
+async function runPrefill(client: ModelClient, job: ModelJob, exchange: Exchange, { progress }: GenerateParts): Promise<Prefill> {
+  const answer = client.generate({ ...job, n: 1 }, { identity: exchange.identity, signal: exchange.signal });
+  const results: unknown[] = [];
+  try {
+    for await (const batch of answer.batches()) {
+      for (const delta of batch) {
+        assertDelta(delta);
+        if (delta.prefillResult !== undefined) results[delta.choice ?? 0] = delta.prefillResult;
+      }
+    }
+  } finally {
+    progress.prefillWorkerId = answer.workerId;
+    progress.attempts = answer.attempts;
+  }
+  const wanted = job.prompts?.length ?? 1;
+  if (Object.keys(results).length !== wanted)
+    throw new RuntimeError("protocol", `the prefill worker gave ${Object.keys(results).length} results for ${wanted} prompts`);
+  const { seen } = answer.trailer;
+  return { results, ...(seen && { traceId: seen.trace_id, spanId: seen.span_id }) };
 }
 
 function record(batch: readonly Delta[], progress: RequestProgress, at: number): void {
   let tokens = 0;
-  for (const { text, tokenIds, usage } of batch) {
+  for (const delta of batch) {
+    assertDelta(delta);
+    const { text, tokenIds, usage } = delta;
     tokens += tokenIds?.length ?? (text === "" ? 0 : 1);
     if (!usage) continue;
     progress.inputTokens = usage.promptTokens;

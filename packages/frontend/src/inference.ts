@@ -125,9 +125,8 @@ function refuse(api: Refusals, { response, log, identity }: Exchange, requestLog
 }
 
 async function complete<Request extends InferenceRequest>({ api, exchange, request, head, requestLog, parts }: Inference<Request>): Promise<void> {
-  const model = parts.models.find(request.job.model);
   const collector = createCollector(countChoices(request.job), { keepsText: true });
-  await generate(model, request.job, exchange, { progress: requestLog.progress, now: parts.now }, (batch) => {
+  await generate(request.job, exchange, { ...parts, progress: requestLog.progress }, (batch) => {
     collector.add(batch);
     return undefined;
   });
@@ -136,13 +135,12 @@ async function complete<Request extends InferenceRequest>({ api, exchange, reque
 }
 
 async function stream<Request extends InferenceRequest>({ api, exchange, request, head, requestLog, parts }: Inference<Request>): Promise<void> {
-  const model = parts.models.find(request.job.model);
   const format = api.createStream(request, head);
   const collector = createCollector(countChoices(request.job), { keepsText: false });
   let events: EventStream | undefined;
   try {
     // Headers wait for the first batch: what fails before it is a plain error with its own status.
-    await generate(model, request.job, exchange, { progress: requestLog.progress, now: parts.now }, (batch) => {
+    await generate(request.job, exchange, { ...parts, progress: requestLog.progress }, (batch) => {
       if (!events) {
         events = openEventStream(exchange.response);
         requestLog.responded(200);

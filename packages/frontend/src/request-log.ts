@@ -1,5 +1,5 @@
 /** The pair of lifecycle lines of an inference request, and its metrics: written once, on every way out. */
-import type { RuntimeError } from "@dyn/runtime";
+import type { Fields, Logger, RuntimeError } from "@dyn/runtime";
 import type { Exchange } from "./exchange.ts";
 import type { FrontendMetrics } from "./metrics.ts";
 
@@ -21,6 +21,8 @@ export interface RequestProgress {
   firstTokenAt: number | undefined;
   lastTokenAt: number | undefined;
   workerId: string | undefined;
+  /** The worker of the prompt, if that was another's work. */
+  prefillWorkerId: string | undefined;
   attempts: number;
 }
 
@@ -59,6 +61,7 @@ export function beginRequestLog(exchange: Exchange, facts: RequestFacts, { metri
     firstTokenAt: undefined,
     lastTokenAt: undefined,
     workerId: undefined,
+    prefillWorkerId: undefined,
     attempts: 0,
   };
   let failure: RuntimeError | undefined;
@@ -85,18 +88,21 @@ export function beginRequestLog(exchange: Exchange, facts: RequestFacts, { metri
       const outcome = failure?.code === "cancelled" ? "cancelled" : status;
       const elapsed_ms = roundMs(elapsedMs);
       if (streamedBytes !== undefined) log.info({ bytes: streamedBytes, elapsed_ms, outcome }, "http response finished");
+      const measured = measure(progress, exchange.startedAt);
+      logCompletion(log, { ...measured, elapsed_ms, status: outcome }, failure);
       metrics.active.dec({ model });
       metrics.requests.inc({ model, endpoint, request_type, status, error_type: failure?.traits.metric ?? "" });
       metrics.duration.observe({ model }, elapsedMs / 1000);
-      const measured = measure(progress, exchange.startedAt);
       observe(metrics, model, progress, measured);
-      const fields = { ...measured, elapsed_ms, status: outcome };
-      if (!failure) return log.info(fields, "request completed");
-      const error = { ...fields, error_type: failure.traits.metric, error_detail: failure.traits.detail, error: failure.message };
-      if (outcome === "cancelled") log.info(error, "request completed");
-      else log.error(error, "request completed");
     },
   };
+}
+
+function logCompletion(log: Logger, fields: Fields, failure: RuntimeError | undefined): void {
+  if (!failure) return log.info(fields, "request completed");
+  const error = { ...fields, error_type: failure.traits.metric, error_detail: failure.traits.detail, error: failure.message };
+  if (failure.code === "cancelled") log.info(error, "request completed");
+  else log.error(error, "request completed");
 }
 
 interface Measured {
@@ -106,9 +112,12 @@ interface Measured {
   readonly ttft_ms?: number;
   readonly avg_itl_ms?: number;
   readonly worker_id?: string;
+  readonly prefill_worker_id?: string;
+  readonly decode_worker_id?: string;
 }
 
-function measure({ inputTokens, outputTokens, firstTokenAt, lastTokenAt, workerId, attempts }: RequestProgress, startedAt: number): Measured {
+function measure(progress: RequestProgress, startedAt: number): Measured {
+  const { inputTokens, outputTokens, firstTokenAt, lastTokenAt, workerId, prefillWorkerId = workerId, attempts } = progress;
   const itlMs =
     firstTokenAt !== undefined && lastTokenAt !== undefined && outputTokens > 1 ? (lastTokenAt - firstTokenAt) / (outputTokens - 1) : undefined;
   return {
@@ -117,7 +126,8 @@ function measure({ inputTokens, outputTokens, firstTokenAt, lastTokenAt, workerI
     ...(inputTokens !== undefined && { input_tokens: inputTokens }),
     ...(firstTokenAt !== undefined && { ttft_ms: roundMs(firstTokenAt - startedAt) }),
     ...(itlMs !== undefined && { avg_itl_ms: roundMs(itlMs) }),
-    ...(workerId !== undefined && { worker_id: workerId, prefill_worker_id: workerId, decode_worker_id: workerId }),
+    ...(prefillWorkerId !== undefined && { prefill_worker_id: prefillWorkerId }),
+    ...(workerId !== undefined && { worker_id: workerId, decode_worker_id: workerId }),
   };
 }
 

@@ -1,13 +1,13 @@
 /** The echo engine: the completion is the last user message, one token at a time, at a given pace. */
 import type { Delta, Engine } from "@dyn/runtime/llm";
-import { splitTokens } from "@dyn/runtime/llm";
+import { countPromptTokens, splitTokens } from "@dyn/runtime/llm";
 import type { MockOptions } from "./options.ts";
 import { createSlots } from "./slots.ts";
 
-export type Pace = Pick<MockOptions, "ttftMs" | "itlMs" | "speedupRatio" | "maxNumSeqs" | "seed">;
+export type Pace = Pick<MockOptions, "ttftMs" | "itlMs" | "speedupRatio" | "maxNumSeqs" | "seed" | "disaggregationMode">;
 
 /** Create an engine for one worker. Nothing in it is random: token ids follow from `seed` and the token. */
-export function createEchoEngine({ ttftMs, itlMs, speedupRatio, maxNumSeqs, seed }: Pace): Engine {
+export function createEchoEngine({ ttftMs, itlMs, speedupRatio, maxNumSeqs, seed, disaggregationMode }: Pace): Engine {
   const slots = createSlots(maxNumSeqs);
   const scale = (ms: number): number => (speedupRatio === 0 ? 0 : ms / speedupRatio);
   const firstMs = scale(ttftMs);
@@ -16,7 +16,13 @@ export function createEchoEngine({ ttftMs, itlMs, speedupRatio, maxNumSeqs, seed
     using _place = await slots.take(signal);
     using clock = createClock(signal);
     const prompt = request.messages.findLast(({ role }) => role === "user")?.text ?? "";
-    let waitMs = firstMs;
+    if (disaggregationMode === "prefill") {
+      if (firstMs > 0) await clock.sleep(firstMs);
+      signal.throwIfAborted();
+      yield { text: "", prefillResult: { prompt_tokens: countPromptTokens(request), seed } } satisfies Delta;
+      return;
+    }
+    let waitMs = disaggregationMode === "decode" ? 0 : firstMs; // a decode worker begins where the prefill worker ended
     for (const text of splitTokens(prompt)) {
       if (waitMs > 0) await clock.sleep(waitMs);
       signal.throwIfAborted();

@@ -23,6 +23,13 @@ export interface MockWorker extends AsyncDisposable {
   readonly closed: Promise<void>;
 }
 
+// As Dynamo's workers call themselves.
+const defaultComponents: Readonly<Record<MockOptions["disaggregationMode"], string>> = {
+  agg: "backend",
+  prefill: "prefill",
+  decode: "backend",
+};
+
 /** Start `numWorkers` echo workers in this process; resolves once all are registered. */
 export async function startMockWorker({ config, shutdownSignals, ...given }: MockWorkerOptions = {}): Promise<MockWorker> {
   const defaults = Object.fromEntries(Object.entries(mockSettings).map(([name, setting]) => [name, setting.default])) as unknown as MockOptions; // the table has exactly these keys
@@ -38,8 +45,11 @@ export async function startMockWorker({ config, shutdownSignals, ...given }: Moc
     for (let index = 0; index < options.numWorkers; index += 1) {
       const runtime = await createRuntime({ ...(config && { config }), ...(shutdownSignals && { shutdownSignals }), memorySpace });
       runtimes.push(runtime);
-      const endpoint = formatAddress(options);
-      servings.push(await serveModel(runtime, { model: options.modelName, endpoint }, createEchoEngine(options)));
+      const { modelName: model, disaggregationMode: mode } = options;
+      const role = mode === "agg" ? "aggregated" : mode;
+      const component = options.component === "" ? defaultComponents[mode] : options.component;
+      const endpoint = formatAddress({ ...options, component });
+      servings.push(await serveModel(runtime, { model, role, endpoint }, createEchoEngine(options)));
     }
   } catch (error) {
     await close();

@@ -1,11 +1,12 @@
 /** Settings of the mock worker. */
-import { decimalNumber, maxTimerMs, parseName, plainText, wholeNumber, type SettingsOf } from "@dyn/runtime";
+import { decimalNumber, maxTimerMs, oneOf, parseName, plainText, wholeNumber, type SettingsOf } from "@dyn/runtime";
 
 export interface MockOptions {
   readonly modelName: string;
   readonly namespace: string;
   readonly component: string;
   readonly endpoint: string;
+  readonly disaggregationMode: "agg" | "prefill" | "decode";
   readonly numWorkers: number;
   readonly maxNumSeqs: number;
   readonly ttftMs: number;
@@ -20,8 +21,21 @@ const manySeqs = 1_000_000;
 export const mockSettings: SettingsOf<MockOptions> = {
   modelName: { env: "DYN_MODEL_NAME", flag: "model-name", default: "mock", parse: parseModelName, help: "name clients use for the model" },
   namespace: { env: "DYN_NAMESPACE", flag: "namespace", default: "dynamo", parse: parseName, help: "namespace of the endpoint" },
-  component: { env: "DYN_COMPONENT", flag: "component", default: "backend", parse: parseName, help: "component of the endpoint" },
+  component: {
+    env: "DYN_COMPONENT",
+    flag: "component",
+    default: "",
+    parse: parseComponent,
+    help: "component of the endpoint; if empty, prefill for prefill workers and backend for all others",
+  },
   endpoint: { env: "DYN_ENDPOINT", flag: "endpoint", default: "generate", parse: parseName, help: "name of the endpoint" },
+  disaggregationMode: {
+    env: "DYN_MOCK_DISAGGREGATION_MODE",
+    flag: "disaggregation-mode",
+    default: "agg",
+    parse: oneOf("agg", "prefill", "decode"),
+    help: "what the workers do of a request: all of it (agg), only the prompt (prefill), or what comes after it (decode)",
+  },
   numWorkers: {
     env: "DYN_MOCK_NUM_WORKERS",
     flag: "num-workers",
@@ -47,6 +61,10 @@ export const mockSettings: SettingsOf<MockOptions> = {
   },
   seed: { env: "DYN_MOCK_SEED", flag: "seed", default: 0, parse: wholeNumber(0, 0xffff_ffff), help: "same seed and prompt, same token ids" },
 };
+
+function parseComponent(text: string): string {
+  return text === "" ? text : parseName(text);
+}
 
 function parseModelName(text: string): string {
   const name = plainText(text);

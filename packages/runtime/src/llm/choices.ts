@@ -7,9 +7,10 @@ export function toMessages({ text }: Prompt): ModelRequest["messages"] {
 }
 
 /** One request per choice, in the order of their indexes; a seed differs from choice to choice. */
-export function toRequests({ n = 1, prompts, ...request }: ModelJob): ModelRequest[] {
+export function toRequests({ n = 1, prompts, prefill, ...request }: ModelJob): ModelRequest[] {
+  const withResult = (base: ModelRequest, index: number): ModelRequest => (prefill ? { ...base, prefillResult: prefill.results[index] } : base);
   const forPrompt = (prompt: Prompt): ModelRequest => ({ ...request, prompt, messages: toMessages(prompt) });
-  const bases = prompts ? prompts.map(forPrompt) : [request];
+  const bases = (prompts ? prompts.map(forPrompt) : [request]).map(withResult);
   return bases.flatMap((base) => Array.from({ length: n }, (_, index) => withSeed(base, index)));
 }
 

@@ -25,6 +25,9 @@ export interface Prompt {
   readonly tokenIds?: readonly number[];
 }
 
+/** What a worker does of a request: all of it, the prompt only, or what comes after the prompt. */
+export type WorkerRole = "aggregated" | "prefill" | "decode";
+
 /** One completion to make. Parsed and validated by the frontend. */
 export interface ModelRequest {
   readonly model: string;
@@ -40,6 +43,8 @@ export interface ModelRequest {
   /** Tool definitions and choice as the client sent them. */
   readonly tools?: readonly unknown[];
   readonly toolChoice?: unknown;
+  /** At a decode worker: what the prefill worker's engine made of the prompt. */
+  readonly prefillResult?: unknown;
 }
 
 /** What travels to a worker: one request for one or several completions. Engines see them one by one, as a ModelRequest. */
@@ -48,6 +53,17 @@ export interface ModelJob extends ModelRequest {
   readonly n?: number;
   /** Several prompts at once: each in turn takes the place of `prompt` and `messages`. Choice `i` belongs to prompt `floor(i / n)`. */
   readonly prompts?: readonly Prompt[];
+  /** For decode workers: where the prompts were prefilled, and one result for each. */
+  readonly prefill?: Prefill;
+}
+
+/** The outcome of the first half of a disaggregated request. */
+export interface Prefill {
+  /** One per prompt. */
+  readonly results: readonly unknown[];
+  /** The prefill worker's span, to which the decode worker's links. */
+  readonly traceId?: string;
+  readonly spanId?: string;
 }
 
 export type FinishReason = "stop" | "length" | "content_filter" | "tool_calls";
@@ -70,6 +86,8 @@ export interface Delta {
   readonly stopText?: string;
   /** Wins over the runtime's own count. */
   readonly usage?: Usage;
+  /** At a prefill worker: what the decode worker's engine needs to go on. Plain data, opaque to everybody between. */
+  readonly prefillResult?: unknown;
 }
 
 /** A model: deltas for a request. */

@@ -53,6 +53,7 @@ function createLimiter(request: ModelRequest, tally: Tally): Limiter {
   return {
     finish,
     admit(delta) {
+      if (delta.prefillResult !== undefined) return delta;
       const tokens = tokensOf(delta);
       tally.usage = delta.usage ?? tally.usage;
       if (tally.outputTokens + tokens > maxTokens) return finish("length");

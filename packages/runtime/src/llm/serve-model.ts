@@ -8,8 +8,11 @@ import type { Runtime } from "../runtime.ts";
 import { encodeDeltaItem } from "../wire/items.ts";
 import { isMap } from "../wire/payload.ts";
 import { mergeChoices, toRequests } from "./choices.ts";
-import type { Delta, Engine, ModelJob, Usage } from "./contract.ts";
+import type { Delta, Engine, ModelJob, Usage, WorkerRole } from "./contract.ts";
 import { createTally, enforceLimits, tokensOf, type Tally } from "./limits.ts";
+
+// What must be there besides for a model to be served, in the form of Dynamo's cards.
+const needs: Readonly<Record<WorkerRole, readonly unknown[]>> = { aggregated: [], prefill: [["decode"]], decode: [["prefill"]] };
 
 /** Most completions one job may ask for. */
 export const maxChoices = 1_024;
@@ -17,22 +20,27 @@ export const maxChoices = 1_024;
 export interface ServeModelOptions {
   /** Name clients use; any text of 1 to 256 characters. */
   readonly model: string;
-  /** Default `dyn://dynamo.backend.generate`, as Dynamo's workers. */
+  /** Default `dyn://dynamo.backend.generate`, for prefill workers `dyn://dynamo.prefill.generate`, as Dynamo's. */
   readonly endpoint?: string;
+  /** What this worker does of a request. Default `aggregated`: all of it. A `prefill` engine ends with a delta that has `prefillResult`. */
+  readonly role?: WorkerRole;
   /** Tokens of prompt and completion together, shown by `/v1/models`. */
   readonly contextLength?: number;
 }
 
 /** Resolves once the model is registered. @throws RuntimeError `invalid_argument` on a bad name or address. */
 export async function serveModel(runtime: Runtime, options: ServeModelOptions, engine: Engine): Promise<Serving> {
-  const { model, endpoint = "dyn://dynamo.backend.generate", contextLength = 0 } = options;
+  const { model, role = "aggregated", contextLength = 0 } = options;
+  const endpoint = options.endpoint ?? (role === "prefill" ? "dyn://dynamo.prefill.generate" : "dyn://dynamo.backend.generate");
   if (model.length === 0 || model.length > 256)
     throw new RuntimeError("invalid_argument", `model name has ${model.length} characters, expected 1 to 256`);
   const address = parseAddress(endpoint);
-  const serving = await runtime.endpoint(endpoint).serve<ModelJob, Delta>((job, context) => runJob(checkJob(job), model, engine, context), {
-    encodeItem: encodeDeltaItem,
-    countTokens: tokensOf,
-  });
+  const serving = await runtime
+    .endpoint(endpoint)
+    .serve<ModelJob, Delta>((job, context) => runJob(checkJob(job, role), { model, role, engine }, context), {
+      encodeItem: encodeDeltaItem,
+      countTokens: tokensOf,
+    });
   const record: ModelRecord = {
     type: "Model",
     ...address,
@@ -43,10 +51,10 @@ export async function serveModel(runtime: Runtime, options: ServeModelOptions, e
       context_length: contextLength,
       kv_cache_block_size: 16,
       migration_limit: 0,
-      model_type: "Chat | Completions",
+      model_type: role === "prefill" ? "" : "Chat | Completions",
       model_input: "Text",
-      worker_type: "aggregated",
-      needs: [],
+      worker_type: role,
+      needs: needs[role],
       runtime_config: {},
     },
   };
@@ -71,7 +79,14 @@ async function withdraw(card: AsyncDisposable, { log }: Runtime): Promise<void> 
   }
 }
 
-async function* runJob(job: ModelJob, model: string, engine: Engine, context: RequestContext<Logger>): AsyncGenerator<Delta, void, void> {
+interface Served {
+  readonly model: string;
+  readonly role: WorkerRole;
+  readonly engine: Engine;
+}
+
+async function* runJob(job: ModelJob, served: Served, context: RequestContext<Logger>): AsyncGenerator<Delta, void, void> {
+  const { engine } = served;
   const requests = toRequests(job);
   const tallies = requests.map(createTally);
   try {
@@ -84,7 +99,7 @@ async function* runJob(job: ModelJob, model: string, engine: Engine, context: Re
     yield* mergeChoices(choices, () => aborter.abort(new RuntimeError("cancelled", "another choice of the request has failed")));
     yield { text: "", usage: sumUsage(tallies, job.n ?? 1) };
   } finally {
-    context.report(toFacts(model, tallies, job.n ?? 1));
+    context.report(toFacts(served, tallies, job));
   }
 }
 
@@ -99,7 +114,7 @@ function sumUsage(tallies: readonly Tally[], n: number): Usage {
   return { promptTokens, completionTokens };
 }
 
-function toFacts(model: string, tallies: readonly Tally[], n: number): Record<string, string | number> {
+function toFacts({ model, role }: Served, tallies: readonly Tally[], { n = 1, prefill }: ModelJob): Record<string, string | number> {
   const usage = sumUsage(tallies, n);
   const reasons = new Set(tallies.map(({ finishReason }) => finishReason));
   const [reason] = reasons;
@@ -109,11 +124,13 @@ function toFacts(model: string, tallies: readonly Tally[], n: number): Record<st
     ...(tallies.some((tally) => tally.usage) && { input_tokens: usage.promptTokens }),
     ...(reason !== undefined && reasons.size === 1 && { finish_reason: reason }),
     ...(tallies.length > 1 && { choices: tallies.length }),
+    ...(role !== "aggregated" && { disagg_role: role }),
+    ...(prefill?.spanId !== undefined && { prefill_span_id: prefill.spanId }),
   };
 }
 
 // The frontend validates; another caller of the endpoint may not.
-function checkJob(job: ModelJob): ModelJob {
+function checkJob(job: ModelJob, role: WorkerRole): ModelJob {
   const shape: unknown = job;
   if (!isMap(shape) || !Array.isArray(shape["messages"]) || !Array.isArray(shape["stop"]) || !isMap(shape["sampling"])) {
     throw new RuntimeError("invalid_argument", "request must be a map with the lists messages and stop and the map sampling");
@@ -121,6 +138,9 @@ function checkJob(job: ModelJob): ModelJob {
   const { n = 1, prompts = [0] } = shape;
   if (!Number.isInteger(n) || !Array.isArray(prompts) || !(Number(n) * prompts.length >= 1 && Number(n) * prompts.length <= maxChoices)) {
     throw new RuntimeError("invalid_argument", `request must have 1 to ${maxChoices} choices, n for each of its prompts`);
+  }
+  if (role === "decode" && !(isMap(shape["prefill"]) && Array.isArray(shape["prefill"]["results"]))) {
+    throw new RuntimeError("invalid_argument", "a decode worker needs the list prefill.results of a prefill worker");
   }
   return job;
 }

@@ -1,0 +1,105 @@
+// Prefill and decode workers as separate processes: one trace, both workers named, and one ending whatever happens.
+import { expect, test } from "vitest";
+import { chat, eventually, postChat, startCluster, type Cluster, type Line, type Program } from "../cluster.ts";
+
+interface Disaggregated extends AsyncDisposable {
+  readonly cluster: Cluster;
+  readonly prefill: Program;
+  readonly decode: Program;
+}
+
+async function start(...args: string[]): Promise<Disaggregated> {
+  const cluster = await startCluster({ workers: 0 });
+  const prefill = await cluster.addWorker("--disaggregation-mode", "prefill", ...args);
+  const decode = await cluster.addWorker("--disaggregation-mode", "decode", ...args);
+  return { cluster, prefill, decode, [Symbol.asyncDispose]: () => cluster[Symbol.asyncDispose]() };
+}
+
+function linesOf(program: Program, id: string, message: string): Line[] {
+  return program.lines().filter((line) => line["x_request_id"] === id && line["message"] === message);
+}
+
+async function completion(program: Program, id: string): Promise<Line> {
+  return eventually(`the completion of ${id}`, () => linesOf(program, id, "request completed")[0]);
+}
+
+test.each([false, true])("a request goes through both workers in one trace (stream: %s)", async (stream) => {
+  await using running = await start("--ttft-ms", "20", "--itl-ms", "1");
+  const { cluster, prefill, decode } = running;
+  const response = await postChat(cluster.url, chat("one two three", { stream }), { "x-request-id": "both" });
+  expect(response.status).toBe(200);
+  expect(await response.text()).toContain(stream ? '"content":" three"' : "one two three");
+  const line = await completion(cluster.frontend, "both");
+  const first = await completion(prefill, "both");
+  const second = await completion(decode, "both");
+  expect(line).toMatchObject({ status: "success", attempts: 2, input_tokens: 3, output_tokens: 3 });
+  expect(line["prefill_worker_id"]).toBe(first["instance_id"]);
+  expect(line["decode_worker_id"]).toBe(second["instance_id"]);
+  expect(line["ttft_ms"]).toBeGreaterThanOrEqual(20);
+  expect(first).toMatchObject({ component: "prefill", disagg_role: "prefill", trace_id: line["trace_id"], request_id: line["request_id"] });
+  expect(second).toMatchObject({
+    component: "backend",
+    disagg_role: "decode",
+    output_tokens: 3,
+    trace_id: line["trace_id"],
+    request_id: line["request_id"],
+  });
+  expect(second["prefill_span_id"]).toBe(first["span_id"]);
+  const attempts = linesOf(cluster.frontend, "both", "route request completed");
+  expect(attempts.map((attempt) => attempt["parent_id"])).toEqual([line["span_id"], line["span_id"]]);
+  expect([first["parent_id"], second["parent_id"]]).toEqual(attempts.map((attempt) => attempt["span_id"]));
+  for (const program of [prefill, decode]) expect(linesOf(program, "both", "request received")).toHaveLength(1);
+});
+
+test("a batch with n each is prefilled once per prompt", async () => {
+  await using running = await start();
+  const response = await fetch(`${running.cluster.url}/v1/completions`, {
+    method: "POST",
+    headers: { "content-type": "application/json", "x-request-id": "batch" },
+    body: JSON.stringify({ model: "mock", prompt: ["a b", "c"], n: 2 }),
+  });
+  expect(await response.json()).toMatchObject({
+    choices: [{ text: "a b" }, { text: "a b" }, { text: "c" }, { text: "c" }],
+    usage: { prompt_tokens: 3, completion_tokens: 6 },
+  });
+  expect(await completion(running.prefill, "batch")).toMatchObject({ choices: 2, input_tokens: 3 });
+  expect(await completion(running.decode, "batch")).toMatchObject({ choices: 4, output_tokens: 6 });
+});
+
+test.each(["prefill", "decode"] as const)("a %s worker alone serves nothing, and says what is missing", async (mode) => {
+  await using cluster = await startCluster({ workers: 0 });
+  await cluster.addWorker("--disaggregation-mode", mode);
+  const response = await postChat(cluster.url, chat("hi"));
+  expect(response.status).toBe(503);
+  const missing = mode === "prefill" ? "decode" : "prefill";
+  expect(await response.json()).toMatchObject({ error: { message: `no ${missing} instance serves model "mock" at the moment` } });
+});
+
+test.each(["prefill", "decode"] as const)("a %s worker that is killed ends the request once, as an error", async (mode) => {
+  await using running = await start(...(mode === "prefill" ? ["--ttft-ms", "600000"] : ["--itl-ms", "600000"]));
+  const { cluster } = running;
+  const answer = postChat(cluster.url, chat("one two", { stream: true }), { "x-request-id": "killed" });
+  await eventually("the request arriving", () => linesOf(running[mode], "killed", "request received").length === 1);
+  if (mode === "decode") await eventually("its first token", () => linesOf(cluster.frontend, "killed", "http response sent").length === 1);
+  running[mode].kill("SIGKILL");
+  const response = await answer;
+  expect(response.status).toBe(mode === "prefill" ? 503 : 200);
+  expect(await response.text()).toContain("worker_disconnected");
+  const line = await completion(cluster.frontend, "killed");
+  expect(line).toMatchObject({ level: "ERROR", status: "error", error_type: "unavailable" });
+  await completion(cluster.frontend, "killed");
+  expect(linesOf(cluster.frontend, "killed", "request completed")).toHaveLength(1);
+  if (mode === "decode") expect(linesOf(running.prefill, "killed", "request completed")).toHaveLength(1);
+});
+
+test("a prefill worker that is killed is replaced by another that lives", async () => {
+  await using running = await start("--ttft-ms", "300");
+  const { cluster, prefill } = running;
+  const answer = postChat(cluster.url, chat("one two"), { "x-request-id": "retried" });
+  await eventually("the request arriving", () => linesOf(prefill, "retried", "request received").length === 1);
+  const other = await cluster.addWorker("--disaggregation-mode", "prefill");
+  prefill.kill("SIGKILL");
+  expect((await answer).status).toBe(200);
+  const line = await completion(cluster.frontend, "retried");
+  expect(line).toMatchObject({ status: "success", attempts: 3, prefill_worker_id: (await completion(other, "retried"))["instance_id"] });
+});
