@@ -1,40 +1,16 @@
 /** What can go wrong, in one table: code → HTTP status, API error types, metric label, and whether another worker may try. */
 
-/** The facts that follow from one error code. `openai` and `anthropic` are the `type` strings of those APIs. */
-export interface ErrorTraits {
-  readonly status: number;
-  readonly openai: { readonly type: string; readonly code: string | null };
-  readonly anthropic: string;
-  /** Value of the `error_type` label and log field. */
-  readonly metric: string;
-  /** Fixed text of the `error_detail` log field. */
-  readonly detail: string;
-  /** True if another instance may be tried while nothing has been delivered. */
-  readonly retryable: boolean;
-  /** What clients read instead of the message: details of these name workers' addresses or speak of faults of ours. */
-  readonly publicMessage?: string;
-}
-
-function traits(
-  status: number,
-  openai: [type: string, code: string | null],
-  anthropic: string,
-  metric: string,
-  detail: string,
-  retryable = false,
-  publicMessage?: string,
-): ErrorTraits {
-  const facts = { status, openai: { type: openai[0], code: openai[1] }, anthropic, metric, detail, retryable };
-  return publicMessage === undefined ? facts : { ...facts, publicMessage };
-}
-
-const invalid = "invalid_request_error";
-const badRequest = "invalid request parameters";
-const fault = "internal server error during processing";
-const hidden = "Internal server error";
-const noWorker = "no backend worker available";
-const unavailable: [string, string] = ["server_error", "service_unavailable"];
-const lost: [string, string] = ["server_error", "worker_disconnected"];
+/** Values of the `error_type` label and log field, each with the fixed text of `error_detail` (Dynamo llm http/service/metrics.rs). */
+const details = {
+  validation: "invalid request parameters",
+  not_found: "model or resource not found",
+  cancelled: "cancelled before completion",
+  internal: "internal server error during processing",
+  not_implemented: "requested feature not implemented",
+  unavailable: "no backend worker available",
+  response_timeout: "deadline exceeded",
+  overload: "service overloaded or rate limited",
+} as const;
 
 /** The closed set of error codes of the plane, of engines and of the HTTP side. */
 export type ErrorCode =
@@ -55,25 +31,158 @@ export type ErrorCode =
   | "deadline_exceeded"
   | "overloaded";
 
-/** What follows from each code. */
-export const errorTable: Readonly<Record<ErrorCode, ErrorTraits>> = {
-  invalid_argument: traits(400, [invalid, null], invalid, "validation", badRequest),
-  unauthenticated: traits(401, ["authentication_error", "invalid_api_key"], "authentication_error", "validation", badRequest),
-  not_found: traits(404, [invalid, "model_not_found"], "not_found_error", "not_found", "model or resource not found"),
-  unknown_route: traits(404, [invalid, "unknown_url"], "not_found_error", "not_found", "model or resource not found"),
-  method_not_allowed: traits(405, [invalid, "method_not_allowed"], invalid, "validation", badRequest),
-  too_large: traits(413, [invalid, "request_too_large"], "request_too_large", "validation", badRequest),
-  unsupported_media_type: traits(415, [invalid, "unsupported_media_type"], invalid, "validation", badRequest),
-  cancelled: traits(499, ["request_cancelled", "cancelled"], "request_cancelled", "cancelled", "cancelled before completion"),
-  internal: traits(500, ["server_error", "internal_error"], "api_error", "internal", fault, false, hidden),
-  protocol: traits(500, ["server_error", "protocol_error"], "api_error", "internal", fault, false, hidden),
-  unimplemented: traits(501, [invalid, "unsupported"], invalid, "not_implemented", "requested feature not implemented"),
-  unavailable: traits(503, unavailable, "overloaded_error", "unavailable", noWorker, true),
-  cannot_connect: traits(503, unavailable, "overloaded_error", "unavailable", noWorker, true, "the worker could not be reached"),
-  disconnected: traits(503, lost, "overloaded_error", "unavailable", noWorker, true, "the connection to the worker was lost"),
-  deadline_exceeded: traits(504, ["server_error", "timeout"], "timeout_error", "response_timeout", "deadline exceeded"),
-  overloaded: traits(529, ["overloaded_error", "overloaded"], "overloaded_error", "overload", "service overloaded or rate limited", true),
+interface Row {
+  readonly status: number;
+  /** `type` and `code` of OpenAI's errors. */
+  readonly openai: readonly [type: string, code: string | null];
+  /** `type` of Anthropic's errors. */
+  readonly anthropic: string;
+  readonly metric: keyof typeof details;
+  /** True if another instance may be tried while nothing has been delivered. */
+  readonly retryable?: true;
+  /** What clients read instead of the message: details of these name workers' addresses or speak of faults of ours. */
+  readonly publicMessage?: string;
+  /** When it is raised. */
+  readonly meaning: string;
+}
+
+/** The facts that follow from one error code. */
+export interface ErrorTraits extends Omit<Row, "retryable"> {
+  readonly retryable: boolean;
+  /** Fixed text of the `error_detail` log field. */
+  readonly detail: string;
+}
+
+const rows: Readonly<Record<ErrorCode, Row>> = {
+  invalid_argument: {
+    status: 400,
+    openai: ["invalid_request_error", null],
+    anthropic: "invalid_request_error",
+    metric: "validation",
+    meaning: "a field, a header or the body is wrong; the message names it",
+  },
+  unauthenticated: {
+    status: 401,
+    openai: ["authentication_error", "invalid_api_key"],
+    anthropic: "authentication_error",
+    metric: "validation",
+    meaning: "the caller did not prove who it is",
+  },
+  not_found: {
+    status: 404,
+    openai: ["invalid_request_error", "model_not_found"],
+    anthropic: "not_found_error",
+    metric: "not_found",
+    meaning: "no worker has registered that model",
+  },
+  unknown_route: {
+    status: 404,
+    openai: ["invalid_request_error", "unknown_url"],
+    anthropic: "not_found_error",
+    metric: "not_found",
+    meaning: "nothing is served at that path",
+  },
+  method_not_allowed: {
+    status: 405,
+    openai: ["invalid_request_error", "method_not_allowed"],
+    anthropic: "invalid_request_error",
+    metric: "validation",
+    meaning: "the path is served under other methods, named by `allow`",
+  },
+  too_large: {
+    status: 413,
+    openai: ["invalid_request_error", "request_too_large"],
+    anthropic: "request_too_large",
+    metric: "validation",
+    meaning: "the body, or the request on the plane, is over a limit; the message names it",
+  },
+  unsupported_media_type: {
+    status: 415,
+    openai: ["invalid_request_error", "unsupported_media_type"],
+    anthropic: "invalid_request_error",
+    metric: "validation",
+    meaning: "the body is not said to be JSON",
+  },
+  cancelled: {
+    status: 499,
+    openai: ["request_cancelled", "cancelled"],
+    anthropic: "request_cancelled",
+    metric: "cancelled",
+    meaning: "the client left, or the caller aborted; nobody reads this answer",
+  },
+  internal: {
+    status: 500,
+    openai: ["server_error", "internal_error"],
+    anthropic: "api_error",
+    metric: "internal",
+    publicMessage: "Internal server error",
+    meaning: "a fault of an engine or of dyn; what it was is in the log",
+  },
+  protocol: {
+    status: 500,
+    openai: ["server_error", "protocol_error"],
+    anthropic: "api_error",
+    metric: "internal",
+    publicMessage: "Internal server error",
+    meaning: "a peer on the plane broke its rules; how is in the log",
+  },
+  unimplemented: {
+    status: 501,
+    openai: ["invalid_request_error", "unsupported"],
+    anthropic: "invalid_request_error",
+    metric: "not_implemented",
+    meaning: "an engine does not do what is asked",
+  },
+  unavailable: {
+    status: 503,
+    openai: ["server_error", "service_unavailable"],
+    anthropic: "overloaded_error",
+    metric: "unavailable",
+    retryable: true,
+    meaning: "nobody to serve the request, or who there is drains",
+  },
+  cannot_connect: {
+    status: 503,
+    openai: ["server_error", "service_unavailable"],
+    anthropic: "overloaded_error",
+    metric: "unavailable",
+    retryable: true,
+    publicMessage: "the worker could not be reached",
+    meaning: "a worker is registered but cannot be dialled",
+  },
+  disconnected: {
+    status: 503,
+    openai: ["server_error", "worker_disconnected"],
+    anthropic: "overloaded_error",
+    metric: "unavailable",
+    retryable: true,
+    publicMessage: "the connection to the worker was lost",
+    meaning: "a worker's connection ended before its answer did",
+  },
+  deadline_exceeded: {
+    status: 504,
+    openai: ["server_error", "timeout"],
+    anthropic: "timeout_error",
+    metric: "response_timeout",
+    meaning: "the time for the answer is over",
+  },
+  overloaded: {
+    status: 529,
+    openai: ["overloaded_error", "overloaded"],
+    anthropic: "overloaded_error",
+    metric: "overload",
+    retryable: true,
+    meaning: "a limit of requests at a time has been reached",
+  },
 };
+
+function toTable(): Readonly<Record<ErrorCode, ErrorTraits>> {
+  const entries = Object.entries(rows).map(([code, row]) => [code, { ...row, retryable: row.retryable === true, detail: details[row.metric] }]);
+  return Object.fromEntries(entries) as Record<ErrorCode, ErrorTraits>; // rows has every code
+}
+
+/** What follows from each code. */
+export const errorTable: Readonly<Record<ErrorCode, ErrorTraits>> = toTable();
 
 export function isErrorCode(value: unknown): value is ErrorCode {
   return typeof value === "string" && Object.hasOwn(errorTable, value);

@@ -7,9 +7,9 @@ export interface ErrorBody {
 
 /** What a client may read. */
 export function toErrorBody(error: RuntimeError): ErrorBody {
-  const { openai } = error.traits;
+  const [type, code] = error.traits.openai;
   const param = "param" in error && typeof error.param === "string" ? error.param : null;
-  return { error: { message: toPublicMessage(error), type: openai.type, param, code: openai.code } };
+  return { error: { message: toPublicMessage(error), type, param, code } };
 }
 
 /** The last event of a stream that has begun and failed; no `[DONE]` follows. */

@@ -1,0 +1,97 @@
+// docs/errors.md is generated from the table of codes; this keeps it so. Regenerate: UPDATE_DOCS=1 npx vitest run tests/errors.test.ts
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { toErrorBody as toAnthropicBody, toErrorEvent as toAnthropicEvent } from "../packages/frontend/src/anthropic/errors.ts";
+import { FieldError } from "../packages/frontend/src/fields.ts";
+import { toErrorBody, toErrorEvent } from "../packages/frontend/src/openai/errors.ts";
+import { errorTable, RuntimeError, toRuntimeError, type ErrorCode } from "../packages/runtime/src/errors.ts";
+import { root } from "./cluster.ts";
+
+const page = join(root, "docs/errors.md");
+const codes = Object.keys(errorTable) as ErrorCode[];
+const id = "0f4ac56e-5bd1-4657-bf8b-39cdcde9036b";
+
+function shown(text: string | null): string {
+  return text === null ? "null" : `\`${text}\``;
+}
+
+function toRow(code: ErrorCode): string {
+  const { status, openai, anthropic, metric, retryable, publicMessage, meaning } = errorTable[code];
+  const said = publicMessage === undefined ? "" : `; clients read "${publicMessage}"`;
+  return `| \`${code}\` | ${status} | ${shown(openai[0])} | ${shown(openai[1])} | \`${anthropic}\` | \`${metric}\` | ${retryable ? "yes" : ""} | ${meaning}${said} |`;
+}
+
+const example = new FieldError("temperature", "Too big: expected number to be <=2");
+const details = [...new Map(codes.map((code) => [errorTable[code].metric, errorTable[code].detail]))];
+
+const expected = `# Errors
+
+Every failure has one code of a closed set. What a client sees, what the log and the metrics say, and whether another worker is tried, all follow from it.
+
+| code | HTTP | OpenAI \`type\` | OpenAI \`code\` | Anthropic \`type\` | \`error_type\` | tried elsewhere | when |
+| --- | --- | --- | --- | --- | --- | --- | --- |
+${codes.map(toRow).join("\n")}
+
+"Tried elsewhere" holds while nothing has been delivered; if it is answered all the same, the answer has \`retry-after: 1\`.
+
+\`error_type\` stands on \`request completed\` and on \`requests_total\`; the log has a fixed sentence beside it:
+
+| \`error_type\` | \`error_detail\` |
+| --- | --- |
+${details.map(([metric, detail]) => `| \`${metric}\` | ${detail} |`).join("\n")}
+
+## Shapes
+
+The paths of OpenAI's API, and all others but \`/v1/messages…\`. \`param\` names the field, or is null:
+
+\`\`\`json
+${JSON.stringify(toErrorBody(example))}
+\`\`\`
+
+\`/v1/messages\` and what lies below it:
+
+\`\`\`json
+${JSON.stringify(toAnthropicBody(example, id))}
+\`\`\`
+
+Both come with the headers \`request-id\` and \`x-request-id\`, and as \`application/json\`.
+
+## In a stream
+
+What fails before the first delta is a plain answer with its own status. After it, the stream ends with an event of the same shape:
+
+\`\`\`
+${toErrorEvent(new RuntimeError("disconnected", "")).trimEnd()}
+\`\`\`
+
+without \`[DONE]\` after it, or for messages
+
+\`\`\`
+${toAnthropicEvent(new RuntimeError("disconnected", ""), id).trimEnd()}
+\`\`\`
+
+## From a worker
+
+A handler that throws \`new RuntimeError(code, message)\` chooses the code; the message reaches the client unless the table says otherwise. Anything else that is thrown is \`internal\`, and only the worker's log has its text. On the plane the code travels in [ERROR](wire-format.md#error).
+`;
+
+test("the page of errors says what the code does", () => {
+  if (process.env["UPDATE_DOCS"] === "1") writeFileSync(page, expected);
+  expect(readFileSync(page, "utf8")).toBe(expected);
+});
+
+test("codes that hide their message hide it in both shapes", () => {
+  for (const code of codes) {
+    const error = new RuntimeError(code, "10.0.0.7:1234 is secret");
+    const isHidden = errorTable[code].publicMessage !== undefined;
+    expect(JSON.stringify([toErrorBody(error), toAnthropicBody(error, id)]).includes("secret")).toBe(!isHidden);
+  }
+});
+
+test("what foreign code throws keeps its meaning", () => {
+  expect(toRuntimeError(new DOMException("late", "TimeoutError")).code).toBe("deadline_exceeded");
+  expect(toRuntimeError(new DOMException("left", "AbortError")).code).toBe("cancelled");
+  expect(toRuntimeError(new TypeError("x"))).toMatchObject({ code: "internal", cause: expect.any(TypeError) });
+  expect(toRuntimeError("text").code).toBe("internal");
+});
