@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { mergeChoices, toRequests } from "../packages/runtime/src/llm/choices.ts";
 import type { Delta, ModelJob, ModelRequest } from "../packages/runtime/src/llm/contract.ts";
 import { createTally, enforceLimits } from "../packages/runtime/src/llm/limits.ts";
-import { createStopMatcher } from "../packages/runtime/src/llm/stops.ts";
+import { createStopGate, type Stopped } from "../packages/runtime/src/llm/stops.ts";
 import { countPromptTokens, splitTokens } from "../packages/runtime/src/llm/tokens.ts";
 
 async function* emit(deltas: readonly Delta[]): AsyncGenerator<Delta> {
@@ -26,28 +26,37 @@ test("tokens joined are the text", () => {
   expect(splitTokens("hello big  world ")).toEqual(["hello", " big", "  world", " "]);
 });
 
-test("a stop string ends the text before it, wherever the pieces are cut", () => {
-  const small = fc.string({ unit: fc.constantFrom("a", "b", "c"), maxLength: 30 });
-  const stops = fc.array(fc.string({ unit: fc.constantFrom("a", "b", "c"), minLength: 1, maxLength: 4 }), { minLength: 1, maxLength: 4 });
+const small = fc.string({ unit: fc.constantFrom("a", "b", "c"), maxLength: 30 });
+const stops = fc.array(fc.string({ unit: fc.constantFrom("a", "b", "c"), minLength: 1, maxLength: 4 }), { minLength: 1, maxLength: 4 });
+
+function cutAt(text: string, cuts: readonly number[]): string[] {
+  const edges = [0, ...cuts.filter((cut) => cut < text.length).toSorted((left, right) => left - right), text.length];
+  return edges.slice(1).map((edge, index) => text.slice(edges[index], edge));
+}
+
+test("the first stop string ends the text before it, wherever the pieces are cut, and pieces pass whole", () => {
   fc.assert(
     fc.property(small, stops, fc.array(fc.nat(30)), (text, wanted, cuts) => {
-      const found = wanted.map((stop) => text.indexOf(stop)).filter((at) => at >= 0);
-      const expected = found.length > 0 ? text.slice(0, Math.min(...found)) : text;
-      const matcher = createStopMatcher(wanted);
-      const edges = [0, ...cuts.filter((cut) => cut < text.length).toSorted((left, right) => left - right), text.length];
-      let released = "";
-      let stopped = false;
-      for (let index = 1; index < edges.length && !stopped; index += 1) {
-        const step = matcher.push(text.slice(edges[index - 1], edges[index]));
-        released += step.released;
-        stopped = step.stopped !== undefined;
-        if (step.stopped !== undefined) expect(text.slice(expected.length).startsWith(step.stopped) || cuts.length > 0).toBe(true);
+      const at = wanted.map((stop) => text.indexOf(stop)).filter((index) => index >= 0);
+      const first = Math.min(...at);
+      const pieces = cutAt(text, cuts);
+      const gate = createStopGate(wanted);
+      const released: string[] = [];
+      let stopped: Stopped | undefined;
+      for (const piece of pieces) {
+        const step = gate.push({ text: piece });
+        released.push(...step.released.map((delta) => delta.text));
+        stopped = step.stopped;
+        if (stopped) break;
       }
-      // Cuts decide when a match is seen first, never what may have been released before it.
-      if (!stopped) released += matcher.flush();
-      expect(stopped).toBe(found.length > 0);
-      expect(expected.startsWith(released) || released.startsWith(expected)).toBe(true);
-      for (const stop of wanted) expect(released).not.toContain(stop);
+      if (!stopped) {
+        const step = gate.flush();
+        released.push(...step.released.map((delta) => delta.text));
+        stopped = step.stopped;
+      }
+      expect(released).toEqual(pieces.slice(0, released.length));
+      expect(released.join("") + (stopped?.text ?? "")).toBe(at.length > 0 ? text.slice(0, first) : text);
+      expect(stopped?.stopText).toBe(wanted.find((stop) => text.startsWith(stop, first)));
     }),
   );
 });
@@ -82,7 +91,7 @@ describe("an engine that ignores every limit", () => {
   test("keeps its own usage and reason", async () => {
     const usage = { promptTokens: 9, completionTokens: 9 };
     const { last } = await run([{ text: "x", tokenIds: [1, 2], finishReason: "content_filter", usage }]);
-    expect(last).toEqual({ text: "x", finishReason: "content_filter", usage });
+    expect(last).toEqual({ text: "x", tokenIds: [1, 2], finishReason: "content_filter", usage });
   });
 
   test("loses a delta that would pass max_tokens", async () => {

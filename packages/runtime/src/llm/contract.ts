@@ -28,6 +28,14 @@ export interface Prompt {
 /** What a worker does of a request: all of it, the prompt only, or what comes after the prompt. */
 export type WorkerRole = "aggregated" | "prefill" | "decode";
 
+/** The beginning of a completion that another worker has made and the client has got. */
+export interface Generated {
+  readonly text: string;
+  readonly tokens: number;
+  /** Ids of those tokens, if the engine that made them gave any. */
+  readonly tokenIds?: readonly number[];
+}
+
 /** One completion to make. Parsed and validated by the frontend. */
 export interface ModelRequest {
   readonly model: string;
@@ -43,6 +51,8 @@ export interface ModelRequest {
   /** Tool definitions and choice as the client sent them. */
   readonly tools?: readonly unknown[];
   readonly toolChoice?: unknown;
+  /** The completion has begun elsewhere: go on after this. Only engines served with a `migrationLimit` above 0 get it. */
+  readonly generated?: Generated;
   /** At a decode worker: what the prefill worker's engine made of the prompt. */
   readonly prefillResult?: unknown;
 }

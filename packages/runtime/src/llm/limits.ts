@@ -1,6 +1,6 @@
 /** Holds an engine to the request: stop strings, max_tokens, one finish reason and a usage at the end, even if it ignores them. */
 import type { Delta, FinishReason, ModelRequest, Usage } from "./contract.ts";
-import { createStopMatcher } from "./stops.ts";
+import { createStopGate, type Stopped, type StopStep } from "./stops.ts";
 import { countPromptTokens } from "./tokens.ts";
 
 /** What a completion came to, for the worker's own log line. */
@@ -19,50 +19,64 @@ export function tokensOf(delta: Delta): number {
   return delta.tokenIds?.length ?? (delta.text === "" ? 0 : 1);
 }
 
-/** Pass deltas on until a limit is met, then one last delta with `finishReason` and `usage`. A delta that would pass max_tokens is dropped. */
+/** Pass deltas on, each whole, until a limit is met; the last has `finishReason` and `usage`. A delta that would pass max_tokens is dropped.
+ *  A resumed request counts what was generated before. */
 export async function* enforceLimits(request: ModelRequest, deltas: AsyncIterable<Delta>, tally: Tally): AsyncGenerator<Delta, void, void> {
   const limiter = createLimiter(request, tally);
-  if (request.maxTokens === 0) return yield limiter.finish("length");
-  for await (const delta of deltas) {
-    const allowed = limiter.admit(delta);
-    if (allowed) yield allowed;
-    if (allowed?.finishReason !== undefined) return;
+  if (!limiter.isFull) {
+    for await (const delta of deltas) {
+      for (const allowed of limiter.admit(delta)) yield allowed;
+      if (tally.finishReason !== undefined) return;
+    }
   }
-  yield limiter.finish("stop");
+  for (const rest of limiter.close(limiter.isFull ? "length" : "stop")) yield rest;
 }
 
 interface Limiter {
-  /** What of `delta` may pass, with a finish reason if it is the last; undefined if all of it is held back. */
-  admit(delta: Delta): Delta | undefined;
-  finish(reason: FinishReason, text?: string): Delta;
+  /** True if max_tokens were generated before. */
+  readonly isFull: boolean;
+  /** What may pass now; if the completion is over, its last delta too. */
+  admit(delta: Delta): readonly Delta[];
+  /** What was held back, and the last delta. */
+  close(reason: FinishReason): readonly Delta[];
 }
 
 function createLimiter(request: ModelRequest, tally: Tally): Limiter {
-  const matcher = request.stop.length > 0 ? createStopMatcher(request.stop) : undefined;
-  const maxTokens = request.maxTokens ?? Number.POSITIVE_INFINITY;
-  const finish = (reason: FinishReason, text: string = matcher?.flush() ?? "", stopText?: string): Delta => {
-    tally.finishReason = reason;
+  const { maxTokens = Number.POSITIVE_INFINITY, stop, generated } = request;
+  const gate = stop.length > 0 ? createStopGate(stop) : undefined;
+  tally.outputTokens = generated?.tokens ?? 0;
+
+  // The last delta that is released carries the end; text before a stop string is a delta of its own.
+  function end(released: readonly Delta[], reason: FinishReason, stopped: Stopped | undefined): Delta[] {
+    tally.finishReason = stopped ? "stop" : reason;
     tally.usage ??= { promptTokens: countPromptTokens(request), completionTokens: tally.outputTokens };
-    return { text, finishReason: reason, usage: tally.usage, ...(stopText !== undefined && { stopText }) };
-  };
-  const match = (text: string): Delta | undefined => {
-    if (!matcher) return undefined;
-    const { released, stopped } = matcher.push(text);
-    return stopped === undefined ? { text: released } : finish("stop", released, stopped);
-  };
+    const ending = { finishReason: tally.finishReason, usage: tally.usage };
+    if (stopped) return [...released, { text: stopped.text, ...ending, stopText: stopped.stopText }];
+    return [...released.slice(0, -1), { ...(released.at(-1) ?? { text: "" }), ...ending }];
+  }
+
+  function close(reason: FinishReason, before: readonly Delta[] = []): Delta[] {
+    const rest = gate?.flush();
+    return end([...before, ...(rest?.released ?? [])], reason, rest?.stopped);
+  }
+
   return {
-    finish,
+    isFull: tally.outputTokens >= maxTokens,
+    close,
     admit(delta) {
-      if (delta.prefillResult !== undefined) return delta;
-      const tokens = tokensOf(delta);
       tally.usage = delta.usage ?? tally.usage;
-      if (tally.outputTokens + tokens > maxTokens) return finish("length");
+      const tokens = tokensOf(delta);
+      if (tally.outputTokens + tokens > maxTokens) return close("length");
       tally.outputTokens += tokens;
-      const passed = match(delta.text) ?? delta;
-      if (passed.finishReason !== undefined && matcher) return passed;
+      const { released, stopped } = gate?.push(delta) ?? pass(delta);
+      if (stopped) return end(released, "stop", stopped);
       const reason = delta.finishReason ?? (tally.outputTokens >= maxTokens ? "length" : undefined);
-      if (reason) return finish(reason, passed.text + (matcher?.flush() ?? ""));
-      return passed.text === "" ? undefined : passed;
+      return reason === undefined ? released : close(reason, released);
     },
   };
+}
+
+function pass(delta: Delta): StopStep {
+  const says = delta.text !== "" || delta.prefillResult !== undefined || delta.finishReason !== undefined;
+  return { released: says ? [delta] : [], stopped: undefined };
 }
