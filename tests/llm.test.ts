@@ -120,6 +120,10 @@ describe("an engine that ignores every limit", () => {
   });
 });
 
+function byIndex(...choices: AsyncIterable<Delta>[]): Map<number, AsyncIterable<Delta>> {
+  return new Map(choices.entries());
+}
+
 describe("a job for several choices", () => {
   const job: ModelJob = {
     model: "m",
@@ -148,7 +152,7 @@ describe("a job for several choices", () => {
       }
     };
     const texts = ["", "", ""];
-    for await (const delta of mergeChoices([choice(5), choice(0), choice(40)], () => undefined)) texts[delta.choice ?? 0] += delta.text;
+    for await (const delta of mergeChoices(byIndex(choice(5), choice(0), choice(40)), () => undefined)) texts[delta.choice ?? 0] += delta.text;
     expect(texts).toEqual([" 0 1 2 3 4", "", Array.from({ length: 40 }, (_, index) => ` ${index}`).join("")]);
   });
 
@@ -157,7 +161,7 @@ describe("a job for several choices", () => {
     const endless = async function* (): AsyncGenerator<Delta> {
       for (;;) yield { text: String((made += 1)) };
     };
-    const merged = mergeChoices([endless(), endless()], () => undefined);
+    const merged = mergeChoices(byIndex(endless(), endless()), () => undefined);
     await merged.next();
     expect(made).toBeLessThanOrEqual(4);
     await merged.return();
@@ -174,7 +178,7 @@ describe("a job for several choices", () => {
       throw new Error("broken");
     };
     const reading = (async () => {
-      for await (const _ of mergeChoices([waiting(), failing()], () => aborter.abort())) continue;
+      for await (const _ of mergeChoices(byIndex(waiting(), failing()), () => aborter.abort())) continue;
     })();
     await expect(reading).rejects.toThrow("broken");
     expect(aborter.signal.aborted).toBe(true);

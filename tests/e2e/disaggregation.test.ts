@@ -93,7 +93,7 @@ test.each(["prefill", "decode"] as const)("a %s worker that is killed ends the r
 });
 
 test("a prefill worker that is killed is replaced by another that lives", async () => {
-  await using running = await start("--ttft-ms", "300");
+  await using running = await start("--ttft-ms", "600000");
   const { cluster, prefill } = running;
   const answer = postChat(cluster.url, chat("one two"), { "x-request-id": "retried" });
   await eventually("the request arriving", () => linesOf(prefill, "retried", "request received").length === 1);

@@ -1,6 +1,7 @@
 /** From a model and a request to batches of deltas, counted and timed on the way. */
 import { RuntimeError } from "@dyn/runtime";
 import { assertDelta, type Delta, type ModelJob, type Prefill } from "@dyn/runtime/llm";
+import { createDelivered } from "./delivered.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Models } from "./models.ts";
 import type { ModelClient } from "./pools.ts";
@@ -18,17 +19,21 @@ export interface GenerateParts {
 
 /** Resolves after the last batch. `progress` is filled in, also when the request fails or is cancelled. */
 export async function generate(job: ModelJob, exchange: Exchange, parts: GenerateParts, onBatch: OnBatch): Promise<void> {
-  const { client, prefill } = parts.models.serving(job.model);
+  const { client, prefill, migrationLimit } = parts.models.serving(job.model);
   const whole = prefill ? { ...job, prefill: await runPrefill(prefill, job, exchange, parts) } : job;
   const { progress, now } = parts;
-  const answer = client.generate(whole, { identity: exchange.identity, signal: exchange.signal });
+  const delivered = createDelivered(whole, migrationLimit);
+  const answer = client.generate(whole, { identity: exchange.identity, signal: exchange.signal, resume: () => delivered.resume() });
   const attemptsBefore = progress.attempts;
   try {
     for await (const batch of answer.batches()) {
       record(batch, progress, now());
+      delivered.add(batch);
       const held = onBatch(batch);
       if (held) await held;
     }
+  } catch (error) {
+    if (!delivered.isWhole || exchange.signal.aborted) throw error; // else only the worker's farewell is missing
   } finally {
     progress.workerId = answer.workerId;
     progress.attempts = attemptsBefore + answer.attempts;

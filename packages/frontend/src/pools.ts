@@ -9,6 +9,8 @@ export interface Serving {
   readonly client: ModelClient;
   /** Set if prompts go to workers of their own first. */
   readonly prefill: ModelClient | undefined;
+  /** How often a request that has begun may go on at another worker: what all of them allow. */
+  readonly migrationLimit: number;
 }
 
 export interface Pools extends Disposable {
@@ -30,6 +32,7 @@ interface Pool {
   readonly address: string;
   /** Decimal ids of the instances whose cards name this model and role. */
   readonly members: Set<string>;
+  migrationLimit: number;
 }
 
 /** Create the pools of one model, empty at first. */
@@ -39,7 +42,7 @@ export function createPools({ model, runtime, log }: PoolsOptions): Pools {
   function open(role: WorkerRole, endpoint: string): Pool {
     const members = new Set<string>();
     const client = runtime.client<ModelJob, Delta>(endpoint, { accepts: (id) => members.has(id) });
-    const pool: Pool = { client, address: endpoint, members };
+    const pool: Pool = { client, address: endpoint, members, migrationLimit: 0 };
     pools.set(role, pool);
     log.info({ model, endpoint, role }, "model added");
     return pool;
@@ -51,7 +54,9 @@ export function createPools({ model, runtime, log }: PoolsOptions): Pools {
     log.info({ model, endpoint, role }, "model removed");
   }
 
-  function setMembers({ members, address, client }: Pool, records: readonly ModelRecord[]): void {
+  function setMembers(pool: Pool, records: readonly ModelRecord[]): void {
+    const { members, address, client } = pool;
+    pool.migrationLimit = Math.min(...records.map(({ card_json: card }) => card.migration_limit));
     members.clear();
     for (const record of records) {
       const endpoint = formatAddress(record);
@@ -85,14 +90,14 @@ export function createPools({ model, runtime, log }: PoolsOptions): Pools {
 
 // Workers that do both win: one hop less.
 function choosePools(model: string, pools: ReadonlyMap<WorkerRole, Pool>): Serving {
-  const clientOf = (role: WorkerRole): ModelClient | undefined => {
-    const client = pools.get(role)?.client;
-    return client && client.instances.length > 0 ? client : undefined;
+  const living = (role: WorkerRole): Pool | undefined => {
+    const pool = pools.get(role);
+    return pool && pool.client.instances.length > 0 ? pool : undefined;
   };
-  const aggregated = clientOf("aggregated");
-  if (aggregated) return { client: aggregated, prefill: undefined };
-  const [prefill, decode] = [clientOf("prefill"), clientOf("decode")];
-  if (prefill && decode) return { client: decode, prefill };
+  const aggregated = living("aggregated");
+  if (aggregated) return { client: aggregated.client, prefill: undefined, migrationLimit: aggregated.migrationLimit };
+  const [prefill, decode] = [living("prefill"), living("decode")];
+  if (prefill && decode) return { client: decode.client, prefill: prefill.client, migrationLimit: decode.migrationLimit };
   const missing = prefill ? "no decode instance" : decode ? "no prefill instance" : "no instance";
   throw new RuntimeError("unavailable", `${missing} serves model ${JSON.stringify(model)} at the moment`);
 }

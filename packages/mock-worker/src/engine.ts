@@ -1,35 +1,51 @@
 /** The echo engine: the completion is the last user message, one token at a time, at a given pace. */
-import type { Delta, Engine } from "@dyn/runtime/llm";
-import { countPromptTokens, splitTokens } from "@dyn/runtime/llm";
+import { countPromptTokens, splitTokens, type Delta, type Engine, type ModelRequest } from "@dyn/runtime/llm";
+import { strike, type FaultPlan } from "./faults.ts";
 import type { MockOptions } from "./options.ts";
 import { createSlots } from "./slots.ts";
 
 export type Pace = Pick<MockOptions, "ttftMs" | "itlMs" | "speedupRatio" | "maxNumSeqs" | "seed" | "disaggregationMode">;
 
-/** Create an engine for one worker. Nothing in it is random: token ids follow from `seed` and the token. */
-export function createEchoEngine({ ttftMs, itlMs, speedupRatio, maxNumSeqs, seed, disaggregationMode }: Pace): Engine {
+/** Create an engine for one worker. Nothing in it is random: token ids follow from `seed` and the token, faults from the plan. */
+export function createEchoEngine({ ttftMs, itlMs, speedupRatio, maxNumSeqs, seed, disaggregationMode }: Pace, plan?: FaultPlan): Engine {
   const slots = createSlots(maxNumSeqs);
   const scale = (ms: number): number => (speedupRatio === 0 ? 0 : ms / speedupRatio);
   const firstMs = scale(ttftMs);
   const nextMs = scale(itlMs);
-  return async function* echo(request, { signal }) {
+  return async function* echo(request, { signal, connection }) {
     using _place = await slots.take(signal);
     using clock = createClock(signal);
-    const prompt = request.messages.findLast(({ role }) => role === "user")?.text ?? "";
-    if (disaggregationMode === "prefill") {
-      if (firstMs > 0) await clock.sleep(firstMs);
+    const faults = plan?.next() ?? [];
+    let sent = 0;
+    // Wait for the time of the next token, and let the faults that are due strike before it.
+    const step = async (waitMs: number): Promise<void> => {
+      if (waitMs > 0) await clock.sleep(waitMs);
+      for (const fault of faults) {
+        if (fault.afterTokens === sent) await strike(fault, { signal, connection, sleep: (ms) => clock.sleep(ms) });
+      }
+      sent += 1;
       signal.throwIfAborted();
+    };
+    if (disaggregationMode === "prefill") {
+      await step(firstMs);
       yield { text: "", prefillResult: { prompt_tokens: countPromptTokens(request), seed } } satisfies Delta;
       return;
     }
     let waitMs = disaggregationMode === "decode" ? 0 : firstMs; // a decode worker begins where the prefill worker ended
-    for (const text of splitTokens(prompt)) {
-      if (waitMs > 0) await clock.sleep(waitMs);
-      signal.throwIfAborted();
+    for (const text of toTokens(request)) {
+      if (waitMs > 0 || faults.length > 0) await step(waitMs);
+      else signal.throwIfAborted();
       waitMs = nextMs;
       yield { text, tokenIds: [toTokenId(seed, text)] } satisfies Delta;
     }
+    if (faults.length > 0) await step(0); // one may be due after the last token
   };
+}
+
+// The last user message, without what another worker has said of it already.
+function toTokens({ messages, generated }: ModelRequest): string[] {
+  const text = messages.findLast(({ role }) => role === "user")?.text ?? "";
+  return splitTokens(text).slice(generated?.tokens ?? 0);
 }
 
 // FNV-1a over the UTF-16 units, begun at the seed.

@@ -2,6 +2,7 @@
 import { createMemorySpace, createRuntime, formatAddress, type Runtime, type RuntimeConfig, type Serving } from "@dyn/runtime";
 import { serveModel } from "@dyn/runtime/llm";
 import { createEchoEngine } from "./engine.ts";
+import { createFaultPlan } from "./faults.ts";
 import { mockSettings, type MockOptions } from "./options.ts";
 
 export { createEchoEngine } from "./engine.ts";
@@ -49,7 +50,13 @@ export async function startMockWorker({ config, shutdownSignals, ...given }: Moc
       const role = mode === "agg" ? "aggregated" : mode;
       const component = options.component === "" ? defaultComponents[mode] : options.component;
       const endpoint = formatAddress({ ...options, component });
-      servings.push(await serveModel(runtime, { model, role, endpoint }, createEchoEngine(options)));
+      servings.push(
+        await serveModel(
+          runtime,
+          { model, role, endpoint, migrationLimit: options.migrationLimit },
+          createEchoEngine(options, createFaultPlan(options.fault, options.seed + index)),
+        ),
+      );
     }
   } catch (error) {
     await close();

@@ -1,5 +1,6 @@
 /** Settings of the mock worker. */
 import { decimalNumber, maxTimerMs, oneOf, parseName, plainText, wholeNumber, type SettingsOf } from "@dyn/runtime";
+import { parseFaults, type Fault } from "./faults.ts";
 
 export interface MockOptions {
   readonly modelName: string;
@@ -13,6 +14,8 @@ export interface MockOptions {
   readonly itlMs: number;
   readonly speedupRatio: number;
   readonly seed: number;
+  readonly migrationLimit: number;
+  readonly fault: readonly Fault[];
 }
 
 const manySeqs = 1_000_000;
@@ -60,6 +63,20 @@ export const mockSettings: SettingsOf<MockOptions> = {
     help: "divides all times; 0 means no delay at all",
   },
   seed: { env: "DYN_MOCK_SEED", flag: "seed", default: 0, parse: wholeNumber(0, 0xffff_ffff), help: "same seed and prompt, same token ids" },
+  migrationLimit: {
+    env: "DYN_MIGRATION_LIMIT",
+    flag: "migration-limit",
+    default: 3,
+    parse: wholeNumber(0, 100),
+    help: "how often a request may go on at another worker after one has failed; 0 = never",
+  },
+  fault: {
+    env: "DYN_MOCK_FAULT",
+    flag: "fault",
+    default: [],
+    parse: parseFaults,
+    help: "faults on purpose: KIND[:ARG][@TOKENS][%RATE], separated by commas; error:CODE, delay:MS, hang, crash, cut, garbage",
+  },
 };
 
 function parseComponent(text: string): string {

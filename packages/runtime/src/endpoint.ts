@@ -50,6 +50,9 @@ export interface GenerateOptions {
   readonly identity?: Identity;
   /** Time the answer may take in all, ms. Travels to the worker. */
   readonly timeoutMs?: number;
+  /** Asked when a worker fails after it has delivered items, all of which have been read: the request for the rest, which another worker gets.
+   *  Undefined = it cannot be continued, and the answer fails. Default: it cannot. */
+  readonly resume?: () => unknown;
 }
 
 /** An answer. Iterate it for items, or `batches()` for the arrays they arrived in. */
@@ -112,6 +115,7 @@ export function createClient<Request, Item>({ live, path, send, now, onDispose }
         signal: withTimeout(options.signal, timeoutMs),
         deadlineAt: timeoutMs === undefined ? undefined : now() + timeoutMs,
         candidates: () => live.instances,
+        ...(options.resume && { resume: () => encodeRest(options.resume?.()) }),
         report: { attempts: 0, trailer: {} },
       };
       return new RouteAnswer<Item>(route, send);
@@ -121,6 +125,10 @@ export function createClient<Request, Item>({ live, path, send, now, onDispose }
       onDispose();
     },
   };
+}
+
+function encodeRest(request: unknown): Uint8Array | undefined {
+  return request === undefined ? undefined : encodePayload(request);
 }
 
 function withTimeout(signal: AbortSignal | undefined, timeoutMs: number | undefined): AbortSignal | undefined {

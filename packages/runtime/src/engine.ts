@@ -1,5 +1,13 @@
 /** What a worker's code sees: one async generator per request, and the facts of that request beside it. */
 
+/** The connection that a request came over. For tests that want it to fail: all requests on it are hit. */
+export interface PeerConnection {
+  /** End it at once, without a word. */
+  cut(): void;
+  /** Send bytes that are no frame. */
+  inject(bytes: Uint8Array): void;
+}
+
 /** Everything a handler may want to know besides the request itself. `Log` is the runtime's logger. */
 export interface RequestContext<Log> {
   /** Aborts when the client has left, the deadline has passed or a drain ran out of time. Long work must watch it. */
@@ -15,6 +23,8 @@ export interface RequestContext<Log> {
   readonly baggage?: string;
   /** 0 for the first try of a request. */
   readonly attempt: number;
+  /** For fault injection only. */
+  readonly connection: PeerConnection;
   /** Facts for this request's completion line, for instance token counts; later calls win. */
   report(facts: Readonly<Record<string, string | number | boolean>>): void;
 }

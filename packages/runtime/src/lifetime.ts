@@ -78,3 +78,17 @@ export async function orAborted<Result>(work: Promise<Result>, signal: AbortSign
     signal.removeEventListener("abort", abort);
   }
 }
+
+/** Resolves after `ms`, at once for 0; rejects with the signal's reason if that comes first. */
+export async function waitMs(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  if (ms <= 0) return;
+  let timer: NodeJS.Timeout | undefined;
+  const time = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms);
+  });
+  try {
+    await orAborted(time, signal);
+  } finally {
+    clearTimeout(timer);
+  }
+}

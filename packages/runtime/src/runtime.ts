@@ -7,6 +7,7 @@ import { openLiveSet } from "./discovery/live-set.ts";
 import { formatPath, parseAddress, type EndpointAddress, type EndpointRecord } from "./discovery/records.ts";
 import { createPeers } from "./egress/peers.ts";
 import { createRoundRobin } from "./egress/pick.ts";
+import { createRetryBudget } from "./egress/retry.ts";
 import { RoutedAnswer, type RouterOptions } from "./egress/router.ts";
 import { createClient, type Client, type Endpoint, type Serving, type ServeOptions } from "./endpoint.ts";
 import type { Handler } from "./engine.ts";
@@ -132,7 +133,15 @@ class RuntimeParts implements Runtime {
   client<Request, Item>(uri: string, { accepts }: ClientOptions = {}): Client<Request, Item> {
     const { metrics } = this;
     const log = this.log.child({ target: "request_span" });
-    const routing: RouterOptions = { peers: this.#peers, pick: createRoundRobin(), metrics, log, now: this.#now };
+    const routing: RouterOptions = {
+      peers: this.#peers,
+      pick: createRoundRobin(),
+      budget: createRetryBudget(),
+      metrics,
+      log,
+      now: this.#now,
+      random: Math.random,
+    };
     const address = parseAddress(uri);
     const watchLog = this.log.child({ target: "dyn_runtime::discovery" });
     const client = createClient<Request, Item>({

@@ -27,6 +27,8 @@ export interface Route {
   readonly deadlineAt: number | undefined;
   /** Instances to choose from, asked anew for every attempt. */
   candidates(): readonly Instance[];
+  /** The payload for what is left after everything that has been delivered; undefined if that cannot be asked for. */
+  resume?(): Uint8Array | undefined;
   /** Filled in: the instance of the last attempt, and its trailer. */
   report: { workerId?: string; attempts: number; trailer: Partial<Trailer> };
 }

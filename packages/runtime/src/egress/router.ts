@@ -1,12 +1,20 @@
-/** Sends a request to an instance; another instance gets it if nothing has been delivered yet. */
+/** Sends a request to an instance; if that fails, another gets it, or the rest of it where the caller can say what the rest is. */
 import { RuntimeError } from "../errors.ts";
+import { waitMs } from "../lifetime.ts";
 import { Attempt, toAttemptError, type AttemptOptions, type Route } from "./attempt.ts";
 import type { Pick } from "./pick.ts";
+import { backoffMs, type RetryBudget } from "./retry.ts";
 
-const maxAttempts = 3;
+/** Attempts of a request in all. */
+const maxAttempts = 8;
+/** Attempts that may fail one after the other without an item between them. */
+const maxFruitless = 3;
 
 export interface RouterOptions extends AttemptOptions {
   readonly pick: Pick;
+  readonly budget: RetryBudget;
+  /** From 0 to 1, for the jitter of waits. */
+  readonly random: () => number;
 }
 
 /** The arrays of items in which an answer arrived. Nothing is sent before the first `next`; `return` cancels the request. */
@@ -23,11 +31,14 @@ export class RoutedAnswer implements Batches<unknown> {
   #tried = new Set<string>();
   #attempt: Attempt | undefined;
   #attempts = 0;
+  #fruitless = 0;
+  #payload: Uint8Array;
   #state: "new" | "running" | "over" = "new";
 
   constructor(options: RouterOptions, route: Route) {
     this.#options = options;
     this.#route = route;
+    this.#payload = route.payload;
   }
 
   /** The items that have arrived since the last call, at least one. @throws RuntimeError once no other instance may try. */
@@ -39,7 +50,7 @@ export class RoutedAnswer implements Batches<unknown> {
         if (items) return { done: false, value: items };
         this.#end(undefined);
       } catch (thrown) {
-        this.#retryOrThrow(toAttemptError(thrown, this.#route.signal));
+        await this.#retryOrThrow(toAttemptError(thrown, this.#route.signal));
       }
     }
     return done;
@@ -57,18 +68,21 @@ export class RoutedAnswer implements Batches<unknown> {
   async #begin(): Promise<Attempt> {
     const { signal, path } = this.#route;
     signal?.throwIfAborted();
-    if (this.#state === "new") signal?.addEventListener("abort", this.#abort, { once: true });
+    if (this.#state === "new") {
+      signal?.addEventListener("abort", this.#abort, { once: true });
+      this.#options.budget.deposit();
+    }
     this.#state = "running";
     const instance = this.#options.pick(this.#route.candidates(), this.#tried);
     if (!instance) throw new RuntimeError("unavailable", `no instance serves ${path}`);
-    const attempt = new Attempt(this.#options, this.#route, instance, this.#attempts);
+    const attempt = new Attempt(this.#options, { ...this.#route, payload: this.#payload }, instance, this.#attempts);
     this.#attempts += 1;
     this.#attempt = attempt;
     await attempt.open();
     return attempt;
   }
 
-  #retryOrThrow(failure: RuntimeError): void {
+  async #retryOrThrow(failure: RuntimeError): Promise<void> {
     const attempt = this.#attempt;
     if (!attempt || !this.#mayRetry(attempt, failure)) {
       this.#end(failure);
@@ -76,12 +90,19 @@ export class RoutedAnswer implements Batches<unknown> {
     }
     attempt.close(failure);
     this.#attempt = undefined;
+    await waitMs(backoffMs(this.#fruitless - 1, this.#options.random), this.#route.signal);
   }
 
+  // With something delivered, only the caller knows what is left to ask for.
   #mayRetry(attempt: Attempt, failure: RuntimeError): boolean {
-    if (this.#state === "over" || attempt.delivered || this.#attempts >= maxAttempts || !failure.traits.retryable) return false;
+    this.#fruitless = attempt.delivered ? 1 : this.#fruitless + 1;
+    if (this.#state === "over" || !failure.traits.retryable || this.#attempts >= maxAttempts || this.#fruitless >= maxFruitless) return false;
     this.#tried.add(attempt.instance.id);
-    return this.#route.candidates().some(({ id }) => !this.#tried.has(id));
+    if (!this.#route.candidates().some(({ id }) => !this.#tried.has(id))) return false;
+    const payload = attempt.delivered ? this.#route.resume?.() : this.#payload;
+    if (!payload || !this.#options.budget.withdraw()) return false;
+    this.#payload = payload;
+    return true;
   }
 
   #end(failure: RuntimeError | undefined): void {

@@ -78,6 +78,7 @@ async function pump(running: Running, request: RequestMessage, endpoint: ServedE
     ...(identity.trace.tracestate !== undefined && { tracestate: identity.trace.tracestate }),
     ...(identity.baggage !== undefined && { baggage: identity.baggage }),
     attempt: request.attempt,
+    connection: stream,
     report: (more) => void Object.assign(facts, more),
   });
   for await (const item of items) {

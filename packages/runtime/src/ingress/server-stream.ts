@@ -1,4 +1,5 @@
 /** One running request as the worker's side sees it: credit, cancellation, and the frames that answer it. */
+import type { PeerConnection } from "../engine.ts";
 import { RuntimeError } from "../errors.ts";
 import type { Connection } from "../net/connection.ts";
 import type { EncodeItem } from "../wire/items.ts";
@@ -6,7 +7,7 @@ import { encodeEnd, encodeError, type Trailer } from "../wire/messages.ts";
 
 const maxCredit = 2 ** 31;
 
-export class ServerStream {
+export class ServerStream implements PeerConnection {
   readonly id: number;
   readonly signal: AbortSignal;
   #connection: Connection;
@@ -81,6 +82,14 @@ export class ServerStream {
     if (this.#ended || this.signal.aborted) return;
     this.#aborter.abort(reason);
     this.wake();
+  }
+
+  cut(): void {
+    this.#connection.destroy();
+  }
+
+  inject(bytes: Uint8Array): void {
+    this.#connection.inject(bytes);
   }
 
   end(trailer: Trailer): void {

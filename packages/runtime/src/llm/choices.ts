@@ -1,5 +1,5 @@
 /** Several completions of one job: the requests an engine sees, and their deltas merged into one stream. */
-import type { Delta, ModelJob, ModelRequest, Prompt } from "./contract.ts";
+import type { BegunChoice, Delta, ModelJob, ModelRequest, Prompt } from "./contract.ts";
 
 /** A bare prompt as the conversation an engine may read instead. */
 export function toMessages({ text }: Prompt): ModelRequest["messages"] {
@@ -7,11 +7,16 @@ export function toMessages({ text }: Prompt): ModelRequest["messages"] {
 }
 
 /** One request per choice, in the order of their indexes; a seed differs from choice to choice. */
-export function toRequests({ n = 1, prompts, prefill, ...request }: ModelJob): ModelRequest[] {
+export function toRequests({ n = 1, prompts, prefill, begun, ...request }: ModelJob): ModelRequest[] {
   const withResult = (base: ModelRequest, index: number): ModelRequest => (prefill ? { ...base, prefillResult: prefill.results[index] } : base);
   const forPrompt = (prompt: Prompt): ModelRequest => ({ ...request, prompt, messages: toMessages(prompt) });
   const bases = (prompts ? prompts.map(forPrompt) : [request]).map(withResult);
-  return bases.flatMap((base) => Array.from({ length: n }, (_, index) => withSeed(base, index)));
+  const requests = bases.flatMap((base) => Array.from({ length: n }, (_, index) => withSeed(base, index)));
+  return begun ? requests.map((each, index) => withBeginning(each, begun[index])) : requests;
+}
+
+function withBeginning(request: ModelRequest, begun: BegunChoice | undefined): ModelRequest {
+  return begun && begun.tokens > 0 ? { ...request, generated: begun } : request;
 }
 
 function withSeed(request: ModelRequest, index: number): ModelRequest {
@@ -19,18 +24,18 @@ function withSeed(request: ModelRequest, index: number): ModelRequest {
   return seed === undefined || index === 0 ? request : { ...request, sampling: { ...request.sampling, seed: seed + index } };
 }
 
-/** All of `choices` at the same time, each delta marked with its index. A choice is held until its last delta has been taken.
+/** All of `choices`, by index, at the same time; each delta is marked with its index. A choice is held until its last delta has been taken.
  *  Rejects with the first failure; `stop` then tells the others, as it does when the reader leaves. */
-export async function* mergeChoices(choices: readonly AsyncIterable<Delta>[], stop: () => void): AsyncGenerator<Delta, void, void> {
+export async function* mergeChoices(choices: ReadonlyMap<number, AsyncIterable<Delta>>, stop: () => void): AsyncGenerator<Delta, void, void> {
   let ready: Delta[] = [];
-  let running = choices.length;
+  let running = choices.size;
   let failure: { readonly cause: unknown } | undefined;
   let isOver = false;
   let arrived = Promise.withResolvers<void>();
   let taken = Promise.withResolvers<void>();
   let held = taken;
 
-  async function pump(deltas: AsyncIterable<Delta>, choice: number): Promise<void> {
+  async function pump([choice, deltas]: readonly [number, AsyncIterable<Delta>]): Promise<void> {
     try {
       for await (const { usage: _, ...delta } of deltas) {
         if (isOver) return;
@@ -46,7 +51,8 @@ export async function* mergeChoices(choices: readonly AsyncIterable<Delta>[], st
     }
   }
 
-  const pumps = choices.map(pump);
+  const pumps = [...choices].map(pump);
+  if (running === 0) arrived.resolve();
   try {
     for (;;) {
       await arrived.promise;

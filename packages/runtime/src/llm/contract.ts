@@ -65,6 +65,14 @@ export interface ModelJob extends ModelRequest {
   readonly prompts?: readonly Prompt[];
   /** For decode workers: where the prompts were prefilled, and one result for each. */
   readonly prefill?: Prefill;
+  /** The request has begun at another worker: what the client has of each choice. */
+  readonly begun?: readonly BegunChoice[];
+}
+
+/** A choice of a request that has begun at another worker. */
+export interface BegunChoice extends Generated {
+  /** Nothing is left to do for this choice. */
+  readonly isFinished: boolean;
 }
 
 /** The outcome of the first half of a disaggregated request. */

@@ -8,8 +8,9 @@ import type { Runtime } from "../runtime.ts";
 import { encodeDeltaItem } from "../wire/items.ts";
 import { isMap } from "../wire/payload.ts";
 import { mergeChoices, toRequests } from "./choices.ts";
-import type { Delta, Engine, ModelJob, Usage, WorkerRole } from "./contract.ts";
+import type { Delta, Engine, ModelJob, ModelRequest, Usage, WorkerRole } from "./contract.ts";
 import { createTally, enforceLimits, tokensOf, type Tally } from "./limits.ts";
+import { countPromptTokens } from "./tokens.ts";
 
 // What must be there besides for a model to be served, in the form of Dynamo's cards.
 const needs: Readonly<Record<WorkerRole, readonly unknown[]>> = { aggregated: [], prefill: [["decode"]], decode: [["prefill"]] };
@@ -24,13 +25,15 @@ export interface ServeModelOptions {
   readonly endpoint?: string;
   /** What this worker does of a request. Default `aggregated`: all of it. A `prefill` engine ends with a delta that has `prefillResult`. */
   readonly role?: WorkerRole;
+  /** How often a request may go on at another worker after one has failed. Above 0 the engine must go on after `request.generated`. Default 0. */
+  readonly migrationLimit?: number;
   /** Tokens of prompt and completion together, shown by `/v1/models`. */
   readonly contextLength?: number;
 }
 
 /** Resolves once the model is registered. @throws RuntimeError `invalid_argument` on a bad name or address. */
 export async function serveModel(runtime: Runtime, options: ServeModelOptions, engine: Engine): Promise<Serving> {
-  const { model, role = "aggregated", contextLength = 0 } = options;
+  const { model, role = "aggregated", contextLength = 0, migrationLimit = 0 } = options;
   const endpoint = options.endpoint ?? (role === "prefill" ? "dyn://dynamo.prefill.generate" : "dyn://dynamo.backend.generate");
   if (model.length === 0 || model.length > 256)
     throw new RuntimeError("invalid_argument", `model name has ${model.length} characters, expected 1 to 256`);
@@ -50,7 +53,7 @@ export async function serveModel(runtime: Runtime, options: ServeModelOptions, e
       slug: toSlug(model),
       context_length: contextLength,
       kv_cache_block_size: 16,
-      migration_limit: 0,
+      migration_limit: migrationLimit,
       model_type: role === "prefill" ? "" : "Chat | Completions",
       model_input: "Text",
       worker_type: role,
@@ -92,15 +95,26 @@ async function* runJob(job: ModelJob, served: Served, context: RequestContext<Lo
   try {
     const [request, ...others] = requests;
     const [tally] = tallies;
-    if (request && tally && others.length === 0) return yield* enforceLimits(request, engine(request, context), tally);
+    if (request && tally && others.length === 0 && !job.begun?.[0]?.isFinished) return yield* enforceLimits(request, engine(request, context), tally);
     const aborter = new AbortController();
     const inner = { ...context, signal: AbortSignal.any([context.signal, aborter.signal]) };
-    const choices = requests.map((each, index) => enforceLimits(each, engine(each, inner), tallies[index] ?? createTally()));
+    const choices = new Map<number, AsyncIterable<Delta>>();
+    for (const [index, each] of requests.entries()) {
+      const tallied = tallies[index] ?? createTally();
+      if (job.begun?.[index]?.isFinished) finishTally(tallied, each);
+      else choices.set(index, enforceLimits(each, engine(each, inner), tallied));
+    }
     yield* mergeChoices(choices, () => aborter.abort(new RuntimeError("cancelled", "another choice of the request has failed")));
     yield { text: "", usage: sumUsage(tallies, job.n ?? 1) };
   } finally {
     context.report(toFacts(served, tallies, job));
   }
+}
+
+// A choice that another worker has finished: only its share of the usage is wanted.
+function finishTally(tally: Tally, request: ModelRequest): void {
+  tally.outputTokens = request.generated?.tokens ?? 0;
+  tally.usage = { promptTokens: countPromptTokens(request), completionTokens: tally.outputTokens };
 }
 
 // A prompt is read once, however many completions it gets.
@@ -114,7 +128,7 @@ function sumUsage(tallies: readonly Tally[], n: number): Usage {
   return { promptTokens, completionTokens };
 }
 
-function toFacts({ model, role }: Served, tallies: readonly Tally[], { n = 1, prefill }: ModelJob): Record<string, string | number> {
+function toFacts({ model, role }: Served, tallies: readonly Tally[], { n = 1, prefill, begun }: ModelJob): Record<string, string | number> {
   const usage = sumUsage(tallies, n);
   const reasons = new Set(tallies.map(({ finishReason }) => finishReason));
   const [reason] = reasons;
@@ -125,6 +139,7 @@ function toFacts({ model, role }: Served, tallies: readonly Tally[], { n = 1, pr
     ...(reason !== undefined && reasons.size === 1 && { finish_reason: reason }),
     ...(tallies.length > 1 && { choices: tallies.length }),
     ...(role !== "aggregated" && { disagg_role: role }),
+    ...(begun && { resumed_tokens: begun.reduce((sum, { tokens }) => sum + tokens, 0) }),
     ...(prefill?.spanId !== undefined && { prefill_span_id: prefill.spanId }),
   };
 }

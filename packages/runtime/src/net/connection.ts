@@ -137,6 +137,18 @@ export class Connection {
     this.#socket.destroySoon();
   }
 
+  /** End without a word to the peer, as if the cable were cut. Idempotent. */
+  destroy(): void {
+    this.#closed(undefined);
+    this.#socket.destroy();
+  }
+
+  /** Send bytes as they are, between frames. */
+  inject(bytes: Uint8Array): void {
+    this.#flush();
+    this.#socket.write(bytes);
+  }
+
   #closed(cause: RuntimeError | undefined): void {
     if (this.#phase.type === "closed") return;
     this.#phase = { type: "closed", cause };

@@ -1,0 +1,104 @@
+/** Faults on purpose: which request fails, how, and before which token. Decided by seed and number of the request, so runs repeat. */
+import { isErrorCode, maxTimerMs, RuntimeError, type ErrorCode, type PeerConnection } from "@dyn/runtime";
+
+type Kind =
+  | { readonly type: "error"; readonly code: ErrorCode }
+  | { readonly type: "delay"; readonly ms: number }
+  | { readonly type: "hang" | "crash" | "cut" | "garbage" };
+
+export type Fault = Kind & {
+  /** Tokens of this worker that come before it. */
+  readonly afterTokens: number;
+  /** Share of the requests it hits, 0 to 1. */
+  readonly rate: number;
+};
+
+const shape = /^(error|delay|hang|crash|cut|garbage)(?::([a-z_0-9]+))?(?:@(\d{1,9}))?(?:%(\d*\.?\d+))?$/;
+const expected =
+  'expected KIND[:ARG][@TOKENS][%RATE] with commas between; KIND is error:CODE, delay:MS, hang, crash, cut or garbage; for example "error:overloaded%0.1,crash@5"';
+
+/** Parse a list such as `error:overloaded%0.1,delay:200@4`; "" is none. @throws Error saying what was expected. */
+export function parseFaults(text: string): readonly Fault[] {
+  return text.split(",").flatMap((part) => (part.trim() === "" ? [] : parseFault(part.trim())));
+}
+
+function parseFault(text: string): Fault {
+  const [match, type = "", argument, after = "0", rate = "1"] = shape.exec(text) ?? [];
+  if (match === undefined || Number(rate) > 1) throw new Error(expected);
+  const common = { afterTokens: Number(after), rate: Number(rate) };
+  if (type === "error") {
+    const code = argument ?? "internal";
+    if (!isErrorCode(code)) throw new Error(`${expected}; ${JSON.stringify(code)} is no error code`);
+    return { type, code, ...common };
+  }
+  if (type === "delay") {
+    const ms = /^\d+$/.test(argument ?? "") ? Number(argument) : Number.NaN;
+    if (!(ms <= maxTimerMs)) throw new Error(`${expected}; a delay needs its time in ms`);
+    return { type, ms, ...common };
+  }
+  if (argument !== undefined) throw new Error(`${expected}; ${type} takes no argument`);
+  return { type: type as "hang" | "crash" | "cut" | "garbage", ...common }; // the shape allows no other
+}
+
+/** The form that parseFaults reads. */
+export function formatFaults(faults: readonly Fault[]): string {
+  return faults
+    .map((fault) => {
+      const argument = fault.type === "error" ? `:${fault.code}` : fault.type === "delay" ? `:${fault.ms}` : "";
+      return `${fault.type}${argument}@${fault.afterTokens}%${fault.rate}`;
+    })
+    .join(",");
+}
+
+/** The faults of one worker, which may change while it runs. */
+export interface FaultPlan {
+  faults: readonly Fault[];
+  /** Those that hit the next request. */
+  next(): readonly Fault[];
+}
+
+export function createFaultPlan(faults: readonly Fault[], seed: number): FaultPlan {
+  let requests = 0;
+  return {
+    faults,
+    next() {
+      requests += 1;
+      return this.faults.filter(({ rate }, index) => rate >= 1 || toShare(seed, requests, index) < rate);
+    },
+  };
+}
+
+// A hash of the three numbers, spread over 0 to 1 (the mixing step of splitmix32).
+function toShare(seed: number, request: number, index: number): number {
+  let mixed = (seed ^ Math.imul(request, 0x9e3779b9) ^ Math.imul(index + 1, 0x85ebca6b)) >>> 0;
+  mixed = Math.imul(mixed ^ (mixed >>> 16), 0x21f0aaad);
+  mixed = Math.imul(mixed ^ (mixed >>> 15), 0x735a2d97);
+  return ((mixed ^ (mixed >>> 15)) >>> 0) / 2 ** 32;
+}
+
+export interface FaultScene {
+  readonly signal: AbortSignal;
+  readonly connection: PeerConnection;
+  /** Resolves after so many ms, or when the request is aborted. */
+  readonly sleep: (ms: number) => Promise<void>;
+}
+
+/** Do what a fault says. A crash does not return, a hang only once the request is aborted. */
+export async function strike(fault: Fault, { signal, connection, sleep }: FaultScene): Promise<void> {
+  switch (fault.type) {
+    case "error":
+      throw new RuntimeError(fault.code, `fault injected: ${fault.code}`);
+    case "delay":
+      return sleep(fault.ms);
+    case "hang":
+      while (!signal.aborted) await sleep(maxTimerMs);
+      return;
+    case "crash":
+      process.kill(process.pid, "SIGKILL");
+      return sleep(maxTimerMs);
+    case "cut":
+      return connection.cut();
+    case "garbage":
+      return connection.inject(Buffer.from("this is no frame", "latin1"));
+  }
+}

@@ -1,0 +1,39 @@
+/** How often requests may be tried again: a budget over all requests of a client, and a wait that grows. */
+
+export interface RetryBudget {
+  /** A request has been sent for the first time. */
+  deposit(): void;
+  /** @returns false if too many requests are being tried again already. */
+  withdraw(): boolean;
+}
+
+export interface RetryBudgetOptions {
+  /** Retries each request pays for. Default 0.2. */
+  readonly perRequest?: number;
+  /** Retries in hand at the start, and the most that can be saved. Default 100. */
+  readonly most?: number;
+}
+
+/** Create a full budget. A deployment that fails as a whole gets a fifth more load from retries, not a multiple. */
+export function createRetryBudget({ perRequest = 0.2, most = 100 }: RetryBudgetOptions = {}): RetryBudget {
+  let left = most;
+  return {
+    deposit() {
+      left = Math.min(most, left + perRequest);
+    },
+    withdraw() {
+      if (left < 1) return false;
+      left -= 1;
+      return true;
+    },
+  };
+}
+
+const firstWaitMs = 10;
+const longestWaitMs = 250;
+
+/** Time before the `retry`th retry (from 0), ms: none before the first, which goes elsewhere; then doubling, with jitter. */
+export function backoffMs(retry: number, random: () => number): number {
+  if (retry === 0) return 0;
+  return Math.min(firstWaitMs * 2 ** (retry - 1), longestWaitMs) * (0.5 + random() / 2);
+}

@@ -1,0 +1,159 @@
+// A worker that fails is replaced, and the client cannot tell: the text is that of an undisturbed run, token for token.
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createFrontend } from "@dyn/frontend";
+import { startMockWorker } from "@dyn/mock-worker";
+import { createRuntime } from "@dyn/runtime";
+import { expect, test } from "vitest";
+import { parseFaults } from "../../packages/mock-worker/dist/faults.js";
+import { createLogger } from "../../packages/runtime/dist/logging/logger.js";
+import { chat, eventually, postChat, startCluster, type Cluster, type Line } from "../cluster.ts";
+
+const text = Array.from({ length: 30 }, (_, index) => `word${index}`).join(" ");
+
+// Paced, so that tokens are on their way before the fault strikes.
+async function startFailing(fault: string, ...args: string[]): Promise<Cluster> {
+  const cluster = await startCluster({ workers: 0, workerArgs: ["--itl-ms", "1", ...args] });
+  await cluster.addWorker("--fault", fault);
+  await cluster.addWorker();
+  return cluster;
+}
+
+interface Answer {
+  readonly texts: string[];
+  readonly reasons: string[];
+  readonly usage: unknown;
+}
+
+// Choices of a chat stream, put together.
+async function read(response: Response): Promise<Answer> {
+  const events = (await response.text()).trimEnd().split("\n\n");
+  expect(events.pop()).toBe("data: [DONE]");
+  const answer: Answer & { usage: unknown } = { texts: [], reasons: [], usage: undefined };
+  for (const event of events) {
+    const chunk = JSON.parse(event.slice(6)) as {
+      choices: { index: number; delta: { content?: string }; finish_reason: string | null }[];
+      usage: unknown;
+    };
+    answer.usage = chunk.usage ?? answer.usage;
+    for (const { index, delta, finish_reason } of chunk.choices) {
+      answer.texts[index] = (answer.texts[index] ?? "") + (delta.content ?? "");
+      if (finish_reason !== null) answer.reasons.push(finish_reason);
+    }
+  }
+  return answer;
+}
+
+function stream(cluster: { readonly url: string }, more: Readonly<Record<string, unknown>>, id: string): Promise<Response> {
+  const body = chat(text, { stream: true, stream_options: { include_usage: true }, ...more });
+  return postChat(cluster.url, body, { "x-request-id": id });
+}
+
+function linesOf(cluster: Cluster, id: string, message: string): Line[] {
+  return cluster.frontend.lines().filter((line) => line["x_request_id"] === id && line["message"] === message);
+}
+
+const cases: readonly (readonly [at: number, more: Readonly<Record<string, unknown>>])[] = [
+  [0, {}],
+  [1, {}],
+  [17, { n: 3 }],
+  [7, { max_tokens: 12 }],
+  [9, { stop: ["10 word11"] }],
+  [11, { stop: ["10 word11", "rd11 w"], n: 2 }],
+  [29, {}],
+  [30, {}],
+];
+
+interface House extends AsyncDisposable {
+  readonly url: string;
+  readonly records: Record<string, unknown>[];
+}
+
+// A frontend and workers in this process: one worker that fails as the fault says, and one that does not.
+async function startHouse(fault: string): Promise<House> {
+  const directory = await mkdtemp(join(tmpdir(), "dyn-failover-"));
+  const records: Record<string, unknown>[] = [];
+  const config = { fileKv: directory, log: "off,request_span=off" };
+  const runtime = await createRuntime({ config, log: createLogger({ sink: (record) => records.push(record) }) });
+  const frontend = await createFrontend({ runtime, httpPort: 0 });
+  const workers = await Promise.all([parseFaults(fault), []].map((faults) => startMockWorker({ config, itlMs: 1, fault: faults })));
+  await eventually("both workers", () => records.filter(({ message }) => message === "instance joined").length === 2);
+  return {
+    url: frontend.url,
+    records,
+    async [Symbol.asyncDispose]() {
+      for (const each of [frontend, ...workers, runtime]) await each[Symbol.asyncDispose]();
+      await rm(directory, { recursive: true });
+    },
+  };
+}
+
+test.each(["error:unavailable", "error:overloaded", "cut", "garbage"])(
+  "after %s at any token the text is that of an undisturbed run",
+  async (fault) => {
+    await using calm = await startHouse("");
+    for (const [at, more] of cases) {
+      const wanted = await read(await stream(calm, more, "calm"));
+      await using house = await startHouse(`${fault}@${at}`);
+      for (const id of ["one", "two"]) expect(await read(await stream(house, more, id))).toEqual(wanted);
+      const completed = house.records.filter(({ target, message }) => target === "dyn_frontend::request_log" && message === "request completed");
+      expect(completed.map(({ status }) => status)).toEqual(["success", "success"]);
+      expect(Math.max(...completed.map(({ attempts }) => Number(attempts)))).toBe(2);
+    }
+  },
+  120_000,
+);
+
+test.each([0, 1, 17])("after a crash at token %i the text is that of an undisturbed run", async (at) => {
+  await using cluster = await startFailing(`crash@${at}`);
+  for (const id of ["one", "two"]) expect((await read(await stream(cluster, {}, id))).texts).toEqual([text]);
+  if (at < 17) return;
+  const resumed = await eventually("the rest's completion", () =>
+    cluster.workers.flatMap((worker) => worker.lines()).find((line) => line["resumed_tokens"] !== undefined),
+  );
+  expect(resumed["resumed_tokens"]).toBeGreaterThan(0);
+  expect(resumed["output_tokens"]).toBe(30);
+});
+
+test("a unary answer and messages of Anthropic's API go on as well", async () => {
+  await using cluster = await startFailing("error:unavailable@5");
+  for (let round = 0; round < 2; round += 1) {
+    expect(await (await postChat(cluster.url, chat(text))).json()).toMatchObject({
+      choices: [{ message: { content: text }, finish_reason: "stop" }],
+      usage: { prompt_tokens: 30, completion_tokens: 30 },
+    });
+    const response = await fetch(`${cluster.url}/v1/messages`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ model: "mock", max_tokens: 100, messages: [{ role: "user", content: text }] }),
+    });
+    expect(await response.json()).toMatchObject({ content: [{ text }], usage: { input_tokens: 30, output_tokens: 30 } });
+  }
+});
+
+test("the limit is kept: with 0 the stream ends with a typed error event", async () => {
+  await using cluster = await startFailing("cut@5", "--migration-limit", "0");
+  const answers = await Promise.all(["a", "b"].map(async (id) => (await stream(cluster, {}, id)).text()));
+  const broken = answers.filter((events) => events.includes('"code":"worker_disconnected"'));
+  expect(broken).toHaveLength(1);
+  expect(broken[0]).not.toContain("[DONE]");
+});
+
+test("a fault that no other worker could mend is not tried elsewhere", async () => {
+  await using cluster = await startFailing("error:internal@5");
+  const answers = await Promise.all(["a", "b"].map(async (id) => (await stream(cluster, {}, id)).text()));
+  expect(answers.filter((events) => events.includes('"code":"internal_error"'))).toHaveLength(1);
+});
+
+test("a decode worker that fails is replaced with the prefill's result", async () => {
+  await using cluster = await startCluster({ workers: 0, workerArgs: ["--itl-ms", "1"] });
+  await cluster.addWorker("--disaggregation-mode", "prefill");
+  await cluster.addWorker("--disaggregation-mode", "decode", "--fault", "cut@5");
+  await cluster.addWorker("--disaggregation-mode", "decode");
+  for (const id of ["one", "two"]) {
+    expect((await read(await stream(cluster, {}, id))).texts).toEqual([text]);
+    const line = await eventually("the completion", () => linesOf(cluster, id, "request completed")[0]);
+    expect(line["prefill_worker_id"]).not.toBe(line["decode_worker_id"]);
+  }
+});
