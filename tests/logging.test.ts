@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { levels, parseLogFilter } from "../packages/runtime/src/logging/filter.ts";
 import { createTimeFormat, formatReadable, toRecord } from "../packages/runtime/src/logging/format.ts";
 import { createLogger } from "../packages/runtime/src/logging/logger.ts";
+import { openLogWriter, type LogStream } from "../packages/runtime/src/logging/writer.ts";
 import { startProgram } from "./cluster.ts";
 
 function levelOf(directives: string, target: string): string {
@@ -80,4 +81,64 @@ test("readable lines are the default and carry the same facts", async () => {
   expect(program.stderr()).toMatch(
     /^\S+Z {2}INFO dyn_runtime: endpoint is serving address=127\.0\.0\.1:\d+ endpoint=dynamo\/backend\/generate instance_id=\d+\n$/,
   );
+});
+
+interface Reader {
+  readonly stream: LogStream;
+  readonly lines: string[];
+  read(): void;
+}
+
+// A stream whose reader takes something only when told to.
+function slowReader(): Reader {
+  const waiting: { text: string; callback: (() => void) | undefined }[] = [];
+  const lines: string[] = [];
+  return {
+    lines,
+    stream: {
+      write(text, callback) {
+        waiting.push({ text, callback });
+        return false;
+      },
+      get writableLength() {
+        return waiting.reduce((sum, { text }) => sum + text.length, 0);
+      },
+      on: () => undefined,
+      listeners: () => [],
+    },
+    read() {
+      for (const { text, callback } of waiting.splice(0)) {
+        lines.push(...text.trimEnd().split("\n"));
+        callback?.();
+      }
+    },
+  };
+}
+
+test("what a slow reader cannot take is dropped, counted, and announced once there is room", async () => {
+  const reader = slowReader();
+  using writer = openLogWriter({ jsonl: true, stream: reader.stream, maxQueuedBytes: 1_000 });
+  const write = (text: string): void => writer.write({ level: "INFO", target: "t", message: text });
+  for (let index = 0; index < 100; index += 1) write(`line ${index}`);
+  const flushed = writer.flush(10_000);
+  reader.read();
+  await flushed;
+  const kept = reader.lines.length;
+  expect(kept).toBeGreaterThan(5);
+  expect(kept).toBeLessThan(20);
+  write("after");
+  const again = writer.flush(10_000);
+  reader.read();
+  await again;
+  const [notice, after] = reader.lines.slice(kept).map((line) => JSON.parse(line) as Record<string, unknown>);
+  expect(notice).toMatchObject({ level: "WARN", target: "dyn_runtime::logging", message: "log lines dropped", dropped_lines: 100 - kept });
+  expect(after).toMatchObject({ message: "after" });
+});
+
+test("a flush waits for its reader, but not for ever", async () => {
+  const reader = slowReader();
+  using writer = openLogWriter({ jsonl: false, stream: reader.stream });
+  writer.write({ level: "INFO", target: "t", message: "m" });
+  await writer.flush(5);
+  expect(reader.lines).toEqual([]);
 });

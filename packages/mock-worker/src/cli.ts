@@ -27,6 +27,7 @@ async function main(): Promise<void> {
 
 try {
   await main();
+  process.exit(); // a reader of the log that does not read would hold the process
 } catch (error) {
   if (!(error instanceof RuntimeError)) throw error;
   process.stderr.write(`dyn-mock-worker: ${error.message}\n`);

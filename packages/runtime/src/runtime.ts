@@ -16,7 +16,8 @@ import { createInstanceId, formatInstanceKey } from "./ids.ts";
 import { createPushServer, type PushServer } from "./ingress/push-endpoint.ts";
 import { watchSignals, within } from "./lifetime.ts";
 import { parseLogFilter } from "./logging/filter.ts";
-import { createLogger, openLogWriter, type Logger } from "./logging/logger.ts";
+import { createLogger, type Logger } from "./logging/logger.ts";
+import { openLogWriter, type LogWriter } from "./logging/writer.ts";
 import { createRuntimeMetrics, type RuntimeMetrics } from "./metrics.ts";
 import { listen, type Listener } from "./net/listener.ts";
 import { encodeValueItem, type EncodeItem } from "./wire/items.ts";
@@ -69,7 +70,7 @@ export async function createRuntime(options: RuntimeOptions = {}): Promise<Runti
   const config: RuntimeConfig = { ...readSettings(runtimeSettings, options.environment), ...options.config };
   const writer = options.log ? undefined : openLogWriter({ jsonl: config.logJsonl });
   const log = options.log ?? createLogger({ sink: writer?.write ?? (() => undefined), filter: parseLogFilter(config.log) });
-  const runtime = new RuntimeParts(config, log, options, async () => writer?.flush(logFlushMs));
+  const runtime = new RuntimeParts(config, log, options, async () => writer && (await closeLog(writer)));
   runtime.start(options.shutdownSignals ?? []);
   return runtime;
 }
@@ -225,6 +226,11 @@ class RuntimeParts implements Runtime {
   [Symbol.asyncDispose](): Promise<void> {
     return this.#close();
   }
+}
+
+async function closeLog(writer: LogWriter): Promise<void> {
+  await writer.flush(logFlushMs);
+  writer[Symbol.dispose]();
 }
 
 function createServing(instanceId: string, address: string, drain: () => Promise<void>): Serving {

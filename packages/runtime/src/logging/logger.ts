@@ -1,8 +1,6 @@
-/** Structured logging on stderr: filtered by target, bound to a request, written without blocking. */
-import { pino } from "pino";
-import { within } from "../lifetime.ts";
+/** Structured logging: filtered by target, bound to a request. */
 import { parseLogFilter, type Level, type LogFilter } from "./filter.ts";
-import { formatJsonLine, formatReadable, createTimeFormat, toRecord, type Fields } from "./format.ts";
+import { toRecord, type Fields } from "./format.ts";
 
 /** Facts first, then a fixed message. A level that is off costs one comparison. */
 export interface Logger {
@@ -18,59 +16,6 @@ export interface Logger {
 
 /** Takes finished records; the only thing that differs between JSONL, readable text and tests. */
 export type RecordSink = (record: Record<string, unknown>) => void;
-
-/** Owns the file descriptor: lines are queued up to a limit, then counted as dropped. */
-export interface LogWriter {
-  readonly write: RecordSink;
-  /** Resolves once everything accepted so far has reached the descriptor, or `limitMs` have passed. */
-  flush(limitMs: number): Promise<void>;
-}
-
-export interface LogWriterOptions {
-  readonly jsonl: boolean;
-  /** File descriptor, default 2 (stderr). */
-  readonly fd?: number;
-  /** Most bytes that may wait for a slow reader, default 16 MiB; further lines are dropped and counted. */
-  readonly maxQueuedBytes?: number;
-  /** Wall clock in ms with a fraction, injected by tests. */
-  readonly now?: () => number;
-}
-
-const wallClock = (): number => performance.timeOrigin + performance.now();
-
-/** Open the writer of a process. Dropped lines are announced in band by `log lines dropped` once there is room again. */
-export function openLogWriter({ jsonl, fd = 2, maxQueuedBytes = 16 * 1024 * 1024, now = wallClock }: LogWriterOptions): LogWriter {
-  const stream = pino.destination({ dest: fd, sync: false, maxLength: maxQueuedBytes });
-  let dropped = 0;
-  let isDrained = true;
-  stream.on("drop", () => (dropped += 1));
-  stream.on("drain", () => (isDrained = true));
-  stream.on("error", () => (isDrained = true)); // stderr is gone (EPIPE): there is nowhere left to say so
-  const formatTime = createTimeFormat();
-  const format = jsonl ? formatJsonLine : formatReadable;
-  const emit = (record: Record<string, unknown>): void => {
-    isDrained = false;
-    stream.write(format(formatTime(now()), record));
-  };
-  // The notice may be dropped itself: the count is kept until one gets through.
-  const announce = (): void => {
-    const lost = dropped;
-    emit(toRecord("warn", "dyn_runtime::logging", "log lines dropped", { dropped_lines: lost }, {}));
-    dropped = dropped === lost ? 0 : lost;
-  };
-  return {
-    write(record) {
-      if (dropped > 0) announce();
-      emit(record);
-    },
-    async flush(limitMs) {
-      if (isDrained) return;
-      const { promise, resolve } = Promise.withResolvers<void>();
-      stream.once("drain", resolve).once("error", resolve);
-      await within(promise, limitMs);
-    },
-  };
-}
 
 export interface LoggerOptions {
   readonly sink: RecordSink;
