@@ -1,5 +1,5 @@
 /** From a model and a request to batches of deltas, counted and timed on the way. */
-import { RuntimeError } from "@dyn/runtime";
+import { RuntimeError, type GenerateOptions } from "@dyn/runtime";
 import { assertDelta, type Delta, type ModelJob, type Prefill } from "@dyn/runtime/llm";
 import { createDelivered } from "./delivered.ts";
 import type { Exchange } from "./exchange.ts";
@@ -23,7 +23,7 @@ export async function generate(job: ModelJob, exchange: Exchange, parts: Generat
   const whole = prefill ? { ...job, prefill: await runPrefill(prefill, job, exchange, parts) } : job;
   const { progress, now } = parts;
   const delivered = createDelivered(whole, migrationLimit);
-  const answer = client.generate(whole, { identity: exchange.identity, signal: exchange.signal, resume: () => delivered.resume() });
+  const answer = client.generate(whole, { ...toOptions(exchange, "x-worker-instance-id"), resume: () => delivered.resume() });
   const attemptsBefore = progress.attempts;
   try {
     for await (const batch of answer.batches()) {
@@ -40,9 +40,15 @@ export async function generate(job: ModelJob, exchange: Exchange, parts: Generat
   }
 }
 
+// The header names an instance for the router mode direct, as Dynamo's gateway does.
+function toOptions({ identity, signal, request }: Exchange, header: string): GenerateOptions {
+  const instanceId = request.headers[header];
+  return { identity, signal, ...(typeof instanceId === "string" && { instanceId }) };
+}
+
 // The first half of a disaggregated request: one result per prompt, however many completions each gets.
 async function runPrefill(client: ModelClient, job: ModelJob, exchange: Exchange, { progress }: GenerateParts): Promise<Prefill> {
-  const answer = client.generate({ ...job, n: 1 }, { identity: exchange.identity, signal: exchange.signal });
+  const answer = client.generate({ ...job, n: 1 }, toOptions(exchange, "x-prefill-instance-id"));
   const results: unknown[] = [];
   try {
     for await (const batch of answer.batches()) {

@@ -38,7 +38,7 @@ export async function createFrontend({ config, runtime: given, shutdownSignals =
   const drain = new AbortController();
   let instances: Snapshot = new Map();
   const watch = runtime.discovery.watch("v1/instances", (snapshot) => (instances = snapshot));
-  const models = followModels({ runtime, namespace: settings.namespace, log, wallClock: Date.now });
+  const models = followModels({ runtime, namespace: settings.namespace, routerMode: settings.routerMode, log, wallClock: Date.now });
   const isDraining = (): boolean => drain.signal.aborted;
   const metrics = createFrontendMetrics(runtime.metrics.registry, settings.metricsPrefix);
   const routes = createRoutes({ models, metrics, now, wallClock: Date.now, runtime, isDraining, instances: () => instances });

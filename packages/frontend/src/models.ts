@@ -1,5 +1,5 @@
 /** Which models exist: follows the cards in discovery. */
-import { RuntimeError, type Logger, type ModelRecord, type Runtime, type Snapshot } from "@dyn/runtime";
+import { RuntimeError, type Logger, type ModelRecord, type RouterMode, type Runtime, type Snapshot } from "@dyn/runtime";
 import type { WorkerRole } from "@dyn/runtime/llm";
 import { createPools, type Pools, type Serving } from "./pools.ts";
 
@@ -27,17 +27,23 @@ export interface ModelsOptions {
   readonly runtime: Runtime;
   /** Empty = all. */
   readonly namespace: string;
+  readonly routerMode: RouterMode;
   readonly log: Logger;
   /** Wall clock in ms. */
   readonly wallClock: () => number;
 }
 
 /** Start following. A model appears with its first card and goes with its last. */
-export function followModels({ runtime, namespace, log, wallClock }: ModelsOptions): Models {
+export function followModels({ runtime, namespace, routerMode, log, wallClock }: ModelsOptions): Models {
   const entries = new Map<string, Entry>();
 
   function add(name: string, contextLength: number): Entry {
-    const entry: Entry = { name, created: Math.floor(wallClock() / 1000), contextLength, pools: createPools({ model: name, runtime, log }) };
+    const entry: Entry = {
+      name,
+      created: Math.floor(wallClock() / 1000),
+      contextLength,
+      pools: createPools({ model: name, runtime, log, routerMode }),
+    };
     entries.set(name, entry);
     return entry;
   }

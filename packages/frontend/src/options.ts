@@ -1,11 +1,12 @@
 /** Settings of the frontend. */
-import { parseName, parseSwitch, plainText, wholeNumber, type SettingsOf } from "@dyn/runtime";
+import { oneOf, parseName, parseSwitch, plainText, type RouterMode, routerModes, type SettingsOf, wholeNumber } from "@dyn/runtime";
 
 export interface FrontendOptions {
   readonly httpHost: string;
   readonly httpPort: number;
   readonly bodyLimitMb: number;
   readonly namespace: string;
+  readonly routerMode: RouterMode;
   readonly metricsPrefix: string;
   readonly strictRequestId: boolean;
   readonly baggageKeys: readonly string[];
@@ -35,6 +36,13 @@ export const frontendSettings: SettingsOf<FrontendOptions> = {
     default: "",
     parse: parseNamespace,
     help: "serve only models of this namespace; empty means all",
+  },
+  routerMode: {
+    env: "DYN_ROUTER_MODE",
+    flag: "router-mode",
+    default: "round-robin",
+    parse: oneOf(...routerModes),
+    help: `how workers are chosen: ${routerModes.join(", ")} (as the header x-worker-instance-id says)`,
   },
   metricsPrefix: {
     env: "DYN_METRICS_PREFIX",

@@ -1,5 +1,5 @@
 /** The workers of one model: a pool per role, each with a client of the endpoint its cards name. */
-import { formatAddress, RuntimeError, type Client, type Logger, type ModelRecord, type Runtime } from "@dyn/runtime";
+import { formatAddress, RuntimeError, type Client, type Logger, type ModelRecord, type RouterMode, type Runtime } from "@dyn/runtime";
 import type { Delta, ModelJob, WorkerRole } from "@dyn/runtime/llm";
 
 export type ModelClient = Client<ModelJob, Delta>;
@@ -25,6 +25,7 @@ export interface PoolsOptions {
   readonly model: string;
   readonly runtime: Runtime;
   readonly log: Logger;
+  readonly routerMode: RouterMode;
 }
 
 interface Pool {
@@ -36,12 +37,12 @@ interface Pool {
 }
 
 /** Create the pools of one model, empty at first. */
-export function createPools({ model, runtime, log }: PoolsOptions): Pools {
+export function createPools({ model, runtime, log, routerMode }: PoolsOptions): Pools {
   const pools = new Map<WorkerRole, Pool>();
 
   function open(role: WorkerRole, endpoint: string): Pool {
     const members = new Set<string>();
-    const client = runtime.client<ModelJob, Delta>(endpoint, { accepts: (id) => members.has(id) });
+    const client = runtime.client<ModelJob, Delta>(endpoint, { accepts: (id) => members.has(id), routerMode });
     const pool: Pool = { client, address: endpoint, members, migrationLimit: 0 };
     pools.set(role, pool);
     log.info({ model, endpoint, role }, "model added");

@@ -48,6 +48,8 @@ export interface GenerateOptions {
   readonly baggage?: string;
   /** Everything above at once, as a frontend has it. */
   readonly identity?: Identity;
+  /** With the router mode `direct`: the instance to ask, decimal u64. */
+  readonly instanceId?: string;
   /** Time the answer may take in all, ms. Travels to the worker. */
   readonly timeoutMs?: number;
   /** Asked when a worker fails after it has delivered items, all of which have been read: the request for the rest, which another worker gets.
@@ -114,6 +116,7 @@ export function createClient<Request, Item>({ live, path, send, now, onDispose }
         payload: encodePayload(request),
         signal: withTimeout(options.signal, timeoutMs),
         deadlineAt: timeoutMs === undefined ? undefined : now() + timeoutMs,
+        wanted: options.instanceId,
         candidates: () => live.instances,
         ...(options.resume && { resume: () => encodeRest(options.resume?.()) }),
         report: { attempts: 0, trailer: {} },

@@ -6,7 +6,8 @@ import { createMemoryDiscovery, createMemorySpace, type MemorySpace } from "./di
 import { openLiveSet } from "./discovery/live-set.ts";
 import { formatPath, parseAddress, type EndpointAddress, type EndpointRecord } from "./discovery/records.ts";
 import { createPeers } from "./egress/peers.ts";
-import { createRoundRobin } from "./egress/pick.ts";
+import { createHealth } from "./egress/health.ts";
+import { createPick, type RouterMode } from "./egress/pick.ts";
 import { createRetryBudget } from "./egress/retry.ts";
 import { RoutedAnswer, type RouterOptions } from "./egress/router.ts";
 import { createClient, type Client, type Endpoint, type Serving, type ServeOptions } from "./endpoint.ts";
@@ -47,6 +48,8 @@ export interface RuntimeOptions {
 export interface ClientOptions {
   /** Leaves out instances, for instance those that serve another model at the same endpoint. */
   readonly accepts?: (instanceId: string) => boolean;
+  /** How instances are chosen. Default `round-robin`. */
+  readonly routerMode?: RouterMode;
 }
 
 /** One member of a deployment. Disposing it drains what it serves and closes what it opened. */
@@ -92,6 +95,7 @@ class RuntimeParts implements Runtime {
   #closing: Promise<void> | undefined;
   #flushLog: () => Promise<void>;
   #now = (): number => performance.now();
+  #health = createHealth({ now: this.#now });
 
   constructor(config: RuntimeConfig, log: Logger, options: RuntimeOptions, flushLog: () => Promise<void>) {
     this.config = config;
@@ -131,12 +135,14 @@ class RuntimeParts implements Runtime {
     return { serve: (handler, options) => this.#serve(address, handler, options) };
   }
 
-  client<Request, Item>(uri: string, { accepts }: ClientOptions = {}): Client<Request, Item> {
+  client<Request, Item>(uri: string, { accepts, routerMode: mode = "round-robin" }: ClientOptions = {}): Client<Request, Item> {
     const { metrics } = this;
     const log = this.log.child({ target: "request_span" });
     const routing: RouterOptions = {
       peers: this.#peers,
-      pick: createRoundRobin(),
+      mode,
+      pick: createPick(mode, Math.random),
+      health: this.#health,
       budget: createRetryBudget(),
       metrics,
       log,

@@ -7,11 +7,15 @@ import type { RuntimeMetrics } from "../metrics.ts";
 import { compareLineage, toLogFields, toPlaneHeaders, type Identity } from "../trace/identity.ts";
 import { childSpan } from "../trace/traceparent.ts";
 import type { Trailer } from "../wire/messages.ts";
+import type { Health, Verdict } from "./health.ts";
 import type { Peers } from "./peers.ts";
+import type { RouterMode } from "./pick.ts";
 import type { ClientStream } from "./plane-client.ts";
 
 export interface AttemptOptions {
   readonly peers: Peers;
+  readonly health: Health;
+  readonly mode: RouterMode;
   readonly metrics: RuntimeMetrics;
   readonly log: Logger;
   readonly now: () => number;
@@ -25,6 +29,8 @@ export interface Route {
   readonly signal: AbortSignal | undefined;
   /** Clock reading (ms, the router's `now`) after which nobody waits any more. */
   readonly deadlineAt: number | undefined;
+  /** With the mode `direct`: the instance to ask, decimal u64. */
+  readonly wanted: string | undefined;
   /** Instances to choose from, asked anew for every attempt. */
   candidates(): readonly Instance[];
   /** The payload for what is left after everything that has been delivered; undefined if that cannot be asked for. */
@@ -46,6 +52,15 @@ const outcomes: Partial<Record<ErrorCode, Outcome>> = {
   unavailable: "unavailable",
 };
 
+// Failures that speak against the instance and not against the request or the caller.
+const faults: ReadonlySet<ErrorCode> = new Set(["cannot_connect", "disconnected", "deadline_exceeded", "internal", "protocol"]);
+
+function toVerdict(failure: RuntimeError | undefined): Verdict {
+  if (!failure) return "well";
+  if (faults.has(failure.code)) return "failed";
+  return failure.code === "cancelled" ? "unknown" : "well";
+}
+
 /** Whoever creates one closes it. */
 export class Attempt {
   readonly instance: Instance;
@@ -63,6 +78,7 @@ export class Attempt {
     this.#identity = { ...route.identity, trace: childSpan(route.identity.trace) };
     this.instance = instance;
     options.metrics.inflight.inc();
+    options.health.begin(instance.id);
     route.report.workerId = instance.id;
     route.report.attempts = number + 1;
   }
@@ -103,8 +119,18 @@ export class Attempt {
     this.#closed = true;
     if (failure) this.kill(failure);
     this.#options.metrics.inflight.dec();
+    this.#judge(failure);
     this.#checkLineage();
     this.#log(failure);
+  }
+
+  #judge(failure: RuntimeError | undefined): void {
+    const change = this.#options.health.end(this.instance.id, toVerdict(failure));
+    if (!change) return;
+    const log = this.#options.log.child({ target: "dyn_runtime::egress" });
+    const fields = { instance_id: this.instance.id, endpoint: this.#route.path };
+    if (change === "opened") log.warn({ ...fields, error: failure?.message }, "instance keeps failing, its circuit is open");
+    else log.info(fields, "instance answers again, its circuit is closed");
   }
 
   // The worker says which ids it saw. A worker that never answered has nothing to compare.
@@ -128,7 +154,7 @@ export class Attempt {
       "otel.kind": "client",
       "request.attempt": this.#number,
       "request.outcome": failure ? (outcomes[failure.code] ?? "error") : "success",
-      router_mode: "round-robin",
+      router_mode: this.#options.mode,
       worker_id: this.instance.id,
     };
     if (!failure) log.info(fields, "route request completed");

@@ -1,18 +1,67 @@
 /** Which instance gets the next attempt. */
 import type { Instance } from "../discovery/live-set.ts";
 
-/** @returns undefined when nobody is left. `tried` holds ids that have failed this request. */
-export type Pick = (instances: readonly Instance[], tried: ReadonlySet<string>) => Instance | undefined;
+export const routerModes = ["round-robin", "random", "least-loaded", "power-of-two", "direct"] as const;
+export type RouterMode = (typeof routerModes)[number];
 
-/** Everyone in turn. While nobody joins, leaves or fails, counts differ by at most one. */
-export function createRoundRobin(): Pick {
-  let turn = 0;
-  return (instances, tried) => {
-    for (let step = 0; step < instances.length; step += 1) {
-      const candidate = instances[turn % instances.length];
-      turn = (turn + 1) % Number.MAX_SAFE_INTEGER;
-      if (candidate && !tried.has(candidate.id)) return candidate;
-    }
-    return undefined;
+/** What a choice is made by. */
+export interface PickInput {
+  /** Those that may be chosen, at least one. */
+  readonly instances: readonly Instance[];
+  /** Attempts of this process that are under way at an instance. */
+  readonly loadOf: (instanceId: string) => number;
+  /** The instance that the caller asked for, decimal u64. */
+  readonly wanted: string | undefined;
+}
+
+/** @returns undefined when nobody fits. */
+export type Pick = (input: PickInput) => Instance | undefined;
+
+/** A choice of its own for each client: round robin has a turn to remember. `random` gives numbers from 0 to below 1. */
+export function createPick(mode: RouterMode, random: () => number): Pick {
+  switch (mode) {
+    case "round-robin":
+      return createRoundRobin();
+    case "random":
+      return ({ instances }) => draw(instances, random);
+    case "least-loaded":
+      return ({ instances, loadOf }) => draw(leastLoaded(instances, loadOf), random);
+    case "power-of-two":
+      return ({ instances, loadOf }) => leastLoaded(drawTwo(instances, random), loadOf)[0];
+    case "direct":
+      return ({ instances, wanted }) => instances.find(({ id }) => id === wanted);
+  }
+}
+
+// Everyone in turn, by the order of ids and not of places: whoever is left out for a while moves nobody else's turn.
+function createRoundRobin(): Pick {
+  let last = "";
+  return ({ instances }) => {
+    const next = instances.find(({ id }) => isAfter(id, last)) ?? instances[0];
+    last = next?.id ?? last;
+    return next;
   };
+}
+
+// Decimal u64 without leading zeros: longer is larger.
+function isAfter(id: string, last: string): boolean {
+  return id.length === last.length ? id > last : id.length > last.length;
+}
+
+function draw(instances: readonly Instance[], random: () => number): Instance | undefined {
+  return instances[Math.floor(random() * instances.length)];
+}
+
+function drawTwo(instances: readonly Instance[], random: () => number): Instance[] {
+  const first = draw(instances, random);
+  const second = draw(
+    instances.filter((each) => each !== first),
+    random,
+  );
+  return [first, second].filter((each) => each !== undefined);
+}
+
+function leastLoaded(instances: readonly Instance[], loadOf: PickInput["loadOf"]): Instance[] {
+  const least = Math.min(...instances.map(({ id }) => loadOf(id)));
+  return instances.filter(({ id }) => loadOf(id) === least);
 }

@@ -1,4 +1,5 @@
 /** Sends a request to an instance; if that fails, another gets it, or the rest of it where the caller can say what the rest is. */
+import type { Instance } from "../discovery/live-set.ts";
 import { RuntimeError } from "../errors.ts";
 import { waitMs } from "../lifetime.ts";
 import { Attempt, toAttemptError, type AttemptOptions, type Route } from "./attempt.ts";
@@ -73,13 +74,30 @@ export class RoutedAnswer implements Batches<unknown> {
       this.#options.budget.deposit();
     }
     this.#state = "running";
-    const instance = this.#options.pick(this.#route.candidates(), this.#tried);
-    if (!instance) throw new RuntimeError("unavailable", `no instance serves ${path}`);
+    const instance = this.#choose();
+    if (!instance) throw this.#noInstance(path);
     const attempt = new Attempt(this.#options, { ...this.#route, payload: this.#payload }, instance, this.#attempts);
     this.#attempts += 1;
     this.#attempt = attempt;
     await attempt.open();
     return attempt;
+  }
+
+  // If nobody is well, whoever is there may try: a circuit must not turn a fault into an outage.
+  #choose(): Instance | undefined {
+    const { pick, health } = this.#options;
+    const { wanted } = this.#route;
+    const untried = this.#tried.size === 0 ? this.#route.candidates() : this.#route.candidates().filter(({ id }) => !this.#tried.has(id));
+    const isWell = ({ id }: Instance): boolean => health.isWell(id);
+    const well = untried.every(isWell) ? untried : untried.filter(isWell);
+    return pick({ instances: well.length > 0 ? well : untried, loadOf: (id) => health.loadOf(id), wanted });
+  }
+
+  #noInstance(path: string): RuntimeError {
+    if (this.#options.mode !== "direct") return new RuntimeError("unavailable", `no instance serves ${path}`);
+    const { wanted } = this.#route;
+    if (wanted === undefined) return new RuntimeError("invalid_argument", "the router mode is direct, and the request names no instance");
+    return new RuntimeError("unavailable", `instance ${wanted} does not serve ${path}`);
   }
 
   async #retryOrThrow(failure: RuntimeError): Promise<void> {
@@ -98,7 +116,7 @@ export class RoutedAnswer implements Batches<unknown> {
     this.#fruitless = attempt.delivered ? 1 : this.#fruitless + 1;
     if (this.#state === "over" || !failure.traits.retryable || this.#attempts >= maxAttempts || this.#fruitless >= maxFruitless) return false;
     this.#tried.add(attempt.instance.id);
-    if (!this.#route.candidates().some(({ id }) => !this.#tried.has(id))) return false;
+    if (this.#options.mode === "direct" || !this.#route.candidates().some(({ id }) => !this.#tried.has(id))) return false;
     const payload = attempt.delivered ? this.#route.resume?.() : this.#payload;
     if (!payload || !this.#options.budget.withdraw()) return false;
     this.#payload = payload;

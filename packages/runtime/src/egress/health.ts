@@ -1,0 +1,104 @@
+/** What this process knows of each instance: how much is under way there, and whether it has been failing. */
+
+export interface HealthOptions {
+  /** Failures in a row that open the circuit. Default 3. */
+  readonly failures?: number;
+  /** How long the circuit stays open the first time, ms; doubles with each failed probe. Default 1 000. */
+  readonly openMs?: number;
+  /** Longest time a circuit stays open, ms. Default 30 000. */
+  readonly maxOpenMs?: number;
+  /** Monotonic clock, ms. */
+  readonly now: () => number;
+}
+
+export interface Health {
+  loadOf(instanceId: string): number;
+  /** False while the circuit is open, or half-open with its probe under way. */
+  isWell(instanceId: string): boolean;
+  /** An attempt begins. The first one after an open circuit is its probe. */
+  begin(instanceId: string): void;
+  /** An attempt is over. @returns what changed, for the log. */
+  end(instanceId: string, verdict: Verdict): "opened" | "closed" | undefined;
+}
+
+/** How an attempt speaks of its instance; one that the caller ended says nothing. */
+export type Verdict = "well" | "failed" | "unknown";
+
+/** Open circuits of instances that nobody has asked for so long are forgotten, ms. */
+const forgetMs = 600_000;
+
+type Circuit =
+  | { readonly type: "closed"; readonly failures: number }
+  | { readonly type: "open"; readonly until: number; readonly openMs: number }
+  | { readonly type: "half-open"; readonly openMs: number };
+
+interface State {
+  load: number;
+  circuit: Circuit;
+}
+
+type Limits = Required<Omit<HealthOptions, "now">>;
+
+function afterFailure(circuit: Circuit, { failures, openMs, maxOpenMs }: Limits, at: number): Circuit {
+  switch (circuit.type) {
+    case "closed":
+      if (circuit.failures + 1 < failures) return { type: "closed", failures: circuit.failures + 1 };
+      return { type: "open", until: at + openMs, openMs };
+    case "half-open": {
+      const longerMs = Math.min(2 * circuit.openMs, maxOpenMs);
+      return { type: "open", until: at + longerMs, openMs: longerMs };
+    }
+    case "open": // an attempt that was under way when it opened, or nobody else was left
+      return circuit;
+  }
+}
+
+function afterAttempt(circuit: Circuit, verdict: Verdict, limits: Limits, at: number): Circuit {
+  if (verdict === "failed") return afterFailure(circuit, limits, at);
+  if (verdict === "well") return { type: "closed", failures: 0 };
+  // A probe that was cut short: the next request is one.
+  return circuit.type === "half-open" ? { type: "open", until: at, openMs: circuit.openMs } : circuit;
+}
+
+/** Create an empty record. */
+export function createHealth({ failures = 3, openMs = 1_000, maxOpenMs = 30_000, now }: HealthOptions): Health {
+  const limits: Limits = { failures, openMs, maxOpenMs };
+  const states = new Map<string, State>();
+  const stateOf = (id: string): State => {
+    const known = states.get(id);
+    if (known) return known;
+    const state: State = { load: 0, circuit: { type: "closed", failures: 0 } };
+    states.set(id, state);
+    return state;
+  };
+  const forget = (at: number): void => {
+    for (const [id, { load, circuit }] of states) if (load === 0 && circuit.type === "open" && circuit.until + forgetMs < at) states.delete(id);
+  };
+  return {
+    loadOf: (id) => states.get(id)?.load ?? 0,
+    isWell(id) {
+      const circuit = states.get(id)?.circuit;
+      if (!circuit || circuit.type === "closed") return true;
+      return circuit.type === "open" && now() >= circuit.until;
+    },
+    begin(id) {
+      const state = stateOf(id);
+      state.load += 1;
+      const { circuit } = state;
+      if (circuit.type === "open" && now() >= circuit.until) state.circuit = { type: "half-open", openMs: circuit.openMs };
+    },
+    end(id, verdict) {
+      const state = stateOf(id);
+      state.load -= 1;
+      const before = state.circuit;
+      const after = afterAttempt(before, verdict, limits, now());
+      state.circuit = after;
+      if (after.type === "closed" && after.failures === 0 && state.load === 0) states.delete(id); // nothing to remember
+      if (after.type === "open" && before.type !== "open" && verdict === "failed") {
+        forget(now());
+        return "opened";
+      }
+      return after.type === "closed" && before.type !== "closed" ? "closed" : undefined;
+    },
+  };
+}

@@ -1,0 +1,74 @@
+// Where requests go, seen from the workers' lines: the router modes, a worker that keeps failing, one that is slow.
+import { describe, expect, test } from "vitest";
+import { chat, eventually, postChat, startCluster, type Cluster, type Line, type Program } from "../cluster.ts";
+
+function received(worker: Program): Line[] {
+  return worker.lines().filter(({ message }) => message === "request received");
+}
+
+function idOf(worker: Program): string {
+  return String(worker.lines().find(({ message }) => message === "endpoint is serving")?.["instance_id"]);
+}
+
+async function sendAll(cluster: Cluster, count: number, headers: Readonly<Record<string, string>> = {}): Promise<number[]> {
+  const statuses: number[] = [];
+  for (let index = 0; index < count; index += 1) statuses.push((await postChat(cluster.url, chat("hi"), headers)).status);
+  return statuses;
+}
+
+test("a slow worker gets less when the least loaded is chosen", async () => {
+  await using cluster = await startCluster({ workers: 0, frontendArgs: ["--router-mode", "least-loaded"] });
+  const slow = await cluster.addWorker("--ttft-ms", "600000");
+  const quick = await cluster.addWorker();
+  const aborter = new AbortController();
+  const held = [0, 1, 2].map(() => postChat(cluster.url, chat("hi"), {}, aborter.signal).catch(() => undefined));
+  await eventually("one at the slow worker", () => received(slow).length >= 1);
+  expect(await sendAll(cluster, 20)).toEqual(Array.from({ length: 20 }, () => 200));
+  expect(received(slow).length).toBeLessThanOrEqual(2);
+  expect(received(quick).length).toBeGreaterThanOrEqual(20);
+  aborter.abort();
+  await Promise.all(held);
+});
+
+describe("direct", () => {
+  test("goes to the instance that is named, and to no other", async () => {
+    await using cluster = await startCluster({ workers: 2, frontendArgs: ["--router-mode", "direct"] });
+    const [first, second] = cluster.workers;
+    if (!first || !second) throw new Error("two workers were asked for");
+    expect(await sendAll(cluster, 5, { "x-worker-instance-id": idOf(second) })).toEqual([200, 200, 200, 200, 200]);
+    expect([received(first).length, received(second).length]).toEqual([0, 5]);
+    const missing = await postChat(cluster.url, chat("hi"));
+    expect(missing.status).toBe(400);
+    expect(await missing.json()).toMatchObject({ error: { message: "the router mode is direct, and the request names no instance" } });
+    const unknown = await postChat(cluster.url, chat("hi"), { "x-worker-instance-id": "12" });
+    expect(unknown.status).toBe(503);
+    expect(await unknown.json()).toMatchObject({ error: { message: "instance 12 does not serve dynamo/backend/generate" } });
+  });
+});
+
+test("a worker that keeps failing is left alone, probed, and taken back", { timeout: 60_000 }, async () => {
+  await using cluster = await startCluster({ workers: 0 });
+  const bad = await cluster.addWorker("--fault", "error:internal");
+  await cluster.addWorker();
+  await sendAll(cluster, 6);
+  const opened = await eventually("the circuit", () =>
+    cluster.frontend.lines().find(({ message }) => message === "instance keeps failing, its circuit is open"),
+  );
+  expect(opened).toMatchObject({ level: "WARN", instance_id: idOf(bad), error: "the worker failed" });
+  const before = received(bad).length;
+  expect(before).toBe(3);
+  // The circuit is open for a second: nothing goes there, whatever is sent meanwhile.
+  expect(await sendAll(cluster, 20)).toEqual(Array.from({ length: 20 }, () => 200));
+  await eventually("a probe", async () => {
+    await sendAll(cluster, 2);
+    return received(bad).length > before;
+  });
+  expect(received(bad).length).toBe(before + 1);
+});
+
+test("with one worker alone an open circuit keeps nobody out", async () => {
+  await using cluster = await startCluster({ workerArgs: ["--fault", "error:internal%0.5", "--seed", "1"] });
+  const statuses = await sendAll(cluster, 30);
+  expect(statuses.filter((status) => status === 200).length).toBeGreaterThan(5);
+  expect(statuses.filter((status) => status === 500).length).toBeGreaterThan(5);
+});
