@@ -1,0 +1,86 @@
+/** Writes a registry as text, in one of Prometheus's two formats. The registry's own writer renames counters for good once it has written OpenMetrics.
+ *  https://prometheus.io/docs/instrumenting/exposition_formats/ and https://github.com/prometheus/OpenMetrics/blob/v1.0.0/specification/OpenMetrics.md */
+import type { Registry } from "@prometheus-io/client";
+import type { Sample } from "./family.ts";
+
+export type MetricsFormat = "text" | "openmetrics";
+
+const contentTypes: Readonly<Record<MetricsFormat, string>> = {
+  text: "text/plain; version=0.0.4; charset=utf-8",
+  openmetrics: "application/openmetrics-text; version=1.0.0; charset=utf-8",
+};
+
+interface MediaRange {
+  readonly type: string;
+  readonly version: string | undefined;
+  readonly quality: number;
+}
+
+function parseRange(text: string): MediaRange {
+  const [type = "", ...parameters] = text.split(";").map((part) => part.trim().toLowerCase());
+  const valueOf = (name: string): string | undefined =>
+    parameters
+      .find((parameter) => parameter.startsWith(`${name}=`))
+      ?.slice(name.length + 1)
+      .replaceAll('"', "");
+  const quality = Number(valueOf("q") ?? 1);
+  return { type, version: valueOf("version"), quality: quality >= 0 && quality <= 1 ? quality : 0 };
+}
+
+/** The format an Accept header asks for: OpenMetrics if it is named at least as highly as text, else text. */
+export function chooseMetricsFormat(accept: string | undefined): MetricsFormat {
+  let [openmetrics, text] = [0, 0];
+  for (const { type, version, quality } of (accept ?? "").split(",").map(parseRange)) {
+    if (type === "application/openmetrics-text" && (version === undefined || version === "1.0.0")) openmetrics = Math.max(openmetrics, quality);
+    if (type === "text/plain" && (version === undefined || version === "0.0.4")) text = Math.max(text, quality);
+  }
+  return openmetrics > 0 && openmetrics >= text ? "openmetrics" : "text";
+}
+
+/** Everything of `registry`, families in the order of their names. */
+export async function renderMetrics(registry: Registry, format: MetricsFormat): Promise<{ contentType: string; body: string }> {
+  const families = await registry.getMetricsAsJSON();
+  const lines: string[] = [];
+  for (const { name, help, type, values } of families.sort((left, right) => (left.name < right.name ? -1 : 1))) {
+    const isRenamed = type === "counter" && format === "openmetrics"; // the family is called without the ending of its samples
+    const family = isRenamed ? name.replace(/_total$/, "") : name;
+    lines.push(`# HELP ${family} ${escape(help, format === "openmetrics")}`, `# TYPE ${family} ${type}`);
+    const sampleName = isRenamed ? `${family}_total` : name;
+    for (const value of values as unknown as readonly Partial<Sample>[]) lines.push(formatSample(value, sampleName, format)); // its type leaves out names and exemplars
+  }
+  if (format === "openmetrics") lines.push("# EOF");
+  return { contentType: contentTypes[format], body: `${lines.join("\n")}\n` };
+}
+
+function formatSample({ metricName, labels = {}, value = 0, exemplar }: Partial<Sample>, name: string, format: MetricsFormat): string {
+  const line = `${metricName ?? name}${formatLabels(labels, format)} ${formatNumber(value)}`;
+  if (!exemplar || format === "text") return line;
+  return `${line} # ${formatLabels(exemplar.labelSet, format) || "{}"} ${formatNumber(exemplar.value)} ${exemplar.timestamp.toFixed(3)}`;
+}
+
+// By name, but what tells the lines of one series apart comes last.
+function rankOf(name: string): string {
+  return name === "le" || name === "quantile" ? `~${name}` : name;
+}
+
+function formatLabels(labels: Readonly<Record<string, string | number>>, format: MetricsFormat): string {
+  const entries = Object.entries(labels).sort(([left], [right]) => (rankOf(left) < rankOf(right) ? -1 : 1));
+  if (entries.length === 0) return "";
+  const texts = entries.map(([name, value]) => `${name}="${typeof value === "number" ? formatBound(value, format) : escape(value, true)}"`);
+  return `{${texts.join(",")}}`;
+}
+
+// OpenMetrics wants the bounds of buckets to look like floats.
+function formatBound(bound: number, format: MetricsFormat): string {
+  return format === "openmetrics" && Number.isInteger(bound) ? bound.toFixed(1) : formatNumber(bound);
+}
+
+function formatNumber(value: number): string {
+  if (Number.isFinite(value) || Number.isNaN(value)) return String(value);
+  return value > 0 ? "+Inf" : "-Inf";
+}
+
+function escape(text: string, escapesQuotes: boolean): string {
+  const escaped = text.replaceAll("\\", "\\\\").replaceAll("\n", "\\n");
+  return escapesQuotes ? escaped.replaceAll('"', '\\"') : escaped;
+}
