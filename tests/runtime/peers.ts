@@ -20,6 +20,7 @@ export interface Ask {
 
 export interface Pair extends AsyncDisposable {
   readonly server: Runtime;
+  readonly caller: Runtime;
   readonly client: Client<Ask, unknown>;
   readonly port: number;
   /** How many items handlers have yielded. */
@@ -45,6 +46,7 @@ export async function startPair(more: { readonly maxFrameBytes?: number } = {}):
   });
   return {
     server,
+    caller,
     client: caller.client<Ask, unknown>(address),
     port: Number(serving.address.split(":")[1]),
     yielded: () => yielded,

@@ -4,7 +4,8 @@ import { Command, Option } from "commander";
 import { createFrontend } from "./index.ts";
 import { frontendSettings } from "./options.ts";
 
-const settings = { ...frontendSettings, ...runtimeSettings };
+const { systemHost: _host, systemPort: _port, ...sharedSettings } = runtimeSettings; // a frontend has no system server
+const settings = { ...frontendSettings, ...sharedSettings };
 
 function readFlags(argv: readonly string[]): Readonly<Record<string, string | undefined>> {
   const command = new Command("dyn-frontend").description("HTTP front door: speaks the OpenAI API, finds its workers through discovery.");
@@ -19,7 +20,7 @@ function readFlags(argv: readonly string[]): Readonly<Record<string, string | un
 
 async function main(): Promise<void> {
   const flags = readFlags(process.argv);
-  const config = readSettings(runtimeSettings, process.env, flags);
+  const config = readSettings(sharedSettings, process.env, flags);
   const options = readSettings(frontendSettings, process.env, flags);
   await using frontend = await createFrontend({ ...options, config, shutdownSignals: ["SIGINT", "SIGTERM"] });
   await frontend.closed;

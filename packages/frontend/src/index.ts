@@ -32,7 +32,8 @@ export async function createFrontend({ config, runtime: given, shutdownSignals =
     Object.entries(frontendSettings).map(([name, setting]) => [name, setting.default]),
   ) as unknown as FrontendOptions; // the table has exactly these keys
   const settings: FrontendOptions = { ...defaults, ...options };
-  const runtime = given ?? (await createRuntime(config ? { config } : {}));
+  // No system server: all of it is at the HTTP port, and DYN_SYSTEM_PORT may be meant for a worker beside it.
+  const runtime = given ?? (await createRuntime({ config: { ...config, systemPort: -1 } }));
   const log = runtime.log.child({ target: "dyn_frontend" });
   const now = (): number => performance.now();
   const drain = new AbortController();

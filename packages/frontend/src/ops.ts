@@ -1,5 +1,5 @@
 /** Routes for those who operate the frontend: /health, /live, /metrics. */
-import type { EndpointRecord, Runtime, Snapshot } from "@dyn/runtime";
+import { chooseMetricsFormat, renderMetrics, type EndpointRecord, type Runtime, type Snapshot } from "@dyn/runtime";
 import type { Exchange } from "./exchange.ts";
 import { sendJson, sendText } from "./http/reply.ts";
 import type { Models } from "./models.ts";
@@ -34,7 +34,8 @@ export function serveLive({ response }: Exchange): void {
   sendJson(response, 200, { status: "live", message: "Service is live" });
 }
 
-export async function serveMetrics({ response }: Exchange, { runtime }: OpsParts): Promise<void> {
-  const { registry } = runtime.metrics;
-  sendText(response, 200, registry.contentType, await registry.metrics());
+/** In the format that is asked for. */
+export async function serveMetrics({ request, response }: Exchange, { runtime }: OpsParts): Promise<void> {
+  const { contentType, body } = await renderMetrics(runtime.metrics.registry, chooseMetricsFormat(request.headers.accept));
+  sendText(response, 200, contentType, body);
 }

@@ -44,7 +44,9 @@ export async function startMockWorker({ config, shutdownSignals, ...given }: Moc
   };
   try {
     for (let index = 0; index < options.numWorkers; index += 1) {
-      const runtime = await createRuntime({ ...(config && { config }), ...(shutdownSignals && { shutdownSignals }), memorySpace });
+      const [first] = runtimes;
+      const shared = first && { metrics: first.metrics, system: first.system }; // one system server for all workers
+      const runtime = await createRuntime({ ...(config && { config }), ...(shutdownSignals && { shutdownSignals }), ...shared, memorySpace });
       runtimes.push(runtime);
       const { modelName: model, disaggregationMode: mode } = options;
       const role = mode === "agg" ? "aggregated" : mode;

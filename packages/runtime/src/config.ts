@@ -88,6 +88,8 @@ export interface RuntimeConfig {
   readonly connectTimeoutMs: number;
   readonly pingIntervalMs: number;
   readonly drainTimeoutMs: number;
+  readonly systemHost: string;
+  readonly systemPort: number;
   readonly log: string;
   readonly logJsonl: boolean;
 }
@@ -152,6 +154,20 @@ export const runtimeSettings: SettingsOf<RuntimeConfig> = {
     default: 30_000,
     parse: wholeNumber(0, maxTimerMs),
     help: "how long a drain waits for running requests before it ends them, ms",
+  },
+  systemHost: {
+    env: "DYN_SYSTEM_HOST",
+    flag: "system-host",
+    default: "127.0.0.1",
+    parse: plainText,
+    help: "address of the system server",
+  },
+  systemPort: {
+    env: "DYN_SYSTEM_PORT",
+    flag: "system-port",
+    default: -1,
+    parse: wholeNumber(-1, 65_535),
+    help: "port of the system server with /live, /health and /metrics; 0 lets the system choose, the log says which; -1 turns it off",
   },
   log: {
     env: "DYN_LOG",

@@ -17,6 +17,8 @@ export interface ServeOptions<Item> {
   readonly encodeItem?: EncodeItem<Item>;
   /** Tokens in one item, for the worker's timings and counts; default 1. */
   readonly countTokens?: (item: Item) => number;
+  /** Name of the model it serves: a label of its metrics. Default: none. */
+  readonly model?: string;
 }
 
 /** A served endpoint. Disposing it unadvertises, finishes what is running, then resolves. */
@@ -97,6 +99,25 @@ function toIdentity(options: GenerateOptions): Identity {
   }
   const trace = acceptTrace(traceparent, tracestate);
   return { requestId, ...(xRequestId !== undefined && { xRequestId }), trace, ...(baggage !== undefined && { baggage }) };
+}
+
+/** Create a serving; `drain` is called once, whoever asks. */
+export function createServing(instanceId: string, address: string, drain: () => Promise<void>): Serving {
+  const { promise: closed, resolve, reject } = Promise.withResolvers<void>();
+  let draining = false;
+  closed.catch(() => undefined); // also thrown at whoever disposes
+  return {
+    instanceId,
+    address,
+    closed,
+    [Symbol.asyncDispose]() {
+      if (!draining) {
+        draining = true;
+        drain().then(resolve, reject);
+      }
+      return closed;
+    },
+  };
 }
 
 /** Create a client from the runtime's parts. Takes ownership of `live`. */

@@ -18,10 +18,16 @@ export { decimalNumber, maxTimerMs, oneOf, parseName, parseSwitch, plainText, re
 export type { Environment, RuntimeConfig, Setting, SettingsOf } from "./config.ts";
 export type { Logger } from "./logging/logger.ts";
 export type { Fields } from "./logging/format.ts";
+export { createRuntimeMetrics } from "./metrics.ts";
 export type { RuntimeMetrics } from "./metrics.ts";
+export { createCounters, createGauges, createHistograms } from "./instruments/family.ts";
+export type { Family, Labels } from "./instruments/family.ts";
+export type { Counter, Gauge, Histogram } from "./instruments/series.ts";
+export { chooseMetricsFormat, renderMetrics } from "./instruments/exposition.ts";
+export type { System } from "./system/system.ts";
 export { createRequestId, isSaneClientId, isUuid } from "./ids.ts";
 export { selectBaggage } from "./trace/baggage.ts";
-export { acceptTrace } from "./trace/traceparent.ts";
+export { acceptTrace, isSampled } from "./trace/traceparent.ts";
 export type { TraceContext } from "./trace/traceparent.ts";
 export { toLogFields } from "./trace/identity.ts";
 export type { Identity } from "./trace/identity.ts";

@@ -1,24 +1,179 @@
-/** Counters of the runtime itself, in the Prometheus registry of the process. */
-import { Counter, Gauge, Registry } from "@prometheus-io/client";
+/** The runtime's own metrics, in the Prometheus registry of the process. Names, labels and buckets are Dynamo's where it has the metric. */
+import { Registry } from "@prometheus-io/client";
+import { createEventLoopDelay, type EventLoopDelay } from "./instruments/event-loop.ts";
+import { createCounters, createGauges, createHistograms, type Family, type Labels } from "./instruments/family.ts";
+import type { Counter, Gauge, Histogram, TraceRef } from "./instruments/series.ts";
 
 export interface RuntimeMetrics {
+  /** Metrics of your own, made with @prometheus-io/client, are served beside the runtime's. Write it with `renderMetrics`. */
   readonly registry: Registry;
   /** Answers whose ids differ from what was sent. Must stay 0. */
   readonly lineageMismatch: Counter;
   readonly inflight: Gauge;
   readonly connections: Gauge;
+  /** Seconds from an attempt's beginning until its request is sent: choosing done, dialling included. */
+  readonly queue: Histogram;
+  /** Seconds from there to the first items. */
+  readonly roundtripTtft: Histogram;
+  readonly eventLoopDelay: EventLoopDelay;
+  /** Requests refused by this process because its streams are used up. */
+  readonly rejections: Counter;
+  /** The series of one served endpoint. */
+  endpoint(labels: EndpointLabels): EndpointMetrics;
+  /** From now on the uptime of this instance is shown. */
+  started(workerId: string): void;
 }
 
-export function createRuntimeMetrics(registry: Registry = new Registry()): RuntimeMetrics {
-  const registers = [registry];
+type EndpointLabel = "dynamo_namespace" | "dynamo_component" | "dynamo_endpoint" | "worker_id" | "model";
+
+/** `worker_id` in hex; `model` for endpoints of models. */
+export type EndpointLabels = Labels<EndpointLabel>;
+
+/** Which step of a worker failed: reading the request, running the handler, writing an item. */
+export type FailedStep = "deserialization" | "generate" | "serialization";
+
+export interface EndedRequest {
+  /** Undefined if all went well, or the client left. */
+  readonly failedStep: FailedStep | undefined;
+  readonly isCancelled: boolean;
+  readonly responseBytes: number;
+  readonly elapsedMs: number;
+  readonly ttftMs: number | undefined;
+  /** Undefined if the trace is not sampled. */
+  readonly trace: TraceRef | undefined;
+}
+
+/** What a worker counts of one endpoint. */
+export interface EndpointMetrics {
+  begin(requestBytes: number): void;
+  end(request: EndedRequest): void;
+}
+
+const durations = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600];
+const firstResponses = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
+const queues = [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1];
+const roundtrips = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
+
+/** Create them. One set serves all runtimes of a process that shows one `/metrics`. */
+export function createRuntimeMetrics({ now = () => performance.now() }: { readonly now?: () => number } = {}): RuntimeMetrics {
+  const registry = new Registry(Registry.OPENMETRICS_CONTENT_TYPE); // only such a registry takes exemplars
+  const startedAt = new Map<string, number>();
+  const uptime = createGauges({
+    registry,
+    name: "dynamo_component_uptime_seconds",
+    help: "Time since the runtime of this instance was created",
+    labels: ["worker_id"],
+    refresh: () => {
+      for (const [worker_id, at] of startedAt) uptime.with({ worker_id }).set((now() - at) / 1000);
+    },
+  });
+  const families = createComponentFamilies(registry);
   return {
     registry,
-    lineageMismatch: new Counter({
-      name: "dynamo_request_plane_lineage_mismatch_total",
+    ...createPlaneMetrics(registry),
+    eventLoopDelay: createEventLoopDelay(registry, now),
+    endpoint: (labels) => createEndpointMetrics(families, labels),
+    started: (workerId) => void startedAt.set(workerId, now()),
+  };
+}
+
+function createPlaneMetrics(registry: Registry): Omit<RuntimeMetrics, "registry" | "eventLoopDelay" | "endpoint" | "started"> {
+  const prefix = "dynamo_request_plane";
+  const none = {};
+  return {
+    lineageMismatch: createCounters({
+      registry,
+      name: `${prefix}_lineage_mismatch_total`,
       help: "Answers whose request id, trace id, parent span, instance or attempt differ from what was sent",
-      registers,
+    }).with(none),
+    inflight: createGauges({ registry, name: `${prefix}_inflight_requests`, help: "Attempts that wait for a worker's answer" }).with(none),
+    connections: createGauges({ registry, name: `${prefix}_connections`, help: "Open connections to workers" }).with(none),
+    queue: createHistograms({
+      registry,
+      name: `${prefix}_queue_seconds`,
+      help: "From the beginning of an attempt until its request is sent, dialling included",
+      buckets: queues,
+    }).with(none),
+    roundtripTtft: createHistograms({
+      registry,
+      name: `${prefix}_roundtrip_ttft_seconds`,
+      help: "From a request being sent to a worker until its first items arrive",
+      buckets: roundtrips,
+    }).with(none),
+    rejections: createCounters({
+      registry,
+      name: "dynamo_rejection_request_total",
+      help: "Requests this worker refused because a connection's streams were used up",
+    }).with(none),
+  };
+}
+
+interface ComponentFamilies {
+  readonly requests: Family<EndpointLabel, Counter>;
+  readonly duration: Family<EndpointLabel, Histogram>;
+  readonly inflight: Family<EndpointLabel, Gauge>;
+  readonly requestBytes: Family<EndpointLabel, Counter>;
+  readonly responseBytes: Family<EndpointLabel, Counter>;
+  readonly cancellations: Family<EndpointLabel, Counter>;
+  readonly errors: Family<EndpointLabel | "error_type", Counter>;
+  readonly firstResponse: Histogram;
+}
+
+const endpointLabels: readonly EndpointLabel[] = ["dynamo_namespace", "dynamo_component", "dynamo_endpoint", "worker_id", "model"];
+
+function createComponentFamilies(registry: Registry): ComponentFamilies {
+  const labels = endpointLabels;
+  const named = (name: string, help: string): { registry: Registry; name: string; help: string } => ({
+    registry,
+    name: `dynamo_component_${name}`,
+    help,
+  });
+  return {
+    requests: createCounters({ ...named("requests_total", "Requests a worker has taken"), labels }),
+    duration: createHistograms({
+      ...named("request_duration_seconds", "From a request's arrival at the worker to its last frame"),
+      labels,
+      buckets: durations,
     }),
-    inflight: new Gauge({ name: "dynamo_request_plane_inflight_requests", help: "Attempts that wait for a worker's answer", registers }),
-    connections: new Gauge({ name: "dynamo_request_plane_connections", help: "Open connections to workers", registers }),
+    inflight: createGauges({ ...named("inflight_requests", "Requests the worker is running"), labels }),
+    requestBytes: createCounters({ ...named("request_bytes_total", "Bytes of requests' payloads"), labels }),
+    responseBytes: createCounters({ ...named("response_bytes_total", "Bytes of items sent"), labels }),
+    cancellations: createCounters({ ...named("cancellation_total", "Requests the client cancelled or left"), labels }),
+    errors: createCounters({
+      ...named("errors_total", "Requests that failed at the worker, by the step that failed: deserialization, generate or serialization"),
+      labels: [...endpointLabels, "error_type"],
+    }),
+    firstResponse: createHistograms({
+      registry,
+      name: "dynamo_work_handler_time_to_first_response_seconds",
+      help: "From a request's arrival at the worker to its first item with a token",
+      buckets: firstResponses,
+    }).with({}),
+  };
+}
+
+function createEndpointMetrics(families: ComponentFamilies, labels: EndpointLabels): EndpointMetrics {
+  const { errors, firstResponse } = families;
+  const requests = families.requests.with(labels);
+  const duration = families.duration.with(labels);
+  const inflight = families.inflight.with(labels);
+  const requestBytes = families.requestBytes.with(labels);
+  const responseBytes = families.responseBytes.with(labels);
+  const cancellations = families.cancellations.with(labels);
+  return {
+    begin(bytes) {
+      requests.inc();
+      inflight.inc();
+      requestBytes.inc(bytes);
+    },
+    end({ failedStep, isCancelled, responseBytes: bytes, elapsedMs, ttftMs, trace }) {
+      inflight.dec();
+      responseBytes.inc(bytes);
+      duration.observe(elapsedMs / 1000);
+      if (trace) duration.mark(elapsedMs / 1000, trace);
+      if (ttftMs !== undefined) firstResponse.observe(ttftMs / 1000);
+      if (isCancelled) cancellations.inc();
+      if (failedStep) errors.with({ ...labels, error_type: failedStep }).inc();
+    },
   };
 }

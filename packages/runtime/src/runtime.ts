@@ -1,8 +1,8 @@
 /** The composition root: builds every part of one runtime, owns them, and ends them in order. */
 import { readSettings, runtimeSettings, type Environment, type RuntimeConfig } from "./config.ts";
 import type { Discovery } from "./discovery/discovery.ts";
-import { openFileDiscovery } from "./discovery/file.ts";
-import { createMemoryDiscovery, createMemorySpace, type MemorySpace } from "./discovery/memory.ts";
+import type { MemorySpace } from "./discovery/memory.ts";
+import { openDiscovery } from "./discovery/open.ts";
 import { openLiveSet } from "./discovery/live-set.ts";
 import { formatPath, parseAddress, type EndpointAddress, type EndpointRecord } from "./discovery/records.ts";
 import { createPeers } from "./egress/peers.ts";
@@ -10,7 +10,7 @@ import { createHealth } from "./egress/health.ts";
 import { createPick, type RouterMode } from "./egress/pick.ts";
 import { createRetryBudget } from "./egress/retry.ts";
 import { RoutedAnswer, type RouterOptions } from "./egress/router.ts";
-import { createClient, type Client, type Endpoint, type Serving, type ServeOptions } from "./endpoint.ts";
+import { createClient, createServing, type Client, type Endpoint, type Serving, type ServeOptions } from "./endpoint.ts";
 import type { Handler } from "./engine.ts";
 import { RuntimeError } from "./errors.ts";
 import { createInstanceId, formatInstanceKey } from "./ids.ts";
@@ -21,6 +21,7 @@ import { createLogger, type Logger } from "./logging/logger.ts";
 import { openLogWriter, type LogWriter } from "./logging/writer.ts";
 import { createRuntimeMetrics, type RuntimeMetrics } from "./metrics.ts";
 import { listen, type Listener } from "./net/listener.ts";
+import { openSystem, type Membership, type System } from "./system/system.ts";
 import { encodeValueItem, type EncodeItem } from "./wire/items.ts";
 import type { Hello } from "./wire/messages.ts";
 
@@ -41,8 +42,10 @@ export interface RuntimeOptions {
   readonly log?: Logger;
   /** With `discoveryBackend: "mem"`: the space to share with other runtimes of this process. Default: a space of its own. */
   readonly memorySpace?: MemorySpace;
-  /** Default: a new one. Shared by several runtimes of a process that exposes one /metrics. */
+  /** Default: new ones. Runtimes of one process share them to be seen at one /metrics. */
   readonly metrics?: RuntimeMetrics;
+  /** Default: a new one, if `DYN_SYSTEM_PORT` asks for it. Runtimes of one process share it together with `metrics`. */
+  readonly system?: System;
 }
 
 export interface ClientOptions {
@@ -57,6 +60,8 @@ export interface Runtime extends AsyncDisposable {
   readonly config: RuntimeConfig;
   readonly log: Logger;
   readonly metrics: RuntimeMetrics;
+  /** The system server of this process. */
+  readonly system: System;
   readonly discovery: Discovery;
   /** Decimal u64, one per runtime. */
   readonly instanceId: string;
@@ -68,22 +73,32 @@ export interface Runtime extends AsyncDisposable {
   client<Request, Item>(uri: string, options?: ClientOptions): Client<Request, Item>;
 }
 
-/** Create a runtime: no port is opened before something is served, no worker is dialled before something is asked. @throws RuntimeError `invalid_argument` on a bad setting. */
+/** Create a runtime: no port but that of the system server is opened before something is served, no worker is dialled before something is asked. @throws RuntimeError `invalid_argument` on a bad setting. */
 export async function createRuntime(options: RuntimeOptions = {}): Promise<Runtime> {
   const config: RuntimeConfig = { ...readSettings(runtimeSettings, options.environment), ...options.config };
   const writer = options.log ? undefined : openLogWriter({ jsonl: config.logJsonl });
   const log = options.log ?? createLogger({ sink: writer?.write ?? (() => undefined), filter: parseLogFilter(config.log) });
-  const runtime = new RuntimeParts(config, log, options, async () => writer && (await closeLog(writer)));
+  const close = async (): Promise<void> => writer && (await closeLog(writer));
+  const metrics = options.metrics ?? createRuntimeMetrics();
+  const system = options.system ?? (await startSystem(config, metrics, log, close));
+  const runtime = new RuntimeParts(config, log, { ...options, metrics, system }, close);
   runtime.start(options.shutdownSignals ?? []);
   return runtime;
+}
+
+interface SharedParts {
+  readonly metrics: RuntimeMetrics;
+  readonly system: System;
 }
 
 class RuntimeParts implements Runtime {
   readonly config: RuntimeConfig;
   readonly log: Logger;
   readonly metrics: RuntimeMetrics;
+  readonly system: System;
   readonly discovery: Discovery;
   readonly instanceId: string;
+  #membership: Membership;
   #id = createInstanceId();
   #drain = new AbortController();
   #clients = new Set<Disposable>();
@@ -97,13 +112,16 @@ class RuntimeParts implements Runtime {
   #now = (): number => performance.now();
   #health = createHealth({ now: this.#now });
 
-  constructor(config: RuntimeConfig, log: Logger, options: RuntimeOptions, flushLog: () => Promise<void>) {
+  constructor(config: RuntimeConfig, log: Logger, options: RuntimeOptions & SharedParts, flushLog: () => Promise<void>) {
     this.config = config;
     this.log = log;
     this.#flushLog = flushLog;
     this.instanceId = this.#id.toString();
-    this.metrics = options.metrics ?? createRuntimeMetrics();
-    this.discovery = openDiscovery(config, log, options);
+    this.metrics = options.metrics;
+    this.metrics.started(formatInstanceKey(this.#id));
+    this.system = options.system;
+    this.#membership = this.system.join();
+    this.discovery = openDiscovery(config, log, options.memorySpace);
     const { connectTimeoutMs, pingIntervalMs } = config;
     const hello: Hello = { version: 1, agent, capabilities: [], max_frame_bytes: config.maxFrameBytes, max_streams: maxStreams };
     const egressLog = log.child({ target: "dyn_runtime::egress" });
@@ -113,6 +131,7 @@ class RuntimeParts implements Runtime {
       helloTimeoutMs: connectTimeoutMs,
       pingIntervalMs,
       log: log.child({ target: "dyn_runtime::ingress" }),
+      rejections: this.metrics.rejections,
       now: this.#now,
     });
   }
@@ -167,6 +186,8 @@ class RuntimeParts implements Runtime {
     this.#listener ??= this.#listen();
     const { host, port } = await this.#listener;
     const path = formatPath(address);
+    const workerId = formatInstanceKey(this.#id);
+    const { namespace: dynamo_namespace, component: dynamo_component, endpoint: dynamo_endpoint } = address;
     const served = this.#server.add({
       path,
       address,
@@ -175,7 +196,9 @@ class RuntimeParts implements Runtime {
       encodeItem: (options.encodeItem ?? encodeValueItem) as EncodeItem<unknown>,
       countTokens: (options.countTokens ?? (() => 1)) as (item: unknown) => number,
       log: this.log,
+      metrics: this.metrics.endpoint({ dynamo_namespace, dynamo_component, dynamo_endpoint, worker_id: workerId, model: options.model }),
     });
+    const readiness = this.#membership.expect(address.endpoint);
     const shown = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
     const record: EndpointRecord = {
       type: "Endpoint",
@@ -183,24 +206,35 @@ class RuntimeParts implements Runtime {
       endpoint: address.endpoint,
       namespace: address.namespace,
       instance_id: this.#id,
-      transport: { tcp: `${shown}/${formatInstanceKey(this.#id)}/${path}` },
+      transport: { tcp: `${shown}/${workerId}/${path}` },
       request_plane_codec: "msgpack",
       dyn_plane: 1,
     };
-    const registration = await this.discovery.publish(record);
+    const registration = await this.discovery.publish(record).catch((error: unknown) => {
+      readiness.gone();
+      served.remove();
+      throw error;
+    });
+    readiness.serving();
     this.log.child({ target: "dyn_runtime" }).info({ endpoint: path, address: shown, instance_id: this.instanceId }, "endpoint is serving");
     const serving = createServing(this.instanceId, shown, async () => {
+      readiness.draining();
       await registration[Symbol.asyncDispose]();
       served.remove();
-      if (await within(served.idle(), this.config.drainTimeoutMs)) return;
-      this.log
-        .child({ target: "dyn_runtime" })
-        .warn({ endpoint: path, drain_timeout_ms: this.config.drainTimeoutMs }, "drain timed out, running requests are killed");
-      served.kill(new RuntimeError("unavailable", "the worker is shutting down"));
-      await within(served.idle(), 1_000);
+      await this.#drained(path, served);
+      readiness.gone();
     });
     this.#servings.add(serving);
     return serving;
+  }
+
+  async #drained(path: string, served: ReturnType<PushServer["add"]>): Promise<void> {
+    const { drainTimeoutMs } = this.config;
+    if (await within(served.idle(), drainTimeoutMs)) return;
+    const log = this.log.child({ target: "dyn_runtime" });
+    log.warn({ endpoint: path, drain_timeout_ms: drainTimeoutMs }, "drain timed out, running requests are killed");
+    served.kill(new RuntimeError("unavailable", "the worker is shutting down"));
+    await within(served.idle(), 1_000);
   }
 
   #listen(): Promise<Listener> {
@@ -216,6 +250,7 @@ class RuntimeParts implements Runtime {
 
   async #end(): Promise<void> {
     this.#drain.abort();
+    this.#membership.drain();
     this.#server.goAway("draining");
     for (const client of this.#clients) client[Symbol.dispose]();
     await Promise.all([...this.#servings].map((serving) => serving[Symbol.asyncDispose]()));
@@ -224,6 +259,7 @@ class RuntimeParts implements Runtime {
     this.#server.close();
     const listener = await this.#listener?.catch(() => undefined); // whoever called serve() was told
     await listener?.[Symbol.asyncDispose]();
+    await this.#membership.leave();
     this.#signals?.[Symbol.dispose]();
     this.log.child({ target: "dyn_runtime" }).debug({ instance_id: this.instanceId }, "runtime closed");
     await this.#flushLog();
@@ -234,34 +270,21 @@ class RuntimeParts implements Runtime {
   }
 }
 
+async function startSystem(
+  { systemHost: host, systemPort: port }: RuntimeConfig,
+  metrics: RuntimeMetrics,
+  log: Logger,
+  onFailure: () => Promise<void>,
+): Promise<System> {
+  try {
+    return await openSystem({ host, port, metrics, log: log.child({ target: "dyn_runtime::system" }), now: () => performance.now() });
+  } catch (error) {
+    await onFailure();
+    throw error;
+  }
+}
+
 async function closeLog(writer: LogWriter): Promise<void> {
   await writer.flush(logFlushMs);
   writer[Symbol.dispose]();
-}
-
-function createServing(instanceId: string, address: string, drain: () => Promise<void>): Serving {
-  const { promise: closed, resolve, reject } = Promise.withResolvers<void>();
-  let draining = false;
-  closed.catch(() => undefined); // also thrown at whoever disposes
-  return {
-    instanceId,
-    address,
-    closed,
-    [Symbol.asyncDispose]() {
-      if (!draining) {
-        draining = true;
-        drain().then(resolve, reject);
-      }
-      return closed;
-    },
-  };
-}
-
-function openDiscovery(config: RuntimeConfig, log: Logger, { memorySpace }: RuntimeOptions): Discovery {
-  switch (config.discoveryBackend) {
-    case "file":
-      return openFileDiscovery({ root: config.fileKv, log: log.child({ target: "dyn_runtime::discovery" }) });
-    case "mem":
-      return createMemoryDiscovery(memorySpace ?? createMemorySpace());
-  }
 }

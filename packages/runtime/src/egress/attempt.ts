@@ -70,6 +70,8 @@ export class Attempt {
   #identity: Identity;
   #stream: ClientStream | undefined;
   #closed = false;
+  #startedAt: number;
+  #sentAt: number | undefined;
 
   constructor(options: AttemptOptions, route: Route, instance: Instance, number: number) {
     this.#options = options;
@@ -79,13 +81,14 @@ export class Attempt {
     this.instance = instance;
     options.metrics.inflight.inc();
     options.health.begin(instance.id);
+    this.#startedAt = options.now();
     route.report.workerId = instance.id;
     route.report.attempts = number + 1;
   }
 
   /** Send the request. Rejects with a RuntimeError, or the signal's reason while it still dials. */
   async open(): Promise<void> {
-    const { peers, now } = this.#options;
+    const { peers, metrics, now } = this.#options;
     const { path, payload, deadlineAt, signal } = this.#route;
     const peer = peers.get(this.instance);
     const client = peer instanceof Promise ? await orAborted(peer, signal) : peer;
@@ -96,6 +99,8 @@ export class Attempt {
       deadlineMs: deadlineAt === undefined ? 0 : Math.min(Math.max(1, Math.ceil(deadlineAt - now())), maxDeadlineMs),
       payload,
     });
+    this.#sentAt = now();
+    metrics.queue.observe((this.#sentAt - this.#startedAt) / 1000);
   }
 
   /** True once an item has arrived: another instance would say it again. */
@@ -106,6 +111,14 @@ export class Attempt {
   /** The items that have arrived, at least one; undefined after the last. */
   next(): Promise<unknown[] | undefined> {
     return this.#stream?.next() ?? Promise.resolve(undefined);
+  }
+
+  /** Items have been read: the first ones end the round trip. */
+  received(): void {
+    if (this.#sentAt === undefined) return;
+    const { metrics, now } = this.#options;
+    metrics.roundtripTtft.observe((now() - this.#sentAt) / 1000);
+    this.#sentAt = undefined;
   }
 
   /** End the stream here and now; a `next` under way rejects with `reason`. */

@@ -48,7 +48,10 @@ export class RoutedAnswer implements Batches<unknown> {
       try {
         const attempt = this.#attempt ?? (await this.#begin());
         const items = await attempt.next();
-        if (items) return { done: false, value: items };
+        if (items) {
+          attempt.received();
+          return { done: false, value: items };
+        }
         this.#end(undefined);
       } catch (thrown) {
         await this.#retryOrThrow(toAttemptError(thrown, this.#route.signal));

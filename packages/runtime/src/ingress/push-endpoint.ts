@@ -2,6 +2,7 @@
 import type { Socket } from "node:net";
 import { RuntimeError, toRuntimeError } from "../errors.ts";
 import { createGate } from "../lifetime.ts";
+import type { Counter } from "../instruments/series.ts";
 import type { Logger } from "../logging/logger.ts";
 import { Connection, type ConnectionEvents } from "../net/connection.ts";
 import { frameTypeName, frameTypes, type FrameType } from "../wire/frames.ts";
@@ -14,6 +15,8 @@ export interface PushServerOptions {
   readonly helloTimeoutMs: number;
   readonly pingIntervalMs: number;
   readonly log: Logger;
+  /** Requests refused because the streams are used up. */
+  readonly rejections: Counter;
   readonly now: () => number;
 }
 
@@ -140,6 +143,7 @@ class ServerConnection {
       if (this.#goneAway) throw new RuntimeError("unavailable", "this worker is draining");
       if (!endpoint) throw new RuntimeError("unavailable", `this worker does not serve ${request.path}`);
       if (this.#streams.size >= options.hello.max_streams) {
+        options.rejections.inc();
         throw new RuntimeError("overloaded", `${this.#streams.size} streams are open, the limit`);
       }
       const stream = new ServerStream(this.#connection, streamId, request.credit);

@@ -3,8 +3,9 @@ import type { EndpointAddress } from "../discovery/records.ts";
 import type { Handler } from "../engine.ts";
 import { RuntimeError, toRuntimeError } from "../errors.ts";
 import type { Logger } from "../logging/logger.ts";
+import type { EndedRequest, EndpointMetrics, FailedStep } from "../metrics.ts";
 import { fromPlaneHeaders, toLogFields, type Identity } from "../trace/identity.ts";
-import { formatTraceparent } from "../trace/traceparent.ts";
+import { formatTraceparent, isSampled } from "../trace/traceparent.ts";
 import type { EncodeItem } from "../wire/items.ts";
 import type { RequestMessage, Trailer } from "../wire/messages.ts";
 import { decodePayload } from "../wire/payload.ts";
@@ -20,6 +21,7 @@ export interface ServedEndpoint {
   readonly encodeItem: EncodeItem<unknown>;
   readonly countTokens: (item: unknown) => number;
   readonly log: Logger;
+  readonly metrics: EndpointMetrics;
 }
 
 interface Running {
@@ -28,6 +30,8 @@ interface Running {
   readonly log: Logger;
   readonly facts: Record<string, string | number | boolean>;
   readonly startedAt: number;
+  /** What it is at; tells which step a failure belongs to. */
+  step: FailedStep;
   items: number;
   tokens: number;
   firstTokenAt: number | undefined;
@@ -48,8 +52,20 @@ export async function runRequest(
   });
   const log = scope.child({ target: "dyn_runtime::ingress::push_handler", fields: { "otel.kind": "server" } });
   const startedAt = now();
-  const running: Running = { stream, identity, log, facts: {}, startedAt, items: 0, tokens: 0, firstTokenAt: undefined, lastTokenAt: startedAt };
+  const running: Running = {
+    stream,
+    identity,
+    log,
+    facts: {},
+    startedAt,
+    step: "deserialization",
+    items: 0,
+    tokens: 0,
+    firstTokenAt: undefined,
+    lastTokenAt: startedAt,
+  };
   log.info({ attempt: request.attempt, request_bytes: request.payload.length }, "request received");
+  endpoint.metrics.begin(request.payload.length);
   const deadline = armDeadline(stream, request.deadlineMs);
   let failure: RuntimeError | undefined;
   try {
@@ -63,12 +79,14 @@ export async function runRequest(
   const trailer = toTrailer(running, endpoint.instanceId, request.attempt, now());
   if (failure && !stream.isStopped) stream.fail(failure, trailer);
   else stream.end(trailer);
+  endpoint.metrics.end(toEndedRequest(running, trailer, failure));
   logCompletion(running, trailer, failure);
 }
 
 async function pump(running: Running, request: RequestMessage, endpoint: ServedEndpoint, log: Logger, now: () => number): Promise<void> {
   const { stream, identity, facts } = running;
   const body = decodePayload(request.payload, "request payload");
+  running.step = "generate";
   const items = endpoint.handler(body, {
     signal: stream.signal,
     log,
@@ -91,7 +109,9 @@ async function pump(running: Running, request: RequestMessage, endpoint: ServedE
       running.lastTokenAt = now();
       running.firstTokenAt ??= running.lastTokenAt;
     }
+    running.step = "serialization";
     stream.send(item, endpoint.encodeItem);
+    running.step = "generate";
   }
   stream.signal.throwIfAborted();
 }
@@ -121,6 +141,18 @@ function toTrailer({ identity, items, startedAt, firstTokenAt }: Running, instan
     items,
     elapsed_ms: roundMs(endedAt - startedAt),
     ...(firstTokenAt !== undefined && { ttft_ms: roundMs(firstTokenAt - startedAt) }),
+  };
+}
+
+function toEndedRequest({ stream, identity, step }: Running, trailer: Trailer, failure: RuntimeError | undefined): EndedRequest {
+  const isCancelled = failure?.code === "cancelled";
+  return {
+    failedStep: failure && !isCancelled ? step : undefined,
+    isCancelled,
+    responseBytes: stream.bytes,
+    elapsedMs: trailer.elapsed_ms,
+    ttftMs: trailer.ttft_ms,
+    trace: isSampled(identity.trace) ? identity.trace : undefined,
   };
 }
 

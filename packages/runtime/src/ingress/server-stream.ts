@@ -10,6 +10,8 @@ const maxCredit = 2 ** 31;
 export class ServerStream implements PeerConnection {
   readonly id: number;
   readonly signal: AbortSignal;
+  /** Of items, sent so far. */
+  bytes = 0;
   #connection: Connection;
   #credit: number;
   #aborter = new AbortController();
@@ -44,7 +46,9 @@ export class ServerStream implements PeerConnection {
       writer.abandon(mark);
       throw error;
     }
-    this.#credit -= writer.endItems(this.id, mark);
+    const bytes = writer.endItems(this.id, mark);
+    this.#credit -= bytes;
+    this.bytes += bytes;
     this.#connection.flushSoon();
   }
 

@@ -31,6 +31,11 @@ export function formatTraceparent({ traceId, spanId, flags }: TraceContext): str
   return `00-${traceId}-${spanId}-${flags < 16 ? "0" : ""}${flags.toString(16)}`;
 }
 
+/** True if whoever began the trace wants it recorded. */
+export function isSampled({ flags }: Pick<TraceContext, "flags">): boolean {
+  return (flags & sampled) !== 0;
+}
+
 /** Open the server's own span: below the remote one if there is a usable header, else at the root of a new trace. */
 export function acceptTrace(traceparent: string | undefined, tracestate?: string): TraceContext {
   const remote = traceparent === undefined ? undefined : parseTraceparent(traceparent);

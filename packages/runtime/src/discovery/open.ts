@@ -1,0 +1,16 @@
+/** The discovery a configuration asks for. */
+import type { RuntimeConfig } from "../config.ts";
+import type { Logger } from "../logging/logger.ts";
+import type { Discovery } from "./discovery.ts";
+import { openFileDiscovery } from "./file.ts";
+import { createMemoryDiscovery, createMemorySpace, type MemorySpace } from "./memory.ts";
+
+/** Open it; whoever does disposes it. `memorySpace` is for `mem`; default: a space of its own. */
+export function openDiscovery({ discoveryBackend, fileKv: root }: RuntimeConfig, log: Logger, memorySpace: MemorySpace | undefined): Discovery {
+  switch (discoveryBackend) {
+    case "file":
+      return openFileDiscovery({ root, log: log.child({ target: "dyn_runtime::discovery" }) });
+    case "mem":
+      return createMemoryDiscovery(memorySpace ?? createMemorySpace());
+  }
+}

@@ -1,0 +1,161 @@
+/** The system server of a process: /live, /health and /metrics over HTTP, for probes and Prometheus. Like Dynamo's system_status_server.rs, but the three differ. */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { RuntimeError } from "../errors.ts";
+import { createRequestId, isSaneClientId, isUuid } from "../ids.ts";
+import { chooseMetricsFormat, renderMetrics } from "../instruments/exposition.ts";
+import { within } from "../lifetime.ts";
+import type { Logger } from "../logging/logger.ts";
+import type { RuntimeMetrics } from "../metrics.ts";
+import { createReadiness, type EndpointReadiness, type Readiness } from "./readiness.ts";
+
+export interface SystemOptions {
+  readonly host: string;
+  /** 0 lets the system choose; -1 = no server. */
+  readonly port: number;
+  readonly metrics: RuntimeMetrics;
+  readonly log: Logger;
+  readonly now: () => number;
+}
+
+/** One per process, shared by its runtimes. */
+export interface System {
+  /** Undefined when there is no server. */
+  readonly port: number | undefined;
+  /** A runtime uses it until it leaves. The server closes when the last has left. */
+  join(): Membership;
+}
+
+export interface Membership {
+  /** An endpoint that should serve. */
+  expect(endpoint: string): EndpointReadiness;
+  /** The process is not ready until this member has left. */
+  drain(): void;
+  /** Idempotent. */
+  leave(): Promise<void>;
+}
+
+/** Answers that are still under way when the server closes have this long. */
+const closeMs = 500;
+const maxConnections = 256;
+const maxShown = 256;
+
+/** Start the server, if there is to be one. @throws RuntimeError `unavailable` if the address cannot be had. */
+export async function openSystem(options: SystemOptions): Promise<System> {
+  const readiness = createReadiness();
+  const server = options.port < 0 ? undefined : await startServer(options, readiness);
+  let members = 0;
+  const leave = async (): Promise<void> => {
+    members -= 1;
+    if (members === 0) await server?.close();
+  };
+  return {
+    port: server?.port,
+    join() {
+      members += 1;
+      let draining: { over(): void } | undefined;
+      let leaving: Promise<void> | undefined;
+      return {
+        expect: (endpoint) => readiness.expect(endpoint),
+        drain() {
+          draining ??= readiness.drain();
+        },
+        leave() {
+          draining?.over();
+          leaving ??= leave();
+          return leaving;
+        },
+      };
+    },
+  };
+}
+
+async function startServer(options: SystemOptions, readiness: Readiness): Promise<{ readonly port: number; close(): Promise<void> }> {
+  const { host, port, metrics, log, now } = options;
+  const startedAt = now();
+  const toStatus = createStatus(readiness, () => now() - startedAt);
+  const server = createServer((request, response) => {
+    answer(request, response, metrics, toStatus).catch((error: unknown) => {
+      log.error({ error }, "system server could not answer");
+      response.destroy();
+    });
+  });
+  server.maxConnections = maxConnections;
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", (cause) =>
+      reject(new RuntimeError("unavailable", `cannot listen on ${host}:${port} for DYN_SYSTEM_PORT: ${cause.message}`, { cause })),
+    );
+    server.listen({ host, port }, resolve);
+  });
+  server.on("error", (error) => log.error({ error }, "system server failed"));
+  const watch = metrics.eventLoopDelay.watch();
+  const bound = server.address() as AddressInfo; // a TCP server that listens
+  log.info({ host: bound.address, port: bound.port }, "system server is listening");
+  return {
+    port: bound.port,
+    async close() {
+      await closeServer(server);
+      watch[Symbol.dispose]();
+    },
+  };
+}
+
+async function closeServer(server: Server): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  server.closeIdleConnections();
+  if (await within(closed, closeMs)) return;
+  server.closeAllConnections();
+  await closed;
+}
+
+interface Status {
+  readonly live: unknown;
+  readonly isReady: boolean;
+  readonly health: unknown;
+}
+
+function createStatus(readiness: Readiness, uptimeMs: () => number): () => Status {
+  return () => {
+    const { stage } = readiness;
+    const elapsedMs = uptimeMs();
+    const uptime = { secs: Math.floor(elapsedMs / 1000), nanos: Math.floor((elapsedMs % 1000) * 1e6) };
+    const endpoints = Object.fromEntries([...readiness.endpoints()].map(([name, its]) => [name, its === "serving" ? "ready" : "notready"]));
+    const isReady = stage === "serving";
+    return { isReady, live: { status: "live", uptime }, health: { status: isReady ? "ready" : "notready", stage, uptime, endpoints } };
+  };
+}
+
+async function answer(request: IncomingMessage, response: ServerResponse, metrics: RuntimeMetrics, toStatus: () => Status): Promise<void> {
+  setIds(request, response);
+  const { method = "", url = "" } = request;
+  const path = url.split("?", 1)[0] ?? "";
+  if (!["/live", "/health", "/metrics"].includes(path)) return sendJson(response, 404, { error: `Route not found: ${path.slice(0, maxShown)}` });
+  if (method !== "GET" && method !== "HEAD") {
+    response.setHeader("allow", "GET, HEAD");
+    return sendJson(response, 405, { error: `${method} is not allowed on ${path}` });
+  }
+  if (path === "/metrics") {
+    const { contentType, body } = await renderMetrics(metrics.registry, chooseMetricsFormat(request.headers.accept));
+    return send(response, 200, contentType, body);
+  }
+  const { live, isReady, health } = toStatus();
+  return path === "/live" ? sendJson(response, 200, live) : sendJson(response, isReady ? 200 : 503, health);
+}
+
+function setIds({ headers }: IncomingMessage, response: ServerResponse): void {
+  const { "request-id": given, "x-request-id": theirs } = headers;
+  const requestId = typeof given === "string" && isUuid(given) ? given : createRequestId();
+  response.setHeader("x-request-id", typeof theirs === "string" && isSaneClientId(theirs) ? theirs : requestId);
+  response.setHeader("request-id", requestId);
+}
+
+function sendJson(response: ServerResponse, status: number, body: unknown): void {
+  send(response, status, "application/json", JSON.stringify(body));
+}
+
+function send(response: ServerResponse, status: number, contentType: string, body: string): void {
+  // A body nobody reads must not be taken for the next request.
+  const ending = response.req.method === "GET" || response.req.method === "HEAD" ? {} : { connection: "close" };
+  response.writeHead(status, { "content-type": contentType, "content-length": Buffer.byteLength(body), ...ending });
+  response.end(body);
+}

@@ -1,0 +1,161 @@
+// The system server: what probes see of a worker before, while and after it serves.
+import { expect, test } from "vitest";
+import { createMemorySpace, createRuntime } from "@dyn/runtime";
+import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
+import { chat, eventually, postChat, startCluster, startProgram, type Program } from "../cluster.ts";
+import { parseOpenMetrics } from "../open-metrics.ts";
+
+const config = { discoveryBackend: "mem", systemPort: 0 } as const;
+const silent = createLogger({ sink: () => undefined });
+
+function systemUrl(program: Program | undefined): string {
+  const line = program?.lines().find(({ message }) => message === "system server is listening");
+  return `http://127.0.0.1:${String(line?.["port"])}`;
+}
+
+interface Probe {
+  readonly status: number;
+  readonly body: unknown;
+}
+
+async function probe(url: string): Promise<Probe> {
+  const response = await fetch(url);
+  expect(response.headers.get("content-type")).toBe("application/json");
+  return { status: response.status, body: await response.json() };
+}
+
+const uptime = { secs: expect.any(Number), nanos: expect.any(Number) };
+
+test("ready only while every endpoint serves; a slow request holds the drain, and the server outlives it", async () => {
+  const memorySpace = createMemorySpace();
+  const runtime = await createRuntime({ config, log: silent, memorySpace });
+  await using caller = await createRuntime({ config: { ...config, systemPort: -1 }, log: silent, memorySpace });
+  const url = `http://127.0.0.1:${runtime.system.port}`;
+  const live = { status: 200, body: { status: "live", uptime } };
+  expect(await probe(`${url}/live`)).toEqual(live);
+  expect(await probe(`${url}/health`)).toEqual({ status: 503, body: { status: "notready", stage: "starting", uptime, endpoints: {} } });
+  const { promise: released, resolve: release } = Promise.withResolvers<void>();
+  const begun = Promise.withResolvers<void>();
+  await runtime.endpoint("dyn://test.system.one").serve(async function* () {
+    begun.resolve();
+    await released;
+    yield "done";
+  });
+  expect(await probe(`${url}/health`)).toEqual({ status: 200, body: { status: "ready", stage: "serving", uptime, endpoints: { one: "ready" } } });
+  const other = await runtime.endpoint("dyn://test.system.two").serve(async function* () {
+    yield 1;
+  });
+  expect(await probe(`${url}/health`)).toMatchObject({ status: 200, body: { endpoints: { one: "ready", two: "ready" } } });
+  await other[Symbol.asyncDispose]();
+  expect(await probe(`${url}/health`)).toMatchObject({ status: 200, body: { endpoints: { one: "ready" } } });
+  const client = caller.client<unknown, string>("dyn://test.system.one");
+  await client.waitForInstances();
+  const answer = (async () => {
+    const items = [];
+    for await (const item of client.generate({})) items.push(item);
+    return items;
+  })();
+  await begun.promise;
+  const closing = runtime[Symbol.asyncDispose]();
+  expect(await probe(`${url}/health`)).toEqual({
+    status: 503,
+    body: { status: "notready", stage: "draining", uptime, endpoints: { one: "notready" } },
+  });
+  expect(await probe(`${url}/live`)).toEqual(live);
+  expect((await fetch(`${url}/metrics`)).status).toBe(200);
+  release();
+  expect(await answer).toEqual(["done"]);
+  await closing;
+  await expect(fetch(`${url}/live`)).rejects.toThrow();
+});
+
+test("a worker on SIGTERM says so until its last request is out", async () => {
+  await using cluster = await startCluster({ workerArgs: ["--itl-ms", "20"], env: { DYN_SYSTEM_PORT: "0" } });
+  const [worker] = cluster.workers;
+  const url = systemUrl(worker);
+  expect(await probe(`${url}/health`)).toEqual({
+    status: 200,
+    body: { status: "ready", stage: "serving", uptime, endpoints: { generate: "ready" } },
+  });
+  const answer = postChat(cluster.url, chat("word ".repeat(100).trim(), { stream: true })).then((response) => response.text());
+  await eventually("the request", () => worker?.lines().some(({ message }) => message === "request received"));
+  worker?.kill("SIGTERM");
+  const draining = await eventually("the drain", async () => {
+    const health = await probe(`${url}/health`);
+    return health.status === 503 && health;
+  });
+  expect(draining.body).toEqual({ status: "notready", stage: "draining", uptime, endpoints: { generate: "notready" } });
+  expect((await probe(`${url}/live`)).status).toBe(200);
+  const exposed = parseOpenMetrics(await (await fetch(`${url}/metrics`, { headers: { accept: "application/openmetrics-text" } })).text());
+  expect(exposed.value("dynamo_component_inflight_requests")).toBe(1);
+  expect(worker?.child.exitCode).toBeNull();
+  expect((await answer).endsWith("data: [DONE]\n\n")).toBe(true);
+  expect(await worker?.exited).toBe(0);
+  await expect(fetch(`${url}/live`)).rejects.toThrow();
+});
+
+test("workers of one process share one server, which is ready while all of them are", async () => {
+  await using cluster = await startCluster({ workerArgs: ["--num-workers", "3"], env: { DYN_SYSTEM_PORT: "0" } });
+  const [worker] = cluster.workers;
+  await eventually("all three", () => worker?.lines().filter(({ message }) => message === "endpoint is serving").length === 3);
+  expect(worker?.lines().filter(({ message }) => message === "system server is listening")).toHaveLength(1);
+  const url = systemUrl(worker);
+  expect((await probe(`${url}/health`)).body).toMatchObject({ status: "ready", endpoints: { generate: "ready" } });
+  const exposed = parseOpenMetrics(await (await fetch(`${url}/metrics`, { headers: { accept: "application/openmetrics-text" } })).text());
+  const instances = worker
+    ?.lines()
+    .filter(({ message }) => message === "endpoint is serving")
+    .map((line) => BigInt(String(line["instance_id"])).toString(16));
+  for (const name of ["dynamo_component_uptime_seconds", "dynamo_component_requests_total"]) {
+    expect(new Set(exposed.find(name).map(({ labels }) => labels["worker_id"]))).toEqual(new Set(instances));
+  }
+  worker?.kill("SIGTERM");
+  expect(await worker?.exited).toBe(0);
+});
+
+test("an example has it too; its metrics have no model", async () => {
+  await using cluster = await startCluster({ workers: 0 });
+  await using greeter = startProgram("node", ["examples/greeter.ts"], { DYN_FILE_KV: cluster.directory, DYN_SYSTEM_PORT: "0" });
+  await eventually("the greeter serving", () => greeter.lines().some(({ message }) => message === "endpoint is serving"));
+  const url = systemUrl(greeter);
+  expect(await probe(`${url}/health`)).toMatchObject({ status: 200, body: { endpoints: { generate: "ready" } } });
+  const text = await (await fetch(`${url}/metrics`)).text();
+  expect(text).toMatch(
+    /^dynamo_component_requests_total\{dynamo_component="greeter",dynamo_endpoint="generate",dynamo_namespace="demo",worker_id="[0-9a-f]+"\} 0$/m,
+  );
+});
+
+test("what is not there, and what is not allowed", async () => {
+  await using runtime = await createRuntime({ config, log: silent });
+  const url = `http://127.0.0.1:${runtime.system.port}`;
+  expect(await probe(`${url}/nothing?x=1`)).toEqual({ status: 404, body: { error: "Route not found: /nothing" } });
+  expect(await probe(`${url}/healthy`)).toMatchObject({ status: 404 });
+  const posted = await fetch(`${url}/metrics`, { method: "POST", body: "x".repeat(1_000_000) });
+  expect([posted.status, posted.headers.get("allow"), posted.headers.get("connection")]).toEqual([405, "GET, HEAD", "close"]);
+  const head = await fetch(`${url}/health?verbose`, { method: "HEAD" });
+  expect([head.status, await head.text()]).toEqual([503, ""]);
+  const id = "0b6d2cde-4f3e-4a7b-9f83-2f2a35f3d3a1";
+  const named = await fetch(`${url}/live`, { headers: { "request-id": id, "x-request-id": "probe 7" } });
+  expect([named.headers.get("request-id"), named.headers.get("x-request-id")]).toEqual([id, id]);
+  const sane = await fetch(`${url}/live`, { headers: { "x-request-id": "probe-7" } });
+  expect(sane.headers.get("x-request-id")).toBe("probe-7");
+});
+
+test("it is off by default, and a frontend leaves the variable to workers", async () => {
+  await using runtime = await createRuntime({ config: { discoveryBackend: "mem" }, environment: {}, log: silent });
+  expect(runtime.system.port).toBeUndefined();
+  await using cluster = await startCluster({ env: { DYN_SYSTEM_PORT: "0" } });
+  expect(cluster.frontend.lines().some(({ message }) => message === "system server is listening")).toBe(false);
+  await using asked = startProgram("dyn-frontend", ["--system-port", "0"]);
+  expect(await asked.exited).not.toBe(0);
+  expect(asked.stderr()).toContain("unknown option '--system-port'");
+});
+
+test("a port in use is one clear line and a non-zero exit", async () => {
+  await using cluster = await startCluster({ env: { DYN_SYSTEM_PORT: "0" } });
+  const port = new URL(systemUrl(cluster.workers[0])).port;
+  await using second = startProgram("dyn-mock-worker", ["--system-port", port], { DYN_FILE_KV: cluster.directory });
+  expect(await second.exited).toBe(1);
+  expect(second.stderr().trim().split("\n")).toHaveLength(1);
+  expect(second.stderr()).toContain(`cannot listen on 127.0.0.1:${port} for DYN_SYSTEM_PORT`);
+});
