@@ -172,7 +172,7 @@ describe("the other routes", () => {
     expect(await (await fetch(`${cluster.url}/live`)).json()).toEqual({ status: "live", message: "Service is live" });
     const metrics = await (await fetch(`${cluster.url}/metrics`)).text();
     expect(metrics).toMatch(
-      /^dynamo_frontend_requests_total\{model="mock",endpoint="chat_completions",request_type="unary",status="success",error_type=""\} [1-9]/m,
+      /^dynamo_frontend_requests_total\{endpoint="chat_completions",error_type="",model="mock",request_type="unary",status="success"\} [1-9]/m,
     );
     expect(metrics).toMatch(/model="unknown_model"/);
     expect(metrics).not.toContain("org/nobody");

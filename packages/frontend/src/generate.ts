@@ -25,8 +25,10 @@ export async function generate(job: ModelJob, exchange: Exchange, parts: Generat
   const delivered = createDelivered(whole, migrationLimit);
   const answer = client.generate(whole, { ...toOptions(exchange, "x-worker-instance-id"), resume: () => delivered.resume() });
   const attemptsBefore = progress.attempts;
+  let attemptsAtFirst: number | undefined;
   try {
     for await (const batch of answer.batches()) {
+      attemptsAtFirst ??= answer.attempts;
       record(batch, progress, now());
       delivered.add(batch);
       const held = onBatch(batch);
@@ -37,6 +39,8 @@ export async function generate(job: ModelJob, exchange: Exchange, parts: Generat
   } finally {
     progress.workerId = answer.workerId;
     progress.attempts = attemptsBefore + answer.attempts;
+    progress.retries += Math.max(0, (attemptsAtFirst ?? answer.attempts) - 1);
+    progress.resumptions = answer.attempts - (attemptsAtFirst ?? answer.attempts);
   }
 }
 
@@ -60,6 +64,7 @@ async function runPrefill(client: ModelClient, job: ModelJob, exchange: Exchange
   } finally {
     progress.prefillWorkerId = answer.workerId;
     progress.attempts = answer.attempts;
+    progress.retries += Math.max(0, answer.attempts - 1);
   }
   const wanted = job.prompts?.length ?? 1;
   if (Object.keys(results).length !== wanted)
@@ -76,11 +81,13 @@ function record(batch: readonly Delta[], progress: RequestProgress, at: number):
     tokens += tokenIds?.length ?? (text === "" ? 0 : 1);
     if (!usage) continue;
     progress.inputTokens = usage.promptTokens;
+    progress.cachedTokens = usage.cachedTokens;
     progress.outputTokens = usage.completionTokens - tokens;
   }
   if (tokens > 0) {
     progress.firstTokenAt ??= at;
     progress.lastTokenAt = at;
+    progress.meter.tokens(tokens, at);
   }
   progress.outputTokens += tokens;
 }

@@ -1,6 +1,6 @@
 /** `@dyn/frontend`: the HTTP front door as a library. */
 import { createRuntime, watchSignals, type Runtime, type RuntimeConfig, type Snapshot } from "@dyn/runtime";
-import { createFrontendMetrics } from "./metrics.ts";
+import { createFrontendMetrics } from "./metrics/metrics.ts";
 import { followModels } from "./models.ts";
 import { frontendSettings, type FrontendOptions } from "./options.ts";
 import { createRoutes } from "./routes.ts";
@@ -41,12 +41,16 @@ export async function createFrontend({ config, runtime: given, shutdownSignals =
   const watch = runtime.discovery.watch("v1/instances", (snapshot) => (instances = snapshot));
   const models = followModels({ runtime, namespace: settings.namespace, routerMode: settings.routerMode, log, wallClock: Date.now });
   const isDraining = (): boolean => drain.signal.aborted;
-  const metrics = createFrontendMetrics(runtime.metrics.registry, settings.metricsPrefix);
+  const { metricsPrefix: prefix, metricsModelGraceSecs } = settings;
+  const { registry, eventLoopDelay } = runtime.metrics;
+  const metrics = createFrontendMetrics({ registry, prefix, models: () => models.list(), graceMs: metricsModelGraceSecs * 1000, now });
+  const delayWatch = eventLoopDelay.watch();
   const routes = createRoutes({ models, metrics, now, wallClock: Date.now, runtime, isDraining, instances: () => instances });
   const { httpHost: host, httpPort: port, bodyLimitMb, strictRequestId } = settings;
   const baggageKeys = new Set(settings.baggageKeys);
   const release = async (): Promise<void> => {
     watch[Symbol.dispose]();
+    delayWatch[Symbol.dispose]();
     models[Symbol.dispose]();
     if (!given) await runtime[Symbol.asyncDispose]();
   };

@@ -8,7 +8,7 @@ import { generate } from "./generate.ts";
 import { parseJsonBody } from "./http/body.ts";
 import { sendJson } from "./http/reply.ts";
 import { openEventStream, type EventStream } from "./http/sse.ts";
-import type { FrontendMetrics } from "./metrics.ts";
+import type { FrontendMetrics } from "./metrics/metrics.ts";
 import type { Models } from "./models.ts";
 import { beginRequestLog, type RequestLog } from "./request-log.ts";
 

@@ -1,5 +1,5 @@
 /** Which models exist: follows the cards in discovery. */
-import { RuntimeError, type Logger, type ModelRecord, type RouterMode, type Runtime, type Snapshot } from "@dyn/runtime";
+import { RuntimeError, type Logger, type ModelCard, type ModelRecord, type RouterMode, type Runtime, type Snapshot } from "@dyn/runtime";
 import type { WorkerRole } from "@dyn/runtime/llm";
 import { createPools, type Pools, type Serving } from "./pools.ts";
 
@@ -8,6 +8,8 @@ export interface Model {
   /** Unix time in seconds at which this frontend first saw the model. */
   readonly created: number;
   readonly contextLength: number;
+  readonly kvCacheBlockSize: number;
+  readonly migrationLimit: number;
 }
 
 export interface Models extends Disposable {
@@ -37,13 +39,11 @@ export interface ModelsOptions {
 export function followModels({ runtime, namespace, routerMode, log, wallClock }: ModelsOptions): Models {
   const entries = new Map<string, Entry>();
 
-  function add(name: string, contextLength: number): Entry {
-    const entry: Entry = {
-      name,
-      created: Math.floor(wallClock() / 1000),
-      contextLength,
-      pools: createPools({ model: name, runtime, log, routerMode }),
-    };
+  function add(name: string, card: Partial<ModelCard> = {}): Entry {
+    const { context_length: contextLength = 0, kv_cache_block_size: kvCacheBlockSize = 0, migration_limit: migrationLimit = 0 } = card;
+    const created = Math.floor(wallClock() / 1000);
+    const pools = createPools({ model: name, runtime, log, routerMode });
+    const entry: Entry = { name, created, contextLength, kvCacheBlockSize, migrationLimit, pools };
     entries.set(name, entry);
     return entry;
   }
@@ -58,7 +58,7 @@ export function followModels({ runtime, namespace, routerMode, log, wallClock }:
     const grouped = groupCards(snapshot, namespace);
     for (const [name, cards] of grouped) {
       const [[first] = []] = cards.values();
-      (entries.get(name) ?? add(name, first?.card_json.context_length ?? 0)).pools.update(cards);
+      (entries.get(name) ?? add(name, first?.card_json)).pools.update(cards);
     }
     for (const [name, { pools }] of entries) {
       if (!grouped.has(name)) pools.update(new Map());

@@ -8,6 +8,7 @@ export interface FrontendOptions {
   readonly namespace: string;
   readonly routerMode: RouterMode;
   readonly metricsPrefix: string;
+  readonly metricsModelGraceSecs: number;
   readonly strictRequestId: boolean;
   readonly baggageKeys: readonly string[];
   readonly shutdownTimeoutSecs: number;
@@ -50,6 +51,13 @@ export const frontendSettings: SettingsOf<FrontendOptions> = {
     default: "dynamo_frontend",
     parse: parsePrefix,
     help: "first part of metric names",
+  },
+  metricsModelGraceSecs: {
+    env: "DYN_METRICS_MODEL_GRACE_SECS",
+    flag: "metrics-model-grace-secs",
+    default: 300,
+    parse: wholeNumber(0, 86_400),
+    help: "how long the series of a model stay in the metrics after its last worker has left, s",
   },
   strictRequestId: {
     env: "DYN_STRICT_REQUEST_ID",

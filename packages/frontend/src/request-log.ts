@@ -1,7 +1,8 @@
 /** The pair of lifecycle lines of an inference request, and its metrics: written once, on every way out. */
 import type { Fields, Logger, RuntimeError } from "@dyn/runtime";
 import type { Exchange } from "./exchange.ts";
-import type { FrontendMetrics } from "./metrics.ts";
+import { unknownModel, type FrontendMetrics } from "./metrics/metrics.ts";
+import type { RequestMeter } from "./metrics/request-meter.ts";
 
 /** What an inference request is, as far as it is known when its first line is written. */
 export interface RequestFacts {
@@ -24,6 +25,13 @@ export interface RequestProgress {
   /** The worker of the prompt, if that was another's work. */
   prefillWorkerId: string | undefined;
   attempts: number;
+  /** Attempts at another instance before anything was delivered. */
+  retries: number;
+  /** Attempts at another instance after something was delivered. */
+  resumptions: number;
+  /** Of the prompt, found in a prefix cache. */
+  cachedTokens: number | undefined;
+  readonly meter: RequestMeter;
 }
 
 export interface RequestLog extends Disposable {
@@ -41,8 +49,6 @@ export interface RequestLogOptions {
   readonly now: () => number;
 }
 
-const unknownModel = "unknown_model";
-
 function roundMs(ms: number): number {
   return Math.round(ms * 1000) / 1000;
 }
@@ -50,7 +56,8 @@ function roundMs(ms: number): number {
 /** Write `request received`; disposing writes `request completed`. */
 export function beginRequestLog(exchange: Exchange, facts: RequestFacts, { metrics, now }: RequestLogOptions): RequestLog {
   const { endpoint, requestType: request_type, modelRequested, isKnown } = facts;
-  const model = isKnown && modelRequested !== undefined ? modelRequested : unknownModel;
+  const registered = isKnown ? modelRequested : undefined;
+  const model = registered ?? unknownModel;
   const log = exchange.log.child({
     target: "dyn_frontend::request_log",
     fields: { endpoint, model, request_type, ...(isKnown ? {} : { model_requested: modelRequested?.slice(0, 256) }) },
@@ -63,11 +70,13 @@ export function beginRequestLog(exchange: Exchange, facts: RequestFacts, { metri
     workerId: undefined,
     prefillWorkerId: undefined,
     attempts: 0,
+    retries: 0,
+    resumptions: 0,
+    cachedTokens: undefined,
+    meter: metrics.begin(registered, { endpoint, requestType: request_type, trace: exchange.identity.trace, startedAt: exchange.startedAt }),
   };
   let failure: RuntimeError | undefined;
   let streamedBytes: number | undefined;
-  metrics.started.inc({ model, endpoint, request_type });
-  metrics.active.inc({ model });
   log.info({}, "request received");
   return {
     progress,
@@ -83,17 +92,14 @@ export function beginRequestLog(exchange: Exchange, facts: RequestFacts, { metri
       streamedBytes = bytes;
     },
     [Symbol.dispose]() {
-      const elapsedMs = now() - exchange.startedAt;
+      const endedAt = now();
       const status = failure === undefined ? "success" : "error";
       const outcome = failure?.code === "cancelled" ? "cancelled" : status;
-      const elapsed_ms = roundMs(elapsedMs);
+      const elapsed_ms = roundMs(endedAt - exchange.startedAt);
       if (streamedBytes !== undefined) log.info({ bytes: streamedBytes, elapsed_ms, outcome }, "http response finished");
       const measured = measure(progress, exchange.startedAt);
       logCompletion(log, { ...measured, elapsed_ms, status: outcome }, failure);
-      metrics.active.dec({ model });
-      metrics.requests.inc({ model, endpoint, request_type, status, error_type: failure?.traits.metric ?? "" });
-      metrics.duration.observe({ model }, elapsedMs / 1000);
-      observe(metrics, model, progress, measured);
+      progress.meter.finish({ endedAt, failure, isDisconnected: exchange.signal.aborted }, progress);
     },
   };
 }
@@ -129,14 +135,4 @@ function measure(progress: RequestProgress, startedAt: number): Measured {
     ...(prefillWorkerId !== undefined && { prefill_worker_id: prefillWorkerId }),
     ...(workerId !== undefined && { worker_id: workerId, decode_worker_id: workerId }),
   };
-}
-
-function observe(metrics: FrontendMetrics, model: string, { inputTokens, outputTokens }: RequestProgress, { ttft_ms, avg_itl_ms }: Measured): void {
-  if (inputTokens !== undefined) metrics.inputTokens.observe({ model }, inputTokens);
-  if (outputTokens > 0) {
-    metrics.outputTokens.observe({ model }, outputTokens);
-    metrics.outputTokensTotal.inc({ model }, outputTokens);
-  }
-  if (ttft_ms !== undefined) metrics.ttft.observe({ model }, ttft_ms / 1000);
-  if (avg_itl_ms !== undefined) metrics.itl.observe({ model }, avg_itl_ms / 1000);
 }

@@ -89,6 +89,8 @@ export type FinishReason = "stop" | "length" | "content_filter" | "tool_calls";
 export interface Usage {
   readonly promptTokens: number;
   readonly completionTokens: number;
+  /** Of the prompt's, those found in a prefix cache; left out by engines that have none. */
+  readonly cachedTokens?: number;
 }
 
 /** A piece of a completion. */

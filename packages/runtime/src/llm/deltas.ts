@@ -10,7 +10,8 @@ function isCount(value: unknown): boolean {
 }
 
 function isUsage(value: unknown): boolean {
-  return isMap(value) && isCount(value["promptTokens"]) && isCount(value["completionTokens"]);
+  if (!isMap(value) || !isCount(value["promptTokens"]) || !isCount(value["completionTokens"])) return false;
+  return value["cachedTokens"] === undefined || isCount(value["cachedTokens"]);
 }
 
 function findProblem(value: unknown): string | undefined {

@@ -43,6 +43,7 @@ export async function serveModel(runtime: Runtime, options: ServeModelOptions, e
     .serve<ModelJob, Delta>((job, context) => runJob(checkJob(job, role), { model, role, engine }, context), {
       encodeItem: encodeDeltaItem,
       countTokens: tokensOf,
+      model,
     });
   const record: ModelRecord = {
     type: "Model",
@@ -121,11 +122,13 @@ function finishTally(tally: Tally, request: ModelRequest): void {
 function sumUsage(tallies: readonly Tally[], n: number): Usage {
   let promptTokens = 0;
   let completionTokens = 0;
+  let cachedTokens: number | undefined;
   for (const [index, { usage, outputTokens }] of tallies.entries()) {
     if (index % n === 0) promptTokens += usage?.promptTokens ?? 0;
+    if (index % n === 0 && usage?.cachedTokens !== undefined) cachedTokens = (cachedTokens ?? 0) + usage.cachedTokens;
     completionTokens += usage?.completionTokens ?? outputTokens;
   }
-  return { promptTokens, completionTokens };
+  return { promptTokens, completionTokens, ...(cachedTokens !== undefined && { cachedTokens }) };
 }
 
 function toFacts({ model, role }: Served, tallies: readonly Tally[], { n = 1, prefill, begun }: ModelJob): Record<string, string | number> {

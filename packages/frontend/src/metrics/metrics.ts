@@ -1,0 +1,86 @@
+/** What the frontend counts. The label `model` is bounded: only a registered model has series of its own, and they go some time after it. */
+import type { RuntimeMetrics } from "@dyn/runtime";
+import { createDisconnectedClients, createFamilies, type FrontendFamilies } from "./families.ts";
+import { ModelSeries } from "./model-series.ts";
+import { RequestMeter, type MeteredRequest } from "./request-meter.ts";
+
+/** Models no client may name in a label. */
+export const unknownModel = "unknown_model";
+
+/** More models than this are not remembered once they are gone. */
+const maxGoneModels = 256;
+
+/** What a model's card says, for its gauges. */
+export interface ModelFacts {
+  readonly name: string;
+  readonly contextLength: number;
+  readonly kvCacheBlockSize: number;
+  readonly migrationLimit: number;
+}
+
+export interface FrontendMetricsOptions {
+  readonly registry: RuntimeMetrics["registry"];
+  /** First part of the names. */
+  readonly prefix: string;
+  /** The models that are served now. */
+  readonly models: () => readonly ModelFacts[];
+  /** How long a model's series stay once it is gone, ms: long enough to be scraped. */
+  readonly graceMs: number;
+  /** Monotonic clock, ms. */
+  readonly now: () => number;
+}
+
+export interface FrontendMetrics {
+  /** A request has arrived. `model` is the name of a registered model, undefined for any other. */
+  begin(model: string | undefined, request: MeteredRequest): RequestMeter;
+}
+
+/** Register all of them. */
+export function createFrontendMetrics({ registry, prefix, models, graceMs, now }: FrontendMetricsOptions): FrontendMetrics {
+  const series = new Map<string, ModelSeries>();
+  const families = createFamilies(registry, prefix, () => {
+    const current = models();
+    showCards(families, current);
+    dropGone(families, series, { current, graceMs, now: now() });
+  });
+  const disconnected = createDisconnectedClients(registry, prefix);
+  return {
+    begin(model = unknownModel, request) {
+      let found = series.get(model);
+      if (!found) {
+        found = new ModelSeries(families, model);
+        series.set(model, found);
+        const current = models();
+        if (series.size > current.length + maxGoneModels) dropGone(families, series, { current, graceMs: 0, now: now() });
+      }
+      return new RequestMeter(found, disconnected, request);
+    },
+  };
+}
+
+function showCards({ contextLength, kvCacheBlockSize, migrationLimit }: FrontendFamilies, models: readonly ModelFacts[]): void {
+  for (const family of [contextLength, kvCacheBlockSize, migrationLimit]) family.remove({});
+  for (const { name: model, ...facts } of models) {
+    contextLength.with({ model }).set(facts.contextLength);
+    kvCacheBlockSize.with({ model }).set(facts.kvCacheBlockSize);
+    migrationLimit.with({ model }).set(facts.migrationLimit);
+  }
+}
+
+interface Census {
+  readonly current: readonly ModelFacts[];
+  readonly graceMs: number;
+  readonly now: number;
+}
+
+// A request that still runs keeps the series of its model.
+function dropGone(families: FrontendFamilies, series: Map<string, ModelSeries>, { current, graceMs, now }: Census): void {
+  const served = new Set(current.map(({ name }) => name)).add(unknownModel);
+  for (const [model, its] of series) {
+    if (served.has(model)) its.goneAt = undefined;
+    else its.goneAt ??= now;
+    if (its.goneAt === undefined || now - its.goneAt < graceMs || its.active.value > 0) continue;
+    series.delete(model);
+    for (const family of Object.values(families)) family.remove({ model });
+  }
+}
