@@ -58,6 +58,11 @@ describe("a record", () => {
     );
   });
 
+  test("in readable form keeps a terminal's control characters out of its message", () => {
+    const record = toRecord("warn", "t", "got: \u001b[31m\u009b31m\r\nforged\u2028", {}, {});
+    expect(formatReadable("T", record)).toBe("T  WARN t: got: \\u001b[31m\\u009b31m\\u000d\\u000aforged\\u2028\n");
+  });
+
   test("has a time of RFC 3339 with microseconds", () => {
     const formatTime = createTimeFormat();
     expect(formatTime(Date.UTC(2026, 7, 21, 1, 14, 11, 69) + 0.507)).toMatch(/^2026-08-21T01:14:11\.06950[67]Z$/);

@@ -206,6 +206,15 @@ describe("request ids", () => {
     ]);
   });
 
+  test("a bad one that looks like facts of a line is quoted", async () => {
+    const value = "x request_id=forged status=success";
+    const response = await postChat(cluster.url, chat("hi"), { "request-id": value });
+    const warning = await eventually("the warning", () =>
+      cluster.frontend.lines().find((line) => line["request_id"] === response.headers.get("request-id") && line["level"] === "WARN"),
+    );
+    expect(warning["message"]).toBe(`request-id header must be a valid UUID, got: ${JSON.stringify(value)}`);
+  });
+
   test("a client id with blanks is ignored and adds no key to any line", async () => {
     const response = await postChat(cluster.url, chat("hi"), { "x-request-id": "my id status=200 level=evil" });
     const id = response.headers.get("request-id");
