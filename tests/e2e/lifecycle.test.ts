@@ -104,6 +104,13 @@ test("a port in use is one clear line and a non-zero exit", async () => {
   expect(second.stderr()).toContain(`cannot listen on http://127.0.0.1:${port}`);
 });
 
+test.each(["dyn-frontend", "dyn-mock-worker"])("%s with an unusable discovery directory is one clear line and a non-zero exit", async (command) => {
+  await using program = startProgram(command, ["--file-kv", "/dev/null/kv"], { DYN_HTTP_PORT: "0" });
+  expect(await program.exited).toBe(1);
+  expect(program.stderr().trim().split("\n")).toHaveLength(1);
+  expect(program.stderr()).toContain(`${command}: the discovery directory /dev/null/kv (--file-kv, DYN_FILE_KV) cannot be used: ENOTDIR`);
+});
+
 test.each(["dyn-frontend", "dyn-mock-worker"])("%s --help shows every variable and default", async (command) => {
   await using program = startProgram(command, ["--help"]);
   expect(await program.exited).toBe(0);

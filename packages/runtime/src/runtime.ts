@@ -68,14 +68,22 @@ export interface Runtime extends AsyncDisposable {
   client<Request, Item>(uri: string, options?: ClientOptions): Client<Request, Item>;
 }
 
-/** Create a runtime: no port is opened before something is served, no worker is dialled before something is asked. @throws RuntimeError `invalid_argument` on a bad setting. */
+/** Create a runtime: no port is opened before something is served, no worker is dialled before something is asked.
+ *  @throws RuntimeError `invalid_argument` on a bad setting, `unavailable` if the discovery directory cannot be used. */
 export async function createRuntime(options: RuntimeOptions = {}): Promise<Runtime> {
   const config: RuntimeConfig = { ...readSettings(runtimeSettings, options.environment), ...options.config };
   const writer = options.log ? undefined : openLogWriter({ jsonl: config.logJsonl });
   const log = options.log ?? createLogger({ sink: writer?.write ?? (() => undefined), filter: parseLogFilter(config.log) });
-  const runtime = new RuntimeParts(config, log, options, async () => writer && (await closeLog(writer)));
-  runtime.start(options.shutdownSignals ?? []);
-  return runtime;
+  const endLog = async (): Promise<void> => writer && closeLog(writer);
+  try {
+    const discovery = await openDiscovery(config, log, options);
+    const runtime = new RuntimeParts(config, log, discovery, options, endLog);
+    runtime.start(options.shutdownSignals ?? []);
+    return runtime;
+  } catch (error) {
+    await endLog();
+    throw error;
+  }
 }
 
 class RuntimeParts implements Runtime {
@@ -97,13 +105,13 @@ class RuntimeParts implements Runtime {
   #now = (): number => performance.now();
   #health = createHealth({ now: this.#now });
 
-  constructor(config: RuntimeConfig, log: Logger, options: RuntimeOptions, flushLog: () => Promise<void>) {
+  constructor(config: RuntimeConfig, log: Logger, discovery: Discovery, options: RuntimeOptions, flushLog: () => Promise<void>) {
     this.config = config;
     this.log = log;
     this.#flushLog = flushLog;
     this.instanceId = this.#id.toString();
     this.metrics = options.metrics ?? createRuntimeMetrics();
-    this.discovery = openDiscovery(config, log, options);
+    this.discovery = discovery;
     const { connectTimeoutMs, pingIntervalMs } = config;
     const hello: Hello = { version: 1, agent, capabilities: [], max_frame_bytes: config.maxFrameBytes, max_streams: maxStreams };
     const egressLog = log.child({ target: "dyn_runtime::egress" });
@@ -257,7 +265,7 @@ function createServing(instanceId: string, address: string, drain: () => Promise
   };
 }
 
-function openDiscovery(config: RuntimeConfig, log: Logger, { memorySpace }: RuntimeOptions): Discovery {
+async function openDiscovery(config: RuntimeConfig, log: Logger, { memorySpace }: RuntimeOptions): Promise<Discovery> {
   switch (config.discoveryBackend) {
     case "file":
       return openFileDiscovery({ root: config.fileKv, log: log.child({ target: "dyn_runtime::discovery" }) });
