@@ -8,7 +8,7 @@ import { toInstance } from "../packages/runtime/src/discovery/live-set.ts";
 import { decodeFileName, encodeFileName } from "../packages/runtime/src/discovery/record-file.ts";
 import { formatRecord, parseAddress, parseRecord, recordKey, toSlug } from "../packages/runtime/src/discovery/records.ts";
 import { eventually, root } from "./cluster.ts";
-import { fileSpace, memorySpace, record, startedAt, ttlMs } from "./discovery-spaces.ts";
+import { card, fileSpace, memorySpace, record, startedAt, ttlMs } from "./discovery-spaces.ts";
 
 describe.each([
   ["file", fileSpace],
@@ -149,6 +149,21 @@ test.each([
   ["an unknown type", '{"type":"X","namespace":"a","component":"b","endpoint":"c","instance_id":1}'],
   ["a negative id", '{"type":"Endpoint","namespace":"a","component":"b","endpoint":"c","instance_id":-1,"transport":{"tcp":"x"}}'],
   ["no transport", '{"type":"Endpoint","namespace":"a","component":"b","endpoint":"c","instance_id":1}'],
+  [
+    "a namespace no address can have",
+    '{"type":"Endpoint","namespace":"Prod.A","component":"b","endpoint":"c","instance_id":1,"transport":{"tcp":"x"}}',
+  ],
+  ["an empty component", '{"type":"Endpoint","namespace":"a","component":"","endpoint":"c","instance_id":1,"transport":{"tcp":"x"}}'],
+  [
+    "an id beyond a u64",
+    '{"type":"Endpoint","namespace":"a","component":"b","endpoint":"c","instance_id":18446744073709551616,"transport":{"tcp":"x"}}',
+  ],
+  ...["display_name", "model_type", "model_input"].map((field): [string, string] => [
+    `a card whose ${field} is no text`,
+    formatRecord({ ...card(1n), card_json: { ...card(1n).card_json, [field]: 7 } }),
+  ]),
+  ["a card that is a list", formatRecord({ ...card(1n), card_json: [] as never })],
+  ["a card whose context_length is negative", formatRecord({ ...card(1n), card_json: { ...card(1n).card_json, context_length: -1 } })],
   ["a card without a name", '{"type":"Model","namespace":"a","component":"b","endpoint":"c","instance_id":1,"card_json":{}}'],
 ])("%s is refused", (_name, text) => {
   expect(() => parseRecord(text)).toThrow(/discovery record/);
