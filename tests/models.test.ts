@@ -9,7 +9,7 @@ import { formatRecord, recordKey, type ModelRecord } from "../packages/runtime/s
 import { createRuntime } from "@dyn/runtime";
 import { createLogger } from "../packages/runtime/src/logging/logger.ts";
 import { eventually } from "./cluster.ts";
-import { card } from "./discovery-spaces.ts";
+import { card, record } from "./discovery-spaces.ts";
 
 async function writeCard(root: string, record: ModelRecord): Promise<void> {
   const bucket = join(root, "v1/mdc");
@@ -25,7 +25,7 @@ test("foreign cards that are broken are said once and cost no other model anythi
   await writeCard(root, { ...card(1n), card_json: cardWithoutType as ModelRecord["card_json"] });
   await writeCard(root, { ...card(2n), namespace: "Prod.A" });
   await writeCard(root, card(3n));
-  using models = followModels({ runtime, namespace: "", log: runtime.log, wallClock: Date.now });
+  using models = followModels({ runtime, namespace: "", routerMode: "round-robin", log: runtime.log, wallClock: Date.now });
   await eventually("the good one", () => models.has("m"));
   await writeCard(root, { ...card(4n), card_json: { ...card(4n).card_json, display_name: "later" } });
   await eventually("a later one", () => models.has("later"));
@@ -34,4 +34,18 @@ test("foreign cards that are broken are said once and cost no other model anythi
   expect(said).toHaveLength(2);
   expect(new Set(said)).toEqual(new Set(["a discovery record lacks a valid card_json.model_type", "a discovery record lacks a valid namespace"]));
   await rm(root, { recursive: true });
+});
+
+test("a frontend that is gone follows no instance any more", async () => {
+  const lines: Record<string, unknown>[] = [];
+  const log = createLogger({ sink: (line) => lines.push(line) });
+  await using runtime = await createRuntime({ config: { discoveryBackend: "mem" }, log });
+  const models = followModels({ runtime, namespace: "", routerMode: "round-robin", log, wallClock: Date.now });
+  await runtime.discovery.publish(card(1n));
+  const instance = await runtime.discovery.publish(record(1n));
+  expect(models.serving("m").client.instances).toHaveLength(1);
+  models[Symbol.dispose]();
+  await instance[Symbol.asyncDispose]();
+  expect(lines.filter(({ message }) => message === "instance left")).toEqual([]);
+  expect(models.list()).toEqual([]);
 });
