@@ -33,37 +33,43 @@ export async function createFrontend({ config, runtime: given, shutdownSignals =
   ) as unknown as FrontendOptions; // the table has exactly these keys
   const settings: FrontendOptions = { ...defaults, ...options };
   const runtime = given ?? (await createRuntime(config ? { config } : {}));
+  const owned: Disposable[] = [];
+  const release = async (): Promise<void> => {
+    for (const each of owned) each[Symbol.dispose]();
+    if (!given) await runtime[Symbol.asyncDispose]();
+  };
+  try {
+    return await startFrontend({ settings, runtime, shutdownSignals, owned, release });
+  } catch (error) {
+    await release();
+    throw error;
+  }
+}
+
+interface FrontendParts {
+  readonly settings: FrontendOptions;
+  readonly runtime: Runtime;
+  readonly shutdownSignals: readonly NodeJS.Signals[];
+  /** What `release` disposes. */
+  readonly owned: Disposable[];
+  readonly release: () => Promise<void>;
+}
+
+async function startFrontend({ settings, runtime, shutdownSignals, owned, release }: FrontendParts): Promise<Frontend> {
   const log = runtime.log.child({ target: "dyn_frontend" });
   const now = (): number => performance.now();
   const drain = new AbortController();
   let instances: Snapshot = new Map();
-  const watch = runtime.discovery.watch("v1/instances", (snapshot) => (instances = snapshot));
+  owned.push(runtime.discovery.watch("v1/instances", (snapshot) => (instances = snapshot)));
   const models = followModels({ runtime, namespace: settings.namespace, routerMode: settings.routerMode, log, wallClock: Date.now });
+  owned.push(models);
   const isDraining = (): boolean => drain.signal.aborted;
   const metrics = createFrontendMetrics(runtime.metrics.registry, settings.metricsPrefix);
   const routes = createRoutes({ models, metrics, now, wallClock: Date.now, runtime, isDraining, instances: () => instances });
   const { httpHost: host, httpPort: port, bodyLimitMb, strictRequestId } = settings;
   const baggageKeys = new Set(settings.baggageKeys);
-  const release = async (): Promise<void> => {
-    watch[Symbol.dispose]();
-    models[Symbol.dispose]();
-    if (!given) await runtime[Symbol.asyncDispose]();
-  };
-  const server = await listenHttp({
-    host,
-    port,
-    maxBodyBytes: bodyLimitMb * 1024 * 1024,
-    routes,
-    isDraining,
-    log,
-    strictRequestId,
-    baggageKeys,
-    now,
-    metrics,
-  }).catch(async (error: unknown) => {
-    await release();
-    throw error;
-  });
+  const maxBodyBytes = bodyLimitMb * 1024 * 1024;
+  const server = await listenHttp({ host, port, maxBodyBytes, routes, isDraining, log, strictRequestId, baggageKeys, now, metrics });
   const url = `http://${server.host.includes(":") ? `[${server.host}]` : server.host}:${server.port}`;
   log.info({ url, port: server.port, discovery: runtime.discovery.kind, file_kv: runtime.config.fileKv }, "frontend is listening");
   const ending = createEnding(drain, () => server.close(settings.shutdownTimeoutSecs * 1000).then(release));

@@ -19,17 +19,25 @@ const betweenTokens = [0, 0.0019, 0.0035, 0.0067, 0.013, 0.024, 0.045, 0.084, 0.
 const inputLengths = [0, 100, 210, 430, 870, 1800, 3600, 7400, 15_000, 31_000, 63_000, 130_000];
 const outputLengths = [0, 100, 210, 430, 880, 1800, 3700, 7600, 16_000, 32_000];
 
-/** Register all of them under `prefix_`. */
+/** Register all of them under `prefix_`, or find them there: frontends of one runtime share them. */
 export function createFrontendMetrics(registry: Registry, prefix: string): FrontendMetrics {
   const registers = [registry];
-  const counter = <Label extends string>(name: string, help: string, labelNames: Label[]): Counter<Label> =>
-    new Counter({ name: `${prefix}_${name}`, help, labelNames, registers });
-  const histogram = (name: string, help: string, buckets: number[]): Histogram<"model"> =>
-    new Histogram({ name: `${prefix}_${name}`, help, labelNames: ["model"], buckets, registers });
+  const counter = <Label extends string>(name: string, help: string, labelNames: Label[]): Counter<Label> => {
+    const found = registry.getSingleMetric(`${prefix}_${name}`);
+    return found instanceof Counter ? found : new Counter({ name: `${prefix}_${name}`, help, labelNames, registers });
+  };
+  const gauge = (name: string, help: string): Gauge<"model"> => {
+    const found = registry.getSingleMetric(`${prefix}_${name}`);
+    return found instanceof Gauge ? found : new Gauge({ name: `${prefix}_${name}`, help, labelNames: ["model"], registers });
+  };
+  const histogram = (name: string, help: string, buckets: number[]): Histogram<"model"> => {
+    const found = registry.getSingleMetric(`${prefix}_${name}`);
+    return found instanceof Histogram ? found : new Histogram({ name: `${prefix}_${name}`, help, labelNames: ["model"], buckets, registers });
+  };
   return {
     started: counter("requests_started_total", "Inference requests received", ["model", "endpoint", "request_type"]),
     requests: counter("requests_total", "Inference requests completed", ["model", "endpoint", "request_type", "status", "error_type"]),
-    active: new Gauge({ name: `${prefix}_active_requests`, help: "Inference requests under way", labelNames: ["model"], registers }),
+    active: gauge("active_requests", "Inference requests under way"),
     duration: histogram("request_duration_seconds", "From request to the end of its answer", durations),
     ttft: histogram("time_to_first_token_seconds", "From request to the first token", firstToken),
     itl: histogram("inter_token_latency_seconds", "Mean time between tokens of a request", betweenTokens),
