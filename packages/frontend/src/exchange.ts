@@ -23,7 +23,7 @@ export interface Exchange {
   /** Aborts when the client leaves. */
   readonly signal: AbortSignal;
   readonly startedAt: number;
-  /** Why the request must be refused before anything else, in strict mode. */
+  /** Why the request must be refused before anything else. */
   readonly rejection: RuntimeError | undefined;
 }
 
@@ -70,6 +70,11 @@ function readRequestId(request: IncomingMessage, strict: boolean): Ids {
   return { requestId: createRequestId(), warnings, rejection: strict ? new RuntimeError("invalid_argument", problem) : undefined };
 }
 
+function checkHost({ httpVersion, headers: { host } }: IncomingMessage): RuntimeError | undefined {
+  if (httpVersion !== "1.1" || host !== undefined) return undefined;
+  return new RuntimeError("invalid_argument", "the Host header is missing, HTTP/1.1 requires it");
+}
+
 /** Begin an exchange: ids from the headers, echoed on the answer whatever becomes of it. */
 export function beginExchange(request: IncomingMessage, response: ServerResponse, options: ExchangeOptions): Exchange {
   const { requestId, warnings, rejection } = readRequestId(request, options.strictRequestId);
@@ -90,5 +95,13 @@ export function beginExchange(request: IncomingMessage, response: ServerResponse
   for (const warning of warnings) log.warn({}, warning);
   if (clientId !== undefined && !sane)
     log.warn({ length: clientId.length }, "x-request-id header ignored: expected 1 to 256 characters of visible ASCII");
-  return { request, response, identity, log, signal: watchDisconnect(response), startedAt: options.now(), rejection };
+  return {
+    request,
+    response,
+    identity,
+    log,
+    signal: watchDisconnect(response),
+    startedAt: options.now(),
+    rejection: rejection ?? checkHost(request),
+  };
 }
