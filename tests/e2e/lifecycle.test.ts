@@ -1,6 +1,6 @@
 // Joining, leaving, cancelling, draining: processes and signals.
 import { expect, test } from "vitest";
-import { chat, eventually, postChat, startCluster, startProgram } from "../cluster.ts";
+import { chat, eventually, postChat, startCluster, startProgram, type Line } from "../cluster.ts";
 
 test("without a worker the model is unknown; one that joins gets traffic within a second; one that leaves gets none", async () => {
   await using cluster = await startCluster({ workers: 0 });
@@ -46,6 +46,33 @@ test("a frontend on SIGTERM finishes what is running and exits 0", async () => {
   cluster.frontend.kill("SIGTERM");
   expect((await answer).endsWith("data: [DONE]\n\n")).toBe(true);
   expect(await cluster.frontend.exited).toBe(0);
+});
+
+test("a frontend whose drain takes too long says so to its clients, blames no worker and exits 0", async () => {
+  const settings = ["--http-graceful-shutdown-timeout-secs", "1"];
+  await using cluster = await startCluster({ workerArgs: ["--itl-ms", "100"], frontendArgs: settings });
+  const long = "word ".repeat(1_000);
+  const stream = await postChat(cluster.url, chat(long, { stream: true }));
+  const unary = postChat(cluster.url, chat(long));
+  await eventually("both requests", () => cluster.workers[0]?.lines().filter(({ message }) => message === "request received").length === 2);
+  cluster.frontend.kill("SIGTERM");
+  expect((await stream.text()).split("\n\n").at(-2)).toBe(
+    'data: {"error":{"message":"the frontend is shutting down","type":"server_error","param":null,"code":"service_unavailable"}}',
+  );
+  const refused = await unary;
+  expect(refused.status).toBe(503);
+  expect(await refused.json()).toMatchObject({ error: { message: "the frontend is shutting down", code: "service_unavailable" } });
+  expect(await cluster.frontend.exited).toBe(0);
+  const linesOf = (message: string): Line[] => cluster.frontend.lines().filter((line) => line["message"] === message);
+  const gone = expect.objectContaining({ level: "ERROR", error_type: "unavailable", error: "the frontend is shutting down" });
+  expect(linesOf("request completed")).toEqual([gone, gone]);
+  expect(linesOf("drain timed out, running requests are ended")).toEqual([expect.objectContaining({ level: "WARN", requests: 2, timeout_secs: 1 })]);
+  expect(cluster.frontend.stderr()).not.toContain("closed the connection");
+  const atWorker = await eventually("the worker's lines", () => {
+    const lines = cluster.workers[0]?.lines().filter(({ message }) => message === "request completed");
+    return lines?.length === 2 && lines;
+  });
+  for (const line of atWorker) expect(line).toMatchObject({ level: "INFO", status: "cancelled" });
 });
 
 test.each(["dyn-frontend", "dyn-mock-worker"])("a second signal ends %s at once", async (name) => {

@@ -20,7 +20,7 @@ export interface Exchange {
   readonly identity: Identity;
   /** Lines carry the ids and the request line. */
   readonly log: Logger;
-  /** Aborts when the client leaves. */
+  /** Aborts when the client leaves, or the frontend must end the answer. */
   readonly signal: AbortSignal;
   readonly startedAt: number;
   /** Why the request must be refused before anything else. */
@@ -33,6 +33,8 @@ export interface ExchangeOptions {
   /** Keys of baggage members that travel to the worker. */
   readonly baggageKeys: ReadonlySet<string>;
   readonly now: () => number;
+  /** Controllers of the exchanges under way. */
+  readonly open: Set<AbortController>;
 }
 
 function headerOf(request: IncomingMessage, name: string): string | undefined {
@@ -100,7 +102,7 @@ export function beginExchange(request: IncomingMessage, response: ServerResponse
     response,
     identity,
     log,
-    signal: watchDisconnect(response),
+    signal: watchDisconnect(response, options.open),
     startedAt: options.now(),
     rejection: rejection ?? checkHost(request),
   };

@@ -22,7 +22,7 @@ const maxShown = 128;
 
 type ExchangeOf = (request: FastifyRequest, reply: FastifyReply) => Exchange;
 
-export interface ServerOptions extends ExchangeOptions, RequestLogOptions {
+export interface ServerOptions extends Omit<ExchangeOptions, "open">, RequestLogOptions {
   readonly host: string;
   /** 0 lets the system choose. */
   readonly port: number;
@@ -40,21 +40,35 @@ export interface HttpServer {
 
 /** Start listening. @throws RuntimeError `unavailable` if the address is taken or not ours. */
 export async function listenHttp(options: ServerOptions): Promise<HttpServer> {
-  const { host, port } = options;
-  const app = createApp(options);
+  const { host, port, log } = options;
+  const open = new Set<AbortController>();
+  const app = createApp({ ...options, open });
   try {
     await app.listen({ host, port });
   } catch (cause) {
     throw new RuntimeError("unavailable", `cannot listen on http://${host}:${port}: ${(cause as Error).message}`, { cause });
   }
   const bound = app.server.address() as AddressInfo; // a TCP server that listens
-  return { host: bound.address, port: bound.port, close: (timeoutMs) => closeApp(app, timeoutMs) };
+  return { host: bound.address, port: bound.port, close: (timeoutMs) => closeApp(app, { open, log, timeoutMs }) };
+}
+
+/** How long the answers that are ended may take to leave, ms. */
+const lastWordsMs = 1_000;
+
+interface CloseOptions {
+  readonly open: ReadonlySet<AbortController>;
+  readonly log: Logger;
+  readonly timeoutMs: number;
 }
 
 // Sockets that go idle after close() began are not closed by it: look again until all are gone.
-async function closeApp(app: FastifyInstance, timeoutMs: number): Promise<void> {
+async function closeApp(app: FastifyInstance, { open, log, timeoutMs }: CloseOptions): Promise<void> {
   const poll = setInterval(() => app.server.closeIdleConnections(), 50);
-  const cut = setTimeout(() => app.server.closeAllConnections(), timeoutMs);
+  let cut = setTimeout(() => {
+    if (open.size > 0) log.warn({ requests: open.size, timeout_secs: timeoutMs / 1000 }, "drain timed out, running requests are ended");
+    for (const aborter of open) aborter.abort(new RuntimeError("unavailable", "the frontend is shutting down"));
+    cut = setTimeout(() => app.server.closeAllConnections(), lastWordsMs);
+  }, timeoutMs);
   try {
     await app.close();
   } finally {
@@ -63,7 +77,7 @@ async function closeApp(app: FastifyInstance, timeoutMs: number): Promise<void> 
   }
 }
 
-function createApp(options: ServerOptions): FastifyInstance {
+function createApp(options: ServerOptions & ExchangeOptions): FastifyInstance {
   const exchangeOf: ExchangeOf = (request, reply) => {
     request.exchange ??= beginExchange(request.raw, reply.raw, options);
     return request.exchange;
