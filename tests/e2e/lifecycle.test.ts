@@ -114,12 +114,20 @@ test("a reader that stops holds its own stream, not its neighbours", async () =>
 test.each([
   [["--no-such-flag"], "unknown option '--no-such-flag'"],
   [["--http-port", "99999"], '--http-port "99999": expected a whole number from 0 to 65535'],
-  [["--log", "chatty"], 'unknown level "chatty"'],
+  [["--http-prt", "1"], "unknown option '--http-prt' (Did you mean --http-port?)"],
+  [["--log", "chatty"], '--log "chatty": unknown log level "chatty"'],
 ])("dyn-frontend %j says what is wrong and exits non-zero", async (args, message) => {
   await using program = startProgram("dyn-frontend", args);
   expect(await program.exited).not.toBe(0);
   expect(program.stderr()).toContain(message);
   expect(program.stderr().trim().split("\n")).toHaveLength(1);
+});
+
+test("a switch may stand alone or have a value", async () => {
+  await using cluster = await startCluster({ workers: 0, frontendArgs: ["--strict-request-id", "--log-jsonl"], env: { DYN_LOGGING_JSONL: "0" } });
+  expect((await postChat(cluster.url, chat("hi"), { "request-id": "mine" })).status).toBe(400);
+  await using lax = await startCluster({ workers: 0, frontendArgs: ["--strict-request-id", "off"], env: { DYN_STRICT_REQUEST_ID: "1" } });
+  expect((await postChat(lax.url, chat("hi"), { "request-id": "mine" })).status).toBe(404);
 });
 
 test("a port in use is one clear line and a non-zero exit", async () => {

@@ -1,5 +1,5 @@
 /** `@dyn/frontend`: the HTTP front door as a library. */
-import { createRuntime, watchSignals, type Runtime, type RuntimeConfig, type Snapshot } from "@dyn/runtime";
+import { completeSettings, createRuntime, watchSignals, type Runtime, type RuntimeConfig, type Snapshot } from "@dyn/runtime";
 import { createFrontendMetrics } from "./metrics.ts";
 import { followModels } from "./models.ts";
 import { frontendSettings, type FrontendOptions } from "./options.ts";
@@ -28,10 +28,7 @@ export interface Frontend extends AsyncDisposable {
 
 /** Start a frontend; resolves once it listens. @throws RuntimeError `unavailable` if the port cannot be had. */
 export async function createFrontend({ config, runtime: given, shutdownSignals = [], ...options }: CreateFrontendOptions = {}): Promise<Frontend> {
-  const defaults = Object.fromEntries(
-    Object.entries(frontendSettings).map(([name, setting]) => [name, setting.default]),
-  ) as unknown as FrontendOptions; // the table has exactly these keys
-  const settings: FrontendOptions = { ...defaults, ...options };
+  const settings = completeSettings(frontendSettings, options, {});
   const runtime = given ?? (await createRuntime(config ? { config } : {}));
   const owned: Disposable[] = [];
   const release = async (): Promise<void> => {

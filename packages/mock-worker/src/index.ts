@@ -1,5 +1,5 @@
 /** `@dyn/mock-worker`: a deterministic model for tests, in this process. */
-import { createMemorySpace, createRuntime, formatAddress, type Runtime, type RuntimeConfig, type Serving } from "@dyn/runtime";
+import { completeSettings, createMemorySpace, createRuntime, formatAddress, type Runtime, type RuntimeConfig, type Serving } from "@dyn/runtime";
 import { serveModel } from "@dyn/runtime/llm";
 import { createEchoEngine } from "./engine.ts";
 import { createFaultPlan } from "./faults.ts";
@@ -33,8 +33,7 @@ const defaultComponents: Readonly<Record<MockOptions["disaggregationMode"], stri
 
 /** Start `numWorkers` echo workers in this process; resolves once all are registered. */
 export async function startMockWorker({ config, shutdownSignals, ...given }: MockWorkerOptions = {}): Promise<MockWorker> {
-  const defaults = Object.fromEntries(Object.entries(mockSettings).map(([name, setting]) => [name, setting.default])) as unknown as MockOptions; // the table has exactly these keys
-  const options: MockOptions = { ...defaults, ...given };
+  const options = completeSettings(mockSettings, given, {});
   const runtimes: Runtime[] = [];
   const servings: Serving[] = [];
   const memorySpace = createMemorySpace();

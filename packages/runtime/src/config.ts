@@ -2,6 +2,7 @@
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { RuntimeError } from "./errors.ts";
+import { parseLogFilter } from "./logging/filter.ts";
 
 /** Variables by name; `undefined` and "" both mean unset. */
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -55,6 +56,11 @@ export function oneOf<Word extends string>(...words: readonly Word[]): (text: st
 }
 
 export function plainText(text: string): string {
+  return text;
+}
+
+function parseLog(text: string): string {
+  parseLogFilter(text);
   return text;
 }
 
@@ -157,7 +163,7 @@ export const runtimeSettings: SettingsOf<RuntimeConfig> = {
     env: "DYN_LOG",
     flag: "log",
     default: "info",
-    parse: plainText,
+    parse: parseLog,
     help: "log filter: LEVEL or TARGET=LEVEL, separated by commas",
   },
   logJsonl: {
@@ -178,4 +184,11 @@ export function readSettings<Config>(
   const names = Object.keys(settings) as (keyof Config & string)[]; // the table has exactly the keys of Config
   const entries = names.map((name) => [name, readSetting(settings[name], environment, flags[name])] as const);
   return Object.fromEntries(entries) as Config;
+}
+
+/** Every setting of a table: `given` over `environment` over the default. What is given is not looked for in the environment.
+ *  @throws RuntimeError `invalid_argument`. */
+export function completeSettings<Config>(settings: SettingsOf<Config>, given: Partial<Config>, environment?: Environment): Config {
+  const missing = Object.fromEntries(Object.entries(settings).filter(([name]) => given[name as keyof Config] === undefined));
+  return { ...given, ...readSettings(missing as unknown as SettingsOf<Config>, environment) }; // between them they have every key
 }

@@ -19,4 +19,4 @@ export type {
   Usage,
   WorkerRole,
 } from "./llm/contract.ts";
-export { countPromptTokens, countTokens, splitTokens } from "./llm/tokens.ts";
+export { countPromptTokens, splitTokens } from "./llm/tokens.ts";

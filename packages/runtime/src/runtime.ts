@@ -1,5 +1,5 @@
 /** The composition root: builds every part of one runtime, owns them, and ends them in order. */
-import { readSettings, runtimeSettings, type Environment, type RuntimeConfig } from "./config.ts";
+import { completeSettings, runtimeSettings, type Environment, type RuntimeConfig } from "./config.ts";
 import type { Discovery } from "./discovery/discovery.ts";
 import { openFileDiscovery } from "./discovery/file.ts";
 import { createMemoryDiscovery, createMemorySpace, type MemorySpace } from "./discovery/memory.ts";
@@ -71,7 +71,7 @@ export interface Runtime extends AsyncDisposable {
 /** Create a runtime: no port is opened before something is served, no worker is dialled before something is asked.
  *  @throws RuntimeError `invalid_argument` on a bad setting, `unavailable` if the discovery directory cannot be used. */
 export async function createRuntime(options: RuntimeOptions = {}): Promise<Runtime> {
-  const config: RuntimeConfig = { ...readSettings(runtimeSettings, options.environment), ...options.config };
+  const config = completeSettings(runtimeSettings, options.config ?? {}, options.environment);
   const writer = options.log ? undefined : openLogWriter({ jsonl: config.logJsonl });
   const log = options.log ?? createLogger({ sink: writer?.write ?? (() => undefined), filter: parseLogFilter(config.log) });
   const endLog = async (): Promise<void> => writer && closeLog(writer);
