@@ -1,4 +1,5 @@
 /** The only file of the runtime that reads the environment. Every variable is listed once: the docs and `--help` come from this list. */
+import { isIP } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { RuntimeError } from "./errors.ts";
@@ -59,6 +60,12 @@ export function plainText(text: string): string {
   return text;
 }
 
+function parseHost(text: string): string {
+  const isUsable = text === "" || isIP(text) !== 0 || /^[^\s:/[\]]{1,253}$/.test(text);
+  if (!isUsable) throw new Error("expected a host name or an address, without port and brackets");
+  return text;
+}
+
 function parseLog(text: string): string {
   parseLogFilter(text);
   return text;
@@ -90,6 +97,7 @@ export interface RuntimeConfig {
   readonly fileKv: string;
   readonly tcpHost: string;
   readonly tcpPort: number;
+  readonly tcpAdvertiseHost: string;
   readonly maxFrameBytes: number;
   readonly connectTimeoutMs: number;
   readonly pingIntervalMs: number;
@@ -122,7 +130,7 @@ export const runtimeSettings: SettingsOf<RuntimeConfig> = {
     flag: "tcp-host",
     default: "127.0.0.1",
     parse: plainText,
-    help: "address the request plane listens on and advertises",
+    help: "address the request plane listens on",
   },
   tcpPort: {
     env: "DYN_TCP_RPC_PORT",
@@ -130,6 +138,13 @@ export const runtimeSettings: SettingsOf<RuntimeConfig> = {
     default: 0,
     parse: wholeNumber(0, 65_535),
     help: "port of the request plane; 0 lets the system choose",
+  },
+  tcpAdvertiseHost: {
+    env: "DYN_TCP_ADVERTISE_HOST",
+    flag: "tcp-advertise-host",
+    default: "",
+    parse: parseHost,
+    help: "host that others are told to dial; if empty, the address that is listened on, or for 0.0.0.0 and :: the machine's first outside address",
   },
   maxFrameBytes: {
     env: "DYN_TCP_MAX_MESSAGE_SIZE",

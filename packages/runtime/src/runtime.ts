@@ -20,6 +20,7 @@ import { parseLogFilter } from "./logging/filter.ts";
 import { createLogger, type Logger } from "./logging/logger.ts";
 import { openLogWriter, type LogWriter } from "./logging/writer.ts";
 import { createRuntimeMetrics, type RuntimeMetrics } from "./metrics.ts";
+import { toAdvertisedHost } from "./net/advertise.ts";
 import { listen, type Listener } from "./net/listener.ts";
 import { encodeValueItem, type EncodeItem } from "./wire/items.ts";
 import type { Hello } from "./wire/messages.ts";
@@ -173,7 +174,8 @@ class RuntimeParts implements Runtime {
   async #serve<Request, Item>(address: EndpointAddress, handler: Handler<Request, Item, Logger>, options: ServeOptions<Item> = {}): Promise<Serving> {
     if (this.#closing) throw new RuntimeError("unavailable", "this runtime is closing");
     this.#listener ??= this.#listen();
-    const { host, port } = await this.#listener;
+    const { host: bound, port } = await this.#listener;
+    const host = this.config.tcpAdvertiseHost === "" ? toAdvertisedHost(bound) : this.config.tcpAdvertiseHost;
     const path = formatPath(address);
     const served = this.#server.add({
       path,
