@@ -1,4 +1,5 @@
 /** `@dyn/frontend`: the HTTP front door as a library. */
+/// <reference types="node" preserve="true" />
 import { completeSettings, createRuntime, watchSignals, type Runtime, type RuntimeConfig, type Snapshot } from "@dyn/runtime";
 import { createFrontendMetrics } from "./metrics.ts";
 import { followModels } from "./models.ts";

@@ -1,4 +1,5 @@
 /** `@dyn/mock-worker`: a deterministic model for tests, in this process. */
+/// <reference types="node" preserve="true" />
 import {
   completeSettings,
   createMemorySpace,

@@ -1,4 +1,5 @@
 /** `@dyn/runtime`: endpoints, clients, and the identity of a request. */
+/// <reference types="node" preserve="true" />
 export { createRuntime } from "./runtime.ts";
 export type { ClientOptions, Runtime, RuntimeOptions } from "./runtime.ts";
 export type { Answer, Client, Endpoint, GenerateOptions, ServeOptions, Serving } from "./endpoint.ts";
