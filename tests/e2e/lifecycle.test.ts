@@ -1,18 +1,35 @@
 // Joining, leaving, cancelling, draining: processes and signals.
 import { expect, test } from "vitest";
-import { chat, eventually, postChat, startCluster, startProgram, type Line } from "../cluster.ts";
+import { chat, eventually, postChat, startCluster, startProgram, type Line, type Program } from "../cluster.ts";
 
-test("without a worker the model is unknown; one that joins gets traffic within a second; one that leaves gets none", async () => {
+test("without a worker the model is unknown; one that joins gets traffic within a second", async () => {
   await using cluster = await startCluster({ workers: 0 });
   expect((await postChat(cluster.url, chat("hi"))).status).toBe(404);
-  await cluster.addWorker();
+  await using worker = startProgram("dyn-mock-worker", [], { DYN_FILE_KV: cluster.directory });
+  await eventually("the worker serving", () => worker.lines().some(({ message }) => message === "endpoint is serving"));
   await eventually("an answer", async () => (await postChat(cluster.url, chat("hi"))).ok, 1_000);
-  const second = await cluster.addWorker();
+});
+
+test("workers share the traffic, and one that leaves gets nothing more while it drains", async () => {
+  await using cluster = await startCluster({ workers: 2, workerArgs: ["--itl-ms", "50"] });
+  const [staying, leaving] = cluster.workers as [Program, Program];
+  const count = (worker: Program, message: string): number => worker.lines().filter((line) => line["message"] === message).length;
+  const aborter = new AbortController();
+  const streams = [1, 2].map(() => postChat(cluster.url, chat("word ".repeat(1_000), { stream: true }), {}, aborter.signal));
+  await eventually("both being busy", () => [staying, leaving].every((worker) => count(worker, "request received") === 1));
+  leaving.kill("SIGTERM");
+  await eventually("its instance being gone", async () => {
+    const health = (await (await fetch(`${cluster.url}/health`)).json()) as { instances: unknown[] };
+    return health.instances.length === 1;
+  });
   for (let index = 0; index < 10; index += 1) expect((await postChat(cluster.url, chat("hi"))).status).toBe(200);
-  expect(second.lines().filter(({ message }) => message === "request received").length).toBeGreaterThanOrEqual(4);
-  second.kill("SIGTERM");
-  expect(await second.exited).toBe(0);
-  for (let index = 0; index < 10; index += 1) expect((await postChat(cluster.url, chat("hi"))).status).toBe(200);
+  expect(leaving.child.exitCode).toBeNull(); // it still runs its request
+  expect(count(leaving, "request received")).toBe(1);
+  expect(count(leaving, "request refused")).toBe(0);
+  expect(count(staying, "request received")).toBe(11);
+  for (const { body } of await Promise.all(streams)) await body?.getReader().read();
+  aborter.abort();
+  expect(await leaving.exited).toBe(0);
 });
 
 test("a client that leaves aborts the engine, and both sides say cancelled", async () => {
@@ -125,7 +142,19 @@ test.each([
 
 test("a switch may stand alone or have a value", async () => {
   await using cluster = await startCluster({ workers: 0, frontendArgs: ["--strict-request-id", "--log-jsonl"], env: { DYN_LOGGING_JSONL: "0" } });
-  expect((await postChat(cluster.url, chat("hi"), { "request-id": "mine" })).status).toBe(400);
+  const message = "request-id header must be a valid UUID, got: mine";
+  for (const [path, body] of [
+    ["chat/completions", { error: { message, type: "invalid_request_error", param: null, code: null } }],
+    ["messages", { type: "error", error: { type: "invalid_request_error", message } }],
+  ] as const) {
+    const response = await fetch(`${cluster.url}/v1/${path}`, { method: "POST", headers: { "request-id": "mine" } });
+    expect(response.status).toBe(400);
+    expect(await response.json()).toMatchObject(body);
+    const ours = response.headers.get("request-id");
+    expect(ours).toMatch(/^[0-9a-f-]{36}$/);
+    const completed = (line: Line): boolean => line["request_id"] === ours && line["message"] === "request completed";
+    expect(await eventually("its line", () => cluster.frontend.lines().find(completed))).toMatchObject({ error_type: "validation", error: message });
+  }
   await using lax = await startCluster({ workers: 0, frontendArgs: ["--strict-request-id", "off"], env: { DYN_STRICT_REQUEST_ID: "1" } });
   expect((await postChat(lax.url, chat("hi"), { "request-id": "mine" })).status).toBe(404);
 });
