@@ -26,7 +26,11 @@ async function step(name, command, args, advice) {
   const seconds = () => `${((Date.now() - startedAt) / 1000).toFixed(1)} s`;
   say(`${name} …`);
   const beat = setInterval(() => say(`${name} … ${seconds()}`), 10_000);
-  const child = spawn(command, args, { cwd: root, stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, CI: "true" } });
+  const child = spawn(command, args, {
+    cwd: root,
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, CI: "true", NODE_DISABLE_COMPILE_CACHE: "1" },
+  });
   let output = "";
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (output += chunk));
   const code = await new Promise((resolve) => {

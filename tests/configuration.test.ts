@@ -5,6 +5,7 @@ import { describe, expect, test } from "vitest";
 import { frontendSettings } from "../packages/frontend/src/options.ts";
 import { mockSettings } from "../packages/mock-worker/src/options.ts";
 import { readSettings, runtimeSettings, type Setting } from "../packages/runtime/src/config.ts";
+import { createRuntime } from "../packages/runtime/src/index.ts";
 import { root } from "./cluster.ts";
 
 const page = join(root, "docs/configuration.md");
@@ -20,7 +21,12 @@ function table(settings: Readonly<Record<string, Setting<never> | Setting<unknow
 const expected = `# Configuration
 
 A flag wins over its variable, a variable over the default. An empty variable counts as unset. A bad value is one line on standard error that
-names the flag or variable, the value and what was expected, and exit code 1. Names are Dynamo's where Dynamo has the setting.
+names the flag or variable, the value and what was expected, and exit code 1. A switch (default true or false) takes 1, true, on, yes, 0, false,
+off or no; its flag alone means true.
+
+Names and units are Dynamo's where Dynamo has the setting, but for three. \`DYN_DRAIN_TIMEOUT_MS\` is \`DYN_RUNTIME_GRACEFUL_SHUTDOWN_TIMEOUT_SECS\` there,
+\`DYN_TCP_CONNECT_TIMEOUT_MS\` is \`DYN_TCP_CONNECT_TIMEOUT\` in seconds, and \`--endpoint\` of the mocker is a whole address, \`dyn://namespace.component.endpoint\`. Defaults
+are our own.
 
 ## Every process
 
@@ -54,9 +60,17 @@ describe("settings", () => {
     [{ DYN_TCP_RPC_PORT: "x" }, 'DYN_TCP_RPC_PORT="x": expected a whole number from 0 to 65535'],
     [{ DYN_TCP_RPC_PORT: "1.5" }, "expected a whole number"],
     [{ DYN_LOGGING_JSONL: "maybe" }, "expected one of 1, true, on, yes, 0, false, off, no"],
+    [{ DYN_LOG: "info,a=loud" }, 'DYN_LOG="info,a=loud": unknown log level "loud" in "a=loud", expected off, error, warn, info, debug or trace'],
     [{ DYN_DISCOVERY_BACKEND: "etcd" }, "expected one of file, mem"],
   ])("%j is refused", (environment, message) => {
     expect(() => readSettings(runtimeSettings, environment, {})).toThrow(message);
+  });
+
+  test("what is given is not looked for in the environment", async () => {
+    const environment = { DYN_TCP_RPC_PORT: "x", DYN_LOG: "warn" };
+    await using runtime = await createRuntime({ config: { tcpPort: 0, discoveryBackend: "mem" }, environment });
+    expect(runtime.config).toMatchObject({ tcpPort: 0, log: "warn" });
+    await expect(createRuntime({ environment })).rejects.toThrow('DYN_TCP_RPC_PORT="x"');
   });
 
   test("every default is a value its own parser takes", () => {

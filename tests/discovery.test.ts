@@ -1,48 +1,14 @@
 // One contract, two backends; and what only the directory can get wrong.
-import { mkdtemp, readdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readdir, readFile, rename, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { Discovery, Snapshot } from "../packages/runtime/src/discovery/discovery.ts";
-import { decodeFileName, encodeFileName, openFileDiscovery } from "../packages/runtime/src/discovery/file.ts";
+import type { Snapshot } from "../packages/runtime/src/discovery/discovery.ts";
 import { toInstance } from "../packages/runtime/src/discovery/live-set.ts";
-import { createMemoryDiscovery, createMemorySpace } from "../packages/runtime/src/discovery/memory.ts";
-import { formatRecord, parseAddress, parseRecord, recordKey, toSlug, type EndpointRecord } from "../packages/runtime/src/discovery/records.ts";
-import { createLogger } from "../packages/runtime/src/logging/logger.ts";
+import { decodeFileName, encodeFileName } from "../packages/runtime/src/discovery/record-file.ts";
+import { formatRecord, parseAddress, parseRecord, recordKey, toSlug } from "../packages/runtime/src/discovery/records.ts";
 import { eventually, root } from "./cluster.ts";
-
-const log = createLogger({ sink: () => undefined });
-
-function record(id: bigint, endpoint = "generate"): EndpointRecord {
-  return {
-    type: "Endpoint",
-    namespace: "dynamo",
-    component: "backend",
-    endpoint,
-    instance_id: id,
-    transport: { tcp: `127.0.0.1:4000/${id.toString(16)}/dynamo/backend/${endpoint}` },
-    dyn_plane: 1,
-  };
-}
-
-interface Space extends AsyncDisposable {
-  open(): Discovery;
-}
-
-async function fileSpace(): Promise<Space & { root: string }> {
-  const directory = await mkdtemp(join(tmpdir(), "dyn-discovery-"));
-  return {
-    root: directory,
-    open: () => openFileDiscovery({ root: directory, log, heartbeatMs: 20, ttlMs: 500, relistMs: 20 }),
-    [Symbol.asyncDispose]: () => rm(directory, { recursive: true, force: true }),
-  };
-}
-
-async function memorySpace(): Promise<Space> {
-  const space = createMemorySpace();
-  return { open: () => createMemoryDiscovery(space), [Symbol.asyncDispose]: async () => undefined };
-}
+import { card, fileSpace, memorySpace, record, startedAt, ttlMs } from "./discovery-spaces.ts";
 
 describe.each([
   ["file", fileSpace],
@@ -50,8 +16,8 @@ describe.each([
 ])("%s discovery", (_kind, openSpace) => {
   test("shows what is published, until it is withdrawn", async () => {
     await using space = await openSpace();
-    await using owner = space.open();
-    await using reader = space.open();
+    await using owner = await space.open();
+    await using reader = await space.open();
     let snapshot: Snapshot | undefined;
     using watch = reader.watch("v1/instances", (next) => (snapshot = next));
     await watch.ready;
@@ -66,7 +32,7 @@ describe.each([
 
   test("a late watcher gets everything at once, and only its bucket", async () => {
     await using space = await openSpace();
-    await using owner = space.open();
+    await using owner = await space.open();
     for (const id of [1n, 2n, 3n]) await owner.publish(record(id));
     const snapshots: Snapshot[] = [];
     const models: Snapshot[] = [];
@@ -79,9 +45,9 @@ describe.each([
 
   test("disposing withdraws everything of its own and nothing else", async () => {
     await using space = await openSpace();
-    await using staying = space.open();
+    await using staying = await space.open();
     await staying.publish(record(1n));
-    const leaving = space.open();
+    const leaving = await space.open();
     await leaving.publish(record(2n));
     await leaving[Symbol.asyncDispose]();
     let snapshot: Snapshot = new Map();
@@ -94,7 +60,7 @@ describe.each([
 describe("the directory", () => {
   test("has Dynamo's layout, and leaves no temporary file", async () => {
     await using space = await fileSpace();
-    await using owner = space.open();
+    await using owner = await space.open();
     await owner.publish(record(0x7a1994f9ea22c471n, "my-endpoint_1"));
     const names = await readdir(join(space.root, "v1/instances"));
     expect(names).toEqual(["dynamo%2Fbackend%2Fmy%2Dendpoint%5F1%2F7a1994f9ea22c471"]);
@@ -105,29 +71,31 @@ describe("the directory", () => {
 
   test("a record removed by someone else is published again", async () => {
     await using space = await fileSpace();
-    await using owner = space.open();
+    await using owner = await space.open();
     await owner.publish(record(1n));
-    await rm(join(space.root, "v1"), { recursive: true });
+    await rename(join(space.root, "v1"), join(space.root, "v0"));
     await eventually("the record", async () => (await readdir(join(space.root, "v1/instances")).catch(() => [])).length === 1);
   });
 
   test("a record whose owner is dead expires", async () => {
     await using space = await fileSpace();
-    await using reader = space.open();
+    await using reader = await space.open();
     await reader.publish(record(1n));
     const path = join(space.root, "v1/instances", encodeFileName(recordKey(record(2n))));
     await writeFile(path, formatRecord(record(2n)));
+    await utimes(path, (startedAt - ttlMs + 1) / 1000, (startedAt - ttlMs + 1) / 1000);
     let snapshot: Snapshot = new Map();
     using _watch = reader.watch("v1/instances", (next) => (snapshot = next));
     await eventually("both", () => snapshot.size === 2);
-    await utimes(path, 1, 1);
+    await utimes(path, (startedAt - ttlMs - 1) / 1000, (startedAt - ttlMs - 1) / 1000);
     await eventually("one", () => snapshot.size === 1);
+    expect([...snapshot.keys()]).toEqual([recordKey(record(1n))]);
     await eventually("the file gone", async () => (await readdir(join(space.root, "v1/instances"))).length === 1);
   });
 
   test("what a killed writer left behind is swept, what is being written is not", async () => {
     await using space = await fileSpace();
-    await using reader = space.open();
+    await using reader = await space.open();
     await reader.publish(record(1n));
     const bucket = join(space.root, "v1/instances");
     await writeFile(join(bucket, ".tmp_old"), "{");
@@ -140,7 +108,7 @@ describe("the directory", () => {
 
   test("files that are no records are passed over", async () => {
     await using space = await fileSpace();
-    await using reader = space.open();
+    await using reader = await space.open();
     await reader.publish(record(1n));
     const bucket = join(space.root, "v1/instances");
     await writeFile(join(bucket, "garbage"), "{");
@@ -150,6 +118,10 @@ describe("the directory", () => {
     using watch = reader.watch("v1/instances", (next) => (snapshot = next));
     await watch.ready;
     expect(snapshot.size).toBe(1);
+    await reader.publish(record(2n));
+    await eventually("a later listing", () => snapshot.size === 2);
+    const ignored = space.lines.filter(({ message }) => message === "discovery record ignored");
+    expect(ignored).toHaveLength(3); // once each
   });
 });
 
@@ -177,6 +149,21 @@ test.each([
   ["an unknown type", '{"type":"X","namespace":"a","component":"b","endpoint":"c","instance_id":1}'],
   ["a negative id", '{"type":"Endpoint","namespace":"a","component":"b","endpoint":"c","instance_id":-1,"transport":{"tcp":"x"}}'],
   ["no transport", '{"type":"Endpoint","namespace":"a","component":"b","endpoint":"c","instance_id":1}'],
+  [
+    "a namespace no address can have",
+    '{"type":"Endpoint","namespace":"Prod.A","component":"b","endpoint":"c","instance_id":1,"transport":{"tcp":"x"}}',
+  ],
+  ["an empty component", '{"type":"Endpoint","namespace":"a","component":"","endpoint":"c","instance_id":1,"transport":{"tcp":"x"}}'],
+  [
+    "an id beyond a u64",
+    '{"type":"Endpoint","namespace":"a","component":"b","endpoint":"c","instance_id":18446744073709551616,"transport":{"tcp":"x"}}',
+  ],
+  ...["display_name", "model_type", "model_input"].map((field): [string, string] => [
+    `a card whose ${field} is no text`,
+    formatRecord({ ...card(1n), card_json: { ...card(1n).card_json, [field]: 7 } }),
+  ]),
+  ["a card that is a list", formatRecord({ ...card(1n), card_json: [] as never })],
+  ["a card whose context_length is negative", formatRecord({ ...card(1n), card_json: { ...card(1n).card_json, context_length: -1 } })],
   ["a card without a name", '{"type":"Model","namespace":"a","component":"b","endpoint":"c","instance_id":1,"card_json":{}}'],
 ])("%s is refused", (_name, text) => {
   expect(() => parseRecord(text)).toThrow(/discovery record/);

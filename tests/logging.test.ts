@@ -28,7 +28,7 @@ describe("the filter", () => {
   });
 
   test.each(["verbose", "info,a=loud", "warning"])("%j is refused by name", (directives) => {
-    expect(() => parseLogFilter(directives)).toThrow(/DYN_LOG: unknown level/);
+    expect(() => parseLogFilter(directives)).toThrow(/unknown log level/);
   });
 });
 
@@ -56,6 +56,11 @@ describe("a record", () => {
         expect(readable).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/u);
       }),
     );
+  });
+
+  test("in readable form keeps a terminal's control characters out of its message", () => {
+    const record = toRecord("warn", "t", "got: \u001b[31m\u009b31m\r\nforged\u2028", {}, {});
+    expect(formatReadable("T", record)).toBe("T  WARN t: got: \\u001b[31m\\u009b31m\\u000d\\u000aforged\\u2028\n");
   });
 
   test("has a time of RFC 3339 with microseconds", () => {

@@ -1,18 +1,35 @@
 // Joining, leaving, cancelling, draining: processes and signals.
 import { expect, test } from "vitest";
-import { chat, eventually, postChat, startCluster, startProgram } from "../cluster.ts";
+import { chat, eventually, postChat, startCluster, startProgram, type Line, type Program } from "../cluster.ts";
 
-test("without a worker the model is unknown; one that joins gets traffic within a second; one that leaves gets none", async () => {
+test("without a worker the model is unknown; one that joins gets traffic within a second", async () => {
   await using cluster = await startCluster({ workers: 0 });
   expect((await postChat(cluster.url, chat("hi"))).status).toBe(404);
-  await cluster.addWorker();
+  await using worker = startProgram("dyn-mock-worker", [], { DYN_FILE_KV: cluster.directory });
+  await eventually("the worker serving", () => worker.lines().some(({ message }) => message === "endpoint is serving"));
   await eventually("an answer", async () => (await postChat(cluster.url, chat("hi"))).ok, 1_000);
-  const second = await cluster.addWorker();
+});
+
+test("workers share the traffic, and one that leaves gets nothing more while it drains", async () => {
+  await using cluster = await startCluster({ workers: 2, workerArgs: ["--itl-ms", "50"] });
+  const [staying, leaving] = cluster.workers as [Program, Program];
+  const count = (worker: Program, message: string): number => worker.lines().filter((line) => line["message"] === message).length;
+  const aborter = new AbortController();
+  const streams = [1, 2].map(() => postChat(cluster.url, chat("word ".repeat(1_000), { stream: true }), {}, aborter.signal));
+  await eventually("both being busy", () => [staying, leaving].every((worker) => count(worker, "request received") === 1));
+  leaving.kill("SIGTERM");
+  await eventually("its instance being gone", async () => {
+    const health = (await (await fetch(`${cluster.url}/health`)).json()) as { instances: unknown[] };
+    return health.instances.length === 1;
+  });
   for (let index = 0; index < 10; index += 1) expect((await postChat(cluster.url, chat("hi"))).status).toBe(200);
-  expect(second.lines().filter(({ message }) => message === "request received").length).toBeGreaterThanOrEqual(4);
-  second.kill("SIGTERM");
-  expect(await second.exited).toBe(0);
-  for (let index = 0; index < 10; index += 1) expect((await postChat(cluster.url, chat("hi"))).status).toBe(200);
+  expect(leaving.child.exitCode).toBeNull(); // it still runs its request
+  expect(count(leaving, "request received")).toBe(1);
+  expect(count(leaving, "request refused")).toBe(0);
+  expect(count(staying, "request received")).toBe(11);
+  for (const { body } of await Promise.all(streams)) await body?.getReader().read();
+  aborter.abort();
+  expect(await leaving.exited).toBe(0);
 });
 
 test("a client that leaves aborts the engine, and both sides say cancelled", async () => {
@@ -46,6 +63,33 @@ test("a frontend on SIGTERM finishes what is running and exits 0", async () => {
   cluster.frontend.kill("SIGTERM");
   expect((await answer).endsWith("data: [DONE]\n\n")).toBe(true);
   expect(await cluster.frontend.exited).toBe(0);
+});
+
+test("a frontend whose drain takes too long says so to its clients, blames no worker and exits 0", async () => {
+  const settings = ["--http-graceful-shutdown-timeout-secs", "1"];
+  await using cluster = await startCluster({ workerArgs: ["--itl-ms", "100"], frontendArgs: settings });
+  const long = "word ".repeat(1_000);
+  const stream = await postChat(cluster.url, chat(long, { stream: true }));
+  const unary = postChat(cluster.url, chat(long));
+  await eventually("both requests", () => cluster.workers[0]?.lines().filter(({ message }) => message === "request received").length === 2);
+  cluster.frontend.kill("SIGTERM");
+  expect((await stream.text()).split("\n\n").at(-2)).toBe(
+    'data: {"error":{"message":"the frontend is shutting down","type":"server_error","param":null,"code":"service_unavailable"}}',
+  );
+  const refused = await unary;
+  expect(refused.status).toBe(503);
+  expect(await refused.json()).toMatchObject({ error: { message: "the frontend is shutting down", code: "service_unavailable" } });
+  expect(await cluster.frontend.exited).toBe(0);
+  const linesOf = (message: string): Line[] => cluster.frontend.lines().filter((line) => line["message"] === message);
+  const gone = expect.objectContaining({ level: "ERROR", error_type: "unavailable", error: "the frontend is shutting down" });
+  expect(linesOf("request completed")).toEqual([gone, gone]);
+  expect(linesOf("drain timed out, running requests are ended")).toEqual([expect.objectContaining({ level: "WARN", requests: 2, timeout_secs: 1 })]);
+  expect(cluster.frontend.stderr()).not.toContain("closed the connection");
+  const atWorker = await eventually("the worker's lines", () => {
+    const lines = cluster.workers[0]?.lines().filter(({ message }) => message === "request completed");
+    return lines?.length === 2 && lines;
+  });
+  for (const line of atWorker) expect(line).toMatchObject({ level: "INFO", status: "cancelled" });
 });
 
 test.each(["dyn-frontend", "dyn-mock-worker"])("a second signal ends %s at once", async (name) => {
@@ -87,12 +131,32 @@ test("a reader that stops holds its own stream, not its neighbours", async () =>
 test.each([
   [["--no-such-flag"], "unknown option '--no-such-flag'"],
   [["--http-port", "99999"], '--http-port "99999": expected a whole number from 0 to 65535'],
-  [["--log", "chatty"], 'unknown level "chatty"'],
+  [["--http-prt", "1"], "unknown option '--http-prt' (Did you mean --http-port?)"],
+  [["--log", "chatty"], '--log "chatty": unknown log level "chatty"'],
 ])("dyn-frontend %j says what is wrong and exits non-zero", async (args, message) => {
   await using program = startProgram("dyn-frontend", args);
   expect(await program.exited).not.toBe(0);
   expect(program.stderr()).toContain(message);
   expect(program.stderr().trim().split("\n")).toHaveLength(1);
+});
+
+test("a switch may stand alone or have a value", async () => {
+  await using cluster = await startCluster({ workers: 0, frontendArgs: ["--strict-request-id", "--log-jsonl"], env: { DYN_LOGGING_JSONL: "0" } });
+  const message = "request-id header must be a valid UUID, got: mine";
+  for (const [path, body] of [
+    ["chat/completions", { error: { message, type: "invalid_request_error", param: null, code: null } }],
+    ["messages", { type: "error", error: { type: "invalid_request_error", message } }],
+  ] as const) {
+    const response = await fetch(`${cluster.url}/v1/${path}`, { method: "POST", headers: { "request-id": "mine" } });
+    expect(response.status).toBe(400);
+    expect(await response.json()).toMatchObject(body);
+    const ours = response.headers.get("request-id");
+    expect(ours).toMatch(/^[0-9a-f-]{36}$/);
+    const completed = (line: Line): boolean => line["request_id"] === ours && line["message"] === "request completed";
+    expect(await eventually("its line", () => cluster.frontend.lines().find(completed))).toMatchObject({ error_type: "validation", error: message });
+  }
+  await using lax = await startCluster({ workers: 0, frontendArgs: ["--strict-request-id", "off"], env: { DYN_STRICT_REQUEST_ID: "1" } });
+  expect((await postChat(lax.url, chat("hi"), { "request-id": "mine" })).status).toBe(404);
 });
 
 test("a port in use is one clear line and a non-zero exit", async () => {
@@ -102,6 +166,13 @@ test("a port in use is one clear line and a non-zero exit", async () => {
   expect(await second.exited).toBe(1);
   expect(second.stderr().trim().split("\n")).toHaveLength(1);
   expect(second.stderr()).toContain(`cannot listen on http://127.0.0.1:${port}`);
+});
+
+test.each(["dyn-frontend", "dyn-mock-worker"])("%s with an unusable discovery directory is one clear line and a non-zero exit", async (command) => {
+  await using program = startProgram(command, ["--file-kv", "/dev/null/kv"], { DYN_HTTP_PORT: "0" });
+  expect(await program.exited).toBe(1);
+  expect(program.stderr().trim().split("\n")).toHaveLength(1);
+  expect(program.stderr()).toContain(`${command}: the discovery directory /dev/null/kv (--file-kv, DYN_FILE_KV) cannot be used: ENOTDIR`);
 });
 
 test.each(["dyn-frontend", "dyn-mock-worker"])("%s --help shows every variable and default", async (command) => {

@@ -8,6 +8,7 @@ let client: OpenAI;
 
 beforeAll(async () => {
   cluster = await startCluster({ workers: 2, frontendArgs: ["--http-body-limit-mb", "1"] });
+  await cluster.addWorker("--model-name", "org/model");
   client = new OpenAI({ baseURL: `${cluster.url}/v1`, apiKey: "unused", maxRetries: 0 });
 });
 afterAll(async () => cluster[Symbol.asyncDispose]());
@@ -161,15 +162,28 @@ describe("errors", () => {
 describe("the other routes", () => {
   test("models are listed and shown", async () => {
     const page = await client.models.list();
-    expect(page.data.map(({ id }) => id)).toEqual(["mock"]);
+    expect(page.data.map(({ id }) => id)).toEqual(["mock", "org/model"]);
     expect(await client.models.retrieve("mock")).toMatchObject({ id: "mock", object: "model" });
+  });
+
+  test("a model's name may have slashes, plain or encoded", async () => {
+    expect(await client.models.retrieve("org/model")).toMatchObject({ id: "org/model" });
+    for (const path of ["org/model", "org%2Fmodel", "org/model/"]) {
+      const response = await fetch(`${cluster.url}/v1/models/${path}`);
+      expect(response.status).toBe(200);
+      expect(await response.json()).toMatchObject({ id: "org/model" });
+    }
+    const completion = await client.chat.completions.create({ model: "org/model", messages: messages("hi there") });
+    expect(completion).toMatchObject({ model: "org/model", choices: [{ message: { content: "hi there" } }] });
   });
 
   test("health names the instances, live answers, metrics count", async () => {
     const health = (await (await fetch(`${cluster.url}/health`)).json()) as { status: string; instances: unknown[] };
     expect(health.status).toBe("healthy");
-    expect(health.instances).toHaveLength(2);
+    expect(health.instances).toHaveLength(3);
     expect(await (await fetch(`${cluster.url}/live`)).json()).toEqual({ status: "live", message: "Service is live" });
+    expect((await postChat(cluster.url, chat("hi"))).status).toBe(200);
+    expect((await postChat(cluster.url, chat("hi", { model: "org/nobody" }))).status).toBe(404);
     const metrics = await (await fetch(`${cluster.url}/metrics`)).text();
     expect(metrics).toMatch(
       /^dynamo_frontend_requests_total\{endpoint="chat_completions",error_type="",model="mock",request_type="unary",status="success"\} [1-9]/m,
@@ -178,7 +192,10 @@ describe("the other routes", () => {
     expect(metrics).not.toContain("org/nobody");
   });
 
-  test("probes write no line at info", () => {
+  test("probes write no line at info", async () => {
+    for (const path of ["/health", "/live", "/metrics"]) expect((await fetch(`${cluster.url}${path}`)).status).toBe(200);
+    const later = (await postChat(cluster.url, chat("hi"))).headers.get("request-id");
+    await eventually("a later line", () => cluster.frontend.lines().some((line) => line["request_id"] === later));
     expect(cluster.frontend.lines().filter((line) => ["/health", "/live", "/metrics"].includes(String(line["uri"])))).toEqual([]);
   });
 });
@@ -204,6 +221,15 @@ describe("request ids", () => {
       "x-dynamo-request-id header is deprecated (DEP #7812); server-generated request IDs should be used instead",
       "x-dynamo-request-id header must be a valid UUID, got: NOT-A-VALID-UUID",
     ]);
+  });
+
+  test("a bad one that looks like facts of a line is quoted", async () => {
+    const value = "x request_id=forged status=success";
+    const response = await postChat(cluster.url, chat("hi"), { "request-id": value });
+    const warning = await eventually("the warning", () =>
+      cluster.frontend.lines().find((line) => line["request_id"] === response.headers.get("request-id") && line["level"] === "WARN"),
+    );
+    expect(warning["message"]).toBe(`request-id header must be a valid UUID, got: ${JSON.stringify(value)}`);
   });
 
   test("a client id with blanks is ignored and adds no key to any line", async () => {

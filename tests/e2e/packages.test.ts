@@ -124,8 +124,6 @@ console.log(body.choices[0]?.message.content, worker.servings.length, runtime.in
     lib: ["esnext"],
     outDir: "out",
     rootDir: "src",
-    types: ["node"],
-    typeRoots: [join(root, "node_modules/@types")],
   };
   await writeFile(join(project, "tsconfig.json"), JSON.stringify({ compilerOptions, include: ["src"] }));
   await run(join(root, "node_modules/.bin/tsc"), ["-p", "."], { cwd: project });

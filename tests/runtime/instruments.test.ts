@@ -47,12 +47,17 @@ test("a family finds the same series for the same labels, and forgets those that
 test("families refresh before they are read; one without labels has its series at once", async () => {
   const registry = new Registry(Registry.OPENMETRICS_CONTENT_TYPE);
   let level = 1;
-  const gauges = createGauges({ registry, name: "level", help: "x", refresh: () => gauges.with({}).set(level) });
+  const gauges = createGauges({ registry, name: "level", help: "x" });
+  expect(createGauges({ registry, name: "level", help: "x" })).toBe(gauges); // whoever comes second counts in the same
+  const reading = gauges.onRead(() => gauges.with({}).set(level));
   createHistograms({ registry, name: "h", help: "x", buckets: [1] });
   expect((await expose(registry)).value("level")).toBe(1);
   level = 2;
   const exposed = await expose(registry);
   expect(exposed.value("level")).toBe(2);
+  reading[Symbol.dispose]();
+  level = 3;
+  expect((await expose(registry)).value("level")).toBe(2);
   expect(exposed.find("h_count")).toHaveLength(1);
 });
 

@@ -77,6 +77,14 @@ describe("between runtimes", () => {
     silent.close();
   });
 
+  test("a request of a runtime that closes blames no worker", async () => {
+    await using pair = await startPair();
+    const answer = failureOf(collect(pair.client.generate({ count: 0 })));
+    await eventually("the request", () => pair.contexts.length === 1);
+    await pair[Symbol.asyncDispose]();
+    expect(await answer).toMatchObject({ code: "unavailable", message: "this runtime is closed" });
+  });
+
   test("a timeout travels to the worker", async () => {
     await using pair = await startPair();
     expect((await failureOf(collect(pair.client.generate({ count: 0 }, { timeoutMs: 50 })))).code).toBe("deadline_exceeded");

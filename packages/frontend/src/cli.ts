@@ -1,25 +1,16 @@
 /** `dyn-frontend`: flags and variables to options, then run until a signal. */
-import { readSettings, RuntimeError, runtimeSettings } from "@dyn/runtime";
-import { Command, Option } from "commander";
+import { declareFlags, readFlags, readSettings, RuntimeError, runtimeSettings } from "@dyn/runtime";
+import { Command } from "commander";
 import { createFrontend } from "./index.ts";
 import { frontendSettings } from "./options.ts";
 
 const { systemHost: _host, systemPort: _port, ...sharedSettings } = runtimeSettings; // a frontend has no system server
 const settings = { ...frontendSettings, ...sharedSettings };
 
-function readFlags(argv: readonly string[]): Readonly<Record<string, string | undefined>> {
-  const command = new Command("dyn-frontend").description("HTTP front door: speaks the OpenAI API, finds its workers through discovery.");
-  for (const { flag, env, default: fallback, help } of Object.values(settings)) {
-    command.addOption(new Option(`--${flag} <value>`, `${help} [${env}, default ${JSON.stringify(fallback)}]`));
-  }
-  const given: Readonly<Record<string, string | undefined>> = command.parse([...argv]).opts();
-  return Object.fromEntries(
-    Object.entries(settings).map(([name, { flag }]) => [name, given[flag.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase())]]),
-  );
-}
-
 async function main(): Promise<void> {
-  const flags = readFlags(process.argv);
+  const command = new Command("dyn-frontend").description("HTTP front door: speaks the OpenAI API, finds its workers through discovery.");
+  declareFlags(command, settings);
+  const flags = readFlags(command.parse(process.argv), settings);
   const config = readSettings(sharedSettings, process.env, flags);
   const options = readSettings(frontendSettings, process.env, flags);
   await using frontend = await createFrontend({ ...options, config, shutdownSignals: ["SIGINT", "SIGTERM"] });

@@ -20,10 +20,10 @@ export interface Exchange {
   readonly identity: Identity;
   /** Lines carry the ids and the request line. */
   readonly log: Logger;
-  /** Aborts when the client leaves. */
+  /** Aborts when the client leaves, or the frontend must end the answer. */
   readonly signal: AbortSignal;
   readonly startedAt: number;
-  /** Why the request must be refused before anything else, in strict mode. */
+  /** Why the request must be refused before anything else. */
   readonly rejection: RuntimeError | undefined;
 }
 
@@ -33,6 +33,8 @@ export interface ExchangeOptions {
   /** Keys of baggage members that travel to the worker. */
   readonly baggageKeys: ReadonlySet<string>;
   readonly now: () => number;
+  /** Controllers of the exchanges under way. */
+  readonly open: Set<AbortController>;
 }
 
 function headerOf(request: IncomingMessage, name: string): string | undefined {
@@ -48,6 +50,12 @@ interface Ids {
 
 const maxShown = 128;
 
+// As it came if it is one plain word, else in quotes: in a readable line it must not pass for facts of ours.
+function show(value: string): string {
+  const shown = value.slice(0, maxShown);
+  return /^[^\s"=]*$/.test(shown) ? shown : JSON.stringify(shown);
+}
+
 // `request-id`, else the deprecated header; what is no UUID is replaced (or refused, in strict mode).
 function readRequestId(request: IncomingMessage, strict: boolean): Ids {
   const current = headerOf(request, "request-id");
@@ -59,9 +67,14 @@ function readRequestId(request: IncomingMessage, strict: boolean): Ids {
   const [name, value] = current === undefined ? ["x-dynamo-request-id", deprecated] : ["request-id", current];
   if (value === undefined) return { requestId: createRequestId(), warnings, rejection: undefined };
   if (isUuid(value)) return { requestId: value, warnings, rejection: undefined };
-  const problem = `${name} header must be a valid UUID, got: ${value.slice(0, maxShown)}`;
+  const problem = `${name} header must be a valid UUID, got: ${show(value)}`;
   warnings.push(problem);
   return { requestId: createRequestId(), warnings, rejection: strict ? new RuntimeError("invalid_argument", problem) : undefined };
+}
+
+function checkHost({ httpVersion, headers: { host } }: IncomingMessage): RuntimeError | undefined {
+  if (httpVersion !== "1.1" || host !== undefined) return undefined;
+  return new RuntimeError("invalid_argument", "the Host header is missing, HTTP/1.1 requires it");
 }
 
 /** Begin an exchange: ids from the headers, echoed on the answer whatever becomes of it. */
@@ -84,5 +97,13 @@ export function beginExchange(request: IncomingMessage, response: ServerResponse
   for (const warning of warnings) log.warn({}, warning);
   if (clientId !== undefined && !sane)
     log.warn({ length: clientId.length }, "x-request-id header ignored: expected 1 to 256 characters of visible ASCII");
-  return { request, response, identity, log, signal: watchDisconnect(response), startedAt: options.now(), rejection };
+  return {
+    request,
+    response,
+    identity,
+    log,
+    signal: watchDisconnect(response, options.open),
+    startedAt: options.now(),
+    rejection: rejection ?? checkHost(request),
+  };
 }

@@ -1,5 +1,6 @@
 /** `@dyn/frontend`: the HTTP front door as a library. */
-import { createRuntime, watchSignals, type Runtime, type RuntimeConfig, type Snapshot } from "@dyn/runtime";
+/// <reference types="node" preserve="true" />
+import { completeSettings, createRuntime, watchSignals, type Runtime, type RuntimeConfig, type Snapshot } from "@dyn/runtime";
 import { createFrontendMetrics } from "./metrics/metrics.ts";
 import { followModels } from "./models.ts";
 import { frontendSettings, type FrontendOptions } from "./options.ts";
@@ -28,47 +29,49 @@ export interface Frontend extends AsyncDisposable {
 
 /** Start a frontend; resolves once it listens. @throws RuntimeError `unavailable` if the port cannot be had. */
 export async function createFrontend({ config, runtime: given, shutdownSignals = [], ...options }: CreateFrontendOptions = {}): Promise<Frontend> {
-  const defaults = Object.fromEntries(
-    Object.entries(frontendSettings).map(([name, setting]) => [name, setting.default]),
-  ) as unknown as FrontendOptions; // the table has exactly these keys
-  const settings: FrontendOptions = { ...defaults, ...options };
+  const settings = completeSettings(frontendSettings, options, {});
   // No system server: all of it is at the HTTP port, and DYN_SYSTEM_PORT may be meant for a worker beside it.
   const runtime = given ?? (await createRuntime({ config: { ...config, systemPort: -1 } }));
+  const owned: Disposable[] = [];
+  const release = async (): Promise<void> => {
+    for (const each of owned) each[Symbol.dispose]();
+    if (!given) await runtime[Symbol.asyncDispose]();
+  };
+  try {
+    return await startFrontend({ settings, runtime, shutdownSignals, owned, release });
+  } catch (error) {
+    await release();
+    throw error;
+  }
+}
+
+interface FrontendParts {
+  readonly settings: FrontendOptions;
+  readonly runtime: Runtime;
+  readonly shutdownSignals: readonly NodeJS.Signals[];
+  /** What `release` disposes. */
+  readonly owned: Disposable[];
+  readonly release: () => Promise<void>;
+}
+
+async function startFrontend({ settings, runtime, shutdownSignals, owned, release }: FrontendParts): Promise<Frontend> {
   const log = runtime.log.child({ target: "dyn_frontend" });
   const now = (): number => performance.now();
   const drain = new AbortController();
   let instances: Snapshot = new Map();
-  const watch = runtime.discovery.watch("v1/instances", (snapshot) => (instances = snapshot));
+  owned.push(runtime.discovery.watch("v1/instances", (snapshot) => (instances = snapshot)));
   const models = followModels({ runtime, namespace: settings.namespace, routerMode: settings.routerMode, log, wallClock: Date.now });
+  owned.push(models);
   const isDraining = (): boolean => drain.signal.aborted;
   const { metricsPrefix: prefix, metricsModelGraceSecs } = settings;
   const { registry, eventLoopDelay } = runtime.metrics;
   const metrics = createFrontendMetrics({ registry, prefix, models: () => models.list(), graceMs: metricsModelGraceSecs * 1000, now });
-  const delayWatch = eventLoopDelay.watch();
+  owned.push(metrics, eventLoopDelay.watch());
   const routes = createRoutes({ models, metrics, now, wallClock: Date.now, runtime, isDraining, instances: () => instances });
   const { httpHost: host, httpPort: port, bodyLimitMb, strictRequestId } = settings;
   const baggageKeys = new Set(settings.baggageKeys);
-  const release = async (): Promise<void> => {
-    watch[Symbol.dispose]();
-    delayWatch[Symbol.dispose]();
-    models[Symbol.dispose]();
-    if (!given) await runtime[Symbol.asyncDispose]();
-  };
-  const server = await listenHttp({
-    host,
-    port,
-    maxBodyBytes: bodyLimitMb * 1024 * 1024,
-    routes,
-    isDraining,
-    log,
-    strictRequestId,
-    baggageKeys,
-    now,
-    metrics,
-  }).catch(async (error: unknown) => {
-    await release();
-    throw error;
-  });
+  const maxBodyBytes = bodyLimitMb * 1024 * 1024;
+  const server = await listenHttp({ host, port, maxBodyBytes, routes, isDraining, log, strictRequestId, baggageKeys, now, metrics });
   const url = `http://${server.host.includes(":") ? `[${server.host}]` : server.host}:${server.port}`;
   log.info({ url, port: server.port, discovery: runtime.discovery.kind, file_kv: runtime.config.fileKv }, "frontend is listening");
   const ending = createEnding(drain, () => server.close(settings.shutdownTimeoutSecs * 1000).then(release));

@@ -150,8 +150,8 @@ async function stream<Request extends InferenceRequest>({ api, exchange, request
     });
     events?.end(format.end(collector.finish()));
   } catch (error) {
-    if (!events || exchange.signal.aborted) throw error;
-    const failure = toRuntimeError(error);
+    if (!events || exchange.response.destroyed) throw error;
+    const failure = toRuntimeError(exchange.signal.aborted ? exchange.signal.reason : error);
     requestLog.fail(failure);
     events.end(api.toErrorEvent(failure, head.requestId));
   } finally {

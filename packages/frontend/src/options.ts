@@ -93,7 +93,8 @@ function parseBaggageKeys(text: string): readonly string[] {
   return keys;
 }
 
-function parsePrefix(text: string): string {
+/** A prefix of metric names. @throws Error saying what was expected. */
+export function parsePrefix(text: string): string {
   if (!/^[a-zA-Z_][a-zA-Z0-9_]{0,63}$/.test(text)) throw new Error("expected 1 to 64 characters of a-z, A-Z, 0-9 and _, not beginning with a digit");
   return text;
 }

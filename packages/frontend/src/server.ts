@@ -3,11 +3,12 @@ import type { AddressInfo, Socket } from "node:net";
 import { createRequestId, RuntimeError, toRuntimeError, type Logger } from "@dyn/runtime";
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import { beginExchange, type Exchange, type ExchangeOptions } from "./exchange.ts";
+import { toMediaTypeError } from "./http/body.ts";
 import { sendJson } from "./http/reply.ts";
 import { toErrorBody } from "./openai/errors.ts";
 import type { RequestLogOptions } from "./request-log.ts";
 import type { RouteEntry } from "./routes.ts";
-import { answerUnmatched } from "./unmatched.ts";
+import { answerUnmatched, refuseUnmatched } from "./unmatched.ts";
 
 declare module "fastify" {
   interface FastifyRequest {
@@ -16,9 +17,12 @@ declare module "fastify" {
   }
 }
 
+/** Characters of a header quoted in an answer. */
+const maxShown = 128;
+
 type ExchangeOf = (request: FastifyRequest, reply: FastifyReply) => Exchange;
 
-export interface ServerOptions extends ExchangeOptions, RequestLogOptions {
+export interface ServerOptions extends Omit<ExchangeOptions, "open">, RequestLogOptions {
   readonly host: string;
   /** 0 lets the system choose. */
   readonly port: number;
@@ -36,21 +40,35 @@ export interface HttpServer {
 
 /** Start listening. @throws RuntimeError `unavailable` if the address is taken or not ours. */
 export async function listenHttp(options: ServerOptions): Promise<HttpServer> {
-  const { host, port } = options;
-  const app = createApp(options);
+  const { host, port, log } = options;
+  const open = new Set<AbortController>();
+  const app = createApp({ ...options, open });
   try {
     await app.listen({ host, port });
   } catch (cause) {
     throw new RuntimeError("unavailable", `cannot listen on http://${host}:${port}: ${(cause as Error).message}`, { cause });
   }
   const bound = app.server.address() as AddressInfo; // a TCP server that listens
-  return { host: bound.address, port: bound.port, close: (timeoutMs) => closeApp(app, timeoutMs) };
+  return { host: bound.address, port: bound.port, close: (timeoutMs) => closeApp(app, { open, log, timeoutMs }) };
+}
+
+/** How long the answers that are ended may take to leave, ms. */
+const lastWordsMs = 1_000;
+
+interface CloseOptions {
+  readonly open: ReadonlySet<AbortController>;
+  readonly log: Logger;
+  readonly timeoutMs: number;
 }
 
 // Sockets that go idle after close() began are not closed by it: look again until all are gone.
-async function closeApp(app: FastifyInstance, timeoutMs: number): Promise<void> {
+async function closeApp(app: FastifyInstance, { open, log, timeoutMs }: CloseOptions): Promise<void> {
   const poll = setInterval(() => app.server.closeIdleConnections(), 50);
-  const cut = setTimeout(() => app.server.closeAllConnections(), timeoutMs);
+  let cut = setTimeout(() => {
+    if (open.size > 0) log.warn({ requests: open.size, timeout_secs: timeoutMs / 1000 }, "drain timed out, running requests are ended");
+    for (const aborter of open) aborter.abort(new RuntimeError("unavailable", "the frontend is shutting down"));
+    cut = setTimeout(() => app.server.closeAllConnections(), lastWordsMs);
+  }, timeoutMs);
   try {
     await app.close();
   } finally {
@@ -59,19 +77,30 @@ async function closeApp(app: FastifyInstance, timeoutMs: number): Promise<void> 
   }
 }
 
-function createApp(options: ServerOptions): FastifyInstance {
-  const app = Fastify({
-    logger: false,
-    bodyLimit: options.maxBodyBytes,
-    return503OnClosing: false,
-    routerOptions: { ignoreTrailingSlash: true, maxParamLength: 1024 },
-    clientErrorHandler: (error, socket) => refuseBytes(error, socket, options.log),
-  });
-  app.decorateRequest("exchange", undefined);
+function createApp(options: ServerOptions & ExchangeOptions): FastifyInstance {
   const exchangeOf: ExchangeOf = (request, reply) => {
     request.exchange ??= beginExchange(request.raw, reply.raw, options);
     return request.exchange;
   };
+  const app = Fastify({
+    logger: false,
+    bodyLimit: options.maxBodyBytes,
+    return503OnClosing: false,
+    http: { requireHostHeader: false }, // judged in beginExchange: Node's own answer has no shape
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: 1024 },
+    clientErrorHandler: (error, socket) => refuseBytes(error, socket, options.log),
+    frameworkErrors: (_error, request, reply) => {
+      const exchange = exchangeOf(request, reply);
+      reply.hijack();
+      refuseUnmatched(exchange, new RuntimeError("invalid_argument", "the path is not valid percent-encoding"), options);
+    },
+  });
+  app.server.on("checkExpectation", (request, response) => {
+    const expected = JSON.stringify(request.headers.expect?.slice(0, maxShown));
+    const error = new RuntimeError("invalid_argument", `the expectation ${expected} cannot be met, only "100-continue" can`);
+    refuseUnmatched(beginExchange(request, response, options), error, options, { status: 417 });
+  });
+  app.decorateRequest("exchange", undefined);
   // Bodies stay bytes: whether they are JSON is judged where the answer's shape is known.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
@@ -86,7 +115,7 @@ function createApp(options: ServerOptions): FastifyInstance {
     const exchange = exchangeOf(request, reply);
     const route = byUrl.get(request.routeOptions.url ?? "");
     reply.hijack();
-    if (route) answerError(exchange, toHttpError(error, options.maxBodyBytes), route);
+    if (route) answerError(exchange, toHttpError(error, exchange, options.maxBodyBytes), route);
     else answerUnmatched(exchange, options.routes, options);
   });
   app.setNotFoundHandler((request, reply) => {
@@ -124,8 +153,11 @@ function logSystem({ log, response, startedAt }: Exchange, now: () => number): v
   log.child({ target: "system_span" }).debug(fields, "http response sent");
 }
 
-function toHttpError(error: unknown, maxBodyBytes: number): RuntimeError {
+// What went wrong before the handler was asked.
+function toHttpError(error: unknown, { request, signal }: Exchange, maxBodyBytes: number): RuntimeError {
+  if (signal.aborted) return toRuntimeError(signal.reason); // the rest of the body will not come
   const code = error instanceof Error && "code" in error ? error.code : undefined;
+  if (code === "FST_ERR_CTP_INVALID_MEDIA_TYPE") return toMediaTypeError(request.headers["content-type"]);
   if (code === "FST_ERR_CTP_BODY_TOO_LARGE") {
     return new RuntimeError("too_large", `the request body is larger than ${maxBodyBytes} bytes, the limit set by DYN_HTTP_BODY_LIMIT_MB`, {
       cause: error,

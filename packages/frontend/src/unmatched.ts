@@ -1,4 +1,4 @@
-/** Requests that no route takes: 404, or 405 with the methods that are allowed; a pair of log lines each. */
+/** Requests that no route takes: 404, 405 with the methods that are allowed, or a reason of their own; a pair of log lines each. */
 import { RuntimeError } from "@dyn/runtime";
 import type { Exchange } from "./exchange.ts";
 import { sendJson } from "./http/reply.ts";
@@ -13,17 +13,32 @@ function covers(pattern: string, path: string): boolean {
 
 /** Answer it. */
 export function answerUnmatched(exchange: Exchange, routes: readonly RouteEntry[], options: RequestLogOptions): void {
-  const { method = "", url = "" } = exchange.request;
-  const path = (url.split("?", 1)[0] ?? "").replace(/(.)\/$/, "$1");
+  if (exchange.rejection) return refuseUnmatched(exchange, exchange.rejection, options);
+  const path = pathOf(exchange);
+  const { method = "" } = exchange.request;
   const shown = path.slice(0, maxShown);
-  const allowed = [...new Set(routes.filter((route) => covers(route.path, path)).map((route) => route.method))].join(", ");
-  const error =
-    allowed === ""
-      ? new RuntimeError("unknown_route", `Route not found: ${method} ${shown}`)
-      : new RuntimeError("method_not_allowed", `${method} is not allowed on ${shown}, allowed: ${allowed}`);
+  const allowed = [...new Set(routes.filter((route) => covers(route.path, path)).map((route) => route.method))];
+  if (allowed.length === 0) return refuseUnmatched(exchange, new RuntimeError("unknown_route", `Route not found: ${method} ${shown}`), options);
+  const allow = allowed.join(", ");
+  const error = new RuntimeError("method_not_allowed", `${method} is not allowed on ${shown}, allowed: ${allow}`);
+  refuseUnmatched(exchange, error, options, { headers: { allow } });
+}
+
+export interface RefusalForm {
+  /** Default: the error's. */
+  readonly status?: number;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** Answer a request that never came to a route. */
+export function refuseUnmatched(exchange: Exchange, error: RuntimeError, options: RequestLogOptions, form: RefusalForm = {}): void {
+  const { status = error.traits.status, headers } = form;
   using requestLog = beginRequestLog(exchange, { endpoint: "unmatched", requestType: "unary", modelRequested: undefined, isKnown: false }, options);
   requestLog.fail(error);
-  const body = toUnmatchedBody(path, error, exchange.identity.requestId);
-  sendJson(exchange.response, error.traits.status, body, allowed === "" ? {} : { allow: allowed });
-  requestLog.responded(error.traits.status);
+  sendJson(exchange.response, status, toUnmatchedBody(pathOf(exchange), error, exchange.identity.requestId), headers);
+  requestLog.responded(status);
+}
+
+function pathOf({ request: { url = "" } }: Exchange): string {
+  return (url.split("?", 1)[0] ?? "").replace(/(.)\/$/, "$1");
 }

@@ -1,24 +1,15 @@
 /** `dyn-mock-worker`: flags and variables to options, then run until a signal. */
-import { readSettings, RuntimeError, runtimeSettings } from "@dyn/runtime";
-import { Command, Option } from "commander";
+import { declareFlags, readFlags, readSettings, RuntimeError, runtimeSettings } from "@dyn/runtime";
+import { Command } from "commander";
 import { startMockWorker } from "./index.ts";
 import { mockSettings } from "./options.ts";
 
 const settings = { ...mockSettings, ...runtimeSettings };
 
-function readFlags(argv: readonly string[]): Readonly<Record<string, string | undefined>> {
-  const command = new Command("dyn-mock-worker").description("A deterministic worker that echoes the last user message, one word at a time.");
-  for (const { flag, env, default: fallback, help } of Object.values(settings)) {
-    command.addOption(new Option(`--${flag} <value>`, `${help} [${env}, default ${JSON.stringify(fallback)}]`));
-  }
-  const given: Readonly<Record<string, string | undefined>> = command.parse([...argv]).opts();
-  return Object.fromEntries(
-    Object.entries(settings).map(([name, { flag }]) => [name, given[flag.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase())]]),
-  );
-}
-
 async function main(): Promise<void> {
-  const flags = readFlags(process.argv);
+  const command = new Command("dyn-mock-worker").description("A deterministic worker that echoes the last user message, one word at a time.");
+  declareFlags(command, settings);
+  const flags = readFlags(command.parse(process.argv), settings);
   const config = readSettings(runtimeSettings, process.env, flags);
   const options = readSettings(mockSettings, process.env, flags);
   await using worker = await startMockWorker({ ...options, config, shutdownSignals: ["SIGINT", "SIGTERM"] });

@@ -1,5 +1,15 @@
 /** `@dyn/mock-worker`: a deterministic model for tests, in this process. */
-import { createMemorySpace, createRuntime, formatAddress, type Runtime, type RuntimeConfig, type Serving } from "@dyn/runtime";
+/// <reference types="node" preserve="true" />
+import {
+  completeSettings,
+  createMemorySpace,
+  createRuntime,
+  formatAddress,
+  watchSignals,
+  type Runtime,
+  type RuntimeConfig,
+  type Serving,
+} from "@dyn/runtime";
 import { serveModel } from "@dyn/runtime/llm";
 import { createEchoEngine } from "./engine.ts";
 import { createFaultPlan } from "./faults.ts";
@@ -31,42 +41,51 @@ const defaultComponents: Readonly<Record<MockOptions["disaggregationMode"], stri
   decode: "backend",
 };
 
-/** Start `numWorkers` echo workers in this process; resolves once all are registered. */
-export async function startMockWorker({ config, shutdownSignals, ...given }: MockWorkerOptions = {}): Promise<MockWorker> {
-  const defaults = Object.fromEntries(Object.entries(mockSettings).map(([name, setting]) => [name, setting.default])) as unknown as MockOptions; // the table has exactly these keys
-  const options: MockOptions = { ...defaults, ...given };
+/** Start `numWorkers` echo workers in this process; resolves once all are registered, or a signal has stopped that. */
+export async function startMockWorker({ config, shutdownSignals = [], ...given }: MockWorkerOptions = {}): Promise<MockWorker> {
+  const options = completeSettings(mockSettings, given, {});
   const runtimes: Runtime[] = [];
   const servings: Serving[] = [];
   const memorySpace = createMemorySpace();
+  const stop = new AbortController();
+  let started = false;
   const close = async (): Promise<void> => {
-    await Promise.all(servings.map((serving) => serving[Symbol.asyncDispose]()));
     await Promise.all(runtimes.map((runtime) => runtime[Symbol.asyncDispose]()));
   };
+  // One watch and one log for all workers: each runtime's own would be a listener of the process, and the watch a line per worker.
+  const signals = watchSignals(shutdownSignals, (signal) => {
+    const log = runtimes[0]?.log.child({ target: "dyn_mock_worker" });
+    log?.info({ signal, workers: runtimes.length }, "shutdown requested, draining; a second signal ends at once");
+    stop.abort();
+    if (started) close().catch((error: unknown) => log?.error({ error }, "shutdown failed"));
+  });
   try {
-    for (let index = 0; index < options.numWorkers; index += 1) {
+    while (runtimes.length < options.numWorkers && !stop.signal.aborted) {
       const [first] = runtimes;
-      const shared = first && { metrics: first.metrics, system: first.system }; // one system server for all workers
-      const runtime = await createRuntime({ ...(config && { config }), ...(shutdownSignals && { shutdownSignals }), ...shared, memorySpace });
+      const shared = first && { log: first.log, metrics: first.metrics, system: first.system };
+      const runtime = await createRuntime({ ...(config && { config }), ...shared, memorySpace });
       runtimes.push(runtime);
-      const { modelName: model, disaggregationMode: mode } = options;
-      const role = mode === "agg" ? "aggregated" : mode;
-      const component = options.component === "" ? defaultComponents[mode] : options.component;
-      const endpoint = formatAddress({ ...options, component });
-      servings.push(
-        await serveModel(
-          runtime,
-          { model, role, endpoint, migrationLimit: options.migrationLimit },
-          createEchoEngine(options, createFaultPlan(options.fault, options.seed + index)),
-        ),
-      );
+      servings.push(await serve(runtime, options, servings.length));
     }
+    started = true;
+    if (stop.signal.aborted) await close();
   } catch (error) {
+    signals[Symbol.dispose]();
     await close();
     throw error;
   }
-  return {
-    servings,
-    closed: Promise.all(servings.map(({ closed }) => closed)).then(close),
-    [Symbol.asyncDispose]: close,
-  };
+  const closed = Promise.all(servings.map((serving) => serving.closed))
+    .then(close)
+    .finally(() => signals[Symbol.dispose]());
+  closed.catch(() => undefined); // also thrown at whoever disposes
+  return { servings, closed, [Symbol.asyncDispose]: close };
+}
+
+function serve(runtime: Runtime, options: MockOptions, index: number): Promise<Serving> {
+  const { modelName: model, disaggregationMode: mode, migrationLimit } = options;
+  const role = mode === "agg" ? "aggregated" : mode;
+  const component = options.component === "" ? defaultComponents[mode] : options.component;
+  const endpoint = formatAddress({ ...options, component });
+  const engine = createEchoEngine(options, createFaultPlan(options.fault, options.seed + index));
+  return serveModel(runtime, { model, role, endpoint, migrationLimit }, engine);
 }

@@ -1,7 +1,9 @@
 /** The only file of the runtime that reads the environment. Every variable is listed once: the docs and `--help` come from this list. */
+import { isIP } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { RuntimeError } from "./errors.ts";
+import { parseLogFilter } from "./logging/filter.ts";
 
 /** Variables by name; `undefined` and "" both mean unset. */
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -58,6 +60,17 @@ export function plainText(text: string): string {
   return text;
 }
 
+function parseHost(text: string): string {
+  const isUsable = text === "" || isIP(text) !== 0 || /^[^\s:/[\]]{1,253}$/.test(text);
+  if (!isUsable) throw new Error("expected a host name or an address, without port and brackets");
+  return text;
+}
+
+function parseLog(text: string): string {
+  parseLogFilter(text);
+  return text;
+}
+
 /** Names of namespaces, components and endpoints (Dynamo component.rs: `^[a-z0-9-_]+$`). */
 export function parseName(text: string): string {
   if (!/^[a-z0-9_-]{1,128}$/.test(text)) throw new Error("expected 1 to 128 characters of a-z, 0-9, - and _");
@@ -84,6 +97,7 @@ export interface RuntimeConfig {
   readonly fileKv: string;
   readonly tcpHost: string;
   readonly tcpPort: number;
+  readonly tcpAdvertiseHost: string;
   readonly maxFrameBytes: number;
   readonly connectTimeoutMs: number;
   readonly pingIntervalMs: number;
@@ -118,7 +132,7 @@ export const runtimeSettings: SettingsOf<RuntimeConfig> = {
     flag: "tcp-host",
     default: "127.0.0.1",
     parse: plainText,
-    help: "address the request plane listens on and advertises",
+    help: "address the request plane listens on",
   },
   tcpPort: {
     env: "DYN_TCP_RPC_PORT",
@@ -126,6 +140,13 @@ export const runtimeSettings: SettingsOf<RuntimeConfig> = {
     default: 0,
     parse: wholeNumber(0, 65_535),
     help: "port of the request plane; 0 lets the system choose",
+  },
+  tcpAdvertiseHost: {
+    env: "DYN_TCP_ADVERTISE_HOST",
+    flag: "tcp-advertise-host",
+    default: "",
+    parse: parseHost,
+    help: "host that others are told to dial; if empty, the address that is listened on, or for 0.0.0.0 and :: the machine's first outside address",
   },
   maxFrameBytes: {
     env: "DYN_TCP_MAX_MESSAGE_SIZE",
@@ -173,7 +194,7 @@ export const runtimeSettings: SettingsOf<RuntimeConfig> = {
     env: "DYN_LOG",
     flag: "log",
     default: "info",
-    parse: plainText,
+    parse: parseLog,
     help: "log filter: LEVEL or TARGET=LEVEL, separated by commas",
   },
   logJsonl: {
@@ -194,4 +215,11 @@ export function readSettings<Config>(
   const names = Object.keys(settings) as (keyof Config & string)[]; // the table has exactly the keys of Config
   const entries = names.map((name) => [name, readSetting(settings[name], environment, flags[name])] as const);
   return Object.fromEntries(entries) as Config;
+}
+
+/** Every setting of a table: `given` over `environment` over the default. What is given is not looked for in the environment.
+ *  @throws RuntimeError `invalid_argument`. */
+export function completeSettings<Config>(settings: SettingsOf<Config>, given: Partial<Config>, environment?: Environment): Config {
+  const missing = Object.fromEntries(Object.entries(settings).filter(([name]) => given[name as keyof Config] === undefined));
+  return { ...given, ...readSettings(missing as unknown as SettingsOf<Config>, environment) }; // between them they have every key
 }

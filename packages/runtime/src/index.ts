@@ -1,4 +1,5 @@
 /** `@dyn/runtime`: endpoints, clients, and the identity of a request. */
+/// <reference types="node" preserve="true" />
 export { createRuntime } from "./runtime.ts";
 export type { ClientOptions, Runtime, RuntimeOptions } from "./runtime.ts";
 export type { Answer, Client, Endpoint, GenerateOptions, ServeOptions, Serving } from "./endpoint.ts";
@@ -6,7 +7,7 @@ export { routerModes } from "./egress/pick.ts";
 export type { RouterMode } from "./egress/pick.ts";
 export type { Batches } from "./egress/router.ts";
 export type { Handler, PeerConnection, RequestContext } from "./engine.ts";
-export { errorTable, isErrorCode, RuntimeError, toPublicMessage, toRuntimeError } from "./errors.ts";
+export { isErrorCode, RuntimeError, toPublicMessage, toRuntimeError } from "./errors.ts";
 export type { ErrorCode, ErrorTraits } from "./errors.ts";
 export { createMemorySpace } from "./discovery/memory.ts";
 export type { MemorySpace } from "./discovery/memory.ts";
@@ -14,8 +15,21 @@ export type { Discovery, Snapshot, Watch } from "./discovery/discovery.ts";
 export type { Instance } from "./discovery/live-set.ts";
 export type { Bucket, DiscoveryRecord, EndpointRecord, ModelCard, ModelRecord } from "./discovery/records.ts";
 export { formatAddress } from "./discovery/records.ts";
-export { decimalNumber, maxTimerMs, oneOf, parseName, parseSwitch, plainText, readSettings, runtimeSettings, wholeNumber } from "./config.ts";
+export {
+  completeSettings,
+  decimalNumber,
+  maxTimerMs,
+  oneOf,
+  parseName,
+  parseSwitch,
+  plainText,
+  readSettings,
+  runtimeSettings,
+  wholeNumber,
+} from "./config.ts";
 export type { Environment, RuntimeConfig, Setting, SettingsOf } from "./config.ts";
+export { declareFlags, readFlags } from "./flags.ts";
+export type { FlagTaker } from "./flags.ts";
 export type { Logger } from "./logging/logger.ts";
 export type { Fields } from "./logging/format.ts";
 export { createRuntimeMetrics } from "./metrics.ts";
@@ -31,4 +45,4 @@ export { acceptTrace, isSampled } from "./trace/traceparent.ts";
 export type { TraceContext } from "./trace/traceparent.ts";
 export { toLogFields } from "./trace/identity.ts";
 export type { Identity } from "./trace/identity.ts";
-export { watchSignals, within } from "./lifetime.ts";
+export { watchSignals } from "./lifetime.ts";

@@ -1,4 +1,5 @@
 /** `@dyn/runtime/llm`: the contract between frontends and language-model workers. */
+/// <reference types="node" preserve="true" />
 export { maxChoices, serveModel } from "./llm/serve-model.ts";
 export type { ServeModelOptions } from "./llm/serve-model.ts";
 export { tokensOf } from "./llm/limits.ts";
@@ -19,4 +20,4 @@ export type {
   Usage,
   WorkerRole,
 } from "./llm/contract.ts";
-export { countPromptTokens, countTokens, splitTokens } from "./llm/tokens.ts";
+export { countPromptTokens, splitTokens } from "./llm/tokens.ts";

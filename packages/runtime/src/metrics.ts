@@ -63,9 +63,9 @@ export function createRuntimeMetrics({ now = () => performance.now() }: { readon
     name: "dynamo_component_uptime_seconds",
     help: "Time since the runtime of this instance was created",
     labels: ["worker_id"],
-    refresh: () => {
-      for (const [worker_id, at] of startedAt) uptime.with({ worker_id }).set((now() - at) / 1000);
-    },
+  });
+  uptime.onRead(() => {
+    for (const [worker_id, at] of startedAt) uptime.with({ worker_id }).set((now() - at) / 1000);
   });
   const families = createComponentFamilies(registry);
   return {

@@ -1,5 +1,5 @@
 /** The composition root: builds every part of one runtime, owns them, and ends them in order. */
-import { readSettings, runtimeSettings, type Environment, type RuntimeConfig } from "./config.ts";
+import { completeSettings, runtimeSettings, type Environment, type RuntimeConfig } from "./config.ts";
 import type { Discovery } from "./discovery/discovery.ts";
 import type { MemorySpace } from "./discovery/memory.ts";
 import { openDiscovery } from "./discovery/open.ts";
@@ -20,6 +20,7 @@ import { parseLogFilter } from "./logging/filter.ts";
 import { createLogger, type Logger } from "./logging/logger.ts";
 import { openLogWriter, type LogWriter } from "./logging/writer.ts";
 import { createRuntimeMetrics, type RuntimeMetrics } from "./metrics.ts";
+import { toAdvertisedHost } from "./net/advertise.ts";
 import { listen, type Listener } from "./net/listener.ts";
 import { openSystem, type Membership, type System } from "./system/system.ts";
 import { encodeValueItem, type EncodeItem } from "./wire/items.ts";
@@ -73,20 +74,29 @@ export interface Runtime extends AsyncDisposable {
   client<Request, Item>(uri: string, options?: ClientOptions): Client<Request, Item>;
 }
 
-/** Create a runtime: no port but that of the system server is opened before something is served, no worker is dialled before something is asked. @throws RuntimeError `invalid_argument` on a bad setting. */
+/** Create a runtime: no port but that of the system server is opened before something is served, no worker is dialled before something is asked.
+ *  @throws RuntimeError `invalid_argument` on a bad setting, `unavailable` if the discovery directory or the system port cannot be used. */
 export async function createRuntime(options: RuntimeOptions = {}): Promise<Runtime> {
-  const config: RuntimeConfig = { ...readSettings(runtimeSettings, options.environment), ...options.config };
+  const config = completeSettings(runtimeSettings, options.config ?? {}, options.environment);
   const writer = options.log ? undefined : openLogWriter({ jsonl: config.logJsonl });
   const log = options.log ?? createLogger({ sink: writer?.write ?? (() => undefined), filter: parseLogFilter(config.log) });
-  const close = async (): Promise<void> => writer && (await closeLog(writer));
-  const metrics = options.metrics ?? createRuntimeMetrics();
-  const system = options.system ?? (await startSystem(config, metrics, log, close));
-  const runtime = new RuntimeParts(config, log, { ...options, metrics, system }, close);
-  runtime.start(options.shutdownSignals ?? []);
-  return runtime;
+  const endLog = async (): Promise<void> => writer && closeLog(writer);
+  try {
+    const discovery = await openDiscovery(config, log, options.memorySpace);
+    const metrics = options.metrics ?? createRuntimeMetrics();
+    const system = options.system ?? (await startSystem(config, metrics, log));
+    const runtime = new RuntimeParts(config, { ...options, log, discovery, metrics, system }, endLog);
+    runtime.start(options.shutdownSignals ?? []);
+    return runtime;
+  } catch (error) {
+    await endLog();
+    throw error;
+  }
 }
 
 interface SharedParts {
+  readonly log: Logger;
+  readonly discovery: Discovery;
   readonly metrics: RuntimeMetrics;
   readonly system: System;
 }
@@ -112,7 +122,8 @@ class RuntimeParts implements Runtime {
   #now = (): number => performance.now();
   #health = createHealth({ now: this.#now });
 
-  constructor(config: RuntimeConfig, log: Logger, options: RuntimeOptions & SharedParts, flushLog: () => Promise<void>) {
+  constructor(config: RuntimeConfig, options: SharedParts, flushLog: () => Promise<void>) {
+    const { log } = options;
     this.config = config;
     this.log = log;
     this.#flushLog = flushLog;
@@ -121,7 +132,7 @@ class RuntimeParts implements Runtime {
     this.metrics.started(formatInstanceKey(this.#id));
     this.system = options.system;
     this.#membership = this.system.join();
-    this.discovery = openDiscovery(config, log, options.memorySpace);
+    this.discovery = options.discovery;
     const { connectTimeoutMs, pingIntervalMs } = config;
     const hello: Hello = { version: 1, agent, capabilities: [], max_frame_bytes: config.maxFrameBytes, max_streams: maxStreams };
     const egressLog = log.child({ target: "dyn_runtime::egress" });
@@ -184,7 +195,8 @@ class RuntimeParts implements Runtime {
   async #serve<Request, Item>(address: EndpointAddress, handler: Handler<Request, Item, Logger>, options: ServeOptions<Item> = {}): Promise<Serving> {
     if (this.#closing) throw new RuntimeError("unavailable", "this runtime is closing");
     this.#listener ??= this.#listen();
-    const { host, port } = await this.#listener;
+    const { host: bound, port } = await this.#listener;
+    const host = this.config.tcpAdvertiseHost === "" ? toAdvertisedHost(bound) : this.config.tcpAdvertiseHost;
     const path = formatPath(address);
     const workerId = formatInstanceKey(this.#id);
     const { namespace: dynamo_namespace, component: dynamo_component, endpoint: dynamo_endpoint } = address;
@@ -270,18 +282,8 @@ class RuntimeParts implements Runtime {
   }
 }
 
-async function startSystem(
-  { systemHost: host, systemPort: port }: RuntimeConfig,
-  metrics: RuntimeMetrics,
-  log: Logger,
-  onFailure: () => Promise<void>,
-): Promise<System> {
-  try {
-    return await openSystem({ host, port, metrics, log: log.child({ target: "dyn_runtime::system" }), now: () => performance.now() });
-  } catch (error) {
-    await onFailure();
-    throw error;
-  }
+function startSystem({ systemHost: host, systemPort: port }: RuntimeConfig, metrics: RuntimeMetrics, log: Logger): Promise<System> {
+  return openSystem({ host, port, metrics, log: log.child({ target: "dyn_runtime::system" }), now: () => performance.now() });
 }
 
 async function closeLog(writer: LogWriter): Promise<void> {

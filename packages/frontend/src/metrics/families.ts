@@ -9,6 +9,7 @@ import {
   type Histogram,
   type RuntimeMetrics,
 } from "@dyn/runtime";
+import { parsePrefix } from "../options.ts";
 
 export type RouteLabel = "model" | "endpoint" | "request_type";
 
@@ -41,8 +42,9 @@ const outputLengths = [0, 100, 210, 430, 880, 1800, 3700, 7600, 16_000, 32_000];
 
 type Registry = RuntimeMetrics["registry"];
 
-/** Register all of them under `prefix_`. `refresh` is called before any of them is read. */
-export function createFamilies(registry: Registry, prefix: string, refresh: () => void): FrontendFamilies {
+/** Register all of them under `prefix_`. */
+export function createFamilies(registry: Registry, prefix: string): FrontendFamilies {
+  parsePrefix(prefix);
   const labels = ["model"] as const;
   const routeLabels = ["model", "endpoint", "request_type"] as const;
   const named = (name: string, help: string): { registry: Registry; name: string; help: string } => ({ registry, name: `${prefix}_${name}`, help });
@@ -50,8 +52,7 @@ export function createFamilies(registry: Registry, prefix: string, refresh: () =
   const histogram = (name: string, help: string, buckets: readonly number[]): Family<"model", Histogram> =>
     createHistograms({ ...named(name, help), labels, buckets });
   return {
-    // The registry reads its members in the order they came: the first one refreshes all.
-    contextLength: createGauges({ ...named("model_context_length", "Context length in the model's card, tokens"), labels, refresh }),
+    contextLength: gauge("model_context_length", "Context length in the model's card, tokens"),
     kvCacheBlockSize: gauge("model_kv_cache_block_size", "KV cache block size in the model's card, tokens"),
     migrationLimit: gauge("model_migration_limit", "Migrations the model's card allows a request"),
     started: createCounters({ ...named("requests_started_total", "Inference requests received"), labels: routeLabels }),

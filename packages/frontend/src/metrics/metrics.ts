@@ -30,15 +30,17 @@ export interface FrontendMetricsOptions {
   readonly now: () => number;
 }
 
-export interface FrontendMetrics {
+export interface FrontendMetrics extends Disposable {
   /** A request has arrived. `model` is the name of a registered model, undefined for any other. */
   begin(model: string | undefined, request: MeteredRequest): RequestMeter;
 }
 
-/** Register all of them. */
+/** Register all of them, or find them there: frontends of one runtime share them. */
 export function createFrontendMetrics({ registry, prefix, models, graceMs, now }: FrontendMetricsOptions): FrontendMetrics {
   const series = new Map<string, ModelSeries>();
-  const families = createFamilies(registry, prefix, () => {
+  const families = createFamilies(registry, prefix);
+  // The registry reads its members in the order they came: the first one brings all up to date.
+  const reading = families.contextLength.onRead(() => {
     const current = models();
     showCards(families, current);
     dropGone(families, series, { current, graceMs, now: now() });
@@ -55,6 +57,7 @@ export function createFrontendMetrics({ registry, prefix, models, graceMs, now }
       }
       return new RequestMeter(found, disconnected, request);
     },
+    [Symbol.dispose]: () => reading[Symbol.dispose](),
   };
 }
 

@@ -5,11 +5,12 @@ import type { Discovery } from "./discovery.ts";
 import { openFileDiscovery } from "./file.ts";
 import { createMemoryDiscovery, createMemorySpace, type MemorySpace } from "./memory.ts";
 
-/** Open it; whoever does disposes it. `memorySpace` is for `mem`; default: a space of its own. */
-export function openDiscovery({ discoveryBackend, fileKv: root }: RuntimeConfig, log: Logger, memorySpace: MemorySpace | undefined): Discovery {
-  switch (discoveryBackend) {
+/** Open it; whoever does disposes it. `memorySpace` is for `mem`; default: a space of its own.
+ *  @throws RuntimeError `unavailable` if its directory cannot be used. */
+export async function openDiscovery(config: RuntimeConfig, log: Logger, memorySpace: MemorySpace | undefined): Promise<Discovery> {
+  switch (config.discoveryBackend) {
     case "file":
-      return openFileDiscovery({ root, log: log.child({ target: "dyn_runtime::discovery" }) });
+      return openFileDiscovery({ root: config.fileKv, log: log.child({ target: "dyn_runtime::discovery" }) });
     case "mem":
       return createMemoryDiscovery(memorySpace ?? createMemorySpace());
   }

@@ -106,17 +106,35 @@ export function parseRecord(text: string): DiscoveryRecord {
   return value as unknown as DiscoveryRecord;
 }
 
+const namePattern = /^[a-z0-9_-]{1,128}$/;
+const maxId = 2n ** 64n - 1n;
+
+// Everything the code relies on: a foreign record may be anything, and must not trouble those who meet it later.
 function findMissing(value: Record<string, unknown> | null): string | undefined {
   if (typeof value !== "object" || value === null) return "object";
-  for (const name of ["namespace", "component", "endpoint"]) if (typeof value[name] !== "string") return name;
-  if (typeof value["instance_id"] !== "bigint") return "instance_id";
+  for (const name of ["namespace", "component", "endpoint"]) {
+    const part = value[name];
+    if (typeof part !== "string" || !namePattern.test(part)) return name;
+  }
+  const id = value["instance_id"];
+  if (typeof id !== "bigint" || id > maxId) return "instance_id";
   if (value["type"] === "Endpoint") {
-    const transport = value["transport"] as { tcp?: unknown } | undefined;
+    const transport = value["transport"] as { tcp?: unknown } | null | undefined;
     return typeof transport?.tcp === "string" ? undefined : "transport.tcp";
   }
-  if (value["type"] === "Model") {
-    const card = value["card_json"] as { display_name?: unknown } | undefined;
-    return typeof card?.display_name === "string" && card.display_name !== "" ? undefined : "card_json.display_name";
-  }
+  if (value["type"] === "Model") return findMissingOfCard(value["card_json"] as Record<string, unknown> | null | undefined);
   return "type";
+}
+
+// A prefill worker's model_type is empty.
+function findMissingOfCard(card: Readonly<Record<string, unknown>> | null | undefined): string | undefined {
+  if (!card || card["display_name"] === "") return "card_json.display_name";
+  const text = ["display_name", "model_type", "model_input"].find((name) => typeof card[name] !== "string");
+  const count = ["context_length", "kv_cache_block_size", "migration_limit"].find((name) => !isCount(card[name] ?? 0));
+  const missing = text ?? count;
+  return missing && `card_json.${missing}`;
+}
+
+function isCount(value: unknown): boolean {
+  return typeof value === "number" && value >= 0;
 }

@@ -130,6 +130,7 @@ export class PlaneClient {
   #touched = new Set<ClientStream>();
   #lastId = 0;
   #goingAway = false;
+  #isClosedHere = false;
   #maxStreams = 1;
   #maxFrameBytes = 0;
   #onClose: PlaneClientOptions["onClose"];
@@ -205,7 +206,9 @@ export class PlaneClient {
     if (this.#goingAway && this.#streams.size === 0) this.#connection.end();
   }
 
+  /** End the connection; what still runs on it fails, by our own doing. */
   close(): void {
+    this.#isClosedHere = true;
     this.#connection.end();
   }
 
@@ -222,7 +225,9 @@ export class PlaneClient {
   }
 
   #closed(cause: RuntimeError | undefined): void {
-    const error = new RuntimeError("disconnected", cause?.message ?? `${this.#connection.remote} closed the connection`, { cause });
+    const error = this.#isClosedHere
+      ? new RuntimeError("unavailable", "this runtime is closed")
+      : new RuntimeError("disconnected", cause?.message ?? `${this.#connection.remote} closed the connection`, { cause });
     for (const stream of this.#streams.values()) {
       stream.finish({ type: "error", error });
       stream.wake();

@@ -12,8 +12,6 @@ export interface FamilyOptions<Label extends string> {
   readonly help: string;
   /** Default none: a single series that exists from the start. */
   readonly labels?: readonly Label[];
-  /** Called before the series are read, to bring them up to date. */
-  readonly refresh?: () => void;
 }
 
 export interface HistogramFamilyOptions<Label extends string> extends FamilyOptions<Label> {
@@ -55,17 +53,16 @@ export class Family<Label extends string, Series> {
   /** Of histograms. */
   readonly buckets: readonly number[] | undefined;
   #kind: Kind<Series>;
-  #refresh: () => void;
+  #readers = new Set<() => void>();
   #series = new Map<string, { readonly labels: Readonly<Record<string, string>>; readonly series: Series }>();
 
-  constructor({ registry, name, help, labels = [], refresh = () => undefined }: FamilyOptions<Label>, kind: Kind<Series>) {
+  constructor({ registry, name, help, labels = [] }: FamilyOptions<Label>, kind: Kind<Series>) {
     this.name = name;
     this.help = help;
     this.type = kind.type;
     this.buckets = kind.buckets;
     this.labelNames = labels;
     this.#kind = kind;
-    this.#refresh = refresh;
     // The registry asks its members for a name and for get() only; its type names its own four classes.
     registry.registerMetric(this as unknown as Metric<string>);
   }
@@ -89,9 +86,15 @@ export class Family<Label extends string, Series> {
     }
   }
 
+  /** Call `refresh` before the series are read, to bring them up to date. Disposing ends it. */
+  onRead(refresh: () => void): Disposable {
+    this.#readers.add(refresh);
+    return { [Symbol.dispose]: () => void this.#readers.delete(refresh) };
+  }
+
   /** For the registry. */
   get(): Promise<{ name: string; help: string; type: MetricType; values: Sample[]; aggregator: "sum" }> {
-    this.#refresh();
+    for (const refresh of this.#readers) refresh();
     const values: Sample[] = [];
     for (const { labels, series } of this.#series.values()) {
       for (const reading of this.#kind.read(series)) values.push(toSample(this.name, labels, reading));
@@ -108,7 +111,11 @@ function toSample(name: string, labels: Readonly<Record<string, string>>, { suff
   return { ...sample, exemplar: { labelSet: { trace_id: trace.traceId, span_id: trace.spanId }, value: observed, timestamp: at } };
 }
 
-function single<Label extends string, Series>(family: Family<Label, Series>): Family<Label, Series> {
+// Whoever comes second to a registry, for instance another frontend of the same runtime, counts in the same family.
+function open<Label extends string, Series>(options: FamilyOptions<Label>, kind: Kind<Series>): Family<Label, Series> {
+  const found: unknown = options.registry.getSingleMetric(options.name);
+  if (found instanceof Family && found.type === kind.type) return found as Family<Label, Series>; // names and labels come in pairs
+  const family = new Family<Label, Series>(options, kind);
   if (family.labelNames.length === 0) family.with({} as Labels<Label>); // Label is never: there are none
   return family;
 }
@@ -118,16 +125,16 @@ function readValue({ value }: { readonly value: number }): Iterable<Reading> {
 }
 
 export function createCounters<Label extends string = never>(options: FamilyOptions<Label>): Family<Label, Counter> {
-  return single(new Family<Label, Counter>(options, { type: "counter", create: () => new Counter(), read: readValue }));
+  return open<Label, Counter>(options, { type: "counter", create: () => new Counter(), read: readValue });
 }
 
 export function createGauges<Label extends string = never>(options: FamilyOptions<Label>): Family<Label, Gauge> {
-  return single(new Family<Label, Gauge>(options, { type: "gauge", create: () => new Gauge(), read: readValue }));
+  return open<Label, Gauge>(options, { type: "gauge", create: () => new Gauge(), read: readValue });
 }
 
 export function createHistograms<Label extends string = never>(options: HistogramFamilyOptions<Label>): Family<Label, Histogram> {
   const { buckets, wallClock = Date.now } = options;
-  return single(new Family(options, { type: "histogram", buckets, create: () => new Histogram(buckets, wallClock), read: readHistogram }));
+  return open(options, { type: "histogram", buckets, create: () => new Histogram(buckets, wallClock), read: readHistogram });
 }
 
 function* readHistogram({ bounds, counts, exemplars, sum }: Histogram): Generator<Reading, void, void> {

@@ -55,16 +55,20 @@ export function toRecord(level: Level, target: string, message: string, own: Fie
 // oxlint-disable-next-line no-control-regex -- naming control characters is this line's purpose
 const needsQuotes = /[\s"=\u0000-\u001f\u007f-\u009f]/;
 // oxlint-disable-next-line no-control-regex -- see above
-const unsafe = /[\u007f-\u009f\u2028\u2029]/g;
+const unsafe = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g;
+
+function escapeUnsafe(text: string): string {
+  return text.replace(unsafe, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
 
 function readableValue(value: unknown): string {
   if (typeof value === "string" && value !== "" && !needsQuotes.test(value)) return value;
-  return JSON.stringify(value).replace(unsafe, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  return escapeUnsafe(JSON.stringify(value));
 }
 
 /** `TIME LEVEL target: message key=value …`: one line, values with blanks or control characters quoted. */
 export function formatReadable(time: string, record: Record<string, unknown>): string {
   const { level, target, message, ...rest } = record;
   const facts = Object.entries(rest).map(([key, value]) => ` ${key}=${readableValue(value)}`);
-  return `${time} ${String(level).padStart(5)} ${String(target)}: ${String(message)}${facts.join("")}\n`;
+  return `${time} ${String(level).padStart(5)} ${String(target)}: ${escapeUnsafe(String(message))}${facts.join("")}\n`;
 }

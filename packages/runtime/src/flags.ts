@@ -1,0 +1,30 @@
+/** Command-line flags of settings, for any program built on them. */
+import type { Setting } from "./config.ts";
+
+/** What takes flags, as a commander `Command` does. */
+export interface FlagTaker {
+  option(flags: string, description: string): unknown;
+  configureOutput(output: { outputError: (text: string, write: (text: string) => void) => void }): unknown;
+  opts(): Readonly<Record<string, unknown>>;
+}
+
+type Settings = Readonly<Record<string, Setting<unknown>>>;
+
+/** Declare a flag for every setting; that of a switch may stand alone. What is wrong is said in one line. */
+export function declareFlags(command: FlagTaker, settings: Settings): void {
+  for (const { flag, env, default: fallback, help } of Object.values(settings)) {
+    const value = typeof fallback === "boolean" ? "[switch]" : "<value>";
+    command.option(`--${flag} ${value}`, `${help} [${env}, default ${JSON.stringify(fallback)}]`);
+  }
+  command.configureOutput({ outputError: (text, write) => write(`${text.trim().replaceAll(/\s*\n\s*/g, " ")}\n`) });
+}
+
+/** What was given on the command line, by the names of the settings: for `readSettings`. */
+export function readFlags(command: FlagTaker, settings: Settings): Readonly<Record<string, string | undefined>> {
+  const given = command.opts();
+  const entries = Object.entries(settings).map(([name, { flag }]) => {
+    const value = given[flag.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase())];
+    return [name, value === true ? "true" : value] as const;
+  });
+  return Object.fromEntries(entries) as Readonly<Record<string, string | undefined>>; // commander gives text, or true for a flag alone
+}

@@ -1,0 +1,13 @@
+/** Which host others are told to dial. */
+import { networkInterfaces, type NetworkInterfaceInfo } from "node:os";
+
+type Interfaces = Readonly<Record<string, readonly NetworkInterfaceInfo[] | undefined>>;
+
+/** The host that is listened on; for a wildcard, which nobody can dial, the first address of this machine that others may reach, else 127.0.0.1. */
+export function toAdvertisedHost(bound: string, interfaces: Interfaces = networkInterfaces()): string {
+  if (bound !== "0.0.0.0" && bound !== "::") return bound;
+  const outside = Object.values(interfaces).flatMap((found = []) => found.filter(({ internal }) => !internal));
+  const v4 = outside.find(({ family }) => family === "IPv4");
+  const v6 = outside.find(({ family, address }) => family === "IPv6" && !/^fe80:/i.test(address)); // link-local addresses need a zone
+  return v4?.address ?? (bound === "::" ? v6?.address : undefined) ?? "127.0.0.1";
+}

@@ -1,0 +1,62 @@
+// Places for several discoveries to meet: a directory of their own, or memory.
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Discovery } from "../packages/runtime/src/discovery/discovery.ts";
+import { openFileDiscovery, type FileDiscoveryOptions } from "../packages/runtime/src/discovery/file.ts";
+import { createMemoryDiscovery, createMemorySpace } from "../packages/runtime/src/discovery/memory.ts";
+import type { EndpointRecord, ModelRecord } from "../packages/runtime/src/discovery/records.ts";
+import { createLogger } from "../packages/runtime/src/logging/logger.ts";
+
+/** An endpoint of instance `id`. */
+export function record(id: bigint, endpoint = "generate"): EndpointRecord {
+  return {
+    type: "Endpoint",
+    namespace: "dynamo",
+    component: "backend",
+    endpoint,
+    instance_id: id,
+    transport: { tcp: `127.0.0.1:4000/${id.toString(16)}/dynamo/backend/${endpoint}` },
+    dyn_plane: 1,
+  };
+}
+
+/** A card of instance `id`. */
+export function card(id: bigint): ModelRecord {
+  const { namespace, component, endpoint } = record(id);
+  const card_json = { display_name: "m", slug: "m", model_type: "Chat", model_input: "Text", kv_cache_block_size: 16, migration_limit: 0 } as const;
+  return { type: "Model", namespace, component, endpoint, instance_id: id, card_json };
+}
+
+/** Where discoveries meet. */
+export interface Space extends AsyncDisposable {
+  open(): Promise<Discovery>;
+}
+
+export interface FileSpace extends Space {
+  readonly root: string;
+  /** Lines of everybody in it. */
+  readonly lines: Record<string, unknown>[];
+  open(more?: Partial<FileDiscoveryOptions>): Promise<Discovery>;
+}
+
+// Time stands still: a record dies only if a test makes it old.
+export const startedAt: number = Date.now();
+export const ttlMs = 10_000;
+
+export async function fileSpace(): Promise<FileSpace> {
+  const directory = await mkdtemp(join(tmpdir(), "dyn-discovery-"));
+  const lines: Record<string, unknown>[] = [];
+  const log = createLogger({ sink: (line) => lines.push(line) });
+  return {
+    root: directory,
+    lines,
+    open: (more) => openFileDiscovery({ root: directory, log, heartbeatMs: 20, ttlMs, relistMs: 20, now: () => startedAt, ...more }),
+    [Symbol.asyncDispose]: () => rm(directory, { recursive: true, force: true }),
+  };
+}
+
+export async function memorySpace(): Promise<Space> {
+  const space = createMemorySpace();
+  return { open: async () => createMemoryDiscovery(space), [Symbol.asyncDispose]: async () => undefined };
+}

@@ -1,0 +1,108 @@
+// The mock worker's own promises: how many, how fast, how reproducible, and one end for all.
+import { mkdtemp, readdir, rename, rm, symlink } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
+import { startMockWorker, type MockOptions } from "@dyn/mock-worker";
+import { createRuntime } from "@dyn/runtime";
+import type { Delta, ModelJob } from "@dyn/runtime/llm";
+import { expect, test } from "vitest";
+import { chat, eventually, postChat, startCluster, startProgram } from "../cluster.ts";
+
+interface Directory extends AsyncDisposable {
+  readonly path: string;
+}
+
+async function temporary(): Promise<Directory> {
+  const path = await mkdtemp(join(tmpdir(), "dyn-mock-"));
+  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
+}
+
+const job: ModelJob = { model: "mock", messages: [{ role: "user", text: "one two three" }], stop: [], sampling: {} };
+
+interface Timed {
+  readonly deltas: readonly Delta[];
+  readonly firstMs: number;
+  readonly allMs: number;
+}
+
+async function ask(options: Partial<MockOptions>): Promise<Timed> {
+  await using directory = await temporary();
+  const config = { fileKv: directory.path, log: "off,request_span=off" };
+  await using _worker = await startMockWorker({ ...options, config });
+  await using runtime = await createRuntime({ config });
+  const client = runtime.client<ModelJob, Delta>("dyn://dynamo.backend.generate");
+  await client.waitForInstances();
+  const startedAt = performance.now();
+  let firstMs = 0;
+  const deltas: Delta[] = [];
+  for await (const delta of client.generate(job)) {
+    if (deltas.length === 0) firstMs = performance.now() - startedAt;
+    deltas.push(delta);
+  }
+  return { deltas, firstMs, allMs: performance.now() - startedAt };
+}
+
+test("the same seed gives the same token ids, another one others", async () => {
+  const idsOf = async (seed: number): Promise<number[]> => (await ask({ seed })).deltas.flatMap(({ tokenIds }) => tokenIds ?? []);
+  const ids = await idsOf(7);
+  expect(ids).toHaveLength(3);
+  expect(new Set(ids).size).toBe(3);
+  expect(await idsOf(7)).toEqual(ids);
+  const others = await idsOf(8);
+  for (const [index, id] of others.entries()) expect(id).not.toBe(ids[index]);
+});
+
+test("the first token takes ttftMs, each further one itlMs, all divided by speedupRatio", async () => {
+  const slow = await ask({ ttftMs: 200, itlMs: 50 });
+  expect(slow.firstMs).toBeGreaterThan(195);
+  expect(slow.allMs - slow.firstMs).toBeGreaterThan(95);
+  const hour = 3_600_000;
+  const quick = await ask({ ttftMs: hour, itlMs: hour, speedupRatio: hour / 100 });
+  expect(quick.firstMs).toBeGreaterThan(95);
+  expect(quick.allMs - quick.firstMs).toBeGreaterThan(195);
+  await ask({ ttftMs: hour, itlMs: hour, speedupRatio: 0 });
+});
+
+test("its flags reach the engine", async () => {
+  await using cluster = await startCluster({ workerArgs: ["--ttft-ms", "3600000", "--itl-ms", "3600000", "--speedup-ratio", "36000"] });
+  expect((await postChat(cluster.url, chat("one two"))).status).toBe(200);
+  const completed = await eventually("the line", () => cluster.workers[0]?.lines().find(({ message }) => message === "request completed"));
+  expect(completed["ttft_ms"]).toBeGreaterThan(95);
+  expect(completed["avg_itl_ms"]).toBeGreaterThan(95);
+});
+
+test("twelve workers in one process are twelve instances with one end", async () => {
+  await using cluster = await startCluster({ workers: 0 });
+  const worker = await cluster.addWorker("--num-workers", "12");
+  const instances = await eventually("all of them", async () => {
+    const health = (await (await fetch(`${cluster.url}/health`)).json()) as { instances: { instance_id: string; transport: { tcp: string } }[] };
+    return health.instances.length === 12 && health.instances;
+  });
+  expect(new Set(instances.map(({ instance_id }) => instance_id)).size).toBe(12);
+  expect(new Set(instances.map(({ transport }) => transport.tcp.split("/")[0])).size).toBe(12);
+  worker.kill("SIGTERM");
+  expect(await worker.exited).toBe(0);
+  expect(worker.stderr()).not.toContain("MaxListeners");
+  expect(worker.lines().filter(({ message }) => String(message).startsWith("shutdown requested"))).toHaveLength(1);
+});
+
+test("a signal in the middle of the start ends all that has begun", async () => {
+  await using directory = await temporary();
+  await using worker = startProgram("dyn-mock-worker", ["--num-workers", "1000"], { DYN_FILE_KV: directory.path });
+  await eventually("the first of them", () => worker.lines().some(({ message }) => message === "endpoint is serving"));
+  worker.kill("SIGTERM");
+  expect(await worker.exited).toBe(0);
+  expect(await readdir(join(directory.path, "v1/instances"))).toEqual([]);
+  expect(await readdir(join(directory.path, "v1/mdc"))).toEqual([]);
+  expect(worker.lines().filter(({ level }) => level === "ERROR")).toEqual([]);
+});
+
+test("a drain that fails is told to whoever disposes, and crashes nobody who does not look at closed", async () => {
+  await using directory = await temporary();
+  const worker = await startMockWorker({ config: { fileKv: directory.path, log: "off,request_span=off" } });
+  const instances = join(directory.path, "v1/instances");
+  await rename(instances, `${instances}-before`);
+  await symlink(basename(instances), instances); // a link to itself: nothing in it can be removed
+  await Promise.resolve(worker[Symbol.asyncDispose]()).catch(() => undefined);
+  await new Promise((resolve) => setImmediate(resolve));
+});

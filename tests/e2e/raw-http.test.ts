@@ -1,0 +1,89 @@
+// Requests no proper client sends: each gets an answer in the API's shape with both ids, and lines that say what it was.
+import { once } from "node:events";
+import { connect, type Socket } from "node:net";
+import { text } from "node:stream/consumers";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { eventually, startCluster, type Cluster, type Line } from "../cluster.ts";
+
+let cluster: Cluster;
+beforeAll(async () => (cluster = await startCluster({ workers: 0 })));
+afterAll(async () => cluster[Symbol.asyncDispose]());
+
+interface RawAnswer {
+  readonly status: number;
+  readonly headers: ReadonlyMap<string, string>;
+  readonly body: unknown;
+}
+
+async function dial(): Promise<Socket> {
+  const socket = connect(Number(new URL(cluster.url).port), "127.0.0.1");
+  await once(socket, "connect");
+  return socket;
+}
+
+async function sendBytes(lines: readonly string[]): Promise<string> {
+  const socket = await dial();
+  socket.write([...lines, "connection: close", "", ""].join("\r\n"));
+  return text(socket);
+}
+
+async function sendRaw(lines: readonly string[]): Promise<RawAnswer> {
+  const [head = "", body = ""] = (await sendBytes(lines)).split("\r\n\r\n");
+  const [first = "", ...rest] = head.split("\r\n");
+  const headers = new Map(rest.map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 2)]));
+  return { status: Number(first.split(" ")[1]), headers, body: body === "" ? undefined : JSON.parse(body) };
+}
+
+function linesOf(requestId: string | undefined): Line[] {
+  return cluster.frontend.lines().filter((line) => line["request_id"] === requestId);
+}
+
+const openai = (message: string): unknown => ({
+  error: { message: expect.stringContaining(message), type: "invalid_request_error", param: null, code: expect.toSatisfy(() => true) },
+});
+const anthropic = (message: string): unknown =>
+  expect.objectContaining({ type: "error", error: { type: "invalid_request_error", message: expect.stringContaining(message) } });
+const host = "host: 127.0.0.1";
+
+test.each<[string, number, readonly string[], unknown]>([
+  ["a path that is no percent-encoding", 400, ["GET /v1/models/%E0%A4%A HTTP/1.1", host], openai("percent-encoding")],
+  ["one of Anthropic's", 400, ["POST /v1/messages/%E0%A4%A HTTP/1.1", host, "content-length: 0"], anthropic("percent-encoding")],
+  ["an unknown expectation", 417, ["GET /v1/models HTTP/1.1", host, "expect: x"], openai('"x"')],
+  ["one of Anthropic's", 417, ["POST /v1/messages HTTP/1.1", host, "content-length: 0", "expect: x"], anthropic('"x"')],
+  ["HTTP/1.1 without Host", 400, ["POST /v1/chat/completions HTTP/1.1", "content-length: 0"], openai("Host")],
+  ["one of Anthropic's", 400, ["POST /v1/messages HTTP/1.1", "content-length: 0"], anthropic("Host")],
+  ["one without a route", 400, ["GET /nothing HTTP/1.1"], openai("Host")],
+  [
+    "a content type that is none",
+    415,
+    ["POST /v1/chat/completions HTTP/1.1", host, "content-type: garbage", "content-length: 0"],
+    openai('"garbage"'),
+  ],
+  ["no HTTP at all", 400, ["hello"], openai("HTTP/1.1")],
+])("%s is a %i in the API's shape with both ids and a line", async (_name, status, lines, body) => {
+  const answer = await sendRaw(lines);
+  expect(answer.status).toBe(status);
+  expect(answer.headers.get("content-type")).toBe("application/json");
+  expect(answer.body).toEqual(body);
+  const id = answer.headers.get("request-id");
+  expect(id).toMatch(/^[0-9a-f-]{36}$/);
+  expect(answer.headers.get("x-request-id")).toBe(id);
+  await eventually("its line", () => linesOf(id).some((line) => line["status"] === status));
+});
+
+test("HTTP/1.0 needs no Host, and 100-continue is an expectation that is met", async () => {
+  expect((await sendRaw(["GET /live HTTP/1.0"])).status).toBe(200);
+  const continued = await sendBytes(["POST /live HTTP/1.1", host, "expect: 100-continue", "content-length: 0"]);
+  expect(continued).toMatch(/^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 405 /);
+});
+
+test("a client that leaves in the middle of its body is cancelled, at INFO", async () => {
+  const requestId = "7f9c24e8-3b12-4fef-91e0-4b8a2f0f8a10";
+  const socket = await dial();
+  const head = ["POST /v1/chat/completions HTTP/1.1", host, `request-id: ${requestId}`, "content-type: application/json", "content-length: 1000"];
+  socket.write([...head, "", '{"model":'].join("\r\n"));
+  await eventually("the server having read it", () => socket.bytesWritten > 100 && socket.writableLength === 0);
+  socket.destroy();
+  const completed = await eventually("completion", () => linesOf(requestId).find(({ message }) => message === "request completed"));
+  expect(completed).toMatchObject({ level: "INFO", status: "cancelled", error_type: "cancelled", error: "the client closed the connection" });
+});

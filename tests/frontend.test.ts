@@ -1,0 +1,48 @@
+// The frontend as a library: several in one process, and what is left of one that could not start.
+import { createFrontend } from "@dyn/frontend";
+import { createMemorySpace, createRuntime, type MemorySpace, type Runtime } from "@dyn/runtime";
+import { expect, test } from "vitest";
+
+const config = { discoveryBackend: "mem", log: "off" } as const;
+
+interface Home extends AsyncDisposable {
+  readonly runtime: Runtime;
+  /** How many listen to discovery. */
+  listeners(): number;
+}
+
+async function openHome(): Promise<Home> {
+  const memorySpace: MemorySpace = createMemorySpace();
+  const runtime = await createRuntime({ config, memorySpace });
+  const listeners = (): number => [...memorySpace.listeners.values()].reduce((sum, { size }) => sum + size, 0);
+  return { runtime, listeners, [Symbol.asyncDispose]: () => runtime[Symbol.asyncDispose]() };
+}
+
+async function countUnmatched(url: string): Promise<number> {
+  const text = await (await fetch(`${url}/metrics`)).text();
+  return Number(/^dynamo_frontend_requests_started_total\{[^}]*endpoint="unmatched"[^}]*\} (\d+)$/m.exec(text)?.[1] ?? 0);
+}
+
+test("frontends of one runtime share its metrics, at the same time and one after the other", async () => {
+  await using home = await openHome();
+  const { runtime } = home;
+  await using first = await createFrontend({ runtime, httpPort: 0 });
+  const second = await createFrontend({ runtime, httpPort: 0 });
+  for (const { url } of [first, second]) expect((await fetch(`${url}/nothing`)).status).toBe(404);
+  expect(await countUnmatched(first.url)).toBe(2);
+  await second[Symbol.asyncDispose]();
+  await using third = await createFrontend({ runtime, httpPort: 0 });
+  expect(await countUnmatched(third.url)).toBe(2);
+});
+
+test("one that ends, or cannot start, listens to nothing any more", async () => {
+  await using home = await openHome();
+  const { runtime } = home;
+  await using first = await createFrontend({ runtime, httpPort: 0 });
+  const before = home.listeners();
+  await expect(createFrontend({ runtime, httpPort: first.port })).rejects.toMatchObject({ code: "unavailable" });
+  await expect(createFrontend({ runtime, httpPort: 0, metricsPrefix: "no good" })).rejects.toThrow();
+  expect(home.listeners()).toBe(before);
+  await first[Symbol.asyncDispose]();
+  expect(home.listeners()).toBe(0);
+});
