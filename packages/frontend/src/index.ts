@@ -3,7 +3,7 @@
 import { completeSettings, createRuntime, watchSignals, type Runtime, type RuntimeConfig, type Snapshot } from "@dyn/runtime";
 import { createFrontendMetrics } from "./metrics/metrics.ts";
 import { followModels } from "./models.ts";
-import { frontendSettings, type FrontendOptions } from "./options.ts";
+import { frontendSettings, parsePrefix, type FrontendOptions } from "./options.ts";
 import { createRoutes } from "./routes.ts";
 import { listenHttp } from "./server.ts";
 
@@ -64,6 +64,7 @@ async function startFrontend({ settings, runtime, shutdownSignals, owned, releas
   owned.push(models);
   const isDraining = (): boolean => drain.signal.aborted;
   const { metricsPrefix: prefix, metricsModelGraceSecs } = settings;
+  parsePrefix(prefix); // programs may give anything
   const { registry, eventLoopDelay } = runtime.metrics;
   const metrics = createFrontendMetrics({ registry, prefix, models: () => models.list(), graceMs: metricsModelGraceSecs * 1000, now });
   owned.push(metrics, eventLoopDelay.watch());

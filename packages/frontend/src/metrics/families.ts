@@ -9,7 +9,6 @@ import {
   type Histogram,
   type RuntimeMetrics,
 } from "@dyn/runtime";
-import { parsePrefix } from "../options.ts";
 
 export type RouteLabel = "model" | "endpoint" | "request_type";
 
@@ -44,7 +43,6 @@ type Registry = RuntimeMetrics["registry"];
 
 /** Register all of them under `prefix_`. */
 export function createFamilies(registry: Registry, prefix: string): FrontendFamilies {
-  parsePrefix(prefix);
   const labels = ["model"] as const;
   const routeLabels = ["model", "endpoint", "request_type"] as const;
   const named = (name: string, help: string): { registry: Registry; name: string; help: string } => ({ registry, name: `${prefix}_${name}`, help });
