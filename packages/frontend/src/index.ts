@@ -1,5 +1,6 @@
 /** `@dyn/frontend`: the HTTP front door as a library. */
 import { createRuntime, watchSignals, type Runtime, type RuntimeConfig, type Snapshot } from "@dyn/runtime";
+import { createHistory } from "./lineage/history.ts";
 import { createFrontendMetrics } from "./metrics/metrics.ts";
 import { followModels } from "./models.ts";
 import { frontendSettings, type FrontendOptions } from "./options.ts";
@@ -45,7 +46,9 @@ export async function createFrontend({ config, runtime: given, shutdownSignals =
   const { registry, eventLoopDelay } = runtime.metrics;
   const metrics = createFrontendMetrics({ registry, prefix, models: () => models.list(), graceMs: metricsModelGraceSecs * 1000, now });
   const delayWatch = eventLoopDelay.watch();
-  const routes = createRoutes({ models, metrics, now, wallClock: Date.now, runtime, isDraining, instances: () => instances });
+  const { requestHistory: size } = settings;
+  const history = size > 0 ? createHistory({ size, now, wallClock: () => performance.timeOrigin + performance.now() }) : undefined;
+  const routes = createRoutes({ models, metrics, history, now, wallClock: Date.now, runtime, isDraining, instances: () => instances });
   const { httpHost: host, httpPort: port, bodyLimitMb, strictRequestId } = settings;
   const baggageKeys = new Set(settings.baggageKeys);
   const release = async (): Promise<void> => {
@@ -65,6 +68,7 @@ export async function createFrontend({ config, runtime: given, shutdownSignals =
     baggageKeys,
     now,
     metrics,
+    history,
   }).catch(async (error: unknown) => {
     await release();
     throw error;
