@@ -56,6 +56,7 @@ const houses: Readonly<Record<string, Floors>> = {
     "models.ts": 1,
     "pools.ts": 0,
     metrics: 0,
+    lineage: 0,
     http: 0,
     "fields.ts": 0,
     "options.ts": 0,

@@ -1,27 +1,97 @@
-/** `dyn-frontend`: flags and variables to options, then run until a signal. */
-import { declareFlags, readFlags, readSettings, RuntimeError, runtimeSettings } from "@dyn/runtime";
-import { Command } from "commander";
-import { createFrontend } from "./index.ts";
+/** `dyn-frontend`: flags and variables to options, then run until a signal; or follow one request through logs. */
+import { declareFlags, readFlags, readSettings, RuntimeError, runtimeSettings, wholeNumber } from "@dyn/runtime";
+import { Command, CommanderError, InvalidArgumentError } from "commander";
+import { traceRequests } from "./lineage/trace-command.ts";
 import { frontendSettings } from "./options.ts";
 
 const { systemHost: _host, systemPort: _port, ...sharedSettings } = runtimeSettings; // a frontend has no system server
 const settings = { ...frontendSettings, ...sharedSettings };
 
-async function main(): Promise<void> {
-  const command = new Command("dyn-frontend").description("HTTP front door: speaks the OpenAI API, finds its workers through discovery.");
+function createServe(): Command {
+  const command = new Command("dyn-frontend").description(
+    "HTTP front door: speaks the OpenAI API, finds its workers through discovery.\nWith a command it does something else.",
+  );
   declareFlags(command, settings);
-  const flags = readFlags(command.parse(process.argv), settings);
+  return command
+    .helpCommand(false)
+    .enablePositionalOptions()
+    .action(async () => {
+      await serve(command);
+      process.exit(); // a reader of the log that does not read would hold the process
+    });
+}
+
+async function serve(command: Command): Promise<void> {
+  const flags = readFlags(command, settings);
   const config = readSettings(sharedSettings, process.env, flags);
   const options = readSettings(frontendSettings, process.env, flags);
+  const { createFrontend } = await import("./index.ts"); // the other command and --help need no server
   await using frontend = await createFrontend({ ...options, config, shutdownSignals: ["SIGINT", "SIGTERM"] });
   await frontend.closed;
 }
 
+const traceHelp = `
+ID   a request id, a client's x-request-id, a trace id, or the id of an answer ("chatcmpl-…")
+LOG  JSONL logs (DYN_LOGGING_JSONL=1) of any number of frontends and workers, in any order; "-" is standard input
+
+Bars: ░ until the first token, █ from then on, ╌? where nobody knows.
+
+Exit code: 0 the lineage is whole, 1 something is missing or contradictory, 2 wrong usage or unknown id.
+
+Example:
+  dyn-frontend trace f52be7a9-8809-408c-9140-4fd7ca0dd680 frontend.jsonl worker-*.jsonl`;
+
+function createTrace(): Command {
+  return new Command("trace")
+    .description("follow one request through the logs of all processes: draw its timeline, say what is missing or contradictory")
+    .argument("<id>", "which request")
+    .argument("<log...>", "log files")
+    .option("--json", "print the tree as JSON, one line per request")
+    .option("--limit <count>", "most requests drawn if several have the id, the latest ones", toParser(wholeNumber(1, 30)), 10)
+    .option("--columns <count>", "width of the picture", toParser(wholeNumber(40, 1000)))
+    .addHelpText("after", traceHelp)
+    .action(trace);
+}
+
+function toParser(parse: (text: string) => number): (text: string) => number {
+  return (text) => {
+    try {
+      return parse(text);
+    } catch (error) {
+      throw new InvalidArgumentError((error as Error).message);
+    }
+  };
+}
+
+interface TraceFlags {
+  readonly json?: boolean;
+  readonly limit: number;
+  readonly columns?: number;
+}
+
+async function trace(id: string, files: readonly string[], { json = false, limit, columns }: TraceFlags): Promise<void> {
+  const { stdout, stderr, stdin } = process;
+  stdout.on("error", () => process.exit(1)); // whoever read it has left
+  const isWhole = await traceRequests({
+    id,
+    files,
+    json,
+    limit,
+    columns: columns ?? (stdout.isTTY ? stdout.columns : 100),
+    color: stdout.isTTY && stdout.hasColors(),
+    input: stdin,
+    print: (text) => void stdout.write(text),
+    remark: (text) => void stderr.write(`dyn-frontend trace: ${text}\n`),
+  });
+  process.exitCode = isWhole ? 0 : 1;
+}
+
+const isTrace = process.argv[2] === "trace";
 try {
-  await main();
-  process.exit(); // a reader of the log that does not read would hold the process
+  await createServe().addCommand(createTrace().exitOverride()).parseAsync(process.argv);
 } catch (error) {
+  if (error instanceof CommanderError) process.exit(error.exitCode === 0 ? 0 : 2); // commander has said why
   if (!(error instanceof RuntimeError)) throw error;
-  process.stderr.write(`dyn-frontend: ${error.message}\n`);
-  process.exit(1);
+  process.stderr.write(`dyn-frontend${isTrace ? " trace" : ""}: ${error.message}\n`);
+  process.exit(isTrace ? 2 : 1);
 }

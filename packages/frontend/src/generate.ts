@@ -26,6 +26,7 @@ export async function generate(job: ModelJob, exchange: Exchange, parts: Generat
   const answer = client.generate(whole, { ...toOptions(exchange, "x-worker-instance-id"), resume: () => delivered.resume() });
   const attemptsBefore = progress.attempts;
   let attemptsAtFirst: number | undefined;
+  progress.routes.push(answer.reports);
   try {
     for await (const batch of answer.batches()) {
       attemptsAtFirst ??= answer.attempts;
@@ -54,6 +55,7 @@ function toOptions({ identity, signal, request }: Exchange, header: string): Gen
 async function runPrefill(client: ModelClient, job: ModelJob, exchange: Exchange, { progress }: GenerateParts): Promise<Prefill> {
   const answer = client.generate({ ...job, n: 1 }, toOptions(exchange, "x-prefill-instance-id"));
   const results: unknown[] = [];
+  progress.routes.push(answer.reports);
   try {
     for await (const batch of answer.batches()) {
       for (const delta of batch) {

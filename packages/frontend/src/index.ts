@@ -1,6 +1,7 @@
 /** `@dyn/frontend`: the HTTP front door as a library. */
 /// <reference types="node" preserve="true" />
 import { completeSettings, createRuntime, watchSignals, type Runtime, type RuntimeConfig, type Snapshot } from "@dyn/runtime";
+import { createHistory } from "./lineage/history.ts";
 import { createFrontendMetrics } from "./metrics/metrics.ts";
 import { followModels } from "./models.ts";
 import { frontendSettings, parsePrefix, type FrontendOptions } from "./options.ts";
@@ -68,11 +69,13 @@ async function startFrontend({ settings, runtime, shutdownSignals, owned, releas
   const { registry, eventLoopDelay } = runtime.metrics;
   const metrics = createFrontendMetrics({ registry, prefix, models: () => models.list(), graceMs: metricsModelGraceSecs * 1000, now });
   owned.push(metrics, eventLoopDelay.watch());
-  const routes = createRoutes({ models, metrics, now, wallClock: Date.now, runtime, isDraining, instances: () => instances });
+  const { requestHistory: size } = settings;
+  const history = size > 0 ? createHistory({ size, now, wallClock: () => performance.timeOrigin + performance.now() }) : undefined;
+  const routes = createRoutes({ models, metrics, history, now, wallClock: Date.now, runtime, isDraining, instances: () => instances });
   const { httpHost: host, httpPort: port, bodyLimitMb, strictRequestId } = settings;
   const baggageKeys = new Set(settings.baggageKeys);
   const maxBodyBytes = bodyLimitMb * 1024 * 1024;
-  const server = await listenHttp({ host, port, maxBodyBytes, routes, isDraining, log, strictRequestId, baggageKeys, now, metrics });
+  const server = await listenHttp({ host, port, maxBodyBytes, routes, isDraining, log, strictRequestId, baggageKeys, now, metrics, history });
   const url = `http://${server.host.includes(":") ? `[${server.host}]` : server.host}:${server.port}`;
   log.info({ url, port: server.port, discovery: runtime.discovery.kind, file_kv: runtime.config.fileKv }, "frontend is listening");
   const ending = createEnding(drain, () => server.close(settings.shutdownTimeoutSecs * 1000).then(release));

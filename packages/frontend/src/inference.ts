@@ -8,6 +8,7 @@ import { generate } from "./generate.ts";
 import { parseJsonBody } from "./http/body.ts";
 import { sendJson } from "./http/reply.ts";
 import { openEventStream, type EventStream } from "./http/sse.ts";
+import type { History } from "./lineage/history.ts";
 import type { FrontendMetrics } from "./metrics/metrics.ts";
 import type { Models } from "./models.ts";
 import { beginRequestLog, type RequestLog } from "./request-log.ts";
@@ -56,6 +57,7 @@ export interface InferenceApi<Request extends InferenceRequest = InferenceReques
 export interface InferenceParts {
   readonly models: Models;
   readonly metrics: FrontendMetrics;
+  readonly history: History | undefined;
   /** Monotonic clock, ms. */
   readonly now: () => number;
   readonly wallClock: () => number;

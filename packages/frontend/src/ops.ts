@@ -1,7 +1,8 @@
-/** Routes for those who operate the frontend: /health, /live, /metrics. */
-import { chooseMetricsFormat, renderMetrics, type EndpointRecord, type Runtime, type Snapshot } from "@dyn/runtime";
+/** Routes for those who operate the frontend: /health, /live, /metrics, /v1/requests. */
+import { chooseMetricsFormat, renderMetrics, RuntimeError, type EndpointRecord, type Runtime, type Snapshot } from "@dyn/runtime";
 import type { Exchange } from "./exchange.ts";
 import { sendJson, sendText } from "./http/reply.ts";
+import type { History } from "./lineage/history.ts";
 import type { Models } from "./models.ts";
 
 export interface OpsParts {
@@ -9,6 +10,7 @@ export interface OpsParts {
   readonly models: Models;
   readonly isDraining: () => boolean;
   readonly instances: () => Snapshot;
+  readonly history: History | undefined;
 }
 
 // As Dynamo shows them, but with the id as text: a JSON number would lose digits in most readers.
@@ -38,4 +40,13 @@ export function serveLive({ response }: Exchange): void {
 export async function serveMetrics({ request, response }: Exchange, { runtime }: OpsParts): Promise<void> {
   const { contentType, body } = await renderMetrics(runtime.metrics.registry, chooseMetricsFormat(request.headers.accept));
   sendText(response, 200, contentType, body);
+}
+
+/** What this frontend knows of one request. @throws RuntimeError `unknown_request`. */
+export function showRequest({ response }: Exchange, { history }: OpsParts, id: string): void {
+  if (!history) throw new RuntimeError("unknown_request", "this frontend keeps no history of requests (--request-history 0)");
+  const found = history.find(id);
+  if (!found)
+    throw new RuntimeError("unknown_request", `no request ${JSON.stringify(id.slice(0, 256))} among those that run and the last that ended`);
+  sendJson(response, 200, found);
 }

@@ -11,6 +11,7 @@ export interface FrontendOptions {
   readonly metricsModelGraceSecs: number;
   readonly strictRequestId: boolean;
   readonly baggageKeys: readonly string[];
+  readonly requestHistory: number;
   readonly shutdownTimeoutSecs: number;
 }
 
@@ -72,6 +73,13 @@ export const frontendSettings: SettingsOf<FrontendOptions> = {
     default: [],
     parse: parseBaggageKeys,
     help: "keys of W3C baggage that travel on to workers, separated by commas; none by default",
+  },
+  requestHistory: {
+    env: "DYN_REQUEST_HISTORY",
+    flag: "request-history",
+    default: 1_000,
+    parse: wholeNumber(0, 100_000),
+    help: "finished requests that GET /v1/requests/{id} can still show; 0 turns it off",
   },
   shutdownTimeoutSecs: {
     env: "DYN_HTTP_GRACEFUL_SHUTDOWN_TIMEOUT_SECS",

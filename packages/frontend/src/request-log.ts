@@ -1,6 +1,7 @@
 /** The pair of lifecycle lines of an inference request, and its metrics: written once, on every way out. */
-import type { Fields, Logger, RuntimeError } from "@dyn/runtime";
+import type { AttemptReport, Fields, Logger, RuntimeError } from "@dyn/runtime";
 import type { Exchange } from "./exchange.ts";
+import type { History, RequestStart } from "./lineage/history.ts";
 import { unknownModel, type FrontendMetrics } from "./metrics/metrics.ts";
 import type { RequestMeter } from "./metrics/request-meter.ts";
 
@@ -32,6 +33,8 @@ export interface RequestProgress {
   /** Of the prompt, found in a prefix cache. */
   cachedTokens: number | undefined;
   readonly meter: RequestMeter;
+  /** Attempts, one list per worker asked: a prefill worker and then the one that answers. */
+  readonly routes: (readonly Readonly<AttemptReport>[])[];
 }
 
 export interface RequestLog extends Disposable {
@@ -47,6 +50,8 @@ export interface RequestLog extends Disposable {
 export interface RequestLogOptions {
   readonly metrics: FrontendMetrics;
   readonly now: () => number;
+  /** Remembers requests for those who ask; undefined = off. */
+  readonly history: History | undefined;
 }
 
 function roundMs(ms: number): number {
@@ -54,14 +59,12 @@ function roundMs(ms: number): number {
 }
 
 /** Write `request received`; disposing writes `request completed`. */
-export function beginRequestLog(exchange: Exchange, facts: RequestFacts, { metrics, now }: RequestLogOptions): RequestLog {
+export function beginRequestLog(exchange: Exchange, facts: RequestFacts, { metrics, now, history }: RequestLogOptions): RequestLog {
   const { endpoint, requestType: request_type, modelRequested, isKnown } = facts;
   const registered = isKnown ? modelRequested : undefined;
   const model = registered ?? unknownModel;
-  const log = exchange.log.child({
-    target: "dyn_frontend::request_log",
-    fields: { endpoint, model, request_type, ...(isKnown ? {} : { model_requested: modelRequested?.slice(0, 256) }) },
-  });
+  const fields: Fields = { endpoint, model, request_type, ...(isKnown ? {} : { model_requested: modelRequested?.slice(0, 256) }) };
+  const log = exchange.log.child({ target: "dyn_frontend::request_log", fields });
   const progress: RequestProgress = {
     inputTokens: undefined,
     outputTokens: 0,
@@ -74,9 +77,11 @@ export function beginRequestLog(exchange: Exchange, facts: RequestFacts, { metri
     resumptions: 0,
     cachedTokens: undefined,
     meter: metrics.begin(registered, { endpoint, requestType: request_type, trace: exchange.identity.trace, startedAt: exchange.startedAt }),
+    routes: [],
   };
   let failure: RuntimeError | undefined;
   let streamedBytes: number | undefined;
+  const record = history?.begin(toStart(exchange, fields, progress));
   log.info({}, "request received");
   return {
     progress,
@@ -84,6 +89,7 @@ export function beginRequestLog(exchange: Exchange, facts: RequestFacts, { metri
       failure = error;
     },
     responded(status) {
+      record?.responded(status);
       const fields = { status, latency_ms: roundMs(now() - exchange.startedAt) };
       if (status < 400) log.info(fields, "http response sent");
       else log.error(fields, "http response sent");
@@ -98,17 +104,27 @@ export function beginRequestLog(exchange: Exchange, facts: RequestFacts, { metri
       const elapsed_ms = roundMs(endedAt - exchange.startedAt);
       if (streamedBytes !== undefined) log.info({ bytes: streamedBytes, elapsed_ms, outcome }, "http response finished");
       const measured = measure(progress, exchange.startedAt);
-      logCompletion(log, { ...measured, elapsed_ms, status: outcome }, failure);
+      const completion = toCompletion({ ...measured, elapsed_ms, status: outcome }, failure);
+      logCompletion(log, completion, failure);
+      record?.finish(completion);
       progress.meter.finish({ endedAt, failure, isDisconnected: exchange.signal.aborted }, progress);
     },
   };
 }
 
+function toStart({ identity, startedAt, request }: Exchange, fields: Fields, progress: RequestProgress): RequestStart {
+  const { method, url: uri } = request;
+  return { identity, startedAt, fields: { ...fields, method, uri }, routes: progress.routes, measure: () => ({ ...measure(progress, startedAt) }) };
+}
+
+function toCompletion(fields: Fields, failure: RuntimeError | undefined): Fields {
+  if (!failure) return fields;
+  return { ...fields, error_type: failure.traits.metric, error_detail: failure.traits.detail, error: failure.message };
+}
+
 function logCompletion(log: Logger, fields: Fields, failure: RuntimeError | undefined): void {
-  if (!failure) return log.info(fields, "request completed");
-  const error = { ...fields, error_type: failure.traits.metric, error_detail: failure.traits.detail, error: failure.message };
-  if (failure.code === "cancelled") log.info(error, "request completed");
-  else log.error(error, "request completed");
+  if (!failure || failure.code === "cancelled") log.info(fields, "request completed");
+  else log.error(fields, "request completed");
 }
 
 interface Measured {

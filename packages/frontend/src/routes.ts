@@ -9,7 +9,7 @@ import { chatApi } from "./openai/chat.ts";
 import { completionsApi } from "./openai/completions.ts";
 import * as openai from "./openai/errors.ts";
 import { listModels, showModel } from "./openai/list-models.ts";
-import { serveHealth, serveLive, serveMetrics, type OpsParts } from "./ops.ts";
+import { serveHealth, serveLive, serveMetrics, showRequest, type OpsParts } from "./ops.ts";
 
 export interface RouteInput {
   readonly exchange: Exchange;
@@ -48,6 +48,7 @@ export function createRoutes(parts: InferenceParts & OpsParts): readonly RouteEn
     },
     { method: "GET", path: "/v1/models", handle: ({ exchange }) => listModels(exchange, parts.models), toErrorBody },
     { method: "GET", path: "/v1/models/*", handle: ({ exchange, rest }) => showModel(exchange, parts.models, rest), toErrorBody },
+    { method: "GET", path: "/v1/requests/*", handle: ({ exchange, rest }) => showRequest(exchange, parts, rest), toErrorBody },
     { method: "GET", path: "/health", handle: ({ exchange }) => serveHealth(exchange, parts), toErrorBody },
     { method: "GET", path: "/live", handle: ({ exchange }) => serveLive(exchange), toErrorBody },
     { method: "GET", path: "/metrics", handle: ({ exchange }) => serveMetrics(exchange, parts), toErrorBody },

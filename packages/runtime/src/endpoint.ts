@@ -1,6 +1,6 @@
 /** What users hold: an endpoint that serves, and a client that calls it. */
 import type { Instance, LiveSet } from "./discovery/live-set.ts";
-import type { Route } from "./egress/attempt.ts";
+import type { AttemptReport, Route } from "./egress/attempt.ts";
 import type { Batches } from "./egress/router.ts";
 import type { Handler } from "./engine.ts";
 import { createRequestId, isSaneClientId, isUuid } from "./ids.ts";
@@ -68,6 +68,8 @@ export interface Answer<Item> extends AsyncIterable<Item> {
   readonly attempts: number;
   /** What the worker reported at the end; empty before. */
   readonly trailer: Partial<Trailer>;
+  /** One per attempt so far. The list and its last member change while the answer is on its way. */
+  readonly reports: readonly Readonly<AttemptReport>[];
 }
 
 export interface Client<Request, Item> extends Disposable {
@@ -133,6 +135,7 @@ export function createClient<Request, Item>({ live, path, send, now, onDispose }
       const { timeoutMs } = options;
       const route: Route = {
         identity,
+        isOwnSpan: options.identity === undefined,
         path,
         payload: encodePayload(request),
         signal: withTimeout(options.signal, timeoutMs),
@@ -140,7 +143,7 @@ export function createClient<Request, Item>({ live, path, send, now, onDispose }
         wanted: options.instanceId,
         candidates: () => live.instances,
         ...(options.resume && { resume: () => encodeRest(options.resume?.()) }),
-        report: { attempts: 0, trailer: {} },
+        reports: [],
       };
       return new RouteAnswer<Item>(route, send);
     },
@@ -184,14 +187,18 @@ class RouteAnswer<Item> implements Answer<Item> {
   }
 
   get workerId(): string | undefined {
-    return this.#route.report.workerId;
+    return this.#route.reports.at(-1)?.workerId;
   }
 
   get attempts(): number {
-    return this.#route.report.attempts;
+    return this.#route.reports.length;
   }
 
   get trailer(): Partial<Trailer> {
-    return this.#route.report.trailer;
+    return this.#route.reports.at(-1)?.trailer ?? {};
+  }
+
+  get reports(): readonly Readonly<AttemptReport>[] {
+    return this.#route.reports;
   }
 }

@@ -18,6 +18,7 @@ export type ErrorCode =
   | "unauthenticated"
   | "not_found"
   | "unknown_route"
+  | "unknown_request"
   | "method_not_allowed"
   | "too_large"
   | "unsupported_media_type"
@@ -81,6 +82,13 @@ const rows: Readonly<Record<ErrorCode, Row>> = {
     anthropic: "not_found_error",
     metric: "not_found",
     meaning: "nothing is served at that path",
+  },
+  unknown_request: {
+    status: 404,
+    openai: ["invalid_request_error", "request_not_found"],
+    anthropic: "not_found_error",
+    metric: "not_found",
+    meaning: "the frontend remembers no request with that id",
   },
   method_not_allowed: {
     status: 405,

@@ -24,6 +24,8 @@ export interface AttemptOptions {
 /** One request on its way through the attempts. The same object tells afterwards how it went. */
 export interface Route {
   readonly identity: Identity;
+  /** True if the identity's span was made for this call, below the span of the program that makes it. */
+  readonly isOwnSpan: boolean;
   readonly path: string;
   readonly payload: Uint8Array;
   readonly signal: AbortSignal | undefined;
@@ -35,15 +37,37 @@ export interface Route {
   candidates(): readonly Instance[];
   /** The payload for what is left after everything that has been delivered; undefined if that cannot be asked for. */
   resume?(): Uint8Array | undefined;
-  /** Filled in: the instance of the last attempt, and its trailer. */
-  report: { workerId?: string; attempts: number; trailer: Partial<Trailer> };
+  /** Filled in: one report per attempt, in order. */
+  readonly reports: AttemptReport[];
+}
+
+/** Word of the log for how an attempt ended. */
+export type AttemptOutcome = "success" | "cancelled" | "worker_disconnected" | "connection_failed" | "timeout" | "rejected" | "unavailable" | "error";
+
+/** How one attempt goes: written by the attempt while it runs, for those who keep records of requests. */
+export interface AttemptReport {
+  /** From 0. */
+  readonly number: number;
+  /** Decimal u64 of the instance. */
+  readonly workerId: string;
+  readonly spanId: string;
+  /** The runtime's clock (`performance.now()`), ms. */
+  readonly startedAt: number;
+  /** Undefined while it runs. */
+  endedAt: number | undefined;
+  /** False as long as nothing was sent: the worker knows nothing of it then. */
+  isSent: boolean;
+  /** Undefined while it runs. */
+  outcome: AttemptOutcome | undefined;
+  /** Why it did not go well. */
+  failure: RuntimeError | undefined;
+  /** What the worker reported at the end; empty before, and from one that never answered. */
+  trailer: Partial<Trailer>;
 }
 
 const maxDeadlineMs = 0xffff_ffff;
 
-type Outcome = "success" | "cancelled" | "worker_disconnected" | "connection_failed" | "timeout" | "rejected" | "unavailable" | "error";
-
-const outcomes: Partial<Record<ErrorCode, Outcome>> = {
+const outcomes: Partial<Record<ErrorCode, AttemptOutcome>> = {
   cancelled: "cancelled",
   disconnected: "worker_disconnected",
   cannot_connect: "connection_failed",
@@ -66,24 +90,31 @@ export class Attempt {
   readonly instance: Instance;
   #options: AttemptOptions;
   #route: Route;
-  #number: number;
+  #report: AttemptReport;
   #identity: Identity;
   #stream: ClientStream | undefined;
   #closed = false;
-  #startedAt: number;
   #sentAt: number | undefined;
 
   constructor(options: AttemptOptions, route: Route, instance: Instance, number: number) {
     this.#options = options;
     this.#route = route;
-    this.#number = number;
     this.#identity = { ...route.identity, trace: childSpan(route.identity.trace) };
     this.instance = instance;
+    this.#report = {
+      number,
+      workerId: instance.id,
+      spanId: this.#identity.trace.spanId,
+      startedAt: options.now(),
+      endedAt: undefined,
+      isSent: false,
+      outcome: undefined,
+      failure: undefined,
+      trailer: {},
+    };
+    route.reports.push(this.#report);
     options.metrics.inflight.inc();
     options.health.begin(instance.id);
-    this.#startedAt = options.now();
-    route.report.workerId = instance.id;
-    route.report.attempts = number + 1;
   }
 
   /** Send the request. Rejects with a RuntimeError, or the signal's reason while it still dials. */
@@ -95,12 +126,13 @@ export class Attempt {
     this.#stream = client.open({
       path,
       headers: toPlaneHeaders(this.#identity),
-      attempt: this.#number,
+      attempt: this.#report.number,
       deadlineMs: deadlineAt === undefined ? 0 : Math.min(Math.max(1, Math.ceil(deadlineAt - now())), maxDeadlineMs),
       payload,
     });
     this.#sentAt = now();
-    metrics.queue.observe((this.#sentAt - this.#startedAt) / 1000);
+    metrics.queue.observe((this.#sentAt - this.#report.startedAt) / 1000);
+    this.#report.isSent = true;
   }
 
   /** True once an item has arrived: another instance would say it again. */
@@ -131,10 +163,13 @@ export class Attempt {
     if (this.#closed) return;
     this.#closed = true;
     if (failure) this.kill(failure);
+    this.#report.endedAt = this.#options.now();
+    this.#report.outcome = failure ? (outcomes[failure.code] ?? "error") : "success";
+    this.#report.failure = failure;
     this.#options.metrics.inflight.dec();
     this.#judge(failure);
     this.#checkLineage();
-    this.#log(failure);
+    this.#log(this.#report.outcome, failure);
   }
 
   #judge(failure: RuntimeError | undefined): void {
@@ -150,23 +185,28 @@ export class Attempt {
   #checkLineage(): void {
     if (!this.#stream) return;
     const { trailer } = this.#stream;
-    this.#route.report.trailer = trailer;
+    this.#report.trailer = trailer;
     if (!trailer.seen) return;
-    const mismatch = compareLineage(this.#identity, this.instance.id, this.#number, trailer.seen);
+    const mismatch = compareLineage(this.#identity, this.instance.id, this.#report.number, trailer.seen);
     if (mismatch.length === 0) return;
     this.#options.metrics.lineageMismatch.inc();
     const fields = { mismatch: mismatch.join(","), seen: trailer.seen, worker_id: this.instance.id };
     this.#options.log.warn({ ...toLogFields(this.#identity, "router.route_request"), ...fields }, "worker saw other ids than were sent");
   }
 
-  #log(failure: RuntimeError | undefined): void {
+  #log(outcome: AttemptOutcome, failure: RuntimeError | undefined): void {
     const { log } = this.#options;
     if (!log.isEnabled(failure ? "warn" : "info")) return;
+    const { number, startedAt, endedAt = startedAt, isSent } = this.#report;
     const fields = {
       ...toLogFields(this.#identity, "router.route_request"),
+      elapsed_ms: Math.round((endedAt - startedAt) * 1000) / 1000,
+      // No line tells of a call's own span: the caller's stands here instead.
+      caller_span_id: this.#route.isOwnSpan ? this.#route.identity.trace.parentId : undefined,
       "otel.kind": "client",
-      "request.attempt": this.#number,
-      "request.outcome": failure ? (outcomes[failure.code] ?? "error") : "success",
+      "request.attempt": number,
+      "request.outcome": outcome,
+      ...(!isSent && { "request.sent": false }),
       router_mode: this.#options.mode,
       worker_id: this.instance.id,
     };

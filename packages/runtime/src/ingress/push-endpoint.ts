@@ -6,7 +6,8 @@ import type { Counter } from "../instruments/series.ts";
 import type { Logger } from "../logging/logger.ts";
 import { Connection, type ConnectionEvents } from "../net/connection.ts";
 import { frameTypeName, frameTypes, type FrameType } from "../wire/frames.ts";
-import { decodeCancel, decodeCredit, decodeRequest, encodeError, encodeGoaway, type Hello } from "../wire/messages.ts";
+import { fromPlaneHeaders, toLogFields } from "../trace/identity.ts";
+import { decodeCancel, decodeCredit, decodeRequest, encodeError, encodeGoaway, type Hello, type RequestMessage } from "../wire/messages.ts";
 import { runRequest, type ServedEndpoint } from "./push-handler.ts";
 import { ServerStream } from "./server-stream.ts";
 
@@ -137,8 +138,9 @@ class ServerConnection {
     if (streamId <= this.#lastId) throw new RuntimeError("protocol", `REQUEST reuses stream ${streamId}, the last was ${this.#lastId}`);
     this.#lastId = streamId;
     const { endpoints, running, gate, options } = this.#shared;
+    let request: RequestMessage | undefined;
     try {
-      const request = decodeRequest(Buffer.from(body)); // its payload outlives this frame's chunk
+      request = decodeRequest(Buffer.from(body)); // its payload outlives this frame's chunk
       const endpoint = endpoints.get(request.path);
       if (this.#goneAway) throw new RuntimeError("unavailable", "this worker is draining");
       if (!endpoint) throw new RuntimeError("unavailable", `this worker does not serve ${request.path}`);
@@ -156,13 +158,19 @@ class ServerConnection {
         gate.wake();
       });
     } catch (error) {
-      this.#refuse(streamId, toRuntimeError(error));
+      this.#refuse(streamId, request, toRuntimeError(error));
     }
   }
 
-  #refuse(streamId: number, { code, message, traits }: RuntimeError): void {
+  #refuse(streamId: number, request: RequestMessage | undefined, { code, message, traits }: RuntimeError): void {
     encodeError(this.#connection.writer, streamId, { code, message, retryable: traits.retryable, produced: false });
     this.#connection.flushSoon();
-    this.#shared.options.log.warn({ remote: this.#connection.remote, "error.type": code, error: message }, "request refused");
+    const { hello, log } = this.#shared.options;
+    const ids = request && {
+      ...toLogFields(fromPlaneHeaders(request.headers), "handle_payload"),
+      attempt: request.attempt,
+      instance_id: hello.instance_id,
+    };
+    log.warn({ ...ids, remote: this.#connection.remote, "error.type": code, error: message }, "request refused");
   }
 }

@@ -1,0 +1,144 @@
+/** Is every line there, once, and do all of them carry the same ids? */
+import { mostCommon, type AttemptLines, type RequestLines, type WorkerLines } from "./group.ts";
+import { textOf, type LineEvent, type LogLine } from "./lines.ts";
+import { contradiction, missing, note, type Problem } from "./tree.ts";
+
+/** `copies`: all lines by their text. */
+export function checkLines(group: RequestLines, copies: ReadonlyMap<string, readonly LogLine[]>): Problem[] {
+  const workers = [...group.attempts.flatMap(({ workers }) => workers), ...group.strays];
+  const lifecycle = [...group.request, ...group.attempts.flatMap(({ lines }) => lines), ...workers.flatMap(({ lines }) => lines)];
+  return [
+    ...lifecycle.flatMap((line) => checkCopies(line, copies.get(line.text) ?? [])),
+    ...(isThinned(group, lifecycle) ? explainAbsence(lifecycle) : checkPresence(group)),
+    ...checkIds(group, workers, lifecycle),
+    ...group.others.flatMap(checkWarning),
+  ];
+}
+
+function isSerious(line: LogLine): boolean {
+  return ["WARN", "ERROR"].includes(textOf(line, "level") ?? "");
+}
+
+// True if lines below WARN are nowhere, although there must have been some.
+function isThinned({ request, attempts }: RequestLines, lifecycle: readonly LogLine[]): boolean {
+  if (!lifecycle.every(isSerious)) return false;
+  const workers = attempts.flatMap(({ workers }) => workers.flatMap(({ lines }) => lines));
+  return lifecycle.length === 0 || request.length > 0 || workers.some(({ event }) => event === "worker completed");
+}
+
+function explainAbsence(lifecycle: readonly LogLine[]): Problem[] {
+  if (lifecycle.length === 0) return [missing("its lifecycle: it is no inference request, or its lines were sampled out or filtered")];
+  return [missing("all lines below WARN: this request was probably sampled out, or DYN_LOG filters them; what is left was checked")];
+}
+
+function checkPresence(group: RequestLines): Problem[] {
+  return [...checkRequest(group), ...group.attempts.flatMap(checkAttempt), ...group.strays.flatMap(checkStray)];
+}
+
+function checkIds(group: RequestLines, workers: readonly WorkerLines[], lifecycle: readonly LogLine[]): Problem[] {
+  const common = ["request_id", "x_request_id", "trace_id"];
+  return [
+    ...common.flatMap((name) => checkSame(name, [...lifecycle, ...group.others.filter((line) => name in line.fields)])),
+    ...["span_id", "parent_id"].flatMap((name) => checkSame(name, group.request)),
+    ...workers.flatMap(({ lines }) => ["span_id", "parent_id", "instance_id"].flatMap((name) => checkSame(name, lines))),
+  ];
+}
+
+function nameOf({ fields, place }: LogLine): string {
+  return `"${String(fields["message"])}" (${place})`;
+}
+
+function listOf(lines: readonly LogLine[]): string {
+  const shown = lines.slice(0, 4).map(nameOf);
+  return lines.length > shown.length ? `${shown.join(", ")} and ${lines.length - shown.length} more` : shown.join(", ");
+}
+
+function checkCopies(line: LogLine, copies: readonly LogLine[]): Problem[] {
+  if (copies.length < 2) return [];
+  return [contradiction(`the line ${nameOf(line)} stands ${copies.length} times: ${copies.map(({ place }) => place).join(", ")}`)];
+}
+
+// One id, in all lines; the odd ones out are named.
+function checkSame(name: string, lines: readonly LogLine[]): Problem[] {
+  const expected = mostCommon(lines.map((line) => textOf(line, name)));
+  const odd = Map.groupBy(
+    lines.filter((line) => textOf(line, name) !== expected),
+    (line) => textOf(line, name),
+  );
+  return [...odd].map(([value, where]) =>
+    contradiction(`${name} is ${value ?? "absent"} in ${listOf(where)}, but ${expected ?? "absent"} elsewhere`),
+  );
+}
+
+function count(lines: readonly LogLine[], event: LineEvent): number {
+  return lines.filter((line) => line.event === event).length;
+}
+
+function checkTwice(who: string, lines: readonly LogLine[], events: readonly LineEvent[]): Problem[] {
+  const more = events.map((event) => lines.filter((line) => line.event === event)).filter((found) => found.length > 1);
+  return more.map((found) => contradiction(`${who} has ${found.length} different lines where there must be one: ${listOf(found)}`));
+}
+
+function checkRequest({ request, attempts }: RequestLines): Problem[] {
+  if (request.length === 0) {
+    if (attempts.length > 0) return [note("no line of an HTTP request: a program made this request itself, or those lines were filtered")];
+    return [missing("every line of the frontend: its log is not among the files, or its lines were filtered")];
+  }
+  const problems = checkTwice("the frontend", request, ["request received", "response sent", "stream finished", "request completed"]);
+  if (count(request, "request received") === 0) problems.push(missing(`the frontend's "request received"`));
+  const completed = request.find(({ event }) => event === "request completed");
+  const answered = request.find(({ event }) => event === "response sent");
+  if (!completed) problems.push(missing(`the frontend's "request completed": it still runs, or the process ended before; how it ended is unknown`));
+  // A client that leaves early has no answer.
+  else if (!answered && (textOf(completed, "status") !== "cancelled" || count(request, "stream finished") > 0)) {
+    problems.push(missing(`the frontend's "http response sent"`));
+  }
+  const isStream = completed && textOf(completed, "request_type") === "stream" && answered?.fields["status"] === 200;
+  if (isStream && count(request, "stream finished") === 0) problems.push(missing(`the frontend's "http response finished"`));
+  return problems;
+}
+
+function checkAttempt({ lines, workers }: AttemptLines): Problem[] {
+  const attempt = lines[0] as LogLine; // a group has a line
+  const name = `attempt ${String(attempt.fields["request.attempt"])}`;
+  const problems = checkTwice(name, lines, ["attempt ended"]);
+  const instance = textOf(attempt, "worker_id") ?? "unknown";
+  const isExpected = attempt.fields["request.sent"] !== false;
+  if (isExpected && workers.length === 0) {
+    problems.push(
+      missing(
+        `no log of instance ${instance} for ${name}: its completion is unknown (its log is not among the files, it ended before it wrote, or its lines were filtered)`,
+      ),
+    );
+  }
+  if (!isExpected && workers.length > 0) problems.push(contradiction(`${name} was never sent, but instance ${instance} worked on it`));
+  return [...problems, ...workers.flatMap((worker) => checkWorker(worker, name))];
+}
+
+function checkWorker({ lines }: WorkerLines, attempt: string): Problem[] {
+  const who = `instance ${mostCommon(lines.map((line) => textOf(line, "instance_id"))) ?? "unknown"}`;
+  const problems = checkTwice(`${who}, ${attempt},`, lines, ["worker received", "worker completed", "worker refused"]);
+  const [received, completed, refused] = (["worker received", "worker completed", "worker refused"] as const).map((event) => count(lines, event) > 0);
+  if (refused) return received || completed ? [...problems, contradiction(`${who} refused ${attempt} and worked on it`)] : problems;
+  if (!received) problems.push(missing(`"request received" of ${who} for ${attempt}`));
+  if (!completed) {
+    problems.push(
+      missing(`"request completed" of ${who} for ${attempt}: it was killed, its log is cut, or it still runs; its completion is unknown`),
+    );
+  }
+  return problems;
+}
+
+function checkStray(worker: WorkerLines): Problem[] {
+  const [line] = worker.lines;
+  const parent = mostCommon(worker.lines.map((line) => textOf(line, "parent_id"))) ?? "none";
+  const who = `instance ${(line && textOf(line, "instance_id")) ?? "unknown"}`;
+  const problem = missing(`the line of the attempt with span_id ${parent}: ${who} worked on it, but no frontend tells of it`);
+  return [problem, ...checkWorker(worker, `span ${parent}`)];
+}
+
+// The frontend compares the ids a worker says it saw by itself.
+function checkWarning(line: LogLine): Problem[] {
+  if (line.fields["message"] !== "worker saw other ids than were sent") return [];
+  return [contradiction(`the frontend noticed that the worker saw another ${String(line.fields["mismatch"])} (${line.place})`)];
+}

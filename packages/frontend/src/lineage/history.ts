@@ -1,0 +1,240 @@
+/** What this frontend knows of its own requests: those that run, and the latest of those that are over. */
+import type { AttemptReport, Fields, Identity } from "@dyn/runtime";
+import { checkSeen, checkTree } from "./check-tree.ts";
+import { formatTime } from "./lines.ts";
+import { toRequestId } from "./request-ids.ts";
+import { cut, toRequestFacts, toWorkerFacts, type AttemptNode, type RequestTree, type WorkerNode } from "./tree.ts";
+
+/** What is known of a request when it begins. Times are readings of the history's clock, ms. */
+export interface RequestStart {
+  readonly identity: Identity;
+  /** Facts of its first line: method, uri, model, … */
+  readonly fields: Fields;
+  readonly startedAt: number;
+  /** Attempts, one list per worker asked, in order. The lists may still grow. */
+  readonly routes: readonly (readonly Readonly<AttemptReport>[])[];
+  /** What has come of it so far: the facts its last line would have now. */
+  readonly measure: () => Fields;
+}
+
+/** One request under way. */
+export interface RequestRecord {
+  /** Its headers are out. */
+  responded(status: number): void;
+  /** It is over: the facts of its last line. */
+  finish(fields: Fields): void;
+}
+
+/** Another request with the same client id or trace. */
+export interface OtherRequest {
+  readonly request_id: string;
+  readonly received_at?: string;
+  readonly state: RequestTree["state"];
+}
+
+export type FoundTree = RequestTree & { readonly others?: readonly OtherRequest[] };
+
+export interface History {
+  begin(start: RequestStart): RequestRecord;
+  /** By request id, client id, trace id or the id of an answer; the newest if there are several. */
+  find(id: string): FoundTree | undefined;
+}
+
+export interface HistoryOptions {
+  /** Most finished requests that are kept. What runs is kept besides: it is bounded by the connections. */
+  readonly size: number;
+  /** Monotonic clock, ms. */
+  readonly now: () => number;
+  /** Unix time, ms. */
+  readonly wallClock: () => number;
+}
+
+type Tree = Omit<RequestTree, "problems">;
+
+const maxOthers = 20;
+
+/** Create an empty history. */
+export function createHistory({ size, now, wallClock }: HistoryOptions): History {
+  const offset = wallClock() - now();
+  const toTime = (at: number): string => formatTime(at + offset);
+  const running = new Set<RequestEntry>();
+  const finished: RequestEntry[] = [];
+  let next = 0; // where the ring is written
+  const onFinish = (entry: RequestEntry): void => {
+    running.delete(entry);
+    finished[next] = entry;
+    next = (next + 1) % size;
+  };
+  return {
+    begin(start) {
+      const entry = new RequestEntry(start, now, onFinish);
+      running.add(entry);
+      return entry;
+    },
+    find(text) {
+      const id = toRequestId(text);
+      const found = [...finished, ...running].filter((entry) => entry.matches(id)).sort((left, right) => left.startedAt - right.startedAt);
+      const newest = found.pop()?.toTree(toTime);
+      if (!newest) return undefined;
+      const others = found.slice(-maxOthers).reverse();
+      const problems = [...checkTree(newest), ...checkSeen(newest)];
+      return { ...newest, problems, ...(others.length > 0 && { others: others.map((entry) => toOther(entry.toTree(toTime))) }) };
+    },
+  };
+}
+
+function toOther({ request_id, request, state }: Tree): OtherRequest {
+  return { request_id, state, ...(request?.received_at !== undefined && { received_at: request.received_at }) };
+}
+
+/** An attempt as it is kept: nothing of it is long, and nothing else is kept alive by it. */
+interface KeptAttempt {
+  readonly report: Omit<AttemptReport, "failure" | "trailer">;
+  readonly errorType: string | undefined;
+  readonly error: string | undefined;
+  readonly worker: WorkerNode | undefined;
+}
+
+/** What is needed of an identity. */
+interface KeptIds {
+  readonly requestId: string;
+  readonly xRequestId: string | undefined;
+  readonly traceId: string;
+  readonly spanId: string;
+  readonly parentId: string | undefined;
+}
+
+type State =
+  | { readonly type: "running"; readonly start: RequestStart }
+  | {
+      readonly type: "completed";
+      readonly fields: Fields;
+      readonly final: Fields;
+      readonly endedAt: number;
+      readonly attempts: readonly KeptAttempt[];
+    };
+
+// Trees are built for whoever asks; a request costs a few small objects.
+class RequestEntry implements RequestRecord {
+  readonly startedAt: number;
+  #ids: KeptIds;
+  #state: State;
+  #now: () => number;
+  #onFinish: (entry: RequestEntry) => void;
+  #respondedAt: number | undefined;
+  #httpStatus: number | undefined;
+
+  constructor(start: RequestStart, now: () => number, onFinish: (entry: RequestEntry) => void) {
+    const { requestId, xRequestId, trace } = start.identity;
+    this.startedAt = start.startedAt;
+    this.#ids = { requestId, xRequestId, traceId: trace.traceId, spanId: trace.spanId, parentId: trace.parentId };
+    this.#state = { type: "running", start };
+    this.#now = now;
+    this.#onFinish = onFinish;
+  }
+
+  matches(id: string): boolean {
+    const { requestId, xRequestId, traceId } = this.#ids;
+    return id === requestId || id === xRequestId || id === traceId;
+  }
+
+  responded(status: number): void {
+    this.#respondedAt = this.#now();
+    this.#httpStatus = status;
+  }
+
+  finish(final: Fields): void {
+    if (this.#state.type === "completed") return;
+    const { fields, routes } = this.#state.start;
+    const attempts = keepAttempts(routes);
+    this.#state = { type: "completed", fields: shorten(fields), final: shorten(final), endedAt: this.#now(), attempts };
+    this.#onFinish(this);
+  }
+
+  toTree(toTime: (at: number) => string): Tree {
+    const { requestId, xRequestId, traceId, spanId, parentId } = this.#ids;
+    const { fields, attempts, endedAt, status } = this.#read();
+    return {
+      request_id: requestId,
+      ...(xRequestId !== undefined && { x_request_id: xRequestId }),
+      trace_id: traceId,
+      state: this.#state.type,
+      request: {
+        ...toRequestFacts({ ...fields, span_id: spanId, parent_id: parentId }),
+        received_at: toTime(this.startedAt),
+        ...(this.#respondedAt !== undefined && { responded_at: toTime(this.#respondedAt) }),
+        ...(this.#httpStatus !== undefined && { http_status: this.#httpStatus }),
+        ...(endedAt !== undefined && { ended_at: toTime(endedAt) }),
+        ...(typeof status === "string" && { status }),
+      },
+      attempts: attempts.map((attempt) => toAttemptNode(attempt, spanId, toTime)),
+      strays: [],
+    };
+  }
+
+  #read(): { fields: Fields; attempts: readonly KeptAttempt[]; endedAt?: number; status?: unknown } {
+    const state = this.#state;
+    if (state.type === "completed") {
+      const { fields, final, endedAt, attempts } = state;
+      return { fields: { ...fields, ...final }, attempts, endedAt, status: final["status"] };
+    }
+    const { fields, measure, routes } = state.start;
+    const attempts = keepAttempts(routes);
+    const elapsed_ms = roundMs(this.#now() - this.startedAt);
+    return { fields: { ...fields, ...measure(), elapsed_ms, attempts: attempts.length }, attempts };
+  }
+}
+
+function roundMs(ms: number): number {
+  return Math.round(ms * 1000) / 1000;
+}
+
+const maxKept = 256;
+
+// The same object, unless something in it is long.
+function shorten(fields: Fields): Fields {
+  let short: Record<string, unknown> | undefined;
+  for (const name of Object.keys(fields)) {
+    const value = fields[name];
+    if (typeof value === "string" && value.length > maxKept) short = Object.assign(short ?? { ...fields }, { [name]: cut(value) });
+  }
+  return short ?? fields;
+}
+
+/** Most attempts of one request that are kept. */
+const maxAttempts = 16;
+
+function keepAttempts(routes: RequestStart["routes"]): KeptAttempt[] {
+  return routes.flat().slice(-maxAttempts).map(keepAttempt);
+}
+
+function keepAttempt({ failure, trailer, ...report }: Readonly<AttemptReport>): KeptAttempt {
+  return {
+    report,
+    errorType: failure?.code,
+    error: failure && cut(failure.message),
+    worker: trailer.seen && toWorkerNode(trailer),
+  };
+}
+
+function toAttemptNode({ report, errorType, error, worker }: KeptAttempt, parentId: string, toTime: (at: number) => string): AttemptNode {
+  const { number, workerId, spanId, startedAt, endedAt, isSent, outcome } = report;
+  return {
+    attempt: number,
+    span_id: spanId,
+    parent_id: parentId,
+    worker_id: workerId,
+    started_at: toTime(startedAt),
+    ...(endedAt !== undefined && { ended_at: toTime(endedAt), elapsed_ms: roundMs(endedAt - startedAt) }),
+    ...(outcome !== undefined && { outcome }),
+    ...(errorType !== undefined && { error_type: errorType }),
+    ...(error !== undefined && { error }),
+    sent: isSent,
+    workers: worker ? [worker] : [],
+  };
+}
+
+// The worker's own words: taken for nothing but what they are.
+function toWorkerNode({ seen, items, elapsed_ms, ttft_ms }: AttemptReport["trailer"]): WorkerNode {
+  return toWorkerFacts({ ...seen, items, elapsed_ms, ttft_ms });
+}

@@ -1,0 +1,161 @@
+/** From log lines to trees: the lines of each request become its nodes, and what does not fit is said. */
+import { checkLines } from "./check-lines.ts";
+import { checkTree } from "./check-tree.ts";
+import { groupLines, mostCommon, type AttemptLines, type RequestLines, type WorkerLines } from "./group.ts";
+import { formatTime, textOf, type LineEvent, type LogLine } from "./lines.ts";
+import {
+  cut,
+  toAttemptFacts,
+  toRequestFacts,
+  toWorkerFacts,
+  type AttemptNode,
+  type LogSources,
+  type RequestNode,
+  type RequestTree,
+  type WorkerNode,
+} from "./tree.ts";
+
+/** One tree per request with one of the ids `wanted`, the earliest first. Lines may come in any order and from any number of processes. */
+export function rebuildTrees(lines: readonly LogLine[], wanted: ReadonlySet<string>): RequestTree[] {
+  const copies = Map.groupBy(lines, ({ text }) => text);
+  const unique = [...copies.values()].flatMap(([line]) => line ?? []);
+  return groupLines(unique, wanted).map((group) => {
+    const tree = toTree(group);
+    return Object.assign(tree, { problems: [...checkLines(group, copies), ...checkTree(tree)] });
+  });
+}
+
+function toTree(group: RequestLines): Omit<RequestTree, "problems"> {
+  const all = [...group.request, ...group.attempts.flatMap(({ lines }) => lines), ...group.others, ...workersOf(group).flatMap(({ lines }) => lines)];
+  const [xRequestId, traceId] = ["x_request_id", "trace_id"].map((name) => mostCommon(all.map((line) => textOf(line, name))));
+  const request = group.request.length > 0 ? toRequestNode(group.request) : undefined;
+  const nodes = group.attempts.map(toAttemptNode).sort((left, right) => startOf(left) - startOf(right));
+  const spans = new Set(workersOf(group).flatMap(({ lines }) => lines.map((line) => textOf(line, "span_id"))));
+  const [inner, outer] = [nodes.filter((node) => isInner(node, spans)), nodes.filter((node) => !isInner(node, spans))];
+  return {
+    request_id: cut(group.requestId),
+    ...(xRequestId !== undefined && { x_request_id: cut(xRequestId) }),
+    ...(traceId !== undefined && { trace_id: cut(traceId) }),
+    state: group.request.some(({ event }) => event === "request completed") ? "completed" : "unknown",
+    ...(request && { request }),
+    attempts: outer.map((node) => nest(node, inner)),
+    strays: group.strays.map(toWorkerNode),
+    log: toSources(all, group.others),
+  };
+}
+
+const maxNotices = 10;
+
+function toSources(all: readonly LogLine[], others: readonly LogLine[]): LogSources {
+  const serious = others.filter((line) => ["WARN", "ERROR"].includes(textOf(line, "level") ?? ""));
+  const text = (line: LogLine, name: string): string => cut(textOf(line, name) ?? "");
+  return {
+    lines: all.length - others.length,
+    other_lines: others.length,
+    files: [...new Set(all.map(({ place }) => place.slice(0, place.lastIndexOf(":"))))],
+    notices: serious.slice(0, maxNotices).map((line) => ({
+      time: text(line, "time"),
+      level: text(line, "level"),
+      target: text(line, "target"),
+      message: text(line, "message"),
+      place: line.place,
+    })),
+  };
+}
+
+function workersOf({ attempts, strays }: RequestLines): WorkerLines[] {
+  return [...attempts.flatMap(({ workers }) => workers), ...strays];
+}
+
+function startOf({ node, at }: { node: AttemptNode; at: number }): number {
+  return at - (node.elapsed_ms ?? 0);
+}
+
+interface Placed {
+  readonly node: AttemptNode;
+  readonly at: number;
+}
+
+// A handler's own request under the same id: its attempts lie below the worker.
+function isInner({ node }: Placed, workerSpans: ReadonlySet<string | undefined>): boolean {
+  return node.caller_span_id !== undefined && workerSpans.has(node.caller_span_id);
+}
+
+function nest({ node }: Placed, inner: readonly Placed[], depth = 0): AttemptNode {
+  if (depth > 16) return node;
+  const workers = node.workers.map((worker) => {
+    const own = inner.filter(({ node: child }) => child.caller_span_id === worker.span_id).map((child) => nest(child, inner, depth + 1));
+    return own.length > 0 ? { ...worker, attempts: own } : worker;
+  });
+  return { ...node, workers };
+}
+
+function timeOf(lines: readonly LogLine[], event: LineEvent): string | undefined {
+  const time = lines.find((line) => line.event === event)?.fields["time"];
+  return typeof time === "string" ? time : undefined;
+}
+
+// Later lines know more; spans are what most lines say.
+function mergeFields(lines: readonly LogLine[]): Record<string, unknown> {
+  const merged: Record<string, unknown> = Object.assign({}, ...lines.map(({ fields }) => fields)) as Record<string, unknown>;
+  for (const name of ["span_id", "parent_id", "instance_id"]) merged[name] = mostCommon(lines.map((line) => textOf(line, name)));
+  return merged;
+}
+
+function defined<Value extends object>(value: { readonly [Name in keyof Value]: Value[Name] | undefined }): Value {
+  return Object.fromEntries(Object.entries(value).filter(([, inner]) => inner !== undefined)) as Value; // what was undefined is absent now
+}
+
+function toRequestNode(lines: readonly LogLine[]): RequestNode {
+  const completed = lines.find(({ event }) => event === "request completed");
+  const finished = lines.find(({ event }) => event === "stream finished");
+  const httpStatus = lines.find(({ event }) => event === "response sent")?.fields["status"];
+  return {
+    ...toRequestFacts(mergeFields(lines)),
+    ...defined<RequestNode>({
+      received_at: timeOf(lines, "request received"),
+      responded_at: timeOf(lines, "response sent"),
+      finished_at: timeOf(lines, "stream finished"),
+      ended_at: timeOf(lines, "request completed"),
+      outcome: finished && textOf(finished, "outcome"),
+      http_status: typeof httpStatus === "number" ? httpStatus : undefined,
+      status: completed && textOf(completed, "status"),
+    }),
+  };
+}
+
+function toAttemptNode({ lines, workers }: AttemptLines): Placed {
+  const line = lines[0] as LogLine; // a group has a line
+  const { fields, at } = line;
+  const facts = toAttemptFacts(fields);
+  const number = fields["request.attempt"];
+  const node: AttemptNode = {
+    ...facts,
+    ...defined<Partial<AttemptNode>>({
+      attempt: typeof number === "number" ? number : undefined,
+      started_at: facts.elapsed_ms !== undefined && Number.isFinite(at) ? formatTime(at - facts.elapsed_ms) : undefined,
+      ended_at: textOf(line, "time"),
+      outcome: textOf(line, "request.outcome"),
+      error_type: textOf(line, "error.type"),
+    }),
+    sent: fields["request.sent"] !== false,
+    workers: workers.map(toWorkerNode),
+  };
+  return { node, at };
+}
+
+function toWorkerNode({ lines }: WorkerLines): WorkerNode {
+  const merged = mergeFields(lines);
+  const completed = lines.find(({ event }) => event === "worker completed");
+  const refused = lines.find(({ event }) => event === "worker refused");
+  const errorType = refused && textOf(refused, "error.type");
+  return {
+    ...toWorkerFacts(merged),
+    ...defined<Partial<WorkerNode>>({
+      received_at: timeOf(lines, "worker received") ?? timeOf(lines, "worker refused"),
+      ended_at: timeOf(lines, "worker completed"),
+      status: refused ? "refused" : completed && textOf(completed, "status"),
+      ...(errorType !== undefined && { error_type: errorType }),
+    }),
+  };
+}

@@ -1,0 +1,116 @@
+/** From a tree to the rows of its picture: who, from when to when, and how it ended. */
+import { clockOffset } from "./check-tree.ts";
+import { parseTime } from "./lines.ts";
+import { formatMs } from "./terminal.ts";
+import type { AttemptNode, RequestNode, RequestTree, WorkerNode } from "./tree.ts";
+
+/** Times are ms since the request began. */
+export interface Row {
+  readonly label: string;
+  readonly startMs: number;
+  /** Undefined: nobody knows. */
+  readonly endMs: number | undefined;
+  /** How far a bar goes whose end nobody knows. */
+  readonly horizonMs: number | undefined;
+  /** From its start to its first token. */
+  readonly firstMs: number | undefined;
+  readonly durationMs: number | undefined;
+  readonly outcome: string;
+  readonly remark: string;
+}
+
+/** Every span of `tree`, each below the one it belongs to; none if no time is known. */
+export function toRows({ request, attempts, strays }: RequestTree): Row[] {
+  const times = [
+    beganAt(request),
+    ...attempts.map(({ started_at, ended_at }) => parseTime(started_at ?? ended_at)),
+    ...strays.map(({ received_at, ended_at }) => parseTime(received_at ?? ended_at)),
+  ];
+  const origin = times.find((time) => !Number.isNaN(time));
+  if (origin === undefined) return [];
+  return [
+    ...(request ? [toRequestRow(request, origin)] : []),
+    ...attempts.flatMap((attempt) => toAttemptRows(attempt, origin, "")),
+    ...strays.flatMap((stray) => toWorkerRows(stray, undefined, origin, "")),
+  ];
+}
+
+// "request received" is written once the body has been read; the clock of elapsed_ms began before.
+function beganAt({ elapsed_ms: elapsed, received_at, ended_at }: RequestNode = {}): number {
+  const ended = parseTime(ended_at);
+  return elapsed === undefined || Number.isNaN(ended) ? parseTime(received_at) : ended - elapsed;
+}
+
+function since(origin: number, time: number): number | undefined {
+  return Number.isNaN(time) ? undefined : time - origin;
+}
+
+function toRequestRow(request: RequestNode, origin: number): Row {
+  return {
+    label: "http request",
+    startMs: since(origin, beganAt(request)) ?? 0,
+    endMs: since(origin, parseTime(request.ended_at)),
+    horizonMs: undefined,
+    firstMs: request.ttft_ms,
+    durationMs: request.elapsed_ms,
+    outcome: request.status ?? "unknown",
+    remark: request.http_status === undefined ? "" : `HTTP ${request.http_status}`,
+  };
+}
+
+function toAttemptRows(attempt: AttemptNode, origin: number, indent: string): Row[] {
+  const { started_at, ended_at, elapsed_ms: durationMs, outcome = "running", workers, sent } = attempt;
+  const endMs = since(origin, parseTime(ended_at));
+  const startMs = since(origin, parseTime(started_at)) ?? endMs ?? 0;
+  const row: Row = {
+    label: `${indent}└ attempt ${attempt.attempt ?? "?"} at ${attempt.worker_id ?? "?"}`,
+    startMs,
+    endMs,
+    horizonMs: undefined,
+    firstMs: undefined,
+    durationMs,
+    outcome,
+    remark: sent ? "" : "never sent",
+  };
+  if (sent && workers.length === 0) {
+    const unknown = { endMs: undefined, horizonMs: endMs, durationMs: undefined, outcome: "unknown", remark: "no log" };
+    return [row, { ...row, ...unknown, label: `${indent}  └ worker` }];
+  }
+  return [row, ...workers.flatMap((worker) => toWorkerRows(worker, attempt, origin, `${indent}  `))];
+}
+
+function toWorkerRows(worker: WorkerNode, attempt: AttemptNode | undefined, origin: number, indent: string): Row[] {
+  const offset = attempt ? clockOffset(attempt, worker) : 0;
+  const startMs = since(origin, startOf(worker, attempt, offset)) ?? 0;
+  const { elapsed_ms: durationMs, status = "unknown" } = worker;
+  const place = [worker.namespace, worker.component, worker.endpoint].flatMap((part) => part ?? []).join("/");
+  const who = attempt ? "worker" : `worker ${worker.instance_id ?? "?"} without attempt`;
+  const row: Row = {
+    label: `${indent}└ ${who} ${attempt ? place : ""}`.trimEnd(),
+    startMs,
+    endMs: status === "refused" ? startMs : durationMs && startMs + durationMs,
+    horizonMs: since(origin, parseTime(attempt?.ended_at)),
+    firstMs: worker.ttft_ms,
+    durationMs,
+    outcome: status,
+    remark: remarkOn(worker, offset),
+  };
+  return [row, ...(worker.attempts ?? []).flatMap((inner) => toAttemptRows(inner, origin, `${indent}  `))];
+}
+
+function remarkOn({ items, resumed_tokens: resumed }: WorkerNode, offset: number): string {
+  const remarks = [
+    ...(items === undefined ? [] : [`${items} item${items === 1 ? "" : "s"}`]),
+    ...(resumed === undefined ? [] : [`after ${resumed} tokens`]),
+    ...(offset === 0 ? [] : [`clock ${offset < 0 ? "-" : "+"}${formatMs(Math.abs(offset))}`]),
+  ];
+  return remarks.join(", ");
+}
+
+// With a clock that is off, the bar goes to the middle of its attempt: there it was, more is not known.
+function startOf({ elapsed_ms: elapsed, received_at, ended_at }: WorkerNode, attempt: AttemptNode | undefined, offset: number): number {
+  const ended = parseTime(ended_at);
+  const start = elapsed === undefined || Number.isNaN(ended) ? parseTime(received_at ?? ended_at) : ended - elapsed;
+  if (!attempt || (offset === 0 && !Number.isNaN(start))) return start;
+  return (parseTime(attempt.started_at ?? attempt.ended_at) + parseTime(attempt.ended_at) - (elapsed ?? 0)) / 2;
+}

@@ -1,0 +1,46 @@
+/** Text for terminals: safe, measured, wrapped, coloured if somebody looks. */
+import { styleText } from "node:util";
+
+export type Style = "bold" | "dim" | "green" | "yellow" | "red";
+export type Paint = (style: Style, text: string) => string;
+
+/** Create a painter; without `color` it leaves texts as they are. */
+export function createPaint(color: boolean): Paint {
+  return (style, text) => (color && text !== "" ? styleText(style, text, { validateStream: false }) : text);
+}
+
+// oxlint-disable-next-line no-control-regex -- naming control characters is this line's purpose
+const unsafe = /[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g;
+
+/** Text that a terminal can only show, never obey. */
+export function plain(text: string): string {
+  return text.replace(unsafe, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
+
+/** Three digits are enough: `0.41 ms`, `28.3 ms`, `1.24 s`. */
+export function formatMs(ms: number): string {
+  const [value, unit] = Math.abs(ms) < 999.5 ? [ms, "ms"] : [ms / 1000, "s"];
+  const size = Math.abs(value);
+  return `${value.toFixed(size < 9.995 ? 2 : size < 99.95 ? 1 : 0)} ${unit}`;
+}
+
+/** Exactly `width` characters, cut or padded. */
+export function fit(text: string, width: number): string {
+  return text.length <= width ? text.padEnd(width) : `${text.slice(0, width - 1)}…`;
+}
+
+const margin = 15;
+
+/** A paragraph beside its painted `head`, in lines of at most `width` characters where blanks allow it. */
+export function wrap(text: string, head: string, width: number, paintHead: (head: string) => string): string[] {
+  const lines: string[] = [];
+  let line = "";
+  for (const word of text.split(" ")) {
+    if (line !== "" && line.length + 1 + word.length > width - margin) {
+      lines.push(line);
+      line = word;
+    } else line += line === "" ? word : ` ${word}`;
+  }
+  lines.push(line);
+  return lines.map((line, index) => `${index === 0 ? paintHead(head.padEnd(margin)) : " ".repeat(margin)}${line}`);
+}

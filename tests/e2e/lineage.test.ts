@@ -1,0 +1,199 @@
+// Following requests by id through real processes: the command on their logs, and the route on a running frontend.
+import { randomUUID } from "node:crypto";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { chat, eventually, postChat, startCluster, startProgram, type Cluster, type Program } from "../cluster.ts";
+
+interface Traced {
+  readonly code: number | NodeJS.Signals;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+async function run(...args: string[]): Promise<Traced> {
+  await using program = startProgram("dyn-frontend", ["trace", ...args]);
+  const code = await program.exited;
+  return { code, stdout: program.stdout(), stderr: program.stderr() };
+}
+
+/** What all processes have written so far, one file each. */
+async function saveLogs({ directory, frontend, workers }: Cluster): Promise<string[]> {
+  const programs = [frontend, ...workers];
+  const files = programs.map((_, index) => join(directory, index === 0 ? "frontend.jsonl" : `worker-${index}.jsonl`));
+  await Promise.all(programs.map((program, index) => writeFile(files[index] ?? "", program.stderr())));
+  return files;
+}
+
+function hasLine(program: Program | undefined, xRequestId: string, message: string): boolean {
+  return program?.lines().some((line) => line["x_request_id"] === xRequestId && line["message"] === message) ?? false;
+}
+
+function completed(programs: readonly (Program | undefined)[], xRequestId: string): Promise<unknown> {
+  return eventually(`the completion of ${xRequestId}`, () => programs.every((program) => hasLine(program, xRequestId, "request completed")));
+}
+
+async function getRequest(url: string, id: string): Promise<{ status: number; body: Record<string, unknown> }> {
+  const response = await fetch(`${url}/v1/requests/${encodeURIComponent(id)}`);
+  return { status: response.status, body: (await response.json()) as Record<string, unknown> };
+}
+
+test("50 requests over four processes: each lineage is whole, found in the logs by any of its ids", { timeout: 120_000 }, async () => {
+  await using cluster = await startCluster({ workers: 3, workerArgs: ["--itl-ms", "1"] });
+  const ids = await Promise.all(
+    Array.from({ length: 50 }, async (_, index) => {
+      const xRequestId = `client-${index}-${randomUUID()}`;
+      const response = await postChat(cluster.url, chat("one two three", { stream: index % 2 === 0 }), { "x-request-id": xRequestId });
+      await response.text();
+      expect(response.status).toBe(200);
+      return { xRequestId, requestId: String(response.headers.get("request-id")) };
+    }),
+  );
+  for (const { xRequestId } of ids) {
+    await completed([cluster.frontend], xRequestId);
+    await eventually("the worker's line", () => cluster.workers.some((worker) => hasLine(worker, xRequestId, "request completed")));
+  }
+  const files = await saveLogs(cluster);
+  for (const [index, { xRequestId, requestId }] of ids.entries()) {
+    const id = [xRequestId, requestId, `chatcmpl-${requestId}`][index % 3] ?? "";
+    const { code, stdout, stderr } = await run(id, ...files.toReversed());
+    expect(`${stderr}${stdout}`).toContain("✓ the lineage is whole");
+    expect(stdout).toContain(requestId);
+    expect(code).toBe(0);
+  }
+  const { body } = await getRequest(cluster.url, ids[7]?.requestId ?? "");
+  const { stdout } = await run(ids[7]?.requestId ?? "", ...files, "--json");
+  const fromLogs = JSON.parse(stdout) as { request: object; attempts: { workers: object[] }[] };
+  // The same tree from memory and from the logs, but for what only one of them knows.
+  expect(body).toMatchObject({ problems: [], state: "completed", strays: [] });
+  const { received_at: _received, responded_at: _responded, ended_at: _ended, ...request } = body["request"] as Record<string, unknown>;
+  expect(fromLogs.request).toMatchObject(request);
+  const [attempt] = body["attempts"] as { span_id: string; worker_id: string; workers: Record<string, unknown>[] }[];
+  expect(fromLogs.attempts[0]).toMatchObject({ span_id: attempt?.span_id, worker_id: attempt?.worker_id });
+  expect(fromLogs.attempts[0]?.workers[0]).toMatchObject(attempt?.workers[0] ?? {});
+});
+
+test("a worker killed in the middle of a stream: its completion is unknown, and the exit code says so", async () => {
+  await using cluster = await startCluster({ workerArgs: ["--itl-ms", "20"] });
+  const response = await postChat(cluster.url, chat("word ".repeat(500), { stream: true }), { "x-request-id": "killed" });
+  await response.body?.getReader().read();
+  await eventually("the worker's line", () => hasLine(cluster.workers[0], "killed", "request received"));
+  cluster.workers[0]?.kill("SIGKILL");
+  await completed([cluster.frontend], "killed");
+  const files = await saveLogs(cluster);
+  const { code, stdout } = await run("killed", ...files);
+  expect(code).toBe(1);
+  expect(stdout).toMatch(/missing +"request completed" of instance \d+ for attempt 0: it was killed/);
+  expect(stdout).toMatch(/worker_disconnected/);
+  const without = await run("killed", files[0] ?? "");
+  expect(without.code).toBe(1);
+  expect(without.stdout).toMatch(/missing +no log of instance \d+ for attempt 0:\s+its\s+completion\s+is\s+unknown/);
+  expect((await getRequest(cluster.url, "killed")).body).toMatchObject({
+    request: { status: "error", http_status: 200 },
+    attempts: [{ outcome: "worker_disconnected", error_type: "disconnected", sent: true, workers: [] }],
+    problems: [],
+  });
+});
+
+test("a retry at another worker is a whole lineage of two attempts", async () => {
+  await using cluster = await startCluster({ workers: 2 });
+  cluster.workers[0]?.kill("SIGKILL");
+  await cluster.workers[0]?.exited;
+  const ids = ["retry-1", "retry-2"];
+  for (const id of ids) expect((await postChat(cluster.url, chat("one two"), { "x-request-id": id })).status).toBe(200);
+  for (const id of ids) await completed([cluster.frontend, cluster.workers[1]], id);
+  const files = await saveLogs(cluster);
+  const traced = await Promise.all(ids.map((id) => run(id, ...files)));
+  expect(traced.map(({ code }) => code)).toEqual([0, 0]);
+  expect(traced.map(({ stdout }) => stdout).join("")).toMatch(
+    /attempt 0 at \d+ .* (?:connection_failed {2}never sent|worker_disconnected)\n.*attempt 1 at \d+ .* success/,
+  );
+});
+
+test("prefill and decode workers: one lineage with two attempts", async () => {
+  await using cluster = await startCluster({ workers: 0 });
+  for (const mode of ["prefill", "decode"]) await cluster.addWorker("--disaggregation-mode", mode);
+  expect((await postChat(cluster.url, chat("one two"), { "x-request-id": "both" })).status).toBe(200);
+  await completed([cluster.frontend, ...cluster.workers], "both");
+  const { code, stdout } = await run("both", ...(await saveLogs(cluster)));
+  expect(stdout).toContain("✓ the lineage is whole (9 lines of 3 files)");
+  expect(code).toBe(0);
+  expect((await getRequest(cluster.url, "both")).body).toMatchObject({ attempts: [{ attempt: 0 }, { attempt: 0 }], problems: [] });
+});
+
+test("GET /v1/requests/{id} shows a request while it runs and when it is over, by either id", async () => {
+  await using cluster = await startCluster({ workerArgs: ["--itl-ms", "20"] });
+  const aborter = new AbortController();
+  const response = await postChat(cluster.url, chat("word ".repeat(500), { stream: true }), { "x-request-id": "a/b_c?" }, aborter.signal);
+  await response.body?.getReader().read();
+  const requestId = String(response.headers.get("request-id"));
+  const running = await getRequest(cluster.url, requestId);
+  expect(running).toMatchObject({
+    status: 200,
+    body: {
+      request_id: requestId,
+      x_request_id: "a/b_c?",
+      state: "running",
+      request: { endpoint: "chat_completions", model: "mock", request_type: "stream", http_status: 200, attempts: 1 },
+      attempts: [{ attempt: 0, sent: true, workers: [] }],
+      problems: [],
+    },
+  });
+  aborter.abort();
+  await completed([cluster.frontend], "a/b_c?");
+  const over = await getRequest(cluster.url, "a/b_c?");
+  expect(over.body).toMatchObject({
+    request_id: requestId,
+    state: "completed",
+    request: { status: "cancelled", error_type: "cancelled" },
+    attempts: [{ outcome: "cancelled" }],
+    problems: [],
+  });
+  expect(await getRequest(cluster.url, `chatcmpl-${requestId}`)).toEqual(over);
+  // An operator's route: no inference request of its own.
+  expect(await getRequest(cluster.url, "nobody")).toMatchObject({
+    status: 404,
+    body: { error: { type: "invalid_request_error", code: "request_not_found" } },
+  });
+  const received = cluster.frontend.lines().filter(({ message }) => message === "request received");
+  expect(received).toHaveLength(1);
+});
+
+test("the history keeps as many requests as it is told to, and can be off", async () => {
+  await using cluster = await startCluster({ frontendArgs: ["--request-history", "3"] });
+  for (let index = 0; index < 5; index += 1) {
+    const response = await postChat(cluster.url, chat("hi"), { "x-request-id": index < 4 ? "same" : "other" });
+    expect(response.status).toBe(200);
+  }
+  await completed([cluster.frontend], "other");
+  const { body } = await getRequest(cluster.url, "same");
+  expect(body["others"]).toHaveLength(1);
+  await using off = startProgram("dyn-frontend", ["--http-port", "0"], { DYN_FILE_KV: cluster.directory, DYN_REQUEST_HISTORY: "0" });
+  const listening = await eventually("the frontend", () => off.lines().find(({ message }) => message === "frontend is listening"));
+  const answer = await getRequest(String(listening["url"]), "same");
+  expect(answer.status).toBe(404);
+  expect(JSON.stringify(answer.body)).toContain("--request-history 0");
+});
+
+test.each<[string[], number, RegExp]>([
+  [[], 2, /^error: missing required argument 'id'\n$/],
+  [["x"], 2, /^error: missing required argument 'log'\n$/],
+  [["x", "/nowhere.jsonl"], 2, /^dyn-frontend trace: cannot read \/nowhere\.jsonl: ENOENT[^\n]*\n$/],
+  [["nobody", "package.json"], 2, /^dyn-frontend trace: no JSON line in 1 log \(0\.0 MB\) has the id nobody\n$/],
+  [["x", "package.json", "--limit", "0"], 2, /^error: option '--limit <count>' argument '0' is invalid\. expected a whole number from 1 to 30\n$/],
+  [["x", "package.json", "--http-port", "1"], 2, /^error: unknown option '--http-port'\n$/],
+])("dyn-frontend trace %j says what is wrong in one line and exits %i", async (args, code, message) => {
+  const traced = await run(...args);
+  expect(traced.stderr).toMatch(message);
+  expect(traced.code).toBe(code);
+});
+
+test("dyn-frontend --help mentions the command, and the command explains itself", async () => {
+  await using program = startProgram("dyn-frontend", ["--help"]);
+  expect(await program.exited).toBe(0);
+  expect(program.stdout()).toMatch(/^ {2}trace \[options\] <id> <log\.\.\.> +follow one request/m);
+  const { code, stdout } = await run("--help");
+  expect(code).toBe(0);
+  for (const text of ["--json", "--limit", "Exit code: 0", "1 something is missing", "2 wrong usage", "standard input", "░"])
+    expect(stdout).toContain(text);
+});

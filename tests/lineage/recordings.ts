@@ -1,0 +1,75 @@
+/** Recorded requests: lines of real processes, one folder per request, one file per process, trimmed to that request. */
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { traceRequests } from "../../packages/frontend/src/lineage/trace-command.ts";
+import type { RequestTree } from "../../packages/frontend/src/lineage/tree.ts";
+import { root } from "../cluster.ts";
+
+/** A line of a log, parsed. */
+export type Fields = Record<string, unknown>;
+
+export interface RecordedLine {
+  readonly file: string;
+  readonly fields: Fields;
+}
+
+const directory = join(root, "tests/golden/lineage");
+
+/** Names of all recordings. */
+export const recordings: readonly string[] = readdirSync(directory);
+
+/** The lines of one recording, file by file. */
+export function readRecording(name: string): RecordedLine[] {
+  const files = readdirSync(join(directory, name));
+  return files.flatMap((file) =>
+    readFileSync(join(directory, name, file), "utf8")
+      .split("\n")
+      .filter((line) => line !== "")
+      .map((line) => ({ file, fields: JSON.parse(line) as Fields })),
+  );
+}
+
+/** True for the lines that make a lineage; the others only mention a request. */
+export function isLifecycle({ fields }: RecordedLine): boolean {
+  const { target, message } = fields;
+  return (
+    ["dyn_frontend::request_log", "dyn_runtime::ingress::push_handler", "request_span"].includes(String(target)) || message === "request refused"
+  );
+}
+
+/** All of `lines` as the bytes of one log. */
+export function toBytes(lines: readonly Pick<RecordedLine, "fields">[]): Buffer {
+  return Buffer.from(lines.map(({ fields }) => `${JSON.stringify(fields)}\n`).join(""));
+}
+
+export interface Traced {
+  readonly trees: readonly RequestTree[];
+  readonly isWhole: boolean;
+  readonly remarks: readonly string[];
+}
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, void> {
+  yield bytes;
+}
+
+/** What `dyn-frontend trace ID -` says of `bytes`. */
+export async function traceBytes(id: string, bytes: Uint8Array, limit = 10): Promise<Traced> {
+  const [printed, remarks]: [string[], string[]] = [[], []];
+  const isWhole = await traceRequests({
+    id,
+    files: ["-"],
+    json: true,
+    limit,
+    columns: 100,
+    color: false,
+    input: once(bytes),
+    print: (text) => printed.push(text),
+    remark: (text) => remarks.push(text),
+  });
+  return { trees: printed.map((text) => JSON.parse(text) as RequestTree), isWhole, remarks };
+}
+
+/** The texts of all problems, one per line. */
+export function problemsOf({ trees }: Traced): string {
+  return trees.flatMap(({ problems }) => problems.map(({ kind, message }) => `${kind} ${message}`)).join("\n");
+}
