@@ -55,6 +55,7 @@ const houses: Readonly<Record<string, Floors>> = {
     "exchange.ts": 1,
     "models.ts": 1,
     "pools.ts": 0,
+    "deadlines.ts": 0,
     metrics: 0,
     lineage: 0,
     http: 0,

@@ -22,6 +22,8 @@ export interface Exchange {
   readonly log: Logger;
   /** Aborts when the client leaves, or the frontend must end the answer. */
   readonly signal: AbortSignal;
+  /** End the answer: `reason` is what the client is told, if it is still there. */
+  readonly abort: (reason: RuntimeError) => void;
   readonly startedAt: number;
   /** Why the request must be refused before anything else. */
   readonly rejection: RuntimeError | undefined;
@@ -97,12 +99,14 @@ export function beginExchange(request: IncomingMessage, response: ServerResponse
   for (const warning of warnings) log.warn({}, warning);
   if (clientId !== undefined && !sane)
     log.warn({ length: clientId.length }, "x-request-id header ignored: expected 1 to 256 characters of visible ASCII");
+  const aborter = watchDisconnect(response, options.open);
   return {
     request,
     response,
     identity,
     log,
-    signal: watchDisconnect(response, options.open),
+    signal: aborter.signal,
+    abort: (reason) => aborter.abort(reason),
     startedAt: options.now(),
     rejection: rejection ?? checkHost(request),
   };

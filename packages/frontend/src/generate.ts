@@ -2,6 +2,7 @@
 import { RuntimeError, type GenerateOptions } from "@dyn/runtime";
 import { assertDelta, type Delta, type ModelJob, type Prefill } from "@dyn/runtime/llm";
 import { createDelivered } from "./delivered.ts";
+import type { Deadlines } from "./deadlines.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Models } from "./models.ts";
 import type { ModelClient } from "./pools.ts";
@@ -13,6 +14,7 @@ export type OnBatch = (batch: readonly Delta[]) => Promise<void> | undefined;
 export interface GenerateParts {
   readonly models: Models;
   readonly progress: RequestProgress;
+  readonly deadlines: Deadlines;
   /** Monotonic clock, ms. */
   readonly now: () => number;
 }
@@ -21,9 +23,9 @@ export interface GenerateParts {
 export async function generate(job: ModelJob, exchange: Exchange, parts: GenerateParts, onBatch: OnBatch): Promise<void> {
   const { client, prefill, migrationLimit } = parts.models.serving(job.model);
   const whole = prefill ? { ...job, prefill: await runPrefill(prefill, job, exchange, parts) } : job;
-  const { progress, now } = parts;
+  const { progress, deadlines, now } = parts;
   const delivered = createDelivered(whole, migrationLimit);
-  const answer = client.generate(whole, { ...toOptions(exchange, "x-worker-instance-id"), resume: () => delivered.resume() });
+  const answer = client.generate(whole, { ...toOptions(exchange, parts, "x-worker-instance-id"), resume: () => delivered.resume() });
   const attemptsBefore = progress.attempts;
   let attemptsAtFirst: number | undefined;
   progress.routes.push(answer.reports);
@@ -32,8 +34,11 @@ export async function generate(job: ModelJob, exchange: Exchange, parts: Generat
       attemptsAtFirst ??= answer.attempts;
       record(batch, progress, now());
       delivered.add(batch);
+      deadlines.heard();
       const held = onBatch(batch);
-      if (held) await held;
+      if (!held) continue;
+      deadlines.hold();
+      await held;
     }
   } catch (error) {
     if (!delivered.isWhole || exchange.signal.aborted) throw error; // else only the worker's farewell is missing
@@ -46,14 +51,15 @@ export async function generate(job: ModelJob, exchange: Exchange, parts: Generat
 }
 
 // The header names an instance for the router mode direct, as Dynamo's gateway does.
-function toOptions({ identity, signal, request }: Exchange, header: string): GenerateOptions {
+function toOptions({ identity, signal, request }: Exchange, { deadlines: { endsAt } }: GenerateParts, header: string): GenerateOptions {
   const instanceId = request.headers[header];
-  return { identity, signal, ...(typeof instanceId === "string" && { instanceId }) };
+  return { identity, signal, ...(endsAt !== undefined && { deadlineAt: endsAt }), ...(typeof instanceId === "string" && { instanceId }) };
 }
 
 // The first half of a disaggregated request: one result per prompt, however many completions each gets.
-async function runPrefill(client: ModelClient, job: ModelJob, exchange: Exchange, { progress }: GenerateParts): Promise<Prefill> {
-  const answer = client.generate({ ...job, n: 1 }, toOptions(exchange, "x-prefill-instance-id"));
+async function runPrefill(client: ModelClient, job: ModelJob, exchange: Exchange, parts: GenerateParts): Promise<Prefill> {
+  const { progress } = parts;
+  const answer = client.generate({ ...job, n: 1 }, toOptions(exchange, parts, "x-prefill-instance-id"));
   const results: unknown[] = [];
   progress.routes.push(answer.reports);
   try {

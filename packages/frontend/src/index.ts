@@ -69,9 +69,10 @@ async function startFrontend({ settings, runtime, shutdownSignals, owned, releas
   const { registry, eventLoopDelay } = runtime.metrics;
   const metrics = createFrontendMetrics({ registry, prefix, models: () => models.list(), graceMs: metricsModelGraceSecs * 1000, now });
   owned.push(metrics, eventLoopDelay.watch());
-  const { requestHistory: size } = settings;
+  const { requestHistory: size, requestTimeoutMs: totalMs, firstTokenTimeoutMs: firstTokenMs, tokenTimeoutMs: betweenTokensMs } = settings;
+  const limits = { totalMs, firstTokenMs, betweenTokensMs };
   const history = size > 0 ? createHistory({ size, now, wallClock: () => performance.timeOrigin + performance.now() }) : undefined;
-  const routes = createRoutes({ models, metrics, history, now, wallClock: Date.now, runtime, isDraining, instances: () => instances });
+  const routes = createRoutes({ models, metrics, history, limits, now, wallClock: Date.now, runtime, isDraining, instances: () => instances });
   const { httpHost: host, httpPort: port, bodyLimitMb, strictRequestId } = settings;
   const baggageKeys = new Set(settings.baggageKeys);
   const maxBodyBytes = bodyLimitMb * 1024 * 1024;

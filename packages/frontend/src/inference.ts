@@ -2,6 +2,7 @@
 import { toRuntimeError, type RuntimeError } from "@dyn/runtime";
 import type { Delta, ModelJob } from "@dyn/runtime/llm";
 import { countChoices, createCollector, type Completion } from "./completion.ts";
+import { beginDeadlines, readTimeout, timeoutHeader, type DeadlineLimits, type Deadlines } from "./deadlines.ts";
 import type { Exchange } from "./exchange.ts";
 import { peekModel, peekStream } from "./fields.ts";
 import { generate } from "./generate.ts";
@@ -61,6 +62,7 @@ export interface InferenceParts {
   /** Monotonic clock, ms. */
   readonly now: () => number;
   readonly wallClock: () => number;
+  readonly limits: DeadlineLimits;
 }
 
 /** One request under way. */
@@ -70,6 +72,7 @@ interface Inference<Request extends InferenceRequest> {
   readonly request: Request;
   readonly head: AnswerHead;
   readonly requestLog: RequestLog;
+  readonly deadlines: Deadlines;
   readonly parts: InferenceParts;
 }
 
@@ -80,15 +83,17 @@ export async function serveInference<Request extends InferenceRequest>(
   raw: unknown,
   parts: InferenceParts,
 ): Promise<void> {
-  const { body, request, error } = parse(api, exchange, raw);
+  const { body, request, limits, error } = parse(api, exchange, raw, parts.limits);
   const modelRequested = peekModel(body);
   const isKnown = modelRequested !== undefined && parts.models.has(modelRequested);
   const facts = { endpoint: api.endpoint, requestType: peekStream(body) ? ("stream" as const) : ("unary" as const), modelRequested, isKnown };
   using requestLog = beginRequestLog(exchange, facts, parts);
-  if (!request) return refuse(api, exchange, requestLog, toRuntimeError(error));
+  if (!request || !limits) return refuse(api, exchange, requestLog, toRuntimeError(error));
   const head = { requestId: exchange.identity.requestId, created: Math.floor(parts.wallClock() / 1000) };
+  const { startedAt, abort: onExpiry } = exchange;
+  using deadlines = beginDeadlines({ limits, startedAt, now: parts.now, onExpiry });
   try {
-    await (request.stream ? stream : complete)({ api, exchange, request, head, requestLog, parts });
+    await (request.stream ? stream : complete)({ api, exchange, request, head, requestLog, deadlines, parts });
   } catch (thrown) {
     refuse(api, exchange, requestLog, toRuntimeError(exchange.signal.aborted ? exchange.signal.reason : thrown));
   }
@@ -104,14 +109,20 @@ export function refuseInference(api: Refusals, exchange: Exchange, error: Runtim
 interface Parsed<Request> {
   body?: unknown;
   request?: Request;
+  limits?: DeadlineLimits;
   error?: unknown;
 }
 
-function parse<Request extends InferenceRequest>(api: InferenceApi<Request>, exchange: Exchange, raw: unknown): Parsed<Request> {
+function parse<Request extends InferenceRequest>(
+  api: InferenceApi<Request>,
+  { request: { headers } }: Exchange,
+  raw: unknown,
+  ours: DeadlineLimits,
+): Parsed<Request> {
   let body: unknown;
   try {
-    body = parseJsonBody(exchange.request.headers["content-type"], raw);
-    return { body, request: api.parse(body) };
+    body = parseJsonBody(headers["content-type"], raw);
+    return { body, request: api.parse(body), limits: readTimeout(headers[timeoutHeader], ours) };
   } catch (error) {
     return { body, error };
   }
@@ -126,9 +137,17 @@ function refuse(api: Refusals, { response, log, identity }: Exchange, requestLog
   requestLog.responded(status);
 }
 
-async function complete<Request extends InferenceRequest>({ api, exchange, request, head, requestLog, parts }: Inference<Request>): Promise<void> {
+async function complete<Request extends InferenceRequest>({
+  api,
+  exchange,
+  request,
+  head,
+  requestLog,
+  deadlines,
+  parts,
+}: Inference<Request>): Promise<void> {
   const collector = createCollector(countChoices(request.job), { keepsText: true });
-  await generate(request.job, exchange, { ...parts, progress: requestLog.progress }, (batch) => {
+  await generate(request.job, exchange, { ...parts, deadlines, progress: requestLog.progress }, (batch) => {
     collector.add(batch);
     return undefined;
   });
@@ -136,13 +155,21 @@ async function complete<Request extends InferenceRequest>({ api, exchange, reque
   requestLog.responded(200);
 }
 
-async function stream<Request extends InferenceRequest>({ api, exchange, request, head, requestLog, parts }: Inference<Request>): Promise<void> {
+async function stream<Request extends InferenceRequest>({
+  api,
+  exchange,
+  request,
+  head,
+  requestLog,
+  deadlines,
+  parts,
+}: Inference<Request>): Promise<void> {
   const format = api.createStream(request, head);
   const collector = createCollector(countChoices(request.job), { keepsText: false });
   let events: EventStream | undefined;
   try {
     // Headers wait for the first batch: what fails before it is a plain error with its own status.
-    await generate(request.job, exchange, { ...parts, progress: requestLog.progress }, (batch) => {
+    await generate(request.job, exchange, { ...parts, deadlines, progress: requestLog.progress }, (batch) => {
       if (!events) {
         events = openEventStream(exchange.response);
         requestLog.responded(200);

@@ -1,5 +1,5 @@
 /** Settings of the frontend. */
-import { oneOf, parseName, parseSwitch, plainText, type RouterMode, routerModes, type SettingsOf, wholeNumber } from "@dyn/runtime";
+import { maxTimerMs, oneOf, parseName, parseSwitch, plainText, type RouterMode, routerModes, type SettingsOf, wholeNumber } from "@dyn/runtime";
 
 export interface FrontendOptions {
   readonly httpHost: string;
@@ -11,6 +11,9 @@ export interface FrontendOptions {
   readonly metricsModelGraceSecs: number;
   readonly strictRequestId: boolean;
   readonly baggageKeys: readonly string[];
+  readonly requestTimeoutMs: number;
+  readonly firstTokenTimeoutMs: number;
+  readonly tokenTimeoutMs: number;
   readonly requestHistory: number;
   readonly shutdownTimeoutSecs: number;
 }
@@ -80,6 +83,27 @@ export const frontendSettings: SettingsOf<FrontendOptions> = {
     default: 1_000,
     parse: wholeNumber(0, 100_000),
     help: "finished requests that GET /v1/requests/{id} can still show; 0 turns it off",
+  },
+  requestTimeoutMs: {
+    env: "DYN_REQUEST_TIMEOUT_MS",
+    flag: "request-timeout-ms",
+    default: 600_000,
+    parse: wholeNumber(0, maxTimerMs),
+    help: "how long a whole answer may take, ms; a client may ask for less with the header x-request-timeout-ms; 0 = no limit",
+  },
+  firstTokenTimeoutMs: {
+    env: "DYN_FIRST_TOKEN_TIMEOUT_MS",
+    flag: "first-token-timeout-ms",
+    default: 120_000,
+    parse: wholeNumber(0, maxTimerMs),
+    help: "how long the first token may take, ms; 0 = no limit",
+  },
+  tokenTimeoutMs: {
+    env: "DYN_TOKEN_TIMEOUT_MS",
+    flag: "token-timeout-ms",
+    default: 60_000,
+    parse: wholeNumber(0, maxTimerMs),
+    help: "how long each further token may take, ms; 0 = no limit",
   },
   shutdownTimeoutSecs: {
     env: "DYN_HTTP_GRACEFUL_SHUTDOWN_TIMEOUT_SECS",

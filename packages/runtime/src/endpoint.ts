@@ -54,6 +54,8 @@ export interface GenerateOptions {
   readonly instanceId?: string;
   /** Time the answer may take in all, ms. Travels to the worker. */
   readonly timeoutMs?: number;
+  /** Reading of `performance.now()` after which nobody waits any more: it travels to the worker, whoever asks keeps it with `signal`. */
+  readonly deadlineAt?: number;
   /** Asked when a worker fails after it has delivered items, all of which have been read: the request for the rest, which another worker gets.
    *  Undefined = it cannot be continued, and the answer fails. Default: it cannot. */
   readonly resume?: () => unknown;
@@ -139,7 +141,7 @@ export function createClient<Request, Item>({ live, path, send, now, onDispose }
         path,
         payload: encodePayload(request),
         signal: withTimeout(options.signal, timeoutMs),
-        deadlineAt: timeoutMs === undefined ? undefined : now() + timeoutMs,
+        deadlineAt: timeoutMs === undefined ? options.deadlineAt : now() + timeoutMs,
         wanted: options.instanceId,
         candidates: () => live.instances,
         ...(options.resume && { resume: () => encodeRest(options.resume?.()) }),

@@ -1,0 +1,98 @@
+/** How long an answer may take: in all, to its first token, and between tokens. One timer a request, none per token. */
+import { maxTimerMs, RuntimeError } from "@dyn/runtime";
+
+/** Limits in ms; 0 = none. */
+export interface DeadlineLimits {
+  readonly totalMs: number;
+  readonly firstTokenMs: number;
+  readonly betweenTokensMs: number;
+}
+
+export interface Deadlines extends Disposable {
+  /** Reading of the clock at which the whole answer must be there; undefined = no limit. */
+  readonly endsAt: number | undefined;
+  /** Tokens have arrived. */
+  heard(): void;
+  /** The client does not keep up: until the next tokens the time between them is not the worker's. */
+  hold(): void;
+}
+
+export interface DeadlineOptions {
+  readonly limits: DeadlineLimits;
+  /** Reading of the clock at which the request began. */
+  readonly startedAt: number;
+  /** Monotonic clock, ms. */
+  readonly now: () => number;
+  /** Called once, with `deadline_exceeded`. */
+  readonly onExpiry: (error: RuntimeError) => void;
+}
+
+interface Due {
+  readonly at: number;
+  readonly problem: string;
+}
+
+/** Begin to watch; disposing ends it. */
+export function beginDeadlines({ limits, startedAt, now, onExpiry }: DeadlineOptions): Deadlines {
+  const { totalMs, firstTokenMs, betweenTokensMs } = limits;
+  const endsAt = totalMs > 0 ? startedAt + totalMs : undefined;
+  const total: Due | undefined = endsAt === undefined ? undefined : { at: endsAt, problem: `no answer within ${totalMs} ms` };
+  let heardAt: number | undefined;
+  let isHeld = false;
+  let timer: NodeJS.Timeout | undefined;
+
+  function nextToken(): Due | undefined {
+    if (heardAt === undefined)
+      return firstTokenMs > 0 ? { at: startedAt + firstTokenMs, problem: `no first token within ${firstTokenMs} ms` } : undefined;
+    if (isHeld || betweenTokensMs === 0) return undefined;
+    return { at: heardAt + betweenTokensMs, problem: `no further token within ${betweenTokensMs} ms` };
+  }
+
+  // Tokens only note their time: the timer looks again when it was due without them.
+  function look(): void {
+    timer = undefined;
+    const token = nextToken();
+    const due = token && total ? (token.at < total.at ? token : total) : (token ?? total);
+    if (!due) {
+      if (isHeld && betweenTokensMs > 0) arm(betweenTokensMs);
+      return;
+    }
+    const leftMs = due.at - now();
+    if (leftMs <= 0) onExpiry(new RuntimeError("deadline_exceeded", due.problem));
+    else arm(isHeld && betweenTokensMs > 0 ? Math.min(leftMs, betweenTokensMs) : leftMs);
+  }
+
+  function arm(ms: number): void {
+    timer = setTimeout(look, Math.min(Math.ceil(ms), maxTimerMs));
+  }
+
+  look();
+  return {
+    endsAt,
+    heard() {
+      const isFirst = heardAt === undefined;
+      heardAt = now();
+      isHeld = false;
+      if (!isFirst) return;
+      clearTimeout(timer);
+      look();
+    },
+    hold() {
+      isHeld = true;
+    },
+    [Symbol.dispose]: () => clearTimeout(timer),
+  };
+}
+
+/** Of requests. */
+export const timeoutHeader = "x-request-timeout-ms";
+const longestMs = 86_400_000;
+
+/** The client's own limit for the whole answer, which may be shorter than ours but not longer. @throws RuntimeError `invalid_argument`. */
+export function readTimeout(value: string | string[] | undefined, limits: DeadlineLimits): DeadlineLimits {
+  if (value === undefined) return limits;
+  const ms = typeof value === "string" && /^\d{1,8}$/.test(value.trim()) ? Number(value) : Number.NaN;
+  if (!(ms >= 1 && ms <= longestMs))
+    throw new RuntimeError("invalid_argument", `${timeoutHeader} header must be a whole number of ms from 1 to ${longestMs}`);
+  return { ...limits, totalMs: limits.totalMs > 0 ? Math.min(ms, limits.totalMs) : ms };
+}
