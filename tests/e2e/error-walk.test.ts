@@ -86,7 +86,11 @@ interface Sent {
 
 let requests = 0;
 
-async function send(path: string, init: RequestInit): Promise<Sent> {
+interface Init extends RequestInit {
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+async function send(path: string, init: Init): Promise<Sent> {
   requests += 1;
   const id = `walk-${requests}`;
   const response = await fetch(`${frontend.url}${path}`, {
@@ -96,7 +100,7 @@ async function send(path: string, init: RequestInit): Promise<Sent> {
   return { response, text: await response.text(), id };
 }
 
-function post(body: unknown): RequestInit {
+function post(body: unknown): Init {
   return { method: "POST", body: typeof body === "string" ? body : JSON.stringify(body) };
 }
 
@@ -171,7 +175,7 @@ describe.each(routes)("$path", (route) => {
   });
 
   test("what is wrong with the request itself", async () => {
-    const wrong: readonly (readonly [ErrorCode, RequestInit])[] = [
+    const wrong: readonly (readonly [ErrorCode, Init])[] = [
       ["invalid_argument", post("{")],
       ["invalid_argument", post("")],
       ["invalid_argument", post("[]")],
