@@ -40,7 +40,7 @@ export type { Family, Labels } from "./instruments/family.ts";
 export type { Counter, Gauge, Histogram } from "./instruments/series.ts";
 export { chooseMetricsFormat, renderMetrics } from "./instruments/exposition.ts";
 export type { System } from "./system/system.ts";
-export { createRequestId, isSaneClientId, isUuid } from "./ids.ts";
+export { createRequestId, describeBadRequestId, isSaneClientId, isUuid } from "./ids.ts";
 export { selectBaggage } from "./trace/baggage.ts";
 export { acceptTrace, isSampled } from "./trace/traceparent.ts";
 export type { TraceContext } from "./trace/traceparent.ts";

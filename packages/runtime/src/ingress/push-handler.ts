@@ -2,6 +2,7 @@
 import type { EndpointAddress } from "../discovery/records.ts";
 import type { Handler } from "../engine.ts";
 import { RuntimeError, toRuntimeError } from "../errors.ts";
+import { describeBadRequestId, isUuid } from "../ids.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { EndedRequest, EndpointMetrics, FailedStep } from "../metrics.ts";
 import { fromPlaneHeaders, toLogFields, type Identity } from "../trace/identity.ts";
@@ -64,6 +65,8 @@ export async function runRequest(
     firstTokenAt: undefined,
     lastTokenAt: startedAt,
   };
+  const claimed = request.headers["request-id"];
+  if (claimed !== undefined && !isUuid(claimed)) log.warn({}, describeBadRequestId("request-id", claimed));
   log.info({ attempt: request.attempt, request_bytes: request.payload.length }, "request received");
   endpoint.metrics.begin(request.payload.length);
   const deadline = armDeadline(stream, request.deadlineMs);
