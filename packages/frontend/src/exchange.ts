@@ -88,7 +88,7 @@ export function beginExchange(request: IncomingMessage, response: ServerResponse
     uri: request.url ?? "",
     version: `HTTP/${request.httpVersion}`,
   });
-  const log = options.log.child({ fields: toFields });
+  const log = options.log.child({ requestId, fields: toFields });
   for (const warning of warnings) log.warn({}, warning);
   if (clientId !== undefined && !sane)
     log.warn({ length: clientId.length }, "x-request-id header ignored: expected 1 to 256 characters of visible ASCII");

@@ -31,7 +31,8 @@ export {
 export type { Environment, RuntimeConfig, Setting, SettingsOf } from "./config.ts";
 export { declareFlags, readFlags } from "./flags.ts";
 export type { FlagTaker } from "./flags.ts";
-export type { Logger } from "./logging/logger.ts";
+export type { ChildOptions, Logger } from "./logging/logger.ts";
+export type { LogEvent } from "./logging/events.ts";
 export type { Fields } from "./logging/format.ts";
 export { createRuntimeMetrics } from "./metrics.ts";
 export type { RuntimeMetrics } from "./metrics.ts";
