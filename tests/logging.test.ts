@@ -2,11 +2,12 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { logEvents, parseLogEvents } from "../packages/runtime/src/logging/events.ts";
 import { levels, parseLogFilter } from "../packages/runtime/src/logging/filter.ts";
-import { createTimeFormat, formatReadable, toRecord } from "../packages/runtime/src/logging/format.ts";
+import { createTimeFormat, formatJsonLine, formatReadable, toRecord } from "../packages/runtime/src/logging/format.ts";
 import { createLogger } from "../packages/runtime/src/logging/logger.ts";
 import { createLogSampler, hashRequestId } from "../packages/runtime/src/logging/sampling.ts";
 import { openLogWriter, type LogStream } from "../packages/runtime/src/logging/writer.ts";
 import { startProgram } from "./cluster.ts";
+import { parseJsonLine, parseReadableLine } from "./log-lines.ts";
 
 function levelOf(directives: string, target: string): string {
   return levels[parseLogFilter(directives)(target)] ?? "off";
@@ -62,7 +63,28 @@ describe("a record", () => {
 
   test("in readable form keeps a terminal's control characters out of its message", () => {
     const record = toRecord("warn", "t", "got: \u001b[31m\u009b31m\r\nforged\u2028", {}, {});
-    expect(formatReadable("T", record)).toBe("T  WARN t: got: \\u001b[31m\\u009b31m\\u000d\\u000aforged\\u2028\n");
+    expect(formatReadable("T", record)).toBe('T  WARN t: "got: \\u001b[31m\\u009b31m\\r\\nforged\\u2028"\n');
+  });
+
+  test("of any text is one line for every reader, and says the same when read again", () => {
+    const time = "2026-08-21T01:14:11.069507Z";
+    const text = fc.string({
+      unit: fc.oneof(
+        fc.constantFrom(...' ="\\\n\r\t\u001b\u007f\u0085\u009b\u2028\u202e{}'.split("")),
+        fc.string({ unit: "grapheme", maxLength: 2 }),
+      ),
+    });
+    const key = text.filter((name) => name !== "" && name !== "__proto__");
+    fc.assert(
+      fc.property(fc.dictionary(key, text), text, (fields, message) => {
+        const record = toRecord("info", "t", message, fields, {});
+        const expected = new Map<string, unknown>([["time", time], ...Object.entries(record)]);
+        const [json, readable] = [formatJsonLine(time, record), formatReadable(time, record)];
+        for (const line of [json, readable]) expect(line.slice(0, -1)).not.toMatch(/[\p{Cc}\u2028-\u202e\u2066-\u2069]/u);
+        expect(parseJsonLine(json.slice(0, -1)).values).toEqual(expected);
+        expect(parseReadableLine(readable.slice(0, -1)).values).toEqual(expected);
+      }),
+    );
   });
 
   test("has a time of RFC 3339 with microseconds", () => {
