@@ -1,10 +1,13 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { logEvents, parseLogEvents } from "../packages/runtime/src/logging/events.ts";
 import { levels, parseLogFilter } from "../packages/runtime/src/logging/filter.ts";
-import { createTimeFormat, formatReadable, toRecord } from "../packages/runtime/src/logging/format.ts";
+import { createTimeFormat, formatJsonLine, formatReadable, toRecord } from "../packages/runtime/src/logging/format.ts";
 import { createLogger } from "../packages/runtime/src/logging/logger.ts";
+import { createLogSampler, hashRequestId } from "../packages/runtime/src/logging/sampling.ts";
 import { openLogWriter, type LogStream } from "../packages/runtime/src/logging/writer.ts";
 import { startProgram } from "./cluster.ts";
+import { parseJsonLine, parseReadableLine } from "./log-lines.ts";
 
 function levelOf(directives: string, target: string): string {
   return levels[parseLogFilter(directives)(target)] ?? "off";
@@ -60,7 +63,28 @@ describe("a record", () => {
 
   test("in readable form keeps a terminal's control characters out of its message", () => {
     const record = toRecord("warn", "t", "got: \u001b[31m\u009b31m\r\nforged\u2028", {}, {});
-    expect(formatReadable("T", record)).toBe("T  WARN t: got: \\u001b[31m\\u009b31m\\u000d\\u000aforged\\u2028\n");
+    expect(formatReadable("T", record)).toBe('T  WARN t: "got: \\u001b[31m\\u009b31m\\r\\nforged\\u2028"\n');
+  });
+
+  test("of any text is one line for every reader, and says the same when read again", () => {
+    const time = "2026-08-21T01:14:11.069507Z";
+    const text = fc.string({
+      unit: fc.oneof(
+        fc.constantFrom(...' ="\\\n\r\t\u001b\u007f\u0085\u009b\u2028\u202e{}'.split("")),
+        fc.string({ unit: "grapheme", maxLength: 2 }),
+      ),
+    });
+    const key = text.filter((name) => name !== "" && name !== "__proto__");
+    fc.assert(
+      fc.property(fc.dictionary(key, text), text, (fields, message) => {
+        const record = toRecord("info", "t", message, fields, {});
+        const expected = new Map<string, unknown>([["time", time], ...Object.entries(record)]);
+        const [json, readable] = [formatJsonLine(time, record), formatReadable(time, record)];
+        for (const line of [json, readable]) expect(line.slice(0, -1)).not.toMatch(/[\p{Cc}\u2028-\u202e\u2066-\u2069]/u);
+        expect(parseJsonLine(json.slice(0, -1)).values).toEqual(expected);
+        expect(parseReadableLine(readable.slice(0, -1)).values).toEqual(expected);
+      }),
+    );
   });
 
   test("has a time of RFC 3339 with microseconds", () => {
@@ -78,6 +102,98 @@ test("a level that is off costs a no-op and writes nothing", () => {
   log.child({ fields: { a: 1 } }).warn({ b: 2 }, "loud");
   expect(records).toEqual([{ level: "WARN", target: "dyn", message: "loud", a: 1, b: 2 }]);
   expect(log.isEnabled("info")).toBe(false);
+});
+
+describe("levels of events", () => {
+  test("are INFO unless the list says otherwise, the last one winning", () => {
+    expect(parseLogEvents("")).toEqual(Object.fromEntries(logEvents.map((name) => [name, "info"])));
+    expect(parseLogEvents(" request_received = DEBUG ,, route_request=0, route_request=4,http_response_sent=off")).toMatchObject({
+      request_received: "debug",
+      request_completed: "info",
+      route_request: "debug",
+      http_response_sent: undefined,
+    });
+  });
+
+  test.each([
+    ["nope=info", 'unknown event "nope" in "nope=info", expected request_received, '],
+    ["request_received", 'unknown log level "" in "request_received", expected off, error, '],
+    ["request_received=loud", 'unknown log level "loud"'],
+    ["request_received=info=debug", 'unknown log level "info=debug"'],
+  ])("%j is refused by name", (directives, message) => {
+    expect(() => parseLogEvents(directives)).toThrow(message);
+  });
+
+  test("move the line, which the filter then judges", () => {
+    const records: Record<string, unknown>[] = [];
+    const events = parseLogEvents("request_received=debug,request_completed=warn,route_request=off");
+    const log = createLogger({ sink: (record) => records.push(record), events });
+    for (const event of logEvents) log.event(event, {}, event);
+    expect(records.map(({ level, message }) => `${String(level)} ${String(message)}`)).toEqual([
+      "WARN request_completed",
+      "INFO http_response_sent",
+      "INFO http_response_finished",
+    ]);
+    expect(logEvents.filter((event) => log.isEnabled(event))).toEqual(["request_completed", "http_response_sent", "http_response_finished"]);
+  });
+});
+
+describe("sampling by request id", () => {
+  test("hashes as documented, whoever computes it", () => {
+    expect(hashRequestId("0f4ac56e-5bd1-4657-bf8b-39cdcde9036b")).toBe(2644076783);
+    expect(hashRequestId("00000000-0000-4000-8000-000000000001")).toBe(1464678070);
+    expect(hashRequestId("")).toBe(2872998923);
+  });
+
+  test("keeps its share of random ids and of ids in sequence, and at a higher ratio all it kept at a lower one", () => {
+    const random = fc.sample(fc.uuid(), { numRuns: 20_000, seed: 1 });
+    const sequence = Array.from({ length: 20_000 }, (_, index) => `00000000-0000-4000-8000-${String(index).padStart(12, "0")}`);
+    for (const ids of [random, sequence]) {
+      let before = new Set<string>();
+      for (const ratio of [0, 0.01, 0.25, 0.5, 0.9, 1]) {
+        const kept = new Set(ids.filter(createLogSampler(ratio)));
+        expect(Math.abs(kept.size / ids.length - ratio)).toBeLessThan(0.015); // over four standard deviations
+        expect([...before].filter((id) => !kept.has(id))).toEqual([]);
+        before = kept;
+      }
+    }
+  });
+
+  test("silences a request below WARN in all its children, and asks once for each request", () => {
+    const records: Record<string, unknown>[] = [];
+    const asked: string[] = [];
+    const isLogged = (requestId: string): boolean => asked.push(requestId) > 0 && requestId === "kept";
+    const log = createLogger({ sink: (record) => records.push(record), filter: parseLogFilter("trace"), isLogged });
+    for (const requestId of ["kept", "dropped"]) {
+      const fields = (): { request_id: string } => ({ request_id: requestId });
+      const request = log.child({ requestId, fields });
+      const deep = request.child({ target: "deep" }).child({ fields: { a: 1 } });
+      for (const level of levels) deep[level]({}, level);
+      deep.event("request_completed", {}, "event");
+      expect(deep.isEnabled("info")).toBe(requestId === "kept");
+      expect(deep.isEnabled("warn")).toBe(true);
+    }
+    log.trace({}, "no request");
+    const told = (requestId: string | undefined): unknown[] =>
+      records.filter((record) => record["request_id"] === requestId).map(({ message }) => message);
+    expect(told("kept")).toEqual([...levels, "event"]);
+    expect(told("dropped")).toEqual(["warn", "error"]);
+    expect(told(undefined)).toEqual(["no request"]);
+    expect(asked).toEqual(["kept", "dropped"]);
+  });
+
+  test("never builds the fields of a silenced line", () => {
+    const log = createLogger({ sink: () => undefined, isLogged: () => false });
+    const request = log.child({
+      requestId: "x",
+      fields: () => {
+        throw new Error("asked");
+      },
+    });
+    request.info({}, "quiet");
+    request.event("request_received", {}, "quiet");
+    expect(() => request.warn({}, "loud")).toThrow("asked");
+  });
 });
 
 test("readable lines are the default and carry the same facts", async () => {

@@ -1,8 +1,10 @@
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { isSaneClientId, isUuid } from "../packages/runtime/src/ids.ts";
 import { selectBaggage } from "../packages/runtime/src/trace/baggage.ts";
 import { compareLineage, fromPlaneHeaders, toPlaneHeaders, type Identity } from "../packages/runtime/src/trace/identity.ts";
 import { acceptTrace, childSpan, formatTraceparent, parseTraceparent } from "../packages/runtime/src/trace/traceparent.ts";
+import { acceptTracestate } from "../packages/runtime/src/trace/tracestate.ts";
 
 const traceId = "0af7651916cd43dd8448eb211c80319c";
 const spanId = "b7ad6b7169203331";
@@ -42,6 +44,40 @@ describe("traceparent", () => {
     const child = childSpan(parent);
     expect(child).toMatchObject({ traceId, parentId: parent.spanId, flags: 2, tracestate: "vendor=1" });
     expect(formatTraceparent(child)).toBe(`00-${traceId}-${child.spanId}-02`);
+  });
+});
+
+describe("any tracestate", () => {
+  const key = fc.stringMatching(/^[a-z0-9][a-z0-9_\-*/@]{0,20}$/);
+  const value = fc.stringMatching(/^[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,200}[\x21-\x2b\x2d-\x3c\x3e-\x7e]$/);
+  const blanks = fc.stringMatching(/^[ \t]{0,3}$/);
+  const lists = fc.uniqueArray(fc.tuple(key, value), { selector: ([name]) => name, maxLength: 32 });
+
+  test("that is valid keeps whole members in order, all of them up to 512 characters, and is the same when read again", () => {
+    fc.assert(
+      fc.property(lists, blanks, (list, blank) => {
+        const members = list.map(([name, text]) => `${name}=${text}`);
+        const kept = acceptTracestate(members.join(`${blank},${blank}`));
+        const all = members.join(",");
+        if (all.length <= 512) expect(kept ?? "").toBe(all);
+        expect((kept ?? "").length).toBeLessThanOrEqual(512);
+        const survivors = (kept ?? "").split(",");
+        if (kept !== undefined) expect(members.filter((member) => survivors.includes(member))).toEqual(survivors);
+        if (kept !== undefined) expect(acceptTracestate(kept)).toBe(kept);
+      }),
+    );
+  });
+
+  test("of any text gives a valid one or none, in little time", () => {
+    fc.assert(
+      fc.property(fc.string({ maxLength: 600, unit: "binary" }), (text) => {
+        const kept = acceptTracestate(text);
+        if (kept !== undefined) expect(acceptTracestate(kept)).toBe(kept);
+      }),
+    );
+    const startedAt = performance.now();
+    for (const text of [`a=x${" ".repeat(16_000)}y`, ",".repeat(16_384), "a=1,".repeat(4_096), "a".repeat(1 << 24)]) acceptTracestate(text);
+    expect(performance.now() - startedAt).toBeLessThan(1_000);
   });
 });
 

@@ -26,11 +26,14 @@ export interface Pair extends AsyncDisposable {
   /** How many items handlers have yielded. */
   yielded(): number;
   contexts: RequestContext<Logger>[];
+  /** What both runtimes have logged. */
+  readonly lines: Record<string, unknown>[];
 }
 
 export async function startPair(more: { readonly maxFrameBytes?: number } = {}): Promise<Pair> {
   const memorySpace = createMemorySpace();
-  const log = createLogger({ sink: () => undefined });
+  const lines: Record<string, unknown>[] = [];
+  const log = createLogger({ sink: (record) => lines.push(record) });
   const server = await createRuntime({ config: { ...config, ...more }, memorySpace, log });
   const caller = await createRuntime({ config, memorySpace, log });
   let yielded = 0;
@@ -51,6 +54,7 @@ export async function startPair(more: { readonly maxFrameBytes?: number } = {}):
     port: Number(serving.address.split(":")[1]),
     yielded: () => yielded,
     contexts,
+    lines,
     async [Symbol.asyncDispose]() {
       await caller[Symbol.asyncDispose]();
       await server[Symbol.asyncDispose]();

@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import {
   acceptTrace,
   createRequestId,
+  describeBadRequestId,
   isSaneClientId,
   isUuid,
   RuntimeError,
@@ -50,14 +51,6 @@ interface Ids {
   readonly rejection: RuntimeError | undefined;
 }
 
-const maxShown = 128;
-
-// As it came if it is one plain word, else in quotes: in a readable line it must not pass for facts of ours.
-function show(value: string): string {
-  const shown = value.slice(0, maxShown);
-  return /^[^\s"=]*$/.test(shown) ? shown : JSON.stringify(shown);
-}
-
 // `request-id`, else the deprecated header; what is no UUID is replaced (or refused, in strict mode).
 function readRequestId(request: IncomingMessage, strict: boolean): Ids {
   const current = headerOf(request, "request-id");
@@ -69,7 +62,7 @@ function readRequestId(request: IncomingMessage, strict: boolean): Ids {
   const [name, value] = current === undefined ? ["x-dynamo-request-id", deprecated] : ["request-id", current];
   if (value === undefined) return { requestId: createRequestId(), warnings, rejection: undefined };
   if (isUuid(value)) return { requestId: value, warnings, rejection: undefined };
-  const problem = `${name} header must be a valid UUID, got: ${show(value)}`;
+  const problem = describeBadRequestId(name, value);
   warnings.push(problem);
   return { requestId: createRequestId(), warnings, rejection: strict ? new RuntimeError("invalid_argument", problem) : undefined };
 }
@@ -95,7 +88,7 @@ export function beginExchange(request: IncomingMessage, response: ServerResponse
     uri: request.url ?? "",
     version: `HTTP/${request.httpVersion}`,
   });
-  const log = options.log.child({ fields: toFields });
+  const log = options.log.child({ requestId, fields: toFields });
   for (const warning of warnings) log.warn({}, warning);
   if (clientId !== undefined && !sane)
     log.warn({ length: clientId.length }, "x-request-id header ignored: expected 1 to 256 characters of visible ASCII");

@@ -82,7 +82,7 @@ export function beginRequestLog(exchange: Exchange, facts: RequestFacts, { metri
   let failure: RuntimeError | undefined;
   let streamedBytes: number | undefined;
   const record = history?.begin(toStart(exchange, fields, progress));
-  log.info({}, "request received");
+  log.event("request_received", {}, "request received");
   return {
     progress,
     fail(error) {
@@ -91,7 +91,7 @@ export function beginRequestLog(exchange: Exchange, facts: RequestFacts, { metri
     responded(status) {
       record?.responded(status);
       const fields = { status, latency_ms: roundMs(now() - exchange.startedAt) };
-      if (status < 400) log.info(fields, "http response sent");
+      if (status < 400) log.event("http_response_sent", fields, "http response sent");
       else log.error(fields, "http response sent");
     },
     streamed(bytes) {
@@ -102,7 +102,7 @@ export function beginRequestLog(exchange: Exchange, facts: RequestFacts, { metri
       const status = failure === undefined ? "success" : "error";
       const outcome = failure?.code === "cancelled" ? "cancelled" : status;
       const elapsed_ms = roundMs(endedAt - exchange.startedAt);
-      if (streamedBytes !== undefined) log.info({ bytes: streamedBytes, elapsed_ms, outcome }, "http response finished");
+      if (streamedBytes !== undefined) log.event("http_response_finished", { bytes: streamedBytes, elapsed_ms, outcome }, "http response finished");
       const measured = measure(progress, exchange.startedAt);
       const completion = toCompletion({ ...measured, elapsed_ms, status: outcome }, failure);
       logCompletion(log, completion, failure);
@@ -123,7 +123,8 @@ function toCompletion(fields: Fields, failure: RuntimeError | undefined): Fields
 }
 
 function logCompletion(log: Logger, fields: Fields, failure: RuntimeError | undefined): void {
-  if (!failure || failure.code === "cancelled") log.info(fields, "request completed");
+  if (!failure) log.event("request_completed", fields, "request completed");
+  else if (failure.code === "cancelled") log.info(fields, "request completed");
   else log.error(fields, "request completed");
 }
 

@@ -179,6 +179,7 @@ function answerError(exchange: Exchange, error: RuntimeError, route: RouteEntry)
 
 // Bytes that are no HTTP request have no headers to take ids from; the answer carries ids all the same.
 function refuseBytes(error: Error & { code?: string }, socket: Socket, log: Logger): void {
+  if (socket.writableEnded) return; // answered: the parser complains about every further chunk
   const requestId = createRequestId();
   const [status, text] = error.code === "HPE_HEADER_OVERFLOW" ? [431, "Request Header Fields Too Large"] : [400, "Bad Request"];
   log.warn({ request_id: requestId, remote: socket.remoteAddress, status, "error.type": error.code }, "malformed HTTP refused");

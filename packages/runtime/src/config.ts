@@ -3,6 +3,7 @@ import { isIP } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { RuntimeError } from "./errors.ts";
+import { parseLogEvents } from "./logging/events.ts";
 import { parseLogFilter } from "./logging/filter.ts";
 
 /** Variables by name; `undefined` and "" both mean unset. */
@@ -71,6 +72,11 @@ function parseLog(text: string): string {
   return text;
 }
 
+function parseEvents(text: string): string {
+  parseLogEvents(text);
+  return text;
+}
+
 /** Names of namespaces, components and endpoints (Dynamo component.rs: `^[a-z0-9-_]+$`). */
 export function parseName(text: string): string {
   if (!/^[a-z0-9_-]{1,128}$/.test(text)) throw new Error("expected 1 to 128 characters of a-z, 0-9, - and _");
@@ -106,6 +112,9 @@ export interface RuntimeConfig {
   readonly systemPort: number;
   readonly log: string;
   readonly logJsonl: boolean;
+  readonly logConsoleFormat: "auto" | "readable" | "jsonl";
+  readonly logEvents: string;
+  readonly logSampleRatio: number;
 }
 
 /** The settings behind a configuration, one each. */
@@ -203,6 +212,27 @@ export const runtimeSettings: SettingsOf<RuntimeConfig> = {
     default: false,
     parse: parseSwitch,
     help: "write log lines as JSON instead of readable text",
+  },
+  logConsoleFormat: {
+    env: "DYN_LOGGING_CONSOLE_FORMAT",
+    flag: "log-console-format",
+    default: "auto",
+    parse: oneOf("auto", "readable", "jsonl"),
+    help: "form of log lines: readable, jsonl, or auto, which leaves it to DYN_LOGGING_JSONL",
+  },
+  logEvents: {
+    env: "DYN_LOG_EVENTS",
+    flag: "log-events",
+    default: "",
+    parse: parseEvents,
+    help: "level of a lifecycle event: EVENT=LEVEL, separated by commas; the others are info",
+  },
+  logSampleRatio: {
+    env: "DYN_LOG_SAMPLE_RATIO",
+    flag: "log-sample-ratio",
+    default: 1,
+    parse: decimalNumber(0, 1),
+    help: "share of requests, chosen by request id, whose lines below WARN are written",
   },
 };
 

@@ -16,6 +16,15 @@ export function isSaneClientId(text: string): boolean {
   return visibleAscii.test(text);
 }
 
+const maxShown = 128;
+
+/** The warning about a request id, from a client or a frontend, that is no UUID: Dynamo's words, and the beginning of the value.
+ *  It stands as it came if it is one plain word, else in quotes: it must not pass for facts of ours. */
+export function describeBadRequestId(header: string, value: string): string {
+  const shown = value.slice(0, maxShown);
+  return `${header} header must be a valid UUID, got: ${/^[^\s"=]*$/.test(shown) ? shown : JSON.stringify(shown)}`;
+}
+
 export function createRequestId(): string {
   return randomUUID();
 }

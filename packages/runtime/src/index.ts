@@ -31,7 +31,8 @@ export {
 export type { Environment, RuntimeConfig, Setting, SettingsOf } from "./config.ts";
 export { declareFlags, readFlags } from "./flags.ts";
 export type { FlagTaker } from "./flags.ts";
-export type { Logger } from "./logging/logger.ts";
+export type { ChildOptions, Logger } from "./logging/logger.ts";
+export type { LogEvent } from "./logging/events.ts";
 export type { Fields } from "./logging/format.ts";
 export { createRuntimeMetrics } from "./metrics.ts";
 export type { RuntimeMetrics } from "./metrics.ts";
@@ -40,7 +41,7 @@ export type { Family, Labels } from "./instruments/family.ts";
 export type { Counter, Gauge, Histogram } from "./instruments/series.ts";
 export { chooseMetricsFormat, renderMetrics } from "./instruments/exposition.ts";
 export type { System } from "./system/system.ts";
-export { createRequestId, isSaneClientId, isUuid } from "./ids.ts";
+export { createRequestId, describeBadRequestId, isSaneClientId, isUuid } from "./ids.ts";
 export { selectBaggage } from "./trace/baggage.ts";
 export { acceptTrace, isSampled } from "./trace/traceparent.ts";
 export type { TraceContext } from "./trace/traceparent.ts";

@@ -16,9 +16,8 @@ import { RuntimeError } from "./errors.ts";
 import { createInstanceId, formatInstanceKey } from "./ids.ts";
 import { createPushServer, type PushServer } from "./ingress/push-endpoint.ts";
 import { watchSignals, within } from "./lifetime.ts";
-import { parseLogFilter } from "./logging/filter.ts";
-import { createLogger, type Logger } from "./logging/logger.ts";
-import { openLogWriter, type LogWriter } from "./logging/writer.ts";
+import type { Logger } from "./logging/logger.ts";
+import { openProcessLog } from "./logging/process-log.ts";
 import { createRuntimeMetrics, type RuntimeMetrics } from "./metrics.ts";
 import { toAdvertisedHost } from "./net/advertise.ts";
 import { listen, type Listener } from "./net/listener.ts";
@@ -29,8 +28,6 @@ import type { Hello } from "./wire/messages.ts";
 const agent = "dyn/0.1.0";
 const maxStreams = 16_384;
 const maxConnections = 4_096;
-/** How long a slow reader of the log may hold the end of the process. */
-const logFlushMs = 5_000;
 
 export interface RuntimeOptions {
   /** Signals that begin a drain; a second one ends the process at once. Default: none is touched. */
@@ -39,7 +36,7 @@ export interface RuntimeOptions {
   readonly config?: Partial<RuntimeConfig>;
   /** Default: the process's environment. */
   readonly environment?: Environment;
-  /** Default: a logger on stderr, as `DYN_LOG` and `DYN_LOGGING_JSONL` say. */
+  /** Default: a logger on stderr, as the `DYN_LOG…` settings say. */
   readonly log?: Logger;
   /** With `discoveryBackend: "mem"`: the space to share with other runtimes of this process. Default: a space of its own. */
   readonly memorySpace?: MemorySpace;
@@ -78,18 +75,16 @@ export interface Runtime extends AsyncDisposable {
  *  @throws RuntimeError `invalid_argument` on a bad setting, `unavailable` if the discovery directory or the system port cannot be used. */
 export async function createRuntime(options: RuntimeOptions = {}): Promise<Runtime> {
   const config = completeSettings(runtimeSettings, options.config ?? {}, options.environment);
-  const writer = options.log ? undefined : openLogWriter({ jsonl: config.logJsonl });
-  const log = options.log ?? createLogger({ sink: writer?.write ?? (() => undefined), filter: parseLogFilter(config.log) });
-  const endLog = async (): Promise<void> => writer && closeLog(writer);
+  const { log, close } = options.log ? { log: options.log, close: () => Promise.resolve() } : openProcessLog(config);
   try {
     const discovery = await openDiscovery(config, log, options.memorySpace);
     const metrics = options.metrics ?? createRuntimeMetrics();
     const system = options.system ?? (await startSystem(config, metrics, log));
-    const runtime = new RuntimeParts(config, { ...options, log, discovery, metrics, system }, endLog);
+    const runtime = new RuntimeParts(config, { ...options, log, discovery, metrics, system }, close);
     runtime.start(options.shutdownSignals ?? []);
     return runtime;
   } catch (error) {
-    await endLog();
+    await close();
     throw error;
   }
 }
@@ -284,9 +279,4 @@ class RuntimeParts implements Runtime {
 
 function startSystem({ systemHost: host, systemPort: port }: RuntimeConfig, metrics: RuntimeMetrics, log: Logger): Promise<System> {
   return openSystem({ host, port, metrics, log: log.child({ target: "dyn_runtime::system" }), now: () => performance.now() });
-}
-
-async function closeLog(writer: LogWriter): Promise<void> {
-  await writer.flush(logFlushMs);
-  writer[Symbol.dispose]();
 }

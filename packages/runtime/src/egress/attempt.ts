@@ -195,8 +195,8 @@ export class Attempt {
   }
 
   #log(outcome: AttemptOutcome, failure: RuntimeError | undefined): void {
-    const { log } = this.#options;
-    if (!log.isEnabled(failure ? "warn" : "info")) return;
+    const log = this.#options.log.child({ requestId: this.#identity.requestId });
+    if (!log.isEnabled(failure ? "warn" : "route_request")) return;
     const { number, startedAt, endedAt = startedAt, isSent } = this.#report;
     const fields = {
       ...toLogFields(this.#identity, "router.route_request"),
@@ -210,7 +210,7 @@ export class Attempt {
       router_mode: this.#options.mode,
       worker_id: this.instance.id,
     };
-    if (!failure) log.info(fields, "route request completed");
+    if (!failure) log.event("route_request", fields, "route request completed");
     else if (failure.code === "cancelled") log.info(fields, "route request cancelled");
     else log.warn({ ...fields, "error.type": failure.code, error: failure.message }, "route request failed");
   }

@@ -2,6 +2,7 @@
 import type { EndpointAddress } from "../discovery/records.ts";
 import type { Handler } from "../engine.ts";
 import { RuntimeError, toRuntimeError } from "../errors.ts";
+import { describeBadRequestId, isUuid } from "../ids.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { EndedRequest, EndpointMetrics, FailedStep } from "../metrics.ts";
 import { fromPlaneHeaders, toLogFields, type Identity } from "../trace/identity.ts";
@@ -48,6 +49,7 @@ export async function runRequest(
   const identity = fromPlaneHeaders(request.headers);
   const { namespace, component, endpoint: name } = endpoint.address;
   const scope = endpoint.log.child({
+    requestId: identity.requestId,
     fields: () => ({ ...toLogFields(identity, "handle_payload"), namespace, component, endpoint: name, instance_id: endpoint.instanceId }),
   });
   const log = scope.child({ target: "dyn_runtime::ingress::push_handler", fields: { "otel.kind": "server" } });
@@ -64,7 +66,9 @@ export async function runRequest(
     firstTokenAt: undefined,
     lastTokenAt: startedAt,
   };
-  log.info({ attempt: request.attempt, request_bytes: request.payload.length }, "request received");
+  const claimed = request.headers["request-id"];
+  if (claimed !== undefined && !isUuid(claimed)) log.warn({}, describeBadRequestId("request-id", claimed));
+  log.event("request_received", { attempt: request.attempt, request_bytes: request.payload.length }, "request received");
   endpoint.metrics.begin(request.payload.length);
   const deadline = armDeadline(stream, request.deadlineMs);
   let failure: RuntimeError | undefined;
@@ -157,11 +161,12 @@ function toEndedRequest({ stream, identity, step }: Running, trailer: Trailer, f
 }
 
 function logCompletion({ log, facts, items, tokens, firstTokenAt, lastTokenAt }: Running, trailer: Trailer, failure: RuntimeError | undefined): void {
+  if (!failure && !log.isEnabled("request_completed")) return;
   const timing: Record<string, unknown> = { elapsed_ms: trailer.elapsed_ms, items };
   if (firstTokenAt !== undefined) timing["ttft_ms"] = trailer.ttft_ms;
   if (firstTokenAt !== undefined && tokens > 1) timing["avg_itl_ms"] = roundMs((lastTokenAt - firstTokenAt) / (tokens - 1));
   const fields = { ...facts, ...timing };
-  if (!failure) return log.info({ ...fields, status: "success" }, "request completed");
+  if (!failure) return log.event("request_completed", { ...fields, status: "success" }, "request completed");
   const { metric, detail } = failure.traits;
   const error = { ...fields, error_type: metric, error_detail: detail };
   if (failure.code === "cancelled") return log.info({ ...error, status: "cancelled" }, "request completed");

@@ -20,7 +20,8 @@ const names = new Map<string, Threshold>([
 // Applied before the user's directives, which therefore override them.
 const defaults = "request_span=trace";
 
-function parseLevel(text: string, directive: string): Threshold {
+/** A level by name or Dynamo's number. `directive` is where it stands, for the error. @throws RuntimeError `invalid_argument`. */
+export function parseLevel(text: string, directive: string): Threshold {
   const level = names.get(text.trim().toLowerCase());
   if (level === undefined) {
     const expected = "expected off, error, warn, info, debug or trace";

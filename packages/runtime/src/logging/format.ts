@@ -23,7 +23,10 @@ export function createTimeFormat(): (epochMs: number) => string {
 
 /** One line of JSONL, `time` first. */
 export function formatJsonLine(time: string, record: Record<string, unknown>): string {
-  return `{"time":"${time}",${JSON.stringify(record).slice(1)}\n`;
+  const line = `{"time":"${time}",${JSON.stringify(record).slice(1)}\n`;
+  // JSON.stringify leaves what only some readers take for a control or a line's end. Most lines are ASCII, which is seen at little cost.
+  if (Buffer.byteLength(line) === line.length && !line.includes("\u007f")) return line;
+  return `${line.slice(0, -1).replace(unsafe, escapeCharacter)}\n`;
 }
 
 function plainValue(value: unknown): unknown {
@@ -51,24 +54,26 @@ export function toRecord(level: Level, target: string, message: string, own: Fie
   return record;
 }
 
-// What a terminal must not obey: C0, DEL, C1.
+// What a terminal must not obey or a reader take for a line's end: C0, DEL, C1, line separators, changes of the writing direction.
 // oxlint-disable-next-line no-control-regex -- naming control characters is this line's purpose
-const needsQuotes = /[\s"=\u0000-\u001f\u007f-\u009f]/;
+const unsafe = /[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g;
 // oxlint-disable-next-line no-control-regex -- see above
-const unsafe = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g;
+const needsQuotes = /[\s"=\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/;
+// oxlint-disable-next-line no-control-regex -- see above
+const forgesFacts = /["=\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/;
 
-function escapeUnsafe(text: string): string {
-  return text.replace(unsafe, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
+function escapeCharacter(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
 }
 
 function readableValue(value: unknown): string {
-  if (typeof value === "string" && value !== "" && !needsQuotes.test(value)) return value;
-  return escapeUnsafe(JSON.stringify(value));
+  return typeof value === "string" && value !== "" && !needsQuotes.test(value) ? value : JSON.stringify(value);
 }
 
-/** `TIME LEVEL target: message key=value …`: one line, values with blanks or control characters quoted. */
+/** `TIME LEVEL target: message key=value …`: one line. What has blanks, quotes, `=` or control characters is quoted, so that facts cannot be forged. */
 export function formatReadable(time: string, record: Record<string, unknown>): string {
   const { level, target, message, ...rest } = record;
-  const facts = Object.entries(rest).map(([key, value]) => ` ${key}=${readableValue(value)}`);
-  return `${time} ${String(level).padStart(5)} ${String(target)}: ${escapeUnsafe(String(message))}${facts.join("")}\n`;
+  const facts = Object.entries(rest).map(([key, value]) => ` ${readableValue(key)}=${readableValue(value)}`);
+  const said = forgesFacts.test(String(message)) ? JSON.stringify(message) : String(message);
+  return `${`${time} ${String(level).padStart(5)} ${String(target)}: ${said}${facts.join("")}`.replace(unsafe, escapeCharacter)}\n`;
 }

@@ -1,6 +1,8 @@
 /** Structured logging: filtered by target, bound to a request. */
-import { parseLogFilter, type Level, type LogFilter } from "./filter.ts";
+import { parseLogEvents, type EventLevels, type LogEvent } from "./events.ts";
+import { parseLogFilter, type Level, type LogFilter, type Threshold } from "./filter.ts";
 import { toRecord, type Fields } from "./format.ts";
+import type { LogSampler } from "./sampling.ts";
 
 /** Facts first, then a fixed message. A level that is off costs one comparison. */
 export interface Logger {
@@ -9,9 +11,20 @@ export interface Logger {
   info(fields: Fields, message: string): void;
   warn(fields: Fields, message: string): void;
   error(fields: Fields, message: string): void;
-  isEnabled(level: Level): boolean;
-  /** A logger whose lines also carry `fields` (they win over a line's own) and, if given, another target. A function is asked at the first line. */
-  child(options: { target?: string; fields?: Fields | (() => Fields) }): Logger;
+  /** The line of a lifecycle event: INFO, unless `DYN_LOG_EVENTS` says otherwise. */
+  event(name: LogEvent, fields: Fields, message: string): void;
+  isEnabled(what: Level | LogEvent): boolean;
+  /** A logger whose lines also carry what `options` says. */
+  child(options: ChildOptions): Logger;
+}
+
+export interface ChildOptions {
+  /** Default: the parent's. */
+  readonly target?: string;
+  /** They win over a line's own. A function is asked at the first line. */
+  readonly fields?: Fields | (() => Fields);
+  /** The request all lines of the child are about: below WARN they are written only if it is sampled. Default: the parent's. */
+  readonly requestId?: string;
 }
 
 /** Takes finished records; the only thing that differs between JSONL, readable text and tests. */
@@ -20,37 +33,48 @@ export type RecordSink = (record: Record<string, unknown>) => void;
 export interface LoggerOptions {
   readonly sink: RecordSink;
   readonly filter?: LogFilter;
+  /** Default: INFO for all of them. */
+  readonly events?: EventLevels;
+  /** Default: every request. */
+  readonly isLogged?: LogSampler;
   readonly target?: string;
 }
 
 /** Create the root logger of a process. */
-export function createLogger({ sink, filter = parseLogFilter(""), target = "dyn" }: LoggerOptions): Logger {
-  return new BoundLogger({ sink, filter }, target, undefined, {});
+export function createLogger({ sink, filter = parseLogFilter(""), events = parseLogEvents(""), isLogged, target = "dyn" }: LoggerOptions): Logger {
+  const root: Root = { sink, filter, events, isLogged: isLogged ?? (() => true) };
+  return new BoundLogger(root, { target, parent: undefined, fields: {}, isQuiet: false });
 }
 
-type Root = Required<Pick<LoggerOptions, "sink" | "filter">>;
+type Root = Required<Pick<LoggerOptions, "sink" | "filter" | "events" | "isLogged">>;
+
+interface Binding {
+  readonly target: string;
+  readonly parent: BoundLogger | undefined;
+  readonly fields: Fields | (() => Fields);
+  /** The request is not sampled: nothing below WARN. */
+  readonly isQuiet: boolean;
+}
 
 // A class, because every request makes several: children share their methods. Fields are merged at the first line, which may never come.
 class BoundLogger implements Logger {
   #root: Root;
-  #target: string;
-  #parent: BoundLogger | undefined;
-  #fields: Fields | (() => Fields);
+  #binding: Binding;
   #merged: Fields | undefined;
-  #threshold: number;
+  #threshold: Threshold;
 
-  constructor(root: Root, target: string, parent: BoundLogger | undefined, fields: Fields | (() => Fields)) {
+  constructor(root: Root, binding: Binding) {
     this.#root = root;
-    this.#target = target;
-    this.#parent = parent;
-    this.#fields = fields;
-    this.#threshold = root.filter(target);
+    this.#binding = binding;
+    const threshold = root.filter(binding.target);
+    this.#threshold = binding.isQuiet ? Math.max(threshold, rank.warn) : threshold;
   }
 
   get #bound(): Fields {
     if (this.#merged) return this.#merged;
-    const own = typeof this.#fields === "function" ? this.#fields() : this.#fields;
-    this.#merged = this.#parent ? { ...this.#parent.#bound, ...own } : own;
+    const { fields, parent } = this.#binding;
+    const own = typeof fields === "function" ? fields() : fields;
+    this.#merged = parent ? { ...parent.#bound, ...own } : own;
     return this.#merged;
   }
 
@@ -74,18 +98,25 @@ class BoundLogger implements Logger {
     this.#write("error", fields, message);
   }
 
-  isEnabled(level: Level): boolean {
-    return rank[level] >= this.#threshold;
+  event(name: LogEvent, fields: Fields, message: string): void {
+    const level = this.#root.events[name];
+    if (level) this.#write(level, fields, message);
   }
 
-  child({ target = this.#target, fields = {} }: { target?: string; fields?: Fields | (() => Fields) }): Logger {
-    return new BoundLogger(this.#root, target, this, fields);
+  isEnabled(what: Level | LogEvent): boolean {
+    const level = what in rank ? (what as Level) : this.#root.events[what as LogEvent]; // `rank` has exactly the levels
+    return level !== undefined && rank[level] >= this.#threshold;
+  }
+
+  child({ target = this.#binding.target, fields = {}, requestId }: ChildOptions): Logger {
+    const isQuiet = requestId === undefined ? this.#binding.isQuiet : !this.#root.isLogged(requestId);
+    return new BoundLogger(this.#root, { target, parent: this, fields, isQuiet });
   }
 
   #write(level: Level, fields: Fields, message: string): void {
     if (rank[level] < this.#threshold) return;
-    this.#root.sink(toRecord(level, this.#target, message, fields, this.#bound));
+    this.#root.sink(toRecord(level, this.#binding.target, message, fields, this.#bound));
   }
 }
 
-const rank: Readonly<Record<Level, number>> = { trace: 0, debug: 1, info: 2, warn: 3, error: 4 };
+const rank: Readonly<Record<Level, Threshold>> = { trace: 0, debug: 1, info: 2, warn: 3, error: 4 };

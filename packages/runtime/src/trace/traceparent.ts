@@ -1,25 +1,26 @@
 /** W3C Trace Context headers, level 2: https://www.w3.org/TR/trace-context-2/ */
 import { createSpanId, createTraceId } from "../ids.ts";
+import { acceptTracestate } from "./tracestate.ts";
 
 /** A position in a trace: the span that is current, the one it came from, and what travels with them. */
 export interface TraceContext {
   readonly traceId: string;
   readonly spanId: string;
   readonly parentId?: string;
-  /** 8 bits: 1 = sampled, 2 = random trace id; the others are carried as they came only from version 00's two known bits. */
+  /** 8 bits: 1 = sampled, 2 = random trace id; the others are zero, as the standard demands of bits it does not know. */
   readonly flags: number;
   readonly tracestate?: string;
 }
 
 const sampled = 0x01;
 const random = 0x02;
-const shape = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/;
+// A comma stands between the values of a header that was sent twice, so that none is in what a later version adds.
+const shape = /^[ \t]*([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:(-[^,]*)|[ \t]*)$/;
 const zeros = /^0+$/;
-const maxTracestate = 512;
 
-/** @returns the remote position, or undefined if the header must be ignored (bad shape, version ff, zero ids, extra parts in version 00). */
+/** @returns the remote position, or undefined if the header must be ignored (bad shape, sent twice, version ff, zero ids, extra parts in version 00). */
 export function parseTraceparent(header: string): Pick<TraceContext, "traceId" | "spanId" | "flags"> | undefined {
-  const match = shape.exec(header.trim());
+  const match = shape.exec(header);
   if (!match) return undefined;
   const [, version, traceId = "", spanId = "", flags = "00", rest] = match;
   if (version === "ff" || (version === "00" && rest !== undefined)) return undefined;
@@ -36,12 +37,19 @@ export function isSampled({ flags }: Pick<TraceContext, "flags">): boolean {
   return (flags & sampled) !== 0;
 }
 
-/** Open the server's own span: below the remote one if there is a usable header, else at the root of a new trace. */
+/** Open the server's own span: below the remote one if there is a usable header, else at the root of a new trace, without `tracestate`.
+ *  A header sent several times is given as its values joined by commas, as Node joins them. */
 export function acceptTrace(traceparent: string | undefined, tracestate?: string): TraceContext {
   const remote = traceparent === undefined ? undefined : parseTraceparent(traceparent);
   if (!remote) return { traceId: createTraceId(), spanId: createSpanId(), flags: sampled | random };
-  const state = tracestate !== undefined && tracestate !== "" && tracestate.length <= maxTracestate ? { tracestate } : {};
-  return { traceId: remote.traceId, spanId: createSpanId(), parentId: remote.spanId, flags: remote.flags, ...state };
+  const state = tracestate === undefined ? undefined : acceptTracestate(tracestate);
+  return {
+    traceId: remote.traceId,
+    spanId: createSpanId(),
+    parentId: remote.spanId,
+    flags: remote.flags,
+    ...(state !== undefined && { tracestate: state }),
+  };
 }
 
 /** A span below `parent` in the same trace. */

@@ -1,0 +1,38 @@
+/** The log of a process, as its settings say. */
+import { parseLogEvents } from "./events.ts";
+import { parseLogFilter } from "./filter.ts";
+import { createLogger, type Logger } from "./logger.ts";
+import { createLogSampler } from "./sampling.ts";
+import { openLogWriter } from "./writer.ts";
+
+/** How long a slow reader of the log may hold the end of the process. */
+const flushMs = 5_000;
+
+export interface ProcessLog {
+  readonly log: Logger;
+  /** Write out what is queued, within 5 s, and let go of the descriptor. */
+  readonly close: () => Promise<void>;
+}
+
+/** The settings of that name. */
+export interface LogConfig {
+  readonly log: string;
+  readonly logConsoleFormat: "auto" | "readable" | "jsonl";
+  readonly logJsonl: boolean;
+  readonly logEvents: string;
+  readonly logSampleRatio: number;
+}
+
+/** Open the log on stderr. @throws RuntimeError `invalid_argument` on a bad filter or list of events. */
+export function openProcessLog({ log, logConsoleFormat, logJsonl, logEvents, logSampleRatio }: LogConfig): ProcessLog {
+  const filter = parseLogFilter(log);
+  const events = parseLogEvents(logEvents);
+  const writer = openLogWriter({ jsonl: logConsoleFormat === "auto" ? logJsonl : logConsoleFormat === "jsonl" });
+  return {
+    log: createLogger({ sink: writer.write, filter, events, isLogged: createLogSampler(logSampleRatio) }),
+    async close() {
+      await writer.flush(flushMs);
+      writer[Symbol.dispose]();
+    },
+  };
+}

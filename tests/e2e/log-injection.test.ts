@@ -1,0 +1,247 @@
+// Whatever a client sends, and wherever: the lines of its request have the keys of a clean request's, each once, in order, and no line more.
+import { randomUUID } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { chat, eventually, startProgram, type Program } from "../cluster.ts";
+import { parseJsonLine, parseReadableLine, type StrictLine } from "../log-lines.ts";
+import { sendRaw, type RawRequest } from "../raw-http.ts";
+
+const range = (from: number, to: number): string => String.fromCharCode(...Array.from({ length: to - from + 1 }, (_, index) => from + index));
+
+/** Visible ASCII, which HTTP lets through everywhere. */
+const visible = [
+  "level=ERROR",
+  '","level":"ERROR","request_id":"forged","x":"',
+  '"}{"time":"x","level":"ERROR"}',
+  '\\","level":"ERROR',
+  "\\u0022,\\n\\u000a",
+  "%0a%22%1b[31m",
+  "__proto__",
+  "time",
+  "'",
+];
+const blanks = ["a b  c", "level=ERROR status=200 request_id=forged", "x target: message a=b", '" level="ERROR" x="', "a\tb"];
+/** Bytes above ASCII, in headers: C1 controls, a no-break space. */
+const high = ["a\u0085b", "a\u009b31mb", "a\u00a0b=c"];
+/** Only bodies can carry these. */
+const controls = [
+  "a\nb",
+  '\r\n{"time":"2026-11-24T00:00:00.000000Z","level":"ERROR"}\r\n',
+  "\n2026-11-24T00:00:00.000000Z ERROR dyn: forged a=b\n",
+  "\u001b[31mred\u001b[0m\u001b]0;title\u0007",
+  range(0x00, 0x1f),
+  range(0x7f, 0x9f),
+  "\u2028\u2029\u0085",
+  "\u202egnirts\u202c \u2066x\u2069",
+  "\ud800 alone",
+  "naïve 模型 🦊=1",
+];
+const huge = "x".repeat(65_536);
+const evilModel = 'evil" model=x\nlevel=ERROR \u001b[31m\u2028';
+
+interface Place {
+  readonly name: string;
+  /** Takes the same way as the others, and is harmless. */
+  readonly clean: string;
+  readonly values: readonly string[];
+  readonly request: (value: string) => RawRequest;
+}
+
+const json = (more: Readonly<Record<string, unknown>> = {}): string => JSON.stringify(chat("hello", more));
+const header = (name: string): Place["request"] => {
+  const traceparent = name === "tracestate" ? ["traceparent: 00-12345678901234567890123456789012-1234567890123456-01"] : [];
+  return (value) => ({ headers: [...traceparent, `${name}: ${value}`], body: json() });
+};
+
+const places: readonly Place[] = [
+  { name: "a request-id that is no UUID", clean: "nope", values: [...visible, ...blanks, ...high, "x".repeat(8_000)], request: header("request-id") },
+  { name: "an x-dynamo-request-id", clean: "nope", values: [...visible, ...blanks, ...high], request: header("x-dynamo-request-id") },
+  { name: "an x-request-id that is kept", clean: "order-4711", values: visible, request: header("x-request-id") },
+  { name: "an x-request-id that is ignored", clean: "a b", values: [...blanks, ...high, "x".repeat(8_000)], request: header("x-request-id") },
+  { name: "a traceparent", clean: "nope", values: [...visible, ...blanks, ...high], request: header("traceparent") },
+  {
+    name: "a tracestate that is kept",
+    clean: "a=b",
+    values: ['a="} {"level":"ERROR" "x":"', "a= b  c", "a=\\u0022 level:ERROR", 'a="}'],
+    request: header("tracestate"),
+  },
+  {
+    name: "a tracestate that is dropped",
+    clean: "nope",
+    values: [...visible, ...blanks, ...high],
+    request: (value) => header("tracestate")(`UPPER=1,${value}`),
+  },
+  { name: "baggage", clean: "a=b", values: [...visible, ...blanks, ...high], request: header("baggage") },
+  { name: "any other header", clean: "x", values: [...visible, ...blanks, ...high], request: header("user-agent") },
+  {
+    name: "the query",
+    clean: "a",
+    values: [...visible, "x".repeat(8_000)],
+    request: (value) => ({ requestLine: `POST /v1/chat/completions?${value} HTTP/1.1`, body: json() }),
+  },
+  {
+    name: "a path without a route",
+    clean: "nope",
+    values: [...visible, "x".repeat(8_000)],
+    request: (value) => ({ requestLine: `POST /v1/${value} HTTP/1.1`, body: json() }),
+  },
+  { name: "a model nobody serves", clean: "nope", values: [...visible, ...blanks, ...controls], request: (model) => ({ body: json({ model }) }) },
+  {
+    name: "a model's name that is too long",
+    clean: "y".repeat(257),
+    values: [huge, "\n=".repeat(300)],
+    request: (model) => ({ body: json({ model }) }),
+  },
+  { name: "a served model's name", clean: "mock", values: [evilModel], request: (model) => ({ body: json({ model }) }) },
+  {
+    name: "the message",
+    clean: "hello",
+    values: [...visible, ...blanks, ...controls, huge],
+    request: (value) => ({ body: JSON.stringify(chat(`say ${value} now`)) }),
+  },
+  {
+    name: "a field nobody knows",
+    clean: "x",
+    values: [...visible, ...controls, huge],
+    request: (value) => ({ body: json({ [`x${value}`]: value }) }),
+  },
+  {
+    name: "a field of the wrong kind",
+    clean: "x",
+    values: [...visible, ...controls, huge],
+    request: (value) => ({ body: json({ messages: [{ role: value, content: "hello" }] }) }),
+  },
+  { name: "a body that is no JSON", clean: "x", values: [...visible, ...blanks, ...controls, huge], request: (value) => ({ body: `{${value}` }) },
+  {
+    name: "a method there is not",
+    clean: "NOPE",
+    values: [...visible, ...blanks],
+    request: (value) => ({ requestLine: `${value} /v1/chat/completions HTTP/1.1`, body: json() }),
+  },
+  {
+    name: "a header with a control character",
+    clean: "\u0001",
+    values: ["a\rb", "a\nb: c", "a\r\n b", "a\0b", "\u001b[31m", "a\u007fb"],
+    request: header("x-request-id"),
+  },
+  {
+    name: "a URI with a control character",
+    clean: "\u0001",
+    values: ["\u001b[31m", "a\tb", "a\0b", "\u0085"],
+    request: (value) => ({ requestLine: `POST /v1/chat/completions?${value} HTTP/1.1`, body: json() }),
+  },
+  { name: "a header of 64 KB", clean: huge, values: ['"='.repeat(32_768), "\u009b".repeat(65_536)], request: header("x-request-id") },
+  {
+    name: "a URI of 64 KB",
+    clean: huge,
+    values: ['"='.repeat(32_768)],
+    request: (value) => ({ requestLine: `POST /v1/chat/completions?${value} HTTP/1.1`, body: json() }),
+  },
+];
+
+describe.each([
+  ["jsonl", parseJsonLine],
+  ["readable", parseReadableLine],
+] as const)("%s", (format, parseLine) => {
+  const programs: Program[] = [];
+  const sent = new Map<string, readonly string[]>();
+  let directory = "";
+  let url = "";
+
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), "dyn-injection-"));
+    const env = { DYN_FILE_KV: directory, DYN_LOGGING_CONSOLE_FORMAT: format };
+    const frontend = startProgram("dyn-frontend", ["--http-port", "0"], env);
+    programs.push(frontend, startProgram("dyn-mock-worker", [], env));
+    programs.push(startProgram("dyn-mock-worker", ["--model-name", evilModel, "--component", "evil"], env));
+    url = await eventually("the frontend listening", () => /http:\/\/[\d.]+:\d+/.exec(frontend.stderr())?.[0]);
+    await eventually("both workers joining", () => frontend.stderr().match(/instance joined/g)?.length === 2);
+  });
+
+  afterAll(async () => {
+    await Promise.all(programs.map((program) => program[Symbol.asyncDispose]()));
+    await rm(directory, { recursive: true, force: true });
+  });
+
+  function rawLines(): string[] {
+    return programs.flatMap((program) => program.stderr().split("\n").slice(0, -1));
+  }
+
+  function linesOf(id: string): StrictLine[] {
+    return rawLines()
+      .filter((line) => line.includes(id))
+      .map(parseLine)
+      .filter(({ values }) => values.get("request_id") === id);
+  }
+
+  // A message is fixed up to the value that two warnings quote.
+  function shapesOf(lines: readonly StrictLine[]): string[] {
+    return lines
+      .map(({ keys, values }) => {
+        const message = String(values.get("message")).replace(/(?<=got: ).*$/s, "…");
+        return `${String(values.get("level"))} ${String(values.get("target"))}: ${message} | ${keys.join(" ")}`;
+      })
+      .toSorted();
+  }
+
+  async function send(request: RawRequest, count?: number): Promise<string[]> {
+    const { head } = await sendRaw(url, request);
+    const id = /^request-id: (.*)$/m.exec(head)?.[1] ?? "";
+    expect(id).toMatch(/^[0-9a-f-]{36}$/);
+    const lines = await eventually(`the lines of ${id}`, () => {
+      const found = linesOf(id);
+      const ends = found.filter(({ values }) => /request completed$|HTTP refused$/.test(String(values.get("message"))));
+      const last = ends.find(({ values }) => String(values.get("target")).startsWith("dyn_frontend"));
+      if (!last) return undefined;
+      // Where a worker took part, its request and the attempt at it end too.
+      const expected = Number(last.values.get("attempts") ?? 0) > 0 ? 3 : 1;
+      return ends.length === expected && found.length >= (count ?? 0) && found;
+    });
+    const shapes = shapesOf(lines);
+    sent.set(id, shapes);
+    return shapes;
+  }
+
+  test.each(places)("$name adds, changes and doubles no key", async ({ clean, values, request }) => {
+    const harmless = await send(request(clean));
+    for (const value of values) {
+      const hostile = await send(request(value), harmless.length);
+      expect(hostile, JSON.stringify(value).slice(0, 200)).toEqual(harmless);
+    }
+  });
+
+  test("values that are kept are kept to the letter", async () => {
+    const requestId = randomUUID();
+    const xRequestId = '","level":"ERROR","x":"\\u0022=';
+    const tracestate = 'a=" level:ERROR \\"';
+    await send({
+      headers: [
+        `request-id: ${requestId}`,
+        `x-request-id: ${xRequestId}`,
+        "traceparent: 00-12345678901234567890123456789012-1234567890123456-01",
+        `tracestate: ${tracestate}`,
+      ],
+      body: json({ model: evilModel }),
+    });
+    const lines = linesOf(requestId);
+    expect(lines).toHaveLength(6);
+    for (const { values } of lines) {
+      expect(values.get("x_request_id")).toBe(xRequestId);
+      expect(values.get("tracestate")).toBe(tracestate);
+      if (values.has("model")) expect(values.get("model")).toBe(evilModel);
+    }
+  });
+
+  test("in the end every line is whole, in order, and none has come later", () => {
+    const lines = rawLines().map(parseLine);
+    for (const { keys } of lines) {
+      expect(keys.slice(0, 4)).toEqual(["time", "level", "target", "message"]);
+      expect(keys.slice(4)).toEqual(keys.slice(4).toSorted());
+    }
+    expect(sent.size).toBeGreaterThan(200);
+    for (const [id, shapes] of sent) expect(shapesOf(linesOf(id))).toEqual(shapes);
+    expect(lines.filter(({ values }) => values.has("request_id") && !sent.has(String(values.get("request_id"))))).toEqual([]);
+  });
+});
