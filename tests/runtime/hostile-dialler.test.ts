@@ -22,6 +22,11 @@ describe("a hostile dialler costs its own connection and nobody else anything", 
       "version 2",
     ],
     [
+      "a HELLO with a frame limit that not even an ERROR fits into",
+      (peer) => peer.send((writer) => (writer.bytes(preface), messages.encodeHello(writer, { ...hello, max_frame_bytes: 4_095 }))),
+      "max_frame_bytes 4095, expected at least 4096",
+    ],
+    [
       "a REQUEST before HELLO",
       (peer) => peer.send((writer) => (writer.bytes(preface), messages.encodeRequest(writer, 1, request))),
       "REQUEST before HELLO",

@@ -1,7 +1,15 @@
 /** Fixtures of the plane's tests: two runtimes in one memory space, and a raw peer that can say anything. */
 import type { Socket } from "node:net";
 import { RuntimeError } from "../../packages/runtime/src/errors.ts";
-import { createMemorySpace, createRuntime, type Client, type Logger, type RequestContext, type Runtime } from "../../packages/runtime/src/index.ts";
+import {
+  createMemorySpace,
+  createRuntime,
+  type Client,
+  type Logger,
+  type RequestContext,
+  type Runtime,
+  type RuntimeConfig,
+} from "../../packages/runtime/src/index.ts";
 import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
 import { FrameWriter } from "../../packages/runtime/src/wire/frame-writer.ts";
 import { FrameDecoder, preface } from "../../packages/runtime/src/wire/frames.ts";
@@ -30,12 +38,17 @@ export interface Pair extends AsyncDisposable {
   readonly lines: Record<string, unknown>[];
 }
 
-export async function startPair(more: { readonly maxFrameBytes?: number } = {}): Promise<Pair> {
+export interface PairOptions {
+  readonly worker?: Partial<RuntimeConfig>;
+  readonly caller?: Partial<RuntimeConfig>;
+}
+
+export async function startPair(more: PairOptions = {}): Promise<Pair> {
   const memorySpace = createMemorySpace();
   const lines: Record<string, unknown>[] = [];
   const log = createLogger({ sink: (record) => lines.push(record) });
-  const server = await createRuntime({ config: { ...config, ...more }, memorySpace, log });
-  const caller = await createRuntime({ config, memorySpace, log });
+  const server = await createRuntime({ config: { ...config, ...more.worker }, memorySpace, log });
+  const caller = await createRuntime({ config: { ...config, ...more.caller }, memorySpace, log });
   let yielded = 0;
   const contexts: RequestContext<Logger>[] = [];
   const serving = await server.endpoint(address).serve(async function* ({ count, size = 1, fail = false }: Ask, context) {

@@ -15,7 +15,7 @@ describe("between runtimes", () => {
   });
 
   test("a request over the worker's frame limit is refused before it is sent, and costs nobody else anything", async () => {
-    await using pair = await startPair({ maxFrameBytes: 8_192 });
+    await using pair = await startPair({ worker: { maxFrameBytes: 8_192 } });
     const running = pair.client.generate({ count: 50_000, size: 100 }).batches();
     let items = (await running.next()).value?.length ?? 0;
     const large = { count: 1, fill: "x".repeat(10_000) };

@@ -91,6 +91,38 @@ describe("frames", () => {
     ]);
   });
 
+  test("of items keep to the reader's limit, whatever the sizes; an item over it is dropped alone", () => {
+    const limit = 100;
+    fc.assert(
+      fc.property(fc.array(fc.tuple(fc.constantFrom(1, 1, 1, 2), fc.nat(120)), { maxLength: 200 }), fc.boolean(), (sent, nearArenaEnd) => {
+        const kept: [number, unknown][] = [];
+        const bytes = write((writer) => {
+          writer.begin(frameTypes.PING, 0);
+          writer.bytes(Buffer.alloc(nearArenaEnd ? 64 * 1024 - 3_000 : 0)); // 200 items do not fit behind it
+          writer.end();
+          writer.maxBodyBytes = limit;
+          for (const [id, size] of sent) {
+            const delta = { text: "x".repeat(size) };
+            const mark = writer.beginItems(id);
+            encodeDeltaItem(writer, delta);
+            const isTooLarge = 5 + size > limit;
+            if (isTooLarge) expect(() => writer.endItems(id, mark)).toThrow(`an item is ${5 + size} bytes on the plane, the client's limit is 100`);
+            else expect(writer.endItems(id, mark)).toBe(5 + size);
+            if (!isTooLarge) kept.push([id, delta]);
+          }
+        });
+        const frames = decodeAll(bytes).slice(1);
+        for (const { body } of frames) expect(body.length).toBeLessThanOrEqual(limit);
+        const items = frames.flatMap(({ id, body }) => {
+          const found: unknown[] = [];
+          decodeItems(body, found);
+          return found.map((item) => [id, item]);
+        });
+        expect(items).toEqual(kept);
+      }),
+    );
+  });
+
   test("lose an abandoned item and nothing else", () => {
     const bytes = write((writer) => {
       for (const text of ["a", undefined, "b"]) {

@@ -14,7 +14,7 @@ const maxSilentIntervals = 3;
 
 export interface ConnectionOptions {
   readonly role: "dialler" | "listener";
-  /** What we say of ourselves. Its `max_frame_bytes` is enforced. */
+  /** What we say of ourselves. Its `max_frame_bytes` is enforced, as is the peer's for items. */
   readonly hello: Hello;
   /** How long the peer's HELLO may take, ms. */
   readonly helloTimeoutMs: number;
@@ -195,6 +195,7 @@ export class Connection {
     clearTimeout(this.#helloTimer);
     this.#heartbeat = setInterval(() => this.#beat(), this.#options.pingIntervalMs).unref();
     this.#decoder.maxBodyBytes = this.#options.hello.max_frame_bytes;
+    this.writer.maxBodyBytes = peer.max_frame_bytes;
     this.#phase = { type: "open", peer };
     this.#settle.resolve(peer);
   }

@@ -1,4 +1,5 @@
 /** Collects the frames of one tick in one buffer, so that they leave in one write. */
+import { RuntimeError } from "../errors.ts";
 import { frameHeaderBytes, frameTypes, type FrameType } from "./frames.ts";
 
 const arenaBytes = 64 * 1024;
@@ -8,6 +9,8 @@ const noFrame = -1;
 
 /** A growing buffer with one open frame at its end. Written bytes are never written again, so a socket may keep them. */
 export class FrameWriter {
+  /** Largest body the reader takes; ITEMS frames keep to it by themselves. Until the reader has said it there are none. */
+  maxBodyBytes: number = 2 ** 31 - 1;
   #arena: Buffer = Buffer.allocUnsafeSlow(arenaBytes);
   #from = 0;
   #at = 0;
@@ -48,13 +51,29 @@ export class FrameWriter {
     this.#frameAt = noFrame;
   }
 
-  /** Close an ITEMS frame. @returns how many body bytes were added since `mark`. */
+  /** Close an ITEMS frame. @returns how many body bytes were added since `mark`. @throws RuntimeError `too_large` over `maxBodyBytes`; what was added is dropped. */
   endItems(streamId: number, mark: number): number {
-    const added = this.#at - this.#frameAt - mark;
+    const size = this.#at - this.#frameAt;
+    if (size - frameHeaderBytes > this.maxBodyBytes) this.#split(streamId, mark, size - mark);
     this.#lastItemsAt = this.#frameAt;
     this.#lastItemsStream = streamId;
     this.end();
-    return added;
+    return size - mark;
+  }
+
+  // What was added since `mark` does not fit into the frame: it gets one of its own.
+  #split(streamId: number, mark: number, added: number): void {
+    if (added > this.maxBodyBytes) {
+      this.abandon(mark);
+      throw new RuntimeError("too_large", `an item is ${added} bytes on the plane, the client's limit is ${this.maxBodyBytes}`);
+    }
+    this.reserve(frameHeaderBytes);
+    const itemAt = this.#frameAt + mark;
+    this.#arena.copyWithin(itemAt + frameHeaderBytes, itemAt, this.#at);
+    this.#at = itemAt;
+    this.end();
+    this.begin(frameTypes.ITEMS, streamId);
+    this.#at += added;
   }
 
   /** Drop the open frame, or what was added to a reopened one since `mark`. */

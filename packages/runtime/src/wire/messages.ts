@@ -2,7 +2,7 @@
 import { isErrorCode, RuntimeError, type ErrorCode } from "../errors.ts";
 import type { SeenIdentity } from "../trace/identity.ts";
 import type { FrameWriter } from "./frame-writer.ts";
-import { frameTypes } from "./frames.ts";
+import { frameTypes, maxHelloBytes } from "./frames.ts";
 import { readUtf8 } from "./items.ts";
 import { decodeMap, encodePayload, isMap } from "./payload.ts";
 
@@ -13,7 +13,7 @@ export interface Hello {
   readonly instance_id?: string;
   readonly agent: string;
   readonly capabilities: readonly string[];
-  /** Largest frame body the sender of this HELLO accepts. */
+  /** Largest frame body the sender of this HELLO accepts, at least 4096: so much is enough for all frames but REQUEST and ITEMS. */
   readonly max_frame_bytes: number;
   /** Most streams the sender of this HELLO lets its peer have open at a time. */
   readonly max_streams: number;
@@ -53,7 +53,8 @@ export interface ErrorMessage {
 export type CancelMode = "stop" | "kill";
 
 const maxText16 = 0xffff;
-const maxMessageChars = 4096;
+/** At most 3072 bytes of UTF-8: an ERROR with its trailer fits into the least frame limit. */
+const maxMessageChars = 1024;
 const connectionStream = 0;
 
 export function encodeHello(writer: FrameWriter, hello: Hello): void {
@@ -65,6 +66,8 @@ export function decodeHello(body: Buffer): Hello {
   const { version, agent, capabilities, instance_id, max_frame_bytes, max_streams } = map;
   if (version !== 1) throw new RuntimeError("protocol", `HELLO has version ${JSON.stringify(version)}, expected 1`);
   if (!isCount(max_frame_bytes) || !isCount(max_streams)) throw new RuntimeError("protocol", "HELLO lacks max_frame_bytes or max_streams");
+  if (max_frame_bytes < maxHelloBytes)
+    throw new RuntimeError("protocol", `HELLO has max_frame_bytes ${max_frame_bytes}, expected at least ${maxHelloBytes}`);
   if (instance_id !== undefined && !isDecimalU64(instance_id)) throw new RuntimeError("protocol", "HELLO has an instance_id that is no decimal u64");
   return {
     version,
