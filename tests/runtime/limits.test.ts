@@ -1,9 +1,7 @@
 // Every limit of the plane, reached.
 import { describe, expect, test } from "vitest";
 import { RuntimeError } from "../../packages/runtime/src/errors.ts";
-import { createMemorySpace, createRuntime } from "../../packages/runtime/src/index.ts";
-import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
-import { address, collect, config, failureOf, startPair } from "./peers.ts";
+import { collect, failureOf, startPair } from "./peers.ts";
 
 describe("the caller's frame limit", () => {
   test("costs the stream of an item over it, and no neighbour", async () => {
@@ -25,15 +23,14 @@ describe("the caller's frame limit", () => {
   });
 
   test("is kept by what a failing engine says", async () => {
-    const memorySpace = createMemorySpace();
-    const log = createLogger({ sink: () => undefined });
-    await using worker = await createRuntime({ config, memorySpace, log });
-    await using caller = await createRuntime({ config: { ...config, maxFrameBytes: 4_096 }, memorySpace, log });
-    await worker.endpoint(address).serve(async function* () {
-      yield 1;
-      throw new RuntimeError("invalid_argument", "\u{20ac}".repeat(5_000));
+    await using pair = await startPair({
+      caller: { maxFrameBytes: 4_096 },
+      async *handler() {
+        yield 1;
+        throw new RuntimeError("invalid_argument", "\u{20ac}".repeat(5_000));
+      },
     });
-    const failure = await failureOf(collect(caller.client(address).generate({}, { xRequestId: "x".repeat(256) })));
+    const failure = await failureOf(collect(pair.client.generate({ count: 1 }, { xRequestId: "x".repeat(256) })));
     expect(failure).toMatchObject({ code: "invalid_argument", message: "\u{20ac}".repeat(1_024) });
   });
 });

@@ -5,6 +5,7 @@ import {
   createMemorySpace,
   createRuntime,
   type Client,
+  type Handler,
   type Logger,
   type RequestContext,
   type Runtime,
@@ -15,6 +16,7 @@ import { FrameWriter } from "../../packages/runtime/src/wire/frame-writer.ts";
 import { FrameDecoder, preface } from "../../packages/runtime/src/wire/frames.ts";
 import * as messages from "../../packages/runtime/src/wire/messages.ts";
 import { encodePayload } from "../../packages/runtime/src/wire/payload.ts";
+import type { Line } from "../cluster.ts";
 
 export const address = "dyn://test.echo.generate";
 export const path = "test/echo/generate";
@@ -35,23 +37,29 @@ export interface Pair extends AsyncDisposable {
   yielded(): number;
   contexts: RequestContext<Logger>[];
   /** What both runtimes have logged. */
-  readonly lines: Record<string, unknown>[];
+  readonly lines: Line[];
+  /** Of these, the worker's. */
+  readonly workerLines: Line[];
 }
 
 export interface PairOptions {
   readonly worker?: Partial<RuntimeConfig>;
   readonly caller?: Partial<RuntimeConfig>;
+  /** Default: an echo that yields `count` items and can fail. */
+  readonly handler?: Handler<Ask, unknown, Logger>;
 }
 
 export async function startPair(more: PairOptions = {}): Promise<Pair> {
   const memorySpace = createMemorySpace();
-  const lines: Record<string, unknown>[] = [];
-  const log = createLogger({ sink: (record) => lines.push(record) });
-  const server = await createRuntime({ config: { ...config, ...more.worker }, memorySpace, log });
-  const caller = await createRuntime({ config: { ...config, ...more.caller }, memorySpace, log });
+  const lines: Line[] = [];
+  const workerLines: Line[] = [];
+  const callerLog = createLogger({ sink: (record) => lines.push(record) });
+  const workerLog = createLogger({ sink: (record) => (lines.push(record), workerLines.push(record)) });
+  const server = await createRuntime({ config: { ...config, ...more.worker }, memorySpace, log: workerLog });
+  const caller = await createRuntime({ config: { ...config, ...more.caller }, memorySpace, log: callerLog });
   let yielded = 0;
   const contexts: RequestContext<Logger>[] = [];
-  const serving = await server.endpoint(address).serve(async function* ({ count, size = 1, fail = false }: Ask, context) {
+  const echo: Handler<Ask, unknown, Logger> = async function* ({ count, size = 1, fail = false }, context) {
     contexts.push(context);
     for (let index = 0; index < count; index += 1) {
       yielded += 1;
@@ -59,7 +67,8 @@ export async function startPair(more: PairOptions = {}): Promise<Pair> {
     }
     if (fail) throw new Error("secret detail");
     if (count === 0) await new Promise((resolve) => context.signal.addEventListener("abort", resolve));
-  });
+  };
+  const serving = await server.endpoint(address).serve(more.handler ?? echo);
   return {
     server,
     caller,
@@ -68,6 +77,7 @@ export async function startPair(more: PairOptions = {}): Promise<Pair> {
     yielded: () => yielded,
     contexts,
     lines,
+    workerLines,
     async [Symbol.asyncDispose]() {
       await caller[Symbol.asyncDispose]();
       await server[Symbol.asyncDispose]();

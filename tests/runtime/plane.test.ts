@@ -99,6 +99,21 @@ describe("between runtimes", () => {
     expect(await collect(pair.client.generate({ count: 1 }))).toHaveLength(1);
   });
 
+  test("an item that cannot be encoded is the worker's fault, and does not count as sent", async () => {
+    await using pair = await startPair({
+      async *handler() {
+        yield { size: 2n ** 64n };
+      },
+    });
+    const answer = pair.client.generate({ count: 1 });
+    expect(await failureOf(collect(answer))).toMatchObject({ code: "internal", message: "the worker failed" });
+    expect(answer.trailer).toMatchObject({ items: 0 });
+    const completed = pair.workerLines.find(({ message }) => message === "request completed");
+    expect(completed).toMatchObject({ status: "error", error_type: "internal", items: 0 });
+    expect(completed).not.toHaveProperty("ttft_ms");
+    expect(String(completed?.["error"])).toContain("msgpack");
+  });
+
   test("the worker's trailer says which ids it saw", async () => {
     await using pair = await startPair();
     const answer = pair.client.generate({ count: 2 }, { xRequestId: "mine" });

@@ -106,6 +106,9 @@ async function pump(running: Running, request: RequestMessage, endpoint: ServedE
   for await (const item of items) {
     if (!stream.isWritable) await stream.writable();
     if (stream.signal.aborted) break; // leaving the loop tells the engine
+    running.step = "serialization";
+    stream.send(item, endpoint.encodeItem);
+    running.step = "generate";
     running.items += 1;
     const tokens = endpoint.countTokens(item);
     if (tokens > 0) {
@@ -113,9 +116,6 @@ async function pump(running: Running, request: RequestMessage, endpoint: ServedE
       running.lastTokenAt = now();
       running.firstTokenAt ??= running.lastTokenAt;
     }
-    running.step = "serialization";
-    stream.send(item, endpoint.encodeItem);
-    running.step = "generate";
   }
   stream.signal.throwIfAborted();
 }

@@ -36,15 +36,15 @@ export class ServerStream implements PeerConnection {
     return this.#connection.remote;
   }
 
-  /** Queue one item. The sender waits for `writable` before. */
+  /** Queue one item. The sender waits for `writable` before. @throws RuntimeError `internal` if it cannot be encoded, `too_large` over the client's frame limit. */
   send<Item>(item: Item, encode: EncodeItem<Item>): void {
     const { writer } = this.#connection;
     const mark = writer.beginItems(this.id);
     try {
       encode(writer, item);
-    } catch (error) {
+    } catch (cause) {
       writer.abandon(mark);
-      throw error;
+      throw new RuntimeError("internal", "an item cannot be encoded", { cause }); // the engine's fault, whatever the encoder calls it
     }
     const bytes = writer.endItems(this.id, mark);
     this.#credit -= bytes;
