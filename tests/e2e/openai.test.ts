@@ -128,12 +128,18 @@ describe("errors", () => {
   const raw = (path: string, init: RequestInit): Promise<Response> => fetch(`${cluster.url}${path}`, init);
   const json = { "content-type": "application/json" };
   const path = "/v1/chat/completions";
+  const deep = "[".repeat(70) + "]".repeat(70);
   test.each<[string, number, () => Promise<Response>]>([
     ["bad JSON", 400, () => raw(path, { method: "POST", headers: json, body: "{" })],
     ["an empty body", 400, () => raw(path, { method: "POST", headers: json })],
     ["a JSON text", 400, () => raw(path, { method: "POST", headers: json, body: '"hi"' })],
     ["another content type", 415, () => raw(path, { method: "POST", headers: { "content-type": "text/plain" }, body: "{}" })],
     ["a body over the limit", 413, () => raw(path, { method: "POST", headers: json, body: "x".repeat(1_100_000) })],
+    [
+      "tools nested 70 levels",
+      400,
+      () => raw(path, { method: "POST", headers: json, body: JSON.stringify(chat("hi", { tools: [JSON.parse(deep)] })) }),
+    ],
     ["an unknown route", 404, () => raw("/v2/nothing", {})],
     ["an unknown model object", 404, () => raw("/v1/models/a/b", {})],
     ["a wrong method", 405, () => raw(path, { method: "GET" })],

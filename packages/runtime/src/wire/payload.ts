@@ -8,13 +8,34 @@ const packr = new Packr({ useRecords: false, variableMapSize: true, encodeUndefi
 const unpackr = new Unpackr({ useRecords: false, int64AsType: "auto" as Exclude<Options["int64AsType"], undefined> });
 const maxDepth = 64;
 
-/** Encode plain data (null, boolean, number, bigint, string, Uint8Array, arrays and objects of these). */
+/** Encode plain data (null, boolean, number, bigint, string, Uint8Array, arrays and objects of these). @throws RuntimeError `invalid_argument` on other data, or what decodePayload would refuse as too deep. */
 export function encodePayload(value: unknown): Buffer {
+  let bytes: Buffer;
   try {
-    return packr.pack(value);
+    bytes = packr.pack(value);
   } catch (cause) {
+    assertDepth(value);
     throw new RuntimeError("invalid_argument", `a value cannot be encoded as msgpack: ${String(cause)}`, { cause });
   }
+  if (bytes.length > maxDepth) assertDepth(value); // each level takes a byte at least
+  return bytes;
+}
+
+function assertDepth(value: unknown): void {
+  if (!isDeeper(value, maxDepth)) return;
+  const part = isMap(value) ? Object.keys(value).find((key) => isDeeper(value[key], maxDepth - 1)) : undefined;
+  throw new RuntimeError("invalid_argument", `${part ?? "the value"} is nested deeper than ${maxDepth} levels`);
+}
+
+function isDeeper(value: unknown, levels: number): boolean {
+  if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return false;
+  if (levels === 0) return true;
+  if (Array.isArray(value)) {
+    for (const inner of value) if (isDeeper(inner, levels - 1)) return true;
+    return false;
+  }
+  for (const key in value) if (isDeeper((value as Record<string, unknown>)[key], levels - 1)) return true; // any object may be read by key
+  return false;
 }
 
 /** Decode exactly one value. @throws RuntimeError `protocol` on bad bytes, extension types, or nesting deeper than 64. */
