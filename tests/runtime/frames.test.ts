@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { FrameWriter } from "../../packages/runtime/src/wire/frame-writer.ts";
-import { frameTypes, preface } from "../../packages/runtime/src/wire/frames.ts";
+import { FrameDecoder, frameTypes, preface } from "../../packages/runtime/src/wire/frames.ts";
 import { decodeItems, encodeDeltaItem } from "../../packages/runtime/src/wire/items.ts";
 import * as messages from "../../packages/runtime/src/wire/messages.ts";
 import { decodeAll, write } from "./bytes.ts";
@@ -41,6 +41,27 @@ describe("frames", () => {
     expect(decodeAll(bytes, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 200_009, 200_010])).toEqual([1, 2].map((id) => ({ type: frameTypes.REQUEST, id, body })));
     const small = write((writer) => messages.encodeCancel(writer, 5, "kill"));
     expect(decodeAll(small, [...small.keys()])).toHaveLength(1);
+  });
+
+  test("that arrive in pieces keep none of the pieces", () => {
+    const frames = [0, 1, 9, 100, 70_000].map((size, id) => ({ type: frameTypes.ITEMS, id, body: Buffer.alloc(size, 65 + id) }));
+    const bytes = write((writer) => {
+      for (const { type, id, body } of frames) {
+        writer.begin(type, id);
+        writer.bytes(body);
+        writer.end();
+      }
+    });
+    for (const size of [1, 7, 64, 4_096]) {
+      const decoder = new FrameDecoder(100_000);
+      const found: unknown[] = [];
+      const piece = Buffer.alloc(size); // overwritten by the next one
+      for (let at = 0; at < bytes.length; at += size) {
+        const copied = bytes.copy(piece, 0, at);
+        decoder.push(piece.subarray(0, copied), (type, id, body) => found.push({ type, id, body: Buffer.from(body) }));
+      }
+      expect(found).toEqual(frames);
+    }
   });
 
   test("over the limit are refused when their header is there, before the body", () => {

@@ -30,12 +30,19 @@ export function frameTypeName(type: number): string {
   return typeNames.get(type) ?? `0x${type.toString(16)}`;
 }
 
+const nothing = Buffer.alloc(0);
+/** Room made for a frame whose size is not known yet: enough for most. */
+const smallFrameBytes = 128;
+/** Room made for a frame that is under way, times what has arrived of it. */
+const holdFactor = 32;
+
 /** Called for each whole frame. `body` is a view: copy what must outlive the call. */
 export type OnFrame = (type: FrameType, streamId: number, body: Buffer) => void;
 
 /** Cuts a byte stream into frames. A length over the limit or an unknown type is refused when its header arrives, before anything is kept. */
 export class FrameDecoder {
-  #held: Buffer[] = [];
+  // A frame that has not arrived whole, copied: were its pieces kept, one of a byte would cost a buffer of its own.
+  #held: Buffer = nothing;
   #heldBytes = 0;
   #maxBodyBytes: number;
 
@@ -49,38 +56,46 @@ export class FrameDecoder {
 
   /** @throws RuntimeError `too_large` or `protocol`; the framing is then lost and the decoder must not be used again. */
   push(chunk: Buffer, onFrame: OnFrame): void {
-    let bytes = chunk;
-    if (this.#heldBytes > 0) {
-      this.#held.push(chunk);
-      this.#heldBytes += chunk.length;
-      if (this.#heldBytes < this.#wanted()) return;
-      bytes = Buffer.concat(this.#held, this.#heldBytes);
-      this.#held = [];
-      this.#heldBytes = 0;
-    }
-    let at = 0;
-    while (bytes.length - at >= frameHeaderBytes) {
-      const end = at + this.#frameBytes(bytes, at);
-      if (end > bytes.length) break;
-      const type = bytes[at + 4] as FrameType; // #frameBytes has checked it
-      onFrame(type, bytes.readUInt32BE(at + 5), bytes.subarray(at + frameHeaderBytes, end));
+    let at = this.#heldBytes > 0 ? this.#complete(chunk, onFrame) : 0;
+    while (chunk.length - at >= frameHeaderBytes) {
+      const end = at + this.#frameBytes(chunk, at);
+      if (end > chunk.length) return this.#hold(chunk, at, chunk.length, end - at);
+      const type = chunk[at + 4] as FrameType; // #frameBytes has checked it
+      onFrame(type, chunk.readUInt32BE(at + 5), chunk.subarray(at + frameHeaderBytes, end));
       at = end;
     }
-    if (at < bytes.length) this.#hold(bytes.subarray(at));
+    if (at < chunk.length) this.#hold(chunk, at, chunk.length, smallFrameBytes);
   }
 
-  #hold(rest: Buffer): void {
-    this.#held = [rest];
-    this.#heldBytes = rest.length;
+  // Hands over the held frame if `chunk` has the rest of it. @returns where the next frame begins.
+  #complete(chunk: Buffer, onFrame: OnFrame): number {
+    let at = 0;
+    if (this.#heldBytes < frameHeaderBytes) {
+      at = Math.min(chunk.length, frameHeaderBytes - this.#heldBytes);
+      this.#hold(chunk, 0, at, smallFrameBytes);
+      if (this.#heldBytes < frameHeaderBytes) return at;
+    }
+    const size = this.#frameBytes(this.#held, 0);
+    const end = Math.min(chunk.length, at + size - this.#heldBytes);
+    this.#hold(chunk, at, end, size);
+    if (this.#heldBytes < size) return end;
+    const frame = this.#held;
+    this.#held = nothing; // the body may live on: the next frame gets memory of its own
+    this.#heldBytes = 0;
+    onFrame(frame[4] as FrameType, frame.readUInt32BE(5), frame.subarray(frameHeaderBytes, size)); // #frameBytes has checked the type
+    return end;
   }
 
-  // How many bytes must be there before another look is worth it: a large frame is joined once, not at every chunk.
-  #wanted(): number {
-    if (this.#heldBytes < frameHeaderBytes) return frameHeaderBytes;
-    const [first = Buffer.alloc(0)] = this.#held;
-    if (first.length < frameHeaderBytes) this.#hold(Buffer.concat(this.#held, this.#heldBytes));
-    const [head = first] = this.#held;
-    return this.#frameBytes(head, 0);
+  // Memory follows what has arrived, up to `size`: a header alone claims little, and a large frame is moved once or twice.
+  #hold(chunk: Buffer, from: number, to: number, size: number): void {
+    const bytes = this.#heldBytes + to - from;
+    if (bytes > this.#held.length) {
+      const grown = Buffer.allocUnsafe(Math.min(size, holdFactor * bytes));
+      this.#held.copy(grown, 0, 0, this.#heldBytes);
+      this.#held = grown;
+    }
+    chunk.copy(this.#held, this.#heldBytes, from, to);
+    this.#heldBytes = bytes;
   }
 
   #frameBytes(bytes: Buffer, at: number): number {
