@@ -137,6 +137,7 @@ class ServerConnection {
   #request(streamId: number, body: Buffer): void {
     if (streamId <= this.#lastId) throw new RuntimeError("protocol", `REQUEST reuses stream ${streamId}, the last was ${this.#lastId}`);
     this.#lastId = streamId;
+    if (!this.#connection.isWritable) this.#connection.pause(); // every request is answered, and the answers are not read
     const { endpoints, running, gate, options } = this.#shared;
     let request: RequestMessage | undefined;
     try {

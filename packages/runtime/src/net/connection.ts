@@ -11,6 +11,8 @@ const highWaterBytes = 1024 * 1024;
 const earlyFlushBytes = 256 * 1024;
 /** Silent ping intervals after which the peer is taken for dead. */
 const maxSilentIntervals = 3;
+/** The same while we do not read the peer, because it does not read us. */
+const maxPausedIntervals = 10;
 
 export interface ConnectionOptions {
   readonly role: "dialler" | "listener";
@@ -66,7 +68,10 @@ export class Connection {
     promise.catch(() => undefined); // onClose reports the same failure to those who do not wait for ready
     socket.setNoDelay(true);
     socket.on("data", (chunk: Buffer) => this.#read(chunk));
-    socket.on("drain", () => events.onDrain());
+    socket.on("drain", () => {
+      if (socket.isPaused()) socket.resume();
+      events.onDrain();
+    });
     socket.on("error", (error) => this.#closed(new RuntimeError("disconnected", `${this.remote}: ${error.message}`, { cause: error })));
     socket.on("close", () => this.#closed(undefined));
     this.#helloTimer = setTimeout(() => {
@@ -92,10 +97,9 @@ export class Connection {
     return this.#socket.writableLength + this.writer.queuedBytes < highWaterBytes;
   }
 
-  /** Keep the process alive for this connection, or not. */
-  setRef(ref: boolean): void {
-    if (ref) this.#socket.ref();
-    else this.#socket.unref();
+  /** Read nothing more until everything queued has left: for a peer that keeps asking and does not read the answers. */
+  pause(): void {
+    this.#socket.pause();
   }
 
   /** Send what has been written at the end of this tick. */
@@ -184,6 +188,7 @@ export class Connection {
   #heartbeatFrame(type: FrameType, streamId: number, opaque: Buffer): void {
     if (opaque.length !== 8 || streamId !== 0) throw new RuntimeError("protocol", `${frameTypeName(type)} is not 8 bytes on stream 0`);
     if (type === frameTypes.PONG) return; // that something was heard is all it says
+    if (!this.isWritable) return; // what waits already tells the peer as much, once it reads
     encodePing(this.writer, "PONG", opaque);
     this.flushSoon();
   }
@@ -213,9 +218,11 @@ export class Connection {
       return;
     }
     this.#silent += 1;
-    if (this.#silent >= maxSilentIntervals) {
+    const isPaused = this.#socket.isPaused();
+    if (this.#silent >= (isPaused ? maxPausedIntervals : maxSilentIntervals)) {
       const silentMs = this.#silent * this.#options.pingIntervalMs;
-      return this.close(new RuntimeError("disconnected", `nothing heard from ${this.remote} for ${silentMs} ms`));
+      const what = isPaused ? `${this.remote} has not read its answers` : `nothing heard from ${this.remote}`;
+      return this.close(new RuntimeError("disconnected", `${what} for ${silentMs} ms`));
     }
     encodePing(this.writer, "PING", Buffer.alloc(8));
     this.flushSoon();
