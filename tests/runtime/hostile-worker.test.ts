@@ -1,5 +1,5 @@
 // What a caller does with workers that mean no good.
-import { createServer, type AddressInfo, type Socket } from "node:net";
+import { createServer, type AddressInfo } from "node:net";
 import { describe, expect, test } from "vitest";
 import { createMemoryDiscovery } from "../../packages/runtime/src/discovery/memory.ts";
 import { createMemorySpace, createRuntime, type Client } from "../../packages/runtime/src/index.ts";
@@ -7,20 +7,23 @@ import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
 import { frameTypes } from "../../packages/runtime/src/wire/frames.ts";
 import { encodeDeltaItem } from "../../packages/runtime/src/wire/items.ts";
 import * as messages from "../../packages/runtime/src/wire/messages.ts";
+import { eventually } from "../cluster.ts";
 import { address, collect, config, failureOf, frame, hello, rawPeer, request, type Ask, type RawPeer } from "./peers.ts";
 
 interface HostileWorker extends AsyncDisposable {
   readonly client: Client<Ask, unknown>;
+  /** Its ends of the connections so far. */
+  readonly peers: readonly RawPeer[];
 }
 
 const instanceId = 77n;
 
 async function startHostileWorker(behave: (peer: RawPeer, id: number) => void, greets = "77"): Promise<HostileWorker> {
   const space = createMemorySpace();
-  const sockets = new Set<Socket>();
+  const peers: RawPeer[] = [];
   const server = createServer((socket) => {
-    sockets.add(socket);
     const peer = rawPeer(socket, true);
+    peers.push(peer);
     peer.send((writer) => messages.encodeHello(writer, { ...hello, instance_id: greets }));
     let answered = 0;
     socket.on("data", () => {
@@ -43,9 +46,10 @@ async function startHostileWorker(behave: (peer: RawPeer, id: number) => void, g
   const runtime = await createRuntime({ config, memorySpace: space, log: createLogger({ sink: () => undefined }) });
   return {
     client: runtime.client<Ask, unknown>(address),
+    peers,
     async [Symbol.asyncDispose]() {
       await runtime[Symbol.asyncDispose]();
-      for (const socket of sockets) socket.destroy();
+      for (const peer of peers) peer[Symbol.dispose]();
       server.close();
     },
   };
@@ -91,6 +95,21 @@ describe("a hostile worker costs the request a clear error", () => {
   test("that says nothing at all runs into the time limit", async () => {
     await using worker = await startHostileWorker(() => undefined);
     expect((await failureOf(collect(worker.client.generate({ count: 1 }, { timeoutMs: 100 })))).code).toBe("deadline_exceeded");
+  });
+
+  test("that stops reading holds a bounded number of requests, the rest fail at once", async () => {
+    await using worker = await startHostileWorker((peer) => peer.socket.pause());
+    const before = failureOf(collect(worker.client.generate({ count: 1 })));
+    await eventually("the stop", () => worker.peers.some(({ socket }) => socket.isPaused()));
+    const fill = "x".repeat(1024 * 1024);
+    const answers = Array.from({ length: 40 }, () => failureOf(collect(worker.client.generate({ count: 1, fill } as Ask))));
+    const refused = await Promise.any(answers);
+    expect(refused).toMatchObject({
+      code: "overloaded",
+      message: expect.stringMatching(/^the worker leaves \d+ bytes of requests unread, the limit is 8388608$/),
+    });
+    const codes = (await Promise.all([before, ...answers])).map(({ code }) => code);
+    expect(new Set(codes)).toEqual(new Set(["overloaded", "disconnected"])); // what was sent ends with the heartbeat
   });
 
   test("with frames after END loses nothing and gains nothing", async () => {

@@ -19,6 +19,8 @@ import {
 
 /** Bytes of items a worker may have under way on one stream. */
 const windowBytes = 256 * 1024;
+/** Bytes that may wait for a worker's socket before it gets no more requests: a burst of long prompts is no fault of its yet. */
+const maxQueuedBytes = 8 * 1024 * 1024;
 
 export interface PlaneClientOptions {
   readonly host: string;
@@ -169,11 +171,15 @@ export class PlaneClient {
     return this.#goingAway;
   }
 
-  /** Send a request. @throws RuntimeError `overloaded` at the worker's stream limit, `too_large` over its frame limit; nothing is sent then. */
+  /** Send a request. @throws RuntimeError `overloaded` at the worker's stream limit or when it does not read, `too_large` over its frame limit; nothing is sent then. */
   open(request: Omit<RequestMessage, "credit">): ClientStream {
     if (!this.isUsable) throw new RuntimeError("disconnected", `connection to ${this.#connection.remote} is closing`);
     if (this.#streams.size >= this.#maxStreams) {
-      throw new RuntimeError("overloaded", `${this.#maxStreams} streams to ${this.#connection.remote} are open, its limit`);
+      throw new RuntimeError("overloaded", `${this.#maxStreams} streams to the worker are open, its limit`);
+    }
+    const { queuedBytes } = this.#connection;
+    if (queuedBytes >= maxQueuedBytes) {
+      throw new RuntimeError("overloaded", `the worker leaves ${queuedBytes} bytes of requests unread, the limit is ${maxQueuedBytes}`);
     }
     // The worker would end the connection, and with it everybody else's streams.
     const size = requestBytes(request);

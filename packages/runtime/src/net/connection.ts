@@ -92,9 +92,14 @@ export class Connection {
     return this.#phase.type === "closed";
   }
 
+  /** Bytes that wait for the kernel. */
+  get queuedBytes(): number {
+    return this.#socket.writableLength + this.writer.queuedBytes;
+  }
+
   /** False while too much waits for the kernel: the peer is slow, senders should wait for `onDrain`. */
   get isWritable(): boolean {
-    return this.#socket.writableLength + this.writer.queuedBytes < highWaterBytes;
+    return this.queuedBytes < highWaterBytes;
   }
 
   /** Read nothing more until everything queued has left: for a peer that keeps asking and does not read the answers. */
