@@ -216,6 +216,12 @@ export function toPublicMessage({ message, traits: { publicMessage } }: RuntimeE
   return publicMessage ?? message;
 }
 
+/** Why a signal was aborted: time ran out, or somebody wished it, whatever they gave as their reason. */
+export function toAbortError(reason: unknown): RuntimeError {
+  if (reason instanceof RuntimeError || (reason instanceof Error && reason.name === "TimeoutError")) return toRuntimeError(reason);
+  return new RuntimeError("cancelled", reason instanceof Error ? reason.message : String(reason), { cause: reason });
+}
+
 /** The one place where something thrown by foreign code becomes a RuntimeError: aborts keep their meaning, the rest is `internal`. */
 export function toRuntimeError(thrown: unknown): RuntimeError {
   if (thrown instanceof RuntimeError) return thrown;

@@ -1,6 +1,6 @@
 /** One try of a request at one instance: a stream, a span with its line, and the comparison of the ids the worker saw. */
 import type { Instance } from "../discovery/live-set.ts";
-import { RuntimeError, toRuntimeError, type ErrorCode } from "../errors.ts";
+import { RuntimeError, toAbortError, toRuntimeError, type ErrorCode } from "../errors.ts";
 import { orAborted } from "../lifetime.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { RuntimeMetrics } from "../metrics.ts";
@@ -216,7 +216,7 @@ export class Attempt {
   }
 }
 
-/** What an attempt or its dialling threw, as a RuntimeError; an abort keeps the reason its signal gives. */
+/** What an attempt or its dialling threw, as a RuntimeError; an abort is what its signal says. */
 export function toAttemptError(thrown: unknown, signal: AbortSignal | undefined): RuntimeError {
-  return toRuntimeError(signal?.aborted ? signal.reason : thrown);
+  return signal?.aborted ? toAbortError(signal.reason) : toRuntimeError(thrown);
 }
