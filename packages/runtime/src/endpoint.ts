@@ -1,4 +1,5 @@
 /** What users hold: an endpoint that serves, and a client that calls it. */
+import { maxTimerMs } from "./config.ts";
 import type { Instance, LiveSet } from "./discovery/live-set.ts";
 import type { AttemptReport, Route } from "./egress/attempt.ts";
 import type { Batches } from "./egress/router.ts";
@@ -52,7 +53,7 @@ export interface GenerateOptions {
   readonly identity?: Identity;
   /** With the router mode `direct`: the instance to ask, decimal u64. */
   readonly instanceId?: string;
-  /** Time the answer may take in all, ms. Travels to the worker. */
+  /** Time the answer may take in all, a whole number of ms from 1 to 2³¹−1. Travels to the worker. */
   readonly timeoutMs?: number;
   /** Reading of `performance.now()` after which nobody waits any more: it travels to the worker, whoever asks keeps it with `signal`. */
   readonly deadlineAt?: number;
@@ -78,7 +79,7 @@ export interface Client<Request, Item> extends Disposable {
   readonly instances: readonly Instance[];
   /** Resolves once `count` instances (default 1) can be reached. Rejects with the signal's reason. */
   waitForInstances(options?: { count?: number; signal?: AbortSignal }): Promise<readonly Instance[]>;
-  /** Nothing is sent before the answer is read. Leaving the loop cancels the request. */
+  /** Nothing is sent before the answer is read. Leaving the loop cancels the request. @throws RuntimeError `invalid_argument` on a request or an option that cannot be sent. */
   generate(request: Request, options?: GenerateOptions): Answer<Item>;
   /** Ask `accepts` of its options anew, after its answers have changed. */
   refresh(): void;
@@ -135,6 +136,7 @@ export function createClient<Request, Item>({ live, path, send, now, onDispose }
     generate(request, options = {}) {
       const identity = toIdentity(options);
       const { timeoutMs } = options;
+      if (timeoutMs !== undefined) assertTimeout(timeoutMs);
       const route: Route = {
         identity,
         isOwnSpan: options.identity === undefined,
@@ -158,6 +160,12 @@ export function createClient<Request, Item>({ live, path, send, now, onDispose }
 
 function encodeRest(request: unknown): Uint8Array | undefined {
   return request === undefined ? undefined : encodePayload(request);
+}
+
+// A timer would take a longer time for 1 ms.
+function assertTimeout(timeoutMs: number): void {
+  if (Number.isInteger(timeoutMs) && timeoutMs >= 1 && timeoutMs <= maxTimerMs) return;
+  throw new RuntimeError("invalid_argument", `timeoutMs must be a whole number from 1 to ${maxTimerMs}, got ${timeoutMs}`);
 }
 
 function withTimeout(signal: AbortSignal | undefined, timeoutMs: number | undefined): AbortSignal | undefined {
