@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { createServer, type AddressInfo } from "node:net";
 import { parseAddress } from "../../packages/runtime/src/discovery/records.ts";
+import { RuntimeError } from "../../packages/runtime/src/errors.ts";
 import { createMemorySpace, createRuntime } from "../../packages/runtime/src/index.ts";
 import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
 import { eventually } from "../cluster.ts";
@@ -83,6 +84,42 @@ describe("between runtimes", () => {
     await eventually("the request", () => pair.contexts.length === 1);
     await pair[Symbol.asyncDispose]();
     expect(await answer).toMatchObject({ code: "unavailable", message: "this runtime is closed" });
+  });
+
+  test.each<[string, unknown, string]>([
+    ["an Error of the caller's", new Error("user left"), "cancelled"],
+    ["an Error of the caller's with a code", Object.assign(new Error("x"), { code: "internal" }), "cancelled"],
+    ["a text", "enough", "cancelled"],
+    ["a timeout", new DOMException("too late", "TimeoutError"), "deadline_exceeded"],
+    ["a RuntimeError", new RuntimeError("unavailable", "leaving"), "unavailable"],
+  ])("%s as the reason of an abort", async (_name, reason, code) => {
+    await using pair = await startPair();
+    const aborter = new AbortController();
+    const answer = failureOf(collect(pair.client.generate({ count: 0 }, { signal: aborter.signal })));
+    await eventually("the request", () => pair.contexts.length === 1);
+    aborter.abort(reason);
+    const failure = await answer;
+    expect(failure.code).toBe(code);
+    expect(failure === reason || failure.cause === reason).toBe(true);
+    expect((await failureOf(collect(pair.client.generate({ count: 1 }, { signal: aborter.signal })))).code).toBe(code);
+  });
+
+  test("a reader that leaves while the worker is being dialled has sent nothing", async () => {
+    await using pair = await startPair();
+    const batches = pair.client.generate({ count: 0 }).batches();
+    const first = failureOf(batches.next());
+    await batches.return();
+    expect((await first).code).toBe("cancelled");
+    expect(await collect(pair.client.generate({ count: 1 }))).toHaveLength(1);
+    expect(pair.contexts).toHaveLength(1);
+  });
+
+  test.each([0, -1, 1.5, Number.NaN, 2 ** 31, 3e9])("a timeout of %d ms is refused", async (timeoutMs) => {
+    await using pair = await startPair();
+    expect(() => pair.client.generate({ count: 1 }, { timeoutMs })).toThrow(
+      expect.objectContaining({ code: "invalid_argument", message: `timeoutMs must be a whole number from 1 to 2147483647, got ${timeoutMs}` }),
+    );
+    expect(await collect(pair.client.generate({ count: 1 }, { timeoutMs: 2 ** 31 - 1 }))).toHaveLength(1);
   });
 
   test("a timeout travels to the worker", async () => {

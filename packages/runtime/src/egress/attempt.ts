@@ -123,6 +123,7 @@ export class Attempt {
     const { path, payload, deadlineAt, signal } = this.#route;
     const peer = peers.get(this.instance);
     const client = peer instanceof Promise ? await orAborted(peer, signal) : peer;
+    if (this.#closed) throw new RuntimeError("cancelled", "the reader left while the worker was dialled");
     this.#stream = client.open({
       path,
       headers: toPlaneHeaders(this.#identity),
