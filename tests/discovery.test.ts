@@ -55,6 +55,21 @@ describe.each([
     await watch.ready;
     expect([...snapshot.keys()]).toEqual(["dynamo/backend/generate/1"]);
   });
+
+  test("takes nothing more once it is disposed, and withdraws what was being published", async () => {
+    await using space = await openSpace();
+    const gone = await space.open();
+    const publication = gone.publish(record(1n)).catch((error: unknown) => error);
+    await gone[Symbol.asyncDispose]();
+    await publication;
+    await expect(gone.publish(record(2n))).rejects.toMatchObject({ code: "unavailable" });
+    expect(() => gone.watch("v1/instances", () => undefined)).toThrow(expect.objectContaining({ code: "unavailable" }));
+    await using reader = await space.open();
+    let snapshot: Snapshot = new Map();
+    using watch = reader.watch("v1/instances", (next) => (snapshot = next));
+    await watch.ready;
+    expect(snapshot.size).toBe(0);
+  });
 });
 
 describe("the directory", () => {

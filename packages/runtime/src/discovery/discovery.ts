@@ -1,4 +1,5 @@
 /** The contract of a discovery backend: who exists. */
+import { RuntimeError } from "../errors.ts";
 import type { Bucket, DiscoveryRecord } from "./records.ts";
 
 /** All live records of a bucket by key. A new map at every change. */
@@ -11,8 +12,13 @@ export interface Watch extends Disposable {
 
 export interface Discovery extends AsyncDisposable {
   readonly kind: "file" | "mem";
-  /** Publish a record and keep it alive until disposed. Visible to every watcher as a whole or not at all. */
+  /** Publish a record and keep it alive until disposed. Visible to every watcher as a whole or not at all. @throws RuntimeError `unavailable` once this is disposed. */
   publish(record: DiscoveryRecord): Promise<AsyncDisposable>;
-  /** Hear the whole bucket now and at every change. */
+  /** Hear the whole bucket now and at every change. @throws RuntimeError `unavailable` once this is disposed. */
   watch(bucket: Bucket, onSnapshot: (snapshot: Snapshot) => void): Watch;
+}
+
+/** What a disposed discovery answers. */
+export function toClosedError(): RuntimeError {
+  return new RuntimeError("unavailable", "this discovery is closed");
 }

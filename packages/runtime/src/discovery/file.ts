@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { RuntimeError } from "../errors.ts";
 import type { Logger } from "../logging/logger.ts";
 import { openBucketWatch, type BucketWatch } from "./bucket-watch.ts";
-import type { Discovery } from "./discovery.ts";
+import { toClosedError, type Discovery } from "./discovery.ts";
 import { encodeFileName, isMissing, writeRecord } from "./record-file.ts";
 import { bucketOf, recordKey, type Bucket, type DiscoveryRecord } from "./records.ts";
 
@@ -31,15 +31,23 @@ export async function openFileDiscovery(options: FileDiscoveryOptions): Promise<
   const own = new Map<string, DiscoveryRecord>();
   const watches = new Map<Bucket, BucketWatch>();
   const heart = startHeart(own, settings);
+  const publishing = new Map<string, Promise<void>>();
+  let closed = false;
   return {
     kind: "file",
     async publish(record) {
+      if (closed) throw toClosedError();
       const path = join(settings.root, bucketOf(record), encodeFileName(recordKey(record)));
+      const written = writeRecord(path, record);
+      publishing.set(path, written);
       try {
-        await writeRecord(path, record);
+        await written;
       } catch (cause) {
         throw new RuntimeError("unavailable", `cannot write discovery record ${path}: ${messageOf(cause)}`, { cause });
+      } finally {
+        publishing.delete(path);
       }
+      if (closed) throw toClosedError(); // whoever closed it removes the file
       own.set(path, record);
       return {
         async [Symbol.asyncDispose]() {
@@ -50,6 +58,7 @@ export async function openFileDiscovery(options: FileDiscoveryOptions): Promise<
       };
     },
     watch(bucket, onSnapshot) {
+      if (closed) throw toClosedError();
       const { root, relistMs, ...reading } = settings;
       const shared =
         watches.get(bucket) ?? openBucketWatch({ ...reading, directory: join(root, bucket), relistMs, onClose: () => watches.delete(bucket) });
@@ -57,11 +66,12 @@ export async function openFileDiscovery(options: FileDiscoveryOptions): Promise<
       return shared.listen(onSnapshot);
     },
     async [Symbol.asyncDispose]() {
+      closed = true;
       heart[Symbol.dispose]();
       for (const watch of watches.values()) watch[Symbol.dispose]();
-      const paths = [...own.keys()];
+      const paths = [...own.keys(), ...publishing.keys()];
       own.clear();
-      await heart.atRest();
+      await Promise.allSettled([heart.atRest(), ...publishing.values()]);
       for (const path of paths) await rm(path, { force: true });
     },
   };

@@ -1,4 +1,5 @@
 /** The instances of one endpoint that can be sent requests, in a stable order. */
+import { RuntimeError } from "../errors.ts";
 import { createGate } from "../lifetime.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { Discovery, Snapshot } from "./discovery.ts";
@@ -16,7 +17,7 @@ export interface Instance {
 export interface LiveSet extends Disposable {
   /** Ordered by id; a new array at every change. */
   readonly instances: readonly Instance[];
-  /** Resolves once `count` instances are there. Rejects with the signal's reason. */
+  /** Resolves once `count` instances are there. Rejects with the signal's reason, or `unavailable` once this is disposed. */
   waitFor(count: number, signal?: AbortSignal): Promise<readonly Instance[]>;
   /** Ask `accepts` anew: its answers have changed. */
   refresh(): void;
@@ -44,6 +45,7 @@ export function openLiveSet({ discovery, address, log, accepts }: LiveSetOptions
   const gate = createGate();
   let found: readonly Instance[] = [];
   let instances: readonly Instance[] = [];
+  let closed = false;
   const refresh = (): void => {
     const next = accepts ? found.filter(({ id }) => accepts(id)) : found;
     logChanges(instances, next, formatAddress(address), log);
@@ -60,10 +62,15 @@ export function openLiveSet({ discovery, address, log, accepts }: LiveSetOptions
     },
     refresh,
     async waitFor(count, signal) {
-      await gate.until(() => instances.length >= count, signal);
+      await gate.until(() => closed || instances.length >= count, signal);
+      if (closed) throw new RuntimeError("unavailable", "this client is closed");
       return instances;
     },
-    [Symbol.dispose]: () => watch[Symbol.dispose](),
+    [Symbol.dispose]() {
+      closed = true;
+      watch[Symbol.dispose]();
+      gate.wake();
+    },
   };
 }
 

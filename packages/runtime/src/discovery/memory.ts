@@ -1,5 +1,5 @@
 /** Discovery inside one process: runtimes that share a space see each other. */
-import type { Discovery, Snapshot } from "./discovery.ts";
+import { toClosedError, type Discovery, type Snapshot } from "./discovery.ts";
 import { bucketOf, recordKey, type Bucket, type DiscoveryRecord } from "./records.ts";
 
 /** What runtimes must share to see each other. */
@@ -15,6 +15,7 @@ export function createMemorySpace(): MemorySpace {
 /** Create a view of `space`; its own records go when it is disposed. */
 export function createMemoryDiscovery(space: MemorySpace): Discovery {
   const own = new Set<AsyncDisposable>();
+  let closed = false;
   const notify = (bucket: Bucket): void => {
     const snapshot = new Map(space.records.get(bucket));
     for (const listener of space.listeners.get(bucket) ?? []) listener(snapshot);
@@ -22,6 +23,7 @@ export function createMemoryDiscovery(space: MemorySpace): Discovery {
   return {
     kind: "mem",
     async publish(record) {
+      if (closed) throw toClosedError();
       const bucket = bucketOf(record);
       const records = space.records.get(bucket) ?? new Map<string, DiscoveryRecord>();
       space.records.set(bucket, records.set(recordKey(record), record));
@@ -35,12 +37,14 @@ export function createMemoryDiscovery(space: MemorySpace): Discovery {
       return registration;
     },
     watch(bucket, onSnapshot) {
+      if (closed) throw toClosedError();
       const listeners = space.listeners.get(bucket) ?? new Set();
       space.listeners.set(bucket, listeners.add(onSnapshot));
       onSnapshot(new Map(space.records.get(bucket)));
       return { ready: Promise.resolve(), [Symbol.dispose]: () => void listeners.delete(onSnapshot) };
     },
     async [Symbol.asyncDispose]() {
+      closed = true;
       for (const registration of own) await registration[Symbol.asyncDispose]();
     },
   };
