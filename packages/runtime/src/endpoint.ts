@@ -77,7 +77,7 @@ export interface Answer<Item> extends AsyncIterable<Item> {
 
 export interface Client<Request, Item> extends Disposable {
   readonly instances: readonly Instance[];
-  /** Resolves once `count` instances (default 1) can be reached. Rejects with the signal's reason. */
+  /** Resolves once `count` instances (default 1) can be reached. Rejects with the signal's reason, or `unavailable` once the client is disposed. */
   waitForInstances(options?: { count?: number; signal?: AbortSignal }): Promise<readonly Instance[]>;
   /** Nothing is sent before the answer is read. Leaving the loop cancels the request. @throws RuntimeError `invalid_argument` on a request or an option that cannot be sent. */
   generate(request: Request, options?: GenerateOptions): Answer<Item>;

@@ -4,7 +4,7 @@ import type { Discovery } from "./discovery/discovery.ts";
 import type { MemorySpace } from "./discovery/memory.ts";
 import { openDiscovery } from "./discovery/open.ts";
 import { openLiveSet } from "./discovery/live-set.ts";
-import { formatPath, parseAddress, type EndpointAddress, type EndpointRecord } from "./discovery/records.ts";
+import { formatPath, parseAddress, toEndpointRecord, type EndpointAddress } from "./discovery/records.ts";
 import { createPeers } from "./egress/peers.ts";
 import { createHealth } from "./egress/health.ts";
 import { createPick, type RouterMode } from "./egress/pick.ts";
@@ -20,7 +20,7 @@ import type { Logger } from "./logging/logger.ts";
 import { openProcessLog } from "./logging/process-log.ts";
 import { createRuntimeMetrics, type RuntimeMetrics } from "./metrics.ts";
 import { toAdvertisedHost } from "./net/advertise.ts";
-import { listen, type Listener } from "./net/listener.ts";
+import { createLazyListener, listen, type Listener } from "./net/listener.ts";
 import { openSystem, type Membership, type System } from "./system/system.ts";
 import { encodeValueItem, type EncodeItem } from "./wire/items.ts";
 import type { Hello } from "./wire/messages.ts";
@@ -67,7 +67,7 @@ export interface Runtime extends AsyncDisposable {
   readonly draining: AbortSignal;
   /** The endpoint `dyn://namespace.component.endpoint`. @throws RuntimeError `invalid_argument` on a malformed address. */
   endpoint(uri: string): Endpoint;
-  /** A client of that endpoint. Disposed with the runtime. */
+  /** A client of that endpoint. Disposed with the runtime. @throws RuntimeError `invalid_argument` on a malformed address, `unavailable` once the runtime closes. */
   client<Request, Item>(uri: string, options?: ClientOptions): Client<Request, Item>;
 }
 
@@ -110,7 +110,7 @@ class RuntimeParts implements Runtime {
   #servings = new Set<Serving>();
   #peers: ReturnType<typeof createPeers>;
   #server: PushServer;
-  #listener: Promise<Listener> | undefined;
+  #listener = createLazyListener(() => this.#listen());
   #signals: Disposable | undefined;
   #closing: Promise<void> | undefined;
   #flushLog: () => Promise<void>;
@@ -161,6 +161,7 @@ class RuntimeParts implements Runtime {
   }
 
   client<Request, Item>(uri: string, { accepts, routerMode: mode = "round-robin" }: ClientOptions = {}): Client<Request, Item> {
+    this.#assertOpen();
     const { metrics } = this;
     const log = this.log.child({ target: "request_span" });
     const routing: RouterOptions = {
@@ -188,9 +189,9 @@ class RuntimeParts implements Runtime {
   }
 
   async #serve<Request, Item>(address: EndpointAddress, handler: Handler<Request, Item, Logger>, options: ServeOptions<Item> = {}): Promise<Serving> {
-    if (this.#closing) throw new RuntimeError("unavailable", "this runtime is closing");
-    this.#listener ??= this.#listen();
-    const { host: bound, port } = await this.#listener;
+    this.#assertOpen();
+    const { host: bound, port } = await this.#listener.open();
+    this.#assertOpen(); // the listener may be closed by now
     const host = this.config.tcpAdvertiseHost === "" ? toAdvertisedHost(bound) : this.config.tcpAdvertiseHost;
     const path = formatPath(address);
     const workerId = formatInstanceKey(this.#id);
@@ -207,31 +208,25 @@ class RuntimeParts implements Runtime {
     });
     const readiness = this.#membership.expect(address.endpoint);
     const shown = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
-    const record: EndpointRecord = {
-      type: "Endpoint",
-      component: address.component,
-      endpoint: address.endpoint,
-      namespace: address.namespace,
-      instance_id: this.#id,
-      transport: { tcp: `${shown}/${workerId}/${path}` },
-      request_plane_codec: "msgpack",
-      dyn_plane: 1,
-    };
-    const registration = await this.discovery.publish(record).catch((error: unknown) => {
+    const registration = await this.discovery.publish(toEndpointRecord(address, this.#id, shown)).catch((error: unknown) => {
       readiness.gone();
       served.remove();
       throw error;
     });
-    readiness.serving();
-    this.log.child({ target: "dyn_runtime" }).info({ endpoint: path, address: shown, instance_id: this.instanceId }, "endpoint is serving");
     const serving = createServing(this.instanceId, shown, async () => {
       readiness.draining();
-      await registration[Symbol.asyncDispose]();
+      await this.#step("endpoint record could not be withdrawn", () => registration[Symbol.asyncDispose]());
       served.remove();
       await this.#drained(path, served);
       readiness.gone();
     });
     this.#servings.add(serving);
+    const forget = (): void => void this.#servings.delete(serving);
+    void serving.closed.then(forget, forget);
+    if (this.#drain.signal.aborted) await serving[Symbol.asyncDispose]();
+    this.#assertOpen();
+    readiness.serving();
+    this.log.child({ target: "dyn_runtime" }).info({ endpoint: path, address: shown, instance_id: this.instanceId }, "endpoint is serving");
     return serving;
   }
 
@@ -242,6 +237,10 @@ class RuntimeParts implements Runtime {
     log.warn({ endpoint: path, drain_timeout_ms: drainTimeoutMs }, "drain timed out, running requests are killed");
     served.kill(new RuntimeError("unavailable", "the worker is shutting down"));
     await within(served.idle(), 1_000);
+  }
+
+  #assertOpen(): void {
+    if (this.#drain.signal.aborted) throw new RuntimeError("unavailable", "this runtime is closing");
   }
 
   #listen(): Promise<Listener> {
@@ -261,15 +260,23 @@ class RuntimeParts implements Runtime {
     this.#server.goAway("draining");
     for (const client of this.#clients) client[Symbol.dispose]();
     await Promise.all([...this.#servings].map((serving) => serving[Symbol.asyncDispose]()));
-    await this.#peers[Symbol.asyncDispose]();
-    await this.discovery[Symbol.asyncDispose]();
+    await this.#step("connections to instances could not be closed", () => this.#peers[Symbol.asyncDispose]());
+    await this.#step("discovery could not be closed", () => this.discovery[Symbol.asyncDispose]());
     this.#server.close();
-    const listener = await this.#listener?.catch(() => undefined); // whoever called serve() was told
-    await listener?.[Symbol.asyncDispose]();
-    await this.#membership.leave();
+    await this.#listener[Symbol.asyncDispose]();
+    await this.#step("the system server could not be left", () => this.#membership.leave());
     this.#signals?.[Symbol.dispose]();
     this.log.child({ target: "dyn_runtime" }).debug({ instance_id: this.instanceId }, "runtime closed");
     await this.#flushLog();
+  }
+
+  // One step of an end: the others are taken whatever becomes of it.
+  async #step(failure: string, step: () => PromiseLike<void>): Promise<void> {
+    try {
+      await step();
+    } catch (error) {
+      this.log.child({ target: "dyn_runtime" }).warn({ error }, failure);
+    }
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -43,6 +43,20 @@ export interface ModelRecord extends EndpointAddress {
 
 export type DiscoveryRecord = EndpointRecord | ModelRecord;
 
+/** The record of an endpoint that this process serves on the native plane. `tcpAddress` is its listener, `host:port`. */
+export function toEndpointRecord({ namespace, component, endpoint }: EndpointAddress, id: bigint, tcpAddress: string): EndpointRecord {
+  return {
+    type: "Endpoint",
+    component,
+    endpoint,
+    namespace,
+    instance_id: id,
+    transport: { tcp: `${tcpAddress}/${formatInstanceKey(id)}/${formatPath({ namespace, component, endpoint })}` },
+    request_plane_codec: "msgpack",
+    dyn_plane: 1,
+  };
+}
+
 export function bucketOf(record: DiscoveryRecord): Bucket {
   return record.type === "Endpoint" ? "v1/instances" : "v1/mdc";
 }

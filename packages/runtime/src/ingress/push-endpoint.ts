@@ -53,7 +53,10 @@ export function createPushServer(options: PushServerOptions): PushServer {
       const streams = new Set<ServerStream>();
       shared.running.set(path, streams);
       return {
-        remove: () => void shared.endpoints.delete(path),
+        remove() {
+          shared.endpoints.delete(path);
+          shared.running.delete(path);
+        },
         idle: () => shared.gate.until(() => streams.size === 0),
         kill(cause) {
           for (const stream of streams) stream.abort(cause);
