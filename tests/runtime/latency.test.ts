@@ -1,0 +1,42 @@
+// Small writes leave at once, in both directions: with Nagle's algorithm they wait for the peer's delayed acknowledgement.
+import { expect, test } from "vitest";
+import { collect, startPair } from "./peers.ts";
+
+const delayedAckMs = 40;
+
+async function leastMs(times: number, work: () => Promise<unknown>): Promise<number> {
+  let least = Number.POSITIVE_INFINITY;
+  for (let time = 0; time < times; time += 1) {
+    const startedAt = performance.now();
+    await work();
+    least = Math.min(least, performance.now() - startedAt);
+  }
+  return least;
+}
+
+test("a worker's second item does not wait for the acknowledgement of the first", async () => {
+  await using pair = await startPair({
+    async *handler() {
+      yield 1;
+      await new Promise((resolve) => setImmediate(resolve));
+      await new Promise((resolve) => setImmediate(resolve));
+      yield 2;
+    },
+  });
+  expect(await leastMs(25, () => collect(pair.client.generate({ count: 1 })))).toBeLessThan(delayedAckMs / 2);
+});
+
+test("a caller's second request does not wait for the acknowledgement of the first", async () => {
+  await using pair = await startPair();
+  const least = await leastMs(25, async () => {
+    for (let time = 0; time < 5; time += 1) await collect(pair.client.generate({ count: 1 })); // a conversation: the kernel delays
+    const silent = pair.client.generate({ count: 0 }).batches();
+    const first = silent.next().catch(() => undefined);
+    await new Promise((resolve) => setImmediate(resolve));
+    await new Promise((resolve) => setImmediate(resolve));
+    await collect(pair.client.generate({ count: 1 }));
+    await silent.return();
+    await first;
+  });
+  expect(least).toBeLessThan(delayedAckMs / 2);
+});
