@@ -1,70 +1,12 @@
 // What a caller does with workers that mean no good.
-import { createServer, type AddressInfo } from "node:net";
 import { describe, expect, test } from "vitest";
-import { createMemoryDiscovery } from "../../packages/runtime/src/discovery/memory.ts";
-import { createMemorySpace, createRuntime, type Client } from "../../packages/runtime/src/index.ts";
-import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
-import { frameTypes } from "../../packages/runtime/src/wire/frames.ts";
-import { encodeDeltaItem } from "../../packages/runtime/src/wire/items.ts";
+import type { SeenIdentity } from "../../packages/runtime/src/trace/identity.ts";
 import * as messages from "../../packages/runtime/src/wire/messages.ts";
 import { eventually } from "../cluster.ts";
-import { address, collect, config, failureOf, frame, hello, rawPeer, request, type Ask, type RawPeer } from "./peers.ts";
-
-interface HostileWorker extends AsyncDisposable {
-  readonly client: Client<Ask, unknown>;
-  /** Its ends of the connections so far. */
-  readonly peers: readonly RawPeer[];
-}
-
-const instanceId = 77n;
-
-async function startHostileWorker(behave: (peer: RawPeer, id: number) => void, greets = "77"): Promise<HostileWorker> {
-  const space = createMemorySpace();
-  const peers: RawPeer[] = [];
-  const server = createServer((socket) => {
-    const peer = rawPeer(socket, true);
-    peers.push(peer);
-    peer.send((writer) => messages.encodeHello(writer, { ...hello, instance_id: greets }));
-    let answered = 0;
-    socket.on("data", () => {
-      const requests = peer.frames.filter(({ type }) => type === frameTypes.REQUEST);
-      for (; answered < requests.length; answered += 1) behave(peer, requests[answered]?.id ?? 0);
-    });
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  const discovery = createMemoryDiscovery(space);
-  await discovery.publish({
-    type: "Endpoint",
-    namespace: "test",
-    component: "echo",
-    endpoint: "generate",
-    instance_id: instanceId,
-    transport: { tcp: `127.0.0.1:${port}/x` },
-    dyn_plane: 1,
-  });
-  const runtime = await createRuntime({ config, memorySpace: space, log: createLogger({ sink: () => undefined }) });
-  return {
-    client: runtime.client<Ask, unknown>(address),
-    peers,
-    async [Symbol.asyncDispose]() {
-      await runtime[Symbol.asyncDispose]();
-      for (const peer of peers) peer[Symbol.dispose]();
-      server.close();
-    },
-  };
-}
-
-function sendItem(peer: RawPeer, id: number, text: string): void {
-  peer.send((writer) => {
-    const mark = writer.beginItems(id);
-    encodeDeltaItem(writer, { text });
-    writer.endItems(id, mark);
-  });
-}
+import { collect, failureOf, frame, request, type Ask, type RawPeer } from "./peers.ts";
+import { seenBy, sendEnd, sendError, sendItem, startScriptedWorkers } from "./scripted-workers.ts";
 
 describe("a hostile worker costs the request a clear error", () => {
-  const trailer = { seen: {} as never, items: 0, elapsed_ms: 0 };
   test.each<[string, (peer: RawPeer, id: number) => void, string]>([
     ["that closes in mid-stream", (peer, id) => (sendItem(peer, id, "a"), peer.socket.end()), "disconnected"],
     ["that resets", (peer) => peer.socket.resetAndDestroy(), "disconnected"],
@@ -79,7 +21,7 @@ describe("a hostile worker costs the request a clear error", () => {
     ],
     ["that sends beyond its credit", (peer, id) => Array.from({ length: 40 }, () => sendItem(peer, id, "x".repeat(20_000))), "protocol"],
   ])("%s", async (_name, behave, code) => {
-    await using worker = await startHostileWorker(behave);
+    await using worker = await startScriptedWorkers({ behave });
     const batches = worker.client.generate({ count: 1 }).batches();
     const drainSlowly = async (): Promise<void> => {
       for await (const _ of batches) await new Promise((resolve) => setTimeout(resolve, 50));
@@ -88,19 +30,19 @@ describe("a hostile worker costs the request a clear error", () => {
   });
 
   test("under another instance's id is not spoken to", async () => {
-    await using worker = await startHostileWorker(() => undefined, "78");
+    await using worker = await startScriptedWorkers({ behave: () => undefined, hello: { instance_id: "78" } });
     expect((await failureOf(collect(worker.client.generate({ count: 1 })))).message).toContain("is instance 78, expected 77");
   });
 
   test("that says nothing at all runs into the time limit", async () => {
-    await using worker = await startHostileWorker(() => undefined);
+    await using worker = await startScriptedWorkers({ behave: () => undefined });
     expect((await failureOf(collect(worker.client.generate({ count: 1 }, { timeoutMs: 100 })))).code).toBe("deadline_exceeded");
   });
 
   test("that stops reading holds a bounded number of requests, the rest fail at once", async () => {
-    await using worker = await startHostileWorker((peer) => peer.socket.pause());
+    await using worker = await startScriptedWorkers({ behave: (peer) => peer.socket.pause() });
     const before = failureOf(collect(worker.client.generate({ count: 1 })));
-    await eventually("the stop", () => worker.peers.some(({ socket }) => socket.isPaused()));
+    await eventually("the stop", () => worker.peers[0]?.some(({ socket }) => socket.isPaused()));
     const fill = "x".repeat(1024 * 1024);
     const answers = Array.from({ length: 40 }, () => failureOf(collect(worker.client.generate({ count: 1, fill } as Ask))));
     const refused = await Promise.any(answers);
@@ -113,13 +55,57 @@ describe("a hostile worker costs the request a clear error", () => {
   });
 
   test("with frames after END loses nothing and gains nothing", async () => {
-    await using worker = await startHostileWorker((peer, id) => {
-      sendItem(peer, id, "a");
-      peer.send((writer) => messages.encodeEnd(writer, id, trailer));
-      sendItem(peer, id, "b");
-      peer.send((writer) => messages.encodeEnd(writer, id, trailer));
+    await using worker = await startScriptedWorkers({
+      behave(peer, id, asked) {
+        sendItem(peer, id, "a");
+        sendEnd(peer, id, seenBy(asked));
+        sendItem(peer, id, "b");
+        sendEnd(peer, id, {});
+      },
     });
     expect(await collect(worker.client.generate({ count: 1 }))).toEqual([{ text: "a" }]);
     expect(await collect(worker.client.generate({ count: 1 }))).toEqual([{ text: "a" }]);
+    expect(await worker.readCounter(mismatches)).toBe(0);
+  });
+});
+
+const mismatches = "dynamo_request_plane_lineage_mismatch_total";
+const all = ["request_id", "x_request_id", "trace_id", "parent_id", "instance_id", "attempt"];
+
+describe("what a worker says it saw", () => {
+  test.each<[string, (seen: SeenIdentity) => unknown, readonly string[]]>([
+    ["another request id", (seen) => ({ ...seen, request_id: "0f4ac56e-5bd1-4657-bf8b-39cdcde9036b" }), ["request_id"]],
+    ["another id of the client's", (seen) => ({ ...seen, x_request_id: "yours" }), ["x_request_id"]],
+    ["no id of the client's", ({ x_request_id: _, ...seen }) => seen, ["x_request_id"]],
+    ["another trace and parent", (seen) => ({ ...seen, trace_id: "0".repeat(32), parent_id: seen.span_id }), ["trace_id", "parent_id"]],
+    ["another instance", (seen) => ({ ...seen, instance_id: "78" }), ["instance_id"]],
+    ["another attempt", (seen) => ({ ...seen, attempt: 1 }), ["attempt"]],
+    ["numbers for text", (seen) => ({ ...seen, instance_id: 77 }), ["instance_id"]],
+    ["nothing", () => ({}), all],
+    ["no ids at all", () => undefined, all],
+    ["a text instead of ids", () => "as sent", all],
+  ])("%s: counted once, warned of once, and delivered", async (_name, change, mismatch) => {
+    await using worker = await startScriptedWorkers({
+      behave(peer, id, asked) {
+        sendItem(peer, id, "a");
+        sendEnd(peer, id, change(seenBy(asked)));
+      },
+    });
+    const answer = worker.client.generate({ count: 1 }, { xRequestId: "mine" });
+    expect(await collect(answer)).toEqual([{ text: "a" }]);
+    expect(await worker.readCounter(mismatches)).toBe(1);
+    const warnings = worker.lines.filter(({ message }) => message === "worker saw other ids than were sent");
+    expect(warnings).toMatchObject([
+      { level: "WARN", request_id: answer.requestId, x_request_id: "mine", worker_id: "77", mismatch: mismatch.join(",") },
+    ]);
+  });
+
+  test("is not asked of one that refused the request or is lost", async () => {
+    await using worker = await startScriptedWorkers({
+      behave: (peer, id) => (id === 1 ? sendError(peer, id, "invalid_argument") : peer.socket.destroy()),
+    });
+    expect((await failureOf(collect(worker.client.generate({ count: 1 })))).code).toBe("invalid_argument");
+    expect((await failureOf(collect(worker.client.generate({ count: 1 })))).code).toBe("disconnected");
+    expect(await worker.readCounter(mismatches)).toBe(0);
   });
 });

@@ -192,9 +192,10 @@ export function encodeEnd(writer: FrameWriter, streamId: number, trailer: Traile
   encodeMapFrame(writer, frameTypes.END, streamId, trailer);
 }
 
-/** Missing or mistyped parts are left out: they show as a lineage mismatch, not as a broken stream. */
+/** Missing or mistyped parts are left out, but there always is a `seen`: what it lacks shows as a lineage mismatch, not as a broken stream. */
 export function decodeEnd(body: Buffer): Partial<Trailer> {
-  return toTrailer(decodeMap(body, "END"));
+  const map = decodeMap(body, "END");
+  return toTrailer(isMap(map["seen"]) ? map : { ...map, seen: {} });
 }
 
 function toTrailer(map: Readonly<Record<string, unknown>>): Partial<Trailer> {

@@ -1,0 +1,124 @@
+/** Workers that say what a test tells them to, and a caller that knows them. */
+import { createServer, type AddressInfo } from "node:net";
+import { createMemoryDiscovery } from "../../packages/runtime/src/discovery/memory.ts";
+import { parseAddress } from "../../packages/runtime/src/discovery/records.ts";
+import { createMemorySpace, createRuntime, type Client } from "../../packages/runtime/src/index.ts";
+import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
+import { fromPlaneHeaders, type SeenIdentity } from "../../packages/runtime/src/trace/identity.ts";
+import { frameTypes } from "../../packages/runtime/src/wire/frames.ts";
+import { encodeDeltaItem } from "../../packages/runtime/src/wire/items.ts";
+import * as messages from "../../packages/runtime/src/wire/messages.ts";
+import type { Line } from "../cluster.ts";
+import { address, config, hello, rawPeer, type Ask, type RawPeer } from "./peers.ts";
+
+/** What a worker does at a request. */
+export type Behave = (peer: RawPeer, id: number, request: messages.RequestMessage) => void;
+
+export interface ScriptedWorker {
+  readonly behave: Behave;
+  /** What its HELLO says otherwise than the others'. */
+  readonly hello?: Partial<messages.Hello>;
+}
+
+export interface ScriptedWorkers extends AsyncDisposable {
+  readonly client: Client<Ask, unknown>;
+  /** Log records of the caller. */
+  readonly lines: Line[];
+  /** For each worker its ends of the connections so far. */
+  readonly peers: readonly (readonly RawPeer[])[];
+  /** The caller's counters. */
+  readCounter(name: string): Promise<number>;
+}
+
+/** Instance id of the first worker; the next ones count up. */
+export const firstInstanceId = 77n;
+
+export async function startScriptedWorkers(...workers: readonly ScriptedWorker[]): Promise<ScriptedWorkers> {
+  const space = createMemorySpace();
+  const discovery = createMemoryDiscovery(space);
+  const started = await Promise.all(
+    workers.map(async (worker, index) => {
+      const id = firstInstanceId + BigInt(index);
+      const { port, ...rest } = await startWorker(worker, id.toString());
+      await discovery.publish({
+        type: "Endpoint",
+        ...parseAddress(address),
+        instance_id: id,
+        transport: { tcp: `127.0.0.1:${port}/x` },
+        dyn_plane: 1,
+      });
+      return rest;
+    }),
+  );
+  const lines: Line[] = [];
+  const runtime = await createRuntime({ config, memorySpace: space, log: createLogger({ sink: (record) => lines.push(record) }) });
+  return {
+    client: runtime.client<Ask, unknown>(address),
+    lines,
+    peers: started.map(({ peers }) => peers),
+    async readCounter(name) {
+      const text = await runtime.metrics.registry.metrics();
+      return Number(new RegExp(`^${name} (\\d+)$`, "m").exec(text)?.[1]);
+    },
+    async [Symbol.asyncDispose]() {
+      await runtime[Symbol.asyncDispose]();
+      for (const { close } of started) close();
+    },
+  };
+}
+
+async function startWorker({ behave, hello: more = {} }: ScriptedWorker, id: string): Promise<{ port: number; peers: RawPeer[]; close(): void }> {
+  const peers: RawPeer[] = [];
+  const server = createServer((socket) => {
+    const peer = rawPeer(socket, true);
+    peers.push(peer);
+    peer.send((writer) => messages.encodeHello(writer, { ...hello, instance_id: id, ...more }));
+    let answered = 0;
+    socket.on("data", () => {
+      const requests = peer.frames.filter(({ type }) => type === frameTypes.REQUEST);
+      for (; answered < requests.length; answered += 1) {
+        const next = requests[answered];
+        if (next) behave(peer, next.id, messages.decodeRequest(next.body));
+      }
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    port: (server.address() as AddressInfo).port,
+    peers,
+    close() {
+      for (const peer of peers) peer[Symbol.dispose]();
+      server.close();
+    },
+  };
+}
+
+export function sendItem(peer: RawPeer, id: number, text: string): void {
+  peer.send((writer) => {
+    const mark = writer.beginItems(id);
+    encodeDeltaItem(writer, { text });
+    writer.endItems(id, mark);
+  });
+}
+
+/** What an honest worker saw. */
+export function seenBy({ headers, attempt }: messages.RequestMessage, instanceId = firstInstanceId): SeenIdentity {
+  const { requestId, xRequestId, trace } = fromPlaneHeaders(headers);
+  return {
+    request_id: requestId,
+    ...(xRequestId !== undefined && { x_request_id: xRequestId }),
+    trace_id: trace.traceId,
+    ...(trace.parentId !== undefined && { parent_id: trace.parentId }),
+    span_id: trace.spanId,
+    instance_id: instanceId.toString(),
+    attempt,
+  };
+}
+
+export function sendEnd(peer: RawPeer, id: number, seen: unknown): void {
+  peer.send((writer) => messages.encodeEnd(writer, id, { seen: seen as SeenIdentity, items: 0, elapsed_ms: 0 }));
+}
+
+export function sendError(peer: RawPeer, id: number, code: messages.ErrorMessage["code"]): void {
+  peer.send((writer) => messages.encodeError(writer, id, { code, message: "as told", retryable: false, produced: false }));
+}
