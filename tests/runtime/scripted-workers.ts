@@ -62,7 +62,7 @@ export async function startScriptedWorkers(...workers: readonly ScriptedWorker[]
     },
     async [Symbol.asyncDispose]() {
       await runtime[Symbol.asyncDispose]();
-      for (const { close } of started) close();
+      for (const worker of started) worker.close();
     },
   };
 }
@@ -73,12 +73,12 @@ async function startWorker({ behave, hello: more = {} }: ScriptedWorker, id: str
     const peer = rawPeer(socket, true);
     peers.push(peer);
     peer.send((writer) => messages.encodeHello(writer, { ...hello, instance_id: id, ...more }));
-    let answered = 0;
+    let seen = 0;
     socket.on("data", () => {
-      const requests = peer.frames.filter(({ type }) => type === frameTypes.REQUEST);
-      for (; answered < requests.length; answered += 1) {
-        const next = requests[answered];
-        if (next) behave(peer, next.id, messages.decodeRequest(next.body));
+      for (; seen < peer.frames.length; seen += 1) {
+        const { type, id, body } = peer.frames[seen] ?? { type: 0, id: 0, body: Buffer.alloc(0) };
+        if (type === frameTypes.REQUEST) behave(peer, id, messages.decodeRequest(body));
+        if (type === frameTypes.PING) peer.send((writer) => messages.encodePing(writer, "PONG", body));
       }
     });
   });
