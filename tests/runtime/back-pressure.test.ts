@@ -1,8 +1,4 @@
 // What waits for a peer that does not read stays bounded, on either end.
-import { mkdtemp, rm } from "node:fs/promises";
-import { connect, createServer, type Socket } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { expect, test } from "vitest";
 import { createPushServer } from "../../packages/runtime/src/ingress/push-endpoint.ts";
 import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
@@ -11,40 +7,11 @@ import { FrameWriter } from "../../packages/runtime/src/wire/frame-writer.ts";
 import { frameTypes } from "../../packages/runtime/src/wire/frames.ts";
 import * as messages from "../../packages/runtime/src/wire/messages.ts";
 import { eventually } from "../cluster.ts";
-import { hello, rawPeer, request } from "./peers.ts";
+import { hello, openEnds, rawPeer, request } from "./peers.ts";
 
 const mebibyte = 1024 * 1024;
 const log = createLogger({ sink: () => undefined });
 const timing = { helloTimeoutMs: 60_000, pingIntervalMs: 60_000 };
-
-interface Ends extends AsyncDisposable {
-  /** The end under test. */
-  readonly near: Socket;
-  /** The peer that does not read. */
-  readonly far: Socket;
-}
-
-// A socket of the file system: the kernel holds 200 KB of it, not the megabytes of TCP.
-async function openEnds(): Promise<Ends> {
-  const directory = await mkdtemp(join(tmpdir(), "dyn-ends-"));
-  const { promise, resolve } = Promise.withResolvers<Socket>();
-  const server = createServer(resolve);
-  await new Promise<void>((listening) => server.listen(join(directory, "socket"), listening));
-  const far = connect(join(directory, "socket"));
-  far.pause();
-  far.on("error", () => undefined);
-  const near = await promise;
-  return {
-    near,
-    far,
-    async [Symbol.asyncDispose]() {
-      near.destroy();
-      far.destroy();
-      server.close();
-      await rm(directory, { recursive: true });
-    },
-  };
-}
 
 function build(times: number, encode: (writer: FrameWriter, index: number) => void): Buffer {
   const writer = new FrameWriter();

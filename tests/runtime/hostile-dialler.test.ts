@@ -8,6 +8,17 @@ import { encodePayload } from "../../packages/runtime/src/wire/payload.ts";
 import { eventually } from "../cluster.ts";
 import { collect, frame, greeting, hello, rawPeer, request, startPair, type RawPeer } from "./peers.ts";
 
+// The kernel queues some hundreds of connections that have not been accepted.
+async function flood(port: number, connections: number): Promise<RawPeer[]> {
+  const peers: RawPeer[] = [];
+  while (peers.length < connections) {
+    const batch = Array.from({ length: 200 }, () => rawPeer(connect(port, "127.0.0.1"), false));
+    await eventually("their connections", () => batch.every(({ socket }) => !socket.connecting));
+    peers.push(...batch);
+  }
+  return peers;
+}
+
 describe("a hostile dialler costs its own connection and nobody else anything", () => {
   const attacks: [string, (peer: RawPeer) => void, string?][] = [
     ["random bytes", (peer) => peer.sendBytes(Buffer.from("GET / HTTP/1.1\r\n\r\n"))],
@@ -137,13 +148,39 @@ describe("a hostile dialler costs its own connection and nobody else anything", 
     await eventually("the abort", () => pair.contexts[0]?.signal.aborted);
   });
 
-  test("a thousand idle connections end by themselves", { timeout: 20_000 }, async () => {
+  test("a thousand idle connections end by themselves and leave room for others", { timeout: 60_000 }, async () => {
     await using pair = await startPair();
     expect(await collect(pair.client.generate({ count: 1 }))).toHaveLength(1);
-    const peers = Array.from({ length: 1_000 }, () => rawPeer(connect(pair.port, "127.0.0.1"), false));
+    const peers = await flood(pair.port, 1_000);
     expect(await collect(pair.client.generate({ count: 3 }))).toHaveLength(3);
-    await eventually("all of them ending", () => peers.every(({ isClosed }) => isClosed));
+    await eventually("all of them ending", () => peers.every(({ isClosed }) => isClosed), 30_000);
+    const other = await pair.openClient();
+    expect(await collect(other.generate({ count: 3 }))).toHaveLength(3);
   });
+
+  test(
+    "more connections than there may be are refused, those there are go on, and there is room again once they have gone",
+    { timeout: 120_000 },
+    async () => {
+      await using pair = await startPair({ worker: { connectTimeoutMs: 600_000 } });
+      expect(await collect(pair.client.generate({ count: 1 }))).toHaveLength(1);
+      const peers = await flood(pair.port, 4_200);
+      const line = await eventually("a refusal", () => pair.workerLines.find(({ message }) => message === "connection refused: too many"), 60_000);
+      expect(line).toMatchObject({ level: "WARN", limit: 4_096 });
+      expect(await collect(pair.client.generate({ count: 3 }))).toHaveLength(3);
+      for (const peer of peers) peer[Symbol.dispose]();
+      const other = await pair.openClient();
+      await eventually(
+        "room for one more",
+        () =>
+          collect(other.generate({ count: 3 })).then(
+            ({ length }) => length === 3,
+            () => false,
+          ),
+        30_000,
+      );
+    },
+  );
 
   test("a peer that falls silent after HELLO is found by heartbeat", async () => {
     await using pair = await startPair();

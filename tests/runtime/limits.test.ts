@@ -1,7 +1,18 @@
 // Every limit of the plane, reached.
+import { connect, type Socket } from "node:net";
 import { describe, expect, test } from "vitest";
+import { parseAddress } from "../../packages/runtime/src/discovery/records.ts";
 import { RuntimeError } from "../../packages/runtime/src/errors.ts";
-import { collect, failureOf, startPair } from "./peers.ts";
+import { createPushServer } from "../../packages/runtime/src/ingress/push-endpoint.ts";
+import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
+import { listen } from "../../packages/runtime/src/net/listener.ts";
+import { frameTypes, preface } from "../../packages/runtime/src/wire/frames.ts";
+import { encodeValueItem } from "../../packages/runtime/src/wire/items.ts";
+import * as messages from "../../packages/runtime/src/wire/messages.ts";
+import { eventually, type Line } from "../cluster.ts";
+import { address, collect, failureOf, greeting, hello, openEnds, path, rawPeer, request, startPair, type RawPeer } from "./peers.ts";
+
+const silent = createLogger({ sink: () => undefined });
 
 describe("the caller's frame limit", () => {
   test("costs the stream of an item over it, and no neighbour", async () => {
@@ -32,5 +43,80 @@ describe("the caller's frame limit", () => {
     });
     const failure = await failureOf(collect(pair.client.generate({ count: 1 }, { xRequestId: "x".repeat(256) })));
     expect(failure).toMatchObject({ code: "invalid_argument", message: "\u{20ac}".repeat(1_024) });
+  });
+});
+
+describe("the listener's limits", () => {
+  test("one connection too many is closed at once, and there is room again when another has gone", async () => {
+    const lines: Line[] = [];
+    const accepted: Socket[] = [];
+    await using listener = await listen({
+      host: "127.0.0.1",
+      port: 0,
+      prefaceTimeoutMs: 60_000,
+      maxConnections: 2,
+      log: createLogger({ sink: (record) => lines.push(record) }),
+      onConnection: (socket) => accepted.push(socket),
+    });
+    const open = (): RawPeer => {
+      const peer = rawPeer(connect(listener.port, "127.0.0.1"), false);
+      peer.sendBytes(preface);
+      return peer;
+    };
+    const [first, second] = [open(), open()];
+    await eventually("two connections", () => accepted.length === 2);
+    const third = open();
+    await eventually("the third being closed", () => third.isClosed);
+    expect(lines).toMatchObject([{ level: "WARN", message: "connection refused: too many", limit: 2 }]);
+    expect([first.isClosed, second.isClosed]).toEqual([false, false]);
+    first[Symbol.dispose]();
+    await eventually("room", async () => {
+      const fourth = open();
+      await eventually("an outcome", () => fourth.isClosed || accepted.length === 3);
+      return !fourth.isClosed;
+    });
+    for (const socket of accepted) socket.destroy();
+  });
+
+  test("one stream too many is refused, and there is room again when another has ended", async () => {
+    const running = new Set<() => void>();
+    const server = createPushServer({
+      hello: { ...hello, max_streams: 2 },
+      helloTimeoutMs: 60_000,
+      pingIntervalMs: 60_000,
+      log: silent,
+      now: Date.now,
+    });
+    server.add({
+      path,
+      address: parseAddress(address),
+      instanceId: "1",
+      async *handler() {
+        await new Promise<void>((resolve) => running.add(resolve));
+        yield 1;
+      },
+      encodeItem: encodeValueItem,
+      countTokens: () => 1,
+      log: silent,
+    });
+    await using ends = await openEnds();
+    server.accept(ends.near, Buffer.alloc(0));
+    const peer = rawPeer(ends.far, false);
+    ends.far.resume();
+    peer.sendBytes(greeting().subarray(preface.length));
+    const codeOf = (id: number): string | undefined => {
+      const failure = peer.frames.find((each) => each.id === id && each.type === frameTypes.ERROR);
+      return failure && messages.decodeError(failure.body).code;
+    };
+    for (const id of [1, 2, 3]) peer.send((writer) => messages.encodeRequest(writer, id, request));
+    await eventually("the refusal", () => codeOf(3));
+    expect([codeOf(1), codeOf(2), codeOf(3)]).toEqual([undefined, undefined, "overloaded"]);
+    await eventually("two handlers", () => running.size === 2);
+    for (const finish of running) finish();
+    await eventually("two ends", () => peer.frames.filter(({ type }) => type === frameTypes.END).length === 2);
+    peer.send((writer) => messages.encodeRequest(writer, 4, request));
+    await eventually("a third handler", () => running.size === 3);
+    expect(codeOf(4)).toBeUndefined();
+    server.close();
   });
 });

@@ -1,5 +1,8 @@
 /** Fixtures of the plane's tests: two runtimes in one memory space, and a raw peer that can say anything. */
-import type { Socket } from "node:net";
+import { mkdtemp, rm } from "node:fs/promises";
+import { connect, createServer, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { RuntimeError } from "../../packages/runtime/src/errors.ts";
 import {
   createMemorySpace,
@@ -32,6 +35,8 @@ export interface Pair extends AsyncDisposable {
   readonly server: Runtime;
   readonly caller: Runtime;
   readonly client: Client<Ask, unknown>;
+  /** A client of another process, as it were: it has a connection of its own. */
+  openClient(): Promise<Client<Ask, unknown>>;
   readonly port: number;
   /** How many items handlers have yielded. */
   yielded(): number;
@@ -56,7 +61,14 @@ export async function startPair(more: PairOptions = {}): Promise<Pair> {
   const callerLog = createLogger({ sink: (record) => lines.push(record) });
   const workerLog = createLogger({ sink: (record) => (lines.push(record), workerLines.push(record)) });
   const server = await createRuntime({ config: { ...config, ...more.worker }, memorySpace, log: workerLog });
-  const caller = await createRuntime({ config: { ...config, ...more.caller }, memorySpace, log: callerLog });
+  const openCaller = (): Promise<Runtime> => createRuntime({ config: { ...config, ...more.caller }, memorySpace, log: callerLog });
+  const caller = await openCaller();
+  const others: Runtime[] = [];
+  const openClient = async (): Promise<Client<Ask, unknown>> => {
+    const other = await openCaller();
+    others.push(other);
+    return other.client<Ask, unknown>(address);
+  };
   let yielded = 0;
   const contexts: RequestContext<Logger>[] = [];
   const echo: Handler<Ask, unknown, Logger> = async function* ({ count, size = 1, fail = false }, context) {
@@ -73,13 +85,14 @@ export async function startPair(more: PairOptions = {}): Promise<Pair> {
     server,
     caller,
     client: caller.client<Ask, unknown>(address),
+    openClient,
     port: Number(serving.address.split(":")[1]),
     yielded: () => yielded,
     contexts,
     lines,
     workerLines,
     async [Symbol.asyncDispose]() {
-      await caller[Symbol.asyncDispose]();
+      for (const each of [caller, ...others]) await each[Symbol.asyncDispose]();
       await server[Symbol.asyncDispose]();
     },
   };
@@ -146,3 +159,33 @@ export const greeting = (): Buffer => {
   messages.encodeHello(writer, hello);
   return Buffer.concat([preface, ...writer.take()]);
 };
+
+/** Two ends of a connection. */
+export interface Ends extends AsyncDisposable {
+  /** The end under test. */
+  readonly near: Socket;
+  /** Paused: resume it to read. */
+  readonly far: Socket;
+}
+
+// A socket of the file system: the kernel holds 200 KB of it, not the megabytes of TCP.
+export async function openEnds(): Promise<Ends> {
+  const directory = await mkdtemp(join(tmpdir(), "dyn-ends-"));
+  const { promise, resolve } = Promise.withResolvers<Socket>();
+  const server = createServer(resolve);
+  await new Promise<void>((listening) => server.listen(join(directory, "socket"), listening));
+  const far = connect(join(directory, "socket"));
+  far.pause();
+  far.on("error", () => undefined);
+  const near = await promise;
+  return {
+    near,
+    far,
+    async [Symbol.asyncDispose]() {
+      near.destroy();
+      far.destroy();
+      server.close();
+      await rm(directory, { recursive: true });
+    },
+  };
+}
