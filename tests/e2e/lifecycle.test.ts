@@ -56,6 +56,21 @@ test("a worker on SIGTERM finishes what is running and exits 0", async () => {
   expect(await cluster.workers[0]?.exited).toBe(0);
 });
 
+test("a worker whose drain takes too long ends its requests with an error and exits 0", async () => {
+  await using cluster = await startCluster({ workerArgs: ["--itl-ms", "50", "--drain-timeout-ms", "100"] });
+  const answer = postChat(cluster.url, chat("word ".repeat(1_000), { stream: true })).then((response) => response.text());
+  await eventually("the request", () => cluster.workers[0]?.lines().some(({ message }) => message === "request received"));
+  cluster.workers[0]?.kill("SIGTERM");
+  expect(await cluster.workers[0]?.exited).toBe(0);
+  const text = await answer;
+  expect(text).toContain('"error":');
+  expect(text).not.toContain("[DONE]");
+  const warned = cluster.workers[0]?.lines().find(({ message }) => message === "drain timed out, running requests are killed");
+  expect(warned).toMatchObject({ level: "WARN", drain_timeout_ms: 100 });
+  const completed = cluster.workers[0]?.lines().find(({ message }) => message === "request completed");
+  expect(completed).toMatchObject({ level: "ERROR", status: "error", error_type: "unavailable", error: "the worker is shutting down" });
+});
+
 test("a frontend on SIGTERM finishes what is running and exits 0", async () => {
   await using cluster = await startCluster({ workerArgs: ["--itl-ms", "20"] });
   const answer = postChat(cluster.url, chat("word ".repeat(30).trim(), { stream: true })).then((response) => response.text());

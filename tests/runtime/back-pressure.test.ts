@@ -2,6 +2,7 @@
 import { expect, test } from "vitest";
 import { createPushServer } from "../../packages/runtime/src/ingress/push-endpoint.ts";
 import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
+import { createRuntimeMetrics } from "../../packages/runtime/src/metrics.ts";
 import { Connection, type ConnectionOptions } from "../../packages/runtime/src/net/connection.ts";
 import { FrameWriter } from "../../packages/runtime/src/wire/frame-writer.ts";
 import { frameTypes } from "../../packages/runtime/src/wire/frames.ts";
@@ -11,6 +12,7 @@ import { hello, openEnds, rawPeer, request } from "./peers.ts";
 
 const mebibyte = 1024 * 1024;
 const log = createLogger({ sink: () => undefined });
+const { rejections } = createRuntimeMetrics();
 const timing = { helloTimeoutMs: 60_000, pingIntervalMs: 60_000 };
 
 function build(times: number, encode: (writer: FrameWriter, index: number) => void): Buffer {
@@ -52,7 +54,7 @@ test.each<[ConnectionOptions["role"]]>([["listener"], ["dialler"]])(
 
 test("a listener reads no more requests from a peer that leaves the answers unread, and answers them all once it reads", async () => {
   await using ends = await openEnds();
-  const server = createPushServer({ hello, ...timing, log, now: () => performance.now() });
+  const server = createPushServer({ hello, ...timing, log, rejections, now: () => performance.now() });
   server.accept(ends.near, Buffer.alloc(0));
   const asked = 30_000;
   ends.far.write(build(asked, (writer, index) => messages.encodeRequest(writer, index + 1, { ...request, path: "no/such/thing" })));
@@ -67,7 +69,7 @@ test("a listener reads no more requests from a peer that leaves the answers unre
 
 test("a peer that never reads its answers is given up in the end", async () => {
   await using ends = await openEnds();
-  const server = createPushServer({ hello, ...timing, pingIntervalMs: 20, log, now: () => performance.now() });
+  const server = createPushServer({ hello, ...timing, pingIntervalMs: 20, log, rejections, now: () => performance.now() });
   server.accept(ends.near, Buffer.alloc(0));
   ends.far.write(build(30_000, (writer, index) => messages.encodeRequest(writer, index + 1, { ...request, path: "no/such/thing" })));
   await eventually("the pause", () => ends.near.isPaused());

@@ -130,6 +130,26 @@ describe("a runtime", () => {
     await rm(join(place.directory, "kv"));
   });
 
+  test.each([
+    ["watches its signal", true],
+    ["ignores its signal", false],
+  ])("ends a request whose engine %s when the drain has taken its time", async (_name, watches) => {
+    await using pair = await startPair({
+      worker: { drainTimeoutMs: 50 },
+      async *handler({ count }, { signal }) {
+        yield count;
+        await new Promise((resolve) => watches && signal.addEventListener("abort", resolve));
+      },
+    });
+    const batches = pair.client.generate({ count: 1 }).batches();
+    await batches.next();
+    const failure = failureOf(batches.next());
+    await pair.server[Symbol.asyncDispose]();
+    expect(await failure).toMatchObject(watches ? { code: "unavailable", message: "the worker is shutting down" } : { code: "disconnected" });
+    const warned = pair.workerLines.filter(({ level }) => level === "WARN");
+    expect(warned).toMatchObject([{ message: "drain timed out, running requests are killed", endpoint: "test/echo/generate", drain_timeout_ms: 50 }]);
+  });
+
   test("that is closed gives no clients and serves nothing", async () => {
     for (const discoveryBackend of ["file", "mem"] as const) {
       await using place = await openPlace();

@@ -5,6 +5,7 @@ import { parseAddress } from "../../packages/runtime/src/discovery/records.ts";
 import { RuntimeError } from "../../packages/runtime/src/errors.ts";
 import { createPushServer } from "../../packages/runtime/src/ingress/push-endpoint.ts";
 import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
+import { createRuntimeMetrics } from "../../packages/runtime/src/metrics.ts";
 import { listen } from "../../packages/runtime/src/net/listener.ts";
 import { frameTypes, preface } from "../../packages/runtime/src/wire/frames.ts";
 import { encodeValueItem } from "../../packages/runtime/src/wire/items.ts";
@@ -80,11 +81,13 @@ describe("the listener's limits", () => {
 
   test("one stream too many is refused, and there is room again when another has ended", async () => {
     const running = new Set<() => void>();
+    const metrics = createRuntimeMetrics();
     const server = createPushServer({
       hello: { ...hello, max_streams: 2 },
       helloTimeoutMs: 60_000,
       pingIntervalMs: 60_000,
       log: silent,
+      rejections: metrics.rejections,
       now: Date.now,
     });
     server.add({
@@ -98,6 +101,13 @@ describe("the listener's limits", () => {
       encodeItem: encodeValueItem,
       countTokens: () => 1,
       log: silent,
+      metrics: metrics.endpoint({
+        dynamo_namespace: "test",
+        dynamo_component: "echo",
+        dynamo_endpoint: "generate",
+        worker_id: "1",
+        model: undefined,
+      }),
     });
     await using ends = await openEnds();
     server.accept(ends.near, Buffer.alloc(0));

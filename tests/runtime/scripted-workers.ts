@@ -2,13 +2,14 @@
 import { createServer, type AddressInfo } from "node:net";
 import { createMemoryDiscovery } from "../../packages/runtime/src/discovery/memory.ts";
 import { parseAddress } from "../../packages/runtime/src/discovery/records.ts";
-import { createMemorySpace, createRuntime, type Client } from "../../packages/runtime/src/index.ts";
+import { createMemorySpace, createRuntime, renderMetrics, type Client } from "../../packages/runtime/src/index.ts";
 import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
 import { fromPlaneHeaders, type SeenIdentity } from "../../packages/runtime/src/trace/identity.ts";
 import { frameTypes } from "../../packages/runtime/src/wire/frames.ts";
 import { encodeDeltaItem } from "../../packages/runtime/src/wire/items.ts";
 import * as messages from "../../packages/runtime/src/wire/messages.ts";
 import type { Line } from "../cluster.ts";
+import { parseOpenMetrics } from "../open-metrics.ts";
 import { address, config, hello, rawPeer, type Ask, type RawPeer } from "./peers.ts";
 
 /** What a worker does at a request. */
@@ -57,8 +58,7 @@ export async function startScriptedWorkers(...workers: readonly ScriptedWorker[]
     lines,
     peers: started.map(({ peers }) => peers),
     async readCounter(name) {
-      const text = await runtime.metrics.registry.metrics();
-      return Number(new RegExp(`^${name} (\\d+)$`, "m").exec(text)?.[1]);
+      return parseOpenMetrics((await renderMetrics(runtime.metrics.registry, "openmetrics")).body).value(name);
     },
     async [Symbol.asyncDispose]() {
       await runtime[Symbol.asyncDispose]();
