@@ -120,6 +120,35 @@ describe("a hostile dialler costs its own connection and nobody else anything", 
     await eventually("its end", () => peer.frames.some(({ id, type }) => id === 1 && type === frameTypes.END));
   });
 
+  test("a refused request leaves a line that says whose it was, one that cannot be read a line without ids", async () => {
+    await using pair = await startPair();
+    using peer = rawPeer(connect(pair.port, "127.0.0.1"), false);
+    peer.sendBytes(greeting());
+    const headers = {
+      "request-id": "0f4ac56e-5bd1-4657-bf8b-39cdcde9036b",
+      "x-request-id": "mine",
+      traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    };
+    peer.send((writer) => messages.encodeRequest(writer, 1, { ...request, headers, path: "no/such/thing", attempt: 2 }));
+    peer.sendBytes(frame("0000000202000000020005"));
+    const [known, unknown] = await eventually("both lines", () => {
+      const lines = pair.workerLines.filter(({ message }) => message === "request refused");
+      return lines.length === 2 && lines;
+    });
+    expect(known).toMatchObject({
+      level: "WARN",
+      request_id: "0f4ac56e-5bd1-4657-bf8b-39cdcde9036b",
+      x_request_id: "mine",
+      trace_id: "0af7651916cd43dd8448eb211c80319c",
+      parent_id: "b7ad6b7169203331",
+      attempt: 2,
+      instance_id: pair.server.instanceId,
+      "error.type": "unavailable",
+    });
+    expect(unknown).toMatchObject({ level: "WARN", "error.type": "protocol" });
+    expect(unknown).not.toHaveProperty("request_id");
+  });
+
   test("a truncated REQUEST costs only its stream", async () => {
     await using pair = await startPair();
     using peer = rawPeer(connect(pair.port, "127.0.0.1"), false);
