@@ -67,6 +67,33 @@ describe("a hostile dialler costs its own connection and nobody else anything", 
       "GOAWAY is not for the listening side",
     ],
     [
+      "CANCEL with a byte too many",
+      (peer) => (
+        peer.sendBytes(greeting()),
+        peer.send((writer) => messages.encodeRequest(writer, 1, { ...request, credit: 0 })),
+        peer.sendBytes(frame("00000002060000000101ff"))
+      ),
+      "1 bytes too many",
+    ],
+    [
+      "CANCEL of a third kind",
+      (peer) => (
+        peer.sendBytes(greeting()),
+        peer.send((writer) => messages.encodeRequest(writer, 1, { ...request, credit: 0 })),
+        peer.sendBytes(frame("00000001060000000102"))
+      ),
+      "CANCEL has mode 2",
+    ],
+    [
+      "CANCEL without a kind",
+      (peer) => (
+        peer.sendBytes(greeting()),
+        peer.send((writer) => messages.encodeRequest(writer, 1, { ...request, credit: 0 })),
+        peer.sendBytes(frame("000000000600000001"))
+      ),
+      "truncated",
+    ],
+    [
       "CREDIT with a byte too many",
       (peer) => (
         peer.sendBytes(greeting()),
