@@ -58,7 +58,7 @@ function toParser(parse: (text: string) => number): (text: string) => number {
     try {
       return parse(text);
     } catch (error) {
-      throw new InvalidArgumentError((error as Error).message);
+      throw new InvalidArgumentError(error instanceof Error ? error.message : String(error));
     }
   };
 }

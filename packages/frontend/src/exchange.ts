@@ -42,7 +42,7 @@ export interface ExchangeOptions {
 
 function headerOf(request: IncomingMessage, name: string): string | undefined {
   const value = request.headers[name];
-  return Array.isArray(value) ? value[0] : value;
+  return typeof value === "string" ? value : undefined; // only set-cookie, of answers, is a list
 }
 
 interface Ids {

@@ -46,7 +46,7 @@ export async function listenHttp(options: ServerOptions): Promise<HttpServer> {
   try {
     await app.listen({ host, port });
   } catch (cause) {
-    throw new RuntimeError("unavailable", `cannot listen on http://${host}:${port}: ${(cause as Error).message}`, { cause });
+    throw new RuntimeError("unavailable", `cannot listen on http://${host}:${port}: ${toRuntimeError(cause).message}`, { cause });
   }
   const bound = app.server.address() as AddressInfo; // a TCP server that listens
   return { host: bound.address, port: bound.port, close: (timeoutMs) => closeApp(app, { open, log, timeoutMs }) };

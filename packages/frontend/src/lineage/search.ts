@@ -1,5 +1,5 @@
 /** All lines of the requests an id stands for, in files of any number of processes. Reads files twice: the first time to learn the other ids. */
-import { RuntimeError } from "@dyn/runtime";
+import { RuntimeError, toRuntimeError } from "@dyn/runtime";
 import { isWorkerLine } from "./group.ts";
 import { parseLine, textOf, type LogLine } from "./lines.ts";
 import { scanSource, type Source } from "./scan.ts";
@@ -172,6 +172,6 @@ async function read(source: Source, needles: readonly Buffer[], onLine: (line: s
     return await scanSource(source, { needles, onLine });
   } catch (cause) {
     if (cause instanceof RuntimeError) throw cause;
-    throw new RuntimeError("invalid_argument", `cannot read ${source.name}: ${(cause as Error).message}`, { cause });
+    throw new RuntimeError("invalid_argument", `cannot read ${source.name}: ${toRuntimeError(cause).message}`, { cause });
   }
 }

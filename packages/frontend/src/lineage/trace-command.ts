@@ -1,6 +1,6 @@
 /** `dyn-frontend trace`: one id and some logs in, trees and a verdict out. */
 import { realpathSync } from "node:fs";
-import { RuntimeError } from "@dyn/runtime";
+import { RuntimeError, toRuntimeError } from "@dyn/runtime";
 import { toRequestId } from "./request-ids.ts";
 import { rebuildTrees } from "./rebuild.ts";
 import { openStreamSource, toFileSource, type Source } from "./scan.ts";
@@ -56,7 +56,7 @@ function realPath(file: string): string {
   try {
     return realpathSync(file);
   } catch (cause) {
-    throw new RuntimeError("invalid_argument", `cannot read ${file}: ${(cause as Error).message}`, { cause });
+    throw new RuntimeError("invalid_argument", `cannot read ${file}: ${toRuntimeError(cause).message}`, { cause });
   }
 }
 

@@ -1,6 +1,6 @@
 /** The dialling end of one connection: opens streams, hands up their items in the arrays they arrived in, returns credit as they are read. */
 import { connect } from "node:net";
-import { RuntimeError } from "../errors.ts";
+import { RuntimeError, toRuntimeError } from "../errors.ts";
 import { Connection, type ConnectionOptions } from "../net/connection.ts";
 import { frameTypeName, frameTypes, maxStreamId, type FrameType } from "../wire/frames.ts";
 import { decodeItems } from "../wire/items.ts";
@@ -157,7 +157,7 @@ export class PlaneClient {
     try {
       await client.ready;
     } catch (cause) {
-      throw new RuntimeError("cannot_connect", `${host}:${port} did not complete HELLO: ${(cause as Error).message}`, { cause });
+      throw new RuntimeError("cannot_connect", `${host}:${port} did not complete HELLO: ${toRuntimeError(cause).message}`, { cause });
     }
     return client;
   }

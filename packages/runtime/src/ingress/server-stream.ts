@@ -32,10 +32,6 @@ export class ServerStream implements PeerConnection {
     return this.#stopped;
   }
 
-  get remote(): string {
-    return this.#connection.remote;
-  }
-
   /** Queue one item. The sender waits for `writable` before. @throws RuntimeError `internal` if it cannot be encoded, `too_large` over the client's frame limit. */
   send<Item>(item: Item, encode: EncodeItem<Item>): void {
     const { writer } = this.#connection;
