@@ -54,7 +54,7 @@ export function createStopGate(stops: readonly string[]): StopGate {
       held += delta.text;
       const match = findFirst(held, wanted);
       const open = held.length - openLength(held, wanted, longest); // where a stop string that is not over yet may have begun
-      if (match && match.at <= open) return stop(match);
+      if (match && match.at < open) return stop(match);
       return { released: release(Math.min(open, match?.at ?? open)), stopped: undefined };
     },
     flush() {
