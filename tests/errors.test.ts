@@ -22,7 +22,7 @@ function toRow(code: ErrorCode): string {
   return `| \`${code}\` | ${status} | ${shown(openai[0])} | ${shown(openai[1])} | \`${anthropic}\` | \`${metric}\` | ${retryable ? "yes" : ""} | ${meaning}${said} |`;
 }
 
-const example = new FieldError("temperature", "Too big: expected number to be <=2");
+const example = new FieldError("temperature", "Too big: expected number to be <=2", "decimal_above_max_value");
 const details = [...new Map(codes.map((code) => [errorTable[code].metric, errorTable[code].detail]))];
 
 const expected = `# Errors
@@ -43,7 +43,7 @@ ${details.map(([metric, detail]) => `| \`${metric}\` | ${detail} |`).join("\n")}
 
 ## Shapes
 
-The paths of OpenAI's API, and all others but \`/v1/messages…\`. \`param\` names the field, or is null:
+The paths of OpenAI's API, and all others but \`/v1/messages…\`. \`param\` names the field and \`code\` says what is wrong with it, in OpenAI's words; of anything else \`param\` is null:
 
 \`\`\`json
 ${JSON.stringify(toErrorBody(example))}

@@ -176,7 +176,7 @@ describe("Anthropic messages", () => {
 
   test.each([
     ["max_tokens", { max_tokens: undefined }],
-    ["messages[0].content", { messages: [{ role: "user", content: [{ type: "image", source: {} }] }] }],
+    ["messages[0].content[0].type", { messages: [{ role: "user", content: [{ type: "image", source: {} }] }] }],
     ["messages[0].role", { messages: [{ role: "system", content: "x" }] }],
     ["thinking.type", { thinking: { type: "enabled", budget_tokens: 1024 } }],
     ["temperature", { temperature: 2 }],
