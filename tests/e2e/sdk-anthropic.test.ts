@@ -7,7 +7,8 @@ let cluster: Cluster;
 let client: Anthropic;
 beforeAll(async () => {
   cluster = await startCluster();
-  await Promise.all([cluster.addWorker("--model-name", "org/mock"), cluster.addWorker("--model-name", "zeta")]);
+  await cluster.addWorker("--model-name", "org/mock");
+  await cluster.addWorker("--model-name", "zeta");
   client = new Anthropic({ baseURL: cluster.url, apiKey: "unused", maxRetries: 0 });
 });
 afterAll(() => cluster[Symbol.asyncDispose]());

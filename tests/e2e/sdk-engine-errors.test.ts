@@ -8,7 +8,8 @@ import { serveModel } from "@dyn/runtime/llm";
 import { createLogger } from "../../packages/runtime/dist/logging/logger.js";
 import { eventually } from "../cluster.ts";
 
-let attempts = 0;
+// By prompt.
+const attempts = new Map<string, number>();
 let worker: Runtime;
 let caller: Runtime;
 let frontend: Frontend;
@@ -19,10 +20,11 @@ beforeAll(async () => {
   const memorySpace = createMemorySpace();
   const open = (): Promise<Runtime> => createRuntime({ config: { discoveryBackend: "mem" }, memorySpace, log });
   [worker, caller] = await Promise.all([open(), open()]);
-  // The prompt says which code to throw, and after how many tokens.
+  // The prompt says which code to throw, after how many tokens, and to whom.
   await serveModel(worker, { model: "thrower" }, async function* ({ messages }) {
-    attempts += 1;
-    const [code, tokens] = (messages.at(-1)?.text ?? "").split(" ");
+    const prompt = messages.at(-1)?.text ?? "";
+    attempts.set(prompt, (attempts.get(prompt) ?? 0) + 1);
+    const [code, tokens] = prompt.split(" ");
     for (let index = 0; index < Number(tokens); index += 1) yield { text: "x" };
     throw code === "bug" ? new TypeError("secret") : new RuntimeError(code as ErrorCode, "what happened");
   });
@@ -44,18 +46,19 @@ interface Raised {
   readonly message: string;
 }
 
-async function raise(call: () => Promise<unknown>): Promise<{ error: Raised; tries: number }> {
-  const before = attempts;
-  const error = await call().then(
+type Call = (content: string) => Promise<unknown>;
+
+async function raise(prompt: string, call: Call): Promise<{ error: Raised; tries: number | undefined }> {
+  const error = await call(prompt).then(
     () => new Error("the call succeeded"),
     (thrown: unknown) => thrown,
   );
-  return { error: error as Raised, tries: attempts - before };
+  return { error: error as Raised, tries: attempts.get(prompt) };
 }
 
-const chat = (content: string): Promise<unknown> => openai.chat.completions.create({ model: "thrower", messages: [{ role: "user", content }] });
-const message = (content: string): Promise<unknown> =>
-  anthropic.messages.create({ model: "thrower", max_tokens: 10, messages: [{ role: "user", content }] });
+const toMessages = (content: string): { role: "user"; content: string }[] => [{ role: "user", content }];
+const chat: Call = (content) => openai.chat.completions.create({ model: "thrower", messages: toMessages(content) });
+const message: Call = (content) => anthropic.messages.create({ model: "thrower", max_tokens: 10, messages: toMessages(content) });
 
 // A 5xx is tried again by the clients' own rule, unless we say that it is of no use.
 test.each([
@@ -66,7 +69,7 @@ test.each([
   ["deadline_exceeded", 504, 2, "InternalServerError", "server_error", "timeout", "GatewayTimeoutError", "timeout_error"],
   ["overloaded", 529, 2, "InternalServerError", "overloaded_error", "overloaded", "OverloadedError", "overloaded_error"],
 ])("%s is a %i, tried %i times", async (thrown, status, tries, openaiClass, openaiType, openaiCode, anthropicClass, anthropicType) => {
-  const [ours, theirs] = [await raise(() => chat(`${thrown} 0`)), await raise(() => message(`${thrown} 0`))];
+  const [ours, theirs] = await Promise.all([raise(`${thrown} 0 openai`, chat), raise(`${thrown} 0 anthropic`, message)]);
   expect(ours).toMatchObject({ tries, error: { status, type: openaiType, code: openaiCode } });
   expect(theirs).toMatchObject({ tries, error: { status, type: anthropicType } });
   expect([ours.error.constructor.name, theirs.error.constructor.name]).toEqual([openaiClass, anthropicClass]);
@@ -83,15 +86,13 @@ test.each([
   ["overloaded", "overloaded_error", "overloaded", "overloaded_error"],
 ])("%s after two tokens ends the stream with the same error, tried once", async (thrown, openaiType, openaiCode, anthropicType) => {
   let text = "";
-  const ours = await raise(async () => {
-    const messages = [{ role: "user" as const, content: `${thrown} 2` }];
-    for await (const { choices } of await openai.chat.completions.create({ model: "thrower", messages, stream: true }))
-      text += choices[0]?.delta.content ?? "";
+  const ours = await raise(`${thrown} 2 openai`, async (prompt) => {
+    const stream = await openai.chat.completions.create({ model: "thrower", messages: toMessages(prompt), stream: true });
+    for await (const { choices } of stream) text += choices[0]?.delta.content ?? "";
   });
   expect(ours).toMatchObject({ tries: 1, error: { type: openaiType, code: openaiCode } });
-  const theirs = await raise(() => {
-    const messages = [{ role: "user" as const, content: `${thrown} 2` }];
-    const stream = anthropic.messages.stream({ model: "thrower", max_tokens: 10, messages });
+  const theirs = await raise(`${thrown} 2 anthropic`, (prompt) => {
+    const stream = anthropic.messages.stream({ model: "thrower", max_tokens: 10, messages: toMessages(prompt) });
     return stream.on("text", (piece) => (text += piece)).finalMessage();
   });
   expect(theirs).toMatchObject({ tries: 1, error: { type: anthropicType } });
