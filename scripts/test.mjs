@@ -3,6 +3,7 @@ import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { buildArguments, installOrExit, node } from "./bootstrap.mjs";
 
 // Whatever happens, the last line is the count.
@@ -39,10 +40,19 @@ async function run(name, command, args) {
   return code === 0;
 }
 
+// The Python clients are installed while the static checks run. If that fails, their tests try again and say why.
+function prepareClients() {
+  const script = fileURLToPath(new URL("../tests/sdk/python/environment.ts", import.meta.url));
+  const child = spawn(node, [script], { stdio: "ignore", env });
+  return new Promise((resolve) => child.on("error", resolve).on("close", resolve));
+}
+
+const prepared = prepareClients();
 for (const [name, command, args] of checks) {
   if (await run(name, command, args)) passed += 1;
   else failed += 1;
 }
+await prepared;
 const ok = await run("tests", "vitest", ["run", "--reporter=default", "--reporter=json", `--outputFile.json=${report}`]);
 try {
   const result = JSON.parse(readFileSync(report, "utf8"));

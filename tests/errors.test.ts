@@ -22,7 +22,7 @@ function toRow(code: ErrorCode): string {
   return `| \`${code}\` | ${status} | ${shown(openai[0])} | ${shown(openai[1])} | \`${anthropic}\` | \`${metric}\` | ${retryable ? "yes" : ""} | ${meaning}${said} |`;
 }
 
-const example = new FieldError("temperature", "Too big: expected number to be <=2");
+const example = new FieldError("temperature", "Too big: expected number to be <=2", "decimal_above_max_value");
 const details = [...new Map(codes.map((code) => [errorTable[code].metric, errorTable[code].detail]))];
 
 const expected = `# Errors
@@ -33,7 +33,7 @@ Every failure has one code of a closed set. What a client sees, what the log and
 | --- | --- | --- | --- | --- | --- | --- | --- |
 ${codes.map(toRow).join("\n")}
 
-"Tried elsewhere" holds while nothing has been delivered; if it is answered all the same, the answer has \`retry-after: 1\`.
+"Tried elsewhere" holds while nothing has been delivered; if it is answered all the same, the answer has \`retry-after: 1\`. The official clients try any 5xx again by themselves; \`unimplemented\` has \`x-should-retry: false\`, which they obey.
 
 \`error_type\` stands on \`request completed\` and on \`requests_total\`; the log has a fixed sentence beside it:
 
@@ -43,13 +43,13 @@ ${details.map(([metric, detail]) => `| \`${metric}\` | ${detail} |`).join("\n")}
 
 ## Shapes
 
-The paths of OpenAI's API, and all others but \`/v1/messages…\`. \`param\` names the field, or is null:
+All paths but those below. \`param\` names the field and \`code\` says what is wrong with it, in OpenAI's words; of anything else \`param\` is null:
 
 \`\`\`json
 ${JSON.stringify(toErrorBody(example))}
 \`\`\`
 
-\`/v1/messages\` and what lies below it:
+\`/v1/messages\` and what lies below it; for clients that send the header \`anthropic-version\` also \`/v1/models…\` and paths that are not served:
 
 \`\`\`json
 ${JSON.stringify(toAnthropicBody(example, id))}

@@ -136,7 +136,7 @@ describe("Anthropic messages", () => {
       content: [{ type: "text", text: "one two three" }],
       stop_reason: "end_turn",
       stop_sequence: null,
-      usage: { input_tokens: 5, output_tokens: 3 },
+      usage: { input_tokens: 5, output_tokens: 3, cache_creation_input_tokens: 0, cache_read_input_tokens: 0 },
     });
   });
 
@@ -161,7 +161,7 @@ describe("Anthropic messages", () => {
     expect(JSON.parse(events.at(-2)?.[2] ?? "")).toEqual({
       type: "message_delta",
       delta: { stop_reason: "stop_sequence", stop_sequence: " three" },
-      usage: { input_tokens: 3, output_tokens: 3 }, // the stop text was generated too
+      usage: { input_tokens: 3, output_tokens: 3, cache_creation_input_tokens: 0, cache_read_input_tokens: 0 }, // the stop text was generated too
     });
   });
 
@@ -176,7 +176,7 @@ describe("Anthropic messages", () => {
 
   test.each([
     ["max_tokens", { max_tokens: undefined }],
-    ["messages[0].content", { messages: [{ role: "user", content: [{ type: "image", source: {} }] }] }],
+    ["messages[0].content[0].type", { messages: [{ role: "user", content: [{ type: "image", source: {} }] }] }],
     ["messages[0].role", { messages: [{ role: "system", content: "x" }] }],
     ["thinking.type", { thinking: { type: "enabled", budget_tokens: 1024 } }],
     ["temperature", { temperature: 2 }],

@@ -107,22 +107,31 @@ describe("errors", () => {
   });
 
   test.each([
-    ["messages", { messages: [] }],
-    ["messages", { messages: "hi" }],
-    ["messages[0].role", { messages: [{ role: "wizard", content: "hi" }] }],
-    ["messages[0].content", { messages: [{ role: "user" }] }],
-    ["temperature", { temperature: 3 }],
-    ["max_tokens", { max_tokens: 0 }],
-    ["stop", { stop: ["1", "2", "3", "4", "5"] }],
-    ["stream_options", { stream_options: { include_usage: true } }],
-    ["n", { n: 0 }],
-    ["n", { n: 129 }],
-    ["logprobs", { logprobs: true }],
-    ["model", { model: 7 }],
-  ])("a bad %s is a 400 that names the field", async (param, more) => {
+    ["messages", "empty_array", { messages: [] }],
+    ["messages", "invalid_type", { messages: "hi" }],
+    ["messages", "missing_required_parameter", { messages: undefined }],
+    ["messages[0].role", "invalid_value", { messages: [{ role: "wizard", content: "hi" }] }],
+    ["messages[0].content", "missing_required_parameter", { messages: [{ role: "user" }] }],
+    ["messages[0].content", "invalid_type", { messages: [{ role: "user", content: 7 }] }],
+    ["messages[0].content", "empty_array", { messages: [{ role: "user", content: [] }] }],
+    ["messages[0].content[0].type", "invalid_value", { messages: [{ role: "user", content: [{ type: "image_url", image_url: { url: "x" } }] }] }],
+    ["messages[0].name", "string_above_max_length", { messages: [{ role: "user", content: "hi", name: "x".repeat(257) }] }],
+    ["temperature", "decimal_above_max_value", { temperature: 3 }],
+    ["top_p", "decimal_below_min_value", { top_p: -1 }],
+    ["max_tokens", "integer_below_min_value", { max_tokens: 0 }],
+    ["stop[0]", "invalid_type", { stop: [1] }],
+    ["stop", "array_above_max_length", { stop: ["1", "2", "3", "4", "5"] }],
+    ["stream_options", "invalid_value", { stream_options: { include_usage: true } }],
+    ["n", "integer_below_min_value", { n: 0 }],
+    ["n", "integer_above_max_value", { n: 129 }],
+    ["n", "invalid_type", { n: 1.5 }],
+    ["logprobs", "unsupported_value", { logprobs: true }],
+    ["model", "invalid_type", { model: 7 }],
+    ["model", "string_below_min_length", { model: "" }],
+  ])("a bad %s is a 400 that names the field, code %s", async (param, code, more) => {
     const response = await postChat(cluster.url, chat("hi", more));
     expect(response.status).toBe(400);
-    expect(await response.json()).toMatchObject({ error: { type: "invalid_request_error", param, message: expect.stringContaining(param) } });
+    expect(await response.json()).toEqual({ error: { type: "invalid_request_error", param, code, message: expect.stringContaining(`${param}: `) } });
   });
 
   const raw = (path: string, init: RequestInit): Promise<Response> => fetch(`${cluster.url}${path}`, init);

@@ -132,9 +132,15 @@ function refuse(api: Refusals, { response, log, identity }: Exchange, requestLog
   requestLog.fail(error);
   if (error.traits.metric === "internal") log.error({ error: error.cause ?? error }, "request failed");
   if (response.headersSent || response.destroyed) return;
-  const { status, retryable } = error.traits;
-  sendJson(response, status, api.toErrorBody(error, identity.requestId), retryable ? { "retry-after": "1" } : {});
+  const { status } = error.traits;
+  sendJson(response, status, api.toErrorBody(error, identity.requestId), toRetryHeaders(error));
   requestLog.responded(status);
+}
+
+// The official clients try every 5xx again: this says when, or that it is of no use.
+function toRetryHeaders({ code, traits }: RuntimeError): Record<string, string> {
+  if (traits.retryable) return { "retry-after": "1" };
+  return code === "unimplemented" ? { "x-should-retry": "false" } : {};
 }
 
 async function complete<Request extends InferenceRequest>({

@@ -2,6 +2,7 @@
 import type { RuntimeError } from "@dyn/runtime";
 import { countTokens } from "./anthropic/count-tokens.ts";
 import * as anthropic from "./anthropic/errors.ts";
+import { listModelInfos, showModelInfo } from "./anthropic/list-models.ts";
 import { messagesApi } from "./anthropic/messages.ts";
 import type { Exchange } from "./exchange.ts";
 import { refuseInference, serveInference, type InferenceApi, type InferenceParts, type InferenceRequest } from "./inference.ts";
@@ -22,7 +23,7 @@ export interface RouteEntry {
   readonly method: "GET" | "POST";
   readonly path: string;
   handle(input: RouteInput): void | Promise<void>;
-  toErrorBody(error: RuntimeError, requestId: string): unknown;
+  toErrorBody(error: RuntimeError, exchange: Exchange): unknown;
   /** Inference routes answer early failures themselves, with their pair of log lines. */
   refuse?(exchange: Exchange, error: RuntimeError): void;
 }
@@ -32,7 +33,7 @@ export function createRoutes(parts: InferenceParts & OpsParts): readonly RouteEn
     method: "POST",
     path,
     handle: ({ exchange, body }) => serveInference(api, exchange, body, parts),
-    toErrorBody: (error, requestId) => api.toErrorBody(error, requestId),
+    toErrorBody: (error, { identity }) => api.toErrorBody(error, identity.requestId),
     refuse: (exchange, error) => refuseInference(api, exchange, error, parts),
   });
   const { toErrorBody } = openai;
@@ -44,10 +45,20 @@ export function createRoutes(parts: InferenceParts & OpsParts): readonly RouteEn
       method: "POST",
       path: "/v1/messages/count_tokens",
       handle: ({ exchange, body }) => countTokens(exchange, body, parts.models),
-      toErrorBody: anthropic.toErrorBody,
+      toErrorBody: (error, { identity }) => anthropic.toErrorBody(error, identity.requestId),
     },
-    { method: "GET", path: "/v1/models", handle: ({ exchange }) => listModels(exchange, parts.models), toErrorBody },
-    { method: "GET", path: "/v1/models/*", handle: ({ exchange, rest }) => showModel(exchange, parts.models, rest), toErrorBody },
+    {
+      method: "GET",
+      path: "/v1/models",
+      handle: ({ exchange }) => (isAnthropic(exchange) ? listModelInfos : listModels)(exchange, parts.models),
+      toErrorBody: toSharedBody,
+    },
+    {
+      method: "GET",
+      path: "/v1/models/*",
+      handle: ({ exchange, rest }) => (isAnthropic(exchange) ? showModelInfo : showModel)(exchange, parts.models, rest),
+      toErrorBody: toSharedBody,
+    },
     { method: "GET", path: "/v1/requests/*", handle: ({ exchange, rest }) => showRequest(exchange, parts, rest), toErrorBody },
     { method: "GET", path: "/health", handle: ({ exchange }) => serveHealth(exchange, parts), toErrorBody },
     { method: "GET", path: "/live", handle: ({ exchange }) => serveLive(exchange), toErrorBody },
@@ -55,7 +66,16 @@ export function createRoutes(parts: InferenceParts & OpsParts): readonly RouteEn
   ];
 }
 
-/** The error body of a request without a route: Anthropic's below its path, else OpenAI's. */
-export function toUnmatchedBody(path: string, error: RuntimeError, requestId: string): unknown {
-  return /^\/v1\/messages(?:\/|$)/.test(path) ? anthropic.toErrorBody(error, requestId) : openai.toErrorBody(error);
+// Anthropic's clients say so on every request; it matters where both APIs have the same path.
+function isAnthropic({ request }: Exchange): boolean {
+  return request.headers["anthropic-version"] !== undefined;
+}
+
+function toSharedBody(error: RuntimeError, exchange: Exchange): unknown {
+  return isAnthropic(exchange) ? anthropic.toErrorBody(error, exchange.identity.requestId) : openai.toErrorBody(error);
+}
+
+/** The error body of a request without a route: Anthropic's below its path and for its clients, else OpenAI's. */
+export function toUnmatchedBody(path: string, error: RuntimeError, exchange: Exchange): unknown {
+  return /^\/v1\/messages(?:\/|$)/.test(path) ? anthropic.toErrorBody(error, exchange.identity.requestId) : toSharedBody(error, exchange);
 }

@@ -171,10 +171,10 @@ function toHttpError(error: unknown, { request, signal }: Exchange, maxBodyBytes
 
 function answerError(exchange: Exchange, error: RuntimeError, route: RouteEntry): void {
   if (route.refuse) return route.refuse(exchange, error);
-  const { response, identity, log } = exchange;
+  const { response, log } = exchange;
   if (error.traits.metric === "internal") log.error({ error: error.cause ?? error }, "request failed");
   if (response.headersSent || response.destroyed) return;
-  sendJson(response, error.traits.status, route.toErrorBody(error, identity.requestId));
+  sendJson(response, error.traits.status, route.toErrorBody(error, exchange));
 }
 
 // Bytes that are no HTTP request have no headers to take ids from; the answer carries ids all the same.

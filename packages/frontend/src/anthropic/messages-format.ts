@@ -1,5 +1,5 @@
 /** Messages as Anthropic writes them: named events of a stream, or one message. */
-import { countPromptTokens, type FinishReason } from "@dyn/runtime/llm";
+import { countPromptTokens, type FinishReason, type Usage } from "@dyn/runtime/llm";
 import type { Choice, Completion } from "../completion.ts";
 import type { AnswerHead, InferenceRequest, StreamFormat } from "../inference.ts";
 
@@ -20,6 +20,11 @@ function toStop({ finishReason, stopText }: Choice): Stop {
   return { stop_reason: stopReasons[finishReason], stop_sequence: null };
 }
 
+// Clients add the four up; nothing is cached here.
+function toUsage({ promptTokens, completionTokens }: Usage): Record<string, number> {
+  return { input_tokens: promptTokens, cache_creation_input_tokens: 0, cache_read_input_tokens: 0, output_tokens: completionTokens };
+}
+
 function event(type: string, more: Readonly<Record<string, unknown>> = {}): string {
   return `event: ${type}\ndata: ${JSON.stringify({ type, ...more })}\n\n`;
 }
@@ -37,15 +42,14 @@ export function createMessageStream({ job }: InferenceRequest, head: AnswerHead)
     },
     end({ choices: [choice], usage }) {
       const delta = choice ? toStop(choice) : { stop_reason: "end_turn", stop_sequence: null };
-      const counts = { input_tokens: usage.promptTokens, output_tokens: usage.completionTokens };
-      return event("content_block_stop", { index: 0 }) + event("message_delta", { delta, usage: counts }) + event("message_stop");
+      return event("content_block_stop", { index: 0 }) + event("message_delta", { delta, usage: toUsage(usage) }) + event("message_stop");
     },
   };
 }
 
 // The worker says what it counted at the end; until then the runtime's own count stands.
 function begin(job: InferenceRequest["job"], { requestId }: AnswerHead): string {
-  const usage = { input_tokens: countPromptTokens(job), output_tokens: 0 };
+  const usage = toUsage({ promptTokens: countPromptTokens(job), completionTokens: 0 });
   const message = {
     id: `msg_${requestId}`,
     type: "message",
@@ -69,6 +73,6 @@ export function toMessage({ job }: InferenceRequest, { requestId }: AnswerHead, 
     model: job.model,
     content: [{ type: "text", text: choice?.text ?? "" }],
     ...(choice && toStop(choice)),
-    usage: { input_tokens: usage.promptTokens, output_tokens: usage.completionTokens },
+    usage: toUsage(usage),
   };
 }

@@ -10,9 +10,9 @@ const textBlock = z.object({ type: z.literal("text"), text: z.string() });
 const resultBlock = z.object({ type: z.literal("tool_result"), content: z.union([z.string(), z.array(textBlock)]).nullish() });
 const silentBlock = z.object({ type: z.enum(["tool_use", "thinking", "redacted_thinking"]) });
 const block = z.discriminatedUnion("type", [textBlock, resultBlock, silentBlock], {
-  error: "expected a text, tool_use, tool_result or thinking block; other kinds are not supported",
+  error: "expected text, tool_use, tool_result or thinking; other kinds of blocks are not supported",
 });
-const content = z.union([z.string(), z.array(block)], { error: (issue) => describeUnion(issue) });
+const content = z.union([z.string(), z.array(block)], { error: "expected a string or a list of content blocks" });
 const system = z.union([z.string(), z.array(textBlock)], { error: "expected a string or a list of text blocks" });
 
 const message = z.object({ role: z.enum(["user", "assistant"]), content });
@@ -37,14 +37,6 @@ const messagesRequest = countRequest.extend({
 
 type CountBody = z.infer<typeof countRequest>;
 type Content = z.infer<typeof content>;
-
-// The first problem inside the list says more than "no member of the union fits".
-function describeUnion(issue: z.core.$ZodRawIssue): string {
-  const [, list] = (issue as { errors?: readonly (readonly z.core.$ZodIssue[])[] }).errors ?? []; // only union issues have them
-  const [first] = list ?? [];
-  if (!first || first.path.length === 0) return "expected a string or a list of content blocks";
-  return `block ${String(first.path[0])}: ${first.message}`;
-}
 
 /** @throws FieldError naming the first field that is wrong. */
 export function parseMessagesRequest(body: unknown): InferenceRequest {

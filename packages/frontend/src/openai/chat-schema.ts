@@ -1,13 +1,14 @@
 /** The fields of a chat request that are read; unknown ones are ignored, as the official API does. */
 import type { Message, ModelJob } from "@dyn/runtime/llm";
 import * as z from "zod";
-import { FieldError, parseFields } from "../fields.ts";
+import { FieldError, parseFields, unsupported } from "../fields.ts";
 import type { InferenceRequest } from "../inference.ts";
 import { maxN, samplingFields, stopField, toSampling, toStop } from "./sampling.ts";
 
 const textPart = z.object({ type: z.literal("text"), text: z.string() });
 const refusalPart = z.object({ type: z.literal("refusal"), refusal: z.string() });
-const content = z.union([z.string(), z.array(z.union([textPart, refusalPart])).min(1)]);
+const part = z.discriminatedUnion("type", [textPart, refusalPart], { error: "expected text or refusal; other kinds of parts are not supported" });
+const content = z.union([z.string(), z.array(part).min(1)], { error: "expected a string or a list of parts" });
 
 const message = z
   .object({
@@ -32,8 +33,8 @@ const chatRequest = z.object({
   tools: z.array(z.unknown()).max(128).nullish(),
   tool_choice: z.unknown().optional(),
   n: z.int().min(1).max(maxN).nullish(),
-  logprobs: z.literal(false, { error: "not supported" }).nullish(),
-  top_logprobs: z.literal(0, { error: "not supported" }).nullish(),
+  logprobs: z.literal(false, unsupported).nullish(),
+  top_logprobs: z.literal(0, unsupported).nullish(),
 });
 
 type ChatBody = z.infer<typeof chatRequest>;

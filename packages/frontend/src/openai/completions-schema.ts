@@ -1,7 +1,7 @@
 /** The fields of a plain completion request that are read; unknown ones are ignored, as the official API does. */
 import { maxChoices, toMessages, type ModelJob, type Prompt } from "@dyn/runtime/llm";
 import * as z from "zod";
-import { FieldError, parseFields } from "../fields.ts";
+import { FieldError, parseFields, unsupported } from "../fields.ts";
 import type { InferenceRequest } from "../inference.ts";
 import { maxN, samplingFields, stopField, toSampling, toStop } from "./sampling.ts";
 
@@ -25,8 +25,8 @@ const completionRequest = z.object({
   n: z.int().min(1).max(maxN).nullish(),
   echo: z.boolean().nullish(),
   best_of: z.int().min(1).nullish(),
-  logprobs: z.null({ error: "not supported" }).optional(),
-  suffix: z.null({ error: "not supported" }).optional(),
+  logprobs: z.null(unsupported).optional(),
+  suffix: z.null(unsupported).optional(),
 });
 
 type CompletionBody = z.infer<typeof completionRequest>;
@@ -43,9 +43,9 @@ export function parseCompletionRequest(body: unknown): CompletionRequest {
   const n = given.n ?? 1;
   const prompts = toPrompts(given.prompt);
   if (given.stream_options && given.stream !== true) throw new FieldError("stream_options", "only allowed when stream is true");
-  if (given.best_of != null && given.best_of !== n) throw new FieldError("best_of", "only supported when equal to n");
+  if (given.best_of != null && given.best_of !== n) throw new FieldError("best_of", "only supported when equal to n", "unsupported_value");
   if (prompts.length * n > maxChoices) throw new FieldError("n", `${prompts.length} prompts with ${n} completions each are more than ${maxChoices}`);
-  if (given.echo === true && prompts.some((each) => each.tokenIds)) throw new FieldError("echo", "not supported with token ids");
+  if (given.echo === true && prompts.some((each) => each.tokenIds)) throw new FieldError("echo", "not supported with token ids", "unsupported_value");
   return {
     stream: given.stream === true,
     includeUsage: given.stream_options?.include_usage === true,

@@ -1,5 +1,6 @@
 /** OpenAI's error shape: `{"error":{"message","type","param","code"}}`. */
 import { toPublicMessage, type RuntimeError } from "@dyn/runtime";
+import { FieldError } from "../fields.ts";
 
 export interface ErrorBody {
   readonly error: { readonly message: string; readonly type: string; readonly param: string | null; readonly code: string | null };
@@ -8,8 +9,8 @@ export interface ErrorBody {
 /** What a client may read. */
 export function toErrorBody(error: RuntimeError): ErrorBody {
   const [type, code] = error.traits.openai;
-  const param = "param" in error && typeof error.param === "string" ? error.param : null;
-  return { error: { message: toPublicMessage(error), type, param, code } };
+  const [param, reason] = error instanceof FieldError ? [error.param, error.reason] : [null, code];
+  return { error: { message: toPublicMessage(error), type, param, code: reason } };
 }
 
 /** The last event of a stream that has begun and failed; no `[DONE]` follows. */

@@ -1,9 +1,7 @@
 /** GET /v1/models and /v1/models/{id}. */
-import { toRuntimeError } from "@dyn/runtime";
 import type { Exchange } from "../exchange.ts";
 import { sendJson } from "../http/reply.ts";
 import type { Model, Models } from "../models.ts";
-import { toErrorBody } from "./errors.ts";
 
 function toModelObject({ name, created, contextLength }: Model): unknown {
   return { id: name, object: "model", created, owned_by: "dyn", context_window: contextLength };
@@ -13,12 +11,7 @@ export function listModels({ response }: Exchange, models: Models): void {
   sendJson(response, 200, { object: "list", data: models.list().map(toModelObject) });
 }
 
-/** `id` may contain `/`. */
+/** `id` may contain `/`. @throws RuntimeError `not_found`. */
 export function showModel({ response }: Exchange, models: Models, id: string): void {
-  try {
-    sendJson(response, 200, toModelObject(models.find(id)));
-  } catch (error) {
-    const failure = toRuntimeError(error);
-    sendJson(response, failure.traits.status, toErrorBody(failure));
-  }
+  sendJson(response, 200, toModelObject(models.find(id)));
 }

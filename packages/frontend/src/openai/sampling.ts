@@ -7,7 +7,9 @@ export const maxN = 128;
 
 type Optional<Schema extends z.ZodType> = z.ZodOptional<z.ZodNullable<Schema>>;
 
-export const stopField: Optional<z.ZodType<string | string[]>> = z.union([z.string(), z.array(z.string()).max(4)]).nullish();
+export const stopField: Optional<z.ZodType<string | string[]>> = z
+  .union([z.string(), z.array(z.string()).max(4)], { error: "expected a string or a list of up to 4" })
+  .nullish();
 
 export const samplingFields: {
   readonly temperature: Optional<z.ZodNumber>;

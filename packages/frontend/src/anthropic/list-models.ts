@@ -1,0 +1,42 @@
+/** GET /v1/models and /v1/models/{id} for Anthropic's clients, page by page. */
+import * as z from "zod";
+import type { Exchange } from "../exchange.ts";
+import { parseFields } from "../fields.ts";
+import { sendJson } from "../http/reply.ts";
+import type { Model, Models } from "../models.ts";
+
+const pageQuery = z.object({
+  limit: z.coerce.number().int().min(1).max(1_000).default(20),
+  after_id: z.string().optional(),
+  before_id: z.string().optional(),
+});
+
+function toModelInfo({ name, created, contextLength }: Model): unknown {
+  return {
+    type: "model",
+    id: name,
+    display_name: name,
+    created_at: new Date(created * 1000).toISOString(),
+    max_input_tokens: contextLength === 0 ? null : contextLength,
+    max_tokens: null,
+  };
+}
+
+/** One page of the models after, or before, the one the client has; names are in order, so it need not be there any more. @throws FieldError. */
+export function listModelInfos({ request, response }: Exchange, models: Models): void {
+  const query = new URL(request.url ?? "", "http://localhost").searchParams;
+  const { limit, after_id: after, before_id: before } = parseFields(pageQuery, Object.fromEntries(query));
+  const left = models.list().filter(({ name }) => (after === undefined || name > after) && (before === undefined || name < before));
+  const page = before === undefined ? left.slice(0, limit) : left.slice(-limit);
+  sendJson(response, 200, {
+    data: page.map(toModelInfo),
+    has_more: page.length < left.length,
+    first_id: page[0]?.name ?? null,
+    last_id: page.at(-1)?.name ?? null,
+  });
+}
+
+/** `id` may contain `/`. @throws RuntimeError `not_found`. */
+export function showModelInfo({ response }: Exchange, models: Models, id: string): void {
+  sendJson(response, 200, toModelInfo(models.find(id)));
+}
