@@ -115,7 +115,7 @@ export async function startCluster({ workers: count = 1, workerArgs = [], fronte
     },
     async [Symbol.asyncDispose]() {
       await Promise.all([frontend, ...workers].map((program) => program[Symbol.asyncDispose]()));
-      await rm(directory, { recursive: true, force: true });
+      await rm(directory, { recursive: true, force: true, maxRetries: 5 });
     },
   };
   try {

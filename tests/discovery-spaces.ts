@@ -52,7 +52,7 @@ export async function fileSpace(): Promise<FileSpace> {
     root: directory,
     lines,
     open: (more) => openFileDiscovery({ root: directory, log, heartbeatMs: 20, ttlMs, relistMs: 20, now: () => startedAt, ...more }),
-    [Symbol.asyncDispose]: () => rm(directory, { recursive: true, force: true }),
+    [Symbol.asyncDispose]: () => rm(directory, { recursive: true, force: true, maxRetries: 5 }),
   };
 }
 

@@ -75,7 +75,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   for (const each of [frontend, ...workers, runtime]) await each[Symbol.asyncDispose]();
-  await rm(directory, { recursive: true });
+  await rm(directory, { recursive: true, force: true, maxRetries: 5 });
 });
 
 interface Sent {

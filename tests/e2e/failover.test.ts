@@ -84,7 +84,7 @@ async function startHouse(fault: string): Promise<House> {
     records,
     async [Symbol.asyncDispose]() {
       for (const each of [frontend, ...workers, runtime]) await each[Symbol.asyncDispose]();
-      await rm(directory, { recursive: true });
+      await rm(directory, { recursive: true, force: true, maxRetries: 5 });
     },
   };
 }

@@ -162,7 +162,7 @@ describe.each([
 
   afterAll(async () => {
     await Promise.all(programs.map((program) => program[Symbol.asyncDispose]()));
-    await rm(directory, { recursive: true, force: true });
+    await rm(directory, { recursive: true, force: true, maxRetries: 5 });
   });
 
   function rawLines(): string[] {

@@ -52,7 +52,7 @@ test.each(programs.flatMap(([command, flag]) => logs.map(([name, redirection]) =
     } finally {
       program.kill("SIGKILL");
       await exited;
-      await rm(directory, { recursive: true, force: true });
+      await rm(directory, { recursive: true, force: true, maxRetries: 5 });
     }
   },
   60_000,

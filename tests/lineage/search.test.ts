@@ -147,7 +147,7 @@ describe("files", () => {
       expect(await traceRequests({ id: "disaggregated", files: twice, ...options, print: (text) => printed.push(text) })).toBe(true);
       expect(JSON.parse(printed.join(""))).toMatchObject({ log: { lines: 10, files: expect.arrayContaining(files) as string[] } });
     } finally {
-      await rm(directory, { recursive: true, force: true });
+      await rm(directory, { recursive: true, force: true, maxRetries: 5 });
     }
   });
 

@@ -28,7 +28,7 @@ async function openPlace(): Promise<Place> {
     lines,
     open: (more = {}) => createRuntime({ config: { ...config, discoveryBackend: "file", fileKv: join(directory, "kv"), ...more }, log }),
     records: () => readdir(join(directory, "kv/v1/instances")).catch(() => []),
-    [Symbol.asyncDispose]: () => rm(directory, { recursive: true, force: true }),
+    [Symbol.asyncDispose]: () => rm(directory, { recursive: true, force: true, maxRetries: 5 }),
   };
 }
 

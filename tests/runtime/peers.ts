@@ -185,7 +185,7 @@ export async function openEnds(): Promise<Ends> {
       near.destroy();
       far.destroy();
       server.close();
-      await rm(directory, { recursive: true });
+      await rm(directory, { recursive: true, force: true, maxRetries: 5 });
     },
   };
 }
