@@ -2,15 +2,13 @@
 import type { RequestContext } from "../engine.ts";
 import { toRuntimeError } from "../errors.ts";
 import type { Logger } from "../logging/logger.ts";
-import type { Runtime } from "../runtime.ts";
 import { toSpanFields } from "../trace/identity.ts";
-import { endSpan, toOutcome, withinSpan, type Attributes } from "../trace/spans.ts";
+import { endSpan, toOutcome, withinSpan, type Attributes, type Tracer } from "../trace/spans.ts";
 import { childSpan, formatTraceparent } from "../trace/traceparent.ts";
 import type { ModelJob } from "./contract.ts";
 import type { Tally } from "./limits.ts";
 
 const spanName = "engine.generate";
-const target = "dyn_runtime::llm";
 
 export interface EngineSpan {
   /** What the engine sees: as the handler's, with this span as the current one. */
@@ -25,14 +23,14 @@ export interface EngineSpan {
 }
 
 /** Begin the span; whoever opens it ends it. */
-export function openEngineSpan(outer: RequestContext<Logger>, { tracer, log }: Pick<Runtime, "tracer" | "log">): EngineSpan {
+export function openEngineSpan(outer: RequestContext<Logger>, tracer: Tracer): EngineSpan {
   const trace = childSpan(outer.trace);
   const startedAt = performance.now();
   const span = tracer.startSpan(spanName, "internal", trace, startedAt);
-  const inner = outer.log.child({ fields: () => toSpanFields(trace, spanName) });
+  const log = outer.log.child({ fields: () => toSpanFields(trace, spanName) });
   return {
     spanId: trace.spanId,
-    context: { ...outer, trace, traceparent: formatTraceparent(trace), log: inner },
+    context: { ...outer, trace, traceparent: formatTraceparent(trace), log },
     now: span.isRecording ? () => performance.now() : undefined,
     within: (start) => (tracer.isOn ? withinSpan(span, start) : start()),
     end(thrown, facts, job, tallies) {
@@ -45,7 +43,6 @@ export function openEngineSpan(outer: RequestContext<Logger>, { tracer, log }: P
         if (traceId !== undefined && spanId !== undefined) span.link({ traceId, spanId });
       }
       endSpan(span, failure, toOutcome(failure));
-      if (log.isEnabled("debug")) inner.child({ target }).debug({ ...facts, status: toOutcome(failure) }, "engine completed");
     },
   };
 }

@@ -5,6 +5,7 @@ import type { RequestContext } from "../engine.ts";
 import { RuntimeError } from "../errors.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { Runtime } from "../runtime.ts";
+import type { Tracer } from "../trace/spans.ts";
 import { encodeDeltaItem } from "../wire/items.ts";
 import { isMap } from "../wire/payload.ts";
 import { mergeChoices, toRequests } from "./choices.ts";
@@ -39,7 +40,7 @@ export async function serveModel(runtime: Runtime, options: ServeModelOptions, e
   if (model.length === 0 || model.length > 256)
     throw new RuntimeError("invalid_argument", `model name has ${model.length} characters, expected 1 to 256`);
   const address = parseAddress(endpoint);
-  const served: Served = { model, role, engine, tracer: runtime.tracer, log: runtime.log.child({ target: "dyn_runtime::llm" }) };
+  const served: Served = { model, role, engine, tracer: runtime.tracer };
   const serving = await runtime.endpoint(endpoint).serve<ModelJob, Delta>((job, context) => runJob(checkJob(job, role), served, context), {
     encodeItem: encodeDeltaItem,
     countTokens: tokensOf,
@@ -83,16 +84,17 @@ async function withdraw(card: AsyncDisposable, { log }: Runtime): Promise<void> 
   }
 }
 
-interface Served extends Pick<Runtime, "tracer" | "log"> {
+interface Served {
   readonly model: string;
   readonly role: WorkerRole;
   readonly engine: Engine;
+  readonly tracer: Tracer;
 }
 
 async function* runJob(job: ModelJob, served: Served, outer: RequestContext<Logger>): AsyncGenerator<Delta, void, void> {
   const { engine } = served;
   const requests = toRequests(job);
-  const span = openEngineSpan(outer, served);
+  const span = openEngineSpan(outer, served.tracer);
   const { context, now } = span;
   const tallies = requests.map(() => createTally(now));
   const run = (request: ModelRequest, seen: RequestContext<Logger>): AsyncIterable<Delta> => span.within(() => engine(request, seen));
