@@ -4,8 +4,9 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { frontendSettings } from "../packages/frontend/src/options.ts";
 import { mockSettings } from "../packages/mock-worker/src/options.ts";
-import { readSettings, runtimeSettings, type Setting } from "../packages/runtime/src/config.ts";
+import { readSettings, runtimeSettings, type Setting, type Variable } from "../packages/runtime/src/config.ts";
 import { createRuntime } from "../packages/runtime/src/index.ts";
+import { telemetrySettings } from "../packages/runtime/src/telemetry/settings.ts";
 import { root } from "./cluster.ts";
 
 const page = join(root, "docs/configuration.md");
@@ -16,6 +17,12 @@ function table(settings: Readonly<Record<string, Setting<never> | Setting<unknow
     return `| \`--${flag}\` | \`${env}\` | ${shown} | ${help} |`;
   });
   return ["| flag | variable | default | meaning |", "| --- | --- | --- | --- |", ...rows].join("\n");
+}
+
+function variables(settings: Readonly<Record<string, Variable<never> | Variable<unknown>>>): string {
+  const toCell = (fallback: unknown): string => (['""', "{}", undefined].includes(JSON.stringify(fallback)) ? "" : `\`${JSON.stringify(fallback)}\``);
+  const rows = Object.values(settings).map(({ env, default: fallback, help }) => `| \`${env}\` | ${toCell(fallback)} | ${help} |`);
+  return ["| variable | default | meaning |", "| --- | --- | --- |", ...rows].join("\n");
 }
 
 const expected = `# Configuration
@@ -33,6 +40,15 @@ are our own.
 ${table(runtimeSettings)}
 
 Programs that call \`createRuntime()\` read the same variables; \`createRuntime({ config })\` wins over them.
+
+## Trace export
+
+These have no flags; they are read only when \`OTEL_EXPORT_ENABLED\` is on. What they do: [Tracing](tracing.md).
+
+${variables(telemetrySettings)}
+
+Of the standard variables for certificates (\`OTEL_EXPORTER_OTLP_CERTIFICATE\`, \`…_CLIENT_KEY\`, \`…_CLIENT_CERTIFICATE\`) and \`OTEL_EXPORTER_OTLP_COMPRESSION\` the
+exporter reads those of the process itself.
 
 ## dyn-frontend
 

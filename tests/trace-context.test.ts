@@ -32,7 +32,7 @@ afterAll(async () => {
   await cluster[Symbol.asyncDispose]();
 });
 
-/** What the worker was given, and the span lines of both processes. */
+/** What the worker's engine was given, and the span lines of both processes. */
 interface Outcome {
   readonly traceparent: string;
   readonly tracestate?: string;
@@ -50,7 +50,7 @@ async function send(...headers: string[]): Promise<Outcome> {
   const spans = {
     http: await find(() => cluster.frontend.lines(), "request received"),
     attempt: await find(() => cluster.frontend.lines(), "route request completed"),
-    worker: await find(() => workerLines, "request received"),
+    worker: await find(() => workerLines, "request completed"),
   };
   return { ...(JSON.parse(choices[0].message.content) as { traceparent: string; tracestate?: string }), spans };
 }
@@ -62,7 +62,7 @@ function checkSpans({ traceparent, tracestate, spans }: Outcome): void {
   for (const line of Object.values(spans)) expect(line["tracestate"]).toBe(tracestate);
   expect(spans.attempt["parent_id"]).toBe(spans.http["span_id"]);
   expect(spans.worker["parent_id"]).toBe(spans.attempt["span_id"]);
-  expect(spans.worker["span_id"]).toBe(spanId);
+  expect(spans.worker["engine_span_id"]).toBe(spanId);
 }
 
 type Case = readonly [name: string, ...headers: string[]];

@@ -173,6 +173,20 @@ test("a worker's own requests lie below it", async () => {
   expect(outer?.attempts).toMatchObject([{ outcome: "success", workers: [{ component: "inner" }] }]);
 });
 
+test("an engine's own requests lie below its worker", async () => {
+  const [engine, handler] = ["aaaaaaaaaaaaaaaa", "caller_span_id"];
+  const recorded = readRecording("nested");
+  const isOuter = ({ fields }: RecordedLine): boolean => fields["component"] === "outer" && fields["message"] === "request completed";
+  const outerSpan = recorded.find(isOuter)?.fields["span_id"];
+  const lines = recorded.map((line) => {
+    if (isOuter(line)) return { ...line, fields: { ...line.fields, engine_span_id: engine } };
+    return line.fields[handler] === outerSpan ? { ...line, fields: { ...line.fields, [handler]: engine } } : line;
+  });
+  const traced = await trace("nested", lines);
+  expect(traced.isWhole).toBe(true);
+  expect(traced.trees[0]?.attempts[0]?.workers[0]?.attempts).toMatchObject([{ outcome: "success", workers: [{ component: "inner" }] }]);
+});
+
 test("prefill and decode are two attempts of one request", async () => {
   const { trees } = await trace("disaggregated", readRecording("disaggregated"));
   const [prefill, decode] = trees[0]?.attempts.map(({ workers }) => workers[0]) ?? [];

@@ -1,4 +1,5 @@
 // What waits for a peer that does not read stays bounded, on either end.
+import { offTracer } from "../../packages/runtime/src/trace/spans.ts";
 import { expect, test } from "vitest";
 import { createPushServer } from "../../packages/runtime/src/ingress/push-endpoint.ts";
 import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
@@ -54,7 +55,7 @@ test.each<[ConnectionOptions["role"]]>([["listener"], ["dialler"]])(
 
 test("a listener reads no more requests from a peer that leaves the answers unread, and answers them all once it reads", async () => {
   await using ends = await openEnds();
-  const server = createPushServer({ hello, ...timing, log, rejections, now: () => performance.now() });
+  const server = createPushServer({ hello, ...timing, log, rejections, tracer: offTracer, now: () => performance.now() });
   server.accept(ends.near, Buffer.alloc(0));
   const asked = 30_000;
   ends.far.write(build(asked, (writer, index) => messages.encodeRequest(writer, index + 1, { ...request, path: "no/such/thing" })));
@@ -69,7 +70,7 @@ test("a listener reads no more requests from a peer that leaves the answers unre
 
 test("a peer that never reads its answers is given up in the end", async () => {
   await using ends = await openEnds();
-  const server = createPushServer({ hello, ...timing, pingIntervalMs: 20, log, rejections, now: () => performance.now() });
+  const server = createPushServer({ hello, ...timing, pingIntervalMs: 20, log, rejections, tracer: offTracer, now: () => performance.now() });
   server.accept(ends.near, Buffer.alloc(0));
   ends.far.write(build(30_000, (writer, index) => messages.encodeRequest(writer, index + 1, { ...request, path: "no/such/thing" })));
   await eventually("the pause", () => ends.near.isPaused());

@@ -1,4 +1,5 @@
 // Every limit of the plane, reached.
+import { offTracer } from "../../packages/runtime/src/trace/spans.ts";
 import { connect, type Socket } from "node:net";
 import { describe, expect, test } from "vitest";
 import { parseAddress } from "../../packages/runtime/src/discovery/records.ts";
@@ -88,6 +89,7 @@ describe("the listener's limits", () => {
       pingIntervalMs: 60_000,
       log: silent,
       rejections: metrics.rejections,
+      tracer: offTracer,
       now: Date.now,
     });
     server.add({

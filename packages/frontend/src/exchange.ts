@@ -12,8 +12,10 @@ import {
   type Fields,
   type Identity,
   type Logger,
+  type Tracer,
 } from "@dyn/runtime";
 import { watchDisconnect } from "./http/disconnect.ts";
+import { openRequestSpan, type RequestSpan } from "./request-span.ts";
 
 export interface Exchange {
   readonly request: IncomingMessage;
@@ -26,6 +28,8 @@ export interface Exchange {
   /** End the answer: `reason` is what the client is told, if it is still there. */
   readonly abort: (reason: RuntimeError) => void;
   readonly startedAt: number;
+  /** Undefined unless it is exported. */
+  readonly span: RequestSpan | undefined;
   /** Why the request must be refused before anything else. */
   readonly rejection: RuntimeError | undefined;
 }
@@ -35,9 +39,16 @@ export interface ExchangeOptions {
   readonly strictRequestId: boolean;
   /** Keys of baggage members that travel to the worker. */
   readonly baggageKeys: ReadonlySet<string>;
+  readonly tracer: Tracer;
   readonly now: () => number;
   /** Controllers of the exchanges under way. */
   readonly open: Set<AbortController>;
+}
+
+/** The route of a request, as far as its exchange needs it. Inference routes have `refuse`, the others serve those who operate. */
+export interface ExchangeRoute {
+  readonly path: string;
+  readonly refuse?: unknown;
 }
 
 function headerOf(request: IncomingMessage, name: string): string | undefined {
@@ -72,12 +83,18 @@ function checkHost({ httpVersion, headers: { host } }: IncomingMessage): Runtime
   return new RuntimeError("invalid_argument", "the Host header is missing, HTTP/1.1 requires it");
 }
 
-/** Begin an exchange: ids from the headers, echoed on the answer whatever becomes of it. */
-export function beginExchange(request: IncomingMessage, response: ServerResponse, options: ExchangeOptions): Exchange {
+/** Begin an exchange (`toRoute` is asked only if spans are exported: Fastify makes its answer anew each time): ids from the headers, echoed on the answer whatever becomes of it. */
+export function beginExchange(
+  request: IncomingMessage,
+  response: ServerResponse,
+  options: ExchangeOptions,
+  toRoute: () => ExchangeRoute | undefined,
+): Exchange {
+  const startedAt = options.now();
   const { requestId, warnings, rejection } = readRequestId(request, options.strictRequestId);
   const clientId = headerOf(request, "x-request-id");
   const sane = clientId !== undefined && isSaneClientId(clientId);
-  const trace = acceptTrace(headerOf(request, "traceparent"), headerOf(request, "tracestate"));
+  const trace = options.tracer.sample(acceptTrace(headerOf(request, "traceparent"), headerOf(request, "tracestate")));
   const baggage = selectBaggage(headerOf(request, "baggage"), options.baggageKeys);
   const identity: Identity = { requestId, ...(sane && { xRequestId: clientId }), trace, ...(baggage !== undefined && { baggage }) };
   response.setHeader("x-request-id", sane ? clientId : requestId);
@@ -93,14 +110,27 @@ export function beginExchange(request: IncomingMessage, response: ServerResponse
   if (clientId !== undefined && !sane)
     log.warn({ length: clientId.length }, "x-request-id header ignored: expected 1 to 256 characters of visible ASCII");
   const aborter = watchDisconnect(response, options.open);
-  return {
+  const exchange: Exchange = {
     request,
     response,
     identity,
     log,
     signal: aborter.signal,
     abort: (reason) => aborter.abort(reason),
-    startedAt: options.now(),
+    startedAt,
+    span: undefined,
     rejection: rejection ?? checkHost(request),
   };
+  return options.tracer.isOn ? { ...exchange, span: openSpan(exchange, options.tracer, toRoute()) } : exchange;
+}
+
+// Probes and lists are traced where their lines are shown: from debug on.
+function openSpan(
+  { identity, request, response, startedAt, log }: Exchange,
+  tracer: Tracer,
+  route: ExchangeRoute | undefined,
+): RequestSpan | undefined {
+  const isLogged = !route || route.refuse !== undefined;
+  if (!isLogged && !log.child({ target: "system_span" }).isEnabled("debug")) return undefined;
+  return openRequestSpan({ tracer, identity, request, response, route: route?.path, isLogged, startedAt });
 }

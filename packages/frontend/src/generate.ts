@@ -85,8 +85,9 @@ function record(batch: readonly Delta[], progress: RequestProgress, at: number):
   let tokens = 0;
   for (const delta of batch) {
     assertDelta(delta);
-    const { text, tokenIds, usage } = delta;
+    const { text, tokenIds, usage, finishReason } = delta;
     tokens += tokenIds?.length ?? (text === "" ? 0 : 1);
+    if (finishReason !== undefined && !progress.finishReasons.includes(finishReason)) progress.finishReasons.push(finishReason);
     if (!usage) continue;
     progress.inputTokens = usage.promptTokens;
     progress.cachedTokens = usage.cachedTokens;

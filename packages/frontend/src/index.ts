@@ -76,7 +76,8 @@ async function startFrontend({ settings, runtime, shutdownSignals, owned, releas
   const { httpHost: host, httpPort: port, bodyLimitMb, strictRequestId } = settings;
   const baggageKeys = new Set(settings.baggageKeys);
   const maxBodyBytes = bodyLimitMb * 1024 * 1024;
-  const server = await listenHttp({ host, port, maxBodyBytes, routes, isDraining, log, strictRequestId, baggageKeys, now, metrics, history });
+  const { tracer } = runtime;
+  const server = await listenHttp({ host, port, maxBodyBytes, routes, isDraining, log, strictRequestId, baggageKeys, tracer, now, metrics, history });
   const url = `http://${server.host.includes(":") ? `[${server.host}]` : server.host}:${server.port}`;
   log.info({ url, port: server.port, discovery: runtime.discovery.kind, file_kv: runtime.config.fileKv }, "frontend is listening");
   const ending = createEnding(drain, () => server.close(settings.shutdownTimeoutSecs * 1000).then(release));

@@ -1,5 +1,6 @@
 /** The pair of lifecycle lines of an inference request, and its metrics: written once, on every way out. */
 import type { AttemptReport, Fields, Logger, RuntimeError } from "@dyn/runtime";
+import type { FinishReason } from "@dyn/runtime/llm";
 import type { Exchange } from "./exchange.ts";
 import type { History, RequestStart } from "./lineage/history.ts";
 import { unknownModel, type FrontendMetrics } from "./metrics/metrics.ts";
@@ -35,6 +36,8 @@ export interface RequestProgress {
   readonly meter: RequestMeter;
   /** Attempts, one list per worker asked: a prefill worker and then the one that answers. */
   readonly routes: (readonly Readonly<AttemptReport>[])[];
+  /** Those that came, each once. */
+  readonly finishReasons: FinishReason[];
 }
 
 export interface RequestLog extends Disposable {
@@ -78,7 +81,9 @@ export function beginRequestLog(exchange: Exchange, facts: RequestFacts, { metri
     cachedTokens: undefined,
     meter: metrics.begin(registered, { endpoint, requestType: request_type, trace: exchange.identity.trace, startedAt: exchange.startedAt }),
     routes: [],
+    finishReasons: [],
   };
+  const parsedAt = exchange.span ? now() : 0;
   let failure: RuntimeError | undefined;
   let streamedBytes: number | undefined;
   const record = history?.begin(toStart(exchange, fields, progress));
@@ -108,6 +113,8 @@ export function beginRequestLog(exchange: Exchange, facts: RequestFacts, { metri
       logCompletion(log, completion, failure);
       record?.finish(completion);
       progress.meter.finish({ endedAt, failure, isDisconnected: exchange.signal.aborted }, progress);
+      const { span } = exchange;
+      span?.complete({ ...progress, fields: { ...measured, elapsed_ms, model, request_type }, endpoint, modelRequested, parsedAt, failure });
     },
   };
 }

@@ -78,8 +78,9 @@ async function closeApp(app: FastifyInstance, { open, log, timeoutMs }: CloseOpt
 }
 
 function createApp(options: ServerOptions & ExchangeOptions): FastifyInstance {
+  const byUrl = new Map(options.routes.map((route) => [route.path, route]));
   const exchangeOf: ExchangeOf = (request, reply) => {
-    request.exchange ??= beginExchange(request.raw, reply.raw, options);
+    request.exchange ??= beginExchange(request.raw, reply.raw, options, () => byUrl.get(request.routeOptions.url ?? ""));
     return request.exchange;
   };
   const app = Fastify({
@@ -98,7 +99,12 @@ function createApp(options: ServerOptions & ExchangeOptions): FastifyInstance {
   app.server.on("checkExpectation", (request, response) => {
     const expected = JSON.stringify(request.headers.expect?.slice(0, maxShown));
     const error = new RuntimeError("invalid_argument", `the expectation ${expected} cannot be met, only "100-continue" can`);
-    refuseUnmatched(beginExchange(request, response, options), error, options, { status: 417 });
+    refuseUnmatched(
+      beginExchange(request, response, options, () => undefined),
+      error,
+      options,
+      { status: 417 },
+    );
   });
   app.decorateRequest("exchange", undefined);
   // Bodies stay bytes: whether they are JSON is judged where the answer's shape is known.
@@ -110,7 +116,6 @@ function createApp(options: ServerOptions & ExchangeOptions): FastifyInstance {
     done();
   });
   for (const route of options.routes) addRoute(app, route, exchangeOf, options.now);
-  const byUrl = new Map(options.routes.map((route) => [route.path, route]));
   app.setErrorHandler((error: unknown, request, reply) => {
     const exchange = exchangeOf(request, reply);
     const route = byUrl.get(request.routeOptions.url ?? "");

@@ -9,14 +9,20 @@ import { parseLogFilter } from "./logging/filter.ts";
 /** Variables by name; `undefined` and "" both mean unset. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** One documented setting. `parse` throws a plain Error whose message says what was expected. */
-export interface Setting<Value> {
+/** One documented variable. `parse` throws a plain Error whose message says what was expected. */
+export interface Variable<Value> {
   readonly env: string;
-  /** Name of the command-line flag, without the dashes. */
-  readonly flag: string;
   readonly default: Value;
   readonly help: string;
   readonly parse: (text: string) => Value;
+  /** True if the value must not be shown, not even a bad one. */
+  readonly isSecret?: boolean;
+}
+
+/** A variable that is a command-line flag, too. */
+export interface Setting<Value> extends Variable<Value> {
+  /** Name of the flag, without the dashes. */
+  readonly flag: string;
 }
 
 const truthy = /^(?:1|true|on|yes)$/i;
@@ -83,15 +89,16 @@ export function parseName(text: string): string {
   return text;
 }
 
-function readSetting<Value>(setting: Setting<Value>, environment: Environment, flag: string | undefined): Value {
+function readSetting<Value>(setting: Variable<Value> | Setting<Value>, environment: Environment, flag: string | undefined): Value {
   const text = flag ?? environment[setting.env];
   if (text === undefined || (text === "" && flag === undefined)) return setting.default;
   try {
     return setting.parse(text);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    const source = flag === undefined ? `${setting.env}=` : `--${setting.flag} `;
-    throw new RuntimeError("invalid_argument", `${source}${JSON.stringify(text)}: ${reason}`, { cause: error });
+    const source = flag !== undefined && "flag" in setting ? `--${setting.flag} ` : `${setting.env}=`;
+    const shown = setting.isSecret ? "(hidden)" : JSON.stringify(text);
+    throw new RuntimeError("invalid_argument", `${source}${shown}: ${reason}`, { cause: error });
   }
 }
 
@@ -115,7 +122,11 @@ export interface RuntimeConfig {
   readonly logConsoleFormat: "auto" | "readable" | "jsonl";
   readonly logEvents: string;
   readonly logSampleRatio: number;
+  readonly otelExportEnabled: boolean;
 }
+
+/** The variables behind a configuration, one each. */
+export type VariablesOf<Config> = { readonly [Name in keyof Config]-?: Variable<Config[Name]> };
 
 /** The settings behind a configuration, one each. */
 export type SettingsOf<Config> = { readonly [Name in keyof Config]-?: Setting<Config[Name]> };
@@ -234,11 +245,18 @@ export const runtimeSettings: SettingsOf<RuntimeConfig> = {
     parse: decimalNumber(0, 1),
     help: "share of requests, chosen by request id, whose lines below WARN are written",
   },
+  otelExportEnabled: {
+    env: "OTEL_EXPORT_ENABLED",
+    flag: "otel-export-enabled",
+    default: false,
+    parse: parseSwitch,
+    help: "export spans by OTLP, as the OTEL_ variables say",
+  },
 };
 
 /** Every setting of a table: `flags` (by name, as text) over `environment` over the default. @throws RuntimeError `invalid_argument`. */
 export function readSettings<Config>(
-  settings: SettingsOf<Config>,
+  settings: VariablesOf<Config>,
   environment: Environment = process.env,
   flags: Readonly<Record<string, string | undefined>> = {},
 ): Config {

@@ -8,7 +8,8 @@ import { createRequestId, isSaneClientId, isUuid } from "./ids.ts";
 import type { Logger } from "./logging/logger.ts";
 import { RuntimeError } from "./errors.ts";
 import type { Identity } from "./trace/identity.ts";
-import { acceptTrace } from "./trace/traceparent.ts";
+import type { Tracer } from "./trace/spans.ts";
+import { acceptTrace, childSpan, type TraceContext } from "./trace/traceparent.ts";
 import type { EncodeItem } from "./wire/items.ts";
 import type { Trailer } from "./wire/messages.ts";
 import { encodePayload } from "./wire/payload.ts";
@@ -44,7 +45,7 @@ export interface GenerateOptions {
   readonly requestId?: string;
   /** The client's own id, visible ASCII, at most 256 characters. */
   readonly xRequestId?: string;
-  /** W3C headers of the caller's span. */
+  /** W3C headers of the caller's span. Default with trace export on: the span active in `@opentelemetry/api`. */
   readonly traceparent?: string;
   readonly tracestate?: string;
   /** W3C baggage for the worker's handler. */
@@ -90,19 +91,28 @@ export interface ClientParts {
   /** What a REQUEST names. */
   readonly path: string;
   readonly send: (route: Route) => Batches<unknown>;
+  readonly tracer: Tracer;
   readonly now: () => number;
   /** Called once, when the client is disposed. */
   readonly onDispose: () => void;
 }
 
-function toIdentity(options: GenerateOptions): Identity {
-  if (options.identity) return options.identity;
-  const { requestId = createRequestId(), xRequestId, traceparent, tracestate, baggage } = options;
+type Caller = Pick<Route, "identity" | "isOwnSpan" | "callerSpanId">;
+
+function toCaller(options: GenerateOptions, tracer: Tracer): Caller {
+  const { identity, traceparent, tracestate } = options;
+  if (identity) return { identity, isOwnSpan: false, callerSpanId: undefined };
+  const active = traceparent === undefined ? tracer.active() : undefined;
+  const trace = tracer.sample(active ? childSpan(active.trace) : acceptTrace(traceparent, tracestate));
+  return { identity: toIdentity(options, trace), isOwnSpan: true, callerSpanId: active ? active.ownSpanId : trace.parentId };
+}
+
+function toIdentity(options: GenerateOptions, trace: TraceContext): Identity {
+  const { requestId = createRequestId(), xRequestId, baggage } = options;
   if (!isUuid(requestId)) throw new RuntimeError("invalid_argument", `requestId must be a UUID, got ${requestId.length} characters`);
   if (xRequestId !== undefined && !isSaneClientId(xRequestId)) {
     throw new RuntimeError("invalid_argument", "xRequestId must be 1 to 256 characters of visible ASCII");
   }
-  const trace = acceptTrace(traceparent, tracestate);
   return { requestId, ...(xRequestId !== undefined && { xRequestId }), trace, ...(baggage !== undefined && { baggage }) };
 }
 
@@ -126,7 +136,7 @@ export function createServing(instanceId: string, address: string, drain: () => 
 }
 
 /** Create a client from the runtime's parts. Takes ownership of `live`. */
-export function createClient<Request, Item>({ live, path, send, now, onDispose }: ClientParts): Client<Request, Item> {
+export function createClient<Request, Item>({ live, path, send, tracer, now, onDispose }: ClientParts): Client<Request, Item> {
   return {
     get instances() {
       return live.instances;
@@ -134,12 +144,10 @@ export function createClient<Request, Item>({ live, path, send, now, onDispose }
     waitForInstances: ({ count = 1, signal } = {}) => live.waitFor(count, signal),
     refresh: () => live.refresh(),
     generate(request, options = {}) {
-      const identity = toIdentity(options);
       const { timeoutMs } = options;
       if (timeoutMs !== undefined) assertTimeout(timeoutMs);
       const route: Route = {
-        identity,
-        isOwnSpan: options.identity === undefined,
+        ...toCaller(options, tracer),
         path,
         payload: encodePayload(request),
         signal: withTimeout(options.signal, timeoutMs),

@@ -1,4 +1,5 @@
 /** What a worker's code sees: one async generator per request, and the facts of that request beside it. */
+import type { TraceContext } from "./trace/traceparent.ts";
 
 /** The connection that a request came over. For tests that want it to fail: all requests on it are hit. */
 export interface PeerConnection {
@@ -19,6 +20,8 @@ export interface RequestContext<Log> {
   /** W3C position of this worker's span, for calls the handler makes itself. */
   readonly traceparent: string;
   readonly tracestate?: string;
+  /** The same in parts. */
+  readonly trace: TraceContext;
   /** W3C baggage that the frontend let through. */
   readonly baggage?: string;
   /** 0 for the first try of a request. */

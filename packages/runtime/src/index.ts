@@ -44,6 +44,8 @@ export type { System } from "./system/system.ts";
 export { createRequestId, describeBadRequestId, isSaneClientId, isUuid } from "./ids.ts";
 export { selectBaggage } from "./trace/baggage.ts";
 export { acceptTrace, isSampled } from "./trace/traceparent.ts";
+export { toOutcome } from "./trace/spans.ts";
+export type { Attributes, Span, SpanKind, Tracer } from "./trace/spans.ts";
 export type { TraceContext } from "./trace/traceparent.ts";
 export { toLogFields } from "./trace/identity.ts";
 export type { Identity } from "./trace/identity.ts";

@@ -1,8 +1,6 @@
 /** The composition root: builds every part of one runtime, owns them, and ends them in order. */
-import { completeSettings, runtimeSettings, type Environment, type RuntimeConfig } from "./config.ts";
+import type { RuntimeConfig } from "./config.ts";
 import type { Discovery } from "./discovery/discovery.ts";
-import type { MemorySpace } from "./discovery/memory.ts";
-import { openDiscovery } from "./discovery/open.ts";
 import { openLiveSet } from "./discovery/live-set.ts";
 import { formatPath, parseAddress, toEndpointRecord, type EndpointAddress } from "./discovery/records.ts";
 import { createPeers } from "./egress/peers.ts";
@@ -13,15 +11,16 @@ import { RoutedAnswer, type RouterOptions } from "./egress/router.ts";
 import { createClient, createServing, type Client, type Endpoint, type Serving, type ServeOptions } from "./endpoint.ts";
 import type { Handler } from "./engine.ts";
 import { RuntimeError } from "./errors.ts";
-import { createInstanceId, formatInstanceKey } from "./ids.ts";
+import { openFoundation, type Foundation, type FoundationOptions } from "./foundation.ts";
+import { formatInstanceKey } from "./ids.ts";
 import { createPushServer, type PushServer } from "./ingress/push-endpoint.ts";
 import { watchSignals, within } from "./lifetime.ts";
 import type { Logger } from "./logging/logger.ts";
-import { openProcessLog } from "./logging/process-log.ts";
-import { createRuntimeMetrics, type RuntimeMetrics } from "./metrics.ts";
+import type { RuntimeMetrics } from "./metrics.ts";
 import { toAdvertisedHost } from "./net/advertise.ts";
 import { createLazyListener, listen, type Listener } from "./net/listener.ts";
-import { openSystem, type Membership, type System } from "./system/system.ts";
+import type { Membership, System } from "./system/system.ts";
+import type { Tracer } from "./trace/spans.ts";
 import { encodeValueItem, type EncodeItem } from "./wire/items.ts";
 import type { Hello } from "./wire/messages.ts";
 
@@ -29,21 +28,9 @@ const agent = "dyn/0.1.0";
 const maxStreams = 16_384;
 const maxConnections = 4_096;
 
-export interface RuntimeOptions {
+export interface RuntimeOptions extends FoundationOptions {
   /** Signals that begin a drain; a second one ends the process at once. Default: none is touched. */
   readonly shutdownSignals?: readonly NodeJS.Signals[];
-  /** Settings that win over the environment. */
-  readonly config?: Partial<RuntimeConfig>;
-  /** Default: the process's environment. */
-  readonly environment?: Environment;
-  /** Default: a logger on stderr, as the `DYN_LOG…` settings say. */
-  readonly log?: Logger;
-  /** With `discoveryBackend: "mem"`: the space to share with other runtimes of this process. Default: a space of its own. */
-  readonly memorySpace?: MemorySpace;
-  /** Default: new ones. Runtimes of one process share them to be seen at one /metrics. */
-  readonly metrics?: RuntimeMetrics;
-  /** Default: a new one, if `DYN_SYSTEM_PORT` asks for it. Runtimes of one process share it together with `metrics`. */
-  readonly system?: System;
 }
 
 export interface ClientOptions {
@@ -60,6 +47,8 @@ export interface Runtime extends AsyncDisposable {
   readonly metrics: RuntimeMetrics;
   /** The system server of this process. */
   readonly system: System;
+  /** Makes the spans that are exported; off unless `otelExportEnabled`. */
+  readonly tracer: Tracer;
   readonly discovery: Discovery;
   /** Decimal u64, one per runtime. */
   readonly instanceId: string;
@@ -74,26 +63,9 @@ export interface Runtime extends AsyncDisposable {
 /** Create a runtime: no port but that of the system server is opened before something is served, no worker is dialled before something is asked.
  *  @throws RuntimeError `invalid_argument` on a bad setting, `unavailable` if the discovery directory or the system port cannot be used. */
 export async function createRuntime(options: RuntimeOptions = {}): Promise<Runtime> {
-  const config = completeSettings(runtimeSettings, options.config ?? {}, options.environment);
-  const { log, close } = options.log ? { log: options.log, close: () => Promise.resolve() } : openProcessLog(config);
-  try {
-    const discovery = await openDiscovery(config, log, options.memorySpace);
-    const metrics = options.metrics ?? createRuntimeMetrics();
-    const system = options.system ?? (await startSystem(config, metrics, log));
-    const runtime = new RuntimeParts(config, { ...options, log, discovery, metrics, system }, close);
-    runtime.start(options.shutdownSignals ?? []);
-    return runtime;
-  } catch (error) {
-    await close();
-    throw error;
-  }
-}
-
-interface SharedParts {
-  readonly log: Logger;
-  readonly discovery: Discovery;
-  readonly metrics: RuntimeMetrics;
-  readonly system: System;
+  const runtime = new RuntimeParts(await openFoundation(options));
+  runtime.start(options.shutdownSignals ?? []);
+  return runtime;
 }
 
 class RuntimeParts implements Runtime {
@@ -101,10 +73,11 @@ class RuntimeParts implements Runtime {
   readonly log: Logger;
   readonly metrics: RuntimeMetrics;
   readonly system: System;
+  readonly tracer: Tracer;
   readonly discovery: Discovery;
   readonly instanceId: string;
   #membership: Membership;
-  #id = createInstanceId();
+  #id: bigint;
   #drain = new AbortController();
   #clients = new Set<Disposable>();
   #servings = new Set<Serving>();
@@ -113,21 +86,22 @@ class RuntimeParts implements Runtime {
   #listener = createLazyListener(() => this.#listen());
   #signals: Disposable | undefined;
   #closing: Promise<void> | undefined;
-  #flushLog: () => Promise<void>;
+  #closeLast: () => Promise<void>;
   #now = (): number => performance.now();
   #health = createHealth({ now: this.#now });
 
-  constructor(config: RuntimeConfig, options: SharedParts, flushLog: () => Promise<void>) {
-    const { log } = options;
+  constructor({ id, config, log, metrics, system, tracer, discovery, close }: Foundation) {
+    this.#id = id;
     this.config = config;
     this.log = log;
-    this.#flushLog = flushLog;
-    this.instanceId = this.#id.toString();
-    this.metrics = options.metrics;
+    this.tracer = tracer;
+    this.#closeLast = close;
+    this.instanceId = id.toString();
+    this.metrics = metrics;
     this.metrics.started(formatInstanceKey(this.#id));
-    this.system = options.system;
+    this.system = system;
     this.#membership = this.system.join();
-    this.discovery = options.discovery;
+    this.discovery = discovery;
     const { connectTimeoutMs, pingIntervalMs } = config;
     const hello: Hello = { version: 1, agent, capabilities: [], max_frame_bytes: config.maxFrameBytes, max_streams: maxStreams };
     const egressLog = log.child({ target: "dyn_runtime::egress" });
@@ -138,6 +112,7 @@ class RuntimeParts implements Runtime {
       pingIntervalMs,
       log: log.child({ target: "dyn_runtime::ingress" }),
       rejections: this.metrics.rejections,
+      tracer: this.tracer,
       now: this.#now,
     });
   }
@@ -162,7 +137,7 @@ class RuntimeParts implements Runtime {
 
   client<Request, Item>(uri: string, { accepts, routerMode: mode = "round-robin" }: ClientOptions = {}): Client<Request, Item> {
     this.#assertOpen();
-    const { metrics } = this;
+    const { metrics, tracer } = this;
     const log = this.log.child({ target: "request_span" });
     const routing: RouterOptions = {
       peers: this.#peers,
@@ -172,6 +147,7 @@ class RuntimeParts implements Runtime {
       budget: createRetryBudget(),
       metrics,
       log,
+      tracer,
       now: this.#now,
       random: Math.random,
     };
@@ -181,6 +157,7 @@ class RuntimeParts implements Runtime {
       live: openLiveSet({ discovery: this.discovery, address, log: watchLog, ...(accepts && { accepts }) }),
       path: formatPath(address),
       send: (route) => new RoutedAnswer(routing, route),
+      tracer,
       now: this.#now,
       onDispose: () => this.#clients.delete(client),
     });
@@ -267,7 +244,7 @@ class RuntimeParts implements Runtime {
     await this.#step("the system server could not be left", () => this.#membership.leave());
     this.#signals?.[Symbol.dispose]();
     this.log.child({ target: "dyn_runtime" }).debug({ instance_id: this.instanceId }, "runtime closed");
-    await this.#flushLog();
+    await this.#closeLast();
   }
 
   // One step of an end: the others are taken whatever becomes of it.
@@ -282,8 +259,4 @@ class RuntimeParts implements Runtime {
   [Symbol.asyncDispose](): Promise<void> {
     return this.#close();
   }
-}
-
-function startSystem({ systemHost: host, systemPort: port }: RuntimeConfig, metrics: RuntimeMetrics, log: Logger): Promise<System> {
-  return openSystem({ host, port, metrics, log: log.child({ target: "dyn_runtime::system" }), now: () => performance.now() });
 }

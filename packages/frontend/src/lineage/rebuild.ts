@@ -30,7 +30,7 @@ function toTree(group: RequestLines): Omit<RequestTree, "problems"> {
   const [xRequestId, traceId] = ["x_request_id", "trace_id"].map((name) => mostCommon(all.map((line) => textOf(line, name))));
   const request = group.request.length > 0 ? toRequestNode(group.request) : undefined;
   const nodes = group.attempts.map(toAttemptNode).sort((left, right) => startOf(left) - startOf(right));
-  const spans = new Set(workersOf(group).flatMap(({ lines }) => lines.map((line) => textOf(line, "span_id"))));
+  const spans = new Set(workersOf(group).flatMap(({ lines }) => lines.flatMap((line) => workerSpans.map((name) => textOf(line, name)))));
   const [inner, outer] = [nodes.filter((node) => isInner(node, spans)), nodes.filter((node) => !isInner(node, spans))];
   return {
     request_id: cut(group.requestId),
@@ -44,6 +44,8 @@ function toTree(group: RequestLines): Omit<RequestTree, "problems"> {
   };
 }
 
+/** The spans in which a worker makes requests of its own: the handler's and the engine's. */
+const workerSpans = ["span_id", "engine_span_id"] as const;
 const maxNotices = 10;
 
 function toSources(all: readonly LogLine[], others: readonly LogLine[]): LogSources {
@@ -77,14 +79,15 @@ interface Placed {
 }
 
 // A handler's own request under the same id: its attempts lie below the worker.
-function isInner({ node }: Placed, workerSpans: ReadonlySet<string | undefined>): boolean {
-  return node.caller_span_id !== undefined && workerSpans.has(node.caller_span_id);
+function isInner({ node }: Placed, spans: ReadonlySet<string | undefined>): boolean {
+  return node.caller_span_id !== undefined && spans.has(node.caller_span_id);
 }
 
 function nest({ node }: Placed, inner: readonly Placed[], depth = 0): AttemptNode {
   if (depth > 16) return node;
   const workers = node.workers.map((worker) => {
-    const own = inner.filter(({ node: child }) => child.caller_span_id === worker.span_id).map((child) => nest(child, inner, depth + 1));
+    const isOwn = ({ node: { caller_span_id: caller } }: Placed): boolean => workerSpans.some((name) => worker[name] === caller);
+    const own = inner.filter(isOwn).map((child) => nest(child, inner, depth + 1));
     return own.length > 0 ? { ...worker, attempts: own } : worker;
   });
   return { ...node, workers };

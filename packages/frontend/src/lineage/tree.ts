@@ -25,6 +25,7 @@ const workerTexts = [
   "x_request_id",
   "trace_id",
   "span_id",
+  "engine_span_id",
   "parent_id",
   "instance_id",
   "namespace",

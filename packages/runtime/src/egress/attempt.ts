@@ -5,6 +5,7 @@ import { orAborted } from "../lifetime.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { RuntimeMetrics } from "../metrics.ts";
 import { compareLineage, toLogFields, toPlaneHeaders, type Identity } from "../trace/identity.ts";
+import { endSpan, type Span, type Tracer } from "../trace/spans.ts";
 import { childSpan } from "../trace/traceparent.ts";
 import type { Trailer } from "../wire/messages.ts";
 import type { Health, Verdict } from "./health.ts";
@@ -18,14 +19,17 @@ export interface AttemptOptions {
   readonly mode: RouterMode;
   readonly metrics: RuntimeMetrics;
   readonly log: Logger;
+  readonly tracer: Tracer;
   readonly now: () => number;
 }
 
 /** One request on its way through the attempts. The same object tells afterwards how it went. */
 export interface Route {
   readonly identity: Identity;
-  /** True if the identity's span was made for this call, below the span of the program that makes it. */
+  /** True if the identity's span was made for this call, below the span of the program that makes it: it is recorded here. */
   readonly isOwnSpan: boolean;
+  /** Then: the span in which the program made this call, if the log tells of it. */
+  readonly callerSpanId: string | undefined;
   readonly path: string;
   readonly payload: Uint8Array;
   readonly signal: AbortSignal | undefined;
@@ -65,6 +69,7 @@ export interface AttemptReport {
   trailer: Partial<Trailer>;
 }
 
+const spanName = "router.route_request";
 const maxDeadlineMs = 0xffff_ffff;
 
 const outcomes: Partial<Record<ErrorCode, AttemptOutcome>> = {
@@ -92,6 +97,7 @@ export class Attempt {
   #route: Route;
   #report: AttemptReport;
   #identity: Identity;
+  #span: Span;
   #stream: ClientStream | undefined;
   #closed = false;
   #sentAt: number | undefined;
@@ -100,6 +106,7 @@ export class Attempt {
     this.#options = options;
     this.#route = route;
     this.#identity = { ...route.identity, trace: childSpan(route.identity.trace) };
+    this.#span = options.tracer.startSpan(spanName, "client", this.#identity.trace);
     this.instance = instance;
     this.#report = {
       number,
@@ -134,6 +141,7 @@ export class Attempt {
     this.#sentAt = now();
     metrics.queue.observe((this.#sentAt - this.#report.startedAt) / 1000);
     this.#report.isSent = true;
+    if (this.#span.isRecording) this.#span.addEvent("dispatched", this.#sentAt);
   }
 
   /** True once an item has arrived: another instance would say it again. */
@@ -170,6 +178,7 @@ export class Attempt {
     this.#options.metrics.inflight.dec();
     this.#judge(failure);
     this.#checkLineage();
+    this.#endSpan(this.#report.outcome, failure);
     this.#log(this.#report.outcome, failure);
   }
 
@@ -192,7 +201,17 @@ export class Attempt {
     if (mismatch.length === 0) return;
     this.#options.metrics.lineageMismatch.inc();
     const fields = { mismatch: mismatch.join(","), seen: trailer.seen, worker_id: this.instance.id };
-    this.#options.log.warn({ ...toLogFields(this.#identity, "router.route_request"), ...fields }, "worker saw other ids than were sent");
+    this.#options.log.warn({ ...toLogFields(this.#identity, spanName), ...fields }, "worker saw other ids than were sent");
+  }
+
+  #endSpan(outcome: AttemptOutcome, failure: RuntimeError | undefined): void {
+    if (this.#span.isRecording) {
+      const { requestId: request_id, xRequestId: x_request_id } = this.#identity;
+      const { number } = this.#report;
+      const attempt = { "request.attempt": number, "migration.is_retry": number > 0 };
+      this.#span.setAttributes({ request_id, x_request_id, router_mode: this.#options.mode, worker_id: this.instance.id, ...attempt });
+    }
+    endSpan(this.#span, failure, outcome);
   }
 
   #log(outcome: AttemptOutcome, failure: RuntimeError | undefined): void {
@@ -200,10 +219,10 @@ export class Attempt {
     if (!log.isEnabled(failure ? "warn" : "route_request")) return;
     const { number, startedAt, endedAt = startedAt, isSent } = this.#report;
     const fields = {
-      ...toLogFields(this.#identity, "router.route_request"),
+      ...toLogFields(this.#identity, spanName),
       elapsed_ms: Math.round((endedAt - startedAt) * 1000) / 1000,
       // No line tells of a call's own span: the caller's stands here instead.
-      caller_span_id: this.#route.isOwnSpan ? this.#route.identity.trace.parentId : undefined,
+      caller_span_id: this.#route.callerSpanId,
       "otel.kind": "client",
       "request.attempt": number,
       "request.outcome": outcome,

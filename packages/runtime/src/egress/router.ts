@@ -2,6 +2,7 @@
 import type { Instance } from "../discovery/live-set.ts";
 import { RuntimeError } from "../errors.ts";
 import { waitMs } from "../lifetime.ts";
+import { endSpan, noSpan, toOutcome, type Span } from "../trace/spans.ts";
 import { Attempt, toAttemptError, type AttemptOptions, type Route } from "./attempt.ts";
 import type { Pick } from "./pick.ts";
 import { backoffMs, type RetryBudget } from "./retry.ts";
@@ -34,6 +35,7 @@ export class RoutedAnswer implements Batches<unknown> {
   #attempts = 0;
   #fruitless = 0;
   #payload: Uint8Array;
+  #span: Span = noSpan;
   #state: "new" | "running" | "over" = "new";
 
   constructor(options: RouterOptions, route: Route) {
@@ -71,6 +73,8 @@ export class RoutedAnswer implements Batches<unknown> {
 
   async #begin(): Promise<Attempt> {
     const { signal, path } = this.#route;
+    if (this.#state === "new" && this.#route.isOwnSpan)
+      this.#span = this.#options.tracer.startSpan("client_request", "internal", this.#route.identity.trace);
     signal?.throwIfAborted();
     if (this.#state === "new") {
       signal?.addEventListener("abort", this.#abort, { once: true });
@@ -130,6 +134,16 @@ export class RoutedAnswer implements Batches<unknown> {
     this.#state = "over";
     this.#route.signal?.removeEventListener("abort", this.#abort);
     this.#attempt?.close(failure);
+    this.#endSpan(failure);
+  }
+
+  #endSpan(failure: RuntimeError | undefined): void {
+    const { identity, path, reports } = this.#route;
+    if (this.#span.isRecording) {
+      const { requestId: request_id, xRequestId: x_request_id } = identity;
+      this.#span.setAttributes({ operation: path, request_id, x_request_id, worker_id: reports.at(-1)?.workerId, attempts: reports.length });
+    }
+    endSpan(this.#span, failure, toOutcome(failure));
   }
 
   #abort = (): void => this.#attempt?.kill(toAttemptError(undefined, this.#route.signal));

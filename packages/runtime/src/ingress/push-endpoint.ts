@@ -5,6 +5,7 @@ import { createGate } from "../lifetime.ts";
 import type { Counter } from "../instruments/series.ts";
 import type { Logger } from "../logging/logger.ts";
 import { Connection, type ConnectionEvents } from "../net/connection.ts";
+import type { Tracer } from "../trace/spans.ts";
 import { frameTypeName, frameTypes, type FrameType } from "../wire/frames.ts";
 import { fromPlaneHeaders, toLogFields } from "../trace/identity.ts";
 import { decodeCancel, decodeCredit, decodeRequest, encodeError, encodeGoaway, type Hello, type RequestMessage } from "../wire/messages.ts";
@@ -18,6 +19,7 @@ export interface PushServerOptions {
   readonly log: Logger;
   /** Requests refused because the streams are used up. */
   readonly rejections: Counter;
+  readonly tracer: Tracer;
   readonly now: () => number;
 }
 

@@ -1,11 +1,12 @@
 /** Runs the handler of one request: reopens its identity, sends its items, and writes the worker's pair of lifecycle lines. */
 import type { EndpointAddress } from "../discovery/records.ts";
-import type { Handler } from "../engine.ts";
+import type { Handler, RequestContext } from "../engine.ts";
 import { RuntimeError, toRuntimeError } from "../errors.ts";
 import { describeBadRequestId, isUuid } from "../ids.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { EndedRequest, EndpointMetrics, FailedStep } from "../metrics.ts";
 import { fromPlaneHeaders, toLogFields, type Identity } from "../trace/identity.ts";
+import { endSpan, toOutcome, type Span, type Tracer } from "../trace/spans.ts";
 import { formatTraceparent, isSampled } from "../trace/traceparent.ts";
 import type { EncodeItem } from "../wire/items.ts";
 import type { RequestMessage, Trailer } from "../wire/messages.ts";
@@ -28,6 +29,7 @@ export interface ServedEndpoint {
 interface Running {
   readonly stream: ServerStream;
   readonly identity: Identity;
+  readonly span: Span;
   readonly log: Logger;
   readonly facts: Record<string, string | number | boolean>;
   readonly startedAt: number;
@@ -44,9 +46,9 @@ export async function runRequest(
   stream: ServerStream,
   request: RequestMessage,
   endpoint: ServedEndpoint,
-  { now }: { readonly now: () => number },
+  { now, tracer }: { readonly now: () => number; readonly tracer: Tracer },
 ): Promise<void> {
-  const identity = fromPlaneHeaders(request.headers);
+  const identity = openIdentity(request, tracer);
   const { namespace, component, endpoint: name } = endpoint.address;
   const scope = endpoint.log.child({
     requestId: identity.requestId,
@@ -54,9 +56,11 @@ export async function runRequest(
   });
   const log = scope.child({ target: "dyn_runtime::ingress::push_handler", fields: { "otel.kind": "server" } });
   const startedAt = now();
+  const span = tracer.startSpan("handle_payload", "server", identity.trace, startedAt);
   const running: Running = {
     stream,
     identity,
+    span,
     log,
     facts: {},
     startedAt,
@@ -74,7 +78,8 @@ export async function runRequest(
   let failure: RuntimeError | undefined;
   try {
     const userLog = scope.child({ target: `${namespace}::${component}::${name}` });
-    await pump(running, request, endpoint, userLog, now);
+    const work = (): Promise<void> => pump(running, request, endpoint, userLog, now);
+    await (tracer.isOn ? span.run(work) : work());
   } catch (error) {
     failure = stream.signal.aborted ? toRuntimeError(stream.signal.reason) : toRuntimeError(error);
   } finally {
@@ -84,14 +89,22 @@ export async function runRequest(
   if (failure && !stream.isStopped) stream.fail(failure, trailer);
   else stream.end(trailer);
   endpoint.metrics.end(toEndedRequest(running, trailer, failure));
+  if (span.isRecording) describe(running, request, endpoint, trailer);
+  endSpan(span, failure, toOutcome(failure));
   logCompletion(running, trailer, failure);
+}
+
+// Whether the trace is recorded is decided where it enters a process; what the handler sends on must say so.
+function openIdentity({ headers }: RequestMessage, tracer: Tracer): Identity {
+  const identity = fromPlaneHeaders(headers);
+  return tracer.isOn ? { ...identity, trace: tracer.sample(identity.trace) } : identity;
 }
 
 async function pump(running: Running, request: RequestMessage, endpoint: ServedEndpoint, log: Logger, now: () => number): Promise<void> {
   const { stream, identity, facts } = running;
   const body = decodePayload(request.payload, "request payload");
   running.step = "generate";
-  const items = endpoint.handler(body, {
+  const context: RequestContext<Logger> = {
     signal: stream.signal,
     log,
     requestId: identity.requestId,
@@ -99,11 +112,12 @@ async function pump(running: Running, request: RequestMessage, endpoint: ServedE
     traceparent: formatTraceparent(identity.trace),
     ...(identity.trace.tracestate !== undefined && { tracestate: identity.trace.tracestate }),
     ...(identity.baggage !== undefined && { baggage: identity.baggage }),
+    trace: identity.trace,
     attempt: request.attempt,
     connection: stream,
     report: (more) => void Object.assign(facts, more),
-  });
-  for await (const item of items) {
+  };
+  for await (const item of endpoint.handler(body, context)) {
     if (!stream.isWritable) await stream.writable();
     if (stream.signal.aborted) break; // leaving the loop tells the engine
     running.step = "serialization";
@@ -160,12 +174,36 @@ function toEndedRequest({ stream, identity, step }: Running, trailer: Trailer, f
   };
 }
 
-function logCompletion({ log, facts, items, tokens, firstTokenAt, lastTokenAt }: Running, trailer: Trailer, failure: RuntimeError | undefined): void {
+function toTimings({ items, tokens, firstTokenAt, lastTokenAt }: Running, { elapsed_ms, ttft_ms }: Trailer): Record<string, number | undefined> {
+  const timings: Record<string, number | undefined> = { elapsed_ms, items };
+  if (firstTokenAt !== undefined) timings["ttft_ms"] = ttft_ms;
+  if (firstTokenAt !== undefined && tokens > 1) timings["avg_itl_ms"] = roundMs((lastTokenAt - firstTokenAt) / (tokens - 1));
+  return timings;
+}
+
+// What the worker's line says, as attributes; how it went is added at the end of the span.
+function describe(running: Running, request: RequestMessage, endpoint: ServedEndpoint, trailer: Trailer): void {
+  const { span, identity, facts, firstTokenAt } = running;
+  const { namespace, component, endpoint: name } = endpoint.address;
+  span.setAttributes({
+    ...facts,
+    ...toTimings(running, trailer),
+    request_id: identity.requestId,
+    x_request_id: identity.xRequestId,
+    namespace,
+    component,
+    endpoint: name,
+    instance_id: endpoint.instanceId,
+    "request.attempt": request.attempt,
+    request_bytes: request.payload.length,
+  });
+  if (firstTokenAt !== undefined) span.addEvent("first token", firstTokenAt);
+}
+
+function logCompletion(running: Running, trailer: Trailer, failure: RuntimeError | undefined): void {
+  const { log, facts } = running;
   if (!failure && !log.isEnabled("request_completed")) return;
-  const timing: Record<string, unknown> = { elapsed_ms: trailer.elapsed_ms, items };
-  if (firstTokenAt !== undefined) timing["ttft_ms"] = trailer.ttft_ms;
-  if (firstTokenAt !== undefined && tokens > 1) timing["avg_itl_ms"] = roundMs((lastTokenAt - firstTokenAt) / (tokens - 1));
-  const fields = { ...facts, ...timing };
+  const fields = { ...facts, ...toTimings(running, trailer) };
   if (!failure) return log.event("request_completed", { ...fields, status: "success" }, "request completed");
   const { metric, detail } = failure.traits;
   const error = { ...fields, error_type: metric, error_detail: detail };

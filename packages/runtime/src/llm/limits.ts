@@ -8,10 +8,16 @@ export interface Tally {
   outputTokens: number;
   usage: Usage | undefined;
   finishReason: FinishReason | undefined;
+  /** Tells the times of tokens; without it none are kept. */
+  readonly now: (() => number) | undefined;
+  firstTokenAt: number | undefined;
+  lastTokenAt: number | undefined;
+  /** How many came between the two, both included. */
+  timedTokens: number;
 }
 
-export function createTally(): Tally {
-  return { outputTokens: 0, usage: undefined, finishReason: undefined };
+export function createTally(now?: () => number): Tally {
+  return { outputTokens: 0, usage: undefined, finishReason: undefined, now, firstTokenAt: undefined, lastTokenAt: undefined, timedTokens: 0 };
 }
 
 /** Tokens of one delta: its ids, or one if it has text. */
@@ -30,6 +36,14 @@ export async function* enforceLimits(request: ModelRequest, deltas: AsyncIterabl
     }
   }
   for (const rest of limiter.close(limiter.isFull ? "length" : "stop")) yield rest;
+}
+
+function count(tally: Tally, tokens: number): void {
+  tally.outputTokens += tokens;
+  if (!tally.now || tokens === 0) return;
+  tally.lastTokenAt = tally.now();
+  tally.firstTokenAt ??= tally.lastTokenAt;
+  tally.timedTokens += tokens;
 }
 
 interface Limiter {
@@ -67,7 +81,7 @@ function createLimiter(request: ModelRequest, tally: Tally): Limiter {
       tally.usage = delta.usage ?? tally.usage;
       const tokens = tokensOf(delta);
       if (tally.outputTokens + tokens > maxTokens) return close("length");
-      tally.outputTokens += tokens;
+      count(tally, tokens);
       const { released, stopped } = gate?.push(delta) ?? pass(delta);
       if (stopped) return end(released, "stop", stopped);
       const reason = delta.finishReason ?? (tally.outputTokens >= maxTokens ? "length" : undefined);

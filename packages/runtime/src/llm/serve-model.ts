@@ -5,10 +5,12 @@ import type { RequestContext } from "../engine.ts";
 import { RuntimeError } from "../errors.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { Runtime } from "../runtime.ts";
+import type { Tracer } from "../trace/spans.ts";
 import { encodeDeltaItem } from "../wire/items.ts";
 import { isMap } from "../wire/payload.ts";
 import { mergeChoices, toRequests } from "./choices.ts";
 import type { Delta, Engine, ModelJob, ModelRequest, Usage, WorkerRole } from "./contract.ts";
+import { openEngineSpan } from "./engine-span.ts";
 import { createTally, enforceLimits, tokensOf, type Tally } from "./limits.ts";
 import { countPromptTokens } from "./tokens.ts";
 
@@ -38,13 +40,12 @@ export async function serveModel(runtime: Runtime, options: ServeModelOptions, e
   if (model.length === 0 || model.length > 256)
     throw new RuntimeError("invalid_argument", `model name has ${model.length} characters, expected 1 to 256`);
   const address = parseAddress(endpoint);
-  const serving = await runtime
-    .endpoint(endpoint)
-    .serve<ModelJob, Delta>((job, context) => runJob(checkJob(job, role), { model, role, engine }, context), {
-      encodeItem: encodeDeltaItem,
-      countTokens: tokensOf,
-      model,
-    });
+  const served: Served = { model, role, engine, tracer: runtime.tracer };
+  const serving = await runtime.endpoint(endpoint).serve<ModelJob, Delta>((job, context) => runJob(checkJob(job, role), served, context), {
+    encodeItem: encodeDeltaItem,
+    countTokens: tokensOf,
+    model,
+  });
   const record: ModelRecord = {
     type: "Model",
     ...address,
@@ -87,28 +88,38 @@ interface Served {
   readonly model: string;
   readonly role: WorkerRole;
   readonly engine: Engine;
+  readonly tracer: Tracer;
 }
 
-async function* runJob(job: ModelJob, served: Served, context: RequestContext<Logger>): AsyncGenerator<Delta, void, void> {
+async function* runJob(job: ModelJob, served: Served, outer: RequestContext<Logger>): AsyncGenerator<Delta, void, void> {
   const { engine } = served;
   const requests = toRequests(job);
-  const tallies = requests.map(createTally);
+  const span = openEngineSpan(outer, served.tracer);
+  const { context, now } = span;
+  const tallies = requests.map(() => createTally(now));
+  const run = (request: ModelRequest, seen: RequestContext<Logger>): AsyncIterable<Delta> => span.within(() => engine(request, seen));
+  let thrown: unknown;
   try {
     const [request, ...others] = requests;
     const [tally] = tallies;
-    if (request && tally && others.length === 0 && !job.begun?.[0]?.isFinished) return yield* enforceLimits(request, engine(request, context), tally);
+    if (request && tally && others.length === 0 && !job.begun?.[0]?.isFinished) return yield* enforceLimits(request, run(request, context), tally);
     const aborter = new AbortController();
     const inner = { ...context, signal: AbortSignal.any([context.signal, aborter.signal]) };
     const choices = new Map<number, AsyncIterable<Delta>>();
     for (const [index, each] of requests.entries()) {
       const tallied = tallies[index] ?? createTally();
       if (job.begun?.[index]?.isFinished) finishTally(tallied, each);
-      else choices.set(index, enforceLimits(each, engine(each, inner), tallied));
+      else choices.set(index, enforceLimits(each, run(each, inner), tallied));
     }
     yield* mergeChoices(choices, () => aborter.abort(new RuntimeError("cancelled", "another choice of the request has failed")));
     yield { text: "", usage: sumUsage(tallies, job.n ?? 1) };
+  } catch (error) {
+    thrown = error;
+    throw error;
   } finally {
-    context.report(toFacts(served, tallies, job));
+    const facts = toFacts(served, tallies, job);
+    outer.report({ ...facts, engine_span_id: span.spanId });
+    span.end(thrown, facts, job, tallies);
   }
 }
 

@@ -63,16 +63,21 @@ export function compareLineage(sent: Identity, instanceId: string, attempt: numb
 }
 
 /** The id fields of a log line inside this request's span. */
-export function toLogFields(identity: Identity, spanName: string): Record<string, string> {
-  const { trace } = identity;
+export function toLogFields({ requestId, xRequestId, trace }: Identity, spanName: string): Record<string, string> {
+  const fields = toSpanFields(trace, spanName);
+  fields["request_id"] = requestId;
+  if (xRequestId !== undefined) fields["x_request_id"] = xRequestId;
+  return fields;
+}
+
+/** Those of them that say where in the trace it is. */
+export function toSpanFields(trace: TraceContext, spanName: string): Record<string, string> {
   const fields: Record<string, string> = {
-    request_id: identity.requestId,
     span_id: trace.spanId,
     span_name: spanName,
     trace_flags: trace.flags.toString(16).padStart(2, "0"),
     trace_id: trace.traceId,
   };
-  if (identity.xRequestId !== undefined) fields["x_request_id"] = identity.xRequestId;
   if (trace.parentId !== undefined) fields["parent_id"] = trace.parentId;
   if (trace.tracestate !== undefined) fields["tracestate"] = trace.tracestate;
   return fields;

@@ -1,0 +1,68 @@
+/** What a runtime stands on: settings, log, spans, discovery, metrics, the system server. Opened before everything else. */
+import { completeSettings, runtimeSettings, type Environment, type RuntimeConfig } from "./config.ts";
+import type { Discovery } from "./discovery/discovery.ts";
+import type { MemorySpace } from "./discovery/memory.ts";
+import { openDiscovery } from "./discovery/open.ts";
+import { createInstanceId } from "./ids.ts";
+import type { Logger } from "./logging/logger.ts";
+import { openProcessLog, type ProcessLog } from "./logging/process-log.ts";
+import { createRuntimeMetrics, type RuntimeMetrics } from "./metrics.ts";
+import { openSystem, type System } from "./system/system.ts";
+import { openTelemetry, type Telemetry } from "./telemetry/telemetry.ts";
+import type { Tracer } from "./trace/spans.ts";
+
+export interface FoundationOptions {
+  /** Settings that win over the environment. */
+  readonly config?: Partial<RuntimeConfig>;
+  /** Default: the process's environment. */
+  readonly environment?: Environment;
+  /** Default: a logger on stderr, as the `DYN_LOG…` settings say. */
+  readonly log?: Logger;
+  /** With `discoveryBackend: "mem"`: the space to share with other runtimes of this process. Default: a space of its own. */
+  readonly memorySpace?: MemorySpace;
+  /** Default: new ones. Runtimes of one process share them to be seen at one /metrics. */
+  readonly metrics?: RuntimeMetrics;
+  /** Default: a new one, if `DYN_SYSTEM_PORT` asks for it. Runtimes of one process share it together with `metrics`. */
+  readonly system?: System;
+}
+
+export interface Foundation {
+  readonly id: bigint;
+  readonly config: RuntimeConfig;
+  readonly log: Logger;
+  readonly metrics: RuntimeMetrics;
+  readonly system: System;
+  readonly tracer: Tracer;
+  /** The runtime disposes it. */
+  readonly discovery: Discovery;
+  /** Export the spans that wait, write out the log. */
+  readonly close: () => Promise<void>;
+}
+
+/** @throws RuntimeError `invalid_argument` on a bad setting, `unavailable` if the discovery directory or the system port cannot be used; nothing stays open then. */
+export async function openFoundation(options: FoundationOptions): Promise<Foundation> {
+  const { environment, metrics = createRuntimeMetrics() } = options;
+  const config = completeSettings(runtimeSettings, options.config ?? {}, environment);
+  const { log, close: closeLog }: ProcessLog = options.log ? { log: options.log, close: () => Promise.resolve() } : openProcessLog(config);
+  let telemetry: Telemetry | undefined;
+  let discovery: Discovery | undefined;
+  const close = async (): Promise<void> => {
+    await telemetry?.close();
+    await closeLog();
+  };
+  try {
+    const id = createInstanceId();
+    telemetry = await openTelemetry({ isEnabled: config.otelExportEnabled, environment, log, instanceId: id.toString() });
+    discovery = await openDiscovery(config, log, options.memorySpace);
+    const system = options.system ?? (await startSystem(config, metrics, log));
+    return { id, config, log, metrics, system, tracer: telemetry.tracer, discovery, close };
+  } catch (error) {
+    await discovery?.[Symbol.asyncDispose]();
+    await close();
+    throw error;
+  }
+}
+
+function startSystem({ systemHost: host, systemPort: port }: RuntimeConfig, metrics: RuntimeMetrics, log: Logger): Promise<System> {
+  return openSystem({ host, port, metrics, log: log.child({ target: "dyn_runtime::system" }), now: () => performance.now() });
+}

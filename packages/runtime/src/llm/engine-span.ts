@@ -1,0 +1,74 @@
+/** `engine.generate`: the engine's own place in the trace, below the worker's `handle_payload`. Its id exists whether or not spans are exported. */
+import type { RequestContext } from "../engine.ts";
+import { toRuntimeError } from "../errors.ts";
+import type { Logger } from "../logging/logger.ts";
+import { toSpanFields } from "../trace/identity.ts";
+import { endSpan, toOutcome, withinSpan, type Attributes, type Tracer } from "../trace/spans.ts";
+import { childSpan, formatTraceparent } from "../trace/traceparent.ts";
+import type { ModelJob } from "./contract.ts";
+import type { Tally } from "./limits.ts";
+
+const spanName = "engine.generate";
+
+export interface EngineSpan {
+  /** What the engine sees: as the handler's, with this span as the current one. */
+  readonly context: RequestContext<Logger>;
+  readonly spanId: string;
+  /** The clock for tallies; undefined if nobody will see their times. */
+  readonly now: (() => number) | undefined;
+  /** Run the engine with the span active. */
+  within<Item>(start: () => AsyncIterable<Item>): AsyncIterable<Item>;
+  /** `thrown` is what ended the work, if it failed. */
+  end(thrown: unknown, facts: Attributes, job: ModelJob, tallies: readonly Tally[]): void;
+}
+
+/** Begin the span; whoever opens it ends it. */
+export function openEngineSpan(outer: RequestContext<Logger>, tracer: Tracer): EngineSpan {
+  const trace = childSpan(outer.trace);
+  const startedAt = performance.now();
+  const span = tracer.startSpan(spanName, "internal", trace, startedAt);
+  const log = outer.log.child({ fields: () => toSpanFields(trace, spanName) });
+  return {
+    spanId: trace.spanId,
+    context: { ...outer, trace, traceparent: formatTraceparent(trace), log },
+    now: span.isRecording ? () => performance.now() : undefined,
+    within: (start) => (tracer.isOn ? withinSpan(span, start) : start()),
+    end(thrown, facts, job, tallies) {
+      const cause: unknown = outer.signal.aborted ? outer.signal.reason : thrown;
+      const failure = cause === undefined ? undefined : toRuntimeError(cause);
+      if (span.isRecording) {
+        const ids = { request_id: outer.requestId, x_request_id: outer.xRequestId };
+        span.setAttributes({ ...ids, ...facts, ...toGenAi(facts, job), ...toTimes(tallies, startedAt) });
+        const { traceId, spanId } = job.prefill ?? {};
+        if (traceId !== undefined && spanId !== undefined) span.link({ traceId, spanId });
+      }
+      endSpan(span, failure, toOutcome(failure));
+    },
+  };
+}
+
+/** OpenTelemetry's names for what a model did. https://opentelemetry.io/docs/specs/semconv/gen-ai/ */
+function toGenAi(facts: Attributes, job: ModelJob): Attributes {
+  const { model, input_tokens, output_tokens, finish_reason } = facts;
+  return {
+    "gen_ai.operation.name": job.prompt || job.prompts ? "text_completion" : "chat",
+    "gen_ai.request.model": model,
+    "gen_ai.usage.input_tokens": input_tokens,
+    "gen_ai.usage.output_tokens": output_tokens,
+    ...(typeof finish_reason === "string" && { "gen_ai.response.finish_reasons": [finish_reason] }),
+  };
+}
+
+function toMicros(ms: number): number {
+  return Math.round(ms * 1000) / 1000;
+}
+
+function toTimes(tallies: readonly Tally[], startedAt: number): Attributes {
+  let [first, last, tokens] = [Number.POSITIVE_INFINITY, 0, 0];
+  for (const { firstTokenAt, lastTokenAt, timedTokens } of tallies) {
+    if (firstTokenAt === undefined || lastTokenAt === undefined) continue;
+    [first, last, tokens] = [Math.min(first, firstTokenAt), Math.max(last, lastTokenAt), tokens + timedTokens];
+  }
+  if (tokens === 0) return {};
+  return { ttft_ms: toMicros(first - startedAt), ...(tokens > 1 && { avg_itl_ms: toMicros((last - first) / (tokens - 1)) }) };
+}

@@ -1,0 +1,158 @@
+/** Our spans as spans of the SDK. They carry the ids that travel on the plane and stand in the log: the SDK is told them, it makes none of its own for us. */
+import {
+  context,
+  createContextKey,
+  createTraceState,
+  isSpanContextValid,
+  ROOT_CONTEXT,
+  SpanKind as Kinds,
+  SpanStatusCode,
+  trace as api,
+  TraceFlags,
+} from "@opentelemetry/api";
+import type {
+  Attributes as SdkAttributes,
+  Context,
+  HrTime,
+  Link,
+  Span as SdkSpan,
+  SpanContext,
+  SpanKind as Kind,
+  Tracer as ApiTracer,
+} from "@opentelemetry/api";
+import { SamplingDecision, type IdGenerator, type Sampler, type SamplingResult } from "@opentelemetry/sdk-trace";
+import { createSpanId, createTraceId } from "../ids.ts";
+import type { ActiveSpan, Attributes, Span, SpanKind, Tracer } from "../trace/spans.ts";
+import { isSampled, type TraceContext } from "../trace/traceparent.ts";
+
+const kinds: Readonly<Record<SpanKind, Kind>> = { internal: Kinds.INTERNAL, server: Kinds.SERVER, client: Kinds.CLIENT };
+
+/** Where a context keeps the id of our nearest span. */
+const ownSpanKey = createContextKey("dyn span");
+
+/** Ids and sampling of the next span: given while one of ours starts, made anew for spans of user code. */
+export class Decisions implements IdGenerator, Sampler {
+  readonly sampler: Sampler;
+  /** Set only while our own span starts, which is synchronous. */
+  given: TraceContext | undefined;
+
+  constructor(sampler: Sampler) {
+    this.sampler = sampler;
+  }
+
+  generateTraceId = (): string => this.given?.traceId ?? createTraceId();
+  generateSpanId = (): string => this.given?.spanId ?? createSpanId();
+
+  shouldSample(parent: Context, traceId: string, name: string, kind: Kind, attributes: SdkAttributes, links: Link[]): SamplingResult {
+    if (!this.given) return this.sampler.shouldSample(parent, traceId, name, kind, attributes, links);
+    return { decision: isSampled(this.given) ? SamplingDecision.RECORD_AND_SAMPLED : SamplingDecision.NOT_RECORD };
+  }
+
+  toString(): string {
+    return this.sampler.toString();
+  }
+}
+
+export class SdkTracer implements Tracer {
+  readonly isOn = true;
+  #tracer: ApiTracer;
+  #decisions: Decisions;
+
+  constructor(tracer: ApiTracer, decisions: Decisions) {
+    this.#tracer = tracer;
+    this.#decisions = decisions;
+  }
+
+  sample(trace: TraceContext): TraceContext {
+    const { decision } = this.#decisions.sampler.shouldSample(toParent(trace, true), trace.traceId, "", Kinds.SERVER, {}, []);
+    const isTaken = decision === SamplingDecision.RECORD_AND_SAMPLED;
+    if (isTaken === isSampled(trace)) return trace;
+    return { ...trace, flags: isTaken ? trace.flags | TraceFlags.SAMPLED : trace.flags & ~TraceFlags.SAMPLED };
+  }
+
+  startSpan(name: string, kind: SpanKind, trace: TraceContext, startedAt: number = performance.now()): Span {
+    this.#decisions.given = trace;
+    try {
+      const span = this.#tracer.startSpan(name, { kind: kinds[kind], startTime: toTime(startedAt) }, toParent(trace, kind === "server"));
+      span.spanContext().traceFlags = trace.flags; // the SDK knows the sampled bit only; the others travel, too
+      return new SdkBackedSpan(span, kind === "server" ? ROOT_CONTEXT : undefined);
+    } finally {
+      this.#decisions.given = undefined;
+    }
+  }
+
+  active(): ActiveSpan | undefined {
+    const found = api.getActiveSpan()?.spanContext();
+    if (!found || !isSpanContextValid(found)) return undefined;
+    const { traceId, spanId, traceFlags: flags, traceState } = found;
+    const tracestate = traceState?.serialize();
+    const trace = { traceId, spanId, flags, ...(tracestate !== undefined && tracestate !== "" && { tracestate }) };
+    const own = context.active().getValue(ownSpanKey);
+    return { trace, ownSpanId: typeof own === "string" ? own : undefined };
+  }
+}
+
+function toParent({ traceId, parentId, flags, tracestate }: TraceContext, isRemote: boolean): Context {
+  if (parentId === undefined) return ROOT_CONTEXT;
+  const parent: SpanContext = { traceId, spanId: parentId, traceFlags: flags, isRemote };
+  if (tracestate !== undefined) parent.traceState = createTraceState(tracestate);
+  return api.setSpanContext(ROOT_CONTEXT, parent);
+}
+
+// The wall clock of log lines, so that lines and spans agree to the microsecond.
+function toTime(at: number): HrTime {
+  const epochMs = performance.timeOrigin + at;
+  const seconds = Math.floor(epochMs / 1000);
+  return [seconds, Math.floor((epochMs - seconds * 1000) * 1e6)];
+}
+
+class SdkBackedSpan implements Span {
+  readonly isRecording: boolean;
+  #span: SdkSpan;
+  #context: Context | undefined;
+  #isOver = false;
+
+  /** `base`: what else is active within the span; default what is active where it is first run. Requests from outside have nothing. */
+  constructor(span: SdkSpan, base: Context | undefined) {
+    this.#span = span;
+    if (base) this.#context = this.#enter(base);
+    this.isRecording = span.isRecording();
+  }
+
+  setAttributes(attributes: Attributes): void {
+    if (this.#isOver) return;
+    for (const [key, value] of Object.entries(attributes)) {
+      if (value !== undefined) this.#span.setAttribute(key, typeof value === "object" ? [...value] : value);
+    }
+  }
+
+  addEvent(name: string, at: number): void {
+    if (!this.#isOver) this.#span.addEvent(name, undefined, toTime(at));
+  }
+
+  link({ traceId, spanId }: { readonly traceId: string; readonly spanId: string }): void {
+    const to: SpanContext = { traceId, spanId, traceFlags: TraceFlags.SAMPLED, isRemote: true };
+    if (!this.#isOver && isSpanContextValid(to)) this.#span.addLink({ context: to });
+  }
+
+  fail(type: string, message: string): void {
+    if (this.#isOver) return;
+    this.#span.setAttribute("error.type", type);
+    this.#span.setStatus({ code: SpanStatusCode.ERROR, message });
+  }
+
+  end(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#span.end(toTime(performance.now()));
+  }
+
+  run<Result>(work: () => Result): Result {
+    this.#context ??= this.#enter(context.active());
+    return context.with(this.#context, work);
+  }
+
+  #enter(base: Context): Context {
+    return api.setSpan(base, this.#span).setValue(ownSpanKey, this.#span.spanContext().spanId);
+  }
+}

@@ -1,0 +1,87 @@
+// Where spans go, as the variables say it, and how they become the SDK's.
+import { ProxyTracerProvider, trace } from "@opentelemetry/api";
+import { describe, expect, test } from "vitest";
+import { readSettings, type Environment } from "../packages/runtime/src/config.ts";
+import { createLogger } from "../packages/runtime/src/logging/logger.ts";
+import { createRuntime, type Runtime } from "../packages/runtime/src/runtime.ts";
+import { telemetrySettings, toDestination } from "../packages/runtime/src/telemetry/settings.ts";
+import { startReceiver, type Receiver } from "./otlp/receiver.ts";
+
+function destinationOf(environment: Environment): ReturnType<typeof toDestination> {
+  return toDestination(readSettings(telemetrySettings, environment));
+}
+
+describe("the destination of spans", () => {
+  test.each<[Environment, string, string]>([
+    [{}, "grpc", "http://localhost:4317"],
+    [{ OTEL_EXPORTER_OTLP_PROTOCOL: "http/protobuf" }, "http/protobuf", "http://localhost:4318/v1/traces"],
+    [{ OTEL_EXPORTER_OTLP_ENDPOINT: "https://otel:9/" }, "grpc", "https://otel:9/"],
+    [
+      { OTEL_EXPORTER_OTLP_ENDPOINT: "http://otel:9/in/", OTEL_EXPORTER_OTLP_PROTOCOL: "http/protobuf" },
+      "http/protobuf",
+      "http://otel:9/in/v1/traces",
+    ],
+    [
+      { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: "http://otel:9/x", OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: "http/protobuf" },
+      "http/protobuf",
+      "http://otel:9/x",
+    ],
+    [{ OTEL_EXPORTER_OTLP_PROTOCOL: "http/protobuf", OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: "grpc" }, "grpc", "http://localhost:4317"],
+  ])("%j", (environment, protocol, url) => {
+    expect(destinationOf(environment)).toMatchObject({ protocol, url });
+  });
+
+  test("headers are percent-decoded, and those for traces win", () => {
+    const environment = { OTEL_EXPORTER_OTLP_HEADERS: "a=1, b = two%20words ,c=50%", OTEL_EXPORTER_OTLP_TRACES_HEADERS: "a=x=y" };
+    expect(destinationOf(environment).headers).toEqual({ a: "x=y", b: "two words", c: "50%" });
+  });
+
+  test.each<[Environment, string]>([
+    [{ OTEL_EXPORTER_OTLP_ENDPOINT: "otel:4317" }, 'OTEL_EXPORTER_OTLP_ENDPOINT="otel:4317": expected a URL'],
+    [{ OTEL_EXPORTER_OTLP_PROTOCOL: "http/json" }, 'OTEL_EXPORTER_OTLP_PROTOCOL="http/json": expected one of grpc, http/protobuf'],
+    [{ OTEL_EXPORTER_OTLP_HEADERS: "token" }, "OTEL_EXPORTER_OTLP_HEADERS=(hidden): expected key=value pairs"],
+    [{ OTEL_RESOURCE_ATTRIBUTES: "a b=c" }, "expected key=value pairs"],
+    [{ OTEL_TRACES_SAMPLER_ARG: "1.5" }, "expected a number from 0 to 1"],
+    [{ OTEL_TRACES_SAMPLER: "jaeger_remote" }, "expected one of always_on, always_off, traceidratio"],
+  ])("%j is refused", (environment, message) => {
+    expect(() => destinationOf(environment)).toThrow(message);
+  });
+});
+
+describe("runtimes of one process", () => {
+  function open(receiver: Receiver, records: Record<string, unknown>[]): Promise<Runtime> {
+    const log = createLogger({ sink: (record) => void records.push(record) });
+    return createRuntime({ log, config: { discoveryBackend: "mem" }, environment: receiver.env("http/protobuf") });
+  }
+
+  const foreign = "this process has an OpenTelemetry SDK already";
+
+  test("export each for itself; spans of user code go with the first; nothing is left behind", async () => {
+    await using receiver = await startReceiver();
+    const records: Record<string, unknown>[] = [];
+    {
+      await using first = await open(receiver, records);
+      await using second = await open(receiver, records);
+      trace.getTracer("tests").startSpan("mine").end();
+      for (const { tracer } of [first, second]) expect(tracer.isOn).toBe(true);
+    }
+    expect(receiver.spans().map(({ name }) => name)).toEqual(["mine"]);
+    expect(records.some(({ message }) => String(message).startsWith(foreign))).toBe(false);
+    expect(trace.getTracer("tests").startSpan("too late").isRecording()).toBe(false);
+  });
+
+  test("beside an SDK of the program's own, say so, and leave it in charge", async () => {
+    await using receiver = await startReceiver();
+    const records: Record<string, unknown>[] = [];
+    const theirs = new ProxyTracerProvider();
+    trace.setGlobalTracerProvider(theirs);
+    try {
+      await (await open(receiver, records))[Symbol.asyncDispose]();
+      expect(records.some(({ level, message }) => level === "WARN" && String(message).startsWith(foreign))).toBe(true);
+      const registered = trace.getTracerProvider();
+      expect(registered instanceof ProxyTracerProvider && registered.getDelegate()).toBe(theirs);
+    } finally {
+      trace.disable();
+    }
+  });
+});
