@@ -54,6 +54,19 @@ test("a worker on SIGTERM finishes what is running and exits 0", async () => {
   expect(cluster.workers[0]?.child.exitCode).toBeNull(); // it still runs its request
   expect((await answer).endsWith("data: [DONE]\n\n")).toBe(true);
   expect(await cluster.workers[0]?.exited).toBe(0);
+  const last = cluster.workers[0]?.lines().at(-1);
+  expect(last).toMatchObject({ level: "INFO", target: "dyn_runtime", message: "stopped", finished: 1, cut: 0 });
+  expect(last?.["elapsed_ms"]).toBeGreaterThan(100);
+});
+
+test("a worker whose drain takes too long says how many requests it has cut", async () => {
+  await using cluster = await startCluster({ workerArgs: ["--itl-ms", "1000", "--migration-limit", "0", "--drain-timeout-ms", "0"] });
+  const answer = postChat(cluster.url, chat("word ".repeat(100), { stream: true })).then((response) => response.text());
+  await eventually("the request", () => cluster.workers[0]?.lines().some(({ message }) => message === "request received"));
+  cluster.workers[0]?.kill("SIGTERM");
+  expect(await answer).toContain("the worker is shutting down");
+  expect(await cluster.workers[0]?.exited).toBe(0);
+  expect(cluster.workers[0]?.lines().at(-1)).toMatchObject({ message: "stopped", finished: 0, cut: 1 });
 });
 
 test("a worker whose drain takes too long ends its requests with an error and exits 0", async () => {

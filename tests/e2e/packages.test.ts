@@ -55,26 +55,11 @@ test("the shouter example is a model behind the frontend, held to every limit", 
   expect(await shouter.exited).toBe(0);
 });
 
-test("npm start serves a completion, and SIGTERM leaves nothing behind", { timeout: 90_000 }, async () => {
-  await using directory = await temporary();
-  await using start = startProgram("node", ["scripts/start.mjs"], { DYN_HTTP_PORT: "0", DYN_LOGGING_JSONL: "0", TMPDIR: directory.path });
-  await eventually("readiness", () => start.stderr().includes("dyn is ready"), 60_000);
-  const url = /curl (http:\S+)\/v1\/chat\/completions/.exec(start.stderr())?.[1] ?? "";
-  const response = await postChat(url, { model: "mock", messages: [{ role: "user", content: "hello" }] });
-  expect(await response.json()).toMatchObject({ choices: [{ message: { content: "hello" } }] });
-  start.kill("SIGTERM");
-  expect(await start.exited).toBe(0);
-  expect(await readdir(directory.path)).toEqual([]);
-  await expect(fetch(`${url}/live`)).rejects.toThrow();
-});
-
-test("npm start with a port in use is a clear line and a non-zero exit", { timeout: 90_000 }, async () => {
-  await using directory = await temporary();
-  await using first = startProgram("dyn-frontend", ["--http-port", "0"], { DYN_FILE_KV: directory.path });
-  const listening = await eventually("the frontend", () => first.lines().find(({ message }) => message === "frontend is listening"));
-  await using start = startProgram("node", ["scripts/start.mjs"], { DYN_HTTP_PORT: String(listening["port"]), DYN_LOGGING_JSONL: "0" });
-  expect(await start.exited).toBe(1);
-  expect(start.stderr()).toContain(`cannot listen on http://127.0.0.1:${String(listening["port"])}`);
+test.each(["frontend/bin/dyn-frontend.js", "mock-worker/bin/dyn-mock-worker.js"])("%s says in one line that Node.js is too old", async (bin) => {
+  const pretend = `Object.defineProperty(process, "versions", { value: { ...process.versions, node: "22.18.0" } })`;
+  await using program = startProgram("node", ["--import", `data:text/javascript,${pretend}`, join("packages", bin)]);
+  expect(await program.exited).toBe(1);
+  expect(program.stderr()).toMatch(/^dyn-[a-z-]+: needs Node\.js 22\.19 or newer, this is 22\.18\.0\n$/);
 });
 
 test("packed packages work in an empty npm project, types included", { timeout: 180_000 }, async () => {

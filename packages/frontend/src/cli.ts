@@ -26,7 +26,8 @@ async function serve(command: Command): Promise<void> {
   const config = readSettings(sharedSettings, process.env, flags);
   const options = readSettings(frontendSettings, process.env, flags);
   const { createFrontend } = await import("./index.ts"); // the other command and --help need no server
-  await using frontend = await createFrontend({ ...options, config, shutdownSignals: ["SIGINT", "SIGTERM"] });
+  await using frontend = await createFrontend({ ...options, config, shutdownSignals: ["SIGINT", "SIGTERM", "disconnect"] });
+  process.send?.({ url: frontend.url }); // to scripts/start.mjs
   await frontend.closed;
 }
 

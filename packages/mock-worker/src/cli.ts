@@ -12,7 +12,8 @@ async function main(): Promise<void> {
   const flags = readFlags(command.parse(process.argv), settings);
   const config = readSettings(runtimeSettings, process.env, flags);
   const options = readSettings(mockSettings, process.env, flags);
-  await using worker = await startMockWorker({ ...options, config, shutdownSignals: ["SIGINT", "SIGTERM"] });
+  await using worker = await startMockWorker({ ...options, config, shutdownSignals: ["SIGINT", "SIGTERM", "disconnect"] });
+  process.send?.({ instances: worker.servings.map(({ instanceId }) => instanceId) }); // to scripts/start.mjs
   await worker.closed;
 }
 

@@ -48,3 +48,4 @@ export type { TraceContext } from "./trace/traceparent.ts";
 export { toLogFields } from "./trace/identity.ts";
 export type { Identity } from "./trace/identity.ts";
 export { watchSignals } from "./lifetime.ts";
+export type { ShutdownSignal } from "./lifetime.ts";

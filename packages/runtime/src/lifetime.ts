@@ -33,23 +33,58 @@ export function createGate(): Gate {
   };
 }
 
+/** What begins a drain. `disconnect`: the parent that keeps a channel to this process (`fork`, or `stdio: "ipc"`) is gone. */
+export type ShutdownSignal = NodeJS.Signals | "disconnect";
+
 /** Call `onFirst` at the first of `signals`; a second one ends the process at once, by the signal itself. */
-export function watchSignals(signals: readonly NodeJS.Signals[], onFirst: (signal: NodeJS.Signals) => void): Disposable {
+export function watchSignals(signals: readonly ShutdownSignal[], onFirst: (signal: ShutdownSignal) => void): Disposable {
   let seen = false;
-  const listener = (signal: NodeJS.Signals): void => {
-    if (!seen) {
-      seen = true;
-      onFirst(signal);
-      return;
-    }
+  const begin = (signal: ShutdownSignal): void => {
+    if (!seen) onFirst(signal);
+    seen = true;
+  };
+  const onDisconnect = (): void => begin("disconnect");
+  const onSignal = (signal: NodeJS.Signals): void => {
+    if (!seen) return begin(signal);
     stop();
     process.kill(process.pid, signal);
   };
   const stop = (): void => {
-    for (const signal of signals) process.off(signal, listener);
+    for (const signal of signals) process.off(signal, signal === "disconnect" ? onDisconnect : onSignal);
   };
-  for (const signal of signals) process.on(signal, listener);
+  for (const signal of signals) {
+    if (signal !== "disconnect") process.on(signal, onSignal);
+    else if (process.connected === false) queueMicrotask(onDisconnect);
+    else process.on(signal, onDisconnect).channel?.unref(); // the channel itself keeps nobody alive
+  }
   return { [Symbol.dispose]: stop };
+}
+
+/** What a line about the end of a process says: how long it took and what became of its requests. */
+export interface EndReport {
+  /** The end has been asked for. */
+  begin(): void;
+  /** Of the requests `running` at the beginning so many were `cut`, the others ended by themselves. */
+  count(requests: { readonly running: number; readonly cut: number }): void;
+  /** Undefined unless begun. */
+  facts(): { readonly elapsed_ms: number; readonly finished: number; readonly cut: number } | undefined;
+}
+
+/** Create an empty report. */
+export function createEndReport(now: () => number): EndReport {
+  let begunAt: number | undefined;
+  let finished = 0;
+  let cut = 0;
+  return {
+    begin() {
+      begunAt = now();
+    },
+    count(requests) {
+      finished += Math.max(0, requests.running - requests.cut);
+      cut += requests.cut;
+    },
+    facts: () => (begunAt === undefined ? undefined : { elapsed_ms: Math.round((now() - begunAt) * 1000) / 1000, finished, cut }),
+  };
 }
 
 /** Wait for `work` at most `limitMs`. @returns false if time ran out first (the work goes on). */

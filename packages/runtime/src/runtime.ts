@@ -14,8 +14,9 @@ import { createClient, createServing, type Client, type Endpoint, type Serving, 
 import type { Handler } from "./engine.ts";
 import { RuntimeError } from "./errors.ts";
 import { createInstanceId, formatInstanceKey } from "./ids.ts";
+import { drainEndpoint } from "./ingress/drain.ts";
 import { createPushServer, type PushServer } from "./ingress/push-endpoint.ts";
-import { watchSignals, within } from "./lifetime.ts";
+import { createEndReport, watchSignals, type ShutdownSignal } from "./lifetime.ts";
 import type { Logger } from "./logging/logger.ts";
 import { openProcessLog } from "./logging/process-log.ts";
 import { createRuntimeMetrics, type RuntimeMetrics } from "./metrics.ts";
@@ -31,7 +32,7 @@ const maxConnections = 4_096;
 
 export interface RuntimeOptions {
   /** Signals that begin a drain; a second one ends the process at once. Default: none is touched. */
-  readonly shutdownSignals?: readonly NodeJS.Signals[];
+  readonly shutdownSignals?: readonly ShutdownSignal[];
   /** Settings that win over the environment. */
   readonly config?: Partial<RuntimeConfig>;
   /** Default: the process's environment. */
@@ -112,6 +113,7 @@ class RuntimeParts implements Runtime {
   #server: PushServer;
   #listener = createLazyListener(() => this.#listen());
   #signals: Disposable | undefined;
+  #ending = createEndReport(() => performance.now());
   #closing: Promise<void> | undefined;
   #flushLog: () => Promise<void>;
   #now = (): number => performance.now();
@@ -142,10 +144,11 @@ class RuntimeParts implements Runtime {
     });
   }
 
-  start(signals: readonly NodeJS.Signals[]): void {
+  start(signals: readonly ShutdownSignal[]): void {
     if (signals.length === 0) return;
     const log = this.log.child({ target: "dyn_runtime" });
     this.#signals = watchSignals(signals, (signal) => {
+      this.#ending.begin();
       log.info({ signal, drain_timeout_ms: this.config.drainTimeoutMs }, "shutdown requested, draining; a second signal ends at once");
       this.#close().catch((error: unknown) => log.error({ error }, "shutdown failed"));
     });
@@ -213,11 +216,12 @@ class RuntimeParts implements Runtime {
       served.remove();
       throw error;
     });
+    const log = this.log.child({ target: "dyn_runtime" });
     const serving = createServing(this.instanceId, shown, async () => {
       readiness.draining();
       await this.#step("endpoint record could not be withdrawn", () => registration[Symbol.asyncDispose]());
       served.remove();
-      await this.#drained(path, served);
+      await drainEndpoint(served, { path, timeoutMs: this.config.drainTimeoutMs, log, report: this.#ending });
       readiness.gone();
     });
     this.#servings.add(serving);
@@ -226,17 +230,9 @@ class RuntimeParts implements Runtime {
     if (this.#drain.signal.aborted) await serving[Symbol.asyncDispose]();
     this.#assertOpen();
     readiness.serving();
-    this.log.child({ target: "dyn_runtime" }).info({ endpoint: path, address: shown, instance_id: this.instanceId }, "endpoint is serving");
+    const where = { discovery: this.discovery.kind, ...(this.discovery.kind === "file" && { file_kv: this.config.fileKv }) };
+    log.info({ endpoint: path, address: shown, instance_id: this.instanceId, ...where }, "endpoint is serving");
     return serving;
-  }
-
-  async #drained(path: string, served: ReturnType<PushServer["add"]>): Promise<void> {
-    const { drainTimeoutMs } = this.config;
-    if (await within(served.idle(), drainTimeoutMs)) return;
-    const log = this.log.child({ target: "dyn_runtime" });
-    log.warn({ endpoint: path, drain_timeout_ms: drainTimeoutMs }, "drain timed out, running requests are killed");
-    served.kill(new RuntimeError("unavailable", "the worker is shutting down"));
-    await within(served.idle(), 1_000);
   }
 
   #assertOpen(): void {
@@ -266,7 +262,10 @@ class RuntimeParts implements Runtime {
     await this.#listener[Symbol.asyncDispose]();
     await this.#step("the system server could not be left", () => this.#membership.leave());
     this.#signals?.[Symbol.dispose]();
-    this.log.child({ target: "dyn_runtime" }).debug({ instance_id: this.instanceId }, "runtime closed");
+    const log = this.log.child({ target: "dyn_runtime" });
+    const report = this.#ending.facts();
+    if (report) log.info({ instance_id: this.instanceId, ...report }, "stopped");
+    else log.debug({ instance_id: this.instanceId }, "runtime closed");
     await this.#flushLog();
   }
 
