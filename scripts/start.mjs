@@ -63,7 +63,7 @@ const drainMs = Math.max(
 );
 const children = new Map();
 const isQuiet = !settingOf("log", "DYN_LOG");
-let url; // where the frontend listens
+let url = ""; // where the frontend listens, once it does
 let stoppingSince = 0; // 0: not stopping
 let exitCode = 0;
 
@@ -78,7 +78,7 @@ function start(name, script, given) {
     children.delete(name);
     if (stoppingSince) return children.size === 0 && finish();
     const reason = `${name} ended unexpectedly (${signal ?? `exit code ${code}`}); its last lines say why`;
-    stop(url === undefined ? "" : reason, code || 1); // one that could not start has said why
+    stop(url === "" ? "" : reason, code || 1); // one that could not start has said why
   });
   return child;
 }
@@ -96,7 +96,7 @@ function removeDirectory() {
 
 function finish() {
   if (isOurDirectory) removeDirectory();
-  if (url !== undefined) say(`stopped after ${((Date.now() - stoppingSince) / 1000).toFixed(1)} s`);
+  if (url !== "") say(`stopped after ${((Date.now() - stoppingSince) / 1000).toFixed(1)} s`);
   process.exit(exitCode);
 }
 

@@ -40,8 +40,9 @@ export type ShutdownSignal = NodeJS.Signals | "disconnect";
 export function watchSignals(signals: readonly ShutdownSignal[], onFirst: (signal: ShutdownSignal) => void): Disposable {
   let seen = false;
   const begin = (signal: ShutdownSignal): void => {
-    if (!seen) onFirst(signal);
+    if (seen) return;
     seen = true;
+    onFirst(signal);
   };
   const onDisconnect = (): void => begin("disconnect");
   const onSignal = (signal: NodeJS.Signals): void => {
@@ -54,10 +55,15 @@ export function watchSignals(signals: readonly ShutdownSignal[], onFirst: (signa
   };
   for (const signal of signals) {
     if (signal !== "disconnect") process.on(signal, onSignal);
-    else if (process.connected === false) queueMicrotask(onDisconnect);
+    else if ("connected" in process && !process.connected) queueMicrotask(onDisconnect);
     else process.on(signal, onDisconnect).channel?.unref(); // the channel itself keeps nobody alive
   }
   return { [Symbol.dispose]: stop };
+}
+
+/** Send a message to the parent that keeps a channel to this process; without one, or if it has gone, nothing happens. */
+export function tellParent(message: object): void {
+  process.send?.(message, undefined, undefined, () => undefined); // that it has gone is known from "disconnect"
 }
 
 /** What a line about the end of a process says: how long it took and what became of its requests. */
