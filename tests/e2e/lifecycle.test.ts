@@ -91,6 +91,7 @@ test("a frontend on SIGTERM finishes what is running and exits 0", async () => {
   cluster.frontend.kill("SIGTERM");
   expect((await answer).endsWith("data: [DONE]\n\n")).toBe(true);
   expect(await cluster.frontend.exited).toBe(0);
+  expect(cluster.frontend.lines().at(-1)).toMatchObject({ level: "INFO", target: "dyn_frontend", message: "stopped", finished: 1, cut: 0 });
 });
 
 test("a frontend whose drain takes too long says so to its clients, blames no worker and exits 0", async () => {
@@ -113,6 +114,7 @@ test("a frontend whose drain takes too long says so to its clients, blames no wo
   expect(linesOf("request completed")).toEqual([gone, gone]);
   expect(linesOf("drain timed out, running requests are ended")).toEqual([expect.objectContaining({ level: "WARN", requests: 2, timeout_secs: 1 })]);
   expect(cluster.frontend.stderr()).not.toContain("closed the connection");
+  expect(linesOf("stopped")).toEqual([expect.objectContaining({ finished: 0, cut: 2 })]);
   const atWorker = await eventually("the worker's lines", () => {
     const lines = cluster.workers[0]?.lines().filter(({ message }) => message === "request completed");
     return lines?.length === 2 && lines;

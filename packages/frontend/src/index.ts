@@ -49,7 +49,7 @@ export async function createFrontend({ config, runtime: given, shutdownSignals =
 interface FrontendParts {
   readonly settings: FrontendOptions;
   readonly runtime: Runtime;
-  readonly shutdownSignals: readonly NodeJS.Signals[];
+  readonly shutdownSignals: readonly ShutdownSignal[];
   /** What `release` disposes. */
   readonly owned: Disposable[];
   readonly release: () => Promise<void>;

@@ -1,6 +1,6 @@
 /** The HTTP server: begins an exchange for each request, finds its route, and answers everything that has none. */
 import type { AddressInfo, Socket } from "node:net";
-import { createRequestId, RuntimeError, toRuntimeError, type Logger } from "@dyn/runtime";
+import { createEndReport, createRequestId, RuntimeError, toRuntimeError, type Logger } from "@dyn/runtime";
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import { beginExchange, type Exchange, type ExchangeOptions } from "./exchange.ts";
 import { toMediaTypeError } from "./http/body.ts";
@@ -40,7 +40,7 @@ export interface HttpServer {
 
 /** Start listening. @throws RuntimeError `unavailable` if the address is taken or not ours. */
 export async function listenHttp(options: ServerOptions): Promise<HttpServer> {
-  const { host, port, log } = options;
+  const { host, port, log, now } = options;
   const open = new Set<AbortController>();
   const app = createApp({ ...options, open });
   try {
@@ -49,7 +49,7 @@ export async function listenHttp(options: ServerOptions): Promise<HttpServer> {
     throw new RuntimeError("unavailable", `cannot listen on http://${host}:${port}: ${toRuntimeError(cause).message}`, { cause });
   }
   const bound = app.server.address() as AddressInfo; // a TCP server that listens
-  return { host: bound.address, port: bound.port, close: (timeoutMs) => closeApp(app, { open, log, timeoutMs }) };
+  return { host: bound.address, port: bound.port, close: (timeoutMs) => closeApp(app, { open, log, now, timeoutMs }) };
 }
 
 /** How long the answers that are ended may take to leave, ms. */
@@ -58,13 +58,18 @@ const lastWordsMs = 1_000;
 interface CloseOptions {
   readonly open: ReadonlySet<AbortController>;
   readonly log: Logger;
+  readonly now: () => number;
   readonly timeoutMs: number;
 }
 
 // Sockets that go idle after close() began are not closed by it: look again until all are gone.
-async function closeApp(app: FastifyInstance, { open, log, timeoutMs }: CloseOptions): Promise<void> {
+async function closeApp(app: FastifyInstance, { open, log, now, timeoutMs }: CloseOptions): Promise<void> {
+  const begunAt = now();
+  const report = createEndReport(now);
+  report.count({ running: open.size, cut: 0 });
   const poll = setInterval(() => app.server.closeIdleConnections(), 50);
   let cut = setTimeout(() => {
+    report.count({ running: 0, cut: open.size });
     if (open.size > 0) log.warn({ requests: open.size, timeout_secs: timeoutMs / 1000 }, "drain timed out, running requests are ended");
     for (const aborter of open) aborter.abort(new RuntimeError("unavailable", "the frontend is shutting down"));
     cut = setTimeout(() => app.server.closeAllConnections(), lastWordsMs);
@@ -75,6 +80,7 @@ async function closeApp(app: FastifyInstance, { open, log, timeoutMs }: CloseOpt
     clearInterval(poll);
     clearTimeout(cut);
   }
+  log.info({ ...report.facts(begunAt) }, "stopped");
 }
 
 function createApp(options: ServerOptions & ExchangeOptions): FastifyInstance {

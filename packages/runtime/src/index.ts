@@ -47,5 +47,5 @@ export { acceptTrace, isSampled } from "./trace/traceparent.ts";
 export type { TraceContext } from "./trace/traceparent.ts";
 export { toLogFields } from "./trace/identity.ts";
 export type { Identity } from "./trace/identity.ts";
-export { tellParent, watchSignals } from "./lifetime.ts";
-export type { ShutdownSignal } from "./lifetime.ts";
+export { createEndReport, tellParent, watchSignals } from "./lifetime.ts";
+export type { EndReport, ShutdownSignal } from "./lifetime.ts";

@@ -66,30 +66,25 @@ export function tellParent(message: object): void {
   process.send?.(message, undefined, undefined, () => undefined); // that it has gone is known from "disconnect"
 }
 
-/** What a line about the end of a process says: how long it took and what became of its requests. */
+/** What became of the requests that were running when an end began. */
 export interface EndReport {
-  /** The end has been asked for. */
-  begin(): void;
-  /** Of the requests `running` at the beginning so many were `cut`, the others ended by themselves. */
+  /** So many were `running`, or so many of those were `cut`; the others ended by themselves. */
   count(requests: { readonly running: number; readonly cut: number }): void;
-  /** Undefined unless begun. */
-  facts(): { readonly elapsed_ms: number; readonly finished: number; readonly cut: number } | undefined;
+  /** For the last line; undefined if nothing was ever counted. */
+  facts(begunAt: number): { readonly elapsed_ms: number; readonly finished: number; readonly cut: number } | undefined;
 }
 
 /** Create an empty report. */
 export function createEndReport(now: () => number): EndReport {
-  let begunAt: number | undefined;
-  let finished = 0;
-  let cut = 0;
+  let counted: { finished: number; cut: number } | undefined;
   return {
-    begin() {
-      begunAt = now();
+    count({ running, cut }) {
+      counted ??= { finished: 0, cut: 0 };
+      counted.finished += running - cut;
+      counted.cut += cut;
     },
-    count(requests) {
-      finished += Math.max(0, requests.running - requests.cut);
-      cut += requests.cut;
-    },
-    facts: () => (begunAt === undefined ? undefined : { elapsed_ms: Math.round((now() - begunAt) * 1000) / 1000, finished, cut }),
+    facts: (begunAt) =>
+      counted && { elapsed_ms: Math.round((now() - begunAt) * 1000) / 1000, finished: Math.max(0, counted.finished), cut: counted.cut },
   };
 }
 

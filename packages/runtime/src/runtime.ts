@@ -148,7 +148,6 @@ class RuntimeParts implements Runtime {
     if (signals.length === 0) return;
     const log = this.log.child({ target: "dyn_runtime" });
     this.#signals = watchSignals(signals, (signal) => {
-      this.#ending.begin();
       log.info({ signal, drain_timeout_ms: this.config.drainTimeoutMs }, "shutdown requested, draining; a second signal ends at once");
       this.#close().catch((error: unknown) => log.error({ error }, "shutdown failed"));
     });
@@ -251,6 +250,7 @@ class RuntimeParts implements Runtime {
   }
 
   async #end(): Promise<void> {
+    const begunAt = this.#now();
     this.#drain.abort();
     this.#membership.drain();
     this.#server.goAway("draining");
@@ -263,7 +263,7 @@ class RuntimeParts implements Runtime {
     await this.#step("the system server could not be left", () => this.#membership.leave());
     this.#signals?.[Symbol.dispose]();
     const log = this.log.child({ target: "dyn_runtime" });
-    const report = this.#ending.facts();
+    const report = this.#ending.facts(begunAt);
     if (report) log.info({ instance_id: this.instanceId, ...report }, "stopped");
     else log.debug({ instance_id: this.instanceId }, "runtime closed");
     await this.#flushLog();
