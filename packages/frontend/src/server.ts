@@ -4,10 +4,11 @@ import { createEndReport, createRequestId, RuntimeError, toRuntimeError, type Lo
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import { beginExchange, type Exchange, type ExchangeOptions } from "./exchange.ts";
 import { toMediaTypeError } from "./http/body.ts";
+import { describeMalformed, type ParserError } from "./http/malformed.ts";
 import { sendJson } from "./http/reply.ts";
 import { toErrorBody } from "./openai/errors.ts";
 import type { RequestLogOptions } from "./request-log.ts";
-import type { RouteEntry } from "./routes.ts";
+import { methodsOf, type RouteEntry } from "./routes.ts";
 import { answerUnmatched, refuseUnmatched } from "./unmatched.ts";
 
 declare module "fastify" {
@@ -46,7 +47,9 @@ export async function listenHttp(options: ServerOptions): Promise<HttpServer> {
   try {
     await app.listen({ host, port });
   } catch (cause) {
-    throw new RuntimeError("unavailable", `cannot listen on http://${host}:${port}: ${toRuntimeError(cause).message}`, { cause });
+    const isTaken = cause instanceof Error && "code" in cause && cause.code === "EADDRINUSE";
+    const advice = isTaken ? "; choose another port with --http-port or DYN_HTTP_PORT" : "";
+    throw new RuntimeError("unavailable", `cannot listen on http://${host}:${port}: ${toRuntimeError(cause).message}${advice}`, { cause });
   }
   const bound = app.server.address() as AddressInfo; // a TCP server that listens
   return { host: bound.address, port: bound.port, close: (timeoutMs) => closeApp(app, { open, log, now, timeoutMs }) };
@@ -134,7 +137,7 @@ function createApp(options: ServerOptions & ExchangeOptions): FastifyInstance {
 
 function addRoute(app: FastifyInstance, route: RouteEntry, exchangeOf: ExchangeOf, now: () => number): void {
   app.route({
-    method: route.method,
+    method: [...methodsOf(route)],
     url: route.path,
     exposeHeadRoute: false,
     async handler(request, reply) {
@@ -184,13 +187,15 @@ function answerError(exchange: Exchange, error: RuntimeError, route: RouteEntry)
 }
 
 // Bytes that are no HTTP request have no headers to take ids from; the answer carries ids all the same.
-function refuseBytes(error: Error & { code?: string }, socket: Socket, log: Logger): void {
+function refuseBytes(error: ParserError, socket: Socket, log: Logger): void {
   if (socket.writableEnded) return; // answered: the parser complains about every further chunk
+  const malformed = describeMalformed(error);
+  if (!malformed) return void socket.destroy();
+  const { status, reason, message } = malformed;
   const requestId = createRequestId();
-  const [status, text] = error.code === "HPE_HEADER_OVERFLOW" ? [431, "Request Header Fields Too Large"] : [400, "Bad Request"];
-  log.warn({ request_id: requestId, remote: socket.remoteAddress, status, "error.type": error.code }, "malformed HTTP refused");
+  log.warn({ request_id: requestId, remote: socket.remoteAddress, status, error: message, "error.type": error.code }, "malformed HTTP refused");
   if (!socket.writable) return;
-  const body = JSON.stringify(toErrorBody(new RuntimeError("invalid_argument", "the request is not valid HTTP/1.1")));
-  const head = [`HTTP/1.1 ${status} ${text}`, "content-type: application/json", `content-length: ${Buffer.byteLength(body)}`];
+  const body = JSON.stringify(toErrorBody(new RuntimeError("invalid_argument", message)));
+  const head = [`HTTP/1.1 ${status} ${reason}`, "content-type: application/json", `content-length: ${Buffer.byteLength(body)}`];
   socket.end([...head, "connection: close", `x-request-id: ${requestId}`, `request-id: ${requestId}`, "", body].join("\r\n"));
 }
