@@ -70,8 +70,9 @@ let exitCode = 0;
 // Each child leads a process group of its own: a Ctrl-C in the terminal reaches only this script, which passes it on once.
 // A channel tells it if this script is killed, and tells this script where the frontend listens.
 function start(name, script, given) {
-  // A port of the plane in the environment is meant for one process.
-  const env = { ...process.env, ...(isQuiet && { DYN_LOG: quiet }), DYN_TCP_RPC_PORT: "0" };
+  const env = { ...process.env, ...(isQuiet && { DYN_LOG: quiet }) };
+  // A fixed port is meant for one process, and these are three.
+  for (const port of ["DYN_TCP_RPC_PORT", "DYN_SYSTEM_PORT"]) if (env[port] > 0) env[port] = "0";
   const child = spawn(node, [script, ...given], { env, detached: true, stdio: ["ignore", "inherit", "inherit", "ipc"] });
   children.set(name, child);
   child.on("exit", (code, signal) => {

@@ -70,7 +70,7 @@ async function listModels(url: string): Promise<string[]> {
 }
 
 test("a healthy start says nothing but how to use it, and SIGTERM leaves nothing behind", { timeout: 90_000 }, async () => {
-  await using start = await beginReady({ env: { DYN_TCP_RPC_PORT: "1" } });
+  await using start = await beginReady({ env: { DYN_TCP_RPC_PORT: "1", DYN_SYSTEM_PORT: "1" } });
   expect(start.program.stderr()).not.toMatch(/ERROR|WARN|INFO/);
   const response = await postChat(start.url, { model: "mock", messages: [{ role: "user", content: "hello" }] });
   expect(await response.json()).toMatchObject({ choices: [{ message: { content: "hello" } }] });
