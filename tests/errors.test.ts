@@ -23,7 +23,7 @@ function toRow(code: ErrorCode): string {
   return `| \`${code}\` | ${status} | ${shown(openai[0])} | ${shown(openai[1])} | \`${anthropic}\` | \`${metric}\` | ${retryable ? "yes" : ""} | ${meaning}${said} |`;
 }
 
-const example = new FieldError("temperature", "Too big: expected number to be <=2", "decimal_above_max_value");
+const example = new FieldError("temperature", "must be at most 2", "decimal_above_max_value");
 const details = [...new Map(codes.map((code) => [errorTable[code].metric, errorTable[code].detail]))];
 
 const expected = `# Errors

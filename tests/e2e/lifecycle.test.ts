@@ -50,7 +50,10 @@ test("a worker on SIGTERM finishes what is running and exits 0", async () => {
   const answer = postChat(cluster.url, chat("word ".repeat(100).trim(), { stream: true })).then((response) => response.text());
   await eventually("the request", () => cluster.workers[0]?.lines().some(({ message }) => message === "request received"));
   cluster.workers[0]?.kill("SIGTERM");
-  await eventually("the model being gone", async () => (await postChat(cluster.url, chat("hi"))).status === 503);
+  await eventually("the model being gone", async () => (await fetch(`${cluster.url}/v1/models/mock`)).status === 503);
+  for (const gone of [await fetch(`${cluster.url}/v1/models/mock`), await postChat(cluster.url, chat("hi"))]) {
+    expect([gone.status, gone.headers.get("retry-after")]).toEqual([503, "1"]); // another worker may be about to come
+  }
   expect(cluster.workers[0]?.child.exitCode).toBeNull(); // it still runs its request
   expect((await answer).endsWith("data: [DONE]\n\n")).toBe(true);
   expect(await cluster.workers[0]?.exited).toBe(0);

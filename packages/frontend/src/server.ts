@@ -7,6 +7,7 @@ import { toMediaTypeError } from "./http/body.ts";
 import { describeMalformed, type ParserError } from "./http/malformed.ts";
 import { sendJson } from "./http/reply.ts";
 import { toErrorBody } from "./openai/errors.ts";
+import { toRetryHeaders } from "./inference.ts";
 import type { RequestLogOptions } from "./request-log.ts";
 import { methodsOf, type RouteEntry } from "./routes.ts";
 import { answerUnmatched, refuseUnmatched } from "./unmatched.ts";
@@ -183,7 +184,7 @@ function answerError(exchange: Exchange, error: RuntimeError, route: RouteEntry)
   const { response, log } = exchange;
   if (error.traits.metric === "internal") log.error({ error: error.cause ?? error }, "request failed");
   if (response.headersSent || response.destroyed) return;
-  sendJson(response, error.traits.status, route.toErrorBody(error, exchange));
+  sendJson(response, error.traits.status, route.toErrorBody(error, exchange), toRetryHeaders(error));
 }
 
 // Bytes that are no HTTP request have no headers to take ids from; the answer carries ids all the same.
