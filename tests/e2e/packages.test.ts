@@ -124,6 +124,10 @@ console.log(body.choices[0]?.message.content, worker.servings.length, runtime.in
     rootDir: "src",
   };
   await writeFile(join(project, "tsconfig.json"), JSON.stringify({ compilerOptions, include: ["src"] }));
+  const guide = await readFile(join(root, "docs/library.md"), "utf8");
+  const blocks = [...guide.matchAll(/^```ts\n(.*?)^```$/gms)];
+  expect(blocks).toHaveLength(5);
+  await Promise.all(blocks.map(([, code = ""], index) => writeFile(join(project, `src/guide-${index}.ts`), code)));
   await run(join(root, "node_modules/.bin/tsc"), ["-p", "."], { cwd: project });
   const { stdout } = await run(join(root, "node_modules/.bin/node"), ["out/main.js", join(directory.path, "kv")], { cwd: project });
   expect(stdout).toBe("it works 1 true\n");

@@ -19,7 +19,6 @@ export interface Models extends Disposable {
   find(name: string): Model;
   /** @throws RuntimeError `not_found` for a name nobody serves, `unavailable` while no instance of a role it needs is there. */
   serving(name: string): Serving;
-  /** Somebody serves it, or did until just now. */
   has(name: string): boolean;
 }
 
@@ -76,7 +75,7 @@ export function followModels({ runtime, namespace, routerMode, log, wallClock }:
   });
   return {
     list: () => [...entries.values()].sort((left, right) => (left.name < right.name ? -1 : 1)),
-    has: (name) => entries.has(name) || departed.age(name) !== undefined,
+    has: (name) => entries.has(name),
     find,
     serving: (name) => find(name).pools.choose(),
     [Symbol.dispose]() {
