@@ -1,7 +1,11 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
+import { createCountReporter } from "./tests/count-reporter.ts";
 
 const source = (path: string): string => fileURLToPath(new URL(`packages/${path}`, import.meta.url));
+
+// Set by scripts/test.mjs.
+const counts = process.env["TEST_COUNTS"];
 
 // Unit tests run the sources; tests of whole programs spawn the built commands.
 export default defineConfig({
@@ -13,5 +17,11 @@ export default defineConfig({
       { find: /^@dyn\/mock-worker$/, replacement: source("mock-worker/src/index.ts") },
     ],
   },
-  test: { include: ["tests/**/*.test.ts"], testTimeout: 30_000, hookTimeout: 60_000, maxWorkers: 2 },
+  test: {
+    ...(counts !== undefined && { reporters: ["default", createCountReporter(counts)] }),
+    include: ["tests/**/*.test.ts"],
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+    maxWorkers: 2,
+  },
 });

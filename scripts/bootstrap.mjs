@@ -92,6 +92,14 @@ async function build() {
   );
 }
 
+async function pack(folder) {
+  mkdirSync(folder, { recursive: true });
+  for (const name of packages) {
+    const args = ["--yes", pnpm, "--dir", `packages/${name}`, "pack", "--pack-destination", folder];
+    await step(`packing ${name}`, "npx", args, "the packer's errors are above");
+  }
+}
+
 async function orExit(run) {
   try {
     await run();
@@ -112,6 +120,11 @@ export async function setUpOrExit() {
     await install();
     await build();
   });
+}
+
+/** Make a tarball of each built package in `folder`; on failure print why, and exit. */
+export async function packOrExit(folder) {
+  await orExit(() => pack(folder));
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {

@@ -23,10 +23,14 @@ const checks = [
   ["unused code", "knip", []],
 ];
 const directory = mkdtempSync(join(tmpdir(), "dyn-test-"));
-const report = join(directory, "vitest.json");
+const counts = join(directory, "counts.json");
 // Tests must not inherit the settings of whoever runs them; the pinned Node comes first.
 const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith("DYN_") && !name.startsWith("OTEL_"));
-const env = { ...Object.fromEntries(inherited), PATH: [dirname(node), process.env.PATH].join(delimiter) };
+const env = { ...Object.fromEntries(inherited), PATH: [dirname(node), process.env.PATH].join(delimiter), TEST_COUNTS: counts };
+if (!process.stdout.isTTY) {
+  env.NO_COLOR = "1"; // a file is no place for colours
+  delete env.FORCE_COLOR;
+}
 
 async function run(name, command, args) {
   const startedAt = Date.now();
@@ -53,14 +57,14 @@ for (const [name, command, args] of checks) {
   else failed += 1;
 }
 await prepared;
-const ok = await run("tests", "vitest", ["run", "--reporter=default", "--reporter=json", `--outputFile.json=${report}`]);
+const ok = await run("tests", "vitest", ["run"]);
 try {
-  const result = JSON.parse(readFileSync(report, "utf8"));
-  passed += result.numPassedTests;
-  failed += result.numFailedTests;
+  const result = JSON.parse(readFileSync(counts, "utf8"));
+  passed += result.passed;
+  failed += result.failed;
   // A file that cannot be loaded has no failed test; nothing having run is a failure, too.
-  if (!ok && result.numFailedTests === 0) failed += 1;
-  if (ok && result.numPassedTests === 0) failed += 1;
+  if (!ok && result.failed === 0) failed += 1;
+  if (ok && result.passed === 0) failed += 1;
 } catch {
   failed += 1; // vitest ended without a report
 }

@@ -58,6 +58,7 @@ const houses: Readonly<Record<string, Floors>> = {
     "models.ts": 1,
     "pools.ts": 0,
     "deadlines.ts": 0,
+    "departed.ts": 0,
     metrics: 0,
     lineage: 0,
     http: 0,

@@ -4,7 +4,9 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Snapshot } from "../packages/runtime/src/discovery/discovery.ts";
-import { toInstance } from "../packages/runtime/src/discovery/live-set.ts";
+import { createMemoryDiscovery, createMemorySpace } from "../packages/runtime/src/discovery/memory.ts";
+import { openLiveSet, toInstance } from "../packages/runtime/src/discovery/live-set.ts";
+import { createLogger } from "../packages/runtime/src/logging/logger.ts";
 import { decodeFileName, encodeFileName } from "../packages/runtime/src/discovery/record-file.ts";
 import { formatRecord, parseAddress, parseRecord, recordKey, toSlug } from "../packages/runtime/src/discovery/records.ts";
 import { eventually, root } from "./cluster.ts";
@@ -189,4 +191,26 @@ test("addresses are checked and slugs follow Dynamo's rule", () => {
   for (const uri of ["", "a.b.c", "dyn://a.b", "dyn://a.b.c.d", "dyn://A.b.c", "dyn://a.b.c/"])
     expect(() => parseAddress(uri)).toThrow(/is no endpoint/);
   expect(toSlug("Qwen/Qwen3-0.6B")).toBe("qwen_qwen3-0_6b");
+});
+
+test("lines about instances that come and go together count as they go by", async () => {
+  const lines: Record<string, unknown>[] = [];
+  const discovery = createMemoryDiscovery(createMemorySpace());
+  const open = new Set<string>();
+  const log = createLogger({ sink: (line) => lines.push(line) });
+  const address = { namespace: "dynamo", component: "backend", endpoint: "generate" };
+  using live = openLiveSet({ discovery, address, log, accepts: (id) => open.has(id) });
+  for (const id of [1n, 2n, 3n]) await discovery.publish(record(id));
+  for (const ids of [["1", "2"], ["3"]]) {
+    open.clear();
+    for (const id of ids) open.add(id);
+    live.refresh();
+  }
+  expect(lines.map(({ message, instance_id, instances }) => [message, instance_id, instances])).toEqual([
+    ["instance joined", "1", 1],
+    ["instance joined", "2", 2],
+    ["instance joined", "3", 3],
+    ["instance left", "1", 2],
+    ["instance left", "2", 1],
+  ]);
 });

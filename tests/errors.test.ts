@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { toErrorBody as toAnthropicBody, toErrorEvent as toAnthropicEvent } from "../packages/frontend/src/anthropic/errors.ts";
 import { FieldError } from "../packages/frontend/src/fields.ts";
+import { malformedRequests } from "../packages/frontend/src/http/malformed.ts";
 import { toErrorBody, toErrorEvent } from "../packages/frontend/src/openai/errors.ts";
 import { errorTable, RuntimeError, toRuntimeError, type ErrorCode } from "../packages/runtime/src/errors.ts";
 import { root } from "./cluster.ts";
@@ -22,7 +23,7 @@ function toRow(code: ErrorCode): string {
   return `| \`${code}\` | ${status} | ${shown(openai[0])} | ${shown(openai[1])} | \`${anthropic}\` | \`${metric}\` | ${retryable ? "yes" : ""} | ${meaning}${said} |`;
 }
 
-const example = new FieldError("temperature", "Too big: expected number to be <=2", "decimal_above_max_value");
+const example = new FieldError("temperature", "must be at most 2", "decimal_above_max_value");
 const details = [...new Map(codes.map((code) => [errorTable[code].metric, errorTable[code].detail]))];
 
 const expected = `# Errors
@@ -41,6 +42,8 @@ ${codes.map(toRow).join("\n")}
 | --- | --- |
 ${details.map(([metric, detail]) => `| \`${metric}\` | ${detail} |`).join("\n")}
 
+The sentences are Dynamo's, one for each type, so they say less than \`error\` beside them: a worker lost in mid-stream has "no backend worker available", too. Read \`error\`.
+
 ## Shapes
 
 All paths but those below. \`param\` names the field and \`code\` says what is wrong with it, in OpenAI's words; of anything else \`param\` is null:
@@ -56,6 +59,16 @@ ${JSON.stringify(toAnthropicBody(example, id))}
 \`\`\`
 
 Both come with the headers \`request-id\` and \`x-request-id\`, and as \`application/json\`.
+
+## What is no request
+
+Bytes that do not make an HTTP request have no path and no ids. They are answered as \`invalid_argument\` in OpenAI's shape, with ids of our own, and the connection is closed:
+
+| HTTP | message |
+| --- | --- |
+${Object.values(malformedRequests)
+  .map(({ status, message }) => `| ${status} | ${message} |`)
+  .join("\n")}
 
 ## In a stream
 

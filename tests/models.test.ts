@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { createDeparted } from "../packages/frontend/src/departed.ts";
 import { followModels } from "../packages/frontend/src/models.ts";
 import { encodeFileName } from "../packages/runtime/src/discovery/record-file.ts";
 import { formatRecord, recordKey, type ModelRecord } from "../packages/runtime/src/discovery/records.ts";
@@ -33,7 +34,7 @@ test("foreign cards that are broken are said once and cost no other model anythi
   const said = lines.filter(({ level }) => level === "WARN" || level === "ERROR").map(({ error }) => String(error));
   expect(said).toHaveLength(2);
   expect(new Set(said)).toEqual(new Set(["a discovery record lacks a valid card_json.model_type", "a discovery record lacks a valid namespace"]));
-  await rm(root, { recursive: true });
+  await rm(root, { recursive: true, force: true, maxRetries: 5 });
 });
 
 test("a frontend that is gone follows no instance any more", async () => {
@@ -48,4 +49,32 @@ test("a frontend that is gone follows no instance any more", async () => {
   await instance[Symbol.asyncDispose]();
   expect(lines.filter(({ message }) => message === "instance left")).toEqual([]);
   expect(models.list()).toEqual([]);
+});
+
+test("a model whose last worker has just left is unavailable, and unknown half a minute later", async () => {
+  const log = createLogger({ sink: () => undefined });
+  await using runtime = await createRuntime({ config: { discoveryBackend: "mem" }, log });
+  let clock = 1_000_000;
+  using models = followModels({ runtime, namespace: "", routerMode: "round-robin", log, wallClock: () => clock });
+  expect(() => models.serving("m")).toThrow(
+    expect.objectContaining({ code: "not_found", message: expect.stringContaining("no worker has registered it, see GET /v1/models") }),
+  );
+  const registration = await runtime.discovery.publish(card(1n));
+  expect(models.find("m").name).toBe("m");
+  await registration[Symbol.asyncDispose]();
+  clock += 3_000;
+  for (const ask of [() => models.find("m"), () => models.serving("m")]) {
+    expect(ask).toThrow(expect.objectContaining({ code: "unavailable", message: expect.stringContaining("the last one left 3 s ago") }));
+  }
+  expect(models.list()).toEqual([]);
+  clock += 30_000;
+  expect(() => models.find("m")).toThrow(expect.objectContaining({ code: "not_found" }));
+  await runtime.discovery.publish(card(2n));
+  expect(models.find("m").name).toBe("m");
+});
+
+test("only so many models that have left are remembered, the latest ones", () => {
+  const departed = createDeparted({ maxNames: 2, now: () => 0 });
+  for (const name of ["a", "b", "a", "c"]) departed.add(name);
+  expect(["a", "b", "c"].map((name) => departed.age(name))).toEqual([0, undefined, 0]);
 });

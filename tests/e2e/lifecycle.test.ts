@@ -50,10 +50,26 @@ test("a worker on SIGTERM finishes what is running and exits 0", async () => {
   const answer = postChat(cluster.url, chat("word ".repeat(100).trim(), { stream: true })).then((response) => response.text());
   await eventually("the request", () => cluster.workers[0]?.lines().some(({ message }) => message === "request received"));
   cluster.workers[0]?.kill("SIGTERM");
-  await eventually("the model being gone", async () => (await postChat(cluster.url, chat("hi"))).status === 404);
+  await eventually("the model being gone", async () => (await fetch(`${cluster.url}/v1/models/mock`)).status === 503);
+  for (const gone of [await fetch(`${cluster.url}/v1/models/mock`), await postChat(cluster.url, chat("hi"))]) {
+    expect([gone.status, gone.headers.get("retry-after")]).toEqual([503, "1"]); // another worker may be about to come
+  }
   expect(cluster.workers[0]?.child.exitCode).toBeNull(); // it still runs its request
   expect((await answer).endsWith("data: [DONE]\n\n")).toBe(true);
   expect(await cluster.workers[0]?.exited).toBe(0);
+  const last = cluster.workers[0]?.lines().at(-1);
+  expect(last).toMatchObject({ level: "INFO", target: "dyn_runtime", message: "stopped", finished: 1, cut: 0 });
+  expect(last?.["elapsed_ms"]).toBeGreaterThan(100);
+});
+
+test("a worker whose drain takes too long says how many requests it has cut", async () => {
+  await using cluster = await startCluster({ workerArgs: ["--itl-ms", "1000", "--migration-limit", "0", "--drain-timeout-ms", "0"] });
+  const answer = postChat(cluster.url, chat("word ".repeat(100), { stream: true })).then((response) => response.text());
+  await eventually("the request", () => cluster.workers[0]?.lines().some(({ message }) => message === "request received"));
+  cluster.workers[0]?.kill("SIGTERM");
+  expect(await answer).toContain("the worker is shutting down");
+  expect(await cluster.workers[0]?.exited).toBe(0);
+  expect(cluster.workers[0]?.lines().at(-1)).toMatchObject({ message: "stopped", finished: 0, cut: 1 });
 });
 
 test("a worker whose drain takes too long ends its requests with an error and exits 0", async () => {
@@ -78,6 +94,7 @@ test("a frontend on SIGTERM finishes what is running and exits 0", async () => {
   cluster.frontend.kill("SIGTERM");
   expect((await answer).endsWith("data: [DONE]\n\n")).toBe(true);
   expect(await cluster.frontend.exited).toBe(0);
+  expect(cluster.frontend.lines().at(-1)).toMatchObject({ level: "INFO", target: "dyn_frontend", message: "stopped", finished: 1, cut: 0 });
 });
 
 test("a frontend whose drain takes too long says so to its clients, blames no worker and exits 0", async () => {
@@ -100,6 +117,7 @@ test("a frontend whose drain takes too long says so to its clients, blames no wo
   expect(linesOf("request completed")).toEqual([gone, gone]);
   expect(linesOf("drain timed out, running requests are ended")).toEqual([expect.objectContaining({ level: "WARN", requests: 2, timeout_secs: 1 })]);
   expect(cluster.frontend.stderr()).not.toContain("closed the connection");
+  expect(linesOf("stopped")).toEqual([expect.objectContaining({ finished: 0, cut: 2 })]);
   const atWorker = await eventually("the worker's lines", () => {
     const lines = cluster.workers[0]?.lines().filter(({ message }) => message === "request completed");
     return lines?.length === 2 && lines;

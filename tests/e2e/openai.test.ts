@@ -131,7 +131,7 @@ describe("errors", () => {
   ])("a bad %s is a 400 that names the field, code %s", async (param, code, more) => {
     const response = await postChat(cluster.url, chat("hi", more));
     expect(response.status).toBe(400);
-    expect(await response.json()).toEqual({ error: { type: "invalid_request_error", param, code, message: expect.stringContaining(`${param}: `) } });
+    expect(await response.json()).toEqual({ error: { type: "invalid_request_error", param, code, message: expect.stringContaining(param) } });
   });
 
   const raw = (path: string, init: RequestInit): Promise<Response> => fetch(`${cluster.url}${path}`, init);

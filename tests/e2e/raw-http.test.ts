@@ -60,6 +60,13 @@ test.each<[string, number, readonly string[], unknown]>([
     openai('"garbage"'),
   ],
   ["no HTTP at all", 400, ["hello"], openai("HTTP/1.1")],
+  ["headers over the limit", 431, ["GET /live HTTP/1.1", host, `x-large: ${"x".repeat(20_000)}`], openai("larger than 16384 bytes")],
+  ["HTTP/2 without asking", 400, ["PRI * HTTP/2.0", "", "SM"], openai("looks like HTTP/2")],
+  ["TLS", 400, ["\u0016\u0003\u0001\u0002\u0000\u0001"], openai("looks like TLS")],
+  ["a path without /v1", 404, ["GET /models HTTP/1.1", host], openai("did you mean /v1/models?")],
+  ["a path with two of them", 404, ["POST /v1/v1/messages HTTP/1.1", host, "content-length: 0"], openai("did you mean /v1/messages?")],
+  ["a path with a / too many", 404, ["POST //v1/messages HTTP/1.1", host, "content-length: 0"], openai("did you mean /v1/messages?")],
+  ["a path like no other", 404, ["GET /nothing HTTP/1.1", host], openai("Route not found: GET /nothing")],
 ])("%s is a %i in the API's shape with both ids and a line", async (_name, status, lines, body) => {
   const answer = await sendRaw(lines);
   expect(answer.status).toBe(status);
@@ -75,6 +82,34 @@ test("HTTP/1.0 needs no Host, and 100-continue is an expectation that is met", a
   expect((await sendRaw(["GET /live HTTP/1.0"])).status).toBe(200);
   const continued = await sendBytes(["POST /live HTTP/1.1", host, "expect: 100-continue", "content-length: 0"]);
   expect(continued).toMatch(/^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 405 /);
+});
+
+test("HEAD is served where GET is, without a body", async () => {
+  for (const path of ["/v1/models", "/health", "/live", "/metrics"]) {
+    const [head = "", body] = (await sendBytes([`HEAD ${path} HTTP/1.1`, host])).split("\r\n\r\n");
+    expect(head).toMatch(/^HTTP\/1\.1 200 .*content-length: [1-9]/s);
+    expect(body).toBe("");
+  }
+  expect((await sendRaw(["HEAD /v1/models/nobody HTTP/1.1", host])).status).toBe(404);
+  const refused = await sendRaw(["DELETE /v1/models HTTP/1.1", host]);
+  expect([refused.status, refused.headers.get("allow")]).toEqual([405, "GET, HEAD"]);
+  expect((await sendRaw(["HEAD /v1/messages HTTP/1.1", host])).status).toBe(405);
+});
+
+test("a client that breaks its connection in the middle of the headers is no malformed request", async () => {
+  const before = cluster.frontend.lines().length;
+  const socket = await dial();
+  socket.write("GET /live HTTP/1.1\r\nx-half");
+  await eventually("the bytes being out", () => socket.writableLength === 0);
+  socket.resetAndDestroy();
+  await sendRaw(["GET /nothing HTTP/1.1", host]);
+  await eventually("a later line", () => cluster.frontend.lines().length > before);
+  expect(
+    cluster.frontend
+      .lines()
+      .slice(before)
+      .filter(({ message }) => message === "malformed HTTP refused"),
+  ).toEqual([]);
 });
 
 test("a client that leaves in the middle of its body is cancelled, at INFO", async () => {

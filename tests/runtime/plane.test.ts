@@ -22,7 +22,7 @@ describe("between runtimes", () => {
     const large = { count: 1, fill: "x".repeat(10_000) };
     expect(await failureOf(collect(pair.client.generate(large)))).toMatchObject({
       code: "too_large",
-      message: expect.stringContaining("limit is 8192"),
+      message: expect.stringContaining("limit is 8192, set by its DYN_TCP_MAX_MESSAGE_SIZE"),
     });
     for await (const batch of running) items += batch.length;
     expect(items).toBe(50_000);

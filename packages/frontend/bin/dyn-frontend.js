@@ -1,2 +1,8 @@
 #!/usr/bin/env node
-import "../dist/cli.js";
+// Readable for any Node.js: one that is too old must come as far as saying so.
+const [major, minor] = process.versions.node.split(".").map(Number);
+if (major < 22 || (major === 22 && minor < 19)) {
+  process.stderr.write(`dyn-frontend: needs Node.js 22.19 or newer, this is ${process.versions.node}\n`);
+  process.exit(1);
+}
+await import("../dist/cli.js");

@@ -1,5 +1,5 @@
 /** `dyn-frontend`: flags and variables to options, then run until a signal; or follow one request through logs. */
-import { declareFlags, readFlags, readSettings, RuntimeError, runtimeSettings, wholeNumber } from "@dyn/runtime";
+import { declareFlags, readFlags, readSettings, RuntimeError, runtimeSettings, tellParent, wholeNumber } from "@dyn/runtime";
 import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { traceRequests } from "./lineage/trace-command.ts";
 import { frontendSettings } from "./options.ts";
@@ -26,7 +26,8 @@ async function serve(command: Command): Promise<void> {
   const config = readSettings(sharedSettings, process.env, flags);
   const options = readSettings(frontendSettings, process.env, flags);
   const { createFrontend } = await import("./index.ts"); // the other command and --help need no server
-  await using frontend = await createFrontend({ ...options, config, shutdownSignals: ["SIGINT", "SIGTERM"] });
+  await using frontend = await createFrontend({ ...options, config, shutdownSignals: ["SIGINT", "SIGTERM", "disconnect"] });
+  tellParent({ url: frontend.url }); // to scripts/start.mjs
   await frontend.closed;
 }
 

@@ -18,24 +18,64 @@ export class FieldError extends RuntimeError {
   readonly param: string;
   readonly reason: FieldReason;
 
+  /** `problem` ends a sentence that begins with the name of the field: "must be …", "is …", or ": …". */
   constructor(param: string, problem: string, reason: FieldReason = "invalid_value") {
-    super("invalid_argument", `${param}: ${problem}`);
+    super("invalid_argument", `${param}${problem.startsWith(":") ? "" : " "}${problem}`);
     this.param = param;
     this.reason = reason;
   }
 }
 
 /** For fields that are known but have no value that could be served. */
-export const unsupported = { error: "not supported" } as const;
+export const unsupported = { error: "is not supported" } as const;
 
-function toFieldError(schema: z.ZodType, body: unknown, { issues }: z.ZodError): FieldError {
-  const [outer] = issues;
-  if (!outer) return new FieldError("body", "invalid");
-  const issue = toInnermost(outer);
+/** For lists of objects of several kinds: names the kind that is not among `known`. */
+export function unsupportedKind(...known: readonly string[]): { readonly error: (issue: z.core.$ZodRawIssue) => string } {
+  const all = new Intl.ListFormat("en").format(known);
+  return {
+    error({ input }) {
+      const kind: unknown = typeof input === "object" && input !== null && "type" in input ? input.type : undefined;
+      return typeof kind === "string" && /^[\w.-]{1,64}$/.test(kind)
+        ? `: ${kind} is not supported, only ${all}`
+        : `must be one of ${known.join(", ")}`;
+    },
+  };
+}
+
+function toFieldError(schema: z.ZodType, body: unknown, { issues }: z.ZodError): RuntimeError {
+  const issue = issues[0] && toInnermost(issues[0]);
+  if (!issue || issue.path.length === 0) return new RuntimeError("invalid_argument", "the request body must be a JSON object");
   const path = issue.path.map((key) => (typeof key === "number" ? `[${key}]` : `.${String(key)}`)).join("");
   const reason = toReason(schema, body, issue);
-  const problem = reason === "missing_required_parameter" ? "required, but missing" : issue.message;
-  return new FieldError(path === "" ? "body" : path.replace(/^\./, ""), problem, reason);
+  const problem = reason === "missing_required_parameter" ? "is required" : issue.message;
+  return new FieldError(path.replace(/^\./, ""), problem, reason);
+}
+
+const typeNames: Readonly<Record<string, string>> = {
+  string: "a string",
+  number: "a number",
+  int: "a whole number",
+  boolean: "true or false",
+  array: "a list",
+  object: "an object",
+  null: "null",
+};
+
+// In place of zod's words, for every field whose schema has none of its own.
+const words: { readonly error: (issue: z.core.$ZodRawIssue) => string } = {
+  error(issue) {
+    if (issue.code === "invalid_type") return `must be ${typeNames[issue.expected] ?? issue.expected}`;
+    if (issue.code === "too_small") return toLimit(issue.origin, "least", issue.minimum);
+    if (issue.code === "too_big") return toLimit(issue.origin, "most", issue.maximum);
+    if (issue.code !== "invalid_value") return "is not valid";
+    return `must be ${issue.values.length > 1 ? "one of " : ""}${issue.values.map((value) => JSON.stringify(value)).join(", ")}`;
+  },
+};
+
+function toLimit(origin: string, bound: "least" | "most", limit: number | bigint): string {
+  if (origin !== "string" && origin !== "array") return `must be at ${bound} ${limit}`;
+  if (bound === "least" && limit === 1) return "must not be empty";
+  return `must have at ${bound} ${limit} ${origin === "string" ? "characters" : "items"}`;
 }
 
 // Of the members of a union only those count that take the value's type; if they agree on what is wrong, that says most.
@@ -73,9 +113,9 @@ function toNumberKind(schema: z.ZodType, [name = ""]: readonly PropertyKey[]): "
   return field instanceof z.ZodNumber && !(field instanceof z.ZodNumberFormat) ? "decimal" : "integer";
 }
 
-/** @throws FieldError naming the first field that is wrong. */
+/** @throws FieldError naming the first field that is wrong, a plain `invalid_argument` for what is no object. */
 export function parseFields<Schema extends z.ZodType>(schema: Schema, body: unknown): z.infer<Schema> {
-  const result = schema.safeParse(body);
+  const result = schema.safeParse(body, words);
   if (!result.success) throw toFieldError(schema, body, result.error);
   return result.data;
 }

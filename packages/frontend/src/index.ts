@@ -1,6 +1,6 @@
 /** `@dyn/frontend`: the HTTP front door as a library. */
 /// <reference types="node" preserve="true" />
-import { completeSettings, createRuntime, watchSignals, type Runtime, type RuntimeConfig, type Snapshot } from "@dyn/runtime";
+import { completeSettings, createRuntime, watchSignals, type Runtime, type RuntimeConfig, type ShutdownSignal, type Snapshot } from "@dyn/runtime";
 import { createHistory } from "./lineage/history.ts";
 import { createFrontendMetrics } from "./metrics/metrics.ts";
 import { followModels } from "./models.ts";
@@ -17,7 +17,7 @@ export interface CreateFrontendOptions extends Partial<FrontendOptions> {
   /** A runtime to use and leave open; default: its own. */
   readonly runtime?: Runtime;
   /** Signals that begin a drain. Default: none is touched. */
-  readonly shutdownSignals?: readonly NodeJS.Signals[];
+  readonly shutdownSignals?: readonly ShutdownSignal[];
 }
 
 export interface Frontend extends AsyncDisposable {
@@ -49,7 +49,7 @@ export async function createFrontend({ config, runtime: given, shutdownSignals =
 interface FrontendParts {
   readonly settings: FrontendOptions;
   readonly runtime: Runtime;
-  readonly shutdownSignals: readonly NodeJS.Signals[];
+  readonly shutdownSignals: readonly ShutdownSignal[];
   /** What `release` disposes. */
   readonly owned: Disposable[];
   readonly release: () => Promise<void>;

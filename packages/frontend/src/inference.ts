@@ -137,8 +137,8 @@ function refuse(api: Refusals, { response, log, identity }: Exchange, requestLog
   requestLog.responded(status);
 }
 
-// The official clients try every 5xx again: this says when, or that it is of no use.
-function toRetryHeaders({ code, traits }: RuntimeError): Record<string, string> {
+/** The official clients try every 5xx again: this says when, or that it is of no use. */
+export function toRetryHeaders({ code, traits }: RuntimeError): Record<string, string> {
   if (traits.retryable) return { "retry-after": "1" };
   return code === "unimplemented" ? { "x-should-retry": "false" } : {};
 }

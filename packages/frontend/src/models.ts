@@ -1,6 +1,7 @@
 /** Which models exist: follows the cards in discovery. */
 import { RuntimeError, type Logger, type ModelCard, type ModelRecord, type RouterMode, type Runtime, type Snapshot } from "@dyn/runtime";
 import type { WorkerRole } from "@dyn/runtime/llm";
+import { createDeparted } from "./departed.ts";
 import { createPools, type Pools, type Serving } from "./pools.ts";
 
 export interface Model {
@@ -14,7 +15,7 @@ export interface Model {
 
 export interface Models extends Disposable {
   list(): readonly Model[];
-  /** @throws RuntimeError `not_found` for a name nobody serves. */
+  /** @throws RuntimeError `not_found` for a name nobody serves, `unavailable` if somebody did until just now. */
   find(name: string): Model;
   /** @throws RuntimeError `not_found` for a name nobody serves, `unavailable` while no instance of a role it needs is there. */
   serving(name: string): Serving;
@@ -38,6 +39,7 @@ export interface ModelsOptions {
 /** Start following. A model appears with its first card and goes with its last. */
 export function followModels({ runtime, namespace, routerMode, log, wallClock }: ModelsOptions): Models {
   const entries = new Map<string, Entry>();
+  const departed = createDeparted({ now: wallClock });
 
   function add(name: string, card: Partial<ModelCard> = {}): Entry {
     const { context_length: contextLength = 0, kv_cache_block_size: kvCacheBlockSize = 0, migration_limit: migrationLimit = 0 } = card;
@@ -45,13 +47,17 @@ export function followModels({ runtime, namespace, routerMode, log, wallClock }:
     const pools = createPools({ model: name, runtime, log, routerMode });
     const entry: Entry = { name, created, contextLength, kvCacheBlockSize, migrationLimit, pools };
     entries.set(name, entry);
+    departed.remove(name);
     return entry;
   }
 
   function find(name: string): Entry {
     const entry = entries.get(name);
-    if (!entry) throw new RuntimeError("not_found", `model ${JSON.stringify(name.slice(0, 256))} does not exist`);
-    return entry;
+    if (entry) return entry;
+    const shown = `model ${JSON.stringify(name.slice(0, 256))}`;
+    const age = departed.age(name);
+    if (age === undefined) throw new RuntimeError("not_found", `${shown} does not exist: no worker has registered it, see GET /v1/models`);
+    throw new RuntimeError("unavailable", `${shown} has no worker at the moment, the last one left ${Math.round(age / 1000)} s ago`);
   }
 
   const watch = runtime.discovery.watch("v1/mdc", (snapshot) => {
@@ -62,7 +68,9 @@ export function followModels({ runtime, namespace, routerMode, log, wallClock }:
     }
     for (const [name, { pools }] of entries) {
       if (!grouped.has(name)) pools.update(new Map());
-      if (pools.isEmpty) entries.delete(name);
+      if (!pools.isEmpty) continue;
+      entries.delete(name);
+      departed.add(name);
     }
   });
   return {

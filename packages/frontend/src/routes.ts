@@ -28,6 +28,11 @@ export interface RouteEntry {
   refuse?(exchange: Exchange, error: RuntimeError): void;
 }
 
+/** The methods of a route: who may GET may ask for the headers alone. */
+export function methodsOf({ method }: RouteEntry): readonly string[] {
+  return method === "GET" ? ["GET", "HEAD"] : [method];
+}
+
 export function createRoutes(parts: InferenceParts & OpsParts): readonly RouteEntry[] {
   const inference = <Request extends InferenceRequest>(path: string, api: InferenceApi<Request>): RouteEntry => ({
     method: "POST",

@@ -1,13 +1,15 @@
 /** The HTTP server: begins an exchange for each request, finds its route, and answers everything that has none. */
 import type { AddressInfo, Socket } from "node:net";
-import { createRequestId, RuntimeError, toRuntimeError, type Logger } from "@dyn/runtime";
+import { createEndReport, createRequestId, RuntimeError, toRuntimeError, type Logger } from "@dyn/runtime";
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import { beginExchange, type Exchange, type ExchangeOptions } from "./exchange.ts";
 import { toMediaTypeError } from "./http/body.ts";
+import { describeMalformed, type ParserError } from "./http/malformed.ts";
 import { sendJson } from "./http/reply.ts";
 import { toErrorBody } from "./openai/errors.ts";
+import { toRetryHeaders } from "./inference.ts";
 import type { RequestLogOptions } from "./request-log.ts";
-import type { RouteEntry } from "./routes.ts";
+import { methodsOf, type RouteEntry } from "./routes.ts";
 import { answerUnmatched, refuseUnmatched } from "./unmatched.ts";
 
 declare module "fastify" {
@@ -40,16 +42,18 @@ export interface HttpServer {
 
 /** Start listening. @throws RuntimeError `unavailable` if the address is taken or not ours. */
 export async function listenHttp(options: ServerOptions): Promise<HttpServer> {
-  const { host, port, log } = options;
+  const { host, port, log, now } = options;
   const open = new Set<AbortController>();
   const app = createApp({ ...options, open });
   try {
     await app.listen({ host, port });
   } catch (cause) {
-    throw new RuntimeError("unavailable", `cannot listen on http://${host}:${port}: ${toRuntimeError(cause).message}`, { cause });
+    const isTaken = cause instanceof Error && "code" in cause && cause.code === "EADDRINUSE";
+    const advice = isTaken ? "; choose another port with --http-port or DYN_HTTP_PORT" : "";
+    throw new RuntimeError("unavailable", `cannot listen on http://${host}:${port}: ${toRuntimeError(cause).message}${advice}`, { cause });
   }
   const bound = app.server.address() as AddressInfo; // a TCP server that listens
-  return { host: bound.address, port: bound.port, close: (timeoutMs) => closeApp(app, { open, log, timeoutMs }) };
+  return { host: bound.address, port: bound.port, close: (timeoutMs) => closeApp(app, { open, log, now, timeoutMs }) };
 }
 
 /** How long the answers that are ended may take to leave, ms. */
@@ -58,13 +62,18 @@ const lastWordsMs = 1_000;
 interface CloseOptions {
   readonly open: ReadonlySet<AbortController>;
   readonly log: Logger;
+  readonly now: () => number;
   readonly timeoutMs: number;
 }
 
 // Sockets that go idle after close() began are not closed by it: look again until all are gone.
-async function closeApp(app: FastifyInstance, { open, log, timeoutMs }: CloseOptions): Promise<void> {
+async function closeApp(app: FastifyInstance, { open, log, now, timeoutMs }: CloseOptions): Promise<void> {
+  const begunAt = now();
+  const report = createEndReport(now);
+  report.count({ running: open.size, cut: 0 });
   const poll = setInterval(() => app.server.closeIdleConnections(), 50);
   let cut = setTimeout(() => {
+    report.count({ running: 0, cut: open.size });
     if (open.size > 0) log.warn({ requests: open.size, timeout_secs: timeoutMs / 1000 }, "drain timed out, running requests are ended");
     for (const aborter of open) aborter.abort(new RuntimeError("unavailable", "the frontend is shutting down"));
     cut = setTimeout(() => app.server.closeAllConnections(), lastWordsMs);
@@ -75,6 +84,7 @@ async function closeApp(app: FastifyInstance, { open, log, timeoutMs }: CloseOpt
     clearInterval(poll);
     clearTimeout(cut);
   }
+  log.info({ ...report.facts(begunAt) }, "stopped");
 }
 
 function createApp(options: ServerOptions & ExchangeOptions): FastifyInstance {
@@ -133,7 +143,7 @@ function createApp(options: ServerOptions & ExchangeOptions): FastifyInstance {
 
 function addRoute(app: FastifyInstance, route: RouteEntry, exchangeOf: ExchangeOf, now: () => number): void {
   app.route({
-    method: route.method,
+    method: [...methodsOf(route)],
     url: route.path,
     exposeHeadRoute: false,
     async handler(request, reply) {
@@ -179,17 +189,19 @@ function answerError(exchange: Exchange, error: RuntimeError, route: RouteEntry)
   const { response, log } = exchange;
   if (error.traits.metric === "internal") log.error({ error: error.cause ?? error }, "request failed");
   if (response.headersSent || response.destroyed) return;
-  sendJson(response, error.traits.status, route.toErrorBody(error, exchange));
+  sendJson(response, error.traits.status, route.toErrorBody(error, exchange), toRetryHeaders(error));
 }
 
 // Bytes that are no HTTP request have no headers to take ids from; the answer carries ids all the same.
-function refuseBytes(error: Error & { code?: string }, socket: Socket, log: Logger): void {
+function refuseBytes(error: ParserError, socket: Socket, log: Logger): void {
   if (socket.writableEnded) return; // answered: the parser complains about every further chunk
+  const malformed = describeMalformed(error);
+  if (!malformed) return void socket.destroy();
+  const { status, reason, message } = malformed;
   const requestId = createRequestId();
-  const [status, text] = error.code === "HPE_HEADER_OVERFLOW" ? [431, "Request Header Fields Too Large"] : [400, "Bad Request"];
-  log.warn({ request_id: requestId, remote: socket.remoteAddress, status, "error.type": error.code }, "malformed HTTP refused");
+  log.warn({ request_id: requestId, remote: socket.remoteAddress, status, error: message, "error.type": error.code }, "malformed HTTP refused");
   if (!socket.writable) return;
-  const body = JSON.stringify(toErrorBody(new RuntimeError("invalid_argument", "the request is not valid HTTP/1.1")));
-  const head = [`HTTP/1.1 ${status} ${text}`, "content-type: application/json", `content-length: ${Buffer.byteLength(body)}`];
+  const body = JSON.stringify(toErrorBody(new RuntimeError("invalid_argument", message)));
+  const head = [`HTTP/1.1 ${status} ${reason}`, "content-type: application/json", `content-length: ${Buffer.byteLength(body)}`];
   socket.end([...head, "connection: close", `x-request-id: ${requestId}`, `request-id: ${requestId}`, "", body].join("\r\n"));
 }

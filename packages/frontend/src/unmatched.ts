@@ -3,12 +3,19 @@ import { RuntimeError } from "@dyn/runtime";
 import type { Exchange } from "./exchange.ts";
 import { sendJson } from "./http/reply.ts";
 import { beginRequestLog, type RequestLogOptions } from "./request-log.ts";
-import { toUnmatchedBody, type RouteEntry } from "./routes.ts";
+import { methodsOf, toUnmatchedBody, type RouteEntry } from "./routes.ts";
 
 const maxShown = 256;
 
 function covers(pattern: string, path: string): boolean {
   return pattern.endsWith("*") ? path.startsWith(pattern.slice(0, -1)) : pattern === path;
+}
+
+// What a base URL without its /v1, with two of them or with a / too many makes of a path.
+function suggest(path: string, routes: readonly RouteEntry[]): string {
+  const clean = path.replace(/\/{2,}/g, "/");
+  const likely = [clean, `/v1${clean}`, clean.replace(/^\/v1(?=\/v1\/)/, "")].find((each) => routes.some((route) => covers(route.path, each)));
+  return likely === undefined ? "" : `; did you mean ${likely.slice(0, maxShown)}?`;
 }
 
 /** Answer it. */
@@ -17,8 +24,11 @@ export function answerUnmatched(exchange: Exchange, routes: readonly RouteEntry[
   const path = pathOf(exchange);
   const { method = "" } = exchange.request;
   const shown = path.slice(0, maxShown);
-  const allowed = [...new Set(routes.filter((route) => covers(route.path, path)).map((route) => route.method))];
-  if (allowed.length === 0) return refuseUnmatched(exchange, new RuntimeError("unknown_route", `Route not found: ${method} ${shown}`), options);
+  const allowed = [...new Set(routes.filter((route) => covers(route.path, path)).flatMap(methodsOf))];
+  if (allowed.length === 0) {
+    const problem = `Route not found: ${method} ${shown}${suggest(path, routes)}`;
+    return refuseUnmatched(exchange, new RuntimeError("unknown_route", problem), options);
+  }
   const allow = allowed.join(", ");
   const error = new RuntimeError("method_not_allowed", `${method} is not allowed on ${shown}, allowed: ${allow}`);
   refuseUnmatched(exchange, error, options, { headers: { allow } });

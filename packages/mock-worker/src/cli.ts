@@ -1,5 +1,5 @@
 /** `dyn-mock-worker`: flags and variables to options, then run until a signal. */
-import { declareFlags, readFlags, readSettings, RuntimeError, runtimeSettings } from "@dyn/runtime";
+import { declareFlags, readFlags, readSettings, RuntimeError, runtimeSettings, tellParent } from "@dyn/runtime";
 import { Command } from "commander";
 import { startMockWorker } from "./index.ts";
 import { mockSettings } from "./options.ts";
@@ -12,7 +12,8 @@ async function main(): Promise<void> {
   const flags = readFlags(command.parse(process.argv), settings);
   const config = readSettings(runtimeSettings, process.env, flags);
   const options = readSettings(mockSettings, process.env, flags);
-  await using worker = await startMockWorker({ ...options, config, shutdownSignals: ["SIGINT", "SIGTERM"] });
+  await using worker = await startMockWorker({ ...options, config, shutdownSignals: ["SIGINT", "SIGTERM", "disconnect"] });
+  tellParent({ instances: worker.servings.map(({ instanceId }) => instanceId) }); // to scripts/start.mjs
   await worker.closed;
 }
 

@@ -9,6 +9,7 @@ import {
   type Runtime,
   type RuntimeConfig,
   type Serving,
+  type ShutdownSignal,
 } from "@dyn/runtime";
 import { serveModel } from "@dyn/runtime/llm";
 import { createEchoEngine } from "./engine.ts";
@@ -24,7 +25,7 @@ export interface MockWorkerOptions extends Partial<MockOptions> {
   /** Settings of the runtimes; they win over the environment. */
   readonly config?: Partial<RuntimeConfig>;
   /** Signals that begin a drain. Default: none is touched. */
-  readonly shutdownSignals?: readonly NodeJS.Signals[];
+  readonly shutdownSignals?: readonly ShutdownSignal[];
 }
 
 export interface MockWorker extends AsyncDisposable {

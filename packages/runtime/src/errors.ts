@@ -147,7 +147,7 @@ const rows: Readonly<Record<ErrorCode, Row>> = {
     anthropic: "overloaded_error",
     metric: "unavailable",
     retryable: true,
-    meaning: "nobody to serve the request, or who there is drains",
+    meaning: "nobody to serve the request, or who there is drains; also for 30 s after the last worker of a model has left",
   },
   cannot_connect: {
     status: 503,

@@ -49,4 +49,5 @@ export type { Attributes, Span, SpanKind, Tracer } from "./trace/spans.ts";
 export type { TraceContext } from "./trace/traceparent.ts";
 export { toLogFields } from "./trace/identity.ts";
 export type { Identity } from "./trace/identity.ts";
-export { watchSignals } from "./lifetime.ts";
+export { createEndReport, tellParent, watchSignals } from "./lifetime.ts";
+export type { EndReport, ShutdownSignal } from "./lifetime.ts";

@@ -33,23 +33,59 @@ export function createGate(): Gate {
   };
 }
 
+/** What begins a drain. `disconnect`: the parent that keeps a channel to this process (`fork`, or `stdio: "ipc"`) is gone. */
+export type ShutdownSignal = NodeJS.Signals | "disconnect";
+
 /** Call `onFirst` at the first of `signals`; a second one ends the process at once, by the signal itself. */
-export function watchSignals(signals: readonly NodeJS.Signals[], onFirst: (signal: NodeJS.Signals) => void): Disposable {
+export function watchSignals(signals: readonly ShutdownSignal[], onFirst: (signal: ShutdownSignal) => void): Disposable {
   let seen = false;
-  const listener = (signal: NodeJS.Signals): void => {
-    if (!seen) {
-      seen = true;
-      onFirst(signal);
-      return;
-    }
+  const begin = (signal: ShutdownSignal): void => {
+    if (seen) return;
+    seen = true;
+    onFirst(signal);
+  };
+  const onDisconnect = (): void => begin("disconnect");
+  const onSignal = (signal: NodeJS.Signals): void => {
+    if (!seen) return begin(signal);
     stop();
     process.kill(process.pid, signal);
   };
   const stop = (): void => {
-    for (const signal of signals) process.off(signal, listener);
+    for (const signal of signals) process.off(signal, signal === "disconnect" ? onDisconnect : onSignal);
   };
-  for (const signal of signals) process.on(signal, listener);
+  for (const signal of signals) {
+    if (signal !== "disconnect") process.on(signal, onSignal);
+    else if ("connected" in process && !process.connected) queueMicrotask(onDisconnect);
+    else process.on(signal, onDisconnect).channel?.unref(); // the channel itself keeps nobody alive
+  }
   return { [Symbol.dispose]: stop };
+}
+
+/** Send a message to the parent that keeps a channel to this process; without one, or if it has gone, nothing happens. */
+export function tellParent(message: object): void {
+  process.send?.(message, undefined, undefined, () => undefined); // that it has gone is known from "disconnect"
+}
+
+/** What became of the requests that were running when an end began. */
+export interface EndReport {
+  /** So many were `running`, or so many of those were `cut`; the others ended by themselves. */
+  count(requests: { readonly running: number; readonly cut: number }): void;
+  /** For the last line; undefined if nothing was ever counted. */
+  facts(begunAt: number): { readonly elapsed_ms: number; readonly finished: number; readonly cut: number } | undefined;
+}
+
+/** Create an empty report. */
+export function createEndReport(now: () => number): EndReport {
+  let counted: { finished: number; cut: number } | undefined;
+  return {
+    count({ running, cut }) {
+      counted ??= { finished: 0, cut: 0 };
+      counted.finished += running - cut;
+      counted.cut += cut;
+    },
+    facts: (begunAt) =>
+      counted && { elapsed_ms: Math.round((now() - begunAt) * 1000) / 1000, finished: Math.max(0, counted.finished), cut: counted.cut },
+  };
 }
 
 /** Wait for `work` at most `limitMs`. @returns false if time ran out first (the work goes on). */

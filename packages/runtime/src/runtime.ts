@@ -13,8 +13,9 @@ import type { Handler } from "./engine.ts";
 import { RuntimeError } from "./errors.ts";
 import { openFoundation, type Foundation, type FoundationOptions } from "./foundation.ts";
 import { formatInstanceKey } from "./ids.ts";
+import { drainEndpoint } from "./ingress/drain.ts";
 import { createPushServer, type PushServer } from "./ingress/push-endpoint.ts";
-import { watchSignals, within } from "./lifetime.ts";
+import { createEndReport, watchSignals, type ShutdownSignal } from "./lifetime.ts";
 import type { Logger } from "./logging/logger.ts";
 import type { RuntimeMetrics } from "./metrics.ts";
 import { toAdvertisedHost } from "./net/advertise.ts";
@@ -30,7 +31,7 @@ const maxConnections = 4_096;
 
 export interface RuntimeOptions extends FoundationOptions {
   /** Signals that begin a drain; a second one ends the process at once. Default: none is touched. */
-  readonly shutdownSignals?: readonly NodeJS.Signals[];
+  readonly shutdownSignals?: readonly ShutdownSignal[];
 }
 
 export interface ClientOptions {
@@ -85,6 +86,7 @@ class RuntimeParts implements Runtime {
   #server: PushServer;
   #listener = createLazyListener(() => this.#listen());
   #signals: Disposable | undefined;
+  #ending = createEndReport(() => performance.now());
   #closing: Promise<void> | undefined;
   #closeLast: () => Promise<void>;
   #now = (): number => performance.now();
@@ -117,7 +119,7 @@ class RuntimeParts implements Runtime {
     });
   }
 
-  start(signals: readonly NodeJS.Signals[]): void {
+  start(signals: readonly ShutdownSignal[]): void {
     if (signals.length === 0) return;
     const log = this.log.child({ target: "dyn_runtime" });
     this.#signals = watchSignals(signals, (signal) => {
@@ -190,11 +192,12 @@ class RuntimeParts implements Runtime {
       served.remove();
       throw error;
     });
+    const log = this.log.child({ target: "dyn_runtime" });
     const serving = createServing(this.instanceId, shown, async () => {
       readiness.draining();
       await this.#step("endpoint record could not be withdrawn", () => registration[Symbol.asyncDispose]());
       served.remove();
-      await this.#drained(path, served);
+      await drainEndpoint(served, { path, timeoutMs: this.config.drainTimeoutMs, log, report: this.#ending });
       readiness.gone();
     });
     this.#servings.add(serving);
@@ -203,17 +206,9 @@ class RuntimeParts implements Runtime {
     if (this.#drain.signal.aborted) await serving[Symbol.asyncDispose]();
     this.#assertOpen();
     readiness.serving();
-    this.log.child({ target: "dyn_runtime" }).info({ endpoint: path, address: shown, instance_id: this.instanceId }, "endpoint is serving");
+    const where = { discovery: this.discovery.kind, ...(this.discovery.kind === "file" && { file_kv: this.config.fileKv }) };
+    log.info({ endpoint: path, address: shown, instance_id: this.instanceId, ...where }, "endpoint is serving");
     return serving;
-  }
-
-  async #drained(path: string, served: ReturnType<PushServer["add"]>): Promise<void> {
-    const { drainTimeoutMs } = this.config;
-    if (await within(served.idle(), drainTimeoutMs)) return;
-    const log = this.log.child({ target: "dyn_runtime" });
-    log.warn({ endpoint: path, drain_timeout_ms: drainTimeoutMs }, "drain timed out, running requests are killed");
-    served.kill(new RuntimeError("unavailable", "the worker is shutting down"));
-    await within(served.idle(), 1_000);
   }
 
   #assertOpen(): void {
@@ -232,6 +227,7 @@ class RuntimeParts implements Runtime {
   }
 
   async #end(): Promise<void> {
+    const begunAt = this.#now();
     this.#drain.abort();
     this.#membership.drain();
     this.#server.goAway("draining");
@@ -243,7 +239,10 @@ class RuntimeParts implements Runtime {
     await this.#listener[Symbol.asyncDispose]();
     await this.#step("the system server could not be left", () => this.#membership.leave());
     this.#signals?.[Symbol.dispose]();
-    this.log.child({ target: "dyn_runtime" }).debug({ instance_id: this.instanceId }, "runtime closed");
+    const log = this.log.child({ target: "dyn_runtime" });
+    const report = this.#ending.facts(begunAt);
+    if (report) log.info({ instance_id: this.instanceId, ...report }, "stopped");
+    else log.debug({ instance_id: this.instanceId }, "runtime closed");
     await this.#closeLast();
   }
 

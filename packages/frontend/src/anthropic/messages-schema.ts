@@ -1,7 +1,7 @@
 /** The fields of a messages request that are read; unknown ones are ignored. */
 import type { Message, ModelJob } from "@dyn/runtime/llm";
 import * as z from "zod";
-import { parseFields } from "../fields.ts";
+import { parseFields, unsupportedKind } from "../fields.ts";
 import type { InferenceRequest } from "../inference.ts";
 
 const maxStops = 64;
@@ -9,11 +9,9 @@ const maxStops = 64;
 const textBlock = z.object({ type: z.literal("text"), text: z.string() });
 const resultBlock = z.object({ type: z.literal("tool_result"), content: z.union([z.string(), z.array(textBlock)]).nullish() });
 const silentBlock = z.object({ type: z.enum(["tool_use", "thinking", "redacted_thinking"]) });
-const block = z.discriminatedUnion("type", [textBlock, resultBlock, silentBlock], {
-  error: "expected text, tool_use, tool_result or thinking; other kinds of blocks are not supported",
-});
-const content = z.union([z.string(), z.array(block)], { error: "expected a string or a list of content blocks" });
-const system = z.union([z.string(), z.array(textBlock)], { error: "expected a string or a list of text blocks" });
+const block = z.discriminatedUnion("type", [textBlock, resultBlock, silentBlock], unsupportedKind("text", "tool_use", "tool_result", "thinking"));
+const content = z.union([z.string(), z.array(block)], { error: "must be a string or a list of content blocks" });
+const system = z.union([z.string(), z.array(textBlock)], { error: "must be a string or a list of text blocks" });
 
 const message = z.object({ role: z.enum(["user", "assistant"]), content });
 
@@ -31,7 +29,7 @@ const messagesRequest = countRequest.extend({
   temperature: z.number().min(0).max(1).nullish(),
   top_p: z.number().min(0).max(1).nullish(),
   top_k: z.int().min(0).nullish(),
-  thinking: z.looseObject({ type: z.literal("disabled", { error: "only disabled is supported" }) }).nullish(),
+  thinking: z.looseObject({ type: z.literal("disabled", { error: "must be disabled, thinking is not supported" }) }).nullish(),
   tool_choice: z.unknown().optional(),
 });
 

@@ -1,5 +1,6 @@
 /** Request bodies: the right type, JSON, and a clear word when they are not. */
 import { RuntimeError } from "@dyn/runtime";
+import { findJsonProblem } from "./json-position.ts";
 
 const jsonType = /^application\/(?:[\w.+-]+\+)?json(?:\s*;|$)/i;
 
@@ -7,11 +8,19 @@ const jsonType = /^application\/(?:[\w.+-]+\+)?json(?:\s*;|$)/i;
 export function parseJsonBody(contentType: string | undefined, body: unknown): unknown {
   if (contentType === undefined || !jsonType.test(contentType)) throw toMediaTypeError(contentType);
   if (!Buffer.isBuffer(body) || body.length === 0) throw new RuntimeError("invalid_argument", "the request body is empty, expected a JSON object");
+  const text = body.toString("utf8");
   try {
-    return JSON.parse(body.toString("utf8")) as unknown;
-  } catch (cause) {
-    throw new RuntimeError("invalid_argument", `the request body of ${body.length} bytes is not valid JSON`, { cause });
+    return JSON.parse(text) as unknown;
+  } catch {
+    throw new RuntimeError("invalid_argument", `the request body is not valid JSON: ${describeProblem(text)}`); // the parser's words quote it
   }
+}
+
+function describeProblem(text: string): string {
+  const at = findJsonProblem(text) ?? text.length;
+  if (at === text.length) return `it ends too early, after ${at} characters`;
+  const before = text.slice(0, at).split("\n");
+  return `unexpected character at position ${at} of ${text.length} (line ${before.length}, column ${(before.at(-1)?.length ?? 0) + 1})`;
 }
 
 /** What a request without JSON is told. */

@@ -1,14 +1,14 @@
 /** The fields of a chat request that are read; unknown ones are ignored, as the official API does. */
 import type { Message, ModelJob } from "@dyn/runtime/llm";
 import * as z from "zod";
-import { FieldError, parseFields, unsupported } from "../fields.ts";
+import { FieldError, parseFields, unsupported, unsupportedKind } from "../fields.ts";
 import type { InferenceRequest } from "../inference.ts";
 import { maxN, samplingFields, stopField, toSampling, toStop } from "./sampling.ts";
 
 const textPart = z.object({ type: z.literal("text"), text: z.string() });
 const refusalPart = z.object({ type: z.literal("refusal"), refusal: z.string() });
-const part = z.discriminatedUnion("type", [textPart, refusalPart], { error: "expected text or refusal; other kinds of parts are not supported" });
-const content = z.union([z.string(), z.array(part).min(1)], { error: "expected a string or a list of parts" });
+const part = z.discriminatedUnion("type", [textPart, refusalPart], unsupportedKind("text", "refusal"));
+const content = z.union([z.string(), z.array(part).min(1)], { error: "must be a string or a list of parts" });
 
 const message = z
   .object({
@@ -18,7 +18,7 @@ const message = z
   })
   .refine(({ role, content: given }) => role === "assistant" || given != null, {
     path: ["content"],
-    error: "expected a string or a list of text parts",
+    error: "must be a string or a list of parts",
   });
 
 const chatRequest = z.object({
@@ -46,7 +46,7 @@ export interface ChatRequest extends InferenceRequest {
 /** @throws FieldError naming the first field that is wrong. */
 export function parseChatRequest(body: unknown): ChatRequest {
   const chat = parseFields(chatRequest, body);
-  if (chat.stream_options && chat.stream !== true) throw new FieldError("stream_options", "only allowed when stream is true");
+  if (chat.stream_options && chat.stream !== true) throw new FieldError("stream_options", "is only allowed when stream is true");
   return { stream: chat.stream === true, includeUsage: chat.stream_options?.include_usage === true, job: toJob(chat) };
 }
 

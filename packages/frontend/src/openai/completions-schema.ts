@@ -11,7 +11,7 @@ const maxPrompts = 1_024;
 
 const tokenIds = z.array(z.int().min(0).max(0xffff_ffff)).min(1);
 const prompt = z.union([z.string(), z.array(z.string()).min(1).max(maxPrompts), tokenIds, z.array(tokenIds).min(1).max(maxPrompts)], {
-  error: `expected a string, a list of token ids, or a list of 1 to ${maxPrompts} of either`,
+  error: `must be a string, a list of token ids, or a list of 1 to ${maxPrompts} of either`,
 });
 
 const completionRequest = z.object({
@@ -42,10 +42,12 @@ export function parseCompletionRequest(body: unknown): CompletionRequest {
   const given = parseFields(completionRequest, body);
   const n = given.n ?? 1;
   const prompts = toPrompts(given.prompt);
-  if (given.stream_options && given.stream !== true) throw new FieldError("stream_options", "only allowed when stream is true");
-  if (given.best_of != null && given.best_of !== n) throw new FieldError("best_of", "only supported when equal to n", "unsupported_value");
-  if (prompts.length * n > maxChoices) throw new FieldError("n", `${prompts.length} prompts with ${n} completions each are more than ${maxChoices}`);
-  if (given.echo === true && prompts.some((each) => each.tokenIds)) throw new FieldError("echo", "not supported with token ids", "unsupported_value");
+  if (given.stream_options && given.stream !== true) throw new FieldError("stream_options", "is only allowed when stream is true");
+  if (given.best_of != null && given.best_of !== n) throw new FieldError("best_of", "is only supported when equal to n", "unsupported_value");
+  if (prompts.length * n > maxChoices)
+    throw new FieldError("n", `is too large: ${prompts.length} prompts with ${n} completions each are more than ${maxChoices}`);
+  if (given.echo === true && prompts.some((each) => each.tokenIds))
+    throw new FieldError("echo", "is not supported with token ids", "unsupported_value");
   return {
     stream: given.stream === true,
     includeUsage: given.stream_options?.include_usage === true,

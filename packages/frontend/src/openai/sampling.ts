@@ -8,7 +8,7 @@ export const maxN = 128;
 type Optional<Schema extends z.ZodType> = z.ZodOptional<z.ZodNullable<Schema>>;
 
 export const stopField: Optional<z.ZodType<string | string[]>> = z
-  .union([z.string(), z.array(z.string()).max(4)], { error: "expected a string or a list of up to 4" })
+  .union([z.string(), z.array(z.string()).max(4)], { error: "must be a string or a list of up to 4" })
   .nullish();
 
 export const samplingFields: {

@@ -108,7 +108,8 @@ function startHeart(own: ReadonlyMap<string, DiscoveryRecord>, settings: Setting
         await keepAlive(path, record, settings);
         failing.delete(path);
       } catch (error) {
-        if (!failing.has(path)) settings.log.warn({ key: recordKey(record), error: messageOf(error) }, "discovery record cannot be kept alive");
+        if (!failing.has(path))
+          settings.log.warn({ bucket: bucketOf(record), key: recordKey(record), error: messageOf(error) }, "discovery record cannot be kept alive");
         failing.add(path);
       }
     }
@@ -129,6 +130,6 @@ async function keepAlive(path: string, record: DiscoveryRecord, { log, now }: Se
   } catch (error) {
     if (!isMissing(error)) throw error;
     await writeRecord(path, record);
-    log.warn({ key: recordKey(record) }, "discovery record was gone and has been published again");
+    log.warn({ bucket: bucketOf(record), key: recordKey(record) }, "discovery record was gone and has been published again");
   }
 }

@@ -85,11 +85,19 @@ function select(snapshot: Snapshot, { namespace, component, endpoint }: Endpoint
   return found.sort((left, right) => (BigInt(left.id) < BigInt(right.id) ? -1 : 1));
 }
 
+// `instances` counts as the lines go by.
 function logChanges(before: readonly Instance[], after: readonly Instance[], endpoint: string, log: Logger): void {
   const had = new Set(before.map(({ id }) => id));
   const has = new Set(after.map(({ id }) => id));
+  let instances = before.length;
   for (const { id, host, port } of after) {
-    if (!had.has(id)) log.info({ endpoint, instance_id: id, address: `${host}:${port}`, instances: has.size }, "instance joined");
+    if (had.has(id)) continue;
+    instances += 1;
+    log.info({ endpoint, instance_id: id, address: `${host}:${port}`, instances }, "instance joined");
   }
-  for (const { id } of before) if (!has.has(id)) log.info({ endpoint, instance_id: id, instances: has.size }, "instance left");
+  for (const { id } of before) {
+    if (has.has(id)) continue;
+    instances -= 1;
+    log.info({ endpoint, instance_id: id, instances }, "instance left");
+  }
 }

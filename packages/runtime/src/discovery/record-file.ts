@@ -1,7 +1,7 @@
 /** One record as a file: its name, how it gets there as a whole, and how it is read back. */
 import { randomBytes } from "node:crypto";
 import { link, mkdir, readFile, rename, rm, stat, unlink, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import type { Logger } from "../logging/logger.ts";
 import { formatRecord, parseRecord, recordKey, type DiscoveryRecord } from "./records.ts";
 
@@ -79,7 +79,7 @@ export async function readRecordFile(
     if (!found.isFile()) return undefined;
     if (now() - found.mtimeMs > ttlMs) {
       await rm(path, { force: true }); // its owner is dead: whoever notices sweeps, as in Dynamo
-      log.info({ key: decodeFileName(name) ?? name }, "expired discovery record removed");
+      log.info({ bucket: `v1/${basename(directory)}`, key: decodeFileName(name) ?? name }, "expired discovery record removed");
       return undefined;
     }
     version = `${found.ino}:${found.size}`;

@@ -184,7 +184,8 @@ export class PlaneClient {
     // The worker would end the connection, and with it everybody else's streams.
     const size = requestBytes(request);
     if (size > this.#maxFrameBytes) {
-      throw new RuntimeError("too_large", `the request is ${size} bytes on the plane, the worker's limit is ${this.#maxFrameBytes}`);
+      const limit = `the worker's limit is ${this.#maxFrameBytes}, set by its DYN_TCP_MAX_MESSAGE_SIZE`;
+      throw new RuntimeError("too_large", `the request is ${size} bytes on the plane, ${limit}`);
     }
     const id = this.#lastId + 1;
     encodeRequest(this.#connection.writer, id, { ...request, credit: windowBytes });

@@ -25,8 +25,8 @@ export interface PushServerOptions {
 
 /** All connections and running requests of one process. */
 export interface PushServer {
-  /** Serve `path` until `remove`. */
-  add(endpoint: ServedEndpoint): { remove(): void; idle(): Promise<void>; kill(cause: RuntimeError): void };
+  /** Serve `path` until `remove`. `running` counts requests. */
+  add(endpoint: ServedEndpoint): { remove(): void; running(): number; idle(): Promise<void>; kill(cause: RuntimeError): void };
   /** Takes ownership of a socket after its preface. */
   accept(socket: Socket, head: Buffer): void;
   /** Tell every peer that no new request is taken. */
@@ -59,6 +59,7 @@ export function createPushServer(options: PushServerOptions): PushServer {
           shared.endpoints.delete(path);
           shared.running.delete(path);
         },
+        running: () => streams.size,
         idle: () => shared.gate.until(() => streams.size === 0),
         kill(cause) {
           for (const stream of streams) stream.abort(cause);

@@ -64,6 +64,7 @@ export async function serveModel(runtime: Runtime, options: ServeModelOptions, e
     },
   };
   const card = await runtime.discovery.publish(record);
+  runtime.log.child({ target: "dyn_runtime::llm" }).info({ model, role, endpoint, instance_id: serving.instanceId }, "model is serving");
   // A drain of the whole runtime knows the endpoint only: the model must not stay listed while it lasts.
   runtime.draining.addEventListener("abort", () => void withdraw(card, runtime), { once: true });
   return {

@@ -1,0 +1,96 @@
+// What clients are told about a field that is wrong, in words of one kind for every field of every API.
+import { describe, expect, test } from "vitest";
+import { parseMessagesRequest } from "../packages/frontend/src/anthropic/messages-schema.ts";
+import { parseChatRequest } from "../packages/frontend/src/openai/chat-schema.ts";
+import { parseCompletionRequest } from "../packages/frontend/src/openai/completions-schema.ts";
+import { toErrorBody } from "../packages/frontend/src/openai/errors.ts";
+import { toRuntimeError } from "../packages/runtime/src/errors.ts";
+
+type Parse = (body: unknown) => unknown;
+
+function problemOf(parse: Parse, body: unknown): { message: string; param: string | null } {
+  try {
+    parse(body);
+  } catch (error) {
+    const { message, param } = toErrorBody(toRuntimeError(error)).error;
+    return { message, param };
+  }
+  throw new Error("the body was taken");
+}
+
+const user = (content: unknown): unknown => ({ messages: [{ role: "user", content }] });
+
+describe.each<[string, Parse, Record<string, unknown>, (readonly [unknown, string])[]]>([
+  [
+    "chat",
+    parseChatRequest,
+    { model: "m", messages: [{ role: "user", content: "hi" }] },
+    [
+      [{ model: undefined }, "model is required"],
+      [{ model: 7 }, "model must be a string"],
+      [{ model: "" }, "model must not be empty"],
+      [{ model: "x".repeat(257) }, "model must have at most 256 characters"],
+      [{ messages: [] }, "messages must not be empty"],
+      [{ messages: "hi" }, "messages must be a list"],
+      [{ messages: ["hi"] }, "messages[0] must be an object"],
+      [
+        { messages: [{ role: "wizard", content: "hi" }] },
+        'messages[0].role must be one of "system", "developer", "user", "assistant", "tool", "function"',
+      ],
+      [user(undefined), "messages[0].content is required"],
+      [user(null), "messages[0].content must be a string or a list of parts"],
+      [user([]), "messages[0].content must not be empty"],
+      [user([{ type: "text", text: "hi" }, { type: "image_url" }]), "messages[0].content[1].type: image_url is not supported, only text and refusal"],
+      [user([{ type: "<b>" }]), "messages[0].content[0].type must be one of text, refusal"],
+      [user([{ text: "hi" }]), "messages[0].content[0].type is required"],
+      [user([{ type: "text" }]), "messages[0].content[0].text is required"],
+      [{ max_tokens: 0 }, "max_tokens must be at least 1"],
+      [{ max_tokens: 1.5 }, "max_tokens must be a whole number"],
+      [{ temperature: 3 }, "temperature must be at most 2"],
+      [{ temperature: "hot" }, "temperature must be a number"],
+      [{ stream: "yes" }, "stream must be true or false"],
+      [{ stop: ["1", "2", "3", "4", "5"] }, "stop must have at most 4 items"],
+      [{ stop: 7 }, "stop must be a string or a list of up to 4"],
+      [{ logprobs: true }, "logprobs is not supported"],
+      [{ stream_options: {} }, "stream_options is only allowed when stream is true"],
+    ],
+  ],
+  [
+    "completions",
+    parseCompletionRequest,
+    { model: "m", prompt: "hi" },
+    [
+      [{ prompt: undefined }, "prompt is required"],
+      [{ prompt: 7 }, "prompt must be a string, a list of token ids, or a list of 1 to 1024 of either"],
+      [{ suffix: "x" }, "suffix is not supported"],
+      [{ best_of: 2 }, "best_of is only supported when equal to n"],
+      [{ prompt: Array.from({ length: 1_000 }, () => "x"), n: 2 }, "n is too large: 1000 prompts with 2 completions each are more than 1024"],
+    ],
+  ],
+  [
+    "messages",
+    parseMessagesRequest,
+    { model: "m", max_tokens: 1, messages: [{ role: "user", content: "hi" }] },
+    [
+      [{ max_tokens: undefined }, "max_tokens is required"],
+      [{ max_tokens: 0 }, "max_tokens must be at least 1"],
+      [user([{ type: "image" }]), "messages[0].content[0].type: image is not supported, only text, tool_use, tool_result, and thinking"],
+      [{ thinking: { type: "enabled" } }, "thinking.type must be disabled, thinking is not supported"],
+      [{ stop_sequences: [""] }, "stop_sequences[0] must not be empty"],
+    ],
+  ],
+])("%s", (_name, parse, good, cases) => {
+  test.each(cases)("%j: %s", (more, message) => {
+    const problem = problemOf(parse, { ...good, ...(more as object) });
+    expect(problem.message).toBe(message);
+    expect(message.startsWith(String(problem.param))).toBe(true);
+  });
+
+  test.each([[[]], ["text"], [null], [7]])("%j is no body", (body) => {
+    expect(problemOf(parse, body)).toEqual({ message: "the request body must be a JSON object", param: null });
+  });
+
+  test("a good body is taken", () => {
+    expect(() => parse(good)).not.toThrow();
+  });
+});
