@@ -17,7 +17,7 @@ function toLine(entries: readonly (readonly [string, unknown])[]): StrictLine {
 
 /** One line of JSONL. `JSON.parse` alone would hide a key that stands twice. */
 export function parseJsonLine(text: string): StrictLine {
-  const record = JSON.parse(text) as Record<string, unknown>;
+  const record = new Map<string, unknown>(Object.entries(JSON.parse(text) as object));
   const tokens = text.match(jsonToken) ?? [];
   const keys: string[] = [];
   let depth = 0;
@@ -26,7 +26,7 @@ export function parseJsonLine(text: string): StrictLine {
     else if (token === "}" || token === "]") depth -= 1;
     else if (depth === 1 && token.startsWith('"') && tokens[index + 1] === ":") keys.push(JSON.parse(token) as string);
   }
-  return toLine(keys.map((key) => [key, record[key]]));
+  return toLine(keys.map((key) => [key, record.get(key)]));
 }
 
 const head = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z) +(TRACE|DEBUG|INFO|WARN|ERROR) ([\w:]+): /;
