@@ -1,6 +1,7 @@
 /** One connection per worker, dialled when first needed and shared by all requests. */
 import { RuntimeError } from "../errors.ts";
 import type { Instance } from "../discovery/live-set.ts";
+import type { Presence, Whereabouts } from "../discovery/presence.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { RuntimeMetrics } from "../metrics.ts";
 import type { Hello } from "../wire/messages.ts";
@@ -14,16 +15,24 @@ export interface PeersOptions {
   readonly log: Logger;
 }
 
-export interface Peers extends AsyncDisposable {
+export interface Peers extends AsyncDisposable, Presence {
   /** A usable connection to `instance`, at once if there is one. @throws RuntimeError `cannot_connect`, or `unavailable` while it drains. */
   get(instance: Instance): PlaneClient | Promise<PlaneClient>;
 }
+
+/** Instances that have said GOAWAY and are remembered once their connection is over. */
+const maxLeft = 1_024;
 
 type Peer = { type: "dialling"; client: Promise<PlaneClient> } | { type: "open"; client: PlaneClient };
 
 /** Create an empty set of connections. */
 export function createPeers(options: PeersOptions): Peers {
   const peers = new Map<string, Peer>();
+  const left = new Set<string>();
+  const listeners = new Set<(instanceId: string) => void>();
+  const notify = (id: string): void => {
+    for (const listener of listeners) listener(id);
+  };
   let closed = false;
   const parts: DialParts = {
     ...options,
@@ -31,6 +40,13 @@ export function createPeers(options: PeersOptions): Peers {
     onGone(id, client) {
       const peer = peers.get(id);
       if (peer?.type === "open" && peer.client === client) peers.delete(id);
+      if (client) notify(id);
+    },
+    onLeave(id, isGoingAway) {
+      if (isGoingAway) left.add(id);
+      const [oldest] = left;
+      if (left.size > maxLeft && oldest !== undefined) left.delete(oldest);
+      notify(id);
     },
   };
 
@@ -51,14 +67,36 @@ export function createPeers(options: PeersOptions): Peers {
     return client;
   }
 
+  function whereabouts({ id, path }: Instance): Whereabouts {
+    const peer = peers.get(id);
+    if (left.has(id)) return "left"; // an id is one life of a process
+    if (peer?.type !== "open" || !peer.client.isUsable) return "unknown";
+    return peer.client.hasWithdrawn(path) ? "left" : "here";
+  }
+
+  function get(instance: Instance): PlaneClient | Promise<PlaneClient> {
+    const peer = peers.get(instance.id);
+    if (closed) throw new RuntimeError("unavailable", "this runtime is closed");
+    if (!peer) return start(instance);
+    if (peer.type === "dialling" || peer.client.isUsable) return peer.client;
+    if (peer.client.isGoingAway) throw new RuntimeError("unavailable", `instance ${instance.id} is draining`);
+    return start(instance);
+  }
+
   return {
-    get(instance) {
-      const peer = peers.get(instance.id);
-      if (closed) throw new RuntimeError("unavailable", "this runtime is closed");
-      if (!peer) return start(instance);
-      if (peer.type === "dialling" || peer.client.isUsable) return peer.client;
-      if (peer.client.isGoingAway) throw new RuntimeError("unavailable", `instance ${instance.id} is draining`);
-      return start(instance);
+    get,
+    whereabouts,
+    async probe(instance) {
+      try {
+        await get(instance);
+      } catch {
+        // whether it could be dialled is in what follows, and why not in the log of those who need it
+      }
+      return whereabouts(instance);
+    },
+    onChange(listener) {
+      listeners.add(listener);
+      return { [Symbol.dispose]: () => void listeners.delete(listener) };
     },
     async [Symbol.asyncDispose]() {
       closed = true;
@@ -71,6 +109,7 @@ export function createPeers(options: PeersOptions): Peers {
 interface DialParts extends PeersOptions {
   readonly isClosed: () => boolean;
   readonly onGone: (id: string, client: PlaneClient | undefined) => void;
+  readonly onLeave: (id: string, isGoingAway: boolean) => void;
 }
 
 async function dialInstance({ id, host, port }: Instance, parts: DialParts): Promise<PlaneClient> {
@@ -83,6 +122,7 @@ async function dialInstance({ id, host, port }: Instance, parts: DialParts): Pro
     hello,
     connectTimeoutMs,
     pingIntervalMs,
+    onLeave: (isGoingAway) => parts.onLeave(id, isGoingAway),
     onClose(cause) {
       state.isOver = true;
       parts.onGone(id, state.opened);
