@@ -37,16 +37,22 @@ export function openBucketWatch(options: BucketWatchOptions): BucketWatch {
   let snapshot: Snapshot | undefined;
   let trouble: string | undefined;
   let watcher: FSWatcher | undefined;
+  let watched: number | undefined;
   let closed = false;
 
   const list = async (): Promise<void> => {
     await mkdir(directory, { recursive: true });
+    const { ino } = await stat(directory);
     if (closed) return;
-    watcher ??= announceChanges(
-      directory,
-      () => looks.soon(),
-      () => (watcher = undefined),
-    );
+    if (ino !== watched) {
+      watcher?.close(); // another directory has its name now
+      watcher = announceChanges(
+        directory,
+        () => looks.soon(),
+        () => (watched = undefined),
+      );
+      watched = ino;
+    }
     known = await listFiles(known, options);
     const current = toSnapshot(known);
     if (closed || (snapshot && isSame(snapshot, current))) return;
