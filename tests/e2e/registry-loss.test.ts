@@ -55,7 +55,8 @@ const losses: readonly (readonly [name: string, lose: (directory: string) => Pro
   [
     "emptied record by record",
     async (directory) => {
-      for (const bucket of buckets) for (const name of await readdir(join(directory, bucket))) await rm(join(directory, bucket, name), { force: true });
+      for (const bucket of buckets)
+        for (const name of await readdir(join(directory, bucket))) await rm(join(directory, bucket, name), { force: true });
     },
   ],
 ];

@@ -17,7 +17,11 @@ interface House extends AsyncDisposable {
 }
 
 // A worker whose requests run until they are told to end, or their signal aborts.
-async function startHouse(limits: { readonly engineRequestLimit?: number; readonly requestQueueLimit?: number; readonly own?: number }): Promise<House> {
+async function startHouse(limits: {
+  readonly engineRequestLimit?: number;
+  readonly requestQueueLimit?: number;
+  readonly own?: number;
+}): Promise<House> {
   const { own, ...more } = limits;
   const memorySpace = createMemorySpace();
   const lines: Record<string, unknown>[] = [];
@@ -109,7 +113,9 @@ test("what is refused by one worker is tried elsewhere first", async () => {
   const memorySpace = createMemorySpace();
   const log = createLogger({ sink: () => undefined });
   const served: string[] = [];
-  const workers = await Promise.all([1, 2].map(() => createRuntime({ config: { ...config, engineRequestLimit: 1, requestQueueLimit: 0 }, memorySpace, log })));
+  const workers = await Promise.all(
+    [1, 2].map(() => createRuntime({ config: { ...config, engineRequestLimit: 1, requestQueueLimit: 0 }, memorySpace, log })),
+  );
   await using caller = await createRuntime({ config, memorySpace, log });
   for (const worker of workers) {
     await worker.endpoint(address).serve(async function* (_, { signal }) {

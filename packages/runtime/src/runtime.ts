@@ -40,7 +40,7 @@ export interface ClientOptions {
   readonly accepts?: (instanceId: string) => boolean;
   /** How instances are chosen. Default `round-robin`. */
   readonly routerMode?: RouterMode;
-  /** Called when an instance has left. */
+  /** Called when an instance has left. Must not throw. */
   readonly onLeave?: () => void;
 }
 

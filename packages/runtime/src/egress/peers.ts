@@ -28,11 +28,7 @@ type Peer = { type: "dialling"; client: Promise<PlaneClient> } | { type: "open";
 /** Create an empty set of connections. */
 export function createPeers(options: PeersOptions): Peers {
   const peers = new Map<string, Peer>();
-  const left = new Set<string>();
-  const listeners = new Set<(instanceId: string) => void>();
-  const notify = (id: string): void => {
-    for (const listener of listeners) listener(id);
-  };
+  const departures = createDepartures();
   let closed = false;
   const parts: DialParts = {
     ...options,
@@ -40,13 +36,11 @@ export function createPeers(options: PeersOptions): Peers {
     onGone(id, client) {
       const peer = peers.get(id);
       if (peer?.type === "open" && peer.client === client) peers.delete(id);
-      if (client) notify(id);
+      if (client) departures.notify(id);
     },
     onLeave(id, isGoingAway) {
-      if (isGoingAway) left.add(id);
-      const [oldest] = left;
-      if (left.size > maxLeft && oldest !== undefined) left.delete(oldest);
-      notify(id);
+      if (isGoingAway) departures.add(id);
+      departures.notify(id);
     },
   };
 
@@ -69,7 +63,7 @@ export function createPeers(options: PeersOptions): Peers {
 
   function whereabouts({ id, path }: Instance): Whereabouts {
     const peer = peers.get(id);
-    if (left.has(id)) return "left"; // an id is one life of a process
+    if (departures.has(id)) return "left"; // an id is one life of a process
     if (peer?.type !== "open" || !peer.client.isUsable) return "unknown";
     return peer.client.hasWithdrawn(path) ? "left" : "here";
   }
@@ -94,14 +88,39 @@ export function createPeers(options: PeersOptions): Peers {
       }
       return whereabouts(instance);
     },
-    onChange(listener) {
-      listeners.add(listener);
-      return { [Symbol.dispose]: () => void listeners.delete(listener) };
-    },
+    onChange: departures.onChange,
     async [Symbol.asyncDispose]() {
       closed = true;
       for (const peer of peers.values()) if (peer.type === "open") peer.client.close();
       peers.clear();
+    },
+  };
+}
+
+interface Departures {
+  has(id: string): boolean;
+  add(id: string): void;
+  notify(id: string): void;
+  onChange: Presence["onChange"];
+}
+
+// Who has said GOAWAY, and who wants to hear of those that come and go.
+function createDepartures(): Departures {
+  const left = new Set<string>();
+  const listeners = new Set<(instanceId: string) => void>();
+  return {
+    has: (id) => left.has(id),
+    add(id) {
+      left.add(id);
+      const [oldest] = left;
+      if (left.size > maxLeft && oldest !== undefined) left.delete(oldest);
+    },
+    notify(id) {
+      for (const listener of listeners) listener(id);
+    },
+    onChange(listener) {
+      listeners.add(listener);
+      return { [Symbol.dispose]: () => void listeners.delete(listener) };
     },
   };
 }
