@@ -27,8 +27,41 @@ type Peer = { type: "dialling"; client: Promise<PlaneClient> } | { type: "open";
 
 /** Create an empty set of connections. */
 export function createPeers(options: PeersOptions): Peers {
-  const peers = new Map<string, Peer>();
   const departures = createDepartures();
+  const pool = createPool(options, departures);
+
+  function whereabouts({ id, path }: Instance): Whereabouts {
+    if (departures.has(id)) return "left"; // an id is one life of a process
+    const client = pool.find(id);
+    if (!client?.isUsable) return "unknown";
+    return client.hasWithdrawn(path) ? "left" : "here";
+  }
+
+  return {
+    get: pool.get,
+    whereabouts,
+    async probe(instance) {
+      try {
+        await pool.get(instance);
+      } catch {
+        // whether it could be dialled is in what follows, and why not in the log of those who need it
+      }
+      return whereabouts(instance);
+    },
+    onChange: departures.onChange,
+    [Symbol.asyncDispose]: async () => pool.close(),
+  };
+}
+
+interface Pool {
+  readonly get: Peers["get"];
+  /** The connection to an instance, if it is open. */
+  find(id: string): PlaneClient | undefined;
+  close(): void;
+}
+
+function createPool(options: PeersOptions, departures: Departures): Pool {
+  const peers = new Map<string, Peer>();
   let closed = false;
   const parts: DialParts = {
     ...options,
@@ -61,35 +94,20 @@ export function createPeers(options: PeersOptions): Peers {
     return client;
   }
 
-  function whereabouts({ id, path }: Instance): Whereabouts {
-    const peer = peers.get(id);
-    if (departures.has(id)) return "left"; // an id is one life of a process
-    if (peer?.type !== "open" || !peer.client.isUsable) return "unknown";
-    return peer.client.hasWithdrawn(path) ? "left" : "here";
-  }
-
-  function get(instance: Instance): PlaneClient | Promise<PlaneClient> {
-    const peer = peers.get(instance.id);
-    if (closed) throw new RuntimeError("unavailable", "this runtime is closed");
-    if (!peer) return start(instance);
-    if (peer.type === "dialling" || peer.client.isUsable) return peer.client;
-    if (peer.client.isGoingAway) throw new RuntimeError("unavailable", `instance ${instance.id} is draining`);
-    return start(instance);
-  }
-
   return {
-    get,
-    whereabouts,
-    async probe(instance) {
-      try {
-        await get(instance);
-      } catch {
-        // whether it could be dialled is in what follows, and why not in the log of those who need it
-      }
-      return whereabouts(instance);
+    get(instance) {
+      const peer = peers.get(instance.id);
+      if (closed) throw new RuntimeError("unavailable", "this runtime is closed");
+      if (!peer) return start(instance);
+      if (peer.type === "dialling" || peer.client.isUsable) return peer.client;
+      if (peer.client.isGoingAway) throw new RuntimeError("unavailable", `instance ${instance.id} is draining`);
+      return start(instance);
     },
-    onChange: departures.onChange,
-    async [Symbol.asyncDispose]() {
+    find(id) {
+      const peer = peers.get(id);
+      return peer?.type === "open" ? peer.client : undefined;
+    },
+    close() {
       closed = true;
       for (const peer of peers.values()) if (peer.type === "open") peer.client.close();
       peers.clear();
