@@ -53,11 +53,8 @@ export function followModels({ runtime, namespace, routerMode, log, wallClock }:
 
   function find(name: string): Entry {
     const entry = entries.get(name);
-    if (entry) return entry;
-    const shown = `model ${JSON.stringify(name.slice(0, 256))}`;
-    const age = departed.age(name);
-    if (age === undefined) throw new RuntimeError("not_found", `${shown} does not exist: no worker has registered it, see GET /v1/models`);
-    throw new RuntimeError("unavailable", `${shown} has no worker at the moment, the last one left ${Math.round(age / 1000)} s ago`);
+    if (!entry) throw toMissing(name, departed.age(name));
+    return entry;
   }
 
   let listed: Snapshot = new Map();
@@ -97,6 +94,12 @@ export function followModels({ runtime, namespace, routerMode, log, wallClock }:
       entries.clear();
     },
   };
+}
+
+function toMissing(name: string, age: number | undefined): RuntimeError {
+  const shown = `model ${JSON.stringify(name.slice(0, 256))}`;
+  if (age === undefined) return new RuntimeError("not_found", `${shown} does not exist: no worker has registered it, see GET /v1/models`);
+  return new RuntimeError("unavailable", `${shown} has no worker at the moment, the last one left ${Math.round(age / 1000)} s ago`);
 }
 
 // A card that is gone while its instance is there and in use was lost, not withdrawn: workers that leave take both away.

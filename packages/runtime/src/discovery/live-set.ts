@@ -60,10 +60,11 @@ export function openLiveSet({ discovery, address, log, accepts, presence, onLeav
     gate.wake();
   };
   const combine = (): void => {
-    const before = instances.length;
+    const before = instances;
     found = unlisted ? inOrder([...listed, ...unlisted.instances]) : listed;
     refresh();
-    if (instances.length < before) onLeave?.();
+    const has = new Set(instances.map(({ id }) => id));
+    if (before.some(({ id }) => !has.has(id))) onLeave?.();
   };
   const unlisted = presence && createUnlisted({ presence, endpoint: formatAddress(address), log, onGone: combine });
   const watch = discovery.watch("v1/instances", (snapshot) => {
