@@ -80,6 +80,11 @@ const golden: Readonly<Record<string, Golden>> = {
   credit: { build: (writer) => messages.encodeCredit(writer, 1, 131_072), decode: messages.decodeCredit, means: 131_072 },
   ping: { build: (writer) => messages.encodePing(writer, "PING", Buffer.alloc(8, 1)), decode: (body) => body.toString("hex"), means: "01".repeat(8) },
   pong: { build: (writer) => messages.encodePing(writer, "PONG", Buffer.alloc(8, 1)), decode: (body) => body.toString("hex"), means: "01".repeat(8) },
+  withdraw: {
+    build: (writer) => messages.encodeWithdraw(writer, "demo/greeter/generate"),
+    decode: messages.decodeWithdraw,
+    means: "demo/greeter/generate",
+  },
   goaway: { build: (writer) => messages.encodeGoaway(writer, "draining"), decode: (body) => body.toString(), means: "draining" },
 };
 const goldenDirectory = join(root, "tests/golden/plane");

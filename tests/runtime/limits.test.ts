@@ -103,6 +103,7 @@ describe("the listener's limits", () => {
       encodeItem: encodeValueItem,
       countTokens: () => 1,
       log: silent,
+      admission: { enter: () => undefined },
       metrics: metrics.endpoint({
         dynamo_namespace: "test",
         dynamo_component: "echo",

@@ -72,12 +72,16 @@ async function startFrontend({ settings, runtime, shutdownSignals, owned, releas
   const { requestHistory: size, requestTimeoutMs: totalMs, firstTokenTimeoutMs: firstTokenMs, tokenTimeoutMs: betweenTokensMs } = settings;
   const limits = { totalMs, firstTokenMs, betweenTokensMs };
   const history = size > 0 ? createHistory({ size, now, wallClock: () => performance.timeOrigin + performance.now() }) : undefined;
-  const routes = createRoutes({ models, metrics, history, limits, now, wallClock: Date.now, runtime, isDraining, instances: () => instances });
+  const shared = { metrics, history, now };
+  const { overloadStatus, maxConcurrentRequests } = settings;
+  const ops = { runtime, isDraining, instances: () => instances };
+  const routes = createRoutes({ ...shared, ...ops, models, limits, overloadStatus, wallClock: Date.now });
   const { httpHost: host, httpPort: port, bodyLimitMb, strictRequestId } = settings;
   const baggageKeys = new Set(settings.baggageKeys);
   const maxBodyBytes = bodyLimitMb * 1024 * 1024;
+  const bounds = { maxBodyBytes, maxConcurrentRequests };
   const { tracer } = runtime;
-  const server = await listenHttp({ host, port, maxBodyBytes, routes, isDraining, log, strictRequestId, baggageKeys, tracer, now, metrics, history });
+  const server = await listenHttp({ ...shared, ...bounds, host, port, routes, isDraining, log, tracer, strictRequestId, baggageKeys });
   const url = `http://${server.host.includes(":") ? `[${server.host}]` : server.host}:${server.port}`;
   log.info({ url, port: server.port, discovery: runtime.discovery.kind, file_kv: runtime.config.fileKv }, "frontend is listening");
   const ending = createEnding(drain, () => server.close(settings.shutdownTimeoutSecs * 1000).then(release));

@@ -63,6 +63,8 @@ export interface InferenceParts {
   readonly now: () => number;
   readonly wallClock: () => number;
   readonly limits: DeadlineLimits;
+  /** HTTP status of `overloaded`. */
+  readonly overloadStatus: number;
 }
 
 /** One request under way. */
@@ -88,14 +90,14 @@ export async function serveInference<Request extends InferenceRequest>(
   const isKnown = modelRequested !== undefined && parts.models.has(modelRequested);
   const facts = { endpoint: api.endpoint, requestType: peekStream(body) ? ("stream" as const) : ("unary" as const), modelRequested, isKnown };
   using requestLog = beginRequestLog(exchange, facts, parts);
-  if (!request || !limits) return refuse(api, exchange, requestLog, toRuntimeError(error));
+  if (!request || !limits) return refuse({ api, exchange, requestLog, parts }, toRuntimeError(error));
   const head = { requestId: exchange.identity.requestId, created: Math.floor(parts.wallClock() / 1000) };
   const { startedAt, abort: onExpiry } = exchange;
   using deadlines = beginDeadlines({ limits, startedAt, now: parts.now, onExpiry });
   try {
     await (request.stream ? stream : complete)({ api, exchange, request, head, requestLog, deadlines, parts });
   } catch (thrown) {
-    refuse(api, exchange, requestLog, toRuntimeError(exchange.signal.aborted ? exchange.signal.reason : thrown));
+    refuse({ api, exchange, requestLog, parts }, toRuntimeError(exchange.signal.aborted ? exchange.signal.reason : thrown));
   }
 }
 
@@ -103,7 +105,7 @@ export async function serveInference<Request extends InferenceRequest>(
 export function refuseInference(api: Refusals, exchange: Exchange, error: RuntimeError, parts: InferenceParts): void {
   const facts = { endpoint: api.endpoint, requestType: "unary" as const, modelRequested: undefined, isKnown: false };
   using requestLog = beginRequestLog(exchange, facts, parts);
-  refuse(api, exchange, requestLog, error);
+  refuse({ api, exchange, requestLog, parts }, error);
 }
 
 interface Parsed<Request> {
@@ -128,11 +130,18 @@ function parse<Request extends InferenceRequest>(
   }
 }
 
-function refuse(api: Refusals, { response, log, identity }: Exchange, requestLog: RequestLog, error: RuntimeError): void {
+interface Refused {
+  readonly api: Refusals;
+  readonly exchange: Exchange;
+  readonly requestLog: RequestLog;
+  readonly parts: InferenceParts;
+}
+
+function refuse({ api, exchange: { response, log, identity }, requestLog, parts }: Refused, error: RuntimeError): void {
   requestLog.fail(error);
   if (error.traits.metric === "internal") log.error({ error: error.cause ?? error }, "request failed");
   if (response.headersSent || response.destroyed) return;
-  const { status } = error.traits;
+  const status = error.code === "overloaded" ? parts.overloadStatus : error.traits.status;
   sendJson(response, status, api.toErrorBody(error, identity.requestId), toRetryHeaders(error));
   requestLog.responded(status);
 }

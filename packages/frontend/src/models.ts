@@ -36,7 +36,7 @@ export interface ModelsOptions {
   readonly wallClock: () => number;
 }
 
-/** Start following. A model appears with its first card and goes with its last. */
+/** Start following. A model appears with its first card and goes with its last; a card goes with its instance. */
 export function followModels({ runtime, namespace, routerMode, log, wallClock }: ModelsOptions): Models {
   const entries = new Map<string, Entry>();
   const departed = createDeparted({ now: wallClock });
@@ -44,7 +44,7 @@ export function followModels({ runtime, namespace, routerMode, log, wallClock }:
   function add(name: string, card: Partial<ModelCard> = {}): Entry {
     const { context_length: contextLength = 0, kv_cache_block_size: kvCacheBlockSize = 0, migration_limit: migrationLimit = 0 } = card;
     const created = Math.floor(wallClock() / 1000);
-    const pools = createPools({ model: name, runtime, log, routerMode });
+    const pools = createPools({ model: name, runtime, log, routerMode, onLeave });
     const entry: Entry = { name, created, contextLength, kvCacheBlockSize, migrationLimit, pools };
     entries.set(name, entry);
     departed.remove(name);
@@ -53,18 +53,19 @@ export function followModels({ runtime, namespace, routerMode, log, wallClock }:
 
   function find(name: string): Entry {
     const entry = entries.get(name);
-    if (entry) return entry;
-    const shown = `model ${JSON.stringify(name.slice(0, 256))}`;
-    const age = departed.age(name);
-    if (age === undefined) throw new RuntimeError("not_found", `${shown} does not exist: no worker has registered it, see GET /v1/models`);
-    throw new RuntimeError("unavailable", `${shown} has no worker at the moment, the last one left ${Math.round(age / 1000)} s ago`);
+    if (!entry) throw toMissing(name, departed.age(name));
+    return entry;
   }
 
-  const watch = runtime.discovery.watch("v1/mdc", (snapshot) => {
-    const grouped = groupCards(snapshot, namespace);
-    for (const [name, cards] of grouped) {
-      const [[first] = []] = cards.values();
-      (entries.get(name) ?? add(name, first?.card_json)).pools.update(cards);
+  let listed: Snapshot = new Map();
+  let cards: Snapshot = listed;
+
+  function update(): void {
+    cards = withHeld(listed, cards, (record) => entries.get(record.card_json.display_name)?.pools.isInUse(record) ?? false);
+    const grouped = groupCards(cards, namespace);
+    for (const [name, its] of grouped) {
+      const [[first] = []] = its.values();
+      (entries.get(name) ?? add(name, first?.card_json)).pools.update(its);
     }
     for (const [name, { pools }] of entries) {
       if (!grouped.has(name)) pools.update(new Map());
@@ -72,6 +73,15 @@ export function followModels({ runtime, namespace, routerMode, log, wallClock }:
       entries.delete(name);
       departed.add(name);
     }
+  }
+
+  function onLeave(): void {
+    if (cards !== listed) update(); // it may have been what a card was held for
+  }
+
+  const watch = runtime.discovery.watch("v1/mdc", (snapshot) => {
+    listed = snapshot;
+    update();
   });
   return {
     list: () => [...entries.values()].sort((left, right) => (left.name < right.name ? -1 : 1)),
@@ -84,6 +94,18 @@ export function followModels({ runtime, namespace, routerMode, log, wallClock }:
       entries.clear();
     },
   };
+}
+
+function toMissing(name: string, age: number | undefined): RuntimeError {
+  const shown = `model ${JSON.stringify(name.slice(0, 256))}`;
+  if (age === undefined) return new RuntimeError("not_found", `${shown} does not exist: no worker has registered it, see GET /v1/models`);
+  return new RuntimeError("unavailable", `${shown} has no worker at the moment, the last one left ${Math.round(age / 1000)} s ago`);
+}
+
+// A card that is gone while its instance is there and in use was lost, not withdrawn: workers that leave take both away.
+function withHeld(listed: Snapshot, before: Snapshot, isInUse: (record: ModelRecord) => boolean): Snapshot {
+  const held = [...before].filter(([key, record]) => !listed.has(key) && record.type === "Model" && isInUse(record));
+  return held.length === 0 ? listed : new Map([...listed, ...held]);
 }
 
 type Cards = Map<WorkerRole, ModelRecord[]>;

@@ -5,6 +5,8 @@ export interface FrontendOptions {
   readonly httpHost: string;
   readonly httpPort: number;
   readonly bodyLimitMb: number;
+  readonly maxConcurrentRequests: number;
+  readonly overloadStatus: number;
   readonly namespace: string;
   readonly routerMode: RouterMode;
   readonly metricsPrefix: string;
@@ -34,6 +36,20 @@ export const frontendSettings: SettingsOf<FrontendOptions> = {
     default: 45,
     parse: wholeNumber(1, 1024),
     help: "largest request body, MiB",
+  },
+  maxConcurrentRequests: {
+    env: "DYN_HTTP_MAX_CONCURRENT_REQUESTS",
+    flag: "max-concurrent-requests",
+    default: 10_000,
+    parse: wholeNumber(1, 1_000_000),
+    help: "inference requests under way at a time; further ones are refused before their bodies are read",
+  },
+  overloadStatus: {
+    env: "DYN_HTTP_OVERLOAD_STATUS_CODE",
+    flag: "http-overload-status-code",
+    default: 529,
+    parse: (text) => Number(oneOf("529", "503", "429")(text)),
+    help: "HTTP status of a request refused for overload: 529, 503 or 429",
   },
   namespace: {
     env: "DYN_NAMESPACE",

@@ -15,6 +15,8 @@ export interface Serving {
 
 export interface Pools extends Disposable {
   readonly isEmpty: boolean;
+  /** True if requests are sent to the instance that this card is of. */
+  isInUse(card: ModelRecord): boolean;
   /** The cards of the model as they are now, by role. */
   update(cards: ReadonlyMap<WorkerRole, readonly ModelRecord[]>): void;
   /** @throws RuntimeError `unavailable` while no instance of a role that is needed is there. */
@@ -26,6 +28,8 @@ export interface PoolsOptions {
   readonly runtime: Runtime;
   readonly log: Logger;
   readonly routerMode: RouterMode;
+  /** An instance has left. */
+  readonly onLeave: () => void;
 }
 
 interface Pool {
@@ -37,12 +41,12 @@ interface Pool {
 }
 
 /** Create the pools of one model, empty at first. */
-export function createPools({ model, runtime, log, routerMode }: PoolsOptions): Pools {
+export function createPools({ model, runtime, log, routerMode, onLeave }: PoolsOptions): Pools {
   const pools = new Map<WorkerRole, Pool>();
 
   function open(role: WorkerRole, endpoint: string): Pool {
     const members = new Set<string>();
-    const client = runtime.client<ModelJob, Delta>(endpoint, { accepts: (id) => members.has(id), routerMode });
+    const client = runtime.client<ModelJob, Delta>(endpoint, { accepts: (id) => members.has(id), routerMode, onLeave });
     const pool: Pool = { client, address: endpoint, members, migrationLimit: 0 };
     pools.set(role, pool);
     log.info({ model, endpoint, role }, "model added");
@@ -71,6 +75,10 @@ export function createPools({ model, runtime, log, routerMode }: PoolsOptions): 
   return {
     get isEmpty() {
       return pools.size === 0;
+    },
+    isInUse(card) {
+      const id = card.instance_id.toString();
+      return [...pools.values()].some(({ address, client }) => address === formatAddress(card) && client.instances.some((each) => each.id === id));
     },
     update(cards) {
       for (const [role, pool] of pools) {

@@ -5,6 +5,7 @@ import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest }
 import { beginExchange, type Exchange, type ExchangeOptions } from "./exchange.ts";
 import { toMediaTypeError } from "./http/body.ts";
 import { describeMalformed, type ParserError } from "./http/malformed.ts";
+import { createPlaces, type Places } from "./http/places.ts";
 import { sendJson } from "./http/reply.ts";
 import { toErrorBody } from "./openai/errors.ts";
 import { toRetryHeaders } from "./inference.ts";
@@ -29,6 +30,8 @@ export interface ServerOptions extends Omit<ExchangeOptions, "open">, RequestLog
   /** 0 lets the system choose. */
   readonly port: number;
   readonly maxBodyBytes: number;
+  /** Inference requests under way at a time. */
+  readonly maxConcurrentRequests: number;
   readonly routes: readonly RouteEntry[];
   readonly isDraining: () => boolean;
 }
@@ -125,7 +128,8 @@ function createApp(options: ServerOptions & ExchangeOptions): FastifyInstance {
     if (options.isDraining()) reply.raw.setHeader("connection", "close");
     done();
   });
-  for (const route of options.routes) addRoute(app, route, exchangeOf, options.now);
+  const places = createPlaces(options.maxConcurrentRequests);
+  for (const route of options.routes) addRoute(app, route, { exchangeOf, places, now: options.now });
   app.setErrorHandler((error: unknown, request, reply) => {
     const exchange = exchangeOf(request, reply);
     const route = byUrl.get(request.routeOptions.url ?? "");
@@ -141,11 +145,18 @@ function createApp(options: ServerOptions & ExchangeOptions): FastifyInstance {
   return app;
 }
 
-function addRoute(app: FastifyInstance, route: RouteEntry, exchangeOf: ExchangeOf, now: () => number): void {
+interface RouteParts {
+  readonly exchangeOf: ExchangeOf;
+  readonly places: Places;
+  readonly now: () => number;
+}
+
+function addRoute(app: FastifyInstance, route: RouteEntry, { exchangeOf, places, now }: RouteParts): void {
   app.route({
     method: [...methodsOf(route)],
     url: route.path,
     exposeHeadRoute: false,
+    ...(route.refuse && { onRequest: (request, reply, done) => admit(exchangeOf(request, reply), { route, places, reply, done }) }),
     async handler(request, reply) {
       reply.hijack(); // handlers write the raw answer
       const exchange = exchangeOf(request, reply);
@@ -160,6 +171,20 @@ function addRoute(app: FastifyInstance, route: RouteEntry, exchangeOf: ExchangeO
       }
     },
   });
+}
+
+interface Admittance {
+  readonly route: RouteEntry;
+  readonly places: Places;
+  readonly reply: FastifyReply;
+  readonly done: () => void;
+}
+
+// Before the body is read: a flood costs no more than its headers.
+function admit(exchange: Exchange, { route, places, reply, done }: Admittance): void {
+  if (places.take(exchange.response)) return done();
+  reply.hijack();
+  answerError(exchange, new RuntimeError("overloaded", `${places.limit} requests are under way, the limit of this frontend`), route);
 }
 
 // Probes and lists: silent at info.

@@ -2,18 +2,15 @@
 import { countPromptTokens, splitTokens, type Delta, type Engine, type ModelRequest } from "@dyn/runtime/llm";
 import { strike, type FaultPlan } from "./faults.ts";
 import type { MockOptions } from "./options.ts";
-import { createSlots } from "./slots.ts";
 
-export type Pace = Pick<MockOptions, "ttftMs" | "itlMs" | "speedupRatio" | "maxNumSeqs" | "seed" | "disaggregationMode">;
+export type Pace = Pick<MockOptions, "ttftMs" | "itlMs" | "speedupRatio" | "seed" | "disaggregationMode">;
 
 /** Create an engine for one worker. Nothing in it is random: token ids follow from `seed` and the token, faults from the plan. */
-export function createEchoEngine({ ttftMs, itlMs, speedupRatio, maxNumSeqs, seed, disaggregationMode }: Pace, plan?: FaultPlan): Engine {
-  const slots = createSlots(maxNumSeqs);
+export function createEchoEngine({ ttftMs, itlMs, speedupRatio, seed, disaggregationMode }: Pace, plan?: FaultPlan): Engine {
   const scale = (ms: number): number => (speedupRatio === 0 ? 0 : ms / speedupRatio);
   const firstMs = scale(ttftMs);
   const nextMs = scale(itlMs);
   return async function* echo(request, { signal, connection }) {
-    using _place = await slots.take(signal);
     using clock = createClock(signal);
     const faults = plan?.next() ?? [];
     let sent = 0;

@@ -83,10 +83,10 @@ export async function startMockWorker({ config, shutdownSignals = [], ...given }
 }
 
 function serve(runtime: Runtime, options: MockOptions, index: number): Promise<Serving> {
-  const { modelName: model, disaggregationMode: mode, migrationLimit } = options;
+  const { modelName: model, disaggregationMode: mode, migrationLimit, maxNumSeqs: requestLimit } = options;
   const role = mode === "agg" ? "aggregated" : mode;
   const component = options.component === "" ? defaultComponents[mode] : options.component;
   const endpoint = formatAddress({ ...options, component });
   const engine = createEchoEngine(options, createFaultPlan(options.fault, options.seed + index));
-  return serveModel(runtime, { model, role, endpoint, migrationLimit }, engine);
+  return serveModel(runtime, { model, role, endpoint, migrationLimit, requestLimit }, engine);
 }

@@ -105,6 +105,8 @@ function readSetting<Value>(setting: Variable<Value> | Setting<Value>, environme
 /** Longest delay a Node timer can hold, ms. */
 export const maxTimerMs: number = 2 ** 31 - 1;
 
+const maxRequests = 1_000_000;
+
 export interface RuntimeConfig {
   readonly discoveryBackend: "file" | "mem";
   readonly fileKv: string;
@@ -115,6 +117,8 @@ export interface RuntimeConfig {
   readonly connectTimeoutMs: number;
   readonly pingIntervalMs: number;
   readonly drainTimeoutMs: number;
+  readonly engineRequestLimit: number;
+  readonly requestQueueLimit: number;
   readonly systemHost: string;
   readonly systemPort: number;
   readonly log: string;
@@ -185,9 +189,9 @@ export const runtimeSettings: SettingsOf<RuntimeConfig> = {
   pingIntervalMs: {
     env: "DYN_TCP_PING_INTERVAL_MS",
     flag: "tcp-ping-interval-ms",
-    default: 3_000,
+    default: 2_000,
     parse: wholeNumber(10, maxTimerMs),
-    help: "silence after which a peer is pinged, ms; after three of these it is dead",
+    help: "how often a silent peer is pinged, ms; one that is silent for three to four of these is dead",
   },
   drainTimeoutMs: {
     env: "DYN_DRAIN_TIMEOUT_MS",
@@ -195,6 +199,20 @@ export const runtimeSettings: SettingsOf<RuntimeConfig> = {
     default: 30_000,
     parse: wholeNumber(0, maxTimerMs),
     help: "how long a drain waits for running requests before it ends them, ms",
+  },
+  engineRequestLimit: {
+    env: "DYN_ENGINE_REQUEST_LIMIT",
+    flag: "engine-request-limit",
+    default: 0,
+    parse: wholeNumber(0, maxRequests),
+    help: "requests a served endpoint runs at a time; 0 = no limit",
+  },
+  requestQueueLimit: {
+    env: "DYN_DYNAMO_REQUEST_QUEUE_LIMIT",
+    flag: "request-queue-limit",
+    default: 1_024,
+    parse: wholeNumber(0, maxRequests),
+    help: "requests that may wait at a served endpoint whose requests are limited; further ones are refused",
   },
   systemHost: {
     env: "DYN_SYSTEM_HOST",

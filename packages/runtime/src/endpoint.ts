@@ -21,6 +21,8 @@ export interface ServeOptions<Item> {
   readonly countTokens?: (item: Item) => number;
   /** Name of the model it serves: a label of its metrics. Default: none. */
   readonly model?: string;
+  /** Requests the engine can run at a time; the lower of this and `--engine-request-limit` holds. Default 0: no limit of its own. */
+  readonly requestLimit?: number;
 }
 
 /** A served endpoint. Disposing it unadvertises, finishes what is running, then resolves. */

@@ -16,7 +16,7 @@ export interface RuntimeMetrics {
   /** Seconds from there to the first items. */
   readonly roundtripTtft: Histogram;
   readonly eventLoopDelay: EventLoopDelay;
-  /** Requests refused by this process because its streams are used up. */
+  /** Requests refused by this process because streams or places are used up. */
   readonly rejections: Counter;
   /** The series of one served endpoint. */
   endpoint(labels: EndpointLabels): EndpointMetrics;
@@ -47,6 +47,10 @@ export interface EndedRequest {
 export interface EndpointMetrics {
   begin(requestBytes: number): void;
   end(request: EndedRequest): void;
+  /** Requests that wait for their turn. */
+  readonly queueDepth: Gauge;
+  /** How many may. */
+  readonly queueCapacity: Gauge;
 }
 
 const durations = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600];
@@ -103,7 +107,7 @@ function createPlaneMetrics(registry: Registry): Omit<RuntimeMetrics, "registry"
     rejections: createCounters({
       registry,
       name: "dynamo_rejection_request_total",
-      help: "Requests this worker refused because a connection's streams were used up",
+      help: "Requests this worker refused because its places to run and to wait, or a connection's streams, were used up",
     }).with(none),
   };
 }
@@ -117,6 +121,8 @@ interface ComponentFamilies {
   readonly cancellations: Family<EndpointLabel, Counter>;
   readonly errors: Family<EndpointLabel | "error_type", Counter>;
   readonly firstResponse: Histogram;
+  readonly queueDepth: Family<EndpointLabel, Gauge>;
+  readonly queueCapacity: Family<EndpointLabel, Gauge>;
 }
 
 const endpointLabels: readonly EndpointLabel[] = ["dynamo_namespace", "dynamo_component", "dynamo_endpoint", "worker_id", "model"];
@@ -135,7 +141,7 @@ function createComponentFamilies(registry: Registry): ComponentFamilies {
       labels,
       buckets: durations,
     }),
-    inflight: createGauges({ ...named("inflight_requests", "Requests the worker is running"), labels }),
+    inflight: createGauges({ ...named("inflight_requests", "Requests the worker is running, or has waiting"), labels }),
     requestBytes: createCounters({ ...named("request_bytes_total", "Bytes of requests' payloads"), labels }),
     responseBytes: createCounters({ ...named("response_bytes_total", "Bytes of items sent"), labels }),
     cancellations: createCounters({ ...named("cancellation_total", "Requests the client cancelled or left"), labels }),
@@ -149,6 +155,13 @@ function createComponentFamilies(registry: Registry): ComponentFamilies {
       help: "From a request's arrival at the worker to its first item with a token",
       buckets: firstResponses,
     }).with({}),
+    queueDepth: createGauges({ registry, name: "dynamo_work_handler_queue_depth", help: "Requests that wait for their turn", labels }),
+    queueCapacity: createGauges({
+      registry,
+      name: "dynamo_work_handler_queue_capacity",
+      help: "Requests that may wait for their turn; 0 if requests are not limited",
+      labels,
+    }),
   };
 }
 
@@ -161,6 +174,8 @@ function createEndpointMetrics(families: ComponentFamilies, labels: EndpointLabe
   const responseBytes = families.responseBytes.with(labels);
   const cancellations = families.cancellations.with(labels);
   return {
+    queueDepth: families.queueDepth.with(labels),
+    queueCapacity: families.queueCapacity.with(labels),
     begin(bytes) {
       requests.inc();
       inflight.inc();

@@ -13,6 +13,7 @@ import type { Handler } from "./engine.ts";
 import { RuntimeError } from "./errors.ts";
 import { openFoundation, type Foundation, type FoundationOptions } from "./foundation.ts";
 import { formatInstanceKey } from "./ids.ts";
+import { createAdmission } from "./ingress/admission.ts";
 import { drainEndpoint } from "./ingress/drain.ts";
 import { createPushServer, type PushServer } from "./ingress/push-endpoint.ts";
 import { createEndReport, watchSignals, type ShutdownSignal } from "./lifetime.ts";
@@ -39,6 +40,8 @@ export interface ClientOptions {
   readonly accepts?: (instanceId: string) => boolean;
   /** How instances are chosen. Default `round-robin`. */
   readonly routerMode?: RouterMode;
+  /** Called when an instance has left. Must not throw. */
+  readonly onLeave?: () => void;
 }
 
 /** One member of a deployment. Disposing it drains what it serves and closes what it opened. */
@@ -137,7 +140,7 @@ class RuntimeParts implements Runtime {
     return { serve: (handler, options) => this.#serve(address, handler, options) };
   }
 
-  client<Request, Item>(uri: string, { accepts, routerMode: mode = "round-robin" }: ClientOptions = {}): Client<Request, Item> {
+  client<Request, Item>(uri: string, { routerMode: mode = "round-robin", ...following }: ClientOptions = {}): Client<Request, Item> {
     this.#assertOpen();
     const { metrics, tracer } = this;
     const log = this.log.child({ target: "request_span" });
@@ -156,7 +159,7 @@ class RuntimeParts implements Runtime {
     const address = parseAddress(uri);
     const watchLog = this.log.child({ target: "dyn_runtime::discovery" });
     const client = createClient<Request, Item>({
-      live: openLiveSet({ discovery: this.discovery, address, log: watchLog, ...(accepts && { accepts }) }),
+      live: openLiveSet({ discovery: this.discovery, presence: this.#peers, address, log: watchLog, ...following }),
       path: formatPath(address),
       send: (route) => new RoutedAnswer(routing, route),
       tracer,
@@ -175,6 +178,8 @@ class RuntimeParts implements Runtime {
     const path = formatPath(address);
     const workerId = formatInstanceKey(this.#id);
     const { namespace: dynamo_namespace, component: dynamo_component, endpoint: dynamo_endpoint } = address;
+    const metrics = this.metrics.endpoint({ dynamo_namespace, dynamo_component, dynamo_endpoint, worker_id: workerId, model: options.model });
+    const { engineRequestLimit, requestQueueLimit: queueLimit } = this.config;
     const served = this.#server.add({
       path,
       address,
@@ -183,7 +188,8 @@ class RuntimeParts implements Runtime {
       encodeItem: (options.encodeItem ?? encodeValueItem) as EncodeItem<unknown>,
       countTokens: (options.countTokens ?? (() => 1)) as (item: unknown) => number,
       log: this.log,
-      metrics: this.metrics.endpoint({ dynamo_namespace, dynamo_component, dynamo_endpoint, worker_id: workerId, model: options.model }),
+      metrics,
+      admission: createAdmission({ limits: [engineRequestLimit, options.requestLimit ?? 0], queueLimit, metrics }),
     });
     const readiness = this.#membership.expect(address.endpoint);
     const shown = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
@@ -195,6 +201,7 @@ class RuntimeParts implements Runtime {
     const log = this.log.child({ target: "dyn_runtime" });
     const serving = createServing(this.instanceId, shown, async () => {
       readiness.draining();
+      served.withdraw();
       await this.#step("endpoint record could not be withdrawn", () => registration[Symbol.asyncDispose]());
       served.remove();
       await drainEndpoint(served, { path, timeoutMs: this.config.drainTimeoutMs, log, report: this.#ending });

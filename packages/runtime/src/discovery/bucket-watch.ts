@@ -36,17 +36,15 @@ export function openBucketWatch(options: BucketWatchOptions): BucketWatch {
   let known: Files = new Map();
   let snapshot: Snapshot | undefined;
   let trouble: string | undefined;
-  let watcher: FSWatcher | undefined;
   let closed = false;
+
+  const announcer = createAnnouncer(directory, () => looks.soon());
 
   const list = async (): Promise<void> => {
     await mkdir(directory, { recursive: true });
+    const { ino } = await stat(directory);
     if (closed) return;
-    watcher ??= announceChanges(
-      directory,
-      () => looks.soon(),
-      () => (watcher = undefined),
-    );
+    announcer.follow(ino);
     known = await listFiles(known, options);
     const current = toSnapshot(known);
     if (closed || (snapshot && isSame(snapshot, current))) return;
@@ -69,7 +67,7 @@ export function openBucketWatch(options: BucketWatchOptions): BucketWatch {
     if (closed) return;
     closed = true;
     looks[Symbol.dispose]();
-    watcher?.close();
+    announcer[Symbol.dispose]();
     onClose();
   };
   looks.now();
@@ -141,6 +139,25 @@ function deliver(onSnapshot: OnSnapshot, snapshot: Snapshot, { directory, log }:
   } catch (error) {
     log.error({ directory, error }, "listener of discovery failed");
   }
+}
+
+interface Announcer extends Disposable {
+  /** Hear of changes in the directory that has this inode now: another may have taken the name. */
+  follow(inode: number): void;
+}
+
+function createAnnouncer(directory: string, onChange: () => void): Announcer {
+  let watcher: FSWatcher | undefined;
+  let followed: number | undefined;
+  return {
+    follow(inode) {
+      if (inode === followed) return;
+      watcher?.close();
+      watcher = announceChanges(directory, onChange, () => (followed = undefined));
+      followed = inode;
+    },
+    [Symbol.dispose]: () => watcher?.close(),
+  };
 }
 
 // The announcement only makes joining fast; the regular listing is what is relied on. A touch is a "change" and no news.

@@ -3,6 +3,8 @@ import { RuntimeError } from "../errors.ts";
 import { createGate } from "../lifetime.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { Discovery, Snapshot } from "./discovery.ts";
+import type { Presence } from "./presence.ts";
+import { createUnlisted } from "./unlisted.ts";
 import { formatAddress, formatPath, type EndpointAddress, type EndpointRecord } from "./records.ts";
 
 export interface Instance {
@@ -29,6 +31,10 @@ export interface LiveSetOptions {
   readonly log: Logger;
   /** Leaves out instances, for instance those that serve another model at the same endpoint. Default: all are in. */
   readonly accepts?: (instanceId: string) => boolean;
+  /** Who can tell of an instance whose record is gone. Default: nobody, it has left then. */
+  readonly presence?: Presence;
+  /** An instance has left. */
+  readonly onLeave?: () => void;
 }
 
 /** @returns undefined for an instance that does not speak the native plane or has no usable address. */
@@ -41,8 +47,9 @@ export function toInstance(record: EndpointRecord): Instance | undefined {
 }
 
 /** Follow one endpoint. */
-export function openLiveSet({ discovery, address, log, accepts }: LiveSetOptions): LiveSet {
+export function openLiveSet({ discovery, address, log, accepts, presence, onLeave }: LiveSetOptions): LiveSet {
   const gate = createGate();
+  let listed: readonly Instance[] = [];
   let found: readonly Instance[] = [];
   let instances: readonly Instance[] = [];
   let closed = false;
@@ -52,9 +59,18 @@ export function openLiveSet({ discovery, address, log, accepts }: LiveSetOptions
     instances = next;
     gate.wake();
   };
-  const watch = discovery.watch("v1/instances", (snapshot) => {
-    found = select(snapshot, address);
+  const combine = (): void => {
+    const before = instances;
+    found = unlisted ? inOrder([...listed, ...unlisted.instances]) : listed;
     refresh();
+    const has = new Set(instances.map(({ id }) => id));
+    if (before.some(({ id }) => !has.has(id))) onLeave?.();
+  };
+  const unlisted = presence && createUnlisted({ presence, endpoint: formatAddress(address), log, onGone: combine });
+  const watch = discovery.watch("v1/instances", (snapshot) => {
+    listed = select(snapshot, address);
+    unlisted?.update(listed, instances); // only those in use: of others nobody knows more than their record
+    combine();
   });
   return {
     get instances() {
@@ -69,6 +85,7 @@ export function openLiveSet({ discovery, address, log, accepts }: LiveSetOptions
     [Symbol.dispose]() {
       closed = true;
       watch[Symbol.dispose]();
+      unlisted?.[Symbol.dispose]();
       gate.wake();
     },
   };
@@ -82,7 +99,11 @@ function select(snapshot: Snapshot, { namespace, component, endpoint }: Endpoint
     const instance = toInstance(record);
     if (instance) found.push(instance);
   }
-  return found.sort((left, right) => (BigInt(left.id) < BigInt(right.id) ? -1 : 1));
+  return inOrder(found);
+}
+
+function inOrder(instances: Instance[]): Instance[] {
+  return instances.sort((left, right) => (BigInt(left.id) < BigInt(right.id) ? -1 : 1));
 }
 
 // `instances` counts as the lines go by.

@@ -82,10 +82,11 @@ const outcomes: Partial<Record<ErrorCode, AttemptOutcome>> = {
 };
 
 // Failures that speak against the instance and not against the request or the caller.
-const faults: ReadonlySet<ErrorCode> = new Set(["cannot_connect", "disconnected", "deadline_exceeded", "internal", "protocol"]);
+const faults: ReadonlySet<ErrorCode> = new Set(["deadline_exceeded", "internal", "protocol"]);
 
 function toVerdict(failure: RuntimeError | undefined): Verdict {
   if (!failure) return "well";
+  if (failure.code === "cannot_connect" || failure.code === "disconnected") return "unreachable";
   if (faults.has(failure.code)) return "failed";
   return failure.code === "cancelled" ? "unknown" : "well";
 }

@@ -22,7 +22,7 @@ export interface Health {
 }
 
 /** How an attempt speaks of its instance; one that the caller ended says nothing. */
-export type Verdict = "well" | "failed" | "unknown";
+export type Verdict = "well" | "failed" | "unreachable" | "unknown";
 
 /** Open circuits of instances that nobody has asked for so long are forgotten, ms. */
 const forgetMs = 600_000;
@@ -39,13 +39,14 @@ interface State {
 
 type Limits = Required<Omit<HealthOptions, "now">>;
 
-function afterFailure(circuit: Circuit, { failures, openMs, maxOpenMs }: Limits, at: number): Circuit {
+function afterFailure(circuit: Circuit, { failures, openMs, maxOpenMs }: Limits, isUnreachable: boolean, at: number): Circuit {
   switch (circuit.type) {
     case "closed":
       if (circuit.failures + 1 < failures) return { type: "closed", failures: circuit.failures + 1 };
       return { type: "open", until: at + openMs, openMs };
     case "half-open": {
-      const longerMs = Math.min(2 * circuit.openMs, maxOpenMs);
+      // Who cannot be reached is well again at once when it returns, and a probe that does not reach it costs it nothing.
+      const longerMs = isUnreachable ? openMs : Math.min(2 * circuit.openMs, maxOpenMs);
       return { type: "open", until: at + longerMs, openMs: longerMs };
     }
     case "open": // an attempt that was under way when it opened, or nobody else was left
@@ -54,7 +55,7 @@ function afterFailure(circuit: Circuit, { failures, openMs, maxOpenMs }: Limits,
 }
 
 function afterAttempt(circuit: Circuit, verdict: Verdict, limits: Limits, at: number): Circuit {
-  if (verdict === "failed") return afterFailure(circuit, limits, at);
+  if (verdict === "failed" || verdict === "unreachable") return afterFailure(circuit, limits, verdict === "unreachable", at);
   if (verdict === "well") return { type: "closed", failures: 0 };
   // A probe that was cut short: the next request is one.
   return circuit.type === "half-open" ? { type: "open", until: at, openMs: circuit.openMs } : circuit;
@@ -94,7 +95,7 @@ export function createHealth({ failures = 3, openMs = 1_000, maxOpenMs = 30_000,
       const after = afterAttempt(before, verdict, limits, now());
       state.circuit = after;
       if (after.type === "closed" && after.failures === 0 && state.load === 0) states.delete(id); // nothing to remember
-      if (after.type === "open" && before.type !== "open" && verdict === "failed") {
+      if (after.type === "open" && before.type !== "open" && verdict !== "unknown") {
         forget(now());
         return "opened";
       }

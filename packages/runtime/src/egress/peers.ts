@@ -1,6 +1,7 @@
 /** One connection per worker, dialled when first needed and shared by all requests. */
 import { RuntimeError } from "../errors.ts";
 import type { Instance } from "../discovery/live-set.ts";
+import type { Presence, Whereabouts } from "../discovery/presence.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { RuntimeMetrics } from "../metrics.ts";
 import type { Hello } from "../wire/messages.ts";
@@ -14,15 +15,52 @@ export interface PeersOptions {
   readonly log: Logger;
 }
 
-export interface Peers extends AsyncDisposable {
+export interface Peers extends AsyncDisposable, Presence {
   /** A usable connection to `instance`, at once if there is one. @throws RuntimeError `cannot_connect`, or `unavailable` while it drains. */
   get(instance: Instance): PlaneClient | Promise<PlaneClient>;
 }
+
+/** Instances that have said GOAWAY and are remembered once their connection is over. */
+const maxLeft = 1_024;
 
 type Peer = { type: "dialling"; client: Promise<PlaneClient> } | { type: "open"; client: PlaneClient };
 
 /** Create an empty set of connections. */
 export function createPeers(options: PeersOptions): Peers {
+  const departures = createDepartures();
+  const pool = createPool(options, departures);
+
+  function whereabouts({ id, path }: Instance): Whereabouts {
+    if (departures.has(id)) return "left"; // an id is one life of a process
+    const client = pool.find(id);
+    if (!client?.isUsable) return "unknown";
+    return client.hasWithdrawn(path) ? "left" : "here";
+  }
+
+  return {
+    get: pool.get,
+    whereabouts,
+    async probe(instance) {
+      try {
+        await pool.get(instance);
+      } catch {
+        // whether it could be dialled is in what follows, and why not in the log of those who need it
+      }
+      return whereabouts(instance);
+    },
+    onChange: departures.onChange,
+    [Symbol.asyncDispose]: async () => pool.close(),
+  };
+}
+
+interface Pool {
+  readonly get: Peers["get"];
+  /** The connection to an instance, if it is open. */
+  find(id: string): PlaneClient | undefined;
+  close(): void;
+}
+
+function createPool(options: PeersOptions, departures: Departures): Pool {
   const peers = new Map<string, Peer>();
   let closed = false;
   const parts: DialParts = {
@@ -31,6 +69,11 @@ export function createPeers(options: PeersOptions): Peers {
     onGone(id, client) {
       const peer = peers.get(id);
       if (peer?.type === "open" && peer.client === client) peers.delete(id);
+      if (client) departures.notify(id);
+    },
+    onLeave(id, isGoingAway) {
+      if (isGoingAway) departures.add(id);
+      departures.notify(id);
     },
   };
 
@@ -60,7 +103,11 @@ export function createPeers(options: PeersOptions): Peers {
       if (peer.client.isGoingAway) throw new RuntimeError("unavailable", `instance ${instance.id} is draining`);
       return start(instance);
     },
-    async [Symbol.asyncDispose]() {
+    find(id) {
+      const peer = peers.get(id);
+      return peer?.type === "open" ? peer.client : undefined;
+    },
+    close() {
       closed = true;
       for (const peer of peers.values()) if (peer.type === "open") peer.client.close();
       peers.clear();
@@ -68,9 +115,38 @@ export function createPeers(options: PeersOptions): Peers {
   };
 }
 
+interface Departures {
+  has(id: string): boolean;
+  add(id: string): void;
+  notify(id: string): void;
+  onChange: Presence["onChange"];
+}
+
+// Who has said GOAWAY, and who wants to hear of those that come and go.
+function createDepartures(): Departures {
+  const left = new Set<string>();
+  const listeners = new Set<(instanceId: string) => void>();
+  return {
+    has: (id) => left.has(id),
+    add(id) {
+      left.add(id);
+      const [oldest] = left;
+      if (left.size > maxLeft && oldest !== undefined) left.delete(oldest);
+    },
+    notify(id) {
+      for (const listener of listeners) listener(id);
+    },
+    onChange(listener) {
+      listeners.add(listener);
+      return { [Symbol.dispose]: () => void listeners.delete(listener) };
+    },
+  };
+}
+
 interface DialParts extends PeersOptions {
   readonly isClosed: () => boolean;
   readonly onGone: (id: string, client: PlaneClient | undefined) => void;
+  readonly onLeave: (id: string, isGoingAway: boolean) => void;
 }
 
 async function dialInstance({ id, host, port }: Instance, parts: DialParts): Promise<PlaneClient> {
@@ -83,6 +159,7 @@ async function dialInstance({ id, host, port }: Instance, parts: DialParts): Pro
     hello,
     connectTimeoutMs,
     pingIntervalMs,
+    onLeave: (isGoingAway) => parts.onLeave(id, isGoingAway),
     onClose(cause) {
       state.isOver = true;
       parts.onGone(id, state.opened);

@@ -1,12 +1,13 @@
 /** The dialling end of one connection: opens streams, hands up their items in the arrays they arrived in, returns credit as they are read. */
-import { connect } from "node:net";
 import { RuntimeError, toRuntimeError } from "../errors.ts";
 import { Connection, type ConnectionOptions } from "../net/connection.ts";
+import { dialSocket } from "../net/dial.ts";
 import { frameTypeName, frameTypes, maxStreamId, type FrameType } from "../wire/frames.ts";
 import { decodeItems } from "../wire/items.ts";
 import {
   decodeEnd,
   decodeError,
+  decodeWithdraw,
   encodeCancel,
   encodeCredit,
   encodeRequest,
@@ -21,6 +22,8 @@ import {
 const windowBytes = 256 * 1024;
 /** Bytes that may wait for a worker's socket before it gets no more requests: a burst of long prompts is no fault of its yet. */
 const maxQueuedBytes = 8 * 1024 * 1024;
+/** Endpoints a worker may withdraw on one connection. */
+const maxWithdrawn = 4_096;
 
 export interface PlaneClientOptions {
   readonly host: string;
@@ -30,6 +33,8 @@ export interface PlaneClientOptions {
   readonly pingIntervalMs: number;
   /** Called once when the connection is over; `undefined` = in good order. */
   readonly onClose: (cause: RuntimeError | undefined) => void;
+  /** Called when the worker says that it takes no more requests, or (false) none for one of its endpoints. */
+  readonly onLeave: (isGoingAway: boolean) => void;
 }
 
 type Ending = { type: "end"; trailer: Partial<Trailer> } | { type: "error"; error: RuntimeError; trailer?: Partial<Trailer> };
@@ -135,10 +140,11 @@ export class PlaneClient {
   #isClosedHere = false;
   #maxStreams = 1;
   #maxFrameBytes = 0;
-  #onClose: PlaneClientOptions["onClose"];
+  #withdrawn = new Set<string>();
+  #owner: Pick<PlaneClientOptions, "onClose" | "onLeave">;
 
-  private constructor(connection: (client: PlaneClient) => Connection, onClose: PlaneClientOptions["onClose"]) {
-    this.#onClose = onClose;
+  private constructor(connection: (client: PlaneClient) => Connection, owner: Pick<PlaneClientOptions, "onClose" | "onLeave">) {
+    this.#owner = owner;
     this.#connection = connection(this);
     this.ready = this.#connection.ready.then((peer) => {
       this.#maxStreams = peer.max_streams;
@@ -150,10 +156,10 @@ export class PlaneClient {
 
   /** Dial a worker and wait for its HELLO. @throws RuntimeError `cannot_connect`. */
   static async dial(options: PlaneClientOptions): Promise<PlaneClient> {
-    const { host, port, hello, connectTimeoutMs: helloTimeoutMs, pingIntervalMs, onClose } = options;
+    const { host, port, hello, connectTimeoutMs: helloTimeoutMs, pingIntervalMs } = options;
     const socket = await dialSocket(host, port, helloTimeoutMs);
     const settings: ConnectionOptions = { role: "dialler", hello, helloTimeoutMs, pingIntervalMs };
-    const client = new PlaneClient((owner) => new Connection(socket, settings, owner.#events()), onClose);
+    const client = new PlaneClient((owner) => new Connection(socket, settings, owner.#events()), options);
     try {
       await client.ready;
     } catch (cause) {
@@ -169,6 +175,11 @@ export class PlaneClient {
 
   get isGoingAway(): boolean {
     return this.#goingAway;
+  }
+
+  /** True if the worker has said that it serves this endpoint no more. */
+  hasWithdrawn(path: string): boolean {
+    return this.#withdrawn.has(path);
   }
 
   /** Send a request. @throws RuntimeError `overloaded` at the worker's stream limit or when it does not read, `too_large` over its frame limit; nothing is sent then. */
@@ -239,16 +250,18 @@ export class PlaneClient {
       stream.finish({ type: "error", error });
       stream.wake();
     }
-    this.#onClose(cause);
+    this.#owner.onClose(cause);
   }
 
   #frame(type: FrameType, streamId: number, body: Buffer): void {
     if (type === frameTypes.GOAWAY) {
       if (streamId !== 0) throw new RuntimeError("protocol", `GOAWAY on stream ${streamId}`);
       this.#goingAway = true;
+      this.#owner.onLeave(true);
       if (this.#streams.size === 0) this.#connection.end();
       return;
     }
+    if (type === frameTypes.WITHDRAW && streamId === 0) return this.#withdraw(decodeWithdraw(body));
     if (streamId === 0 || streamId > this.#lastId)
       throw new RuntimeError("protocol", `${frameTypeName(type)} on stream ${streamId}, which was never opened`);
     const stream = this.#streams.get(streamId);
@@ -262,6 +275,13 @@ export class PlaneClient {
     }
   }
 
+  // For good: an endpoint that the same process serves again is used by its record alone.
+  #withdraw(path: string): void {
+    if (this.#withdrawn.size >= maxWithdrawn) throw new RuntimeError("protocol", `more than ${maxWithdrawn} endpoints are withdrawn`);
+    this.#withdrawn.add(path);
+    this.#owner.onLeave(false);
+  }
+
   #streamFrame(stream: ClientStream, type: FrameType, body: Buffer): void {
     if (type === frameTypes.ITEMS) return stream.receive(body);
     if (type === frameTypes.END) return stream.finish({ type: "end", trailer: decodeEnd(body) });
@@ -270,23 +290,5 @@ export class PlaneClient {
       return stream.finish({ type: "error", error: new RuntimeError(code, message), ...(trailer && { trailer }) });
     }
     throw new RuntimeError("protocol", `${frameTypeName(type)} is not for the dialling side`);
-  }
-}
-
-async function dialSocket(host: string, port: number, timeoutMs: number): Promise<ReturnType<typeof connect>> {
-  const socket = connect({ host, port, noDelay: true, keepAlive: true });
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const timer = setTimeout(() => reject(new RuntimeError("cannot_connect", `${host}:${port} did not answer within ${timeoutMs} ms`)), timeoutMs);
-  socket.once("connect", resolve);
-  socket.once("error", (cause) => reject(new RuntimeError("cannot_connect", `cannot connect to ${host}:${port}: ${cause.message}`, { cause })));
-  try {
-    await promise;
-    return socket;
-  } catch (error) {
-    socket.destroy();
-    throw error;
-  } finally {
-    clearTimeout(timer);
-    socket.removeAllListeners();
   }
 }

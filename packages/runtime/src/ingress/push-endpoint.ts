@@ -8,16 +8,29 @@ import { Connection, type ConnectionEvents } from "../net/connection.ts";
 import type { Tracer } from "../trace/spans.ts";
 import { frameTypeName, frameTypes, type FrameType } from "../wire/frames.ts";
 import { fromPlaneHeaders, toLogFields } from "../trace/identity.ts";
-import { decodeCancel, decodeCredit, decodeRequest, encodeError, encodeGoaway, type Hello, type RequestMessage } from "../wire/messages.ts";
+import {
+  decodeCancel,
+  decodeCredit,
+  decodeRequest,
+  encodeError,
+  encodeGoaway,
+  encodeWithdraw,
+  type Hello,
+  type RequestMessage,
+} from "../wire/messages.ts";
+import type { Place } from "./admission.ts";
 import { runRequest, type ServedEndpoint } from "./push-handler.ts";
 import { ServerStream } from "./server-stream.ts";
+
+/** Endpoints served once of which later diallers are told that they are gone. */
+const maxWithdrawn = 1_024;
 
 export interface PushServerOptions {
   readonly hello: Hello;
   readonly helloTimeoutMs: number;
   readonly pingIntervalMs: number;
   readonly log: Logger;
-  /** Requests refused because the streams are used up. */
+  /** Requests refused because streams or places are used up. */
   readonly rejections: Counter;
   readonly tracer: Tracer;
   readonly now: () => number;
@@ -25,8 +38,8 @@ export interface PushServerOptions {
 
 /** All connections and running requests of one process. */
 export interface PushServer {
-  /** Serve `path` until `remove`. `running` counts requests. */
-  add(endpoint: ServedEndpoint): { remove(): void; running(): number; idle(): Promise<void>; kill(cause: RuntimeError): void };
+  /** Serve `path` until `remove`; `withdraw` says so beforehand. `running` counts requests, those that wait too. */
+  add(endpoint: ServedEndpoint): { withdraw(): void; remove(): void; running(): number; idle(): Promise<void>; kill(cause: RuntimeError): void };
   /** Takes ownership of a socket after its preface. */
   accept(socket: Socket, head: Buffer): void;
   /** Tell every peer that no new request is taken. */
@@ -46,15 +59,21 @@ interface Shared {
 export function createPushServer(options: PushServerOptions): PushServer {
   const shared: Shared = { options, endpoints: new Map(), running: new Map(), gate: createGate() };
   const connections = new Set<ServerConnection>();
+  const withdrawn = new Set<string>();
   let leaving: string | undefined;
   return {
     add(endpoint) {
       const { path } = endpoint;
       if (shared.endpoints.has(path)) throw new RuntimeError("invalid_argument", `${path} is served already`);
       shared.endpoints.set(path, endpoint);
+      withdrawn.delete(path);
       const streams = new Set<ServerStream>();
       shared.running.set(path, streams);
       return {
+        withdraw() {
+          remember(withdrawn, path);
+          for (const connection of connections) connection.withdraw(path);
+        },
         remove() {
           shared.endpoints.delete(path);
           shared.running.delete(path);
@@ -70,6 +89,7 @@ export function createPushServer(options: PushServerOptions): PushServer {
       const connection = new ServerConnection(socket, head, shared, () => connections.delete(connection));
       connections.add(connection);
       if (leaving !== undefined) connection.goAway(leaving);
+      else for (const path of withdrawn) connection.withdraw(path);
     },
     goAway(reason) {
       leaving = reason;
@@ -79,6 +99,13 @@ export function createPushServer(options: PushServerOptions): PushServer {
       for (const connection of connections) connection.end();
     },
   };
+}
+
+// The oldest is forgotten: nobody keeps asking for it.
+function remember(withdrawn: Set<string>, path: string): void {
+  withdrawn.add(path);
+  const [oldest] = withdrawn;
+  if (withdrawn.size > maxWithdrawn && oldest !== undefined) withdrawn.delete(oldest);
 }
 
 class ServerConnection {
@@ -108,6 +135,12 @@ class ServerConnection {
   goAway(reason: string): void {
     this.#goneAway = true;
     encodeGoaway(this.#connection.writer, reason);
+    this.#connection.flushSoon();
+  }
+
+  withdraw(path: string): void {
+    if (this.#goneAway) return; // said already, of all endpoints
+    encodeWithdraw(this.#connection.writer, path);
     this.#connection.flushSoon();
   }
 
@@ -146,20 +179,20 @@ class ServerConnection {
     if (!this.#connection.isWritable) this.#connection.pause(); // every request is answered, and the answers are not read
     const { endpoints, running, gate, options } = this.#shared;
     let request: RequestMessage | undefined;
+    let place: Place | undefined;
     try {
       request = decodeRequest(Buffer.from(body)); // its payload outlives this frame's chunk
       const endpoint = endpoints.get(request.path);
       if (this.#goneAway) throw new RuntimeError("unavailable", "this worker is draining");
       if (!endpoint) throw new RuntimeError("unavailable", `this worker does not serve ${request.path}`);
-      if (this.#streams.size >= options.hello.max_streams) {
-        options.rejections.inc();
-        throw new RuntimeError("overloaded", `${this.#streams.size} streams are open, the limit`);
-      }
+      if (this.#streams.size >= options.hello.max_streams) throw new RuntimeError("overloaded", `${this.#streams.size} streams are open, the limit`);
       const stream = new ServerStream(this.#connection, streamId, request.credit);
+      place = endpoint.admission.enter();
       const ofEndpoint = running.get(request.path);
       this.#streams.set(streamId, stream);
       ofEndpoint?.add(stream);
-      void runRequest(stream, request, endpoint, options).finally(() => {
+      void runRequest(stream, request, { endpoint, place, now: options.now, tracer: options.tracer }).finally(() => {
+        place?.[Symbol.dispose]();
         this.#streams.delete(streamId);
         ofEndpoint?.delete(stream);
         gate.wake();
@@ -172,7 +205,8 @@ class ServerConnection {
   #refuse(streamId: number, request: RequestMessage | undefined, { code, message, traits }: RuntimeError): void {
     encodeError(this.#connection.writer, streamId, { code, message, retryable: traits.retryable, produced: false });
     this.#connection.flushSoon();
-    const { hello, log } = this.#shared.options;
+    const { hello, log, rejections } = this.#shared.options;
+    if (code === "overloaded") rejections.inc();
     const ids = request && {
       ...toLogFields(fromPlaneHeaders(request.headers), "handle_payload"),
       attempt: request.attempt,

@@ -11,6 +11,7 @@ import { formatTraceparent, isSampled } from "../trace/traceparent.ts";
 import type { EncodeItem } from "../wire/items.ts";
 import type { RequestMessage, Trailer } from "../wire/messages.ts";
 import { decodePayload } from "../wire/payload.ts";
+import type { Admission, Place } from "./admission.ts";
 import type { ServerStream } from "./server-stream.ts";
 
 /** An endpoint as the push server knows it; the types of requests and items are the caller's affair. */
@@ -24,6 +25,16 @@ export interface ServedEndpoint {
   readonly countTokens: (item: unknown) => number;
   readonly log: Logger;
   readonly metrics: EndpointMetrics;
+  readonly admission: Admission;
+}
+
+/** Where a request runs. */
+export interface RunOptions {
+  readonly endpoint: ServedEndpoint;
+  /** Its place among the requests of the endpoint; whoever took it gives it back. Undefined if they are not limited. */
+  readonly place: Place | undefined;
+  readonly now: () => number;
+  readonly tracer: Tracer;
 }
 
 interface Running {
@@ -42,12 +53,7 @@ interface Running {
 }
 
 /** Never rejects: every ending is a frame to the peer and a line in the log. */
-export async function runRequest(
-  stream: ServerStream,
-  request: RequestMessage,
-  endpoint: ServedEndpoint,
-  { now, tracer }: { readonly now: () => number; readonly tracer: Tracer },
-): Promise<void> {
+export async function runRequest(stream: ServerStream, request: RequestMessage, { endpoint, place, now, tracer }: RunOptions): Promise<void> {
   const identity = openIdentity(request, tracer);
   const { namespace, component, endpoint: name } = endpoint.address;
   const scope = endpoint.log.child({
@@ -64,7 +70,7 @@ export async function runRequest(
     log,
     facts: {},
     startedAt,
-    step: "deserialization",
+    step: "generate",
     items: 0,
     tokens: 0,
     firstTokenAt: undefined,
@@ -78,6 +84,7 @@ export async function runRequest(
   let failure: RuntimeError | undefined;
   try {
     const userLog = scope.child({ target: `${namespace}::${component}::${name}` });
+    await place?.turn(stream.signal);
     const work = (): Promise<void> => pump(running, request, endpoint, userLog, now);
     await (tracer.isOn ? span.run(work) : work());
   } catch (error) {
@@ -102,6 +109,7 @@ function openIdentity({ headers }: RequestMessage, tracer: Tracer): Identity {
 
 async function pump(running: Running, request: RequestMessage, endpoint: ServedEndpoint, log: Logger, now: () => number): Promise<void> {
   const { stream, identity, facts } = running;
+  running.step = "deserialization";
   const body = decodePayload(request.payload, "request payload");
   running.step = "generate";
   const context: RequestContext<Logger> = {

@@ -31,11 +31,13 @@ export interface ServeModelOptions {
   readonly migrationLimit?: number;
   /** Tokens of prompt and completion together, shown by `/v1/models`. */
   readonly contextLength?: number;
+  /** Requests the engine can run at a time; the lower of this and `--engine-request-limit` holds. Default 0: no limit of its own. */
+  readonly requestLimit?: number;
 }
 
 /** Resolves once the model is registered. @throws RuntimeError `invalid_argument` on a bad name or address. */
 export async function serveModel(runtime: Runtime, options: ServeModelOptions, engine: Engine): Promise<Serving> {
-  const { model, role = "aggregated", contextLength = 0, migrationLimit = 0 } = options;
+  const { model, role = "aggregated", contextLength = 0, migrationLimit = 0, requestLimit = 0 } = options;
   const endpoint = options.endpoint ?? (role === "prefill" ? "dyn://dynamo.prefill.generate" : "dyn://dynamo.backend.generate");
   if (model.length === 0 || model.length > 256)
     throw new RuntimeError("invalid_argument", `model name has ${model.length} characters, expected 1 to 256`);
@@ -45,6 +47,7 @@ export async function serveModel(runtime: Runtime, options: ServeModelOptions, e
     encodeItem: encodeDeltaItem,
     countTokens: tokensOf,
     model,
+    requestLimit,
   });
   const record: ModelRecord = {
     type: "Model",

@@ -20,6 +20,7 @@ export const frameTypes = {
   PING: 8,
   PONG: 9,
   GOAWAY: 10,
+  WITHDRAW: 11,
 } as const;
 export type FrameTypeName = keyof typeof frameTypes;
 export type FrameType = (typeof frameTypes)[FrameTypeName];

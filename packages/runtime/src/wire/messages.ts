@@ -267,3 +267,19 @@ export function encodeGoaway(writer: FrameWriter, reason: string): void {
   writer.bytes(Buffer.from(reason.slice(0, maxMessageChars)));
   writer.end();
 }
+
+/** Three names of 128 characters. */
+const maxPathBytes = 386;
+
+/** Layout: UTF-8 path of an endpoint that the sender is about to serve no more. */
+export function encodeWithdraw(writer: FrameWriter, path: string): void {
+  writer.begin(frameTypes.WITHDRAW, connectionStream);
+  writer.bytes(Buffer.from(path));
+  writer.end();
+}
+
+/** @throws RuntimeError `protocol` on a path that is empty or too long. */
+export function decodeWithdraw(body: Buffer): string {
+  if (body.length === 0 || body.length > maxPathBytes) throw new RuntimeError("protocol", `WITHDRAW names a path of ${body.length} bytes`);
+  return body.toString("utf8");
+}

@@ -1,0 +1,13 @@
+/** The contract of those who can tell whether an instance is there, whatever its record says. */
+import type { Instance } from "./live-set.ts";
+
+/** `here`: it answers. `left`: it has said that it takes no more requests. `unknown`: nobody has a connection to it. */
+export type Whereabouts = "here" | "left" | "unknown";
+
+export interface Presence {
+  whereabouts(instance: Instance): Whereabouts;
+  /** Find out, by dialling it if need be. Never rejects. */
+  probe(instance: Instance): Promise<Whereabouts>;
+  /** Hear which instance's whereabouts may have changed. */
+  onChange(listener: (instanceId: string) => void): Disposable;
+}

@@ -1,0 +1,118 @@
+// The discovery directory is lost in every way there is: requests go on, and everything is back by itself when it is.
+import { existsSync } from "node:fs";
+import { readdir, rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { chat, eventually, postChat, startCluster, type Cluster, type Program } from "../cluster.ts";
+
+const buckets = ["v1/instances", "v1/mdc"] as const;
+/** Promise of the docs, ms. */
+const backMs = 5_000;
+
+async function countRecords(cluster: Cluster): Promise<number> {
+  const listings = await Promise.all(buckets.map((bucket) => readdir(join(cluster.directory, bucket)).catch(() => [])));
+  return listings.flat().filter((name) => !name.startsWith(".")).length;
+}
+
+function count(program: Program, message: string): number {
+  return program.lines().filter((line) => line["message"] === message).length;
+}
+
+async function expectService(cluster: Cluster): Promise<void> {
+  for (let index = 0; index < 4; index += 1) expect((await postChat(cluster.url, chat("hi"))).status).toBe(200);
+}
+
+async function expectBack(cluster: Cluster): Promise<void> {
+  await eventually("all records", async () => (await countRecords(cluster)) === 4, backMs);
+  await expectService(cluster);
+}
+
+function succeeds(work: Promise<unknown>): Promise<boolean> {
+  return work.then(
+    () => true,
+    () => false,
+  );
+}
+
+async function replaceByFile(directory: string): Promise<void> {
+  await eventually("a file in its place", async () => {
+    await rm(directory, { recursive: true, force: true });
+    return succeeds(writeFile(directory, "", { flag: "wx" })); // unless somebody has made it anew meanwhile
+  });
+}
+
+// Two workers, one of which nobody has asked yet, and a stream that runs at the other.
+async function startBusy(): Promise<{ cluster: Cluster; stream: Promise<string> }> {
+  const cluster = await startCluster({ workers: 2, workerArgs: ["--itl-ms", "5"] });
+  const text = "word ".repeat(400).trim();
+  const response = await postChat(cluster.url, chat(text, { stream: true }));
+  return { cluster, stream: response.text() };
+}
+
+const losses: readonly (readonly [name: string, lose: (directory: string) => Promise<void>])[] = [
+  ["moved away", (directory) => rename(directory, `${directory}-moved`)],
+  ["deleted", (directory) => rm(directory, { recursive: true })],
+  [
+    "emptied record by record",
+    async (directory) => {
+      for (const bucket of buckets)
+        for (const name of await readdir(join(directory, bucket))) await rm(join(directory, bucket, name), { force: true });
+    },
+  ],
+];
+
+test.each(losses)("a directory that is %s stops nothing, and is filled again by itself", async (_, lose) => {
+  const { cluster, stream } = await startBusy();
+  await using _cluster = cluster;
+  await lose(cluster.directory);
+  await expectService(cluster);
+  await expectBack(cluster);
+  expect((await stream).endsWith("data: [DONE]\n\n")).toBe(true);
+  for (const message of ["instance left", "model removed"]) expect(count(cluster.frontend, message)).toBe(0);
+  await rm(`${cluster.directory}-moved`, { recursive: true, force: true });
+});
+
+test("a directory that cannot be read stops nothing, and is filled again once it can", async () => {
+  const { cluster, stream } = await startBusy();
+  await using _cluster = cluster;
+  await replaceByFile(cluster.directory);
+  await eventually("the trouble being seen", () => count(cluster.frontend, "discovery directory cannot be listed") > 0);
+  await eventually("the workers' trouble", () => cluster.workers.every((worker) => count(worker, "discovery record cannot be kept alive") > 0));
+  await expectService(cluster);
+  await rm(cluster.directory);
+  await expectBack(cluster);
+  expect((await stream).endsWith("data: [DONE]\n\n")).toBe(true);
+  expect(count(cluster.frontend, "instance left")).toBe(0);
+});
+
+test("a directory that was moved away and is moved back is in use again", async () => {
+  const { cluster, stream } = await startBusy();
+  await using _cluster = cluster;
+  const away = `${cluster.directory}-moved`;
+  await rename(cluster.directory, away);
+  await eventually("a new one", () => existsSync(join(cluster.directory, "v1/instances")));
+  await expectService(cluster);
+  await eventually("the old one in its place", async () => {
+    await rm(cluster.directory, { recursive: true, force: true });
+    return succeeds(rename(away, cluster.directory)); // unless somebody has made it anew meanwhile
+  });
+  await expectBack(cluster);
+  expect((await stream).endsWith("data: [DONE]\n\n")).toBe(true);
+  await cluster.addWorker(); // joins as quickly as ever
+});
+
+test("a worker that leaves while the directory is lost is out at once, and one that dies too", async () => {
+  await using cluster = await startCluster({ workers: 3 });
+  const [leaving, dying] = cluster.workers as [Program, Program];
+  await expectService(cluster);
+  await replaceByFile(cluster.directory);
+  leaving.kill("SIGTERM");
+  dying.kill("SIGKILL");
+  expect(await leaving.exited).toBe(0);
+  await dying.exited;
+  await expectService(cluster);
+  await rm(cluster.directory, { recursive: true });
+  await eventually("both being out", () => count(cluster.frontend, "instance left") === 2);
+  await eventually("the third's records", async () => (await countRecords(cluster)) === 2, backMs);
+  await expectService(cluster);
+});
