@@ -64,6 +64,18 @@ describe("an answer is late", () => {
     expect(expired).toEqual(["deadline_exceeded: no further token within 100 ms"]);
   });
 
+  test("again once the client reads, counted from then", () => {
+    const { deadlines, expired } = begin();
+    deadlines.heard();
+    deadlines.hold();
+    vi.advanceTimersByTime(350);
+    deadlines.release();
+    vi.advanceTimersByTime(99);
+    expect(expired).toEqual([]);
+    vi.advanceTimersByTime(101);
+    expect(expired).toEqual(["deadline_exceeded: no further token within 100 ms"]);
+  });
+
   test("never without limits, nor once it is over", () => {
     const { deadlines, expired } = begin({ totalMs: 0, firstTokenMs: 0, betweenTokensMs: 0 });
     expect(deadlines.endsAt).toBeUndefined();

@@ -22,6 +22,14 @@ test.each<[string, unknown[]]>([
   ["a finish reason of its own", [{ ...end, finishReason: 'st"op' }]],
   ["a text that is none", [{ text: 7 }, end]],
   ["a choice nobody asked for", [{ text: "x", choice: 3 }, end]],
+  ["nothing at all", []],
+  [
+    "more than it was asked for, after its end",
+    [
+      { ...end, text: "a" },
+      { text: "b", choice: 7 },
+    ],
+  ],
   ["no finish reason", [{ text: "x", usage: end.usage }]],
 ])("%s", async (_name, deltas) => {
   const records: Record<string, unknown>[] = [];

@@ -170,6 +170,18 @@ describe("aggregated", () => {
   });
 });
 
+test("a cancelled request tells the tokens of its prompt on both sides", async () => {
+  await using slow = await startCluster({ workerArgs: ["--itl-ms", "50"] });
+  const aborter = new AbortController();
+  const response = await postChat(slow.url, chat("w ".repeat(500).trim(), { stream: true }), { "x-request-id": "left" }, aborter.signal);
+  await response.body?.getReader().read();
+  aborter.abort();
+  for (const program of [slow.frontend, slow.workers[0]]) {
+    const line = await eventually("the completion", () => named(linesOf(program, "left"), "request completed")[0]);
+    expect(line).toMatchObject({ status: "cancelled", input_tokens: 500 });
+  }
+});
+
 test("readable lines carry the same ids on both sides", async () => {
   await using cluster = await startCluster({ workers: 0 });
   const variables = { DYN_FILE_KV: cluster.directory, DYN_LOGGING_JSONL: "0" };

@@ -69,6 +69,15 @@ test("a worker that keeps failing is left alone, probed, and taken back", { time
   expect(received(bad).length).toBe(before + 1);
 });
 
+test("a client's own short deadlines open no circuit", async () => {
+  await using cluster = await startCluster({ workerArgs: ["--itl-ms", "50"] });
+  for (let index = 0; index < 5; index += 1) {
+    expect((await postChat(cluster.url, chat("a b c d e f"), { "x-request-timeout-ms": "60" })).status).toBe(504);
+  }
+  expect((await postChat(cluster.url, chat("a"))).status).toBe(200);
+  expect(cluster.frontend.lines().filter(({ message }) => String(message).includes("circuit"))).toEqual([]);
+});
+
 test("with one worker alone an open circuit keeps nobody out", async () => {
   await using cluster = await startCluster({ workerArgs: ["--fault", "error:internal%0.5", "--seed", "1"] });
   const statuses = await sendAll(cluster, 30);

@@ -1,5 +1,5 @@
 /** How long an answer may take: in all, to its first token, and between tokens. One timer a request, none per token. */
-import { maxTimerMs, RuntimeError } from "@dyn/runtime";
+import { maxTimerMs, RuntimeError, StalledError } from "@dyn/runtime";
 
 /** Limits in ms; 0 = none. */
 export interface DeadlineLimits {
@@ -13,8 +13,10 @@ export interface Deadlines extends Disposable {
   readonly endsAt: number | undefined;
   /** Tokens have arrived. */
   heard(): void;
-  /** The client does not keep up: until the next tokens the time between them is not the worker's. */
+  /** The client does not keep up: until the release the time between tokens is not the worker's. */
   hold(): void;
+  /** The client reads again: the worker's time begins anew. */
+  release(): void;
 }
 
 export interface DeadlineOptions {
@@ -30,6 +32,8 @@ export interface DeadlineOptions {
 interface Due {
   readonly at: number;
   readonly problem: string;
+  /** The worker has let its caller wait for its next word. */
+  readonly isStalled?: true;
 }
 
 /** Begin to watch; disposing ends it. */
@@ -43,9 +47,9 @@ export function beginDeadlines({ limits, startedAt, now, onExpiry }: DeadlineOpt
 
   function nextToken(): Due | undefined {
     if (heardAt === undefined)
-      return firstTokenMs > 0 ? { at: startedAt + firstTokenMs, problem: `no first token within ${firstTokenMs} ms` } : undefined;
+      return firstTokenMs > 0 ? { at: startedAt + firstTokenMs, problem: `no first token within ${firstTokenMs} ms`, isStalled: true } : undefined;
     if (isHeld || betweenTokensMs === 0) return undefined;
-    return { at: heardAt + betweenTokensMs, problem: `no further token within ${betweenTokensMs} ms` };
+    return { at: heardAt + betweenTokensMs, problem: `no further token within ${betweenTokensMs} ms`, isStalled: true };
   }
 
   // Tokens only note their time: the timer looks again when it was due without them.
@@ -58,7 +62,7 @@ export function beginDeadlines({ limits, startedAt, now, onExpiry }: DeadlineOpt
       return;
     }
     const leftMs = due.at - now();
-    if (leftMs <= 0) onExpiry(new RuntimeError("deadline_exceeded", due.problem));
+    if (leftMs <= 0) onExpiry(due.isStalled ? new StalledError(due.problem) : new RuntimeError("deadline_exceeded", due.problem));
     else arm(isHeld && betweenTokensMs > 0 ? Math.min(leftMs, betweenTokensMs) : leftMs);
   }
 
@@ -79,6 +83,10 @@ export function beginDeadlines({ limits, startedAt, now, onExpiry }: DeadlineOpt
     },
     hold() {
       isHeld = true;
+    },
+    release() {
+      isHeld = false;
+      heardAt = now();
     },
     [Symbol.dispose]: () => clearTimeout(timer),
   };

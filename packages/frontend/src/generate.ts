@@ -1,6 +1,6 @@
 /** From a model and a request to batches of deltas, counted and timed on the way. */
 import { RuntimeError, type GenerateOptions } from "@dyn/runtime";
-import { assertDelta, type Delta, type ModelJob, type Prefill } from "@dyn/runtime/llm";
+import { assertDelta, countJobTokens, tokensOf, type Delta, type ModelJob, type Prefill } from "@dyn/runtime/llm";
 import { createDelivered } from "./delivered.ts";
 import type { Deadlines } from "./deadlines.ts";
 import type { Exchange } from "./exchange.ts";
@@ -28,20 +28,27 @@ export async function generate(job: ModelJob, exchange: Exchange, parts: Generat
   const answer = client.generate(whole, { ...toOptions(exchange, parts, "x-worker-instance-id"), resume: () => delivered.resume() });
   const attemptsBefore = progress.attempts;
   let attemptsAtFirst: number | undefined;
+  let isOurs = false;
   progress.routes.push(answer.reports);
   try {
     for await (const batch of answer.batches()) {
+      isOurs = true; // what fails from here to the end of the turn is no failure of a worker
       attemptsAtFirst ??= answer.attempts;
       record(batch, progress, now());
       delivered.add(batch);
       deadlines.heard();
       const held = onBatch(batch);
-      if (!held) continue;
-      deadlines.hold();
-      await held;
+      if (held) {
+        deadlines.hold();
+        await held;
+        deadlines.release();
+      }
+      isOurs = false;
     }
   } catch (error) {
-    if (!delivered.isWhole || exchange.signal.aborted) throw error; // else only the worker's farewell is missing
+    if (!isOurs && delivered.isWhole && !exchange.signal.aborted) return; // only the worker's farewell is missing
+    progress.inputTokens ??= countJobTokens(job);
+    throw error;
   } finally {
     progress.workerId = answer.workerId;
     progress.attempts = attemptsBefore + answer.attempts;
@@ -60,23 +67,27 @@ function toOptions({ identity, signal, request }: Exchange, { deadlines: { endsA
 async function runPrefill(client: ModelClient, job: ModelJob, exchange: Exchange, parts: GenerateParts): Promise<Prefill> {
   const { progress } = parts;
   const answer = client.generate({ ...job, n: 1 }, toOptions(exchange, parts, "x-prefill-instance-id"));
-  const results: unknown[] = [];
+  const results: unknown[] = Array.from({ length: job.prompts?.length ?? 1 });
   progress.routes.push(answer.reports);
   try {
     for await (const batch of answer.batches()) {
       for (const delta of batch) {
         assertDelta(delta);
-        if (delta.prefillResult !== undefined) results[delta.choice ?? 0] = delta.prefillResult;
+        const { prefillResult, choice = 0 } = delta;
+        if (choice >= results.length) throw new RuntimeError("protocol", `the prefill worker answered for prompt ${choice} of ${results.length}`);
+        if (prefillResult !== undefined) results[choice] = prefillResult;
       }
     }
+  } catch (error) {
+    progress.inputTokens ??= countJobTokens(job);
+    throw error;
   } finally {
     progress.prefillWorkerId = answer.workerId;
     progress.attempts = answer.attempts;
     progress.retries += Math.max(0, answer.attempts - 1);
   }
-  const wanted = job.prompts?.length ?? 1;
-  if (Object.keys(results).length !== wanted)
-    throw new RuntimeError("protocol", `the prefill worker gave ${Object.keys(results).length} results for ${wanted} prompts`);
+  const missing = results.indexOf(undefined);
+  if (missing >= 0) throw new RuntimeError("protocol", `the prefill worker gave no result for prompt ${missing} of ${results.length}`);
   const { seen } = answer.trailer;
   return { results, ...(seen && { traceId: seen.trace_id, spanId: seen.span_id }) };
 }
@@ -85,8 +96,8 @@ function record(batch: readonly Delta[], progress: RequestProgress, at: number):
   let tokens = 0;
   for (const delta of batch) {
     assertDelta(delta);
-    const { text, tokenIds, usage, finishReason } = delta;
-    tokens += tokenIds?.length ?? (text === "" ? 0 : 1);
+    const { usage, finishReason } = delta;
+    tokens += tokensOf(delta);
     if (finishReason !== undefined && !progress.finishReasons.includes(finishReason)) progress.finishReasons.push(finishReason);
     if (!usage) continue;
     progress.inputTokens = usage.promptTokens;

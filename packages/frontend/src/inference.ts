@@ -137,9 +137,15 @@ interface Refused {
   readonly parts: InferenceParts;
 }
 
-function refuse({ api, exchange: { response, log, identity }, requestLog, parts }: Refused, error: RuntimeError): void {
-  requestLog.fail(error);
+// Clients read a fixed sentence of a fault of ours: what it was is for the log.
+function logFault({ log }: Exchange, error: RuntimeError): void {
   if (error.traits.metric === "internal") log.error({ error: error.cause ?? error }, "request failed");
+}
+
+function refuse({ api, exchange, requestLog, parts }: Refused, error: RuntimeError): void {
+  const { response, identity } = exchange;
+  requestLog.fail(error);
+  logFault(exchange, error);
   if (response.headersSent || response.destroyed) return;
   const status = error.code === "overloaded" ? parts.overloadStatus : error.traits.status;
   sendJson(response, status, api.toErrorBody(error, identity.requestId), toRetryHeaders(error));
@@ -192,11 +198,13 @@ async function stream<Request extends InferenceRequest>({
       collector.add(batch);
       return events.write(format.batch(batch));
     });
-    events?.end(format.end(collector.finish()));
+    const completion = collector.finish();
+    events?.end(format.end(completion));
   } catch (error) {
     if (!events || exchange.response.destroyed) throw error;
     const failure = toRuntimeError(exchange.signal.aborted ? exchange.signal.reason : error);
     requestLog.fail(failure);
+    logFault(exchange, failure);
     events.end(api.toErrorEvent(failure, head.requestId));
   } finally {
     if (events) requestLog.streamed(events.bytes);

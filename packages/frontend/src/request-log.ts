@@ -112,7 +112,7 @@ export function beginRequestLog(exchange: Exchange, facts: RequestFacts, { metri
       const completion = toCompletion({ ...measured, elapsed_ms, status: outcome }, failure);
       logCompletion(log, completion, failure);
       record?.finish(completion);
-      progress.meter.finish({ endedAt, failure, isDisconnected: exchange.signal.aborted }, progress);
+      progress.meter.finish({ endedAt, failure, isDisconnected: failure?.code === "cancelled" }, progress);
       const { span } = exchange;
       span?.complete({ ...progress, fields: { ...measured, elapsed_ms, model, request_type }, endpoint, modelRequested, parsedAt, failure });
     },

@@ -135,7 +135,8 @@ function createApp(options: ServerOptions & ExchangeOptions): FastifyInstance {
     const route = byUrl.get(request.routeOptions.url ?? "");
     reply.hijack();
     if (route) answerError(exchange, toHttpError(error, exchange, options.maxBodyBytes), route);
-    else answerUnmatched(exchange, options.routes, options);
+    if (route && !route.refuse) logSystem(exchange, options.now);
+    if (!route) answerUnmatched(exchange, options.routes, options);
   });
   app.setNotFoundHandler((request, reply) => {
     const exchange = exchangeOf(request, reply);

@@ -211,6 +211,13 @@ export class RuntimeError extends Error {
   }
 }
 
+/** A `deadline_exceeded` that speaks against the worker: it has let its caller wait too long for its next word. */
+export class StalledError extends RuntimeError {
+  constructor(message: string) {
+    super("deadline_exceeded", message);
+  }
+}
+
 /** What a client may read of an error. */
 export function toPublicMessage({ message, traits: { publicMessage } }: RuntimeError): string {
   return publicMessage ?? message;

@@ -4,7 +4,6 @@ export { maxChoices, serveModel } from "./llm/serve-model.ts";
 export type { ServeModelOptions } from "./llm/serve-model.ts";
 export { tokensOf } from "./llm/limits.ts";
 export { assertDelta } from "./llm/deltas.ts";
-export { toMessages } from "./llm/choices.ts";
 export type {
   BegunChoice,
   Delta,
@@ -20,4 +19,4 @@ export type {
   Usage,
   WorkerRole,
 } from "./llm/contract.ts";
-export { countPromptTokens, splitTokens } from "./llm/tokens.ts";
+export { countJobTokens, countPromptTokens, splitTokens } from "./llm/tokens.ts";

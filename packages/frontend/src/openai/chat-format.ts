@@ -4,8 +4,13 @@ import type { Completion } from "../completion.ts";
 import type { AnswerHead, StreamFormat } from "../inference.ts";
 import type { ChatRequest } from "./chat-schema.ts";
 
-export function toUsage({ promptTokens, completionTokens }: Usage): Record<string, number> {
-  return { prompt_tokens: promptTokens, completion_tokens: completionTokens, total_tokens: promptTokens + completionTokens };
+export function toUsage({ promptTokens, completionTokens, cachedTokens }: Usage): Record<string, unknown> {
+  return {
+    prompt_tokens: promptTokens,
+    completion_tokens: completionTokens,
+    total_tokens: promptTokens + completionTokens,
+    ...(cachedTokens !== undefined && { prompt_tokens_details: { cached_tokens: cachedTokens } }),
+  };
 }
 
 /** Each choice begins with its role; each delta is one chunk; a chunk with the finish reason ends the choice. */

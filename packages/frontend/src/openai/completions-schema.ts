@@ -1,5 +1,5 @@
 /** The fields of a plain completion request that are read; unknown ones are ignored, as the official API does. */
-import { maxChoices, toMessages, type ModelJob, type Prompt } from "@dyn/runtime/llm";
+import { maxChoices, type ModelJob, type Prompt } from "@dyn/runtime/llm";
 import * as z from "zod";
 import { FieldError, parseFields, unsupported } from "../fields.ts";
 import type { InferenceRequest } from "../inference.ts";
@@ -71,8 +71,8 @@ function toJob(given: CompletionBody, prompts: readonly [Prompt, ...Prompt[]], n
   const [prompt] = prompts;
   return {
     model: given.model,
-    messages: toMessages(prompt),
-    prompt,
+    messages: [], // the worker makes them of the prompt: it travels once
+    ...(prompts.length === 1 && { prompt }),
     stop: toStop(given.stop),
     maxTokens: given.max_tokens ?? defaultMaxTokens,
     sampling: toSampling(given),

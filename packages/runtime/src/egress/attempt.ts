@@ -1,6 +1,6 @@
 /** One try of a request at one instance: a stream, a span with its line, and the comparison of the ids the worker saw. */
 import type { Instance } from "../discovery/live-set.ts";
-import { RuntimeError, toAbortError, toRuntimeError, type ErrorCode } from "../errors.ts";
+import { RuntimeError, StalledError, toAbortError, toRuntimeError, type ErrorCode } from "../errors.ts";
 import { orAborted } from "../lifetime.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { RuntimeMetrics } from "../metrics.ts";
@@ -82,13 +82,13 @@ const outcomes: Partial<Record<ErrorCode, AttemptOutcome>> = {
 };
 
 // Failures that speak against the instance and not against the request or the caller.
-const faults: ReadonlySet<ErrorCode> = new Set(["deadline_exceeded", "internal", "protocol"]);
+const faults: ReadonlySet<ErrorCode> = new Set(["internal", "protocol"]);
 
 function toVerdict(failure: RuntimeError | undefined): Verdict {
   if (!failure) return "well";
   if (failure.code === "cannot_connect" || failure.code === "disconnected") return "unreachable";
-  if (faults.has(failure.code)) return "failed";
-  return failure.code === "cancelled" ? "unknown" : "well";
+  if (faults.has(failure.code) || failure instanceof StalledError) return "failed";
+  return failure.code === "cancelled" || failure.code === "deadline_exceeded" ? "unknown" : "well";
 }
 
 /** Whoever creates one closes it. */

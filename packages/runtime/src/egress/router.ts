@@ -115,7 +115,13 @@ export class RoutedAnswer implements Batches<unknown> {
     }
     attempt.close(failure);
     this.#attempt = undefined;
-    await waitMs(backoffMs(this.#fruitless - 1, this.#options.random), this.#route.signal);
+    try {
+      await waitMs(backoffMs(this.#fruitless - 1, this.#options.random), this.#route.signal);
+    } catch (thrown) {
+      const reason = toAttemptError(thrown, this.#route.signal);
+      this.#end(reason);
+      throw reason;
+    }
   }
 
   // With something delivered, only the caller knows what is left to ask for.

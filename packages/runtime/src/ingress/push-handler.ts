@@ -88,7 +88,7 @@ export async function runRequest(stream: ServerStream, request: RequestMessage, 
     const work = (): Promise<void> => pump(running, request, endpoint, userLog, now);
     await (tracer.isOn ? span.run(work) : work());
   } catch (error) {
-    failure = stream.signal.aborted ? toRuntimeError(stream.signal.reason) : toRuntimeError(error);
+    failure = stream.signal.aborted ? toRuntimeError(stream.signal.reason) : toHandlerError(error);
   } finally {
     clearTimeout(deadline);
   }
@@ -105,6 +105,12 @@ export async function runRequest(stream: ServerStream, request: RequestMessage, 
 function openIdentity({ headers }: RequestMessage, tracer: Tracer): Identity {
   const identity = fromPlaneHeaders(headers);
   return tracer.isOn ? { ...identity, trace: tracer.sample(identity.trace) } : identity;
+}
+
+// Nobody has cancelled the request: an abort of the handler's own, for instance of a call it makes, is a fault of its own.
+function toHandlerError(thrown: unknown): RuntimeError {
+  const error = toRuntimeError(thrown);
+  return error.code === "cancelled" ? new RuntimeError("internal", error.message, { cause: thrown }) : error;
 }
 
 async function pump(running: Running, request: RequestMessage, endpoint: ServedEndpoint, log: Logger, now: () => number): Promise<void> {

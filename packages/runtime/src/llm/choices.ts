@@ -2,7 +2,7 @@
 import type { BegunChoice, Delta, ModelJob, ModelRequest, Prompt } from "./contract.ts";
 
 /** A bare prompt as the conversation an engine may read instead. */
-export function toMessages({ text }: Prompt): ModelRequest["messages"] {
+function toMessages({ text }: Prompt): ModelRequest["messages"] {
   return [{ role: "user", text }];
 }
 
@@ -10,7 +10,7 @@ export function toMessages({ text }: Prompt): ModelRequest["messages"] {
 export function toRequests({ n = 1, prompts, prefill, begun, ...request }: ModelJob): ModelRequest[] {
   const withResult = (base: ModelRequest, index: number): ModelRequest => (prefill ? { ...base, prefillResult: prefill.results[index] } : base);
   const forPrompt = (prompt: Prompt): ModelRequest => ({ ...request, prompt, messages: toMessages(prompt) });
-  const bases = (prompts ? prompts.map(forPrompt) : [request]).map(withResult);
+  const bases = (prompts ? prompts.map(forPrompt) : [request.prompt ? forPrompt(request.prompt) : request]).map(withResult);
   const requests = bases.flatMap((base) => Array.from({ length: n }, (_, index) => withSeed(base, index)));
   return begun ? requests.map((each, index) => withBeginning(each, begun[index])) : requests;
 }

@@ -121,6 +121,7 @@ async function* runJob(job: ModelJob, served: Served, outer: RequestContext<Logg
     thrown = error;
     throw error;
   } finally {
+    countOpen(requests, tallies);
     const facts = toFacts(served, tallies, job);
     outer.report({ ...facts, engine_span_id: span.spanId });
     span.end(thrown, facts, job, tallies);
@@ -130,6 +131,18 @@ async function* runJob(job: ModelJob, served: Served, outer: RequestContext<Logg
 // A choice that another worker has finished: only its share of the usage is wanted.
 function finishTally(tally: Tally, request: ModelRequest): void {
   tally.outputTokens = request.generated?.tokens ?? 0;
+  countPart(tally, request);
+}
+
+function countOpen(requests: readonly ModelRequest[], tallies: readonly Tally[]): void {
+  for (const [index, request] of requests.entries()) {
+    const tally = tallies[index];
+    if (tally && !tally.usage) countPart(tally, request);
+  }
+}
+
+// What a choice that has not ended comes to: for the line of a request that was cancelled or has failed.
+function countPart(tally: Tally, request: ModelRequest): void {
   tally.usage = { promptTokens: countPromptTokens(request), completionTokens: tally.outputTokens };
 }
 

@@ -1,5 +1,5 @@
 /** The token of a worker without a tokenizer: a word with its leading blank. */
-import type { ModelRequest } from "./contract.ts";
+import type { ModelJob, ModelRequest } from "./contract.ts";
 
 const token = /\s*\S+|\s+$/g;
 
@@ -18,4 +18,10 @@ export function countPromptTokens({ messages, prompt }: Pick<ModelRequest, "mess
   let count = 0;
   for (const { text } of messages) count += countTokens(text);
   return count;
+}
+
+/** Tokens of all prompts of a job; each is read once, however many completions it gets. */
+export function countJobTokens({ prompts, ...request }: ModelJob): number {
+  if (!prompts) return countPromptTokens(request.prompt ? { ...request, messages: [{ role: "user", text: request.prompt.text }] } : request);
+  return prompts.reduce((sum, prompt) => sum + (prompt.tokenIds?.length ?? countTokens(prompt.text)), 0);
 }
