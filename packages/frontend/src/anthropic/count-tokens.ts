@@ -1,4 +1,4 @@
-/** POST /v1/messages/count_tokens: what `usage.input_tokens` of the same request will say. */
+/** POST /v1/messages/count_tokens: what `usage.input_tokens` of the same request will say, unless the engine counts for itself. */
 import { countPromptTokens } from "@dyn/runtime/llm";
 import type { Exchange } from "../exchange.ts";
 import { parseJsonBody } from "../http/body.ts";

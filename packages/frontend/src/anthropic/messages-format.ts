@@ -20,7 +20,7 @@ function toStop({ finishReason, stopText }: Choice): Stop {
   return { stop_reason: stopReasons[finishReason], stop_sequence: null };
 }
 
-// Clients add the four up; nothing is cached here.
+// Clients add the counts up: what was found in a cache is part of the first.
 function toUsage({ promptTokens, completionTokens }: Usage): Record<string, number> {
   return { input_tokens: promptTokens, cache_creation_input_tokens: 0, cache_read_input_tokens: 0, output_tokens: completionTokens };
 }
