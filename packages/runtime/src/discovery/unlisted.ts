@@ -3,6 +3,9 @@ import type { Logger } from "../logging/logger.ts";
 import type { Instance } from "./live-set.ts";
 import type { Presence } from "./presence.ts";
 
+/** A worker's word that it leaves may come this much later than the end of its record, ms. */
+const graceMs = 250;
+
 export interface UnlistedOptions {
   readonly presence: Presence;
   /** `dyn://…`, for the log. */
@@ -22,6 +25,7 @@ export interface Unlisted extends Disposable {
 export function createUnlisted({ presence, endpoint, log, onGone }: UnlistedOptions): Unlisted {
   const kept = new Map<string, Instance>();
   const probing = new Set<string>();
+  const announcements = createAnnouncements(endpoint, log);
 
   // Its connection says nothing (any more): dial once, and believe what comes of it.
   async function probe(instance: Instance): Promise<void> {
@@ -31,11 +35,12 @@ export function createUnlisted({ presence, endpoint, log, onGone }: UnlistedOpti
     const found = await presence.probe(instance);
     probing.delete(id);
     if (!kept.has(id)) return;
-    if (found === "here") log.warn({ endpoint, instance_id: id }, "instance is not registered any more but answers, it stays in use");
+    if (found === "here") setTimeout(() => kept.has(id) && announcements.stays(id), graceMs).unref();
     else drop(id);
   }
 
   function drop(id: string): void {
+    announcements.left(id);
     if (kept.delete(id)) onGone();
   }
 
@@ -43,13 +48,6 @@ export function createUnlisted({ presence, endpoint, log, onGone }: UnlistedOpti
     const where = presence.whereabouts(instance);
     if (where === "left") drop(instance.id);
     else if (where === "unknown") void probe(instance);
-  }
-
-  function keep(instance: Instance): void {
-    const where = presence.whereabouts(instance);
-    if (where === "left") return;
-    kept.set(instance.id, instance);
-    void probe(instance);
   }
 
   const changes = presence.onChange((id) => {
@@ -65,13 +63,39 @@ export function createUnlisted({ presence, endpoint, log, onGone }: UnlistedOpti
       for (const id of kept.keys()) {
         if (!ids.has(id)) continue;
         kept.delete(id);
-        log.info({ endpoint, instance_id: id }, "instance is registered again");
+        announcements.returned(id);
       }
-      for (const instance of before) if (!ids.has(instance.id) && !kept.has(instance.id)) keep(instance);
+      for (const instance of before) {
+        if (ids.has(instance.id) || kept.has(instance.id) || presence.whereabouts(instance) === "left") continue;
+        kept.set(instance.id, instance);
+        void probe(instance);
+      }
     },
     [Symbol.dispose]() {
       changes[Symbol.dispose]();
       kept.clear();
     },
+  };
+}
+
+interface Announcements {
+  stays(id: string): void;
+  returned(id: string): void;
+  left(id: string): void;
+}
+
+// Once each time an instance is lost; that it is back, only of those that were said to be lost.
+function createAnnouncements(endpoint: string, log: Logger): Announcements {
+  const announced = new Set<string>();
+  return {
+    stays(id) {
+      if (announced.has(id)) return;
+      announced.add(id);
+      log.warn({ endpoint, instance_id: id }, "instance is not registered any more but answers, it stays in use");
+    },
+    returned(id) {
+      if (announced.delete(id)) log.info({ endpoint, instance_id: id }, "instance is registered again");
+    },
+    left: (id) => void announced.delete(id),
   };
 }
