@@ -237,11 +237,7 @@ async function askHostile(answer: (peer: RawPeer, proof: Buffer) => void): Promi
 describe("a hostile listener", () => {
   test.each<[string, (peer: RawPeer, proof: Buffer) => void, string]>([
     ["sends zeros", (peer) => peer.send((writer) => encodeAuth(writer, Buffer.alloc(32))), "the listener has another plane token"],
-    [
-      "sends the dialler's proof back",
-      (peer, proof) => peer.send((writer) => encodeAuth(writer, proof)),
-      "the listener has another plane token",
-    ],
+    ["sends the dialler's proof back", (peer, proof) => peer.send((writer) => encodeAuth(writer, proof)), "the listener has another plane token"],
     ["says GOAWAY instead", (peer) => peer.send((writer) => messages.encodeGoaway(writer, "x")), "GOAWAY before AUTH"],
     ["stays silent", () => undefined, "no AUTH from"],
   ])("that %s is not sent a request", async (_name, answer, reason) => {
