@@ -39,6 +39,7 @@ const houses: Readonly<Record<string, Floors>> = {
     instruments: 0,
     "errors.ts": 0,
     "ids.ts": 0,
+    "settings.ts": 0,
   },
   frontend: {
     "cli.ts": 10,
@@ -57,6 +58,7 @@ const houses: Readonly<Record<string, Floors>> = {
     "exchange.ts": 1,
     "models.ts": 1,
     "pools.ts": 0,
+    "security.ts": 1,
     "deadlines.ts": 0,
     "departed.ts": 0,
     metrics: 0,

@@ -4,17 +4,21 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { frontendSettings } from "../packages/frontend/src/options.ts";
 import { mockSettings } from "../packages/mock-worker/src/options.ts";
-import { readSettings, runtimeSettings, type Setting, type Variable } from "../packages/runtime/src/config.ts";
+import { readSettings, runtimeSettings } from "../packages/runtime/src/config.ts";
 import { createRuntime } from "../packages/runtime/src/index.ts";
+import type { Setting, Variable } from "../packages/runtime/src/settings.ts";
 import { telemetrySettings } from "../packages/runtime/src/telemetry/settings.ts";
 import { root } from "./cluster.ts";
 
 const page = join(root, "docs/configuration.md");
 
-function table(settings: Readonly<Record<string, Setting<never> | Setting<unknown>>>): string {
-  const rows = Object.values(settings).map(({ flag, env, default: fallback, help }) => {
+type AnySetting = Setting<never> | Setting<unknown> | Variable<never> | Variable<unknown>;
+
+function table(settings: Readonly<Record<string, AnySetting>>): string {
+  const rows = Object.values(settings).map((setting) => {
+    const { env, default: fallback, help } = setting;
     const shown = env === "DYN_FILE_KV" ? "`dynamo_store_kv` in the system's temporary directory" : `\`${JSON.stringify(fallback)}\``;
-    return `| \`--${flag}\` | \`${env}\` | ${shown} | ${help} |`;
+    return `| ${"flag" in setting ? `\`--${setting.flag}\`` : ""} | \`${env}\` | ${shown} | ${help} |`;
   });
   return ["| flag | variable | default | meaning |", "| --- | --- | --- | --- |", ...rows].join("\n");
 }

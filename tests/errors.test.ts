@@ -34,6 +34,8 @@ Every failure has one code of a closed set. What a client sees, what the log and
 | --- | --- | --- | --- | --- | --- | --- | --- |
 ${codes.map(toRow).join("\n")}
 
+An answer with 401 has \`www-authenticate: Bearer\`.
+
 "Tried elsewhere" holds while nothing has been delivered; if it is answered all the same, the answer has \`retry-after: 1\`. The official clients try any 5xx again by themselves; \`unimplemented\` has \`x-should-retry: false\`, which they obey.
 
 \`error_type\` stands on \`request completed\` and on \`requests_total\`; the log has a fixed sentence beside it:

@@ -71,7 +71,7 @@ describe("frames", () => {
   });
 
   test("of an unknown type are refused", () => {
-    for (const type of [0, 12, 255]) expect(() => decodeAll(Buffer.from([0, 0, 0, 0, type, 0, 0, 0, 0]))).toThrow("unknown frame type");
+    for (const type of [0, 13, 255]) expect(() => decodeAll(Buffer.from([0, 0, 0, 0, type, 0, 0, 0, 0]))).toThrow("unknown frame type");
   });
 
   test("begin with a preface no Dynamo request frame can begin with", () => {

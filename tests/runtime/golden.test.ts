@@ -2,10 +2,12 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { proveToken } from "../../packages/runtime/src/net/auth.ts";
 import type { FrameWriter } from "../../packages/runtime/src/wire/frame-writer.ts";
 import { frameHeaderBytes, frameTypes, preface } from "../../packages/runtime/src/wire/frames.ts";
 import { decodeItems, encodeDeltaItem, encodeValueItem } from "../../packages/runtime/src/wire/items.ts";
 import * as messages from "../../packages/runtime/src/wire/messages.ts";
+import { encodeAuth } from "../../packages/runtime/src/wire/proof.ts";
 import { encodePayload } from "../../packages/runtime/src/wire/payload.ts";
 import { root } from "../cluster.ts";
 import { decodeAll, write } from "./bytes.ts";
@@ -28,6 +30,9 @@ const hello = {
   max_frame_bytes: 33_554_432,
   max_streams: 16_384,
 } as const;
+const token = "correct-horse-battery-staple";
+const [diallerNonce, listenerNonce] = [Buffer.alloc(32, 0xd1), Buffer.alloc(32, 0x15)];
+const proofOf = (role: "dialler" | "listener"): Buffer => proveToken(token, { role, diallerNonce, listenerNonce });
 const headers = { traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "request-id": seen.request_id };
 const request = { path: "dynamo/backend/generate", headers, attempt: 1, deadlineMs: 5_000, credit: 262_144, payload: encodePayload({ name: "ada" }) };
 const failure = { code: "overloaded", message: "full", retryable: true, produced: false } as const;
@@ -46,6 +51,21 @@ function decodeItemsOf(body: Buffer): unknown[] {
 
 const golden: Readonly<Record<string, Golden>> = {
   hello: { build: (writer) => messages.encodeHello(writer, hello), decode: messages.decodeHello, means: hello },
+  "hello-nonce": {
+    build: (writer) => messages.encodeHello(writer, { ...hello, nonce: listenerNonce }),
+    decode: messages.decodeHello,
+    means: { ...hello, nonce: listenerNonce },
+  },
+  "auth-dialler": {
+    build: (writer) => encodeAuth(writer, proofOf("dialler")),
+    decode: (body) => body.toString("hex"),
+    means: proofOf("dialler").toString("hex"),
+  },
+  "auth-listener": {
+    build: (writer) => encodeAuth(writer, proofOf("listener")),
+    decode: (body) => body.toString("hex"),
+    means: proofOf("listener").toString("hex"),
+  },
   request: {
     build: (writer) => messages.encodeRequest(writer, 1, request),
     decode: (body) => {

@@ -1,7 +1,9 @@
 /** `dyn-frontend`: flags and variables to options, then run until a signal; or follow one request through logs. */
 import { declareFlags, readFlags, readSettings, RuntimeError, runtimeSettings, tellParent, wholeNumber } from "@dyn/runtime";
 import { Command, CommanderError, InvalidArgumentError } from "commander";
+import { text } from "node:stream/consumers";
 import { traceRequests } from "./lineage/trace-command.ts";
+import { formatKeyLine } from "./http/api-keys.ts";
 import { frontendSettings } from "./options.ts";
 
 const { systemHost: _host, systemPort: _port, ...sharedSettings } = runtimeSettings; // a frontend has no system server
@@ -54,6 +56,15 @@ function createTrace(): Command {
     .action(trace);
 }
 
+function createHashKey(): Command {
+  return new Command("hash-key")
+    .description("read an API key from standard input and write its line for the file of --api-keys-file")
+    .argument("[name]", "who has the key; log lines show it")
+    .action(async (name: string | undefined) => {
+      process.stdout.write(`${formatKeyLine((await text(process.stdin)).trim(), name)}\n`);
+    });
+}
+
 function toParser(parse: (text: string) => number): (text: string) => number {
   return (text) => {
     try {
@@ -87,12 +98,12 @@ async function trace(id: string, files: readonly string[], { json = false, limit
   process.exitCode = isWhole ? 0 : 1;
 }
 
-const isTrace = process.argv[2] === "trace";
+const command = ["trace", "hash-key"].find((name) => name === process.argv[2]);
 try {
-  await createServe().addCommand(createTrace().exitOverride()).parseAsync(process.argv);
+  await createServe().addCommand(createTrace().exitOverride()).addCommand(createHashKey().exitOverride()).parseAsync(process.argv);
 } catch (error) {
   if (error instanceof CommanderError) process.exit(error.exitCode === 0 ? 0 : 2); // commander has said why
   if (!(error instanceof RuntimeError)) throw error;
-  process.stderr.write(`dyn-frontend${isTrace ? " trace" : ""}: ${error.message}\n`);
-  process.exit(isTrace ? 2 : 1);
+  process.stderr.write(`dyn-frontend${command === undefined ? "" : ` ${command}`}: ${error.message}\n`);
+  process.exit(command === undefined ? 1 : 2);
 }

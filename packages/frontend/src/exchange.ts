@@ -14,6 +14,7 @@ import {
   type Logger,
   type Tracer,
 } from "@dyn/runtime";
+import type { ApiKeys } from "./http/api-keys.ts";
 import { watchDisconnect } from "./http/disconnect.ts";
 import { openRequestSpan, type RequestSpan } from "./request-span.ts";
 
@@ -30,6 +31,8 @@ export interface Exchange {
   readonly startedAt: number;
   /** Undefined unless it is exported. */
   readonly span: RequestSpan | undefined;
+  /** Name of the API key it carries; undefined if it carries none that is known. */
+  readonly apiKey: string | undefined;
   /** Why the request must be refused before anything else. */
   readonly rejection: RuntimeError | undefined;
 }
@@ -41,6 +44,8 @@ export interface ExchangeOptions {
   readonly baggageKeys: ReadonlySet<string>;
   readonly tracer: Tracer;
   readonly now: () => number;
+  /** Keys in use; undefined = nobody is asked for one. */
+  readonly apiKeys: (() => ApiKeys) | undefined;
   /** Controllers of the exchanges under way. */
   readonly open: Set<AbortController>;
 }
@@ -119,6 +124,7 @@ export function beginExchange(
     abort: (reason) => aborter.abort(reason),
     startedAt,
     span: undefined,
+    apiKey: options.apiKeys?.().find(request.headers),
     rejection: rejection ?? checkHost(request),
   };
   return options.tracer.isOn ? { ...exchange, span: openSpan(exchange, options.tracer, toRoute()) } : exchange;

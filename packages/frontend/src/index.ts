@@ -6,6 +6,7 @@ import { createFrontendMetrics } from "./metrics/metrics.ts";
 import { followModels } from "./models.ts";
 import { frontendSettings, parsePrefix, type FrontendOptions } from "./options.ts";
 import { createRoutes } from "./routes.ts";
+import { openHttpSecurity } from "./security.ts";
 import { listenHttp } from "./server.ts";
 
 export { frontendSettings } from "./options.ts";
@@ -81,8 +82,12 @@ async function startFrontend({ settings, runtime, shutdownSignals, owned, releas
   const maxBodyBytes = bodyLimitMb * 1024 * 1024;
   const bounds = { maxBodyBytes, maxConcurrentRequests };
   const { tracer } = runtime;
-  const server = await listenHttp({ ...shared, ...bounds, host, port, routes, isDraining, log, tracer, strictRequestId, baggageKeys });
-  const url = `http://${server.host.includes(":") ? `[${server.host}]` : server.host}:${server.port}`;
+  const security = await openHttpSecurity(settings, log);
+  owned.push(security);
+  const { tls, apiKeys } = security;
+  const http = { host, port, tls, apiKeys, routes, isDraining };
+  const server = await listenHttp({ ...shared, ...bounds, ...http, log, tracer, strictRequestId, baggageKeys });
+  const url = `http${tls ? "s" : ""}://${server.host.includes(":") ? `[${server.host}]` : server.host}:${server.port}`;
   log.info({ url, port: server.port, discovery: runtime.discovery.kind, file_kv: runtime.config.fileKv }, "frontend is listening");
   const ending = createEnding(drain, () => server.close(settings.shutdownTimeoutSecs * 1000).then(release));
   const signals = watchSignals(shutdownSignals, (signal) => {

@@ -4,6 +4,9 @@ import { maxTimerMs, oneOf, parseName, parseSwitch, plainText, type RouterMode, 
 export interface FrontendOptions {
   readonly httpHost: string;
   readonly httpPort: number;
+  readonly tlsCertPath: string;
+  readonly tlsKeyPath: string;
+  readonly apiKeysFile: string;
   readonly bodyLimitMb: number;
   readonly maxConcurrentRequests: number;
   readonly overloadStatus: number;
@@ -29,6 +32,21 @@ export const frontendSettings: SettingsOf<FrontendOptions> = {
     default: 8000,
     parse: wholeNumber(0, 65_535),
     help: "port to listen on; 0 lets the system choose, the log says which",
+  },
+  tlsCertPath: {
+    env: "DYN_TLS_CERT_PATH",
+    flag: "tls-cert-path",
+    default: "",
+    parse: plainText,
+    help: "certificate (chain) for HTTPS, a PEM file, read again when it changes; empty means plain HTTP",
+  },
+  tlsKeyPath: { env: "DYN_TLS_KEY_PATH", flag: "tls-key-path", default: "", parse: plainText, help: "key of that certificate, a PEM file" },
+  apiKeysFile: {
+    env: "DYN_API_KEYS_FILE",
+    flag: "api-keys-file",
+    default: "",
+    parse: plainText,
+    help: "hashes of the API keys that are accepted, one a line as dyn-frontend hash-key writes them, read again when it changes; empty means that no key is asked for",
   },
   bodyLimitMb: {
     env: "DYN_HTTP_BODY_LIMIT_MB",

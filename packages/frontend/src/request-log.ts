@@ -66,7 +66,9 @@ export function beginRequestLog(exchange: Exchange, facts: RequestFacts, { metri
   const { endpoint, requestType: request_type, modelRequested, isKnown } = facts;
   const registered = isKnown ? modelRequested : undefined;
   const model = registered ?? unknownModel;
-  const fields: Fields = { endpoint, model, request_type, ...(isKnown ? {} : { model_requested: modelRequested?.slice(0, 256) }) };
+  const { apiKey: api_key } = exchange;
+  const named: Fields = { ...(isKnown ? {} : { model_requested: modelRequested?.slice(0, 256) }), ...(api_key !== undefined && { api_key }) };
+  const fields: Fields = { endpoint, model, request_type, ...named };
   const log = exchange.log.child({ target: "dyn_frontend::request_log", fields });
   const progress: RequestProgress = {
     inputTokens: undefined,

@@ -22,6 +22,8 @@ export interface RouteInput {
 export interface RouteEntry {
   readonly method: "GET" | "POST";
   readonly path: string;
+  /** Asks for no API key. Default false. */
+  readonly isOpen?: true;
   handle(input: RouteInput): void | Promise<void>;
   toErrorBody(error: RuntimeError, exchange: Exchange): unknown;
   /** Inference routes answer early failures themselves, with their pair of log lines. */
@@ -65,9 +67,9 @@ export function createRoutes(parts: InferenceParts & OpsParts): readonly RouteEn
       toErrorBody: toSharedBody,
     },
     { method: "GET", path: "/v1/requests/*", handle: ({ exchange, rest }) => showRequest(exchange, parts, rest), toErrorBody },
-    { method: "GET", path: "/health", handle: ({ exchange }) => serveHealth(exchange, parts), toErrorBody },
-    { method: "GET", path: "/live", handle: ({ exchange }) => serveLive(exchange), toErrorBody },
-    { method: "GET", path: "/metrics", handle: ({ exchange }) => serveMetrics(exchange, parts), toErrorBody },
+    { method: "GET", path: "/health", isOpen: true, handle: ({ exchange }) => serveHealth(exchange, parts), toErrorBody },
+    { method: "GET", path: "/live", isOpen: true, handle: ({ exchange }) => serveLive(exchange), toErrorBody },
+    { method: "GET", path: "/metrics", isOpen: true, handle: ({ exchange }) => serveMetrics(exchange, parts), toErrorBody },
   ];
 }
 

@@ -1,9 +1,12 @@
 /** The HTTP server: begins an exchange for each request, finds its route, and answers everything that has none. */
+import type { ServerOptions as HttpOptions } from "node:http";
+import type { Server as HttpsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import { createEndReport, createRequestId, RuntimeError, toRuntimeError, type Logger } from "@dyn/runtime";
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import { beginExchange, type Exchange, type ExchangeOptions } from "./exchange.ts";
 import { toMediaTypeError } from "./http/body.ts";
+import { toKeyError } from "./http/api-keys.ts";
 import { describeMalformed, type ParserError } from "./http/malformed.ts";
 import { createPlaces, type Places } from "./http/places.ts";
 import { sendJson } from "./http/reply.ts";
@@ -11,6 +14,7 @@ import { toErrorBody } from "./openai/errors.ts";
 import { toRetryHeaders } from "./inference.ts";
 import type { RequestLogOptions } from "./request-log.ts";
 import { methodsOf, type RouteEntry } from "./routes.ts";
+import type { HttpTls } from "./security.ts";
 import { answerUnmatched, refuseUnmatched } from "./unmatched.ts";
 
 declare module "fastify" {
@@ -20,6 +24,7 @@ declare module "fastify" {
   }
 }
 
+const handshakeTimeoutMs = 10_000;
 /** Characters of a header quoted in an answer. */
 const maxShown = 128;
 
@@ -32,6 +37,8 @@ export interface ServerOptions extends Omit<ExchangeOptions, "open">, RequestLog
   readonly maxBodyBytes: number;
   /** Inference requests under way at a time. */
   readonly maxConcurrentRequests: number;
+  /** Undefined = plain HTTP. */
+  readonly tls: HttpTls | undefined;
   readonly routes: readonly RouteEntry[];
   readonly isDraining: () => boolean;
 }
@@ -53,7 +60,8 @@ export async function listenHttp(options: ServerOptions): Promise<HttpServer> {
   } catch (cause) {
     const isTaken = cause instanceof Error && "code" in cause && cause.code === "EADDRINUSE";
     const advice = isTaken ? "; choose another port with --http-port or DYN_HTTP_PORT" : "";
-    throw new RuntimeError("unavailable", `cannot listen on http://${host}:${port}: ${toRuntimeError(cause).message}${advice}`, { cause });
+    const address = `${options.tls ? "https" : "http"}://${host}:${port}`;
+    throw new RuntimeError("unavailable", `cannot listen on ${address}: ${toRuntimeError(cause).message}${advice}`, { cause });
   }
   const bound = app.server.address() as AddressInfo; // a TCP server that listens
   return { host: bound.address, port: bound.port, close: (timeoutMs) => closeApp(app, { open, log, now, timeoutMs }) };
@@ -100,7 +108,7 @@ function createApp(options: ServerOptions & ExchangeOptions): FastifyInstance {
     logger: false,
     bodyLimit: options.maxBodyBytes,
     return503OnClosing: false,
-    http: { requireHostHeader: false }, // judged in beginExchange: Node's own answer has no shape
+    ...toServerOptions(options.tls),
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 1024 },
     clientErrorHandler: (error, socket) => refuseBytes(error, socket, options.log),
     frameworkErrors: (_error, request, reply) => {
@@ -109,6 +117,7 @@ function createApp(options: ServerOptions & ExchangeOptions): FastifyInstance {
       refuseUnmatched(exchange, new RuntimeError("invalid_argument", "the path is not valid percent-encoding"), options);
     },
   });
+  options.tls?.follow((material) => (app.server as unknown as HttpsServer).setSecureContext(material.options)); // with TLS it is one
   app.server.on("checkExpectation", (request, response) => {
     const expected = JSON.stringify(request.headers.expect?.slice(0, maxShown));
     const error = new RuntimeError("invalid_argument", `the expectation ${expected} cannot be met, only "100-continue" can`);
@@ -129,7 +138,8 @@ function createApp(options: ServerOptions & ExchangeOptions): FastifyInstance {
     done();
   });
   const places = createPlaces(options.maxConcurrentRequests);
-  for (const route of options.routes) addRoute(app, route, { exchangeOf, places, now: options.now });
+  const parts: RouteParts = { exchangeOf, places, asksForKeys: options.apiKeys !== undefined, now: options.now };
+  for (const route of options.routes) addRoute(app, route, parts);
   app.setErrorHandler((error: unknown, request, reply) => {
     const exchange = exchangeOf(request, reply);
     const route = byUrl.get(request.routeOptions.url ?? "");
@@ -146,18 +156,35 @@ function createApp(options: ServerOptions & ExchangeOptions): FastifyInstance {
   return app;
 }
 
+// Hosts are judged in beginExchange: Node's own answer has no shape.
+function toServerOptions(tls: HttpTls | undefined): { http?: HttpOptions } {
+  const http = { requireHostHeader: false };
+  if (!tls) return { http };
+  const https = { ...http, ...tls.current.options, handshakeTimeout: handshakeTimeoutMs };
+  return { https } as { http?: HttpOptions }; // for Fastify's types an instance with `https` is another kind of instance
+}
+
 interface RouteParts {
   readonly exchangeOf: ExchangeOf;
   readonly places: Places;
+  readonly asksForKeys: boolean;
   readonly now: () => number;
 }
 
-function addRoute(app: FastifyInstance, route: RouteEntry, { exchangeOf, places, now }: RouteParts): void {
+function addRoute(app: FastifyInstance, route: RouteEntry, parts: RouteParts): void {
+  const { exchangeOf, now } = parts;
   app.route({
     method: [...methodsOf(route)],
     url: route.path,
     exposeHeadRoute: false,
-    ...(route.refuse && { onRequest: (request, reply, done) => admit(exchangeOf(request, reply), { route, places, reply, done }) }),
+    onRequest(request, reply, done) {
+      const exchange = exchangeOf(request, reply);
+      const refusal = toRefusal(exchange, route, parts);
+      if (!refusal) return done();
+      reply.hijack();
+      answerError(exchange, refusal, route);
+      if (!route.refuse) logSystem(exchange, now);
+    },
     async handler(request, reply) {
       reply.hijack(); // handlers write the raw answer
       const exchange = exchangeOf(request, reply);
@@ -174,18 +201,14 @@ function addRoute(app: FastifyInstance, route: RouteEntry, { exchangeOf, places,
   });
 }
 
-interface Admittance {
-  readonly route: RouteEntry;
-  readonly places: Places;
-  readonly reply: FastifyReply;
-  readonly done: () => void;
-}
-
-// Before the body is read: a flood costs no more than its headers.
-function admit(exchange: Exchange, { route, places, reply, done }: Admittance): void {
-  if (places.take(exchange.response)) return done();
-  reply.hijack();
-  answerError(exchange, new RuntimeError("overloaded", `${places.limit} requests are under way, the limit of this frontend`), route);
+// Before the body is read: neither a stranger nor a flood costs more than its headers.
+function toRefusal({ apiKey, request, response }: Exchange, route: RouteEntry, { asksForKeys, places }: RouteParts): RuntimeError | undefined {
+  if (asksForKeys && !route.isOpen && apiKey === undefined) {
+    response.setHeader("www-authenticate", "Bearer");
+    return toKeyError(request.headers);
+  }
+  if (!route.refuse || places.take(response)) return undefined;
+  return new RuntimeError("overloaded", `${places.limit} requests are under way, the limit of this frontend`);
 }
 
 // Probes and lists: silent at info.

@@ -5,67 +5,20 @@ import { join } from "node:path";
 import { RuntimeError } from "./errors.ts";
 import { parseLogEvents } from "./logging/events.ts";
 import { parseLogFilter } from "./logging/filter.ts";
+import {
+  decimalNumber,
+  oneOf,
+  parseSwitch,
+  plainText,
+  wholeNumber,
+  type Setting,
+  type SettingsOf,
+  type Variable,
+  type VariablesOf,
+} from "./settings.ts";
 
 /** Variables by name; `undefined` and "" both mean unset. */
 export type Environment = Readonly<Record<string, string | undefined>>;
-
-/** One documented variable. `parse` throws a plain Error whose message says what was expected. */
-export interface Variable<Value> {
-  readonly env: string;
-  readonly default: Value;
-  readonly help: string;
-  readonly parse: (text: string) => Value;
-  /** True if the value must not be shown, not even a bad one. */
-  readonly isSecret?: boolean;
-}
-
-/** A variable that is a command-line flag, too. */
-export interface Setting<Value> extends Variable<Value> {
-  /** Name of the flag, without the dashes. */
-  readonly flag: string;
-}
-
-const truthy = /^(?:1|true|on|yes)$/i;
-const falsy = /^(?:0|false|off|no)$/i;
-
-/** 1|true|on|yes and 0|false|off|no, trimmed, in any case (Dynamo lib/truthy). */
-export function parseSwitch(text: string): boolean {
-  const word = text.trim();
-  if (truthy.test(word)) return true;
-  if (falsy.test(word)) return false;
-  throw new Error("expected one of 1, true, on, yes, 0, false, off, no");
-}
-
-/** A parser for whole numbers from `min` to `max`. */
-export function wholeNumber(min: number, max: number): (text: string) => number {
-  return (text) => {
-    const value = /^-?\d+$/.test(text.trim()) ? Number(text) : Number.NaN;
-    if (!(value >= min && value <= max)) throw new Error(`expected a whole number from ${min} to ${max}`);
-    return value;
-  };
-}
-
-/** A parser for decimal numbers from `min` to `max`. */
-export function decimalNumber(min: number, max: number): (text: string) => number {
-  return (text) => {
-    const value = text.trim() === "" ? Number.NaN : Number(text);
-    if (!(value >= min && value <= max)) throw new Error(`expected a number from ${min} to ${max}`);
-    return value;
-  };
-}
-
-/** A parser for one word of a closed set. */
-export function oneOf<Word extends string>(...words: readonly Word[]): (text: string) => Word {
-  return (text) => {
-    const found = words.find((word) => word === text.trim());
-    if (found === undefined) throw new Error(`expected one of ${words.join(", ")}`);
-    return found;
-  };
-}
-
-export function plainText(text: string): string {
-  return text;
-}
 
 function parseHost(text: string): string {
   const isUsable = text === "" || isIP(text) !== 0 || /^[^\s:/[\]]{1,253}$/.test(text);
@@ -80,12 +33,6 @@ function parseLog(text: string): string {
 
 function parseEvents(text: string): string {
   parseLogEvents(text);
-  return text;
-}
-
-/** Names of namespaces, components and endpoints (Dynamo component.rs: `^[a-z0-9-_]+$`). */
-export function parseName(text: string): string {
-  if (!/^[a-z0-9_-]{1,128}$/.test(text)) throw new Error("expected 1 to 128 characters of a-z, 0-9, - and _");
   return text;
 }
 
@@ -113,6 +60,12 @@ export interface RuntimeConfig {
   readonly tcpHost: string;
   readonly tcpPort: number;
   readonly tcpAdvertiseHost: string;
+  readonly tcpTlsCert: string;
+  readonly tcpTlsKey: string;
+  readonly tcpTlsCa: string;
+  readonly tcpTlsServerName: string;
+  readonly planeTokenFile: string;
+  readonly planeToken: string;
   readonly maxFrameBytes: number;
   readonly connectTimeoutMs: number;
   readonly pingIntervalMs: number;
@@ -129,14 +82,15 @@ export interface RuntimeConfig {
   readonly otelExportEnabled: boolean;
 }
 
-/** The variables behind a configuration, one each. */
-export type VariablesOf<Config> = { readonly [Name in keyof Config]-?: Variable<Config[Name]> };
+function textSetting(env: string, flag: string, help: string): Setting<string> {
+  return { env, flag, default: "", parse: plainText, help };
+}
 
-/** The settings behind a configuration, one each. */
-export type SettingsOf<Config> = { readonly [Name in keyof Config]-?: Setting<Config[Name]> };
+// Everybody on the machine can read command lines.
+type WithoutFlag = "planeToken";
 
 /** Settings shared by every process of a deployment. */
-export const runtimeSettings: SettingsOf<RuntimeConfig> = {
+export const runtimeSettings: SettingsOf<Omit<RuntimeConfig, WithoutFlag>> & VariablesOf<Pick<RuntimeConfig, WithoutFlag>> = {
   discoveryBackend: {
     env: "DYN_DISCOVERY_BACKEND",
     flag: "discovery-backend",
@@ -171,6 +125,30 @@ export const runtimeSettings: SettingsOf<RuntimeConfig> = {
     default: "",
     parse: parseHost,
     help: "host that others are told to dial; if empty, the address that is listened on, or for 0.0.0.0 and :: the machine's first outside address",
+  },
+  tcpTlsCert: textSetting(
+    "DYN_TCP_TLS_CERT",
+    "tcp-tls-cert",
+    "certificate of this process on the request plane, a PEM file; with it the listener speaks TLS",
+  ),
+  tcpTlsKey: textSetting("DYN_TCP_TLS_KEY", "tcp-tls-key", "key of that certificate, a PEM file"),
+  tcpTlsCa: textSetting(
+    "DYN_TCP_TLS_CA",
+    "tcp-tls-ca",
+    "authorities of peers on the request plane, a PEM file; with it nothing is dialled without TLS, and a listener with TLS asks for a certificate",
+  ),
+  tcpTlsServerName: textSetting(
+    "DYN_TCP_TLS_SERVER_NAME",
+    "tcp-tls-server-name",
+    "name that listeners' certificates must have; if empty, the host that is dialled",
+  ),
+  planeTokenFile: textSetting("DYN_PLANE_TOKEN_FILE", "plane-token-file", "file with the token that both ends of the request plane must know"),
+  planeToken: {
+    env: "DYN_PLANE_TOKEN",
+    default: "",
+    parse: plainText,
+    isSecret: true,
+    help: "that token itself; a file is safer, and can be changed while the process runs",
   },
   maxFrameBytes: {
     env: "DYN_TCP_MAX_MESSAGE_SIZE",
@@ -285,7 +263,7 @@ export function readSettings<Config>(
 
 /** Every setting of a table: `given` over `environment` over the default. What is given is not looked for in the environment.
  *  @throws RuntimeError `invalid_argument`. */
-export function completeSettings<Config>(settings: SettingsOf<Config>, given: Partial<Config>, environment?: Environment): Config {
+export function completeSettings<Config>(settings: VariablesOf<Config>, given: Partial<Config>, environment?: Environment): Config {
   const missing = Object.fromEntries(Object.entries(settings).filter(([name]) => given[name as keyof Config] === undefined));
-  return { ...given, ...readSettings(missing as unknown as SettingsOf<Config>, environment) }; // between them they have every key
+  return { ...given, ...readSettings(missing as unknown as VariablesOf<Config>, environment) }; // between them they have every key
 }

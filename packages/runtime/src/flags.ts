@@ -1,5 +1,5 @@
 /** Command-line flags of settings, for any program built on them. */
-import type { Setting } from "./config.ts";
+import type { Setting, Variable } from "./settings.ts";
 
 /** What takes flags, as a commander `Command` does. */
 export interface FlagTaker {
@@ -8,11 +8,13 @@ export interface FlagTaker {
   opts(): Readonly<Record<string, unknown>>;
 }
 
-type Settings = Readonly<Record<string, Setting<unknown>>>;
+type Settings = Readonly<Record<string, Variable<unknown> | Setting<unknown>>>;
 
-/** Declare a flag for every setting; that of a switch may stand alone. What is wrong is said in one line. */
+/** Declare a flag for every setting that has one; that of a switch may stand alone. What is wrong is said in one line. */
 export function declareFlags(command: FlagTaker, settings: Settings): void {
-  for (const { flag, env, default: fallback, help } of Object.values(settings)) {
+  for (const setting of Object.values(settings)) {
+    if (!("flag" in setting)) continue;
+    const { flag, env, default: fallback, help } = setting;
     const value = typeof fallback === "boolean" ? "[switch]" : "<value>";
     command.option(`--${flag} ${value}`, `${help} [${env}, default ${JSON.stringify(fallback)}]`);
   }
@@ -22,8 +24,8 @@ export function declareFlags(command: FlagTaker, settings: Settings): void {
 /** What was given on the command line, by the names of the settings: for `readSettings`. */
 export function readFlags(command: FlagTaker, settings: Settings): Readonly<Record<string, string | undefined>> {
   const given = command.opts();
-  const entries = Object.entries(settings).map(([name, { flag }]) => {
-    const value = given[flag.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase())];
+  const entries = Object.entries(settings).map(([name, setting]) => {
+    const value = "flag" in setting ? given[setting.flag.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase())] : undefined;
     return [name, value === true ? "true" : value] as const;
   });
   return Object.fromEntries(entries) as Readonly<Record<string, string | undefined>>; // commander gives text, or true for a flag alone

@@ -7,6 +7,7 @@ import { createInstanceId } from "./ids.ts";
 import type { Logger } from "./logging/logger.ts";
 import { openProcessLog, type ProcessLog } from "./logging/process-log.ts";
 import { createRuntimeMetrics, type RuntimeMetrics } from "./metrics.ts";
+import { openPlaneSecurity, type PlaneSecurity } from "./net/security.ts";
 import { openSystem, type System } from "./system/system.ts";
 import { openTelemetry, type Telemetry } from "./telemetry/telemetry.ts";
 import type { Tracer } from "./trace/spans.ts";
@@ -30,12 +31,13 @@ export interface Foundation {
   readonly id: bigint;
   readonly config: RuntimeConfig;
   readonly log: Logger;
+  readonly security: PlaneSecurity;
   readonly metrics: RuntimeMetrics;
   readonly system: System;
   readonly tracer: Tracer;
   /** The runtime disposes it. */
   readonly discovery: Discovery;
-  /** Export the spans that wait, write out the log. */
+  /** Stop watching files, export the spans that wait, write out the log. */
   readonly close: () => Promise<void>;
 }
 
@@ -46,16 +48,19 @@ export async function openFoundation(options: FoundationOptions): Promise<Founda
   const { log, close: closeLog }: ProcessLog = options.log ? { log: options.log, close: () => Promise.resolve() } : openProcessLog(config);
   let telemetry: Telemetry | undefined;
   let discovery: Discovery | undefined;
+  let security: (PlaneSecurity & Disposable) | undefined;
   const close = async (): Promise<void> => {
+    security?.[Symbol.dispose]();
     await telemetry?.close();
     await closeLog();
   };
   try {
     const id = createInstanceId();
+    security = await openPlaneSecurity(config, log.child({ target: "dyn_runtime::net" }));
     telemetry = await openTelemetry({ isEnabled: config.otelExportEnabled, environment, log, instanceId: id.toString() });
     discovery = await openDiscovery(config, log, options.memorySpace);
     const system = options.system ?? (await startSystem(config, metrics, log));
-    return { id, config, log, metrics, system, tracer: telemetry.tracer, discovery, close };
+    return { id, config, log, security, metrics, system, tracer: telemetry.tracer, discovery, close };
   } catch (error) {
     await discovery?.[Symbol.asyncDispose]();
     await close();

@@ -16,19 +16,10 @@ export type { Discovery, Snapshot, Watch } from "./discovery/discovery.ts";
 export type { Instance } from "./discovery/live-set.ts";
 export type { Bucket, DiscoveryRecord, EndpointRecord, ModelCard, ModelRecord } from "./discovery/records.ts";
 export { formatAddress } from "./discovery/records.ts";
-export {
-  completeSettings,
-  decimalNumber,
-  maxTimerMs,
-  oneOf,
-  parseName,
-  parseSwitch,
-  plainText,
-  readSettings,
-  runtimeSettings,
-  wholeNumber,
-} from "./config.ts";
-export type { Environment, RuntimeConfig, Setting, SettingsOf } from "./config.ts";
+export { completeSettings, maxTimerMs, readSettings, runtimeSettings } from "./config.ts";
+export type { Environment, RuntimeConfig } from "./config.ts";
+export { decimalNumber, oneOf, parseName, parseSwitch, plainText, wholeNumber } from "./settings.ts";
+export type { Setting, SettingsOf, Variable, VariablesOf } from "./settings.ts";
 export { declareFlags, readFlags } from "./flags.ts";
 export type { FlagTaker } from "./flags.ts";
 export type { ChildOptions, Logger } from "./logging/logger.ts";
@@ -40,6 +31,10 @@ export { createCounters, createGauges, createHistograms } from "./instruments/fa
 export type { Family, Labels } from "./instruments/family.ts";
 export type { Counter, Gauge, Histogram } from "./instruments/series.ts";
 export { chooseMetricsFormat, renderMetrics } from "./instruments/exposition.ts";
+export { openReloading } from "./net/reload.ts";
+export type { Reloading, ReloadingOptions } from "./net/reload.ts";
+export { openTls } from "./net/tls.ts";
+export type { TlsMaterial, TlsOptions, TlsPaths } from "./net/tls.ts";
 export type { System } from "./system/system.ts";
 export { createRequestId, describeBadRequestId, isSaneClientId, isUuid } from "./ids.ts";
 export { selectBaggage } from "./trace/baggage.ts";

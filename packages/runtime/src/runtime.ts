@@ -19,8 +19,9 @@ import { createPushServer, type PushServer } from "./ingress/push-endpoint.ts";
 import { createEndReport, watchSignals, type ShutdownSignal } from "./lifetime.ts";
 import type { Logger } from "./logging/logger.ts";
 import type { RuntimeMetrics } from "./metrics.ts";
-import { toAdvertisedHost } from "./net/advertise.ts";
+import { toAdvertisedAddress } from "./net/advertise.ts";
 import { createLazyListener, listen, type Listener } from "./net/listener.ts";
+import type { PlaneSecurity } from "./net/security.ts";
 import type { Membership, System } from "./system/system.ts";
 import type { Tracer } from "./trace/spans.ts";
 import { encodeValueItem, type EncodeItem } from "./wire/items.ts";
@@ -81,6 +82,7 @@ class RuntimeParts implements Runtime {
   readonly discovery: Discovery;
   readonly instanceId: string;
   #membership: Membership;
+  #security: PlaneSecurity;
   #id: bigint;
   #drain = new AbortController();
   #clients = new Set<Disposable>();
@@ -95,8 +97,9 @@ class RuntimeParts implements Runtime {
   #now = (): number => performance.now();
   #health = createHealth({ now: this.#now });
 
-  constructor({ id, config, log, metrics, system, tracer, discovery, close }: Foundation) {
+  constructor({ id, config, log, security, metrics, system, tracer, discovery, close }: Foundation) {
     this.#id = id;
+    this.#security = security;
     this.config = config;
     this.log = log;
     this.tracer = tracer;
@@ -110,11 +113,12 @@ class RuntimeParts implements Runtime {
     const { connectTimeoutMs, pingIntervalMs } = config;
     const hello: Hello = { version: 1, agent, capabilities: [], max_frame_bytes: config.maxFrameBytes, max_streams: maxStreams };
     const egressLog = log.child({ target: "dyn_runtime::egress" });
-    this.#peers = createPeers({ hello, connectTimeoutMs, pingIntervalMs, metrics: this.metrics, log: egressLog });
+    this.#peers = createPeers({ hello, connectTimeoutMs, pingIntervalMs, security, metrics: this.metrics, log: egressLog });
     this.#server = createPushServer({
       hello: { ...hello, instance_id: this.instanceId },
       helloTimeoutMs: connectTimeoutMs,
       pingIntervalMs,
+      tokens: () => security.tokens?.current,
       log: log.child({ target: "dyn_runtime::ingress" }),
       rejections: this.metrics.rejections,
       tracer: this.tracer,
@@ -172,9 +176,8 @@ class RuntimeParts implements Runtime {
 
   async #serve<Request, Item>(address: EndpointAddress, handler: Handler<Request, Item, Logger>, options: ServeOptions<Item> = {}): Promise<Serving> {
     this.#assertOpen();
-    const { host: bound, port } = await this.#listener.open();
+    const shown = toAdvertisedAddress(await this.#listener.open(), this.config.tcpAdvertiseHost);
     this.#assertOpen(); // the listener may be closed by now
-    const host = this.config.tcpAdvertiseHost === "" ? toAdvertisedHost(bound) : this.config.tcpAdvertiseHost;
     const path = formatPath(address);
     const workerId = formatInstanceKey(this.#id);
     const { namespace: dynamo_namespace, component: dynamo_component, endpoint: dynamo_endpoint } = address;
@@ -192,8 +195,8 @@ class RuntimeParts implements Runtime {
       admission: createAdmission({ limits: [engineRequestLimit, options.requestLimit ?? 0], queueLimit, metrics }),
     });
     const readiness = this.#membership.expect(address.endpoint);
-    const shown = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
-    const registration = await this.discovery.publish(toEndpointRecord(address, this.#id, shown)).catch((error: unknown) => {
+    const record = toEndpointRecord(address, this.#id, { tcp: shown, isTls: this.#security.listenerTls !== undefined });
+    const registration = await this.discovery.publish(record).catch((error: unknown) => {
       readiness.gone();
       served.remove();
       throw error;
@@ -225,7 +228,8 @@ class RuntimeParts implements Runtime {
   #listen(): Promise<Listener> {
     const { tcpHost: host, tcpPort: port, connectTimeoutMs: prefaceTimeoutMs } = this.config;
     const log = this.log.child({ target: "dyn_runtime::net" });
-    return listen({ host, port, prefaceTimeoutMs, maxConnections, log, onConnection: (socket, head) => this.#server.accept(socket, head) });
+    const { listenerTls: tls } = this.#security;
+    return listen({ host, port, prefaceTimeoutMs, maxConnections, log, tls, onConnection: (socket, head) => this.#server.accept(socket, head) });
   }
 
   #close(): Promise<void> {

@@ -14,6 +14,8 @@ export interface Instance {
   readonly port: number;
   /** What a REQUEST names. */
   readonly path: string;
+  /** Its listener speaks TLS. Default false. */
+  readonly isTls?: boolean;
 }
 
 export interface LiveSet extends Disposable {
@@ -43,7 +45,7 @@ export function toInstance(record: EndpointRecord): Instance | undefined {
   const host = match?.[1] ?? match?.[2];
   const port = Number(match?.[3]);
   if (record.dyn_plane !== 1 || host === undefined || !(port > 0 && port < 65_536)) return undefined;
-  return { id: record.instance_id.toString(), host, port, path: formatPath(record) };
+  return { id: record.instance_id.toString(), host, port, path: formatPath(record), ...(record.dyn_plane_tls === true && { isTls: true }) };
 }
 
 /** Follow one endpoint. */

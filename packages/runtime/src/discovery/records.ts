@@ -19,6 +19,8 @@ export interface EndpointRecord extends EndpointAddress {
   readonly request_plane_codec?: "json" | "msgpack";
   /** Ours: the listener at `transport.tcp` speaks the native plane in this version. */
   readonly dyn_plane?: 1;
+  /** Ours: that listener speaks TLS. */
+  readonly dyn_plane_tls?: true;
 }
 
 /** Dynamo's model deployment card; only the fields we write or read are typed. */
@@ -43,17 +45,25 @@ export interface ModelRecord extends EndpointAddress {
 
 export type DiscoveryRecord = EndpointRecord | ModelRecord;
 
-/** The record of an endpoint that this process serves on the native plane. `tcpAddress` is its listener, `host:port`. */
-export function toEndpointRecord({ namespace, component, endpoint }: EndpointAddress, id: bigint, tcpAddress: string): EndpointRecord {
+/** Where an endpoint of ours listens. */
+export interface ListenerAddress {
+  /** `host:port` */
+  readonly tcp: string;
+  readonly isTls: boolean;
+}
+
+/** The record of an endpoint that this process serves on the native plane. */
+export function toEndpointRecord({ namespace, component, endpoint }: EndpointAddress, id: bigint, { tcp, isTls }: ListenerAddress): EndpointRecord {
   return {
     type: "Endpoint",
     component,
     endpoint,
     namespace,
     instance_id: id,
-    transport: { tcp: `${tcpAddress}/${formatInstanceKey(id)}/${formatPath({ namespace, component, endpoint })}` },
+    transport: { tcp: `${tcp}/${formatInstanceKey(id)}/${formatPath({ namespace, component, endpoint })}` },
     request_plane_codec: "msgpack",
     dyn_plane: 1,
+    ...(isTls && { dyn_plane_tls: true }),
   };
 }
 

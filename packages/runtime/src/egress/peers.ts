@@ -4,6 +4,7 @@ import type { Instance } from "../discovery/live-set.ts";
 import type { Presence, Whereabouts } from "../discovery/presence.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { RuntimeMetrics } from "../metrics.ts";
+import type { PlaneSecurity } from "../net/security.ts";
 import type { Hello } from "../wire/messages.ts";
 import { PlaneClient } from "./plane-client.ts";
 
@@ -11,6 +12,7 @@ export interface PeersOptions {
   readonly hello: Hello;
   readonly connectTimeoutMs: number;
   readonly pingIntervalMs: number;
+  readonly security: PlaneSecurity;
   readonly metrics: RuntimeMetrics;
   readonly log: Logger;
 }
@@ -149,8 +151,8 @@ interface DialParts extends PeersOptions {
   readonly onLeave: (id: string, isGoingAway: boolean) => void;
 }
 
-async function dialInstance({ id, host, port }: Instance, parts: DialParts): Promise<PlaneClient> {
-  const { hello, connectTimeoutMs, pingIntervalMs, metrics, log } = parts;
+async function dialInstance({ id, host, port, isTls = false }: Instance, parts: DialParts): Promise<PlaneClient> {
+  const { hello, connectTimeoutMs, pingIntervalMs, security, metrics, log } = parts;
   const address = `${host}:${port}`;
   const state: { opened?: PlaneClient; isOver: boolean } = { isOver: false };
   const client = await PlaneClient.dial({
@@ -160,6 +162,8 @@ async function dialInstance({ id, host, port }: Instance, parts: DialParts): Pro
     connectTimeoutMs,
     pingIntervalMs,
     onLeave: (isGoingAway) => parts.onLeave(id, isGoingAway),
+    isTls,
+    security,
     onClose(cause) {
       state.isOver = true;
       parts.onGone(id, state.opened);

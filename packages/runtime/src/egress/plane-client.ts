@@ -2,6 +2,7 @@
 import { RuntimeError, toRuntimeError } from "../errors.ts";
 import { Connection, type ConnectionOptions } from "../net/connection.ts";
 import { dialSocket } from "../net/dial.ts";
+import type { PlaneSecurity } from "../net/security.ts";
 import { frameTypeName, frameTypes, maxStreamId, type FrameType } from "../wire/frames.ts";
 import { decodeItems } from "../wire/items.ts";
 import {
@@ -31,6 +32,9 @@ export interface PlaneClientOptions {
   readonly hello: Hello;
   readonly connectTimeoutMs: number;
   readonly pingIntervalMs: number;
+  /** The worker speaks TLS, says its record. */
+  readonly isTls: boolean;
+  readonly security: PlaneSecurity;
   /** Called once when the connection is over; `undefined` = in good order. */
   readonly onClose: (cause: RuntimeError | undefined) => void;
   /** Called when the worker says that it takes no more requests, or (false) none for one of its endpoints. */
@@ -156,9 +160,9 @@ export class PlaneClient {
 
   /** Dial a worker and wait for its HELLO. @throws RuntimeError `cannot_connect`. */
   static async dial(options: PlaneClientOptions): Promise<PlaneClient> {
-    const { host, port, hello, connectTimeoutMs: helloTimeoutMs, pingIntervalMs } = options;
-    const socket = await dialSocket(host, port, helloTimeoutMs);
-    const settings: ConnectionOptions = { role: "dialler", hello, helloTimeoutMs, pingIntervalMs };
+    const { host, port, hello, connectTimeoutMs: helloTimeoutMs, pingIntervalMs, isTls, security } = options;
+    const socket = await dialSocket({ host, port, timeoutMs: helloTimeoutMs, isTls, security });
+    const settings: ConnectionOptions = { role: "dialler", hello, helloTimeoutMs, pingIntervalMs, tokens: security.tokens?.current };
     const client = new PlaneClient((owner) => new Connection(socket, settings, owner.#events()), options);
     try {
       await client.ready;

@@ -4,8 +4,10 @@ import { RuntimeError, toRuntimeError } from "../errors.ts";
 import { createGate } from "../lifetime.ts";
 import type { Counter } from "../instruments/series.ts";
 import type { Logger } from "../logging/logger.ts";
+import type { Tokens } from "../net/auth.ts";
 import { Connection, type ConnectionEvents } from "../net/connection.ts";
 import type { Tracer } from "../trace/spans.ts";
+import type { FrameWriter } from "../wire/frame-writer.ts";
 import { frameTypeName, frameTypes, type FrameType } from "../wire/frames.ts";
 import { fromPlaneHeaders, toLogFields } from "../trace/identity.ts";
 import {
@@ -29,6 +31,8 @@ export interface PushServerOptions {
   readonly hello: Hello;
   readonly helloTimeoutMs: number;
   readonly pingIntervalMs: number;
+  /** Of which a dialler must know one; undefined = nobody is asked. */
+  readonly tokens?: () => Tokens | undefined;
   readonly log: Logger;
   /** Requests refused because streams or places are used up. */
   readonly rejections: Counter;
@@ -113,6 +117,7 @@ class ServerConnection {
   #streams = new Map<number, ServerStream>();
   #lastId = 0;
   #goneAway = false;
+  #isGuarded: boolean;
   #shared: Shared;
 
   constructor(socket: Socket, head: Buffer, shared: Shared, onGone: () => void) {
@@ -129,19 +134,29 @@ class ServerConnection {
         onGone();
       },
     };
-    this.#connection = new Connection(socket, { role: "listener", hello, helloTimeoutMs, pingIntervalMs, head }, events);
+    const tokens = shared.options.tokens?.();
+    this.#isGuarded = tokens !== undefined;
+    this.#connection = new Connection(socket, { role: "listener", hello, helloTimeoutMs, pingIntervalMs, tokens, head }, events);
   }
 
   goAway(reason: string): void {
     this.#goneAway = true;
-    encodeGoaway(this.#connection.writer, reason);
-    this.#connection.flushSoon();
+    this.#say((writer) => encodeGoaway(writer, reason));
   }
 
   withdraw(path: string): void {
     if (this.#goneAway) return; // said already, of all endpoints
-    encodeWithdraw(this.#connection.writer, path);
-    this.#connection.flushSoon();
+    this.#say((writer) => encodeWithdraw(writer, path));
+  }
+
+  // Where a token is asked for, only to those who have proven that they know it.
+  #say(encode: (writer: FrameWriter) => void): void {
+    const send = (): void => {
+      encode(this.#connection.writer);
+      this.#connection.flushSoon();
+    };
+    if (!this.#isGuarded || this.#connection.isOpen) return send();
+    this.#connection.ready.then(send, () => undefined); // why a stranger was sent away is in the log
   }
 
   end(): void {

@@ -1,7 +1,13 @@
-/** Which host others are told to dial. */
+/** Which address others are told to dial. */
 import { networkInterfaces, type NetworkInterfaceInfo } from "node:os";
 
 type Interfaces = Readonly<Record<string, readonly NetworkInterfaceInfo[] | undefined>>;
+
+/** `host:port` of a listener, with the host that was asked for, if one was. */
+export function toAdvertisedAddress({ host, port }: { readonly host: string; readonly port: number }, asked: string): string {
+  const advertised = asked === "" ? toAdvertisedHost(host) : asked;
+  return advertised.includes(":") ? `[${advertised}]:${port}` : `${advertised}:${port}`;
+}
 
 /** The host that is listened on; for a wildcard, which nobody can dial, the first address of this machine that others may reach, else 127.0.0.1. */
 export function toAdvertisedHost(bound: string, interfaces: Interfaces = networkInterfaces()): string {

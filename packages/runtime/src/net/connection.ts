@@ -4,6 +4,8 @@ import { RuntimeError, toRuntimeError } from "../errors.ts";
 import { FrameWriter } from "../wire/frame-writer.ts";
 import { FrameDecoder, frameTypeName, frameTypes, maxHelloBytes, preface, type FrameType } from "../wire/frames.ts";
 import { decodeError, decodeHello, encodeError, encodeHello, encodePing, type Hello } from "../wire/messages.ts";
+import { encodeAuth } from "../wire/proof.ts";
+import { beginHandshake, type Handshake, type Role, type Tokens } from "./auth.ts";
 
 /** Bytes that may wait for the kernel before senders are told to pause. */
 const highWaterBytes = 1024 * 1024;
@@ -15,13 +17,15 @@ const maxSilentIntervals = 3;
 const maxPausedIntervals = 10;
 
 export interface ConnectionOptions {
-  readonly role: "dialler" | "listener";
+  readonly role: Role;
   /** What we say of ourselves. Its `max_frame_bytes` is enforced, as is the peer's for items. */
   readonly hello: Hello;
   /** How long the peer's HELLO may take, ms. */
   readonly helloTimeoutMs: number;
   /** Silence after which the peer is pinged, ms; it is dead after three of these. */
   readonly pingIntervalMs: number;
+  /** Which the peer must know too. Default: none is asked for. */
+  readonly tokens?: Tokens | undefined;
   /** Bytes already read from the socket, after the preface. */
   readonly head?: Buffer;
 }
@@ -36,12 +40,12 @@ export interface ConnectionEvents {
   onClose(cause: RuntimeError | undefined): void;
 }
 
-type Phase = { type: "hello" } | { type: "open"; peer: Hello } | { type: "closed"; cause: RuntimeError | undefined };
+type Phase = { type: "hello" } | { type: "auth"; peer: Hello } | { type: "open"; peer: Hello } | { type: "closed"; cause: RuntimeError | undefined };
 
 /** Takes ownership of a connected socket. */
 export class Connection {
   readonly writer: FrameWriter = new FrameWriter();
-  /** Resolves with the peer's HELLO; rejects if the connection ends before. */
+  /** Resolves with the peer's HELLO, once it has proven itself where that is asked for; rejects if the connection ends before. */
   readonly ready: Promise<Hello>;
   readonly remote: string;
   #socket: Socket;
@@ -49,6 +53,7 @@ export class Connection {
   #phase: Phase = { type: "hello" };
   #decoder: FrameDecoder;
   #flushing = false;
+  #handshake: Handshake;
   #heartbeat: NodeJS.Timeout | undefined;
   #helloTimer: NodeJS.Timeout;
   #heard = true;
@@ -60,6 +65,7 @@ export class Connection {
     this.#socket = socket;
     this.#events = events;
     this.#options = options;
+    this.#handshake = beginHandshake(options.role, options.tokens);
     this.remote = `${socket.remoteAddress ?? "?"}:${socket.remotePort ?? 0}`;
     this.#decoder = new FrameDecoder(Math.min(maxHelloBytes, options.hello.max_frame_bytes));
     const { promise, resolve, reject } = Promise.withResolvers<Hello>();
@@ -75,10 +81,13 @@ export class Connection {
     socket.on("error", (error) => this.#closed(new RuntimeError("disconnected", `${this.remote}: ${error.message}`, { cause: error })));
     socket.on("close", () => this.#closed(undefined));
     this.#helloTimer = setTimeout(() => {
-      this.close(new RuntimeError("protocol", `no HELLO from ${this.remote} within ${options.helloTimeoutMs} ms`));
+      this.close(
+        new RuntimeError("protocol", `no ${this.#phase.type === "auth" ? "AUTH" : "HELLO"} from ${this.remote} within ${options.helloTimeoutMs} ms`),
+      );
     }, options.helloTimeoutMs).unref();
     if (options.role === "dialler") socket.write(preface);
-    encodeHello(this.writer, options.hello);
+    const { nonce } = this.#handshake;
+    encodeHello(this.writer, nonce ? { ...options.hello, nonce } : options.hello);
     this.flushSoon();
     const { head } = options;
     if (head && head.length > 0) queueMicrotask(() => this.#read(head));
@@ -183,8 +192,9 @@ export class Connection {
 
   #frame(type: FrameType, streamId: number, body: Buffer): void {
     if (this.#phase.type === "closed") return;
-    if (this.#phase.type === "hello") return this.#hello(type, streamId, body);
     if (type === frameTypes.ERROR && streamId === 0) return this.#refused(body);
+    if (this.#phase.type === "hello") return this.#hello(type, streamId, body);
+    if (type === frameTypes.AUTH || this.#phase.type === "auth") return this.#auth(type, streamId, body);
     if (type === frameTypes.HELLO) throw new RuntimeError("protocol", "a second HELLO");
     if (type === frameTypes.PING || type === frameTypes.PONG) return this.#heartbeatFrame(type, streamId, body);
     this.#events.onFrame(type, streamId, body);
@@ -199,9 +209,28 @@ export class Connection {
   }
 
   #hello(type: FrameType, streamId: number, body: Buffer): void {
-    if (type === frameTypes.ERROR && streamId === 0) return this.#refused(body);
     if (type !== frameTypes.HELLO || streamId !== 0) throw new RuntimeError("protocol", `${frameTypeName(type)} before HELLO`);
     const peer = decodeHello(body);
+    this.#prove(this.#handshake.greeted(peer.nonce));
+    if (this.#handshake.nonce) this.#phase = { type: "auth", peer };
+    else this.#opened(peer);
+  }
+
+  // Until the peer's proof has been seen, it may say nothing else, and not much of it.
+  #auth(type: FrameType, streamId: number, body: Buffer): void {
+    if (this.#phase.type !== "auth") throw new RuntimeError("protocol", "AUTH, which nobody asked for");
+    if (type !== frameTypes.AUTH || streamId !== 0) throw new RuntimeError("unauthenticated", `${frameTypeName(type)} before AUTH`);
+    this.#prove(this.#handshake.proved(body));
+    this.#opened(this.#phase.peer);
+  }
+
+  #prove(proof: Buffer | undefined): void {
+    if (!proof) return;
+    encodeAuth(this.writer, proof);
+    this.flushSoon();
+  }
+
+  #opened(peer: Hello): void {
     clearTimeout(this.#helloTimer);
     this.#heartbeat = setInterval(() => this.#beat(), this.#options.pingIntervalMs).unref();
     this.#decoder.maxBodyBytes = this.#options.hello.max_frame_bytes;

@@ -1,22 +1,53 @@
-/** Dials the listener of a worker. */
-import { connect, type Socket } from "node:net";
+/** Connects to a listener, in the clear or with TLS. */
+import { connect as connectTcp, isIP, type Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
 import { RuntimeError } from "../errors.ts";
+import type { PlaneSecurity } from "./security.ts";
 
-/** Dial an address. @throws RuntimeError `cannot_connect`. */
-export async function dialSocket(host: string, port: number, timeoutMs: number): Promise<Socket> {
-  const socket = connect({ host, port, noDelay: true, keepAlive: true });
+export interface DialOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly timeoutMs: number;
+  /** The listener speaks TLS, says its record. */
+  readonly isTls: boolean;
+  readonly security: PlaneSecurity;
+}
+
+/** @throws RuntimeError `cannot_connect`, also if the listener's certificate is not of our authority, or it has none where we have an authority. */
+export async function dialSocket(options: DialOptions): Promise<Socket> {
+  const { host, port, timeoutMs, isTls, security } = options;
+  const address = `${host}:${port}`;
+  if (!isTls && security.tls?.current.hasAuthority) {
+    throw new RuntimeError("cannot_connect", `${address} offers no TLS, and --tcp-tls-ca asks for it`);
+  }
+  const socket = isTls ? startTls(options) : connectTcp({ host, port });
+  socket.setNoDelay(true).setKeepAlive(true);
   const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const timer = setTimeout(() => reject(new RuntimeError("cannot_connect", `${host}:${port} did not answer within ${timeoutMs} ms`)), timeoutMs);
-  socket.once("connect", resolve);
-  socket.once("error", (cause) => reject(new RuntimeError("cannot_connect", `cannot connect to ${host}:${port}: ${cause.message}`, { cause })));
+  const timer = setTimeout(() => reject(new RuntimeError("cannot_connect", `${address} did not answer within ${timeoutMs} ms`)), timeoutMs);
+  const ready = isTls ? "secureConnect" : "connect";
+  const onError = (cause: Error): void => reject(new RuntimeError("cannot_connect", `cannot connect to ${address}: ${cause.message}`, { cause }));
+  const onClose = (): void => reject(new RuntimeError("cannot_connect", `${address} closed the connection at once`));
+  socket.once(ready, resolve).once("error", onError).once("close", onClose);
   try {
     await promise;
     return socket;
   } catch (error) {
+    socket.on("error", () => undefined); // what was wrong is known
     socket.destroy();
     throw error;
   } finally {
     clearTimeout(timer);
-    socket.removeAllListeners();
+    socket.off(ready, resolve).off("error", onError).off("close", onClose);
   }
+}
+
+function startTls({ host, port, security: { tls, serverName } }: DialOptions): Socket {
+  const name = serverName === "" ? host : serverName;
+  return connectTls({
+    host,
+    port,
+    minVersion: "TLSv1.3",
+    ...(tls && { secureContext: tls.current.context }),
+    ...(isIP(name) === 0 && { servername: name }), // SNI has no addresses
+  });
 }

@@ -3,6 +3,8 @@ import { createServer, type AddressInfo, type Socket } from "node:net";
 import { RuntimeError } from "../errors.ts";
 import type { Logger } from "../logging/logger.ts";
 import { preface } from "../wire/frames.ts";
+import { openTlsDoor } from "./tls-door.ts";
+import type { TlsMaterial } from "./tls.ts";
 
 export interface ListenOptions {
   readonly host: string;
@@ -13,6 +15,8 @@ export interface ListenOptions {
   /** Most connections at a time; further ones are closed at once. */
   readonly maxConnections: number;
   readonly log: Logger;
+  /** Certificates in use, asked for each connection; undefined = no TLS. */
+  readonly tls?: (() => TlsMaterial) | undefined;
   /** Takes ownership of a socket whose preface has been read; `head` is what came after it. */
   readonly onConnection: (socket: Socket, head: Buffer) => void;
 }
@@ -49,7 +53,9 @@ export function createLazyListener(listen: () => Promise<Listener>): LazyListene
 export async function listen(options: ListenOptions): Promise<Listener> {
   const { host, port, log } = options;
   const waiting = new Set<Socket>();
-  const server = createServer({ noDelay: true, keepAlive: true }, (socket) => sniff(socket, options, waiting));
+  const accept = (socket: Socket): void => sniff(socket, options, waiting);
+  const door = options.tls && openTlsDoor({ tls: options.tls, timeoutMs: options.prefaceTimeoutMs, log, onSecure: accept });
+  const server = createServer({ noDelay: true, keepAlive: true }, door?.enter ?? accept);
   server.maxConnections = options.maxConnections;
   server.on("drop", (dropped) => log.warn({ remote: dropped?.remoteAddress, limit: options.maxConnections }, "connection refused: too many"));
   await new Promise<void>((resolve, reject) => {
@@ -66,6 +72,7 @@ export async function listen(options: ListenOptions): Promise<Listener> {
       closing ??= new Promise((resolve) => {
         server.close(() => resolve());
         for (const socket of waiting) socket.destroy();
+        door?.[Symbol.dispose]();
       });
       return closing;
     },

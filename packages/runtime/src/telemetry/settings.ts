@@ -1,5 +1,6 @@
 /** The variables of the trace exporter: OpenTelemetry's names, and Dynamo's where it has one of its own. They are read only when export is on. */
-import { decimalNumber, maxTimerMs, oneOf, plainText, wholeNumber, type Variable, type VariablesOf } from "../config.ts";
+import { maxTimerMs } from "../config.ts";
+import { decimalNumber, oneOf, plainText, wholeNumber, type Variable, type VariablesOf } from "../settings.ts";
 
 /** How spans travel. */
 export type Protocol = "grpc" | "http/protobuf";

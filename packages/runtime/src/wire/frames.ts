@@ -21,6 +21,7 @@ export const frameTypes = {
   PONG: 9,
   GOAWAY: 10,
   WITHDRAW: 11,
+  AUTH: 12,
 } as const;
 export type FrameTypeName = keyof typeof frameTypes;
 export type FrameType = (typeof frameTypes)[FrameTypeName];

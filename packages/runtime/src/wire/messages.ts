@@ -4,6 +4,7 @@ import type { SeenIdentity } from "../trace/identity.ts";
 import type { FrameWriter } from "./frame-writer.ts";
 import { frameTypes, maxHelloBytes } from "./frames.ts";
 import { readUtf8 } from "./items.ts";
+import { nonceBytes } from "./proof.ts";
 import { decodeMap, encodePayload, isMap } from "./payload.ts";
 
 /** First frame in both directions. */
@@ -17,6 +18,8 @@ export interface Hello {
   readonly max_frame_bytes: number;
   /** Most streams the sender of this HELLO lets its peer have open at a time. */
   readonly max_streams: number;
+  /** 32 random bytes: the sender asks for a proof of the shared token, and offers one. */
+  readonly nonce?: Uint8Array;
 }
 
 export interface RequestMessage {
@@ -63,12 +66,14 @@ export function encodeHello(writer: FrameWriter, hello: Hello): void {
 
 export function decodeHello(body: Buffer): Hello {
   const map = decodeMap(body, "HELLO");
-  const { version, agent, capabilities, instance_id, max_frame_bytes, max_streams } = map;
+  const { version, agent, capabilities, instance_id, max_frame_bytes, max_streams, nonce } = map;
   if (version !== 1) throw new RuntimeError("protocol", `HELLO has version ${JSON.stringify(version)}, expected 1`);
   if (!isCount(max_frame_bytes) || !isCount(max_streams)) throw new RuntimeError("protocol", "HELLO lacks max_frame_bytes or max_streams");
   if (max_frame_bytes < maxHelloBytes)
     throw new RuntimeError("protocol", `HELLO has max_frame_bytes ${max_frame_bytes}, expected at least ${maxHelloBytes}`);
   if (instance_id !== undefined && !isDecimalU64(instance_id)) throw new RuntimeError("protocol", "HELLO has an instance_id that is no decimal u64");
+  if (nonce !== undefined && !(nonce instanceof Uint8Array && nonce.length === nonceBytes))
+    throw new RuntimeError("protocol", `HELLO has a nonce that is not ${nonceBytes} bytes`);
   return {
     version,
     agent: typeof agent === "string" ? agent.slice(0, 128) : "unknown",
@@ -76,6 +81,7 @@ export function decodeHello(body: Buffer): Hello {
     ...(instance_id !== undefined && { instance_id }),
     max_frame_bytes,
     max_streams,
+    ...(nonce !== undefined && { nonce: Buffer.from(nonce) }), // a copy: it outlives its chunk
   };
 }
 

@@ -1,0 +1,87 @@
+/** Who may ask: API keys, of which only hashes are kept. */
+import { createHash, createHmac, randomBytes, timingSafeEqual } from "node:crypto";
+import type { IncomingHttpHeaders } from "node:http";
+import { RuntimeError } from "@dyn/runtime";
+
+/** Keys by hash, as a file lists them. */
+export interface ApiKeys {
+  /** The name of the key that a request carries; undefined if it carries none, or none that is known. */
+  find(headers: IncomingHttpHeaders): string | undefined;
+}
+
+interface Known {
+  readonly digest: Buffer;
+  readonly name: string;
+}
+
+const minKeyChars = 16;
+const namePattern = /^[\w.@-]{1,64}$/;
+
+/** A line per key: SHA-256 in hex, then, if wanted, a name. Empty lines and lines that begin with # do not count.
+ *  @throws Error that says which line is wrong, and not what it holds. */
+export function parseApiKeys(text: string): ApiKeys {
+  // Looked up by a hash that nobody outside this process can compute: the time it takes says nothing about what is in the file.
+  const secret = randomBytes(32);
+  const blind = (digest: Buffer): string => createHmac("sha256", secret).update(digest).digest("base64");
+  const known = new Map<string, Known>();
+  for (const [index, line] of text.split("\n").entries()) {
+    const entry = parseLine(line, index + 1);
+    if (!entry) continue;
+    const place = blind(entry.digest);
+    if (known.has(place)) throw new Error(`line ${index + 1}: that key is listed already`);
+    known.set(place, entry);
+  }
+  const nameOf = (key: string): string | undefined => {
+    const digest = hash(key);
+    const found = known.get(blind(digest));
+    return found && timingSafeEqual(found.digest, digest) ? found.name : undefined;
+  };
+  return {
+    find(headers) {
+      for (const key of keysOf(headers)) {
+        const name = nameOf(key);
+        if (name !== undefined) return name;
+      }
+      return undefined;
+    },
+  };
+}
+
+function parseLine(line: string, number: number): Known | undefined {
+  const words = line.trim().split(/\s+/);
+  const [hex = "", name = `sha256:${hex.slice(0, 8).toLowerCase()}`, ...rest] = words;
+  if (hex === "" || hex.startsWith("#")) return undefined;
+  if (!/^[0-9a-f]{64}$/i.test(hex)) throw new Error(`line ${number}: expected a SHA-256 of 64 hex digits, as dyn-frontend hash-key writes it`);
+  if (words.length > 1 && !namePattern.test(name)) throw new Error(`line ${number}: expected a name of 1 to 64 letters, digits and . _ @ -`);
+  if (rest.length > 0) throw new Error(`line ${number}: expected a hash and a name, nothing after them`);
+  return { digest: Buffer.from(hex, "hex"), name };
+}
+
+function hash(key: string): Buffer {
+  return createHash("sha256").update(key).digest();
+}
+
+// Both are looked at: a proxy may have put its own into one of them.
+function keysOf(headers: IncomingHttpHeaders): string[] {
+  const bearer = /^Bearer +(\S+) *$/i.exec(headers.authorization ?? "")?.[1];
+  return [bearer, headers["x-api-key"]].filter((key) => typeof key === "string" && key !== "") as string[]; // just filtered
+}
+
+/** Why a request without a known key is refused. */
+export function toKeyError(headers: IncomingHttpHeaders): RuntimeError {
+  const hasKey = keysOf(headers).length > 0;
+  const how = "send one as Authorization: Bearer KEY, or as x-api-key: KEY";
+  return new RuntimeError("unauthenticated", hasKey ? "the API key is not known here" : `an API key is required: ${how}`);
+}
+
+/** The line of a file for `key`. @throws RuntimeError `invalid_argument` for a key or a name that cannot be used. */
+export function formatKeyLine(key: string, name: string | undefined): string {
+  if (key.length < minKeyChars || !/^[\x21-\x7e]*$/.test(key)) {
+    throw new RuntimeError("invalid_argument", `expected one key of at least ${minKeyChars} characters of visible ASCII on standard input`);
+  }
+  if (name !== undefined && !namePattern.test(name)) {
+    throw new RuntimeError("invalid_argument", "expected a name of 1 to 64 letters, digits and . _ @ -");
+  }
+  const hex = hash(key).toString("hex");
+  return name === undefined ? hex : `${hex} ${name}`;
+}

@@ -1,0 +1,60 @@
+/** What the two ends of the plane know to protect it: the shared token, certificates. */
+import { RuntimeError } from "../errors.ts";
+import type { Logger } from "../logging/logger.ts";
+import { parseTokens, type Tokens } from "./auth.ts";
+import { openReloading, type Reloading } from "./reload.ts";
+import { openTls, type TlsMaterial } from "./tls.ts";
+
+export interface PlaneSecurity {
+  /** Undefined = nobody is asked for one. */
+  readonly tokens: Reloading<Tokens> | undefined;
+  readonly tls: Reloading<TlsMaterial> | undefined;
+  /** Certificates for a listener; undefined = it speaks no TLS. */
+  readonly listenerTls: (() => TlsMaterial) | undefined;
+  /** Name that listeners' certificates must have; "" = the host that is dialled. */
+  readonly serverName: string;
+}
+
+/** Settings by their names in the runtime's configuration; "" = not set. */
+export interface PlaneSecuritySettings {
+  readonly planeToken: string;
+  readonly planeTokenFile: string;
+  readonly tcpTlsCert: string;
+  readonly tcpTlsKey: string;
+  readonly tcpTlsCa: string;
+  readonly tcpTlsServerName: string;
+}
+
+/** Read what is set, and follow the files. @throws RuntimeError `invalid_argument` if one cannot be used. */
+export async function openPlaneSecurity(settings: PlaneSecuritySettings, log: Logger): Promise<PlaneSecurity & Disposable> {
+  const { planeToken, planeTokenFile, tcpTlsCert: cert, tcpTlsKey: key, tcpTlsCa: ca, tcpTlsServerName: serverName } = settings;
+  const tls = await openTls({ what: "certificates of the plane", paths: { cert, key, ca }, minVersion: "TLSv1.3", log });
+  const tokens = await openTokens(planeToken, planeTokenFile, log).catch((error: unknown) => {
+    tls?.[Symbol.dispose]();
+    throw error;
+  });
+  return {
+    tokens,
+    tls,
+    listenerTls: tls?.current.hasCertificate ? () => tls.current : undefined,
+    serverName,
+    [Symbol.dispose]() {
+      tokens?.[Symbol.dispose]();
+      tls?.[Symbol.dispose]();
+    },
+  };
+}
+
+// The file wins: it can be changed while the process runs.
+async function openTokens(planeToken: string, path: string, log: Logger): Promise<Reloading<Tokens> | undefined> {
+  if (path !== "") return openReloading({ what: "plane tokens", paths: [path], parse: ([bytes]) => parseTokens(String(bytes)), log });
+  return planeToken === "" ? undefined : { current: parseVariable(planeToken), [Symbol.dispose]: () => undefined };
+}
+
+function parseVariable(planeToken: string): Tokens {
+  try {
+    return parseTokens(planeToken);
+  } catch (cause) {
+    throw new RuntimeError("invalid_argument", `DYN_PLANE_TOKEN: ${(cause as Error).message}`, { cause });
+  }
+}

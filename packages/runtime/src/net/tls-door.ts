@@ -1,0 +1,55 @@
+/** Turns accepted sockets into TLS ones: what comes out has shown its certificate, if one is asked for. */
+import type { Socket } from "node:net";
+import { createServer, type TLSSocket } from "node:tls";
+import type { Logger } from "../logging/logger.ts";
+import type { TlsMaterial } from "./tls.ts";
+
+export interface TlsDoorOptions {
+  /** Certificates in use, asked for each connection. With an authority, peers must have a certificate of it. */
+  readonly tls: () => TlsMaterial;
+  /** How long a handshake may take, ms. */
+  readonly timeoutMs: number;
+  readonly log: Logger;
+  readonly onSecure: (socket: TLSSocket) => void;
+}
+
+export interface TlsDoor extends Disposable {
+  /** Takes ownership of an accepted socket. */
+  readonly enter: (socket: Socket) => void;
+}
+
+/** Create one. Disposing it ends handshakes that are under way. */
+export function openTlsDoor({ tls, timeoutMs, log, onSecure }: TlsDoorOptions): TlsDoor {
+  let used = tls();
+  const inside = new Map<string, Socket>();
+  const isMutual = used.hasAuthority;
+  // It listens nowhere: sockets are handed to it by "connection", as its documentation allows.
+  const server = createServer({ ...used.options, requestCert: isMutual, rejectUnauthorized: isMutual, handshakeTimeout: timeoutMs });
+  server.on("secureConnection", (socket) => {
+    inside.delete(nameOf(socket));
+    onSecure(socket);
+  });
+  server.on("tlsClientError", (error, socket) => {
+    log.warn({ remote: nameOf(socket), reason: error.message }, "connection refused");
+    socket.destroy();
+  });
+  return {
+    enter(socket) {
+      const current = tls();
+      if (current !== used) server.setSecureContext(current.options);
+      used = current;
+      const name = nameOf(socket);
+      inside.set(name, socket);
+      socket.once("close", () => inside.delete(name));
+      server.emit("connection", socket);
+    },
+    [Symbol.dispose]() {
+      for (const socket of inside.values()) socket.destroy();
+    },
+  };
+}
+
+// Unique among the open connections of one port.
+function nameOf({ remoteAddress = "?", remotePort = 0 }: Socket): string {
+  return `${remoteAddress}:${remotePort}`;
+}

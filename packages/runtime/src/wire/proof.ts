@@ -1,0 +1,15 @@
+/** Frames of the proof of the shared token. Layouts: docs/wire-format.md. */
+import type { FrameWriter } from "./frame-writer.ts";
+import { frameTypes } from "./frames.ts";
+
+/** Size of the nonce in HELLO. */
+export const nonceBytes = 32;
+/** Size of the proof in AUTH. */
+export const proofBytes = 32;
+
+/** Layout: 32 bytes, the proof. */
+export function encodeAuth(writer: FrameWriter, proof: Uint8Array): void {
+  writer.begin(frameTypes.AUTH, 0);
+  writer.bytes(proof);
+  writer.end();
+}
