@@ -28,6 +28,8 @@ test("a worker at its limits refuses with 529 and Retry-After, and serves again 
   expect(completed).toMatchObject({ status: "error", error_type: "overload" });
   aborter.abort();
   expect(await waiting).toBe("left");
+  const isGone = ({ message, status }: Line): boolean => message === "request completed" && status === "cancelled";
+  await eventually("its leaving the worker", () => cluster.workers[0]?.lines().some(isGone));
   const next = postChat(cluster.url, chat("fourth"));
   await eventually("the place in the queue", () => received() === 3); // the one that left gave it up
   await running.body?.cancel();
