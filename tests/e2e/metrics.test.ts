@@ -73,7 +73,8 @@ test("a known mix of requests is what both sides count", async () => {
   expect(after.value(`${f}_request_duration_seconds_sum`)).toBeCloseTo(sum("elapsed_ms") / 1000, 3);
   expect(after.value(`${f}_time_to_first_token_seconds_count`)).toBe(4);
   expect(after.value(`${f}_time_to_first_token_seconds_sum`)).toBeCloseTo(sum("ttft_ms") / 1000, 3);
-  expect(after.value(`${f}_input_sequence_tokens_sum`)).toBe(10);
+  expect(after.value(`${f}_input_sequence_tokens_sum`)).toBe(10 + 1_001); // that of the client that left too
+  expect(sum("input_tokens")).toBe(10 + 1_001);
   expect(after.value(`${f}_output_tokens_total`)).toBe(sum("output_tokens"));
   expect(after.value(`${f}_output_sequence_tokens_sum`)).toBe(sum("output_tokens"));
   const gaps = after.value(`${f}_inter_token_latency_seconds_count`);
