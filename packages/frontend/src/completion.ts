@@ -29,7 +29,8 @@ interface Open {
 
 /** Create a collector of `count` choices. */
 export function createCollector(count: number, { keepsText }: { readonly keepsText: boolean }): Collector {
-  const choices: Open[] = Array.from({ length: count }, () => ({ text: "", finishReason: undefined, stopText: undefined }));
+  const choices: Open[] = [];
+  for (let left = count; left > 0; left -= 1) choices.push({ text: "", finishReason: undefined, stopText: undefined });
   let usage: Usage | undefined;
   return {
     add(batch) {

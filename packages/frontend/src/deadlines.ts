@@ -52,34 +52,24 @@ export function beginDeadlines({ limits, startedAt, now, onExpiry }: DeadlineOpt
     return { at: heardAt + betweenTokensMs, problem: `no further token within ${betweenTokensMs} ms`, isStalled: true };
   }
 
-  // Tokens only note their time: the timer looks again when it was due without them.
+  // Tokens only note their time, also the first: the timer looks again when the next was due without them.
   function look(): void {
     timer = undefined;
     const token = nextToken();
     const due = token && total ? (token.at < total.at ? token : total) : (token ?? total);
-    if (!due) {
-      if (isHeld && betweenTokensMs > 0) arm(betweenTokensMs);
-      return;
-    }
-    const leftMs = due.at - now();
-    if (leftMs <= 0) onExpiry(due.isStalled ? new StalledError(due.problem) : new RuntimeError("deadline_exceeded", due.problem));
-    else arm(isHeld && betweenTokensMs > 0 ? Math.min(leftMs, betweenTokensMs) : leftMs);
-  }
-
-  function arm(ms: number): void {
-    timer = setTimeout(look, Math.min(Math.ceil(ms), maxTimerMs));
+    const leftMs = due ? due.at - now() : Number.POSITIVE_INFINITY;
+    if (due && leftMs <= 0) return onExpiry(due.isStalled ? new StalledError(due.problem) : new RuntimeError("deadline_exceeded", due.problem));
+    const mayComeDue = betweenTokensMs > 0 && (heardAt === undefined || isHeld);
+    const nextMs = mayComeDue ? Math.min(leftMs, betweenTokensMs) : leftMs;
+    if (Number.isFinite(nextMs)) timer = setTimeout(look, Math.min(Math.ceil(nextMs), maxTimerMs));
   }
 
   look();
   return {
     endsAt,
     heard() {
-      const isFirst = heardAt === undefined;
       heardAt = now();
       isHeld = false;
-      if (!isFirst) return;
-      clearTimeout(timer);
-      look();
     },
     hold() {
       isHeld = true;

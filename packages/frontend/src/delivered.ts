@@ -19,7 +19,8 @@ interface Choice {
 
 /** Begin with nothing delivered. With a `limit` of 0 nothing is kept. */
 export function createDelivered(job: ModelJob, limit: number): Delivered {
-  const choices: Choice[] = Array.from({ length: countChoices(job) }, () => ({ text: "", tokens: 0, tokenIds: [], isFinished: false }));
+  const choices: Choice[] = [];
+  for (let left = countChoices(job); left > 0; left -= 1) choices.push({ text: "", tokens: 0, tokenIds: [], isFinished: false });
   let hasUsage = false;
   let left = limit;
   return {
