@@ -36,18 +36,8 @@ const routes: readonly Route[] = [
   },
 ];
 
-// What an engine may throw, each by a worker of its own that serves a model of that name.
-const thrown: readonly ErrorCode[] = [
-  "invalid_argument",
-  "unauthenticated",
-  "not_found",
-  "too_large",
-  "internal",
-  "unimplemented",
-  "unavailable",
-  "deadline_exceeded",
-  "overloaded",
-];
+// What an engine may throw, each by a worker of its own that serves a model of that name. `cancelled` is no engine's to say.
+const thrown = (Object.keys(errorTable) as ErrorCode[]).filter((code) => code !== "cancelled");
 
 let directory: string;
 let runtime: Runtime;
@@ -200,6 +190,39 @@ describe.each(routes)("$path", (route) => {
   });
 });
 
+test("an engine that says cancelled, which nobody has, is at fault", async () => {
+  const [route] = routes;
+  if (!route) throw new Error("there are routes");
+  const config = { fileKv: directory, log: "off,request_span=off" };
+  const worker = await startMockWorker({ config, modelName: "cancelled@0", component: "cancelled-0", fault: parseFaults("error:cancelled") });
+  workers.push(worker);
+  await eventually("the model", async () => (await (await fetch(`${frontend.url}/v1/models`)).text()).includes("cancelled@0"));
+  await eventually("its instance", () =>
+    records.some(({ message, endpoint }) => message === "instance joined" && String(endpoint).includes("cancelled")),
+  );
+  await walk("internal", route, () => send(route.path, post(route.body("cancelled@0", false))));
+});
+
+test("the count of tokens refuses in Anthropic's shape, without a pair", async () => {
+  const path = "/v1/messages/count_tokens";
+  const good = { model: "internal@0", messages: [{ role: "user", content: "a b" }] };
+  const wrong: readonly (readonly [ErrorCode, Init])[] = [
+    ["invalid_argument", post("{")],
+    ["invalid_argument", post({ ...good, messages: [] })],
+    ["not_found", post({ ...good, model: "nobody's" })],
+    ["too_large", post({ ...good, fill: "x".repeat(2 ** 20) })],
+    ["unsupported_media_type", { ...post(good), headers: { "content-type": "text/plain" } }],
+  ];
+  for (const [code, init] of wrong) {
+    const sent = await send(path, init);
+    expect(sent.response.status).toBe(errorTable[code].status);
+    expectHeaders(sent);
+    expectShape("anthropic", code, sent, JSON.parse(sent.text));
+    expect(records.filter((record) => record["x_request_id"] === sent.id && record["level"] !== "DEBUG")).toEqual([]);
+  }
+  expect(JSON.parse((await send(path, post(good))).text)).toEqual({ input_tokens: 2 });
+});
+
 test("routes that are not for inference have the ids and no pair", async () => {
   for (const path of ["/v1/models", "/v1/models/internal@0", "/health", "/live", "/metrics"]) {
     const sent = await send(path, {});
@@ -207,8 +230,13 @@ test("routes that are not for inference have the ids and no pair", async () => {
     expectHeaders(sent);
     expect(records.filter((record) => record["x_request_id"] === sent.id && record["level"] !== "DEBUG")).toEqual([]);
   }
-  const missing = await send("/v1/models/nobody's", {});
-  expect(missing.response.status).toBe(404);
-  expectHeaders(missing);
-  expectShape("openai", "not_found", missing, JSON.parse(missing.text));
+  for (const [path, code] of [
+    ["/v1/models/nobody's", "not_found"],
+    ["/v1/requests/nobody's", "unknown_request"],
+  ] as const) {
+    const missing = await send(path, {});
+    expect(missing.response.status).toBe(404);
+    expectHeaders(missing);
+    expectShape("openai", code, missing, JSON.parse(missing.text));
+  }
 });
