@@ -1,6 +1,7 @@
 // The system server: what probes see of a worker before, while and after it serves.
 import { expect, test } from "vitest";
 import { createMemorySpace, createRuntime } from "@dyn/runtime";
+import { parseLogFilter } from "../../packages/runtime/src/logging/filter.ts";
 import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
 import { chat, eventually, postChat, startCluster, startProgram, type Program } from "../cluster.ts";
 import { parseOpenMetrics } from "../open-metrics.ts";
@@ -139,6 +140,18 @@ test("what is not there, and what is not allowed", async () => {
   expect([named.headers.get("request-id"), named.headers.get("x-request-id")]).toEqual([id, id]);
   const sane = await fetch(`${url}/live`, { headers: { "x-request-id": "probe-7" } });
   expect(sane.headers.get("x-request-id")).toBe("probe-7");
+});
+
+test.each(["debug", "info"])("probes have a line each at debug, and none at info (%s)", async (level) => {
+  const records: Record<string, unknown>[] = [];
+  const log = createLogger({ sink: (record) => records.push(record), filter: parseLogFilter(level) });
+  await using runtime = await createRuntime({ config, log });
+  const response = await fetch(`http://127.0.0.1:${runtime.system.port}/health`, { headers: { "x-request-id": "probe-7" } });
+  await response.text();
+  const line = { level: "DEBUG", message: "http response sent", method: "GET", uri: "/health", status: 503, x_request_id: "probe-7" };
+  const lines = (): unknown[] => records.filter(({ target }) => target === "system_span");
+  if (level === "info") expect(lines()).toEqual([]);
+  else expect(await eventually("the line", () => lines()[0])).toMatchObject({ ...line, request_id: response.headers.get("request-id") });
 });
 
 test("it is off by default, and a frontend leaves the variable to workers", async () => {

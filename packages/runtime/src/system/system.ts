@@ -74,7 +74,10 @@ async function startServer(options: SystemOptions, readiness: Readiness): Promis
   const { host, port, metrics, log, now } = options;
   const startedAt = now();
   const toStatus = createStatus(readiness, () => now() - startedAt);
+  const systemLog = log.child({ target: "system_span" });
   const server = createServer((request, response) => {
+    const arrivedAt = now();
+    response.once("finish", () => logAnswer(systemLog, request, response, now() - arrivedAt));
     answer(request, response, metrics, toStatus).catch((error: unknown) => {
       log.error({ error }, "system server could not answer");
       response.destroy();
@@ -140,6 +143,20 @@ async function answer(request: IncomingMessage, response: ServerResponse, metric
   }
   const { live, isReady, health } = toStatus();
   return path === "/live" ? sendJson(response, 200, live) : sendJson(response, isReady ? 200 : 503, health);
+}
+
+// As a frontend says it of its own probes: silent at info.
+function logAnswer(log: Logger, { method = "", url = "" }: IncomingMessage, response: ServerResponse, ms: number): void {
+  const [request_id, theirs] = [response.getHeader("request-id"), response.getHeader("x-request-id")];
+  const fields = {
+    request_id,
+    ...(theirs !== request_id && { x_request_id: theirs }),
+    method,
+    uri: url,
+    status: response.statusCode,
+    latency_ms: Math.round(ms * 1000) / 1000,
+  };
+  log.debug(fields, "http response sent");
 }
 
 function setIds({ headers }: IncomingMessage, response: ServerResponse): void {
