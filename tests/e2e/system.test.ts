@@ -154,6 +154,13 @@ test.each(["debug", "info"])("probes have a line each at debug, and none at info
   else expect(await eventually("the line", () => lines()[0])).toMatchObject({ ...line, request_id: response.headers.get("request-id") });
 });
 
+test("the first part of a worker's metric names can be chosen", async () => {
+  await using runtime = await createRuntime({ config: { ...config, componentMetricsPrefix: "acme_worker" }, log: silent });
+  const text = await (await fetch(`http://127.0.0.1:${runtime.system.port}/metrics`)).text();
+  expect(text).toContain("# TYPE acme_worker_uptime_seconds gauge");
+  expect(text).not.toContain("dynamo_component_");
+});
+
 test("it is off by default, and a frontend leaves the variable to workers", async () => {
   await using runtime = await createRuntime({ config: { discoveryBackend: "mem" }, environment: {}, log: silent });
   expect(runtime.system.port).toBeUndefined();

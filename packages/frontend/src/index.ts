@@ -1,10 +1,19 @@
 /** `@dyn/frontend`: the HTTP front door as a library. */
 /// <reference types="node" preserve="true" />
-import { completeSettings, createRuntime, watchSignals, type Runtime, type RuntimeConfig, type ShutdownSignal, type Snapshot } from "@dyn/runtime";
+import {
+  completeSettings,
+  createRuntime,
+  parsePrefix,
+  watchSignals,
+  type Runtime,
+  type RuntimeConfig,
+  type ShutdownSignal,
+  type Snapshot,
+} from "@dyn/runtime";
 import { createHistory } from "./lineage/history.ts";
 import { createFrontendMetrics } from "./metrics/metrics.ts";
 import { followModels } from "./models.ts";
-import { frontendSettings, parsePrefix, type FrontendOptions } from "./options.ts";
+import { frontendSettings, type FrontendOptions } from "./options.ts";
 import { createRoutes } from "./routes.ts";
 import { openHttpSecurity } from "./security.ts";
 import { listenHttp } from "./server.ts";

@@ -1,5 +1,16 @@
 /** Settings of the frontend. */
-import { maxTimerMs, oneOf, parseName, parseSwitch, plainText, type RouterMode, routerModes, type SettingsOf, wholeNumber } from "@dyn/runtime";
+import {
+  maxTimerMs,
+  oneOf,
+  parseName,
+  parsePrefix,
+  parseSwitch,
+  plainText,
+  type RouterMode,
+  routerModes,
+  type SettingsOf,
+  wholeNumber,
+} from "@dyn/runtime";
 
 export interface FrontendOptions {
   readonly httpHost: string;
@@ -157,10 +168,4 @@ function parseBaggageKeys(text: string): readonly string[] {
   if (!keys.every((key) => /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,256}$/.test(key)))
     throw new Error("expected keys of baggage members, separated by commas");
   return keys;
-}
-
-/** A prefix of metric names. @throws Error saying what was expected. */
-export function parsePrefix(text: string): string {
-  if (!/^[a-zA-Z_][a-zA-Z0-9_]{0,63}$/.test(text)) throw new Error("expected 1 to 64 characters of a-z, A-Z, 0-9 and _, not beginning with a digit");
-  return text;
 }

@@ -8,6 +8,7 @@ import { parseLogFilter } from "./logging/filter.ts";
 import {
   decimalNumber,
   oneOf,
+  parsePrefix,
   parseSwitch,
   plainText,
   wholeNumber,
@@ -73,6 +74,7 @@ export interface RuntimeConfig {
   readonly engineRequestLimit: number;
   readonly requestQueueLimit: number;
   readonly systemHost: string;
+  readonly componentMetricsPrefix: string;
   readonly systemPort: number;
   readonly log: string;
   readonly logJsonl: boolean;
@@ -198,6 +200,13 @@ export const runtimeSettings: SettingsOf<Omit<RuntimeConfig, WithoutFlag>> & Var
     default: "127.0.0.1",
     parse: plainText,
     help: "address of the system server",
+  },
+  componentMetricsPrefix: {
+    env: "DYN_COMPONENT_METRICS_PREFIX",
+    flag: "component-metrics-prefix",
+    default: "dynamo_component",
+    parse: parsePrefix,
+    help: "first part of the names of metrics of served endpoints",
   },
   systemPort: {
     env: "DYN_SYSTEM_PORT",

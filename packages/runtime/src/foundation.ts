@@ -43,8 +43,9 @@ export interface Foundation {
 
 /** @throws RuntimeError `invalid_argument` on a bad setting, `unavailable` if the discovery directory or the system port cannot be used; nothing stays open then. */
 export async function openFoundation(options: FoundationOptions): Promise<Foundation> {
-  const { environment, metrics = createRuntimeMetrics() } = options;
+  const { environment } = options;
   const config = completeSettings(runtimeSettings, options.config ?? {}, environment);
+  const metrics = options.metrics ?? createRuntimeMetrics({ componentPrefix: config.componentMetricsPrefix });
   const { log, close: closeLog }: ProcessLog = options.log ? { log: options.log, close: () => Promise.resolve() } : openProcessLog(config);
   let telemetry: Telemetry | undefined;
   let discovery: Discovery | undefined;

@@ -18,7 +18,7 @@ export type { Bucket, DiscoveryRecord, EndpointRecord, ModelCard, ModelRecord } 
 export { formatAddress } from "./discovery/records.ts";
 export { completeSettings, maxTimerMs, readSettings, runtimeSettings } from "./config.ts";
 export type { Environment, RuntimeConfig } from "./config.ts";
-export { decimalNumber, oneOf, parseName, parseSwitch, plainText, wholeNumber } from "./settings.ts";
+export { decimalNumber, oneOf, parseName, parsePrefix, parseSwitch, plainText, wholeNumber } from "./settings.ts";
 export type { Setting, SettingsOf, Variable, VariablesOf } from "./settings.ts";
 export { declareFlags, readFlags } from "./flags.ts";
 export type { FlagTaker } from "./flags.ts";

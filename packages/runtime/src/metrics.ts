@@ -58,20 +58,30 @@ const firstResponses = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5,
 const queues = [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1];
 const roundtrips = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
 
+export interface RuntimeMetricsOptions {
+  /** First part of the names of what workers count. Default `dynamo_component`. */
+  readonly componentPrefix?: string;
+  /** Monotonic clock, ms. */
+  readonly now?: () => number;
+}
+
 /** Create them. One set serves all runtimes of a process that shows one `/metrics`. */
-export function createRuntimeMetrics({ now = () => performance.now() }: { readonly now?: () => number } = {}): RuntimeMetrics {
+export function createRuntimeMetrics({
+  componentPrefix = "dynamo_component",
+  now = () => performance.now(),
+}: RuntimeMetricsOptions = {}): RuntimeMetrics {
   const registry = new Registry(Registry.OPENMETRICS_CONTENT_TYPE); // only such a registry takes exemplars
   const startedAt = new Map<string, number>();
   const uptime = createGauges({
     registry,
-    name: "dynamo_component_uptime_seconds",
+    name: `${componentPrefix}_uptime_seconds`,
     help: "Time since the runtime of this instance was created",
     labels: ["worker_id"],
   });
   uptime.onRead(() => {
     for (const [worker_id, at] of startedAt) uptime.with({ worker_id }).set((now() - at) / 1000);
   });
-  const families = createComponentFamilies(registry);
+  const families = createComponentFamilies(registry, componentPrefix);
   return {
     registry,
     ...createPlaneMetrics(registry),
@@ -127,11 +137,11 @@ interface ComponentFamilies {
 
 const endpointLabels: readonly EndpointLabel[] = ["dynamo_namespace", "dynamo_component", "dynamo_endpoint", "worker_id", "model"];
 
-function createComponentFamilies(registry: Registry): ComponentFamilies {
+function createComponentFamilies(registry: Registry, prefix: string): ComponentFamilies {
   const labels = endpointLabels;
   const named = (name: string, help: string): { registry: Registry; name: string; help: string } => ({
     registry,
-    name: `dynamo_component_${name}`,
+    name: `${prefix}_${name}`,
     help,
   });
   return {

@@ -69,3 +69,9 @@ export type VariablesOf<Config> = { readonly [Name in keyof Config]-?: Variable<
 
 /** The settings behind a configuration, one each. */
 export type SettingsOf<Config> = { readonly [Name in keyof Config]-?: Setting<Config[Name]> };
+
+/** A prefix of metric names. @throws Error saying what was expected. */
+export function parsePrefix(text: string): string {
+  if (!/^[a-zA-Z_][a-zA-Z0-9_]{0,63}$/.test(text)) throw new Error("expected 1 to 64 characters of a-z, A-Z, 0-9 and _, not beginning with a digit");
+  return text;
+}
