@@ -130,6 +130,16 @@ describe("a circuit", () => {
     expect(run(true)).toBe("opened");
   });
 
+  test("forgets an instance that has failed once and was never asked again", () => {
+    const { health, pass, run } = start();
+    run(true);
+    run(true);
+    pass(600_001);
+    health.begin("2");
+    health.end("2", "failed");
+    expect(run(true)).toBeUndefined(); // its two failures are forgotten
+  });
+
   test("counts what is under way", () => {
     const { health } = start();
     health.begin("1");

@@ -24,7 +24,7 @@ export interface Health {
 /** How an attempt speaks of its instance; one that the caller ended says nothing. */
 export type Verdict = "well" | "failed" | "unreachable" | "unknown";
 
-/** Open circuits of instances that nobody has asked for so long are forgotten, ms. */
+/** What is known of an instance that nobody has asked for so long is forgotten, ms. */
 const forgetMs = 600_000;
 
 type Circuit =
@@ -34,6 +34,8 @@ type Circuit =
 
 interface State {
   load: number;
+  /** Reading of the clock at the end of the last attempt. */
+  endedAt: number;
   circuit: Circuit;
 }
 
@@ -68,12 +70,12 @@ export function createHealth({ failures = 3, openMs = 1_000, maxOpenMs = 30_000,
   const stateOf = (id: string): State => {
     const known = states.get(id);
     if (known) return known;
-    const state: State = { load: 0, circuit: { type: "closed", failures: 0 } };
+    const state: State = { load: 0, endedAt: now(), circuit: { type: "closed", failures: 0 } };
     states.set(id, state);
     return state;
   };
   const forget = (at: number): void => {
-    for (const [id, { load, circuit }] of states) if (load === 0 && circuit.type === "open" && circuit.until + forgetMs < at) states.delete(id);
+    for (const [id, { load, endedAt }] of states) if (load === 0 && endedAt + forgetMs < at) states.delete(id);
   };
   return {
     loadOf: (id) => states.get(id)?.load ?? 0,
@@ -91,14 +93,13 @@ export function createHealth({ failures = 3, openMs = 1_000, maxOpenMs = 30_000,
     end(id, verdict) {
       const state = stateOf(id);
       state.load -= 1;
+      state.endedAt = now();
       const before = state.circuit;
-      const after = afterAttempt(before, verdict, limits, now());
+      const after = afterAttempt(before, verdict, limits, state.endedAt);
       state.circuit = after;
       if (after.type === "closed" && after.failures === 0 && state.load === 0) states.delete(id); // nothing to remember
-      if (after.type === "open" && before.type !== "open" && verdict !== "unknown") {
-        forget(now());
-        return "opened";
-      }
+      if (verdict !== "well") forget(state.endedAt); // only what fails is remembered, so only then there is more of it
+      if (after.type === "open" && before.type !== "open" && verdict !== "unknown") return "opened";
       return after.type === "closed" && before.type !== "closed" ? "closed" : undefined;
     },
   };
