@@ -1,4 +1,5 @@
 // What a handler throws, as its caller sees it.
+import { serveModel } from "@dyn/runtime/llm";
 import { createMemorySpace, createRuntime, RuntimeError } from "@dyn/runtime";
 import { expect, test } from "vitest";
 
@@ -20,4 +21,17 @@ test.each([
     for await (const _ of caller.client("dyn://test.throws.generate").generate({})) continue;
   })();
   await expect(reading).rejects.toMatchObject({ code });
+});
+
+test("a model whose card cannot be published leaves no endpoint behind", async () => {
+  const memorySpace = createMemorySpace();
+  await using runtime = await createRuntime({ config, memorySpace });
+  const { discovery } = runtime;
+  const publish = discovery.publish.bind(discovery);
+  discovery.publish = (record) => (record.type === "Model" ? Promise.reject(new RuntimeError("unavailable", "full")) : publish(record));
+  const tried = serveModel(runtime, { model: "lost" }, async function* () {});
+  await expect(tried).rejects.toMatchObject({ code: "unavailable", message: "full" });
+  expect([...(memorySpace.records.get("v1/instances") ?? [])]).toEqual([]);
+  discovery.publish = publish;
+  await using _serving = await serveModel(runtime, { model: "found" }, async function* () {});
 });

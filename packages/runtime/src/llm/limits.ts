@@ -20,6 +20,12 @@ export function createTally(now?: () => number): Tally {
   return { outputTokens: 0, usage: undefined, finishReason: undefined, now, firstTokenAt: undefined, lastTokenAt: undefined, timedTokens: 0 };
 }
 
+/** The engine's own usage, or else the runtime's count of what there is. */
+export function settleUsage(tally: Tally, request: ModelRequest): Usage {
+  tally.usage ??= { promptTokens: countPromptTokens(request), completionTokens: tally.outputTokens };
+  return tally.usage;
+}
+
 /** Tokens of one delta: its ids, or one if it has text. */
 export function tokensOf(delta: Delta): number {
   return delta.tokenIds?.length ?? (delta.text === "" ? 0 : 1);
@@ -63,8 +69,7 @@ function createLimiter(request: ModelRequest, tally: Tally): Limiter {
   // The last delta that is released carries the end; text before a stop string is a delta of its own.
   function end(released: readonly Delta[], reason: FinishReason, stopped: Stopped | undefined): Delta[] {
     tally.finishReason = stopped ? "stop" : reason;
-    tally.usage ??= { promptTokens: countPromptTokens(request), completionTokens: tally.outputTokens };
-    const ending = { finishReason: tally.finishReason, usage: tally.usage };
+    const ending = { finishReason: tally.finishReason, usage: settleUsage(tally, request) };
     if (stopped) return [...released, { text: stopped.text, ...ending, stopText: stopped.stopText }];
     return [...released.slice(0, -1), { ...(released.at(-1) ?? { text: "" }), ...ending }];
   }

@@ -11,8 +11,7 @@ import { isMap } from "../wire/payload.ts";
 import { mergeChoices, toRequests } from "./choices.ts";
 import type { Delta, Engine, ModelJob, ModelRequest, Usage, WorkerRole } from "./contract.ts";
 import { openEngineSpan } from "./engine-span.ts";
-import { createTally, enforceLimits, tokensOf, type Tally } from "./limits.ts";
-import { countPromptTokens } from "./tokens.ts";
+import { createTally, enforceLimits, settleUsage, tokensOf, type Tally } from "./limits.ts";
 
 // What must be there besides for a model to be served, in the form of Dynamo's cards.
 const needs: Readonly<Record<WorkerRole, readonly unknown[]>> = { aggregated: [], prefill: [["decode"]], decode: [["prefill"]] };
@@ -66,18 +65,30 @@ export async function serveModel(runtime: Runtime, options: ServeModelOptions, e
       runtime_config: {},
     },
   };
-  const card = await runtime.discovery.publish(record);
+  const card = await publishCard(runtime, record, serving);
   runtime.log.child({ target: "dyn_runtime::llm" }).info({ model, role, endpoint, instance_id: serving.instanceId }, "model is serving");
   // A drain of the whole runtime knows the endpoint only: the model must not stay listed while it lasts.
-  runtime.draining.addEventListener("abort", () => void withdraw(card, runtime), { once: true });
+  const onDrain = (): void => void withdraw(card, runtime);
+  runtime.draining.addEventListener("abort", onDrain, { once: true });
   return {
     ...serving,
     closed: serving.closed,
     async [Symbol.asyncDispose]() {
+      runtime.draining.removeEventListener("abort", onDrain);
       await card[Symbol.asyncDispose]();
       await serving[Symbol.asyncDispose]();
     },
   };
+}
+
+// An endpoint without its card is a model that nobody finds.
+async function publishCard(runtime: Runtime, record: ModelRecord, serving: Serving): Promise<AsyncDisposable> {
+  try {
+    return await runtime.discovery.publish(record);
+  } catch (error) {
+    await serving[Symbol.asyncDispose]();
+    throw error;
+  }
 }
 
 async function withdraw(card: AsyncDisposable, { log }: Runtime): Promise<void> {
@@ -121,7 +132,8 @@ async function* runJob(job: ModelJob, served: Served, outer: RequestContext<Logg
     thrown = error;
     throw error;
   } finally {
-    countOpen(requests, tallies);
+    // What a choice that has not ended comes to, for the line of a request that was cancelled or has failed.
+    requests.forEach((each, index) => settleUsage(tallies[index] ?? createTally(), each));
     const facts = toFacts(served, tallies, job);
     outer.report({ ...facts, engine_span_id: span.spanId });
     span.end(thrown, facts, job, tallies);
@@ -131,19 +143,7 @@ async function* runJob(job: ModelJob, served: Served, outer: RequestContext<Logg
 // A choice that another worker has finished: only its share of the usage is wanted.
 function finishTally(tally: Tally, request: ModelRequest): void {
   tally.outputTokens = request.generated?.tokens ?? 0;
-  countPart(tally, request);
-}
-
-function countOpen(requests: readonly ModelRequest[], tallies: readonly Tally[]): void {
-  for (const [index, request] of requests.entries()) {
-    const tally = tallies[index];
-    if (tally && !tally.usage) countPart(tally, request);
-  }
-}
-
-// What a choice that has not ended comes to: for the line of a request that was cancelled or has failed.
-function countPart(tally: Tally, request: ModelRequest): void {
-  tally.usage = { promptTokens: countPromptTokens(request), completionTokens: tally.outputTokens };
+  settleUsage(tally, request);
 }
 
 // A prompt is read once, however many completions it gets.
@@ -166,7 +166,7 @@ function toFacts({ model, role }: Served, tallies: readonly Tally[], { n = 1, pr
   return {
     model,
     output_tokens: usage.completionTokens,
-    ...(tallies.some((tally) => tally.usage) && { input_tokens: usage.promptTokens }),
+    input_tokens: usage.promptTokens,
     ...(reason !== undefined && reasons.size === 1 && { finish_reason: reason }),
     ...(tallies.length > 1 && { choices: tallies.length }),
     ...(role !== "aggregated" && { disagg_role: role }),

@@ -21,7 +21,7 @@ export function countPromptTokens({ messages, prompt }: Pick<ModelRequest, "mess
 }
 
 /** Tokens of all prompts of a job; each is read once, however many completions it gets. */
-export function countJobTokens({ prompts, ...request }: ModelJob): number {
-  if (!prompts) return countPromptTokens(request.prompt ? { ...request, messages: [{ role: "user", text: request.prompt.text }] } : request);
-  return prompts.reduce((sum, prompt) => sum + (prompt.tokenIds?.length ?? countTokens(prompt.text)), 0);
+export function countJobTokens({ messages, prompt, prompts = prompt && [prompt] }: ModelJob): number {
+  if (!prompts) return countPromptTokens({ messages });
+  return prompts.reduce((sum, { text, tokenIds }) => sum + (tokenIds?.length ?? countTokens(text)), 0);
 }
