@@ -69,7 +69,7 @@ describe("an answer is late", () => {
     deadlines.heard();
     deadlines.hold();
     vi.advanceTimersByTime(350);
-    deadlines.release();
+    deadlines.heard();
     vi.advanceTimersByTime(99);
     expect(expired).toEqual([]);
     vi.advanceTimersByTime(101);

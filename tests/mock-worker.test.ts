@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { createFaultPlan, formatFaults, parseFaults } from "../packages/mock-worker/src/faults.ts";
+import { createFaultPlan, parseFaults } from "../packages/mock-worker/src/faults.ts";
 
 describe("faults", () => {
   test("are read from a list", () => {
@@ -13,11 +13,6 @@ describe("faults", () => {
     expect(parseFaults("")).toEqual([]);
   });
 
-  test("are written as they are read", () => {
-    const text = "error:internal@0%1,delay:5@3%0.25,cut@7%1,garbage@0%0.5";
-    expect(formatFaults(parseFaults(text))).toBe(text);
-  });
-
   test.each(["explode", "error:nope", "delay", "delay:x", "crash:1", "hang@", "hang@-1", "hang%2", "hang%", "error@1.5"])("%j is refused", (text) => {
     expect(() => parseFaults(text)).toThrow(/expected KIND/);
   });
@@ -27,7 +22,7 @@ describe("faults", () => {
       fc.property(fc.integer({ min: 0, max: 0xffff_ffff }), fc.double({ min: 0.05, max: 0.95, noNaN: true }), (seed, rate) => {
         const hits = (): boolean[] => {
           const plan = createFaultPlan([{ type: "cut", afterTokens: 0, rate }], seed);
-          return Array.from({ length: 2_000 }, () => plan.next().length === 1);
+          return Array.from({ length: 2_000 }, () => plan().length === 1);
         };
         const [first, second] = [hits(), hits()];
         expect(second).toEqual(first);

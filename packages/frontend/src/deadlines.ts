@@ -11,12 +11,10 @@ export interface DeadlineLimits {
 export interface Deadlines extends Disposable {
   /** Reading of the clock at which the whole answer must be there; undefined = no limit. */
   readonly endsAt: number | undefined;
-  /** Tokens have arrived. */
+  /** Tokens have arrived, or the client reads again: the worker's time begins anew. */
   heard(): void;
-  /** The client does not keep up: until the release the time between tokens is not the worker's. */
+  /** The client does not keep up: until `heard` the time is not the worker's. */
   hold(): void;
-  /** The client reads again: the worker's time begins anew. */
-  release(): void;
 }
 
 export interface DeadlineOptions {
@@ -73,10 +71,6 @@ export function beginDeadlines({ limits, startedAt, now, onExpiry }: DeadlineOpt
     },
     hold() {
       isHeld = true;
-    },
-    release() {
-      isHeld = false;
-      heardAt = now();
     },
     [Symbol.dispose]: () => clearTimeout(timer),
   };

@@ -41,7 +41,7 @@ export async function generate(job: ModelJob, exchange: Exchange, parts: Generat
       if (held) {
         deadlines.hold();
         await held;
-        deadlines.release();
+        deadlines.heard();
       }
       isOurs = false;
     }

@@ -2,10 +2,10 @@
 import { toRuntimeError, type RuntimeError } from "@dyn/runtime";
 import type { Delta, ModelJob } from "@dyn/runtime/llm";
 import { countChoices, createCollector, type Completion } from "./completion.ts";
-import { beginDeadlines, readTimeout, timeoutHeader, type DeadlineLimits, type Deadlines } from "./deadlines.ts";
+import { beginDeadlines, readTimeout, timeoutHeader, type DeadlineLimits } from "./deadlines.ts";
 import type { Exchange } from "./exchange.ts";
 import { peekModel, peekStream } from "./fields.ts";
-import { generate } from "./generate.ts";
+import { generate, type GenerateParts } from "./generate.ts";
 import { parseJsonBody } from "./http/body.ts";
 import { sendJson } from "./http/reply.ts";
 import { openEventStream, type EventStream } from "./http/sse.ts";
@@ -74,8 +74,7 @@ interface Inference<Request extends InferenceRequest> {
   readonly request: Request;
   readonly head: AnswerHead;
   readonly requestLog: RequestLog;
-  readonly deadlines: Deadlines;
-  readonly parts: InferenceParts;
+  readonly generating: GenerateParts;
 }
 
 /** Never rejects: every ending is an answer (unless the client is gone) and a pair of log lines. */
@@ -94,8 +93,9 @@ export async function serveInference<Request extends InferenceRequest>(
   const head = { requestId: exchange.identity.requestId, created: Math.floor(parts.wallClock() / 1000) };
   const { startedAt, abort: onExpiry } = exchange;
   using deadlines = beginDeadlines({ limits, startedAt, now: parts.now, onExpiry });
+  const generating = { ...parts, deadlines, progress: requestLog.progress };
   try {
-    await (request.stream ? stream : complete)({ api, exchange, request, head, requestLog, deadlines, parts });
+    await (request.stream ? stream : complete)({ api, exchange, request, head, requestLog, generating });
   } catch (thrown) {
     refuse({ api, exchange, requestLog, parts }, toRuntimeError(exchange.signal.aborted ? exchange.signal.reason : thrown));
   }
@@ -158,17 +158,10 @@ export function toRetryHeaders({ code, traits }: RuntimeError): Record<string, s
   return code === "unimplemented" ? { "x-should-retry": "false" } : {};
 }
 
-async function complete<Request extends InferenceRequest>({
-  api,
-  exchange,
-  request,
-  head,
-  requestLog,
-  deadlines,
-  parts,
-}: Inference<Request>): Promise<void> {
+async function complete<Request extends InferenceRequest>(inference: Inference<Request>): Promise<void> {
+  const { api, exchange, request, head, requestLog, generating } = inference;
   const collector = createCollector(countChoices(request.job), { keepsText: true });
-  await generate(request.job, exchange, { ...parts, deadlines, progress: requestLog.progress }, (batch) => {
+  await generate(request.job, exchange, generating, (batch) => {
     collector.add(batch);
     return undefined;
   });
@@ -176,21 +169,14 @@ async function complete<Request extends InferenceRequest>({
   requestLog.responded(200);
 }
 
-async function stream<Request extends InferenceRequest>({
-  api,
-  exchange,
-  request,
-  head,
-  requestLog,
-  deadlines,
-  parts,
-}: Inference<Request>): Promise<void> {
+async function stream<Request extends InferenceRequest>(inference: Inference<Request>): Promise<void> {
+  const { api, exchange, request, head, requestLog, generating } = inference;
   const format = api.createStream(request, head);
   const collector = createCollector(countChoices(request.job), { keepsText: false });
   let events: EventStream | undefined;
   try {
     // Headers wait for the first batch: what fails before it is a plain error with its own status.
-    await generate(request.job, exchange, { ...parts, deadlines, progress: requestLog.progress }, (batch) => {
+    await generate(request.job, exchange, generating, (batch) => {
       if (!events) {
         events = openEventStream(exchange.response);
         requestLog.responded(200);

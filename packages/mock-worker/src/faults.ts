@@ -40,31 +40,14 @@ function parseFault(text: string): Fault {
   return { type: type as "hang" | "crash" | "cut" | "garbage", ...common }; // the shape allows no other
 }
 
-/** The form that parseFaults reads. */
-export function formatFaults(faults: readonly Fault[]): string {
-  return faults
-    .map((fault) => {
-      const argument = fault.type === "error" ? `:${fault.code}` : fault.type === "delay" ? `:${fault.ms}` : "";
-      return `${fault.type}${argument}@${fault.afterTokens}%${fault.rate}`;
-    })
-    .join(",");
-}
-
-/** The faults of one worker, which may change while it runs. */
-export interface FaultPlan {
-  faults: readonly Fault[];
-  /** Those that hit the next request. */
-  next(): readonly Fault[];
-}
+/** Those faults of a worker that hit its next request. */
+export type FaultPlan = () => readonly Fault[];
 
 export function createFaultPlan(faults: readonly Fault[], seed: number): FaultPlan {
   let requests = 0;
-  return {
-    faults,
-    next() {
-      requests += 1;
-      return this.faults.filter(({ rate }, index) => rate >= 1 || toShare(seed, requests, index) < rate);
-    },
+  return () => {
+    requests += 1;
+    return faults.filter(({ rate }, index) => rate >= 1 || toShare(seed, requests, index) < rate);
   };
 }
 
