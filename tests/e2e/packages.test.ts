@@ -126,7 +126,7 @@ console.log(body.choices[0]?.message.content, worker.servings.length, runtime.in
   await writeFile(join(project, "tsconfig.json"), JSON.stringify({ compilerOptions, include: ["src"] }));
   const guide = await readFile(join(root, "docs/library.md"), "utf8");
   const blocks = [...guide.matchAll(/^```ts\n(.*?)^```$/gms)];
-  expect(blocks).toHaveLength(5);
+  expect(blocks).toHaveLength(6);
   await Promise.all(blocks.map(([, code = ""], index) => writeFile(join(project, `src/guide-${index}.ts`), code)));
   await run(join(root, "node_modules/.bin/tsc"), ["-p", "."], { cwd: project });
   const { stdout } = await run(join(root, "node_modules/.bin/node"), ["out/main.js", join(directory.path, "kv")], { cwd: project });

@@ -12,7 +12,7 @@ export function createEchoEngine({ ttftMs, itlMs, speedupRatio, seed, disaggrega
   const nextMs = scale(itlMs);
   return async function* echo(request, { signal, connection }) {
     using clock = createClock(signal);
-    const faults = plan?.() ?? [];
+    const faults = plan?.next() ?? [];
     let sent = 0;
     // Wait for the time of the next token, and let the faults that are due strike before it.
     const step = async (waitMs: number): Promise<void> => {

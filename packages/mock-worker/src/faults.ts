@@ -13,7 +13,7 @@ export type Fault = Kind & {
   readonly rate: number;
 };
 
-const shape = /^(error|delay|hang|crash|cut|garbage)(?::([a-z_0-9]+))?(?:@(\d{1,9}))?(?:%(\d*\.?\d+))?$/;
+const shape = /^(error|delay|hang|crash|cut|garbage)(?::([a-z_0-9]+))?(?:@(\d{1,9}))?(?:%(\d*\.?\d+(?:e-\d+)?))?$/;
 const expected =
   'expected KIND[:ARG][@TOKENS][%RATE] with commas between; KIND is error:CODE, delay:MS, hang, crash, cut or garbage; for example "error:overloaded%0.1,crash@5"';
 
@@ -40,14 +40,37 @@ function parseFault(text: string): Fault {
   return { type: type as "hang" | "crash" | "cut" | "garbage", ...common }; // the shape allows no other
 }
 
-/** Those faults of a worker that hit its next request. */
-export type FaultPlan = () => readonly Fault[];
+/** The text that is read as these faults. */
+export function formatFaults(faults: readonly Fault[]): string {
+  return faults.map(formatFault).join(",");
+}
 
-export function createFaultPlan(faults: readonly Fault[], seed: number): FaultPlan {
+function formatFault(fault: Fault): string {
+  const argument = fault.type === "error" ? `:${fault.code}` : fault.type === "delay" ? `:${fault.ms}` : "";
+  const after = fault.afterTokens === 0 ? "" : `@${fault.afterTokens}`;
+  return `${fault.type}${argument}${after}${fault.rate === 1 ? "" : `%${fault.rate}`}`;
+}
+
+/** The faults of one worker. */
+export interface FaultPlan {
+  /** Those that hit its next request. */
+  next(): readonly Fault[];
+  /** Have these instead, for requests to come, which are counted from 1 again. */
+  replace(faults: readonly Fault[]): void;
+}
+
+export function createFaultPlan(given: readonly Fault[], seed: number): FaultPlan {
+  let faults = given;
   let requests = 0;
-  return () => {
-    requests += 1;
-    return faults.filter(({ rate }, index) => rate >= 1 || toShare(seed, requests, index) < rate);
+  return {
+    next() {
+      requests += 1;
+      return faults.filter(({ rate }, index) => rate >= 1 || toShare(seed, requests, index) < rate);
+    },
+    replace(others) {
+      faults = others;
+      requests = 0;
+    },
   };
 }
 

@@ -6,6 +6,7 @@ import {
   createRuntime,
   formatAddress,
   watchSignals,
+  type MemorySpace,
   type Runtime,
   type RuntimeConfig,
   type Serving,
@@ -13,17 +14,22 @@ import {
 } from "@dyn/runtime";
 import { serveModel } from "@dyn/runtime/llm";
 import { createEchoEngine } from "./engine.ts";
-import { createFaultPlan } from "./faults.ts";
+import { createFaultControl, toFaultRoute } from "./fault-control.ts";
+import type { Fault, FaultPlan } from "./faults.ts";
 import { mockSettings, type MockOptions } from "./options.ts";
 
 export { createEchoEngine } from "./engine.ts";
 export type { Pace } from "./engine.ts";
+export { parseFaults } from "./faults.ts";
+export type { Fault } from "./faults.ts";
 export { mockSettings } from "./options.ts";
 export type { MockOptions } from "./options.ts";
 
 export interface MockWorkerOptions extends Partial<MockOptions> {
   /** Settings of the runtimes; they win over the environment. */
   readonly config?: Partial<RuntimeConfig>;
+  /** Where they are found with `discoveryBackend: "mem"`; give a runtime in this process the same one. Default: a space of their own. */
+  readonly memorySpace?: MemorySpace;
   /** Signals that begin a drain. Default: none is touched. */
   readonly shutdownSignals?: readonly ShutdownSignal[];
 }
@@ -33,6 +39,10 @@ export interface MockWorker extends AsyncDisposable {
   readonly servings: readonly Serving[];
   /** Resolves after all of them have drained. */
   readonly closed: Promise<void>;
+  /** Port of their system server; undefined without one. */
+  readonly systemPort: number | undefined;
+  /** Have all of them fail in this way from their next requests on; [] = not any more. */
+  inject(faults: readonly Fault[]): void;
 }
 
 // As Dynamo's workers call themselves.
@@ -43,11 +53,12 @@ const defaultComponents: Readonly<Record<MockOptions["disaggregationMode"], stri
 };
 
 /** Start `numWorkers` echo workers in this process; resolves once all are registered, or a signal has stopped that. */
-export async function startMockWorker({ config, shutdownSignals = [], ...given }: MockWorkerOptions = {}): Promise<MockWorker> {
-  const options = completeSettings(mockSettings, given, {});
+export async function startMockWorker(given: MockWorkerOptions = {}): Promise<MockWorker> {
+  const { config, memorySpace = createMemorySpace(), shutdownSignals = [], ...settings } = given;
+  const options = completeSettings(mockSettings, settings, {});
   const runtimes: Runtime[] = [];
   const servings: Serving[] = [];
-  const memorySpace = createMemorySpace();
+  const faults = createFaultControl(options);
   const stop = new AbortController();
   let started = false;
   const close = async (): Promise<void> => {
@@ -61,12 +72,14 @@ export async function startMockWorker({ config, shutdownSignals = [], ...given }
     if (started) close().catch((error: unknown) => log?.error({ error }, "shutdown failed"));
   });
   try {
-    while (runtimes.length < options.numWorkers && !stop.signal.aborted) {
+    for (const plan of faults.plans) {
+      if (stop.signal.aborted) break;
       const [first] = runtimes;
       const shared = first && { log: first.log, metrics: first.metrics, system: first.system };
       const runtime = await createRuntime({ ...(config && { config }), ...shared, memorySpace });
       runtimes.push(runtime);
-      servings.push(await serve(runtime, options, servings.length));
+      if (!first) runtime.system.addRoute("/faults", toFaultRoute(faults, runtime.log));
+      servings.push(await serve(runtime, options, plan));
     }
     started = true;
     if (stop.signal.aborted) await close();
@@ -79,14 +92,20 @@ export async function startMockWorker({ config, shutdownSignals = [], ...given }
     .then(close)
     .finally(() => signals[Symbol.dispose]());
   closed.catch(() => undefined); // also thrown at whoever disposes
-  return { servings, closed, [Symbol.asyncDispose]: close };
+  return {
+    servings,
+    closed,
+    systemPort: runtimes[0]?.system.port,
+    inject: (others) => faults.replace(others),
+    [Symbol.asyncDispose]: close,
+  };
 }
 
-function serve(runtime: Runtime, options: MockOptions, index: number): Promise<Serving> {
+function serve(runtime: Runtime, options: MockOptions, plan: FaultPlan): Promise<Serving> {
   const { modelName: model, disaggregationMode: mode, migrationLimit, maxNumSeqs: requestLimit } = options;
   const role = mode === "agg" ? "aggregated" : mode;
   const component = options.component === "" ? defaultComponents[mode] : options.component;
   const endpoint = formatAddress({ ...options, component });
-  const engine = createEchoEngine(options, createFaultPlan(options.fault, options.seed + index));
+  const engine = createEchoEngine(options, plan);
   return serveModel(runtime, { model, role, endpoint, migrationLimit, requestLimit }, engine);
 }

@@ -35,6 +35,7 @@ export { openReloading } from "./net/reload.ts";
 export type { Reloading, ReloadingOptions } from "./net/reload.ts";
 export { openTls } from "./net/tls.ts";
 export type { TlsMaterial, TlsOptions, TlsPaths } from "./net/tls.ts";
+export type { SystemRoute } from "./system/route.ts";
 export type { System } from "./system/system.ts";
 export { createRequestId, describeBadRequestId, isSaneClientId, isUuid } from "./ids.ts";
 export { selectBaggage } from "./trace/baggage.ts";

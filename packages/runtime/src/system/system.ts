@@ -1,4 +1,5 @@
-/** The system server of a process: /live, /health and /metrics over HTTP, for probes and Prometheus. Like Dynamo's system_status_server.rs, but the three differ. */
+/** The system server of a process: /live, /health and /metrics over HTTP, for probes and Prometheus, and routes of whoever runs there.
+ *  Like Dynamo's system_status_server.rs, but the three differ. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { RuntimeError } from "../errors.ts";
@@ -8,6 +9,7 @@ import { within } from "../lifetime.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { RuntimeMetrics } from "../metrics.ts";
 import { createReadiness, type EndpointReadiness, type Readiness } from "./readiness.ts";
+import { answerRoute, type SystemRoute } from "./route.ts";
 
 export interface SystemOptions {
   readonly host: string;
@@ -22,6 +24,8 @@ export interface SystemOptions {
 export interface System {
   /** Undefined when there is no server. */
   readonly port: number | undefined;
+  /** Have it answer at one more path, until it closes. @throws RuntimeError `invalid_argument` if the path is taken. */
+  addRoute(path: string, route: SystemRoute): void;
   /** A runtime uses it until it leaves. The server closes when the last has left. */
   join(): Membership;
 }
@@ -39,11 +43,13 @@ export interface Membership {
 const closeMs = 500;
 const maxConnections = 256;
 const maxShown = 256;
+const ownPaths: ReadonlySet<string> = new Set(["/live", "/health", "/metrics"]);
 
 /** Start the server, if there is to be one. @throws RuntimeError `unavailable` if the address cannot be had. */
 export async function openSystem(options: SystemOptions): Promise<System> {
   const readiness = createReadiness();
-  const server = options.port < 0 ? undefined : await startServer(options, readiness);
+  const routes = new Map<string, SystemRoute>();
+  const server = options.port < 0 ? undefined : await startServer(options, readiness, routes);
   let members = 0;
   const leave = async (): Promise<void> => {
     members -= 1;
@@ -51,6 +57,10 @@ export async function openSystem(options: SystemOptions): Promise<System> {
   };
   return {
     port: server?.port,
+    addRoute(path, route) {
+      if (ownPaths.has(path) || routes.has(path)) throw new RuntimeError("invalid_argument", `${path} of the system server is taken`);
+      routes.set(path, route);
+    },
     join() {
       members += 1;
       let draining: { over(): void } | undefined;
@@ -70,7 +80,12 @@ export async function openSystem(options: SystemOptions): Promise<System> {
   };
 }
 
-async function startServer(options: SystemOptions, readiness: Readiness): Promise<{ readonly port: number; close(): Promise<void> }> {
+interface RunningServer {
+  readonly port: number;
+  close(): Promise<void>;
+}
+
+async function startServer(options: SystemOptions, readiness: Readiness, routes: ReadonlyMap<string, SystemRoute>): Promise<RunningServer> {
   const { host, port, metrics, log, now } = options;
   const startedAt = now();
   const toStatus = createStatus(readiness, () => now() - startedAt);
@@ -78,7 +93,7 @@ async function startServer(options: SystemOptions, readiness: Readiness): Promis
   const server = createServer((request, response) => {
     const arrivedAt = now();
     response.once("finish", () => logAnswer(systemLog, request, response, now() - arrivedAt));
-    answer(request, response, metrics, toStatus).catch((error: unknown) => {
+    answer(request, response, { metrics, toStatus, routes }).catch((error: unknown) => {
       log.error({ error }, "system server could not answer");
       response.destroy();
     });
@@ -128,14 +143,26 @@ function createStatus(readiness: Readiness, uptimeMs: () => number): () => Statu
   };
 }
 
-async function answer(request: IncomingMessage, response: ServerResponse, metrics: RuntimeMetrics, toStatus: () => Status): Promise<void> {
+interface Sources {
+  readonly metrics: RuntimeMetrics;
+  readonly toStatus: () => Status;
+  readonly routes: ReadonlyMap<string, SystemRoute>;
+}
+
+async function answer(request: IncomingMessage, response: ServerResponse, { metrics, toStatus, routes }: Sources): Promise<void> {
   setIds(request, response);
   const { method = "", url = "" } = request;
   const path = url.split("?", 1)[0] ?? "";
-  if (!["/live", "/health", "/metrics"].includes(path)) return sendJson(response, 404, { error: `Route not found: ${path.slice(0, maxShown)}` });
-  if (method !== "GET" && method !== "HEAD") {
-    response.setHeader("allow", "GET, HEAD");
+  const route = routes.get(path);
+  if (!route && !ownPaths.has(path)) return sendJson(response, 404, { error: `Route not found: ${path.slice(0, maxShown)}` });
+  const methods = ["GET", "HEAD", ...Object.keys(route?.orders ?? {})];
+  if (!methods.includes(method)) {
+    response.setHeader("allow", methods.join(", "));
     return sendJson(response, 405, { error: `${method} is not allowed on ${path}` });
+  }
+  if (route) {
+    const { status, body } = await answerRoute(request, route);
+    return sendJson(response, status, body);
   }
   if (path === "/metrics") {
     const { contentType, body } = await renderMetrics(metrics.registry, chooseMetricsFormat(request.headers.accept));
