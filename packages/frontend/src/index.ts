@@ -5,6 +5,7 @@ import {
   createRuntime,
   parsePrefix,
   watchSignals,
+  within,
   type Runtime,
   type RuntimeConfig,
   type ShutdownSignal,
@@ -20,6 +21,9 @@ import { listenHttp } from "./server.ts";
 
 export { frontendSettings } from "./options.ts";
 export type { FrontendOptions } from "./options.ts";
+
+/** How long the start waits for the first listing of discovery, ms. */
+const firstLookMs = 3_000;
 
 export interface CreateFrontendOptions extends Partial<FrontendOptions> {
   /** Settings of its runtime; they win over the environment. */
@@ -70,7 +74,8 @@ async function startFrontend({ settings, runtime, shutdownSignals, owned, releas
   const now = (): number => performance.now();
   const drain = new AbortController();
   let instances: Snapshot = new Map();
-  owned.push(runtime.discovery.watch("v1/instances", (snapshot) => (instances = snapshot)));
+  const watch = runtime.discovery.watch("v1/instances", (snapshot) => (instances = snapshot));
+  owned.push(watch);
   const models = followModels({ runtime, namespace: settings.namespace, routerMode: settings.routerMode, log, wallClock: Date.now });
   owned.push(models);
   const isDraining = (): boolean => drain.signal.aborted;
@@ -94,6 +99,9 @@ async function startFrontend({ settings, runtime, shutdownSignals, owned, releas
   const security = await openHttpSecurity(settings, log);
   owned.push(security);
   const { tls, apiKeys } = security;
+  // Whoever takes the place of another frontend must not be asked before it knows the workers.
+  if (!(await within(Promise.all([watch.ready, models.ready]), firstLookMs)))
+    log.warn({ waited_ms: firstLookMs }, "discovery is slow, listening without it");
   const http = { host, port, tls, apiKeys, routes, isDraining };
   const server = await listenHttp({ ...shared, ...bounds, ...http, log, tracer, strictRequestId, baggageKeys });
   const url = `http${tls ? "s" : ""}://${server.host.includes(":") ? `[${server.host}]` : server.host}:${server.port}`;

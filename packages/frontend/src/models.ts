@@ -14,6 +14,8 @@ export interface Model {
 }
 
 export interface Models extends Disposable {
+  /** Resolves once all cards that were there at the start are known. */
+  readonly ready: Promise<void>;
   list(): readonly Model[];
   /** @throws RuntimeError `not_found` for a name nobody serves, `unavailable` if somebody did until just now. */
   find(name: string): Model;
@@ -84,6 +86,7 @@ export function followModels({ runtime, namespace, routerMode, log, wallClock }:
     update();
   });
   return {
+    ready: watch.ready,
     list: () => [...entries.values()].sort((left, right) => (left.name < right.name ? -1 : 1)),
     has: (name) => entries.has(name),
     find,
