@@ -3,6 +3,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
 export const root: string = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -42,8 +43,14 @@ export interface Program extends AsyncDisposable {
   readonly exited: Promise<number | NodeJS.Signals>;
 }
 
-/** Start a command of node_modules/.bin, or a file with the pinned Node. Killed when disposed. */
-export function startProgram(command: string, args: readonly string[], env: Readonly<Record<string, string>> = {}): Program {
+/** Start a command of node_modules/.bin, or a file with the pinned Node. Killed when disposed.
+ *  With `onLine`, lines of standard error go there and are not kept. */
+export function startProgram(
+  command: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+  onLine?: (line: string) => void,
+): Program {
   const child = spawn(join(binaries, command), args, {
     cwd: root,
     env: { ...inherited, PATH: `${binaries}:${process.env["PATH"] ?? ""}`, DYN_LOGGING_JSONL: "1", ...env },
@@ -51,7 +58,8 @@ export function startProgram(command: string, args: readonly string[], env: Read
   });
   const output = { stdout: "", stderr: "" };
   child.stdout.on("data", (chunk: Buffer) => (output.stdout += chunk.toString()));
-  child.stderr.on("data", (chunk: Buffer) => (output.stderr += chunk.toString()));
+  if (onLine) createInterface({ input: child.stderr }).on("line", onLine);
+  else child.stderr.on("data", (chunk: Buffer) => (output.stderr += chunk.toString()));
   const exited = new Promise<number | NodeJS.Signals>((resolve, reject) => {
     child.on("error", reject);
     child.on("close", (code, signal) => resolve(code ?? signal ?? -1));
