@@ -116,6 +116,25 @@ test.each([0, 1, 17])("after a crash at token %i the text is that of an undistur
   expect(resumed["output_tokens"]).toBe(30);
 });
 
+test("a worker that has failed may go on where another one failed after it", async () => {
+  await using cluster = await startCluster({ workers: 2, workerArgs: ["--itl-ms", "1", "--fault", "cut@5"] });
+  const words = text.split(" ").slice(0, 18).join(" "); // five, five, five, three
+  const answer = await read(await stream(cluster, { messages: [{ role: "user", content: words }] }, "turns"));
+  expect(answer.texts).toEqual([words]);
+  const line = await eventually("the completion", () => linesOf(cluster, "turns", "request completed")[0]);
+  expect(line["attempts"]).toBe(4);
+});
+
+test("all streams of a worker that is lost go on, however many they are", async () => {
+  await using cluster = await startCluster({ workers: 2, workerArgs: ["--itl-ms", "40", "--max-num-seqs", "1000"] });
+  const responses = await Promise.all(Array.from({ length: 300 }, (_, index) => stream(cluster, {}, `many-${index}`)));
+  cluster.workers[0]?.kill("SIGKILL");
+  const answers = await Promise.all(responses.map(read));
+  expect(new Set(answers.map(({ texts }) => texts.join("|")))).toEqual(new Set([text]));
+  const resumed = cluster.workers[1]?.lines().filter((line) => line["resumed_tokens"] !== undefined);
+  expect(resumed?.length).toBeGreaterThan(100);
+});
+
 test("a unary answer and messages of Anthropic's API go on as well", async () => {
   await using cluster = await startFailing("error:unavailable@5");
   for (let round = 0; round < 2; round += 1) {

@@ -69,6 +69,18 @@ test("a worker that keeps failing is left alone, probed, and taken back", { time
   expect(received(bad).length).toBe(before + 1);
 });
 
+test("a worker that was killed while idle is asked nothing more, though its record is still there", async () => {
+  await using cluster = await startCluster({ workers: 2 });
+  const [killed] = cluster.workers;
+  expect(await sendAll(cluster, 2)).toEqual([200, 200]); // both are connected
+  killed?.kill("SIGKILL");
+  await eventually("the loss", () => cluster.frontend.lines().some(({ message }) => message === "connection to instance lost"));
+  const startedAt = performance.now();
+  expect(await sendAll(cluster, 20)).toEqual(Array.from({ length: 20 }, () => 200));
+  const probes = Math.floor((performance.now() - startedAt) / 1_000);
+  expect(cluster.frontend.lines().filter(({ message }) => message === "route request failed").length).toBeLessThanOrEqual(probes);
+});
+
 test("a client's own short deadlines open no circuit", async () => {
   await using cluster = await startCluster({ workerArgs: ["--itl-ms", "50"] });
   for (let index = 0; index < 5; index += 1) {

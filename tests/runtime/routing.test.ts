@@ -96,6 +96,28 @@ describe("a circuit", () => {
     expect(health.isWell("1")).toBe(false);
   });
 
+  test("opens at once for an instance that cannot be reached, and never for longer than at first", () => {
+    const { health, pass } = start();
+    for (let index = 0; index < 4; index += 1) {
+      health.begin("1");
+      expect(health.end("1", "unreachable")).toBe("opened");
+      pass(99);
+      expect([health.isWell("1"), health.isProven("1")]).toEqual([false, false]);
+      pass(1);
+      expect([health.isWell("1"), health.isProven("1")]).toEqual([true, false]);
+    }
+  });
+
+  test("opens when a connection is lost with nothing under way, and an attempt that ends with it changes nothing", () => {
+    const { health, pass } = start();
+    health.begin("1");
+    health.lost("1");
+    expect(health.isWell("1")).toBe(false);
+    expect(health.end("1", "unreachable")).toBeUndefined();
+    pass(100);
+    expect(health.isWell("1")).toBe(true);
+  });
+
   test("lets one probe through when its time is over, and closes if that succeeds", () => {
     const { health, pass, run } = start();
     for (let index = 0; index < 3; index += 1) run(true);

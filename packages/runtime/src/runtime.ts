@@ -113,7 +113,8 @@ class RuntimeParts implements Runtime {
     const { connectTimeoutMs, pingIntervalMs } = config;
     const hello: Hello = { version: 1, agent, capabilities: [], max_frame_bytes: config.maxFrameBytes, max_streams: maxStreams };
     const egressLog = log.child({ target: "dyn_runtime::egress" });
-    this.#peers = createPeers({ hello, connectTimeoutMs, pingIntervalMs, security, metrics: this.metrics, log: egressLog });
+    const onLost = (id: string): void => this.#health.lost(id);
+    this.#peers = createPeers({ hello, connectTimeoutMs, pingIntervalMs, security, metrics: this.metrics, log: egressLog, onLost });
     this.#server = createPushServer({
       hello: { ...hello, instance_id: this.instanceId },
       helloTimeoutMs: connectTimeoutMs,

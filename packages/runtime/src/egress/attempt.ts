@@ -84,11 +84,20 @@ const outcomes: Partial<Record<ErrorCode, AttemptOutcome>> = {
 // Failures that speak against the instance and not against the request or the caller.
 const faults: ReadonlySet<ErrorCode> = new Set(["internal", "protocol"]);
 
+/** The instance did not answer: nothing is known of it but that. */
+export function isUnreachable({ code }: RuntimeError): boolean {
+  return code === "cannot_connect" || code === "disconnected";
+}
+
 function toVerdict(failure: RuntimeError | undefined): Verdict {
   if (!failure) return "well";
-  if (failure.code === "cannot_connect" || failure.code === "disconnected") return "unreachable";
+  if (isUnreachable(failure)) return "unreachable";
   if (faults.has(failure.code) || failure instanceof StalledError) return "failed";
   return failure.code === "cancelled" || failure.code === "deadline_exceeded" ? "unknown" : "well";
+}
+
+function toOpenedMessage(failure: RuntimeError | undefined): string {
+  return failure && isUnreachable(failure) ? "instance cannot be reached, its circuit is open" : "instance keeps failing, its circuit is open";
 }
 
 /** Whoever creates one closes it. */
@@ -188,7 +197,7 @@ export class Attempt {
     if (!change) return;
     const log = this.#options.log.child({ target: "dyn_runtime::egress" });
     const fields = { instance_id: this.instance.id, endpoint: this.#route.path };
-    if (change === "opened") log.warn({ ...fields, error: failure?.message }, "instance keeps failing, its circuit is open");
+    if (change === "opened") log.warn({ ...fields, error: failure?.message }, toOpenedMessage(failure));
     else log.info(fields, "instance answers again, its circuit is closed");
   }
 

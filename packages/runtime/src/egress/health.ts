@@ -15,6 +15,10 @@ export interface Health {
   loadOf(instanceId: string): number;
   /** False while the circuit is open, or half-open with its probe under way. */
   isWell(instanceId: string): boolean;
+  /** True while the circuit is closed: asking it is no probe. */
+  isProven(instanceId: string): boolean;
+  /** Its connection was lost, with or without something under way. */
+  lost(instanceId: string): void;
   /** An attempt begins. The first one after an open circuit is its probe. */
   begin(instanceId: string): void;
   /** An attempt is over. @returns what changed, for the log. */
@@ -43,8 +47,8 @@ type Limits = Required<Omit<HealthOptions, "now">>;
 
 function afterFailure(circuit: Circuit, { failures, openMs, maxOpenMs }: Limits, isUnreachable: boolean, at: number): Circuit {
   switch (circuit.type) {
-    case "closed":
-      if (circuit.failures + 1 < failures) return { type: "closed", failures: circuit.failures + 1 };
+    case "closed": // one that cannot be reached is out at once: the next request would find the same
+      if (!isUnreachable && circuit.failures + 1 < failures) return { type: "closed", failures: circuit.failures + 1 };
       return { type: "open", until: at + openMs, openMs };
     case "half-open": {
       // Who cannot be reached is well again at once when it returns, and a probe that does not reach it costs it nothing.
@@ -83,6 +87,16 @@ export function createHealth({ failures = 3, openMs = 1_000, maxOpenMs = 30_000,
       const circuit = states.get(id)?.circuit;
       if (!circuit || circuit.type === "closed") return true;
       return circuit.type === "open" && now() >= circuit.until;
+    },
+    isProven(id) {
+      const circuit = states.get(id)?.circuit;
+      return !circuit || circuit.type === "closed";
+    },
+    lost(id) {
+      const state = stateOf(id);
+      state.endedAt = now();
+      state.circuit = afterFailure(state.circuit, limits, true, state.endedAt);
+      forget(state.endedAt);
     },
     begin(id) {
       const state = stateOf(id);

@@ -15,6 +15,8 @@ export interface PeersOptions {
   readonly security: PlaneSecurity;
   readonly metrics: RuntimeMetrics;
   readonly log: Logger;
+  /** A connection has ended that nobody wanted to end. */
+  readonly onLost: (instanceId: string) => void;
 }
 
 export interface Peers extends AsyncDisposable, Presence {
@@ -168,8 +170,10 @@ async function dialInstance({ id, host, port, isTls = false }: Instance, parts: 
       state.isOver = true;
       parts.onGone(id, state.opened);
       if (state.opened) metrics.connections.dec();
-      if (cause) log.warn({ instance_id: id, address, error: cause.message }, "connection to instance lost");
-      else log.debug({ instance_id: id, address }, "connection to instance closed");
+      if (cause) {
+        parts.onLost(id);
+        log.warn({ instance_id: id, address, error: cause.message }, "connection to instance lost");
+      } else log.debug({ instance_id: id, address }, "connection to instance closed");
     },
   });
   if (state.isOver) throw new RuntimeError("disconnected", `${address} closed the connection after its HELLO`);

@@ -254,7 +254,8 @@ export class PlaneClient {
       stream.finish({ type: "error", error });
       stream.wake();
     }
-    this.#owner.onClose(cause);
+    // A worker that leaves says so first.
+    this.#owner.onClose(cause ?? (this.#isClosedHere || this.#goingAway ? undefined : error));
   }
 
   #frame(type: FrameType, streamId: number, body: Buffer): void {

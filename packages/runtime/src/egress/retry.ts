@@ -14,7 +14,7 @@ export interface RetryBudgetOptions {
   readonly most?: number;
 }
 
-/** Create a full budget. A deployment that fails as a whole gets a fifth more load from retries, not a multiple. */
+/** Create a full budget. A deployment that refuses as a whole gets a fifth more load from retries, not a multiple. */
 export function createRetryBudget({ perRequest = 0.2, most = 100 }: RetryBudgetOptions = {}): RetryBudget {
   let left = most;
   return {

@@ -3,7 +3,7 @@ import type { Instance } from "../discovery/live-set.ts";
 import { RuntimeError } from "../errors.ts";
 import { waitMs } from "../lifetime.ts";
 import { endSpan, noSpan, toOutcome, type Span } from "../trace/spans.ts";
-import { Attempt, toAttemptError, type AttemptOptions, type Route } from "./attempt.ts";
+import { Attempt, isUnreachable, toAttemptError, type AttemptOptions, type Route } from "./attempt.ts";
 import type { Pick } from "./pick.ts";
 import { backoffMs, type RetryBudget } from "./retry.ts";
 
@@ -92,12 +92,23 @@ export class RoutedAnswer implements Batches<unknown> {
 
   // If nobody is well, whoever is there may try: a circuit must not turn a fault into an outage.
   #choose(): Instance | undefined {
-    const { pick, health } = this.#options;
+    const { pick, health, mode } = this.#options;
     const { wanted } = this.#route;
-    const untried = this.#tried.size === 0 ? this.#route.candidates() : this.#route.candidates().filter(({ id }) => !this.#tried.has(id));
-    const isWell = ({ id }: Instance): boolean => health.isWell(id);
-    const well = untried.every(isWell) ? untried : untried.filter(isWell);
-    return pick({ instances: well.length > 0 ? well : untried, loadOf: (id) => health.loadOf(id), wanted });
+    const all = this.#route.candidates();
+    const untried = this.#tried.size === 0 ? all : all.filter(({ id }) => !this.#tried.has(id));
+    const instances = mode === "direct" ? untried : this.#keepWell(untried);
+    return pick({ instances, loadOf: (id) => health.loadOf(id), wanted });
+  }
+
+  // A first attempt may be the probe of an instance that has failed; one that has been disappointed goes where nobody has.
+  #keepWell(instances: readonly Instance[]): readonly Instance[] {
+    const { health } = this.#options;
+    const isProven = ({ id }: Instance): boolean => health.isProven(id);
+    if (instances.every(isProven)) return instances;
+    const proven = this.#attempts === 0 ? [] : instances.filter(isProven);
+    if (proven.length > 0) return proven;
+    const well = instances.filter(({ id }) => health.isWell(id));
+    return well.length > 0 ? well : instances;
   }
 
   #noInstance(path: string): RuntimeError {
@@ -128,12 +139,19 @@ export class RoutedAnswer implements Batches<unknown> {
   #mayRetry(attempt: Attempt, failure: RuntimeError): boolean {
     this.#fruitless = attempt.delivered ? 1 : this.#fruitless + 1;
     if (this.#state === "over" || !failure.traits.retryable || this.#attempts >= maxAttempts || this.#fruitless >= maxFruitless) return false;
+    if (attempt.delivered) this.#tried.clear(); // those before it failed long ago
     this.#tried.add(attempt.instance.id);
     if (this.#options.mode === "direct" || !this.#route.candidates().some(({ id }) => !this.#tried.has(id))) return false;
     const payload = attempt.delivered ? this.#route.resume?.() : this.#payload;
-    if (!payload || !this.#options.budget.withdraw()) return false;
+    if (!payload || !this.#isPaid(attempt, failure)) return false;
     this.#payload = payload;
     return true;
+  }
+
+  // The budget keeps refusals from multiplying the load. What a lost instance had under way is no more load than before, however much it was,
+  // and an answer that has begun is limited by its caller.
+  #isPaid({ delivered }: Attempt, failure: RuntimeError): boolean {
+    return delivered || isUnreachable(failure) || this.#options.budget.withdraw();
   }
 
   #end(failure: RuntimeError | undefined): void {
