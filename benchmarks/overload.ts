@@ -1,10 +1,7 @@
 // A flood of ten times what the workers can take: how much of their capacity is left for those who are served, and how soon all is well again.
-import { spawn, type ChildProcess } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { Agent, request } from "node:http";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { createInterface } from "node:readline";
+import { openFleet, type Fleet } from "../tests/fleet.ts";
+import { residentMib } from "../tests/memory.ts";
 import { median } from "./load.ts";
 
 const workers = 2;
@@ -14,27 +11,6 @@ const flood = 10;
 const secondsLong = 5;
 /** Until the places are filled. */
 const rampSeconds = 0.5;
-
-const directory = mkdtempSync(join(tmpdir(), "dyn-overload-"));
-const children: ChildProcess[] = [];
-
-function start(bin: string, args: readonly string[]): ChildProcess {
-  const env = { ...process.env, DYN_FILE_KV: directory, DYN_LOGGING_JSONL: "1" };
-  const child = spawn(process.execPath, [bin, ...args], { env, stdio: ["ignore", "ignore", "pipe"] });
-  children.push(child);
-  return child;
-}
-
-function startFrontend(): Promise<number> {
-  const { stderr } = start("packages/frontend/bin/dyn-frontend.js", ["--http-port", "0"]);
-  return new Promise((resolve) => {
-    if (!stderr) return;
-    createInterface({ input: stderr }).on("line", (line) => {
-      const port = /"port":(\d+)/.exec(line)?.[1];
-      if (port !== undefined) resolve(Number(port));
-    });
-  });
-}
 
 interface Outcome {
   readonly status: number;
@@ -97,31 +73,21 @@ async function runFlood(port: number, perSecond: number, onTick: () => void): Pr
   return Promise.all(outcomes);
 }
 
-/** Resident memory of all programs, MiB. Source: proc(5), VmRSS. */
-function residentMib(): number {
-  return children.reduce((sum, { pid }) => sum + Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "latin1"))?.[1]) / 1024, 0);
-}
-
-async function waitForModel(port: number): Promise<void> {
-  const deadline = performance.now() + 10_000;
-  while (performance.now() < deadline) {
-    const answers = await Promise.all(Array.from({ length: workers }, () => post(port)));
-    if (answers.every(({ status }) => status === 200)) return;
-    await wait(20);
-  }
-  throw new Error("no completion succeeded within 10 s");
+/** Resident memory of all programs, MiB. */
+function allMib({ frontends, workers: others }: Fleet): number {
+  return [...frontends, ...others].reduce((sum, { program }) => sum + (residentMib(program.pid) ?? Number.NaN), 0);
 }
 
 async function main(): Promise<void> {
-  const port = await startFrontend();
-  const args = ["--num-workers", "1", "--max-num-seqs", String(seqs), "--request-queue-limit", String(seqs), "--ttft-ms", String(answerMs)];
-  for (let index = 0; index < workers; index += 1) start("packages/mock-worker/bin/dyn-mock-worker.js", args).stderr?.resume();
-  await waitForModel(port);
+  await using fleet = await openFleet(() => undefined);
+  const { port } = await fleet.addFrontend();
+  const args = ["--max-num-seqs", String(seqs), "--request-queue-limit", String(seqs), "--ttft-ms", String(answerMs)];
+  for (let index = 0; index < workers; index += 1) await fleet.addWorker(args);
   const capacity = await measureCapacity(port);
-  const before = residentMib();
+  const before = allMib(fleet);
   let highest = before;
   const startedAt = performance.now();
-  const outcomes = await runFlood(port, capacity * flood, () => (highest = Math.max(highest, residentMib())));
+  const outcomes = await runFlood(port, capacity * flood, () => (highest = Math.max(highest, allMib(fleet))));
   const [from, to] = [rampSeconds, rampSeconds + secondsLong].map((seconds) => startedAt + 1_000 * seconds) as [number, number];
   const served = outcomes.filter(({ status, endedAt }) => status === 200 && endedAt >= from && endedAt < to).length;
   const refused = outcomes.filter(({ status }) => status === 529);
@@ -147,6 +113,4 @@ try {
   await main();
 } finally {
   agent.destroy();
-  for (const child of children) child.kill("SIGKILL");
-  rmSync(directory, { recursive: true, force: true });
 }

@@ -1,8 +1,8 @@
-/** The processes of a soak: frontends on ports that stay, workers that come and go. */
+/** Processes that come and go: frontends on ports that stay, workers of several roles. */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { eventually, startProgram, type Program } from "../cluster.ts";
+import { eventually, startProgram, type Program } from "./cluster.ts";
 
 export interface Frontend {
   readonly name: string;

@@ -8,7 +8,7 @@ import { expect, test } from "vitest";
 import { chat, postChat } from "../cluster.ts";
 import { createAsk } from "../soak/asks.ts";
 import { createClient } from "../soak/client.ts";
-import { openFleet, type Fleet } from "../soak/fleet.ts";
+import { openFleet, type Fleet } from "../fleet.ts";
 import { createLedger } from "../soak/ledger.ts";
 import { createRandom } from "../soak/random.ts";
 

@@ -3,7 +3,7 @@ import { readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { eventually } from "../cluster.ts";
-import type { Fleet, Worker } from "./fleet.ts";
+import type { Fleet, Worker } from "../fleet.ts";
 import type { Random } from "./random.ts";
 
 export interface ChaosOptions {

@@ -1,5 +1,5 @@
 /** Resident memory of a process over time. */
-import { readFileSync } from "node:fs";
+import { residentMib } from "../memory.ts";
 
 export interface MemoryWatch {
   readonly name: string;
@@ -30,15 +30,6 @@ export function watchMemory(name: string, pid: number, now: () => number): Memor
       return { first, last, slope: slopeOf(samples.slice(Math.floor(samples.length / 3))) };
     },
   };
-}
-
-/** Source: proc(5), VmRSS. */
-function residentMib(pid: number): number | undefined {
-  try {
-    return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "latin1"))?.[1]) / 1024;
-  } catch {
-    return undefined; // no Linux, or no such process
-  }
 }
 
 // Least squares.

@@ -7,9 +7,9 @@ import { parseArgs } from "node:util";
 import { createAsk } from "./asks.ts";
 import { disturb } from "./chaos.ts";
 import { createClient, type Client } from "./client.ts";
-import { openFleet, type Fleet, type Role } from "./fleet.ts";
+import { openFleet, type Fleet, type Role } from "../fleet.ts";
 import { createLedger, type Ledger } from "./ledger.ts";
-import { watchMemory, type MemoryWatch } from "./memory.ts";
+import { watchMemory, type MemoryWatch } from "./memory-watch.ts";
 import { createRandom } from "./random.ts";
 
 const help = `npm run soak -- [--minutes N] [--seed N] [--lanes N]
