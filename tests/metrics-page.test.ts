@@ -90,6 +90,8 @@ has all of it. The runtimes of one process can share one: \`createRuntime({ metr
 | \`/health\` | 200 while every endpoint that should serve is registered and takes requests; else 503, before the first one serves and while it drains |
 | \`/metrics\` | as above |
 
+\`runtime.system.addRoute(path, { read, orders })\` adds one of your own: \`read\` gives the JSON that \`GET\` shows, \`orders\` has a function per method, which gets the body. The mock worker's [\`/faults\`](mock-worker.md#faults) is one.
+
 \`/health\` is JSON: \`status\` (\`ready\` or \`notready\`), \`stage\` (\`starting\`, \`serving\` or \`draining\`), \`uptime\` in \`secs\` and \`nanos\`, and \`endpoints\`, each \`ready\` or \`notready\`.
 The server is the last thing a drain closes. Anything else is a 404, another method a 405, both in JSON.
 `;
