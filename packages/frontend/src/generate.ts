@@ -1,15 +1,20 @@
 /** From a model and a request to batches of deltas, counted and timed on the way. */
 import { RuntimeError, type GenerateOptions } from "@dyn/runtime";
-import { assertDelta, countJobTokens, tokensOf, type Delta, type ModelJob, type Prefill } from "@dyn/runtime/llm";
-import { createDelivered } from "./delivered.ts";
+import { assertDelta, countJobTokens, type Delta, type ModelJob, type Prefill } from "@dyn/runtime/llm";
 import type { Deadlines } from "./deadlines.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Models } from "./models.ts";
 import type { ModelClient } from "./pools.ts";
 import type { RequestProgress } from "./request-log.ts";
+import { createTranscript, type Completion, type Transcript } from "./transcript.ts";
 
-/** What is done with each batch; a promise holds the stream until it resolves. */
-export type OnBatch = (batch: readonly Delta[]) => Promise<void> | undefined;
+/** What becomes of an answer on its way. */
+export interface Receiver {
+  /** True if the texts are wanted in the completion. */
+  readonly keepsTexts: boolean;
+  /** Called with each batch; a promise holds the stream until it resolves. */
+  readonly onBatch?: (batch: readonly Delta[]) => Promise<void> | undefined;
+}
 
 export interface GenerateParts {
   readonly models: Models;
@@ -20,12 +25,14 @@ export interface GenerateParts {
 }
 
 /** Resolves after the last batch. `progress` is filled in, also when the request fails or is cancelled. */
-export async function generate(job: ModelJob, exchange: Exchange, parts: GenerateParts, onBatch: OnBatch): Promise<void> {
+export async function generate(job: ModelJob, exchange: Exchange, parts: GenerateParts, { keepsTexts, onBatch }: Receiver): Promise<Completion> {
   const { client, prefill, migrationLimit } = parts.models.serving(job.model);
   const whole = prefill ? { ...job, prefill: await runPrefill(prefill, job, exchange, parts) } : job;
   const { progress, deadlines, now } = parts;
-  const delivered = createDelivered(whole, migrationLimit);
-  const answer = client.generate(whole, { ...toOptions(exchange, parts, "x-worker-instance-id"), resume: () => delivered.resume() });
+  const transcript = createTranscript(job, { texts: keepsTexts || migrationLimit > 0, tokens: migrationLimit > 0 });
+  let resumptionsLeft = migrationLimit;
+  const resume = (): ModelJob | undefined => (resumptionsLeft-- > 0 ? { ...whole, begun: transcript.begun() } : undefined);
+  const answer = client.generate(whole, { ...toOptions(exchange, parts, "x-worker-instance-id"), resume });
   const attemptsBefore = progress.attempts;
   let attemptsAtFirst: number | undefined;
   let isOurs = false;
@@ -34,10 +41,9 @@ export async function generate(job: ModelJob, exchange: Exchange, parts: Generat
     for await (const batch of answer.batches()) {
       isOurs = true; // what fails from here to the end of the turn is no failure of a worker
       attemptsAtFirst ??= answer.attempts;
-      record(batch, progress, now());
-      delivered.add(batch);
+      record(transcript.add(batch), transcript, progress, now());
       deadlines.heard();
-      const held = onBatch(batch);
+      const held = onBatch?.(batch);
       if (held) {
         deadlines.hold();
         await held;
@@ -46,15 +52,17 @@ export async function generate(job: ModelJob, exchange: Exchange, parts: Generat
       isOurs = false;
     }
   } catch (error) {
-    if (!isOurs && delivered.isWhole && !exchange.signal.aborted) return; // only the worker's farewell is missing
-    progress.inputTokens ??= countJobTokens(job);
-    throw error;
+    const isWhole = !isOurs && transcript.isWhole && !exchange.signal.aborted; // only the worker's farewell is missing
+    if (!isWhole) throw error;
   } finally {
+    progress.inputTokens ??= countJobTokens(job);
+    progress.finishReasons = transcript.finishReasons;
     progress.workerId = answer.workerId;
     progress.attempts = attemptsBefore + answer.attempts;
     progress.retries += Math.max(0, (attemptsAtFirst ?? answer.attempts) - 1);
     progress.resumptions = answer.attempts - (attemptsAtFirst ?? answer.attempts);
   }
+  return transcript.finish();
 }
 
 // The header names an instance for the router mode direct, as Dynamo's gateway does.
@@ -92,22 +100,14 @@ async function runPrefill(client: ModelClient, job: ModelJob, exchange: Exchange
   return { results, ...(seen && { traceId: seen.trace_id, spanId: seen.span_id }) };
 }
 
-function record(batch: readonly Delta[], progress: RequestProgress, at: number): void {
-  let tokens = 0;
-  for (const delta of batch) {
-    assertDelta(delta);
-    const { usage, finishReason } = delta;
-    tokens += tokensOf(delta);
-    if (finishReason !== undefined && !progress.finishReasons.includes(finishReason)) progress.finishReasons.push(finishReason);
-    if (!usage) continue;
-    progress.inputTokens = usage.promptTokens;
-    progress.cachedTokens = usage.cachedTokens;
-    progress.outputTokens = usage.completionTokens - tokens;
-  }
+function record(tokens: number, { usage }: Transcript, progress: RequestProgress, at: number): void {
   if (tokens > 0) {
     progress.firstTokenAt ??= at;
     progress.lastTokenAt = at;
     progress.meter.tokens(tokens, at);
   }
-  progress.outputTokens += tokens;
+  progress.outputTokens = usage?.completionTokens ?? progress.outputTokens + tokens;
+  if (!usage) return;
+  progress.inputTokens = usage.promptTokens;
+  progress.cachedTokens = usage.cachedTokens;
 }

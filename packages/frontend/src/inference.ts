@@ -1,7 +1,6 @@
 /** Serves one inference request of any API: parse, generate, answer; one pair of log lines on every way out. */
 import { toRuntimeError, type RuntimeError } from "@dyn/runtime";
 import type { Delta, ModelJob } from "@dyn/runtime/llm";
-import { countChoices, createCollector, type Completion } from "./completion.ts";
 import { beginDeadlines, readTimeout, timeoutHeader, type DeadlineLimits } from "./deadlines.ts";
 import type { Exchange } from "./exchange.ts";
 import { peekModel, peekStream } from "./fields.ts";
@@ -13,6 +12,7 @@ import type { History } from "./lineage/history.ts";
 import type { FrontendMetrics } from "./metrics/metrics.ts";
 import type { Models } from "./models.ts";
 import { beginRequestLog, type RequestLog } from "./request-log.ts";
+import type { Completion } from "./transcript.ts";
 
 /** A parsed body; APIs add what they need to format the answer. */
 export interface InferenceRequest {
@@ -160,31 +160,25 @@ export function toRetryHeaders({ code, traits }: RuntimeError): Record<string, s
 
 async function complete<Request extends InferenceRequest>(inference: Inference<Request>): Promise<void> {
   const { api, exchange, request, head, requestLog, generating } = inference;
-  const collector = createCollector(countChoices(request.job), { keepsText: true });
-  await generate(request.job, exchange, generating, (batch) => {
-    collector.add(batch);
-    return undefined;
-  });
-  sendJson(exchange.response, 200, api.toAnswer(request, head, collector.finish()));
+  const completion = await generate(request.job, exchange, generating, { keepsTexts: true });
+  sendJson(exchange.response, 200, api.toAnswer(request, head, completion));
   requestLog.responded(200);
 }
 
 async function stream<Request extends InferenceRequest>(inference: Inference<Request>): Promise<void> {
   const { api, exchange, request, head, requestLog, generating } = inference;
   const format = api.createStream(request, head);
-  const collector = createCollector(countChoices(request.job), { keepsText: false });
   let events: EventStream | undefined;
+  const onBatch = (batch: readonly Delta[]): Promise<void> | undefined => {
+    if (!events) {
+      events = openEventStream(exchange.response);
+      requestLog.responded(200);
+    }
+    return events.write(format.batch(batch));
+  };
   try {
     // Headers wait for the first batch: what fails before it is a plain error with its own status.
-    await generate(request.job, exchange, generating, (batch) => {
-      if (!events) {
-        events = openEventStream(exchange.response);
-        requestLog.responded(200);
-      }
-      collector.add(batch);
-      return events.write(format.batch(batch));
-    });
-    const completion = collector.finish();
+    const completion = await generate(request.job, exchange, generating, { keepsTexts: false, onBatch });
     events?.end(format.end(completion));
   } catch (error) {
     if (!events || exchange.response.destroyed) throw error;

@@ -37,7 +37,7 @@ export interface RequestProgress {
   /** Attempts, one list per worker asked: a prefill worker and then the one that answers. */
   readonly routes: (readonly Readonly<AttemptReport>[])[];
   /** Those that came, each once. */
-  readonly finishReasons: FinishReason[];
+  finishReasons: readonly FinishReason[];
 }
 
 export interface RequestLog extends Disposable {

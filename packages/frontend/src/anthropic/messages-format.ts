@@ -1,6 +1,6 @@
 /** Messages as Anthropic writes them: named events of a stream, or one message. */
 import { countPromptTokens, type FinishReason, type Usage } from "@dyn/runtime/llm";
-import type { Choice, Completion } from "../completion.ts";
+import type { Choice, Completion } from "../transcript.ts";
 import type { AnswerHead, InferenceRequest, StreamFormat } from "../inference.ts";
 
 const stopReasons: Readonly<Record<FinishReason, string>> = {

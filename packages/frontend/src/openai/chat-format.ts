@@ -1,6 +1,6 @@
 /** Chat completions as OpenAI writes them: chunks of a stream, or one completion. */
 import type { FinishReason, Usage } from "@dyn/runtime/llm";
-import type { Completion } from "../completion.ts";
+import type { Completion } from "../transcript.ts";
 import type { AnswerHead, StreamFormat } from "../inference.ts";
 import type { ChatRequest } from "./chat-schema.ts";
 
