@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { measureIdle } from "./idle.ts";
 import { cpuSeconds, median, runLoad, type LoadResult } from "./load.ts";
 import { measurePlane } from "./plane.ts";
 
@@ -93,6 +94,7 @@ async function main(): Promise<void> {
   const loneEcho = await cost(echo, unary, 1, 2_000);
   const loneUnary = await cost(quiet, unary, 1, 2_000);
   const plane = await measurePlane();
+  const idleMib = await measureIdle();
   const results = {
     node: process.version,
     echo_cpu_us: round(echoCost.cpuMicros),
@@ -110,6 +112,7 @@ async function main(): Promise<void> {
     plane_decode_us_per_frame: round(plane.decodeMicros),
     plane_frames_per_second: Math.round(1e6 / plane.decodeMicros),
     plane_through_us_per_item: round(plane.throughMicros),
+    idle_mib_per_1000_streams: round(idleMib),
   };
   say("bare node:http echo, CPU per request", `${results.echo_cpu_us} µs`, "");
   say("frontend, CPU per unary request", `${results.unary_cpu_us} µs`, "");
@@ -124,6 +127,7 @@ async function main(): Promise<void> {
   say("plane, receive cost per item frame", `${results.plane_decode_us_per_frame} µs`, "accept ≤ 0.3 µs");
   say("  frames/s", `${results.plane_frames_per_second}`, "");
   say("plane, both ends and the kernel, per item", `${results.plane_through_us_per_item} µs`, "");
+  say("frontend, memory of 1000 open streams that wait (of 5000)", `${results.idle_mib_per_1000_streams} MiB`, "accept ≤ 30");
   writeFileSync(new URL("results/latest.json", import.meta.url), `${JSON.stringify(results, undefined, 2)}\n`);
 }
 

@@ -7,6 +7,7 @@ import { eventually, startProgram, type Program } from "./cluster.ts";
 export interface Frontend {
   readonly name: string;
   readonly port: number;
+  readonly args: readonly string[];
   program: Program;
 }
 
@@ -26,7 +27,7 @@ export interface Fleet extends AsyncDisposable {
   readonly frontends: readonly Frontend[];
   readonly workers: readonly Worker[];
   /** Resolves once it listens. */
-  addFrontend(): Promise<Frontend>;
+  addFrontend(args?: readonly string[]): Promise<Frontend>;
   /** SIGTERM, and the same again on its port. @returns the exit code. */
   restartFrontend(frontend: Frontend): Promise<number | NodeJS.Signals>;
   /** Resolves once every frontend has seen it. */
@@ -76,16 +77,16 @@ class FleetParts implements Fleet {
     throw new Error(`${name} ended at its start: ${last.slice(-3).join("\n")}`);
   }
 
-  async addFrontend(): Promise<Frontend> {
+  async addFrontend(args: readonly string[] = []): Promise<Frontend> {
     const name = `frontend ${(this.#frontendNames += 1)}`;
-    const frontend = { name, ...(await this.#startFrontend(name, 0)) };
+    const frontend = { name, args, ...(await this.#startFrontend(name, 0, args)) };
     this.frontends.push(frontend);
     return frontend;
   }
 
-  async #startFrontend(name: string, given: number): Promise<{ program: Program; port: number }> {
+  async #startFrontend(name: string, given: number, args: readonly string[]): Promise<{ program: Program; port: number }> {
     let port = 0;
-    const program = await this.#start(name, "dyn-frontend", ["--http-port", String(given)], (line) => {
+    const program = await this.#start(name, "dyn-frontend", ["--http-port", String(given), ...args], (line) => {
       port = line.includes('"frontend is listening"') ? Number(/"port":(\d+)/.exec(line)?.[1]) : port;
       return port > 0;
     });
@@ -95,7 +96,7 @@ class FleetParts implements Fleet {
   async restartFrontend(frontend: Frontend): Promise<number | NodeJS.Signals> {
     frontend.program.kill("SIGTERM");
     const exit = await frontend.program.exited;
-    const { program } = await this.#startFrontend(frontend.name, frontend.port);
+    const { program } = await this.#startFrontend(frontend.name, frontend.port, frontend.args);
     frontend.program = program;
     return exit;
   }

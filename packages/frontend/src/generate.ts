@@ -6,7 +6,7 @@ import type { Exchange } from "./exchange.ts";
 import type { Models } from "./models.ts";
 import type { ModelClient } from "./pools.ts";
 import type { RequestProgress } from "./request-log.ts";
-import { createTranscript, type Completion, type Transcript } from "./transcript.ts";
+import { Transcript, type Completion } from "./transcript.ts";
 
 /** What becomes of an answer on its way. */
 export interface Receiver {
@@ -29,7 +29,7 @@ export async function generate(job: ModelJob, exchange: Exchange, parts: Generat
   const { client, prefill, migrationLimit } = parts.models.serving(job.model);
   const whole = prefill ? { ...job, prefill: await runPrefill(prefill, job, exchange, parts) } : job;
   const { progress, deadlines, now } = parts;
-  const transcript = createTranscript(job, { texts: keepsTexts || migrationLimit > 0, tokens: migrationLimit > 0 });
+  const transcript = new Transcript(job, { texts: keepsTexts || migrationLimit > 0, tokens: migrationLimit > 0 });
   let resumptionsLeft = migrationLimit;
   const resume = (): ModelJob | undefined => (resumptionsLeft-- > 0 ? { ...whole, begun: transcript.begun() } : undefined);
   const answer = client.generate(whole, { ...toOptions(exchange, parts, "x-worker-instance-id"), resume });

@@ -7,7 +7,7 @@ import { peekModel, peekStream } from "./fields.ts";
 import { generate, type GenerateParts } from "./generate.ts";
 import { parseJsonBody } from "./http/body.ts";
 import { sendJson } from "./http/reply.ts";
-import { openEventStream, type EventStream } from "./http/sse.ts";
+import { EventStream } from "./http/sse.ts";
 import type { History } from "./lineage/history.ts";
 import type { FrontendMetrics } from "./metrics/metrics.ts";
 import type { Models } from "./models.ts";
@@ -171,7 +171,7 @@ async function stream<Request extends InferenceRequest>(inference: Inference<Req
   let events: EventStream | undefined;
   const onBatch = (batch: readonly Delta[]): Promise<void> | undefined => {
     if (!events) {
-      events = openEventStream(exchange.response);
+      events = new EventStream(exchange.response);
       requestLog.responded(200);
     }
     return events.write(format.batch(batch));

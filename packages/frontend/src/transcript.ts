@@ -15,21 +15,6 @@ export interface Completion {
   readonly usage: Usage;
 }
 
-export interface Transcript {
-  /** @returns how many tokens they are. @throws RuntimeError `protocol` for what is no delta, or none of a choice that was asked for. */
-  add(batch: readonly Delta[]): number;
-  /** As the worker says, at its end. */
-  readonly usage: Usage | undefined;
-  /** Of the choices that have ended, each once. */
-  readonly finishReasons: readonly FinishReason[];
-  /** Nothing is left to ask for. */
-  readonly isWhole: boolean;
-  /** What another worker needs to know of each choice. */
-  begun(): BegunChoice[];
-  /** @throws RuntimeError `protocol` if a choice has no finish reason, or the whole no usage: the worker has not finished its work. */
-  finish(): Completion;
-}
-
 /** What is kept of a delta beside how it ended. */
 export interface Keeping {
   readonly texts: boolean;
@@ -45,49 +30,64 @@ interface Open {
   stopText: string | undefined;
 }
 
-/** Begin with nothing. */
-export function createTranscript(job: ModelJob, keeping: Keeping): Transcript {
-  const choices = Array.from({ length: countChoices(job) }, (): Open => ({
-    text: "",
-    tokens: 0,
-    tokenIds: [],
-    finishReason: undefined,
-    stopText: undefined,
-  }));
-  let usage: Usage | undefined;
-  return {
-    add(batch) {
-      let tokens = 0;
-      for (const delta of batch) {
-        assertDelta(delta);
-        const choice = choices[delta.choice ?? 0];
-        if (!choice) throw new RuntimeError("protocol", `the worker answered for choice ${delta.choice}, ${choices.length} were asked for`);
-        const count = tokensOf(delta);
-        tokens += count;
-        if (keeping.texts) choice.text += delta.text;
-        if (keeping.tokens) keepTokens(choice, delta, count);
-        if (delta.usage) usage = delta.usage;
-        if (delta.finishReason === undefined) continue;
-        choice.finishReason = delta.finishReason;
-        choice.stopText = delta.stopText;
-      }
-      return tokens;
-    },
-    get usage() {
-      return usage;
-    },
-    get finishReasons() {
-      return [...new Set(choices.flatMap(({ finishReason = [] }) => finishReason))];
-    },
-    get isWhole() {
-      return usage !== undefined && choices.every(({ finishReason }) => finishReason !== undefined);
-    },
-    begun: () => choices.map(toBegun),
-    finish() {
-      if (!usage) throw new RuntimeError("protocol", "the worker ended its answer without usage");
-      return { choices: choices.map(toChoice), usage };
-    },
-  };
+/** Begins with nothing. A class: there is one per request, and an object with getters costs several times as much. */
+export class Transcript {
+  readonly #keeping: Keeping;
+  readonly #choices: Open[] = [];
+  #usage: Usage | undefined;
+
+  constructor(job: ModelJob, keeping: Keeping) {
+    this.#keeping = keeping;
+    for (let left = countChoices(job); left > 0; left -= 1) {
+      this.#choices.push({ text: "", tokens: 0, tokenIds: [], finishReason: undefined, stopText: undefined });
+    }
+  }
+
+  /** @returns how many tokens they are. @throws RuntimeError `protocol` for what is no delta, or none of a choice that was asked for. */
+  add(batch: readonly Delta[]): number {
+    const { texts: keepsTexts, tokens: keepsTokens } = this.#keeping;
+    let tokens = 0;
+    for (const delta of batch) {
+      assertDelta(delta);
+      const choice = this.#choices[delta.choice ?? 0];
+      if (!choice) throw new RuntimeError("protocol", `the worker answered for choice ${delta.choice}, ${this.#choices.length} were asked for`);
+      const count = tokensOf(delta);
+      tokens += count;
+      if (keepsTexts) choice.text += delta.text;
+      if (keepsTokens) keepTokens(choice, delta, count);
+      if (delta.usage) this.#usage = delta.usage;
+      if (delta.finishReason === undefined) continue;
+      choice.finishReason = delta.finishReason;
+      choice.stopText = delta.stopText;
+    }
+    return tokens;
+  }
+
+  /** As the worker says, at its end. */
+  get usage(): Usage | undefined {
+    return this.#usage;
+  }
+
+  /** Of the choices that have ended, each once. */
+  get finishReasons(): readonly FinishReason[] {
+    return [...new Set(this.#choices.flatMap(({ finishReason = [] }) => finishReason))];
+  }
+
+  /** Nothing is left to ask for. */
+  get isWhole(): boolean {
+    return this.#usage !== undefined && this.#choices.every(({ finishReason }) => finishReason !== undefined);
+  }
+
+  /** What another worker needs to know of each choice. */
+  begun(): BegunChoice[] {
+    return this.#choices.map(toBegun);
+  }
+
+  /** @throws RuntimeError `protocol` if a choice has no finish reason, or the whole no usage: the worker has not finished its work. */
+  finish(): Completion {
+    if (!this.#usage) throw new RuntimeError("protocol", "the worker ended its answer without usage");
+    return { choices: this.#choices.map(toChoice), usage: this.#usage };
+  }
 }
 
 function keepTokens(choice: Open, { tokenIds }: Delta, count: number): void {

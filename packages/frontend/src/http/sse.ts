@@ -1,31 +1,33 @@
 /** Server-sent events: one write per batch, and a reader that does not keep up holds its own stream. */
 import type { ServerResponse } from "node:http";
 
-export interface EventStream {
-  /** Send text that already has the form of events. Resolves when more may be sent, or nobody reads any more. */
-  write(events: string): Promise<void> | undefined;
-  end(events: string): void;
-  /** Written so far. */
-  readonly bytes: number;
-}
+const headers = { "content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache", "x-accel-buffering": "no" };
 
-/** Send the headers and open the stream. */
-export function openEventStream(response: ServerResponse): EventStream {
-  response.writeHead(200, { "content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache", "x-accel-buffering": "no" });
-  let bytes = 0;
-  return {
-    write(events) {
-      bytes += Buffer.byteLength(events);
-      return response.write(events) || response.destroyed ? undefined : drained(response);
-    },
-    end(events) {
-      bytes += Buffer.byteLength(events);
-      response.end(events);
-    },
-    get bytes() {
-      return bytes;
-    },
-  };
+/** An open stream. Creating it sends the headers. */
+export class EventStream {
+  readonly #response: ServerResponse;
+  #bytes = 0;
+
+  constructor(response: ServerResponse) {
+    response.writeHead(200, headers);
+    this.#response = response;
+  }
+
+  /** Send text that already has the form of events. Resolves when more may be sent, or nobody reads any more. */
+  write(events: string): Promise<void> | undefined {
+    this.#bytes += Buffer.byteLength(events);
+    return this.#response.write(events) || this.#response.destroyed ? undefined : drained(this.#response);
+  }
+
+  end(events: string): void {
+    this.#bytes += Buffer.byteLength(events);
+    this.#response.end(events);
+  }
+
+  /** Written so far. */
+  get bytes(): number {
+    return this.#bytes;
+  }
 }
 
 // "drain" never comes once the client is gone: wait for either.
