@@ -46,6 +46,10 @@ export interface ExchangeOptions {
   readonly now: () => number;
   /** Keys in use; undefined = nobody is asked for one. */
   readonly apiKeys: (() => ApiKeys) | undefined;
+  /** Why a request must be refused for the way it is written. */
+  readonly faultOf: (request: IncomingMessage) => RuntimeError | undefined;
+  /** How long nothing of an answer may leave for want of a reader, ms. */
+  readonly sendTimeoutMs: number;
   /** Controllers of the exchanges under way. */
   readonly open: Set<AbortController>;
 }
@@ -83,11 +87,6 @@ function readRequestId(request: IncomingMessage, strict: boolean): Ids {
   return { requestId: createRequestId(), warnings, rejection: strict ? new RuntimeError("invalid_argument", problem) : undefined };
 }
 
-function checkHost({ httpVersion, headers: { host } }: IncomingMessage): RuntimeError | undefined {
-  if (httpVersion !== "1.1" || host !== undefined) return undefined;
-  return new RuntimeError("invalid_argument", "the Host header is missing, HTTP/1.1 requires it");
-}
-
 /** Begin an exchange (`toRoute` is asked only if spans are exported: Fastify makes its answer anew each time): ids from the headers, echoed on the answer whatever becomes of it. */
 export function beginExchange(
   request: IncomingMessage,
@@ -114,7 +113,9 @@ export function beginExchange(
   for (const warning of warnings) log.warn({}, warning);
   if (clientId !== undefined && !sane)
     log.warn({ length: clientId.length }, "x-request-id header ignored: expected 1 to 256 characters of visible ASCII");
-  const aborter = watchDisconnect(response, options.open);
+  const fault = options.faultOf(request);
+  if (fault) log.warn({ status: fault.traits.status, error: fault.message }, "malformed HTTP refused");
+  const aborter = watchDisconnect(response, options);
   const exchange: Exchange = {
     request,
     response,
@@ -125,7 +126,7 @@ export function beginExchange(
     startedAt,
     span: undefined,
     apiKey: options.apiKeys?.().find(request.headers),
-    rejection: rejection ?? checkHost(request),
+    rejection: fault ?? rejection,
   };
   return options.tracer.isOn ? { ...exchange, span: openSpan(exchange, options.tracer, toRoute()) } : exchange;
 }

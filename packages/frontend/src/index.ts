@@ -94,7 +94,7 @@ async function startFrontend({ settings, runtime, shutdownSignals, owned, releas
   const { httpHost: host, httpPort: port, bodyLimitMb, strictRequestId } = settings;
   const baggageKeys = new Set(settings.baggageKeys);
   const maxBodyBytes = bodyLimitMb * 1024 * 1024;
-  const bounds = { maxBodyBytes, maxConcurrentRequests };
+  const bounds = { maxBodyBytes, maxConcurrentRequests, limits: settings };
   const { tracer } = runtime;
   const security = await openHttpSecurity(settings, log);
   owned.push(security);
