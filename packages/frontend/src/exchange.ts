@@ -12,6 +12,7 @@ import {
   type Fields,
   type Identity,
   type Logger,
+  type RequestFault,
   type Tracer,
 } from "@dyn/runtime";
 import type { ApiKeys } from "./http/api-keys.ts";
@@ -47,7 +48,7 @@ export interface ExchangeOptions {
   /** Keys in use; undefined = nobody is asked for one. */
   readonly apiKeys: (() => ApiKeys) | undefined;
   /** Why a request must be refused for the way it is written. */
-  readonly faultOf: (request: IncomingMessage) => RuntimeError | undefined;
+  readonly faultOf: (request: IncomingMessage) => RequestFault | undefined;
   /** How long nothing of an answer may leave for want of a reader, ms. */
   readonly sendTimeoutMs: number;
   /** Controllers of the exchanges under way. */
@@ -87,6 +88,11 @@ function readRequestId(request: IncomingMessage, strict: boolean): Ids {
   return { requestId: createRequestId(), warnings, rejection: strict ? new RuntimeError("invalid_argument", problem) : undefined };
 }
 
+/** Whoever sends such things may be looking for a hole. */
+export function logMalformed(log: Logger, { status, message }: RequestFault): void {
+  log.warn({ status, error: message }, "malformed HTTP refused");
+}
+
 /** Begin an exchange (`toRoute` is asked only if spans are exported: Fastify makes its answer anew each time): ids from the headers, echoed on the answer whatever becomes of it. */
 export function beginExchange(
   request: IncomingMessage,
@@ -114,7 +120,7 @@ export function beginExchange(
   if (clientId !== undefined && !sane)
     log.warn({ length: clientId.length }, "x-request-id header ignored: expected 1 to 256 characters of visible ASCII");
   const fault = options.faultOf(request);
-  if (fault) log.warn({ status: fault.traits.status, error: fault.message }, "malformed HTTP refused");
+  if (fault) logMalformed(log, fault);
   const aborter = watchDisconnect(response, options);
   const exchange: Exchange = {
     request,

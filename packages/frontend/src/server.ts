@@ -2,7 +2,7 @@
 import type { AddressInfo } from "node:net";
 import { createEndReport, RequestFault, RuntimeError, toRuntimeError, type HttpLimits, type Logger } from "@dyn/runtime";
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
-import { beginExchange, type Exchange, type ExchangeOptions } from "./exchange.ts";
+import { beginExchange, logMalformed, type Exchange, type ExchangeOptions } from "./exchange.ts";
 import { toMediaTypeError } from "./http/body.ts";
 import { toKeyError } from "./http/api-keys.ts";
 import { createPlaces, type Places } from "./http/places.ts";
@@ -142,6 +142,7 @@ function createApp(options: ServerOptions & ExchangeOptions, { gate, create }: H
     const exchange = exchangeOf(request, reply);
     const route = byUrl.get(request.routeOptions.url ?? "");
     reply.hijack();
+    if (error instanceof RequestFault) logMalformed(exchange.log, error); // its body is
     if (route) answerError(exchange, toHttpError(error, exchange, options.maxBodyBytes), route);
     if (route && !route.refuse) logSystem(exchange, options.now);
     if (!route) answerUnmatched(exchange, options.routes, options);
