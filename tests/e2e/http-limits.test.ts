@@ -1,6 +1,9 @@
 // The frontend's HTTP port against clients that are malformed, slow, greedy or asleep.
+import { readFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createAuthority, type Authority } from "../certificates.ts";
 import { chat, eventually, postChat, startCluster, type Cluster, type Line } from "../cluster.ts";
 import { refused, served } from "../http-faults.ts";
 
@@ -158,6 +161,41 @@ test("a client that reads slowly is not cut off, and neither is one whose engine
   }, 100);
   await eventually("the whole answer", () => client.text().endsWith("0\r\n\r\n"), 25_000).finally(() => clearInterval(timer));
   expect(client.text()).toContain("data: [DONE]");
+});
+
+describe("over TLS", () => {
+  let authority: Authority;
+  let cluster: Cluster;
+  beforeAll(async () => {
+    authority = createAuthority();
+    const { cert, key } = authority.issue("http");
+    cluster = await startCluster({ workers: 0, frontendArgs: [...short, "--tls-cert-path", cert, "--tls-key-path", key] });
+  });
+  afterAll(async () => {
+    await cluster[Symbol.asyncDispose]();
+    authority[Symbol.dispose]();
+  });
+
+  test("a client that never begins its handshake is closed in time", async () => {
+    using client = dial(cluster.url);
+    await eventually("the end", client.isClosed);
+  });
+
+  test.each([
+    ["slow headers", "GET /live HTTP/1.1\r\nx-a: ", 408],
+    ["a smuggled request", "GET /live HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n", 400],
+  ])("%s: refused as without it", async (_name, bytes, status) => {
+    const socket = connectTls({ port: Number(new URL(cluster.url).port), host: "127.0.0.1", ca: readFileSync(authority.ca) });
+    let answer = "";
+    let isClosed = false;
+    socket.on("error", () => undefined); // a server that refuses may reset
+    socket.on("close", () => (isClosed = true));
+    socket.on("data", (chunk: Buffer) => (answer += chunk.toString()));
+    socket.write(bytes);
+    await eventually("the end", () => isClosed);
+    expect(answer.match(/HTTP\/1\.1 \d+/g)).toEqual([`HTTP/1.1 ${status}`]);
+    expect(cluster.frontend.lines().filter(isAbout("/smuggled"))).toEqual([]);
+  });
 });
 
 test("every limit of the port can be set", async () => {

@@ -109,7 +109,7 @@ export const frontendSettings: SettingsOf<FrontendOptions> = {
   sendTimeoutMs: numberSetting(
     "DYN_HTTP_SEND_TIMEOUT_MS",
     "http-send-timeout-ms",
-    120_000,
+    300_000,
     [10, maxTimerMs],
     "how long a client may take nothing of an answer that waits for it, ms; it is then cut off, after at most twice as long",
   ),
