@@ -197,6 +197,21 @@ test.each([
   expect((await ended).match(/HTTP\/1\.1 \d+/g)).toEqual([`HTTP/1.1 ${status}`]);
 });
 
+test.each([
+  ["with a bad chunk", "Transfer-Encoding: chunked\r\n\r\n2\r\nonX", 400],
+  ["that stops", "Content-Length: 10\r\n\r\non", 408],
+])("an order whose body is one %s is not obeyed", async (_name, rest, status) => {
+  await using runtime = await createRuntime({ config: { ...config, systemTimeoutMs: 200 }, log: silent });
+  const orders: string[] = [];
+  runtime.system.addRoute("/lamp", { read: () => "off", orders: { PUT: (body) => void orders.push(body) } });
+  const socket = connect(runtime.system.port ?? 0, "127.0.0.1");
+  socket.write(`PUT /lamp HTTP/1.1\r\nHost: a\r\n${rest}`);
+  const answer = await readAll(socket);
+  expect(answer.match(/HTTP\/1\.1 \d+/g)).toEqual([`HTTP/1.1 ${status}`]);
+  expect(JSON.parse(answer.split("\r\n\r\n")[1] ?? "")).toEqual({ error: expect.any(String) });
+  expect(orders).toEqual([]);
+});
+
 test("the first part of a worker's metric names can be chosen", async () => {
   await using runtime = await createRuntime({ config: { ...config, componentMetricsPrefix: "acme_worker" }, log: silent });
   const text = await (await fetch(`http://127.0.0.1:${runtime.system.port}/metrics`)).text();

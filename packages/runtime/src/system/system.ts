@@ -5,6 +5,7 @@ import type { AddressInfo, Socket } from "node:net";
 import { RuntimeError } from "../errors.ts";
 import { createHttpGate, type HttpGate } from "../http/gate.ts";
 import { limitServer, toServerOptions, type HttpLimits } from "../http/limits.ts";
+import { RequestFault } from "../http/malformed.ts";
 import { createRequestId, isSaneClientId, isUuid } from "../ids.ts";
 import { chooseMetricsFormat, renderMetrics } from "../instruments/exposition.ts";
 import { within } from "../lifetime.ts";
@@ -99,8 +100,11 @@ async function startServer(options: SystemOptions, readiness: Readiness, routes:
     if (!gate.enter(request, response)) return;
     const arrivedAt = now();
     response.once("finish", () => logAnswer(systemLog, request, response, now() - arrivedAt));
-    response.setTimeout(timeoutMs); // Node then closes the connection of a client that does not read
+    response.setTimeout(timeoutMs, (socket?: Socket) => {
+      if (socket && socket.writableLength > 0) socket.destroy(); // its client does not read
+    });
     answer(request, response, gate, { metrics, toStatus, routes }).catch((error: unknown) => {
+      if (error instanceof RequestFault && !response.headersSent) return sendJson(response, error.status, { error: error.message }); // its body is
       log.error({ error }, "system server could not answer");
       response.destroy();
     });
