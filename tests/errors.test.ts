@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { toErrorBody as toAnthropicBody, toErrorEvent as toAnthropicEvent } from "../packages/frontend/src/anthropic/errors.ts";
 import { FieldError } from "../packages/frontend/src/fields.ts";
-import { malformedRequests } from "../packages/frontend/src/http/malformed.ts";
+import { malformedRequests } from "../packages/runtime/src/http/malformed.ts";
 import { toErrorBody, toErrorEvent } from "../packages/frontend/src/openai/errors.ts";
 import { errorTable, RuntimeError, toRuntimeError, type ErrorCode } from "../packages/runtime/src/errors.ts";
 import { root } from "./cluster.ts";

@@ -1,16 +1,19 @@
 // What clients are told about a field that is wrong, in words of one kind for every field of every API.
 import { describe, expect, test } from "vitest";
 import { parseMessagesRequest } from "../packages/frontend/src/anthropic/messages-schema.ts";
+import type { FieldLimits } from "../packages/frontend/src/fields.ts";
 import { parseChatRequest } from "../packages/frontend/src/openai/chat-schema.ts";
 import { parseCompletionRequest } from "../packages/frontend/src/openai/completions-schema.ts";
 import { toErrorBody } from "../packages/frontend/src/openai/errors.ts";
 import { toRuntimeError } from "../packages/runtime/src/errors.ts";
 
-type Parse = (body: unknown) => unknown;
+type Parse = (body: unknown, limits: FieldLimits) => unknown;
+
+const limits = { maxMessages: 3, maxCompletions: 1_000 };
 
 function problemOf(parse: Parse, body: unknown): { message: string; param: string | null } {
   try {
-    parse(body);
+    parse(body, limits);
   } catch (error) {
     const { message, param } = toErrorBody(toRuntimeError(error)).error;
     return { message, param };
@@ -29,7 +32,7 @@ describe.each<[string, Parse, Record<string, unknown>, (readonly [unknown, strin
       [{ model: undefined }, "model is required"],
       [{ model: 7 }, "model must be a string"],
       [{ model: "" }, "model must not be empty"],
-      [{ model: "x".repeat(257) }, "model must have at most 256 characters"],
+      [{ model: "x".repeat(257) }, "model must have at most 256 characters, not 257"],
       [{ messages: [] }, "messages must not be empty"],
       [{ messages: "hi" }, "messages must be a list"],
       [{ messages: ["hi"] }, "messages[0] must be an object"],
@@ -49,7 +52,13 @@ describe.each<[string, Parse, Record<string, unknown>, (readonly [unknown, strin
       [{ temperature: 3 }, "temperature must be at most 2"],
       [{ temperature: "hot" }, "temperature must be a number"],
       [{ stream: "yes" }, "stream must be true or false"],
-      [{ stop: ["1", "2", "3", "4", "5"] }, "stop must have at most 4 items"],
+      [{ stop: ["1", "2", "3", "4", "5"] }, "stop must have at most 4 items, not 5"],
+      [{ stop: "x".repeat(1_025) }, "stop must have at most 1024 characters, not 1025"],
+      [{ stop: ["1", "x".repeat(1_025)] }, "stop[1] must have at most 1024 characters, not 1025"],
+      [{ messages: Array.from({ length: 4 }, () => ({ role: "user", content: "hi" })) }, "messages must have at most 3 items, not 4"],
+      [{ messages: [{ role: "user", content: "hi", name: "x".repeat(257) }] }, "messages[0].name must have at most 256 characters, not 257"],
+      [{ tools: Array.from({ length: 129 }, () => ({})) }, "tools must have at most 128 items, not 129"],
+      [{ n: 129 }, "n must be at most 128"],
       [{ stop: 7 }, "stop must be a string or a list of up to 4"],
       [{ logprobs: true }, "logprobs is not supported"],
       [{ stream_options: {} }, "stream_options is only allowed when stream is true"],
@@ -62,9 +71,12 @@ describe.each<[string, Parse, Record<string, unknown>, (readonly [unknown, strin
     [
       [{ prompt: undefined }, "prompt is required"],
       [{ prompt: 7 }, "prompt must be a string, a list of token ids, or a list of 1 to 1024 of either"],
+      [{ prompt: Array.from({ length: 1_025 }, () => "x") }, "prompt must be a string, a list of token ids, or a list of 1 to 1024 of either"],
+      [{ prompt: Array.from({ length: 8 }, () => "x"), n: 126 }, "n is too large: 8 prompts with 126 completions each are more than 1000"],
+      [{ stop: "x".repeat(1_025) }, "stop must have at most 1024 characters, not 1025"],
       [{ suffix: "x" }, "suffix is not supported"],
       [{ best_of: 2 }, "best_of is only supported when equal to n"],
-      [{ prompt: Array.from({ length: 1_000 }, () => "x"), n: 2 }, "n is too large: 1000 prompts with 2 completions each are more than 1024"],
+      [{ prompt: Array.from({ length: 1_000 }, () => "x"), n: 2 }, "n is too large: 1000 prompts with 2 completions each are more than 1000"],
     ],
   ],
   [
@@ -77,6 +89,10 @@ describe.each<[string, Parse, Record<string, unknown>, (readonly [unknown, strin
       [user([{ type: "image" }]), "messages[0].content[0].type: image is not supported, only text, tool_use, tool_result, and thinking"],
       [{ thinking: { type: "enabled" } }, "thinking.type must be disabled, thinking is not supported"],
       [{ stop_sequences: [""] }, "stop_sequences[0] must not be empty"],
+      [{ stop_sequences: Array.from({ length: 65 }, () => "x") }, "stop_sequences must have at most 64 items, not 65"],
+      [{ stop_sequences: ["x".repeat(1_025)] }, "stop_sequences[0] must have at most 1024 characters, not 1025"],
+      [{ messages: Array.from({ length: 4 }, () => ({ role: "user", content: "hi" })) }, "messages must have at most 3 items, not 4"],
+      [{ tools: Array.from({ length: 1_025 }, () => ({})) }, "tools must have at most 1024 items, not 1025"],
     ],
   ],
 ])("%s", (_name, parse, good, cases) => {
@@ -91,6 +107,12 @@ describe.each<[string, Parse, Record<string, unknown>, (readonly [unknown, strin
   });
 
   test("a good body is taken", () => {
-    expect(() => parse(good)).not.toThrow();
+    expect(() => parse(good, limits)).not.toThrow();
   });
+});
+
+test("fewer completions than the API has can be allowed", () => {
+  const few = { maxMessages: 3, maxCompletions: 2 };
+  expect(() => parseChatRequest({ model: "m", messages: [{ role: "user", content: "hi" }], n: 3 }, few)).toThrow("n must be at most 2");
+  expect(() => parseCompletionRequest({ model: "m", prompt: ["a", "b", "c"] }, few)).toThrow("3 prompts with 1 completions each are more than 2");
 });

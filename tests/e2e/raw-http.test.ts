@@ -60,7 +60,7 @@ test.each<[string, number, readonly string[], unknown]>([
     openai('"garbage"'),
   ],
   ["no HTTP at all", 400, ["hello"], openai("HTTP/1.1")],
-  ["headers over the limit", 431, ["GET /live HTTP/1.1", host, `x-large: ${"x".repeat(20_000)}`], openai("larger than 16384 bytes")],
+  ["headers over the limit", 431, ["GET /live HTTP/1.1", host, `x-large: ${"x".repeat(20_000)}`], openai("larger than the limit of 16384 bytes")],
   ["HTTP/2 without asking", 400, ["PRI * HTTP/2.0", "", "SM"], openai("looks like HTTP/2")],
   ["TLS", 400, ["\u0016\u0003\u0001\u0002\u0000\u0001"], openai("looks like TLS")],
   ["a path without /v1", 404, ["GET /models HTTP/1.1", host], openai("did you mean /v1/models?")],

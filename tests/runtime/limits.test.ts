@@ -6,6 +6,7 @@ import { parseAddress } from "../../packages/runtime/src/discovery/records.ts";
 import { RuntimeError } from "../../packages/runtime/src/errors.ts";
 import { createPushServer } from "../../packages/runtime/src/ingress/push-endpoint.ts";
 import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
+import { createMemorySpace, createRuntime } from "../../packages/runtime/src/index.ts";
 import { createRuntimeMetrics } from "../../packages/runtime/src/metrics.ts";
 import { listen } from "../../packages/runtime/src/net/listener.ts";
 import { frameTypes, preface } from "../../packages/runtime/src/wire/frames.ts";
@@ -131,5 +132,48 @@ describe("the listener's limits", () => {
     await eventually("a third handler", () => running.size === 3);
     expect(codeOf(4)).toBeUndefined();
     server.close();
+  });
+});
+
+describe("the settings of the plane's limits", () => {
+  const config = { discoveryBackend: "mem" } as const;
+  const uri = "dyn://test.limits.generate";
+
+  test("hold for streams and connections", async () => {
+    const memorySpace = createMemorySpace();
+    await using worker = await createRuntime({ config: { ...config, tcpMaxStreams: 1, tcpMaxConnections: 1 }, memorySpace, log: silent });
+    const { promise: released, resolve: release } = Promise.withResolvers<void>();
+    const serving = await worker.endpoint(uri).serve(async function* () {
+      yield "begun";
+      await released;
+    });
+    await using caller = await createRuntime({ config, memorySpace, log: silent });
+    const client = caller.client<unknown, string>(uri);
+    await client.waitForInstances();
+    const running = client.generate({}).batches();
+    expect((await running.next()).value).toEqual(["begun"]);
+    const refusal = { code: "overloaded", message: expect.stringContaining("1 streams to the worker are open, its limit") };
+    expect(await failureOf(collect(client.generate({})))).toMatchObject(refusal);
+    const [host = "", port] = serving.address.split("/", 1)[0]?.split(":") ?? [];
+    const second = rawPeer(connect(Number(port), host), false);
+    await eventually("the second connection being closed", () => second.isClosed);
+    release();
+    for await (const batch of running) expect(batch).toEqual([]);
+  });
+
+  test("hold for frames that are accepted", async () => {
+    const memorySpace = createMemorySpace();
+    await using worker = await createRuntime({ config: { ...config, maxFrameBytes: 4_096 }, memorySpace, log: silent });
+    await worker.endpoint(uri).serve(async function* () {
+      yield 1;
+    });
+    await using caller = await createRuntime({ config, memorySpace, log: silent });
+    const client = caller.client<string, number>(uri);
+    await client.waitForInstances();
+    expect(await failureOf(collect(client.generate("x".repeat(5_000))))).toMatchObject({
+      code: "too_large",
+      message: expect.stringContaining("the worker's limit is 4096, set by its DYN_TCP_MAX_MESSAGE_SIZE"),
+    });
+    expect(await collect(client.generate("x"))).toEqual([1]);
   });
 });

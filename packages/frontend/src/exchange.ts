@@ -12,6 +12,7 @@ import {
   type Fields,
   type Identity,
   type Logger,
+  type RequestFault,
   type Tracer,
 } from "@dyn/runtime";
 import type { ApiKeys } from "./http/api-keys.ts";
@@ -46,6 +47,10 @@ export interface ExchangeOptions {
   readonly now: () => number;
   /** Keys in use; undefined = nobody is asked for one. */
   readonly apiKeys: (() => ApiKeys) | undefined;
+  /** Why a request must be refused for the way it is written. */
+  readonly faultOf: (request: IncomingMessage) => RequestFault | undefined;
+  /** How long nothing of an answer may leave for want of a reader, ms. */
+  readonly sendTimeoutMs: number;
   /** Controllers of the exchanges under way. */
   readonly open: Set<AbortController>;
 }
@@ -83,9 +88,9 @@ function readRequestId(request: IncomingMessage, strict: boolean): Ids {
   return { requestId: createRequestId(), warnings, rejection: strict ? new RuntimeError("invalid_argument", problem) : undefined };
 }
 
-function checkHost({ httpVersion, headers: { host } }: IncomingMessage): RuntimeError | undefined {
-  if (httpVersion !== "1.1" || host !== undefined) return undefined;
-  return new RuntimeError("invalid_argument", "the Host header is missing, HTTP/1.1 requires it");
+/** Whoever sends such things may be looking for a hole. */
+export function logMalformed(log: Logger, { status, message }: RequestFault): void {
+  log.warn({ status, error: message }, "malformed HTTP refused");
 }
 
 /** Begin an exchange (`toRoute` is asked only if spans are exported: Fastify makes its answer anew each time): ids from the headers, echoed on the answer whatever becomes of it. */
@@ -114,7 +119,9 @@ export function beginExchange(
   for (const warning of warnings) log.warn({}, warning);
   if (clientId !== undefined && !sane)
     log.warn({ length: clientId.length }, "x-request-id header ignored: expected 1 to 256 characters of visible ASCII");
-  const aborter = watchDisconnect(response, options.open);
+  const fault = options.faultOf(request);
+  if (fault) logMalformed(log, fault);
+  const aborter = watchDisconnect(response, options);
   const exchange: Exchange = {
     request,
     response,
@@ -125,7 +132,7 @@ export function beginExchange(
     startedAt,
     span: undefined,
     apiKey: options.apiKeys?.().find(request.headers),
-    rejection: rejection ?? checkHost(request),
+    rejection: fault ?? rejection,
   };
   return options.tracer.isOn ? { ...exchange, span: openSpan(exchange, options.tracer, toRoute()) } : exchange;
 }

@@ -66,7 +66,7 @@ const words: { readonly error: (issue: z.core.$ZodRawIssue) => string } = {
   error(issue) {
     if (issue.code === "invalid_type") return `must be ${typeNames[issue.expected] ?? issue.expected}`;
     if (issue.code === "too_small") return toLimit(issue.origin, "least", issue.minimum);
-    if (issue.code === "too_big") return toLimit(issue.origin, "most", issue.maximum);
+    if (issue.code === "too_big") return toLimit(issue.origin, "most", issue.maximum) + toLength(issue.input);
     if (issue.code !== "invalid_value") return "is not valid";
     return `must be ${issue.values.length > 1 ? "one of " : ""}${issue.values.map((value) => JSON.stringify(value)).join(", ")}`;
   },
@@ -76,6 +76,26 @@ function toLimit(origin: string, bound: "least" | "most", limit: number | bigint
   if (origin !== "string" && origin !== "array") return `must be at ${bound} ${limit}`;
   if (bound === "least" && limit === 1) return "must not be empty";
   return `must have at ${bound} ${limit} ${origin === "string" ? "characters" : "items"}`;
+}
+
+// How far off a list or a text is; numbers are not quoted.
+function toLength(input: unknown): string {
+  return typeof input === "string" || Array.isArray(input) ? `, not ${input.length}` : "";
+}
+
+/** Holds a list to a limit that is a setting. @throws FieldError. */
+export function checkLength(param: string, list: readonly unknown[], limit: number): void {
+  if (list.length > limit) throw new FieldError(param, toLimit("array", "most", limit) + toLength(list), "array_above_max_length");
+}
+
+/** Of one stop string: text is held back while it may be the beginning of one. */
+export const maxStopChars = 1_024;
+
+/** Limits of fields that are settings. */
+export interface FieldLimits {
+  readonly maxMessages: number;
+  /** Of all prompts of a request. */
+  readonly maxCompletions: number;
 }
 
 // Of the members of a union only those count that take the value's type; if they agree on what is wrong, that says most.

@@ -90,11 +90,11 @@ async function startFrontend({ settings, runtime, shutdownSignals, owned, releas
   const shared = { metrics, history, now };
   const { overloadStatus, maxConcurrentRequests } = settings;
   const ops = { runtime, isDraining, instances: () => instances };
-  const routes = createRoutes({ ...shared, ...ops, models, limits, overloadStatus, wallClock: Date.now });
+  const routes = createRoutes({ ...shared, ...ops, models, limits, fieldLimits: settings, overloadStatus, wallClock: Date.now });
   const { httpHost: host, httpPort: port, bodyLimitMb, strictRequestId } = settings;
   const baggageKeys = new Set(settings.baggageKeys);
   const maxBodyBytes = bodyLimitMb * 1024 * 1024;
-  const bounds = { maxBodyBytes, maxConcurrentRequests };
+  const bounds = { maxBodyBytes, maxConcurrentRequests, limits: settings };
   const { tracer } = runtime;
   const security = await openHttpSecurity(settings, log);
   owned.push(security);

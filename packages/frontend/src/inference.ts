@@ -3,7 +3,7 @@ import { toRuntimeError, type RuntimeError } from "@dyn/runtime";
 import type { Delta, ModelJob } from "@dyn/runtime/llm";
 import { beginDeadlines, readTimeout, timeoutHeader, type DeadlineLimits } from "./deadlines.ts";
 import type { Exchange } from "./exchange.ts";
-import { peekModel, peekStream } from "./fields.ts";
+import { peekModel, peekStream, type FieldLimits } from "./fields.ts";
 import { generate, type GenerateParts } from "./generate.ts";
 import { parseJsonBody } from "./http/body.ts";
 import { sendJson } from "./http/reply.ts";
@@ -46,7 +46,7 @@ export interface Refusals {
 /** What an API brings: its shapes. */
 export interface InferenceApi<Request extends InferenceRequest = InferenceRequest> extends Refusals {
   /** @throws FieldError naming the field that is wrong. */
-  parse(body: unknown): Request;
+  parse(body: unknown, limits: FieldLimits): Request;
   createStream(request: Request, head: AnswerHead): StreamFormat;
   /** The body of a unary answer. */
   toAnswer(request: Request, head: AnswerHead, completion: Completion): unknown;
@@ -63,6 +63,7 @@ export interface InferenceParts {
   readonly now: () => number;
   readonly wallClock: () => number;
   readonly limits: DeadlineLimits;
+  readonly fieldLimits: FieldLimits;
   /** HTTP status of `overloaded`. */
   readonly overloadStatus: number;
 }
@@ -84,7 +85,7 @@ export async function serveInference<Request extends InferenceRequest>(
   raw: unknown,
   parts: InferenceParts,
 ): Promise<void> {
-  const { body, request, limits, error } = parse(api, exchange, raw, parts.limits);
+  const { body, request, limits, error } = parse(api, exchange, raw, parts);
   const modelRequested = peekModel(body);
   const isKnown = modelRequested !== undefined && parts.models.has(modelRequested);
   const facts = { endpoint: api.endpoint, requestType: peekStream(body) ? ("stream" as const) : ("unary" as const), modelRequested, isKnown };
@@ -119,12 +120,12 @@ function parse<Request extends InferenceRequest>(
   api: InferenceApi<Request>,
   { request: { headers } }: Exchange,
   raw: unknown,
-  ours: DeadlineLimits,
+  { limits: ours, fieldLimits }: InferenceParts,
 ): Parsed<Request> {
   let body: unknown;
   try {
     body = parseJsonBody(headers["content-type"], raw);
-    return { body, request: api.parse(body), limits: readTimeout(headers[timeoutHeader], ours) };
+    return { body, request: api.parse(body, fieldLimits), limits: readTimeout(headers[timeoutHeader], ours) };
   } catch (error) {
     return { body, error };
   }

@@ -1,6 +1,7 @@
 /** Settings of the frontend. */
 import {
   maxTimerMs,
+  numberSetting,
   oneOf,
   parseName,
   parsePrefix,
@@ -11,6 +12,7 @@ import {
   type SettingsOf,
   wholeNumber,
 } from "@dyn/runtime";
+import { maxChoices } from "@dyn/runtime/llm";
 
 export interface FrontendOptions {
   readonly httpHost: string;
@@ -19,6 +21,15 @@ export interface FrontendOptions {
   readonly tlsKeyPath: string;
   readonly apiKeysFile: string;
   readonly bodyLimitMb: number;
+  readonly maxHeaderBytes: number;
+  readonly maxHeaders: number;
+  readonly headerTimeoutMs: number;
+  readonly receiveTimeoutMs: number;
+  readonly keepAliveTimeoutMs: number;
+  readonly sendTimeoutMs: number;
+  readonly maxConnections: number;
+  readonly maxMessages: number;
+  readonly maxCompletions: number;
   readonly maxConcurrentRequests: number;
   readonly overloadStatus: number;
   readonly namespace: string;
@@ -66,13 +77,64 @@ export const frontendSettings: SettingsOf<FrontendOptions> = {
     parse: wholeNumber(1, 1024),
     help: "largest request body, MiB",
   },
-  maxConcurrentRequests: {
-    env: "DYN_HTTP_MAX_CONCURRENT_REQUESTS",
-    flag: "max-concurrent-requests",
-    default: 10_000,
-    parse: wholeNumber(1, 1_000_000),
-    help: "inference requests under way at a time; further ones are refused before their bodies are read",
-  },
+  maxHeaderBytes: numberSetting(
+    "DYN_HTTP_MAX_HEADER_BYTES",
+    "http-max-header-bytes",
+    16_384,
+    [1_024, 1_048_576],
+    "largest path and headers of a request in all, bytes",
+  ),
+  maxHeaders: numberSetting("DYN_HTTP_MAX_HEADERS", "http-max-headers", 100, [1, 10_000], "most headers of a request; more are a 431"),
+  headerTimeoutMs: numberSetting(
+    "DYN_HTTP_HEADER_TIMEOUT_MS",
+    "http-header-timeout-ms",
+    20_000,
+    [10, maxTimerMs],
+    "how long the headers of a request may take to arrive, from the connection on, ms; the TLS handshake has as long",
+  ),
+  receiveTimeoutMs: numberSetting(
+    "DYN_HTTP_RECEIVE_TIMEOUT_MS",
+    "http-receive-timeout-ms",
+    120_000,
+    [10, maxTimerMs],
+    "how long a request may take to arrive, body included, ms",
+  ),
+  keepAliveTimeoutMs: numberSetting(
+    "DYN_HTTP_KEEP_ALIVE_TIMEOUT_MS",
+    "http-keep-alive-timeout-ms",
+    72_000,
+    [10, maxTimerMs],
+    "how long a connection may wait for its next request, ms; it is closed a second later",
+  ),
+  sendTimeoutMs: numberSetting(
+    "DYN_HTTP_SEND_TIMEOUT_MS",
+    "http-send-timeout-ms",
+    300_000,
+    [10, maxTimerMs],
+    "how long a client may take nothing of an answer that waits for it, ms; it is then cut off, after at most twice as long",
+  ),
+  maxConnections: numberSetting(
+    "DYN_HTTP_MAX_CONNECTIONS",
+    "http-max-connections",
+    20_000,
+    [1, 1_000_000],
+    "connections of clients open at a time; further ones are closed at once",
+  ),
+  maxMessages: numberSetting("DYN_HTTP_MAX_MESSAGES", "http-max-messages", 10_000, [1, 1_000_000], "most messages of a request"),
+  maxCompletions: numberSetting(
+    "DYN_HTTP_MAX_COMPLETIONS",
+    "http-max-completions",
+    maxChoices,
+    [1, maxChoices],
+    "most completions of a request: its prompts times n",
+  ),
+  maxConcurrentRequests: numberSetting(
+    "DYN_HTTP_MAX_CONCURRENT_REQUESTS",
+    "max-concurrent-requests",
+    10_000,
+    [1, 1_000_000],
+    "inference requests under way at a time; further ones are refused before their bodies are read",
+  ),
   overloadStatus: {
     env: "DYN_HTTP_OVERLOAD_STATUS_CODE",
     flag: "http-overload-status-code",

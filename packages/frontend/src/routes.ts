@@ -51,7 +51,7 @@ export function createRoutes(parts: InferenceParts & OpsParts): readonly RouteEn
     {
       method: "POST",
       path: "/v1/messages/count_tokens",
-      handle: ({ exchange, body }) => countTokens(exchange, body, parts.models),
+      handle: ({ exchange, body }) => countTokens(exchange, body, parts.models, parts.fieldLimits),
       toErrorBody: (error, { identity }) => anthropic.toErrorBody(error, identity.requestId),
     },
     {

@@ -1,17 +1,14 @@
 /** The HTTP server: begins an exchange for each request, finds its route, and answers everything that has none. */
-import type { ServerOptions as HttpOptions } from "node:http";
-import type { Server as HttpsServer } from "node:https";
-import type { AddressInfo, Socket } from "node:net";
-import { createEndReport, createRequestId, RuntimeError, toRuntimeError, type Logger } from "@dyn/runtime";
+import type { AddressInfo } from "node:net";
+import { createEndReport, RequestFault, RuntimeError, toRuntimeError, type HttpLimits, type Logger } from "@dyn/runtime";
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
-import { beginExchange, type Exchange, type ExchangeOptions } from "./exchange.ts";
+import { beginExchange, logMalformed, type Exchange, type ExchangeOptions } from "./exchange.ts";
 import { toMediaTypeError } from "./http/body.ts";
 import { toKeyError } from "./http/api-keys.ts";
-import { describeMalformed, type ParserError } from "./http/malformed.ts";
 import { createPlaces, type Places } from "./http/places.ts";
 import { sendJson } from "./http/reply.ts";
-import { toErrorBody } from "./openai/errors.ts";
 import { toRetryHeaders } from "./inference.ts";
+import { createHttpListener, type HttpListener } from "./listener.ts";
 import type { RequestLogOptions } from "./request-log.ts";
 import { methodsOf, type RouteEntry } from "./routes.ts";
 import type { HttpTls } from "./security.ts";
@@ -24,17 +21,17 @@ declare module "fastify" {
   }
 }
 
-const handshakeTimeoutMs = 10_000;
 /** Characters of a header quoted in an answer. */
 const maxShown = 128;
 
 type ExchangeOf = (request: FastifyRequest, reply: FastifyReply) => Exchange;
 
-export interface ServerOptions extends Omit<ExchangeOptions, "open">, RequestLogOptions {
+export interface ServerOptions extends Omit<ExchangeOptions, "open" | "faultOf" | "sendTimeoutMs">, RequestLogOptions {
   readonly host: string;
   /** 0 lets the system choose. */
   readonly port: number;
   readonly maxBodyBytes: number;
+  readonly limits: HttpLimits;
   /** Inference requests under way at a time. */
   readonly maxConcurrentRequests: number;
   /** Undefined = plain HTTP. */
@@ -52,19 +49,23 @@ export interface HttpServer {
 
 /** Start listening. @throws RuntimeError `unavailable` if the address is taken or not ours. */
 export async function listenHttp(options: ServerOptions): Promise<HttpServer> {
-  const { host, port, log, now } = options;
+  const { host, port, log, now, limits, tls } = options;
   const open = new Set<AbortController>();
-  const app = createApp({ ...options, open });
+  const listener = createHttpListener({ limits, tls, log, now });
+  const { faultOf } = listener.gate;
+  const app = createApp({ ...options, open, faultOf, sendTimeoutMs: limits.sendTimeoutMs }, listener);
   try {
     await app.listen({ host, port });
   } catch (cause) {
+    listener[Symbol.dispose]();
     const isTaken = cause instanceof Error && "code" in cause && cause.code === "EADDRINUSE";
     const advice = isTaken ? "; choose another port with --http-port or DYN_HTTP_PORT" : "";
     const address = `${options.tls ? "https" : "http"}://${host}:${port}`;
     throw new RuntimeError("unavailable", `cannot listen on ${address}: ${toRuntimeError(cause).message}${advice}`, { cause });
   }
   const bound = app.server.address() as AddressInfo; // a TCP server that listens
-  return { host: bound.address, port: bound.port, close: (timeoutMs) => closeApp(app, { open, log, now, timeoutMs }) };
+  const close = (timeoutMs: number): Promise<void> => closeApp(app, { open, log, now, timeoutMs }).finally(() => listener[Symbol.dispose]());
+  return { host: bound.address, port: bound.port, close };
 }
 
 /** How long the answers that are ended may take to leave, ms. */
@@ -98,7 +99,7 @@ async function closeApp(app: FastifyInstance, { open, log, now, timeoutMs }: Clo
   log.info({ ...report.facts(begunAt) }, "stopped");
 }
 
-function createApp(options: ServerOptions & ExchangeOptions): FastifyInstance {
+function createApp(options: ServerOptions & ExchangeOptions, { gate, create }: HttpListener): FastifyInstance {
   const byUrl = new Map(options.routes.map((route) => [route.path, route]));
   const exchangeOf: ExchangeOf = (request, reply) => {
     request.exchange ??= beginExchange(request.raw, reply.raw, options, () => byUrl.get(request.routeOptions.url ?? ""));
@@ -108,25 +109,21 @@ function createApp(options: ServerOptions & ExchangeOptions): FastifyInstance {
     logger: false,
     bodyLimit: options.maxBodyBytes,
     return503OnClosing: false,
-    ...toServerOptions(options.tls),
+    serverFactory: create,
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 1024 },
-    clientErrorHandler: (error, socket) => refuseBytes(error, socket, options.log),
+    clientErrorHandler: gate.refuse,
     frameworkErrors: (_error, request, reply) => {
       const exchange = exchangeOf(request, reply);
       reply.hijack();
-      refuseUnmatched(exchange, new RuntimeError("invalid_argument", "the path is not valid percent-encoding"), options);
+      refuseUnmatched(exchange, exchange.rejection ?? new RuntimeError("invalid_argument", "the path is not valid percent-encoding"), options);
     },
   });
-  options.tls?.follow((material) => (app.server as unknown as HttpsServer).setSecureContext(material.options)); // with TLS it is one
   app.server.on("checkExpectation", (request, response) => {
+    if (!gate.enter(request, response)) return;
     const expected = JSON.stringify(request.headers.expect?.slice(0, maxShown));
-    const error = new RuntimeError("invalid_argument", `the expectation ${expected} cannot be met, only "100-continue" can`);
-    refuseUnmatched(
-      beginExchange(request, response, options, () => undefined),
-      error,
-      options,
-      { status: 417 },
-    );
+    const error = new RequestFault(417, `the expectation ${expected} cannot be met, only "100-continue" can`);
+    const exchange = beginExchange(request, response, options, () => undefined);
+    refuseUnmatched(exchange, exchange.rejection ?? error, options);
   });
   app.decorateRequest("exchange", undefined);
   // Bodies stay bytes: whether they are JSON is judged where the answer's shape is known.
@@ -141,9 +138,11 @@ function createApp(options: ServerOptions & ExchangeOptions): FastifyInstance {
   const parts: RouteParts = { exchangeOf, places, asksForKeys: options.apiKeys !== undefined, now: options.now };
   for (const route of options.routes) addRoute(app, route, parts);
   app.setErrorHandler((error: unknown, request, reply) => {
+    if (reply.raw.headersSent) return void reply.hijack(); // answered before its body was there
     const exchange = exchangeOf(request, reply);
     const route = byUrl.get(request.routeOptions.url ?? "");
     reply.hijack();
+    if (error instanceof RequestFault) logMalformed(exchange.log, error); // its body is
     if (route) answerError(exchange, toHttpError(error, exchange, options.maxBodyBytes), route);
     if (route && !route.refuse) logSystem(exchange, options.now);
     if (!route) answerUnmatched(exchange, options.routes, options);
@@ -154,14 +153,6 @@ function createApp(options: ServerOptions & ExchangeOptions): FastifyInstance {
     answerUnmatched(exchange, options.routes, options);
   });
   return app;
-}
-
-// Hosts are judged in beginExchange: Node's own answer has no shape.
-function toServerOptions(tls: HttpTls | undefined): { http?: HttpOptions } {
-  const http = { requireHostHeader: false };
-  if (!tls) return { http };
-  const https = { ...http, ...tls.current.options, handshakeTimeout: handshakeTimeoutMs };
-  return { https } as { http?: HttpOptions }; // for Fastify's types an instance with `https` is another kind of instance
 }
 
 interface RouteParts {
@@ -190,7 +181,6 @@ function addRoute(app: FastifyInstance, route: RouteEntry, parts: RouteParts): v
       const exchange = exchangeOf(request, reply);
       const rest = (request.params as { "*"?: string })["*"] ?? ""; // what Fastify puts there for a wildcard
       try {
-        if (exchange.rejection) throw exchange.rejection;
         await route.handle({ exchange, body: request.body, rest });
       } catch (error) {
         answerError(exchange, toRuntimeError(error), route);
@@ -202,7 +192,9 @@ function addRoute(app: FastifyInstance, route: RouteEntry, parts: RouteParts): v
 }
 
 // Before the body is read: neither a stranger nor a flood costs more than its headers.
-function toRefusal({ apiKey, request, response }: Exchange, route: RouteEntry, { asksForKeys, places }: RouteParts): RuntimeError | undefined {
+function toRefusal(exchange: Exchange, route: RouteEntry, { asksForKeys, places }: RouteParts): RuntimeError | undefined {
+  const { apiKey, request, response, rejection } = exchange;
+  if (rejection) return rejection;
   if (asksForKeys && !route.isOpen && apiKey === undefined) {
     response.setHeader("www-authenticate", "Bearer");
     return toKeyError(request.headers);
@@ -219,6 +211,7 @@ function logSystem({ log, response, startedAt }: Exchange, now: () => number): v
 
 // What went wrong before the handler was asked.
 function toHttpError(error: unknown, { request, signal }: Exchange, maxBodyBytes: number): RuntimeError {
+  if (error instanceof RequestFault) return error;
   if (signal.aborted) return toRuntimeError(signal.reason); // the rest of the body will not come
   const code = error instanceof Error && "code" in error ? error.code : undefined;
   if (code === "FST_ERR_CTP_INVALID_MEDIA_TYPE") return toMediaTypeError(request.headers["content-type"]);
@@ -239,18 +232,4 @@ function answerError(exchange: Exchange, error: RuntimeError, route: RouteEntry)
   if (error.traits.metric === "internal") log.error({ error: error.cause ?? error }, "request failed");
   if (response.headersSent || response.destroyed) return;
   sendJson(response, error.traits.status, route.toErrorBody(error, exchange), toRetryHeaders(error));
-}
-
-// Bytes that are no HTTP request have no headers to take ids from; the answer carries ids all the same.
-function refuseBytes(error: ParserError, socket: Socket, log: Logger): void {
-  if (socket.writableEnded) return; // answered: the parser complains about every further chunk
-  const malformed = describeMalformed(error);
-  if (!malformed) return void socket.destroy();
-  const { status, reason, message } = malformed;
-  const requestId = createRequestId();
-  log.warn({ request_id: requestId, remote: socket.remoteAddress, status, error: message, "error.type": error.code }, "malformed HTTP refused");
-  if (!socket.writable) return;
-  const body = JSON.stringify(toErrorBody(new RuntimeError("invalid_argument", message)));
-  const head = [`HTTP/1.1 ${status} ${reason}`, "content-type: application/json", `content-length: ${Buffer.byteLength(body)}`];
-  socket.end([...head, "connection: close", `x-request-id: ${requestId}`, `request-id: ${requestId}`, "", body].join("\r\n"));
 }

@@ -35,14 +35,13 @@ export function answerUnmatched(exchange: Exchange, routes: readonly RouteEntry[
 }
 
 export interface RefusalForm {
-  /** Default: the error's. */
-  readonly status?: number;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
 /** Answer a request that never came to a route. */
 export function refuseUnmatched(exchange: Exchange, error: RuntimeError, options: RequestLogOptions, form: RefusalForm = {}): void {
-  const { status = error.traits.status, headers } = form;
+  const { headers } = form;
+  const { status } = error.traits;
   using requestLog = beginRequestLog(exchange, { endpoint: "unmatched", requestType: "unary", modelRequested: undefined, isKnown: false }, options);
   requestLog.fail(error);
   sendJson(exchange.response, status, toUnmatchedBody(pathOf(exchange), error, exchange), headers);

@@ -1,5 +1,4 @@
 /** The only file of the runtime that reads the environment. Every variable is listed once: the docs and `--help` come from this list. */
-import { isIP } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { RuntimeError } from "./errors.ts";
@@ -7,7 +6,9 @@ import { parseLogEvents } from "./logging/events.ts";
 import { parseLogFilter } from "./logging/filter.ts";
 import {
   decimalNumber,
+  numberSetting,
   oneOf,
+  parseHost,
   parsePrefix,
   parseSwitch,
   plainText,
@@ -20,12 +21,6 @@ import {
 
 /** Variables by name; `undefined` and "" both mean unset. */
 export type Environment = Readonly<Record<string, string | undefined>>;
-
-function parseHost(text: string): string {
-  const isUsable = text === "" || isIP(text) !== 0 || /^[^\s:/[\]]{1,253}$/.test(text);
-  if (!isUsable) throw new Error("expected a host name or an address, without port and brackets");
-  return text;
-}
 
 function parseLog(text: string): string {
   parseLogFilter(text);
@@ -68,6 +63,8 @@ export interface RuntimeConfig {
   readonly planeTokenFile: string;
   readonly planeToken: string;
   readonly maxFrameBytes: number;
+  readonly tcpMaxStreams: number;
+  readonly tcpMaxConnections: number;
   readonly connectTimeoutMs: number;
   readonly pingIntervalMs: number;
   readonly drainTimeoutMs: number;
@@ -76,6 +73,7 @@ export interface RuntimeConfig {
   readonly systemHost: string;
   readonly componentMetricsPrefix: string;
   readonly systemPort: number;
+  readonly systemTimeoutMs: number;
   readonly log: string;
   readonly logJsonl: boolean;
   readonly logConsoleFormat: "auto" | "readable" | "jsonl";
@@ -152,48 +150,62 @@ export const runtimeSettings: SettingsOf<Omit<RuntimeConfig, WithoutFlag>> & Var
     isSecret: true,
     help: "that token itself; a file is safer, and can be changed while the process runs",
   },
-  maxFrameBytes: {
-    env: "DYN_TCP_MAX_MESSAGE_SIZE",
-    flag: "tcp-max-message-size",
-    default: 32 * 1024 * 1024,
-    parse: wholeNumber(4096, 1024 * 1024 * 1024),
-    help: "largest frame accepted from a peer, bytes",
-  },
-  connectTimeoutMs: {
-    env: "DYN_TCP_CONNECT_TIMEOUT_MS",
-    flag: "tcp-connect-timeout-ms",
-    default: 3_000,
-    parse: wholeNumber(1, maxTimerMs),
-    help: "limit for dialling a worker and for its HELLO, ms",
-  },
-  pingIntervalMs: {
-    env: "DYN_TCP_PING_INTERVAL_MS",
-    flag: "tcp-ping-interval-ms",
-    default: 2_000,
-    parse: wholeNumber(10, maxTimerMs),
-    help: "how often a silent peer is pinged, ms; one that is silent for three to four of these is dead",
-  },
-  drainTimeoutMs: {
-    env: "DYN_DRAIN_TIMEOUT_MS",
-    flag: "drain-timeout-ms",
-    default: 30_000,
-    parse: wholeNumber(0, maxTimerMs),
-    help: "how long a drain waits for running requests before it ends them, ms",
-  },
-  engineRequestLimit: {
-    env: "DYN_ENGINE_REQUEST_LIMIT",
-    flag: "engine-request-limit",
-    default: 0,
-    parse: wholeNumber(0, maxRequests),
-    help: "requests a served endpoint runs at a time; 0 = no limit",
-  },
-  requestQueueLimit: {
-    env: "DYN_DYNAMO_REQUEST_QUEUE_LIMIT",
-    flag: "request-queue-limit",
-    default: 1_024,
-    parse: wholeNumber(0, maxRequests),
-    help: "requests that may wait at a served endpoint whose requests are limited; further ones are refused",
-  },
+  maxFrameBytes: numberSetting(
+    "DYN_TCP_MAX_MESSAGE_SIZE",
+    "tcp-max-message-size",
+    32 * 1024 * 1024,
+    [4096, 1024 * 1024 * 1024],
+    "largest frame accepted from a peer, bytes",
+  ),
+  tcpMaxStreams: numberSetting(
+    "DYN_TCP_MAX_STREAMS",
+    "tcp-max-streams",
+    16_384,
+    [1, maxRequests],
+    "requests open at a time on a connection of a peer; further ones are refused",
+  ),
+  tcpMaxConnections: numberSetting(
+    "DYN_TCP_MAX_CONNECTIONS",
+    "tcp-max-connections",
+    4_096,
+    [1, maxRequests],
+    "connections of peers open at a time; further ones are closed at once",
+  ),
+  connectTimeoutMs: numberSetting(
+    "DYN_TCP_CONNECT_TIMEOUT_MS",
+    "tcp-connect-timeout-ms",
+    3_000,
+    [1, maxTimerMs],
+    "limit for dialling a worker and for its HELLO, ms",
+  ),
+  pingIntervalMs: numberSetting(
+    "DYN_TCP_PING_INTERVAL_MS",
+    "tcp-ping-interval-ms",
+    2_000,
+    [10, maxTimerMs],
+    "how often a silent peer is pinged, ms; one that is silent for three to four of these is dead",
+  ),
+  drainTimeoutMs: numberSetting(
+    "DYN_DRAIN_TIMEOUT_MS",
+    "drain-timeout-ms",
+    30_000,
+    [0, maxTimerMs],
+    "how long a drain waits for running requests before it ends them, ms",
+  ),
+  engineRequestLimit: numberSetting(
+    "DYN_ENGINE_REQUEST_LIMIT",
+    "engine-request-limit",
+    0,
+    [0, maxRequests],
+    "requests a served endpoint runs at a time; 0 = no limit",
+  ),
+  requestQueueLimit: numberSetting(
+    "DYN_DYNAMO_REQUEST_QUEUE_LIMIT",
+    "request-queue-limit",
+    1_024,
+    [0, maxRequests],
+    "requests that may wait at a served endpoint whose requests are limited; further ones are refused",
+  ),
   systemHost: {
     env: "DYN_SYSTEM_HOST",
     flag: "system-host",
@@ -215,6 +227,13 @@ export const runtimeSettings: SettingsOf<Omit<RuntimeConfig, WithoutFlag>> & Var
     parse: wholeNumber(-1, 65_535),
     help: "port of the system server with /live, /health and /metrics; 0 lets the system choose, the log says which; -1 turns it off",
   },
+  systemTimeoutMs: numberSetting(
+    "DYN_SYSTEM_TIMEOUT_MS",
+    "system-timeout-ms",
+    10_000,
+    [10, maxTimerMs],
+    "how long a client of the system server may take to send its request, to read the answer, or to send another, ms",
+  ),
   log: {
     env: "DYN_LOG",
     flag: "log",

@@ -69,6 +69,7 @@ export async function openFoundation(options: FoundationOptions): Promise<Founda
   }
 }
 
-function startSystem({ systemHost: host, systemPort: port }: RuntimeConfig, metrics: RuntimeMetrics, log: Logger): Promise<System> {
-  return openSystem({ host, port, metrics, log: log.child({ target: "dyn_runtime::system" }), now: () => performance.now() });
+function startSystem(config: RuntimeConfig, metrics: RuntimeMetrics, log: Logger): Promise<System> {
+  const { systemHost: host, systemPort: port, systemTimeoutMs: timeoutMs } = config;
+  return openSystem({ host, port, timeoutMs, metrics, log: log.child({ target: "dyn_runtime::system" }), now: () => performance.now() });
 }

@@ -18,7 +18,7 @@ export type { Bucket, DiscoveryRecord, EndpointRecord, ModelCard, ModelRecord } 
 export { formatAddress } from "./discovery/records.ts";
 export { completeSettings, maxTimerMs, readSettings, runtimeSettings } from "./config.ts";
 export type { Environment, RuntimeConfig } from "./config.ts";
-export { decimalNumber, oneOf, parseName, parsePrefix, parseSwitch, plainText, wholeNumber } from "./settings.ts";
+export { decimalNumber, numberSetting, oneOf, parseName, parsePrefix, parseSwitch, plainText, wholeNumber } from "./settings.ts";
 export type { Setting, SettingsOf, Variable, VariablesOf } from "./settings.ts";
 export { declareFlags, readFlags } from "./flags.ts";
 export type { FlagTaker } from "./flags.ts";
@@ -31,6 +31,12 @@ export { createCounters, createGauges, createHistograms } from "./instruments/fa
 export type { Family, Labels } from "./instruments/family.ts";
 export type { Counter, Gauge, Histogram } from "./instruments/series.ts";
 export { chooseMetricsFormat, renderMetrics } from "./instruments/exposition.ts";
+export { createHttpGate } from "./http/gate.ts";
+export type { HttpGate } from "./http/gate.ts";
+export { limitServer, toServerOptions } from "./http/limits.ts";
+export type { HttpLimits } from "./http/limits.ts";
+export { RequestFault } from "./http/malformed.ts";
+export type { Malformed, ParserError } from "./http/malformed.ts";
 export { openReloading } from "./net/reload.ts";
 export type { Reloading, ReloadingOptions } from "./net/reload.ts";
 export { openTls } from "./net/tls.ts";

@@ -28,8 +28,6 @@ import { encodeValueItem, type EncodeItem } from "./wire/items.ts";
 import type { Hello } from "./wire/messages.ts";
 
 const agent = "dyn/0.1.0";
-const maxStreams = 16_384;
-const maxConnections = 4_096;
 
 export interface RuntimeOptions extends FoundationOptions {
   /** Signals that begin a drain; a second one ends the process at once. Default: none is touched. */
@@ -111,7 +109,7 @@ class RuntimeParts implements Runtime {
     this.#membership = this.system.join();
     this.discovery = discovery;
     const { connectTimeoutMs, pingIntervalMs } = config;
-    const hello: Hello = { version: 1, agent, capabilities: [], max_frame_bytes: config.maxFrameBytes, max_streams: maxStreams };
+    const hello: Hello = { version: 1, agent, capabilities: [], max_frame_bytes: config.maxFrameBytes, max_streams: config.tcpMaxStreams };
     const egressLog = log.child({ target: "dyn_runtime::egress" });
     const onLost = (id: string): void => this.#health.lost(id);
     this.#peers = createPeers({ hello, connectTimeoutMs, pingIntervalMs, security, metrics: this.metrics, log: egressLog, onLost });
@@ -227,7 +225,7 @@ class RuntimeParts implements Runtime {
   }
 
   #listen(): Promise<Listener> {
-    const { tcpHost: host, tcpPort: port, connectTimeoutMs: prefaceTimeoutMs } = this.config;
+    const { tcpHost: host, tcpPort: port, connectTimeoutMs: prefaceTimeoutMs, tcpMaxConnections: maxConnections } = this.config;
     const log = this.log.child({ target: "dyn_runtime::net" });
     const { listenerTls: tls } = this.#security;
     return listen({ host, port, prefaceTimeoutMs, maxConnections, log, tls, onConnection: (socket, head) => this.#server.accept(socket, head) });

@@ -1,4 +1,5 @@
 /** What a setting is, and parsers of values for the tables of settings. */
+import { isIP } from "node:net";
 
 /** One documented variable. `parse` throws a plain Error whose message says what was expected. */
 export interface Variable<Value> {
@@ -14,6 +15,11 @@ export interface Variable<Value> {
 export interface Setting<Value> extends Variable<Value> {
   /** Name of the flag, without the dashes. */
   readonly flag: string;
+}
+
+/** A setting that is a whole number from `min` to `max`. */
+export function numberSetting(env: string, flag: string, fallback: number, [min, max]: readonly [number, number], help: string): Setting<number> {
+  return { env, flag, default: fallback, parse: wholeNumber(min, max), help };
 }
 
 const truthy = /^(?:1|true|on|yes)$/i;
@@ -55,6 +61,13 @@ export function oneOf<Word extends string>(...words: readonly Word[]): (text: st
 }
 
 export function plainText(text: string): string {
+  return text;
+}
+
+/** A host name or an address; may be empty. */
+export function parseHost(text: string): string {
+  const isUsable = text === "" || isIP(text) !== 0 || /^[^\s:/[\]]{1,253}$/.test(text);
+  if (!isUsable) throw new Error("expected a host name or an address, without port and brackets");
   return text;
 }
 

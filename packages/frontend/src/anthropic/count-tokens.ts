@@ -1,14 +1,15 @@
 /** POST /v1/messages/count_tokens: what `usage.input_tokens` of the same request will say, unless the engine counts for itself. */
 import { countPromptTokens } from "@dyn/runtime/llm";
 import type { Exchange } from "../exchange.ts";
+import type { FieldLimits } from "../fields.ts";
 import { parseJsonBody } from "../http/body.ts";
 import { sendJson } from "../http/reply.ts";
 import type { Models } from "../models.ts";
 import { parseCountRequest } from "./messages-schema.ts";
 
 /** @throws RuntimeError, FieldError for the caller to answer. */
-export function countTokens({ request, response }: Exchange, raw: unknown, models: Models): void {
-  const counted = parseCountRequest(parseJsonBody(request.headers["content-type"], raw));
+export function countTokens({ request, response }: Exchange, raw: unknown, models: Models, limits: FieldLimits): void {
+  const counted = parseCountRequest(parseJsonBody(request.headers["content-type"], raw), limits);
   models.find(counted.model);
   sendJson(response, 200, { input_tokens: countPromptTokens(counted) });
 }

@@ -1,7 +1,7 @@
 /** The fields of a messages request that are read; unknown ones are ignored. */
 import type { Message, ModelJob } from "@dyn/runtime/llm";
 import * as z from "zod";
-import { parseFields, unsupportedKind } from "../fields.ts";
+import { checkLength, maxStopChars, parseFields, unsupportedKind, type FieldLimits } from "../fields.ts";
 import type { InferenceRequest } from "../inference.ts";
 
 const maxStops = 64;
@@ -25,7 +25,7 @@ const countRequest = z.object({
 const messagesRequest = countRequest.extend({
   max_tokens: z.int().min(1),
   stream: z.boolean().nullish(),
-  stop_sequences: z.array(z.string().min(1)).max(maxStops).nullish(),
+  stop_sequences: z.array(z.string().min(1).max(maxStopChars)).max(maxStops).nullish(),
   temperature: z.number().min(0).max(1).nullish(),
   top_p: z.number().min(0).max(1).nullish(),
   top_k: z.int().min(0).nullish(),
@@ -37,8 +37,9 @@ type CountBody = z.infer<typeof countRequest>;
 type Content = z.infer<typeof content>;
 
 /** @throws FieldError naming the first field that is wrong. */
-export function parseMessagesRequest(body: unknown): InferenceRequest {
+export function parseMessagesRequest(body: unknown, { maxMessages }: FieldLimits): InferenceRequest {
   const given = parseFields(messagesRequest, body);
+  checkLength("messages", given.messages, maxMessages);
   return {
     stream: given.stream === true,
     job: {
@@ -58,8 +59,9 @@ export function parseMessagesRequest(body: unknown): InferenceRequest {
 }
 
 /** What a count of tokens needs. @throws FieldError naming the first field that is wrong. */
-export function parseCountRequest(body: unknown): Pick<ModelJob, "model" | "messages"> {
+export function parseCountRequest(body: unknown, { maxMessages }: FieldLimits): Pick<ModelJob, "model" | "messages"> {
   const given = parseFields(countRequest, body);
+  checkLength("messages", given.messages, maxMessages);
   return { model: given.model, messages: toMessages(given) };
 }
 

@@ -1,15 +1,28 @@
 /** The client's presence as an AbortController. */
 import type { ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import { RuntimeError } from "@dyn/runtime";
 
-/** Aborts when the connection closes before the whole answer has been handed to the system.
- *  Until the answer is over its controller is in `open`, for whoever must end all answers. */
-export function watchDisconnect(response: ServerResponse, open: Set<AbortController>): AbortController {
+export interface DisconnectOptions {
+  /** Holds the controller until the answer is over, for whoever must end all answers. */
+  readonly open: Set<AbortController>;
+  /** How long nothing of the answer may leave for want of a reader, ms. */
+  readonly sendTimeoutMs: number;
+}
+
+/** Aborts when the connection closes before the whole answer has been handed to the system; closes it if the client leaves the answer unread. */
+export function watchDisconnect(response: ServerResponse, { open, sendTimeoutMs }: DisconnectOptions): AbortController {
   const aborter = new AbortController();
   open.add(aborter);
   response.once("close", () => {
     open.delete(aborter);
     if (!response.writableFinished) aborter.abort(new RuntimeError("cancelled", "the client closed the connection"));
+  });
+  // Every byte that leaves begins the time anew. If none waits, it is not the client that is slow.
+  response.setTimeout(sendTimeoutMs, (socket?: Socket) => {
+    if (!socket || socket.writableLength === 0) return;
+    aborter.abort(new RuntimeError("cancelled", `the client has read nothing of its answer for ${sendTimeoutMs} ms`));
+    socket.destroy();
   });
   return aborter;
 }

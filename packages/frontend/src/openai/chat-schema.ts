@@ -1,7 +1,7 @@
 /** The fields of a chat request that are read; unknown ones are ignored, as the official API does. */
 import type { Message, ModelJob } from "@dyn/runtime/llm";
 import * as z from "zod";
-import { FieldError, parseFields, unsupported, unsupportedKind } from "../fields.ts";
+import { checkLength, FieldError, parseFields, unsupported, unsupportedKind, type FieldLimits } from "../fields.ts";
 import type { InferenceRequest } from "../inference.ts";
 import { maxN, samplingFields, stopField, toSampling, toStop } from "./sampling.ts";
 
@@ -44,8 +44,10 @@ export interface ChatRequest extends InferenceRequest {
 }
 
 /** @throws FieldError naming the first field that is wrong. */
-export function parseChatRequest(body: unknown): ChatRequest {
+export function parseChatRequest(body: unknown, { maxMessages, maxCompletions }: FieldLimits): ChatRequest {
   const chat = parseFields(chatRequest, body);
+  checkLength("messages", chat.messages, maxMessages);
+  if ((chat.n ?? 1) > maxCompletions) throw new FieldError("n", `must be at most ${maxCompletions}`, "integer_above_max_value");
   if (chat.stream_options && chat.stream !== true) throw new FieldError("stream_options", "is only allowed when stream is true");
   return { stream: chat.stream === true, includeUsage: chat.stream_options?.include_usage === true, job: toJob(chat) };
 }

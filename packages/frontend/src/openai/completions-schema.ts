@@ -1,7 +1,7 @@
 /** The fields of a plain completion request that are read; unknown ones are ignored, as the official API does. */
-import { maxChoices, type ModelJob, type Prompt } from "@dyn/runtime/llm";
+import type { ModelJob, Prompt } from "@dyn/runtime/llm";
 import * as z from "zod";
-import { FieldError, parseFields, unsupported } from "../fields.ts";
+import { FieldError, parseFields, unsupported, type FieldLimits } from "../fields.ts";
 import type { InferenceRequest } from "../inference.ts";
 import { maxN, samplingFields, stopField, toSampling, toStop } from "./sampling.ts";
 
@@ -38,14 +38,14 @@ export interface CompletionRequest extends InferenceRequest {
 }
 
 /** @throws FieldError naming the first field that is wrong. */
-export function parseCompletionRequest(body: unknown): CompletionRequest {
+export function parseCompletionRequest(body: unknown, { maxCompletions }: FieldLimits): CompletionRequest {
   const given = parseFields(completionRequest, body);
   const n = given.n ?? 1;
   const prompts = toPrompts(given.prompt);
   if (given.stream_options && given.stream !== true) throw new FieldError("stream_options", "is only allowed when stream is true");
   if (given.best_of != null && given.best_of !== n) throw new FieldError("best_of", "is only supported when equal to n", "unsupported_value");
-  if (prompts.length * n > maxChoices)
-    throw new FieldError("n", `is too large: ${prompts.length} prompts with ${n} completions each are more than ${maxChoices}`);
+  if (prompts.length * n > maxCompletions)
+    throw new FieldError("n", `is too large: ${prompts.length} prompts with ${n} completions each are more than ${maxCompletions}`);
   if (given.echo === true && prompts.some((each) => each.tokenIds))
     throw new FieldError("echo", "is not supported with token ids", "unsupported_value");
   return {

@@ -1,8 +1,11 @@
 /** The system server of a process: /live, /health and /metrics over HTTP, for probes and Prometheus, and routes of whoever runs there.
  *  Like Dynamo's system_status_server.rs, but the three differ. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import { RuntimeError } from "../errors.ts";
+import { createHttpGate, type HttpGate } from "../http/gate.ts";
+import { limitServer, toServerOptions, type HttpLimits } from "../http/limits.ts";
+import { RequestFault } from "../http/malformed.ts";
 import { createRequestId, isSaneClientId, isUuid } from "../ids.ts";
 import { chooseMetricsFormat, renderMetrics } from "../instruments/exposition.ts";
 import { within } from "../lifetime.ts";
@@ -15,6 +18,8 @@ export interface SystemOptions {
   readonly host: string;
   /** 0 lets the system choose; -1 = no server. */
   readonly port: number;
+  /** For a request to arrive, for its answer to leave, and for the next one to begin. */
+  readonly timeoutMs: number;
   readonly metrics: RuntimeMetrics;
   readonly log: Logger;
   readonly now: () => number;
@@ -41,7 +46,6 @@ export interface Membership {
 
 /** Answers that are still under way when the server closes have this long. */
 const closeMs = 500;
-const maxConnections = 256;
 const maxShown = 256;
 const ownPaths: ReadonlySet<string> = new Set(["/live", "/health", "/metrics"]);
 
@@ -86,23 +90,32 @@ interface RunningServer {
 }
 
 async function startServer(options: SystemOptions, readiness: Readiness, routes: ReadonlyMap<string, SystemRoute>): Promise<RunningServer> {
-  const { host, port, metrics, log, now } = options;
+  const { host, port, timeoutMs, metrics, log, now } = options;
+  const limits = toLimits(timeoutMs);
+  const gate = createHttpGate({ limits, now, toAnswer: ({ status, reason, message }) => toRawAnswer(status, reason, message) });
   const startedAt = now();
   const toStatus = createStatus(readiness, () => now() - startedAt);
   const systemLog = log.child({ target: "system_span" });
-  const server = createServer((request, response) => {
+  const server = createServer(toServerOptions(limits), (request, response) => {
+    if (!gate.enter(request, response)) return;
     const arrivedAt = now();
     response.once("finish", () => logAnswer(systemLog, request, response, now() - arrivedAt));
-    answer(request, response, { metrics, toStatus, routes }).catch((error: unknown) => {
+    response.setTimeout(timeoutMs, (socket?: Socket) => {
+      if (socket && socket.writableLength > 0) socket.destroy(); // its client does not read
+    });
+    answer(request, response, gate, { metrics, toStatus, routes }).catch((error: unknown) => {
+      if (error instanceof RequestFault && !response.headersSent) return sendJson(response, error.status, { error: error.message }); // its body is
       log.error({ error }, "system server could not answer");
       response.destroy();
     });
   });
-  server.maxConnections = maxConnections;
+  limitServer(server, limits);
+  server.on("clientError", gate.refuse).on("connect", (_request, socket: Socket) => gate.refuseConnect(socket));
   await new Promise<void>((resolve, reject) => {
-    server.once("error", (cause) =>
-      reject(new RuntimeError("unavailable", `cannot listen on ${host}:${port} for DYN_SYSTEM_PORT: ${cause.message}`, { cause })),
-    );
+    server.once("error", (cause) => {
+      gate[Symbol.dispose]();
+      reject(new RuntimeError("unavailable", `cannot listen on ${host}:${port} for DYN_SYSTEM_PORT: ${cause.message}`, { cause }));
+    });
     server.listen({ host, port }, resolve);
   });
   server.on("error", (error) => log.error({ error }, "system server failed"));
@@ -113,9 +126,21 @@ async function startServer(options: SystemOptions, readiness: Readiness, routes:
     port: bound.port,
     async close() {
       await closeServer(server);
+      gate[Symbol.dispose]();
       watch[Symbol.dispose]();
     },
   };
+}
+
+function toLimits(ms: number): HttpLimits {
+  const times = { headerTimeoutMs: ms, receiveTimeoutMs: ms, keepAliveTimeoutMs: ms, sendTimeoutMs: ms };
+  return { ...times, maxHeaderBytes: 16_384, maxHeaders: 100, maxConnections: 256 };
+}
+
+function toRawAnswer(status: number, reason: string, message: string): string {
+  const body = JSON.stringify({ error: message });
+  const head = [`HTTP/1.1 ${status} ${reason}`, "content-type: application/json", `content-length: ${Buffer.byteLength(body)}`, "connection: close"];
+  return [...head, "", body].join("\r\n");
 }
 
 async function closeServer(server: Server): Promise<void> {
@@ -149,8 +174,10 @@ interface Sources {
   readonly routes: ReadonlyMap<string, SystemRoute>;
 }
 
-async function answer(request: IncomingMessage, response: ServerResponse, { metrics, toStatus, routes }: Sources): Promise<void> {
+async function answer(request: IncomingMessage, response: ServerResponse, gate: HttpGate, { metrics, toStatus, routes }: Sources): Promise<void> {
   setIds(request, response);
+  const fault = gate.faultOf(request);
+  if (fault) return sendJson(response, fault.status, { error: fault.message });
   const { method = "", url = "" } = request;
   const path = url.split("?", 1)[0] ?? "";
   const route = routes.get(path);

@@ -1,5 +1,5 @@
-/** What to say to bytes that are no HTTP request, and what they seem to be. */
-import { maxHeaderSize } from "node:http";
+/** What to say to bytes that Node's parser does not take for an HTTP request, and what they seem to be. */
+import { RuntimeError, type ErrorTraits } from "../errors.ts";
 
 /** An error of Node's HTTP parser. */
 export interface ParserError extends Error {
@@ -9,25 +9,37 @@ export interface ParserError extends Error {
 }
 
 export interface Malformed {
-  readonly status: 400 | 408 | 413 | 431;
+  readonly status: number;
   /** Reason phrase of the status line. */
   readonly reason: string;
   readonly message: string;
 }
 
+/** A request that is answered with a status of HTTP's own, whatever its code's status. */
+export class RequestFault extends RuntimeError {
+  readonly status: number;
+
+  constructor(status: number, message: string) {
+    super(status === 501 ? "unimplemented" : "invalid_argument", message);
+    this.status = status;
+  }
+
+  override get traits(): ErrorTraits {
+    return { ...super.traits, status: this.status };
+  }
+}
+
 const badRequest = { status: 400, reason: "Bad Request" } as const;
 
 /** Every answer there is, for the page of errors too. */
-export const malformedRequests: Readonly<Record<"headers" | "chunks" | "late" | "http2" | "tls" | "other", Malformed>> = {
-  headers: {
-    status: 431,
-    reason: "Request Header Fields Too Large",
-    message: `the request's path and headers are larger than ${maxHeaderSize} bytes, the limit`,
-  },
+export const malformedRequests: Readonly<Record<"headers" | "chunks" | "late" | "http2" | "tls" | "connect" | "framing" | "other", Malformed>> = {
+  headers: { status: 431, reason: "Request Header Fields Too Large", message: "the request's path and headers are larger than the limit" },
   chunks: { status: 413, reason: "Payload Too Large", message: "the extensions of the body's chunks are too large" },
   late: { status: 408, reason: "Request Timeout", message: "the request did not arrive in time" },
   http2: { ...badRequest, message: "this looks like HTTP/2; only HTTP/1.1 is spoken here" },
   tls: { ...badRequest, message: "this looks like TLS; only plain HTTP is spoken here: use http://, or a proxy that ends TLS" },
+  connect: { ...badRequest, message: "CONNECT is for proxies, this is none" },
+  framing: { ...badRequest, message: "where the body ends is not clear: Content-Length or Transfer-Encoding is not valid, or there are several" },
   other: { ...badRequest, message: "the request is not valid HTTP/1.1" },
 };
 
@@ -36,12 +48,16 @@ const byCode: Readonly<Record<string, Malformed>> = {
   HPE_CHUNK_EXTENSIONS_OVERFLOW: malformedRequests.chunks,
   ERR_HTTP_REQUEST_TIMEOUT: malformedRequests.late,
   HPE_PAUSED_H2_UPGRADE: malformedRequests.http2,
+  HPE_INVALID_CONTENT_LENGTH: malformedRequests.framing,
+  HPE_UNEXPECTED_CONTENT_LENGTH: malformedRequests.framing,
+  HPE_INVALID_TRANSFER_ENCODING: malformedRequests.framing,
 };
 
 /** @returns undefined if nobody is left to be told: the connection broke. */
-export function describeMalformed({ code = "", rawPacket }: ParserError): Malformed | undefined {
+export function describeMalformed({ code = "", rawPacket }: ParserError, maxHeaderBytes: number): Malformed | undefined {
   if (code === "ECONNRESET" || code === "EPIPE") return undefined;
-  return recognise(rawPacket) ?? byCode[code] ?? malformedRequests.other;
+  const malformed = recognise(rawPacket) ?? byCode[code] ?? malformedRequests.other;
+  return malformed === malformedRequests.headers ? { ...malformed, message: `${malformed.message} of ${maxHeaderBytes} bytes` } : malformed;
 }
 
 // By its first bytes: a handshake record of SSL 3 or later, or the preface of HTTP/2.

@@ -1,0 +1,149 @@
+/** The gate of an HTTP server: what becomes of a connection. After a request that is refused here nothing of what follows on it is handled. */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import { findFault, toPath } from "./faults.ts";
+import { toCheckIntervalMs, type HttpLimits } from "./limits.ts";
+import { describeMalformed, malformedRequests, RequestFault, type Malformed, type ParserError } from "./malformed.ts";
+
+export interface GateOptions {
+  readonly limits: HttpLimits;
+  readonly now: () => number;
+  /** The whole answer to bytes that are no request, head and body. */
+  readonly toAnswer: (malformed: Malformed, error: ParserError | undefined, socket: Socket) => string;
+}
+
+export interface HttpGate extends Disposable {
+  /** Asked first of every request. False: its connection is at its end, nothing may be done with it. */
+  enter(request: IncomingMessage, response: ServerResponse): boolean;
+  /** Why a request that has entered must be refused; its connection then ends after the answer. */
+  readonly faultOf: (request: IncomingMessage) => RequestFault | undefined;
+  /** For "clientError". */
+  readonly refuse: (error: ParserError, socket: Socket) => void;
+  /** For "connect", which Node would not answer. */
+  refuseConnect(socket: Socket): void;
+}
+
+/** How long a peer that was told to go may take to hear it. */
+const lingerMs = 1_000;
+
+interface Line {
+  /** The last answer is on its way, or out. */
+  isEnding: boolean;
+  readonly open: Set<ServerResponse>;
+  latest: IncomingMessage | undefined;
+  /** Called once all answers are out. */
+  onIdle: (() => void) | undefined;
+}
+
+export function createHttpGate({ limits, now, toAnswer }: GateOptions): HttpGate {
+  const faults = new WeakMap<IncomingMessage, RequestFault>();
+  const idle = watchIdle(limits, now);
+  const lineOf = createLines((socket) => idle.end(socket));
+
+  return {
+    enter(request, response) {
+      const { socket } = request;
+      const line = lineOf(socket);
+      if (line.isEnding) return false;
+      idle.end(socket);
+      line.latest = request;
+      line.open.add(response);
+      response.once("close", () => {
+        line.open.delete(response);
+        if (line.open.size > 0 || socket.destroyed) return;
+        if (line.isEnding) line.onIdle?.();
+        else idle.begin(socket);
+      });
+      const fault = findFault(request, limits.maxHeaders);
+      if (fault) faults.set(request, fault);
+      else request.url = toPath(request.url ?? "");
+      // The bytes after an offer to change protocols are lost in Node: whoever makes it has this answer alone.
+      if (fault || request.headers.upgrade !== undefined) {
+        line.isEnding = true;
+        response.setHeader("connection", "close");
+      }
+      return true;
+    },
+    faultOf: (request) => faults.get(request),
+    refuse(error, socket) {
+      const line = lineOf(socket);
+      const malformed = describeMalformed(error, limits.maxHeaderBytes);
+      const current = [...line.open].find(({ req }) => !req.complete);
+      const isLeft = current !== undefined && error.code === "HPE_INVALID_EOF_STATE";
+      if (!malformed || isLeft) return void socket.destroy();
+      if (line.isEnding) return; // the parser complains about every further chunk
+      if (current && refuseBody(current, malformed)) {
+        line.isEnding = true;
+        return;
+      }
+      // What follows the last request, or belongs to one that has its answer, is nothing to be told of.
+      const isAnswered = error.code === "HPE_CLOSED_CONNECTION" || line.latest?.complete === false;
+      endAfterAnswers(line, socket, () => (isAnswered ? "" : toAnswer(malformed, error, socket)));
+    },
+    refuseConnect(socket) {
+      const line = lineOf(socket);
+      socket.on("error", () => socket.destroy()); // Node has let go of it
+      if (!line.isEnding) endAfterAnswers(line, socket, () => toAnswer(malformedRequests.connect, undefined, socket));
+    },
+    [Symbol.dispose]: () => idle[Symbol.dispose](),
+  };
+}
+
+function createLines(onClose: (socket: Socket) => void): (socket: Socket) => Line {
+  const lines = new WeakMap<Socket, Line>();
+  return (socket) => {
+    const known = lines.get(socket);
+    if (known) return known;
+    const line: Line = { isEnding: false, open: new Set(), latest: undefined, onIdle: undefined };
+    lines.set(socket, line);
+    socket.once("close", () => onClose(socket));
+    return line;
+  };
+}
+
+interface Idle extends Disposable {
+  begin(socket: Socket): void;
+  end(socket: Socket): void;
+}
+
+// Node's own timer begins anew with every byte, so that empty lines could hold a connection for ever.
+function watchIdle(limits: HttpLimits, now: () => number): Idle {
+  const longestMs = limits.keepAliveTimeoutMs + limits.headerTimeoutMs;
+  const since = new Map<Socket, number>(); // in the order in which they fell idle
+  const check = setInterval(() => {
+    for (const [socket, begunAt] of since) {
+      if (now() - begunAt < longestMs) return;
+      since.delete(socket);
+      socket.destroy();
+    }
+  }, toCheckIntervalMs(limits)).unref();
+  return {
+    begin: (socket) => void since.set(socket, now()),
+    end: (socket) => void since.delete(socket),
+    [Symbol.dispose]: () => clearInterval(check),
+  };
+}
+
+// Whoever reads the body is told, and answers. Destroying the request would take the socket away from the answer.
+function refuseBody(response: ServerResponse, { status, message }: Malformed): boolean {
+  if (response.headersSent || response.req.listenerCount("error") === 0) return false;
+  response.setHeader("connection", "close");
+  response.req.emit("error", new RequestFault(status, message));
+  return true;
+}
+
+// The answers before it go first, or this one would be taken for one of theirs.
+function endAfterAnswers(line: Line, socket: Socket, toText: () => string): void {
+  line.isEnding = true;
+  line.onIdle = () => endSocket(socket, toText());
+  if (line.open.size === 0) line.onIdle();
+}
+
+// Not closed at once: what has not been read yet would make the system throw the answer away.
+function endSocket(socket: Socket, answer: string): void {
+  if (!socket.writable) return void socket.destroy();
+  socket.end(answer);
+  socket.resume();
+  const timer = setTimeout(() => socket.destroy(), lingerMs).unref();
+  socket.once("close", () => clearTimeout(timer));
+}

@@ -1,0 +1,42 @@
+/** What a client of an HTTP server may take: bytes, headers, time, connections. */
+import type { Server, ServerOptions } from "node:http";
+
+export interface HttpLimits {
+  /** Of the request line and all headers, and of all trailers. */
+  readonly maxHeaderBytes: number;
+  readonly maxHeaders: number;
+  /** From the connection, or the first byte, to the end of the head, ms. */
+  readonly headerTimeoutMs: number;
+  /** To the end of the body, ms. */
+  readonly receiveTimeoutMs: number;
+  /** Between requests of a connection, ms. */
+  readonly keepAliveTimeoutMs: number;
+  /** How long nothing of an answer may leave, ms. */
+  readonly sendTimeoutMs: number;
+  readonly maxConnections: number;
+}
+
+/** How often clients that are late are looked for, ms: often enough for the shortest limit. */
+export function toCheckIntervalMs({ headerTimeoutMs, receiveTimeoutMs, keepAliveTimeoutMs }: HttpLimits): number {
+  return Math.max(10, Math.min(1_000, Math.min(headerTimeoutMs, receiveTimeoutMs, keepAliveTimeoutMs) / 4));
+}
+
+/** Limits as Node's server takes them. Hosts are judged by the gate: Node's own answer has no shape. */
+export function toServerOptions(limits: HttpLimits): ServerOptions {
+  const { maxHeaderBytes, headerTimeoutMs, receiveTimeoutMs, keepAliveTimeoutMs } = limits;
+  return {
+    insecureHTTPParser: false,
+    requireHostHeader: false,
+    maxHeaderSize: maxHeaderBytes,
+    headersTimeout: Math.min(headerTimeoutMs, receiveTimeoutMs),
+    requestTimeout: receiveTimeoutMs,
+    keepAliveTimeout: keepAliveTimeoutMs,
+    connectionsCheckingInterval: toCheckIntervalMs(limits),
+  };
+}
+
+/** The limits that Node has no options for. Headers are counted by the gate: Node would drop those beyond its limit and say nothing. */
+export function limitServer(server: Server, { maxConnections }: HttpLimits): void {
+  server.maxHeadersCount = 0;
+  server.maxConnections = maxConnections;
+}

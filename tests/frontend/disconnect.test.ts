@@ -1,0 +1,31 @@
+// The client's presence: what becomes of answers that nobody reads.
+import { once } from "node:events";
+import { createServer } from "node:http";
+import { connect, type AddressInfo } from "node:net";
+import { expect, test } from "vitest";
+import { watchDisconnect } from "../../packages/frontend/src/http/disconnect.ts";
+import { eventually } from "../cluster.ts";
+
+test.each([
+  ["whole", 1],
+  ["in parts", 50],
+])("an answer that is given %s and never read ends with its connection", async (_name, parts) => {
+  const open = new Set<AbortController>();
+  const signals: AbortSignal[] = [];
+  const server = createServer((_request, response) => {
+    signals.push(watchDisconnect(response, { open, sendTimeoutMs: 100 }).signal);
+    for (let part = 0; part < parts; part += 1) response.write(Buffer.alloc(50_000_000 / parts));
+    response.end();
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const socket = connect((server.address() as AddressInfo).port, "127.0.0.1");
+  socket.on("error", () => undefined); // the server resets it
+  socket.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  await eventually("the request", () => signals[0]);
+  const countConnections = (): Promise<number> => new Promise((resolve) => server.getConnections((_error, count) => resolve(count)));
+  await eventually("its end", async () => (await countConnections()) === 0);
+  expect(signals[0]?.reason).toMatchObject({ code: "cancelled", message: "the client has read nothing of its answer for 100 ms" });
+  await eventually("its being forgotten", () => open.size === 0);
+  socket.destroy();
+  server.close();
+});

@@ -1,0 +1,218 @@
+// What becomes of bytes at an HTTP server of ours: refused requests end their connection, and nothing behind them is handled.
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { connect, type AddressInfo, type Socket } from "node:net";
+import { describe, expect, test } from "vitest";
+import { createHttpGate } from "../packages/runtime/src/http/gate.ts";
+import { limitServer, toServerOptions, type HttpLimits } from "../packages/runtime/src/http/limits.ts";
+import { eventually } from "./cluster.ts";
+import { refused, served } from "./http-faults.ts";
+
+const patient: HttpLimits = {
+  maxHeaderBytes: 16_384,
+  maxHeaders: 100,
+  headerTimeoutMs: 60_000,
+  receiveTimeoutMs: 60_000,
+  keepAliveTimeoutMs: 60_000,
+  sendTimeoutMs: 60_000,
+  maxConnections: 100,
+};
+
+interface Subject extends AsyncDisposable {
+  dial(options?: { readonly allowHalfOpen: boolean }): Client;
+  /** Method, path and body of each request that was handled, in order. */
+  readonly handled: readonly string[];
+  connections(): Promise<number>;
+}
+
+interface Client extends Disposable {
+  readonly socket: Socket;
+  readonly text: () => string;
+  readonly statuses: () => number[];
+  readonly isClosed: () => boolean;
+}
+
+function dial(port: number, allowHalfOpen: boolean): Client {
+  const socket = connect({ port, host: "127.0.0.1", allowHalfOpen });
+  let text = "";
+  let isClosed = false;
+  socket.on("error", () => undefined); // a server that refuses may reset
+  socket.on("data", (chunk: Buffer) => (text += chunk.toString("latin1")));
+  socket.on("close", () => (isClosed = true));
+  return {
+    socket,
+    text: () => text,
+    statuses: () => [...text.matchAll(/HTTP\/1\.1 ([2-5]\d\d)/g)].map(([, status]) => Number(status)),
+    isClosed: () => isClosed,
+    [Symbol.dispose]: () => void socket.destroy(),
+  };
+}
+
+type Answer = (request: IncomingMessage, response: ServerResponse, body: string) => void;
+
+/** A server behind the gate whose answers are as long as `answer` makes them. */
+async function openSubject(limits: Partial<HttpLimits> = {}, answer: Answer = (_request, response) => response.end("ok")): Promise<Subject> {
+  const all = { ...patient, ...limits };
+  const handled: string[] = [];
+  const gate = createHttpGate({
+    limits: all,
+    now: () => performance.now(),
+    toAnswer: ({ status, reason }) => `HTTP/1.1 ${status} ${reason}\r\nconnection: close\r\n\r\n`,
+  });
+  const server = createServer(toServerOptions(all), (request, response) => {
+    if (!gate.enter(request, response)) return;
+    const refuse = (status: number): void => void response.writeHead(status).end();
+    const fault = gate.faultOf(request);
+    if (fault) return refuse(fault.status);
+    let body = "";
+    request.on("data", (chunk: Buffer) => (body += chunk.toString("latin1")));
+    request.on("error", (error: { status?: number }) => error.status !== undefined && refuse(error.status));
+    request.on("end", () => {
+      handled.push(`${request.method} ${request.url} ${body}`);
+      answer(request, response, body);
+    });
+  });
+  limitServer(server, all);
+  server.on("clientError", gate.refuse).on("connect", (_request, socket: Socket) => gate.refuseConnect(socket));
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  return {
+    handled,
+    dial: ({ allowHalfOpen } = { allowHalfOpen: false }) => dial(port, allowHalfOpen),
+    connections: () => new Promise((resolve, reject) => server.getConnections((error, count) => (error ? reject(error) : resolve(count)))),
+    async [Symbol.asyncDispose]() {
+      gate[Symbol.dispose]();
+      server.close();
+      server.closeAllConnections();
+      await once(server, "close");
+    },
+  };
+}
+
+describe("refused, its connection closed, and nothing of it handled:", () => {
+  test.each(refused)("$name ($status)", async ({ bytes, status }) => {
+    await using subject = await openSubject();
+    using client = subject.dial();
+    client.socket.write(Buffer.from(bytes, "latin1"));
+    await eventually("the end", client.isClosed);
+    expect(client.statuses()).toEqual([status]);
+    expect(client.text()).toMatch(/^connection: close/im);
+    expect(subject.handled).toEqual([]);
+    await eventually("no connection being left", async () => (await subject.connections()) === 0);
+  });
+
+  test.each(refused)("$name, a byte at a time ($status)", async ({ bytes, status }) => {
+    await using subject = await openSubject();
+    using client = subject.dial();
+    client.socket.setNoDelay(true);
+    const head = bytes.slice(0, 400);
+    for (const byte of Buffer.from(head, "latin1")) client.socket.write(Buffer.of(byte));
+    client.socket.write(Buffer.from(bytes.slice(400), "latin1"));
+    await eventually("the end", client.isClosed);
+    expect(client.statuses()).toEqual([status]);
+    expect(subject.handled).toEqual([]);
+  });
+});
+
+describe("served:", () => {
+  test.each(served)("$name", async ({ bytes, handled }) => {
+    await using subject = await openSubject();
+    using client = subject.dial();
+    client.socket.write(Buffer.from(bytes, "latin1"));
+    await eventually("the answers", () => client.statuses().length === handled.length);
+    client.socket.end(); // what is to come has come: nothing else is handled
+    await eventually("the end", client.isClosed);
+    expect(client.statuses()).toEqual(handled.map(() => 200));
+    expect(subject.handled).toEqual(handled);
+  });
+});
+
+describe("requests behind each other on a connection", () => {
+  test("are answered in their order, whichever is ready first", async () => {
+    const waiting = new Map<string, () => void>();
+    await using subject = await openSubject({}, (request, response) =>
+      waiting.set(request.url ?? "", () => response.end(`answer to ${request.url}`)),
+    );
+    using client = subject.dial();
+    client.socket.write(["/1", "/2", "/3"].map((path) => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`).join(""));
+    await eventually("all three", () => waiting.size === 3);
+    for (const path of ["/3", "/2", "/1"]) waiting.get(path)?.();
+    await eventually("the answers", () => client.text().includes("answer to /3"));
+    expect(client.text().match(/answer to \/\d/g)).toEqual(["answer to /1", "answer to /2", "answer to /3"]);
+  });
+
+  test.each([
+    ["no HTTP", "garbage\r\n\r\n", 400],
+    ["a request without Host", "GET /2 HTTP/1.1\r\n\r\n", 400],
+    ["a bad chunk", "POST /2 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n", 400],
+    ["CONNECT", "CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n", 400],
+  ])("are answered before the refusal of what follows them: %s", async (_name, bytes, status) => {
+    let finish: (() => void) | undefined;
+    await using subject = await openSubject({}, (_request, response) => (finish = () => response.end("the first")));
+    using client = subject.dial();
+    client.socket.write(`GET /1 HTTP/1.1\r\nHost: a\r\n\r\n${bytes}`);
+    await eventually("the first", () => finish);
+    expect(client.text()).toBe("");
+    finish?.();
+    await eventually("the end", client.isClosed);
+    expect(client.statuses()).toEqual([200, status]);
+    expect(subject.handled).toEqual(["GET /1 "]);
+  });
+});
+
+describe("slow clients are told so and closed, and others are served beside them:", () => {
+  const drip = (client: Client, next: () => string): NodeJS.Timeout => setInterval(() => client.socket.write(next()), 20);
+  const head = "POST / HTTP/1.1\r\nHost: a\r\n";
+  const short = { headerTimeoutMs: 300, receiveTimeoutMs: 600, keepAliveTimeoutMs: 300 };
+
+  test.each<[string, readonly number[], string, (() => string) | undefined]>([
+    ["one that says nothing", [408], "", undefined],
+    ["one that sends empty lines alone", [408], "", () => "\r\n"],
+    ["one that sends its headers byte by byte", [408], `${head}X-A: `, () => "x"],
+    ["one that sends its body byte by byte", [408], `${head}Content-Length: 100000\r\n\r\n`, () => "x"],
+    ["one that sends its chunks byte by byte", [408], `${head}Transfer-Encoding: chunked\r\n\r\n`, () => "1\r\nx\r\n"],
+    ["one that stops in its body", [408], `${head}Content-Length: 10\r\n\r\nx`, undefined],
+    ["one that asks for nothing more", [200], "GET / HTTP/1.1\r\nHost: a\r\n\r\n", undefined],
+    ["one that sends empty lines after its request", [200], "GET / HTTP/1.1\r\nHost: a\r\n\r\n", () => "\r\n"],
+    ["one that sends its second headers byte by byte", [200, 408], `GET / HTTP/1.1\r\nHost: a\r\n\r\n${head}X-A: `, () => "x"],
+  ])("%s", async (_name, statuses, first, next) => {
+    await using subject = await openSubject(short);
+    using client = subject.dial();
+    client.socket.write(first);
+    const timer = next && drip(client, next);
+    try {
+      using other = subject.dial();
+      other.socket.write("GET /beside HTTP/1.1\r\nHost: a\r\n\r\n");
+      await eventually("the other's answer", () => other.statuses().length === 1);
+      await eventually("the end", client.isClosed);
+    } finally {
+      clearInterval(timer);
+    }
+    expect(client.statuses()).toEqual(statuses);
+    expect(subject.handled).toContain("GET /beside ");
+    await eventually("no connection being left", async () => (await subject.connections()) === 0);
+  });
+
+  test("a peer that is refused and never leaves is closed all the same", async () => {
+    await using subject = await openSubject();
+    using client = subject.dial({ allowHalfOpen: true });
+    client.socket.write("garbage\r\n\r\n");
+    await eventually("the refusal", () => client.statuses().length === 1);
+    await eventually("no connection being left", async () => (await subject.connections()) === 0);
+  });
+
+  test("one connection too many is closed at once, and there is room again when another has gone", async () => {
+    await using subject = await openSubject({ maxConnections: 1 });
+    const first = subject.dial();
+    await eventually("the first", async () => (await subject.connections()) === 1);
+    using second = subject.dial();
+    await eventually("its end", second.isClosed);
+    expect([second.text(), first.isClosed()]).toEqual(["", false]);
+    first[Symbol.dispose]();
+    await eventually("room", async () => (await subject.connections()) === 0);
+    using third = subject.dial();
+    third.socket.write("GET /3 HTTP/1.1\r\nHost: a\r\n\r\n");
+    await eventually("an answer", () => third.statuses().length === 1);
+  });
+});
