@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { beginDeadlines, readTimeout, type DeadlineLimits, type Deadlines } from "../packages/frontend/src/deadlines.ts";
+import { Deadlines, readTimeout, type DeadlineLimits } from "../packages/frontend/src/deadlines.ts";
 
 const limits: DeadlineLimits = { totalMs: 1_000, firstTokenMs: 300, betweenTokensMs: 100 };
 
@@ -12,7 +12,7 @@ afterEach(() => {
 
 function begin(more: Partial<DeadlineLimits> = {}): { deadlines: Deadlines; expired: string[] } {
   const expired: string[] = [];
-  const deadlines = beginDeadlines({
+  const deadlines = new Deadlines({
     limits: { ...limits, ...more },
     startedAt: performance.now(),
     now: () => performance.now(),

@@ -8,15 +8,6 @@ export interface DeadlineLimits {
   readonly betweenTokensMs: number;
 }
 
-export interface Deadlines extends Disposable {
-  /** Reading of the clock at which the whole answer must be there; undefined = no limit. */
-  readonly endsAt: number | undefined;
-  /** Tokens have arrived, or the client reads again: the worker's time begins anew. */
-  heard(): void;
-  /** The client does not keep up: until `heard` the time is not the worker's. */
-  hold(): void;
-}
-
 export interface DeadlineOptions {
   readonly limits: DeadlineLimits;
   /** Reading of the clock at which the request began. */
@@ -27,53 +18,67 @@ export interface DeadlineOptions {
   readonly onExpiry: (error: RuntimeError) => void;
 }
 
-interface Due {
-  readonly at: number;
-  readonly problem: string;
-  /** The worker has let its caller wait for its next word. */
-  readonly isStalled?: true;
-}
+/** Watches one request; disposing ends it. */
+export class Deadlines implements Disposable {
+  /** Reading of the clock at which the whole answer must be there; undefined = no limit. */
+  readonly endsAt: number | undefined;
+  readonly #options: DeadlineOptions;
+  #heardAt: number | undefined;
+  #isHeld = false;
+  #timer: NodeJS.Timeout | undefined;
 
-/** Begin to watch; disposing ends it. */
-export function beginDeadlines({ limits, startedAt, now, onExpiry }: DeadlineOptions): Deadlines {
-  const { totalMs, firstTokenMs, betweenTokensMs } = limits;
-  const endsAt = totalMs > 0 ? startedAt + totalMs : undefined;
-  const total: Due | undefined = endsAt === undefined ? undefined : { at: endsAt, problem: `no answer within ${totalMs} ms` };
-  let heardAt: number | undefined;
-  let isHeld = false;
-  let timer: NodeJS.Timeout | undefined;
+  constructor(options: DeadlineOptions) {
+    const { limits, startedAt } = options;
+    this.#options = options;
+    this.endsAt = limits.totalMs > 0 ? startedAt + limits.totalMs : undefined;
+    this.#look();
+  }
 
-  function nextToken(): Due | undefined {
-    if (heardAt === undefined)
-      return firstTokenMs > 0 ? { at: startedAt + firstTokenMs, problem: `no first token within ${firstTokenMs} ms`, isStalled: true } : undefined;
-    if (isHeld || betweenTokensMs === 0) return undefined;
-    return { at: heardAt + betweenTokensMs, problem: `no further token within ${betweenTokensMs} ms`, isStalled: true };
+  /** Tokens have arrived, or the client reads again: the worker's time begins anew. */
+  heard(): void {
+    this.#heardAt = this.#options.now();
+    this.#isHeld = false;
+  }
+
+  /** The client does not keep up: until `heard` the time is not the worker's. */
+  hold(): void {
+    this.#isHeld = true;
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
+  }
+
+  // When the worker's next token is due.
+  get #tokenDueAt(): number {
+    const { limits, startedAt } = this.#options;
+    if (this.#heardAt === undefined) return limits.firstTokenMs > 0 ? startedAt + limits.firstTokenMs : Number.POSITIVE_INFINITY;
+    return this.#isHeld || limits.betweenTokensMs === 0 ? Number.POSITIVE_INFINITY : this.#heardAt + limits.betweenTokensMs;
   }
 
   // Tokens only note their time, also the first: the timer looks again when the next was due without them.
-  function look(): void {
-    timer = undefined;
-    const token = nextToken();
-    const due = token && total ? (token.at < total.at ? token : total) : (token ?? total);
-    const leftMs = due ? due.at - now() : Number.POSITIVE_INFINITY;
-    if (due && leftMs <= 0) return onExpiry(due.isStalled ? new StalledError(due.problem) : new RuntimeError("deadline_exceeded", due.problem));
-    const mayComeDue = betweenTokensMs > 0 && (heardAt === undefined || isHeld);
-    const nextMs = mayComeDue ? Math.min(leftMs, betweenTokensMs) : leftMs;
-    if (Number.isFinite(nextMs)) timer = setTimeout(look, Math.min(Math.ceil(nextMs), maxTimerMs));
-  }
-
-  look();
-  return {
-    endsAt,
-    heard() {
-      heardAt = now();
-      isHeld = false;
-    },
-    hold() {
-      isHeld = true;
-    },
-    [Symbol.dispose]: () => clearTimeout(timer),
+  #look = (): void => {
+    const { limits, now, onExpiry } = this.#options;
+    const { endsAt = Number.POSITIVE_INFINITY } = this;
+    const tokenDueAt = this.#tokenDueAt;
+    const leftMs = Math.min(endsAt, tokenDueAt) - now();
+    if (leftMs <= 0) return onExpiry(tokenDueAt < endsAt ? this.#toStalled() : toLate(limits));
+    const mayComeDue = limits.betweenTokensMs > 0 && (this.#heardAt === undefined || this.#isHeld);
+    const nextMs = mayComeDue ? Math.min(leftMs, limits.betweenTokensMs) : leftMs;
+    if (Number.isFinite(nextMs)) this.#timer = setTimeout(this.#look, Math.min(Math.ceil(nextMs), maxTimerMs));
   };
+
+  // The worker has let its caller wait for its next word.
+  #toStalled(): StalledError {
+    const { firstTokenMs, betweenTokensMs } = this.#options.limits;
+    return new StalledError(
+      this.#heardAt === undefined ? `no first token within ${firstTokenMs} ms` : `no further token within ${betweenTokensMs} ms`,
+    );
+  }
+}
+
+function toLate({ totalMs }: DeadlineLimits): RuntimeError {
+  return new RuntimeError("deadline_exceeded", `no answer within ${totalMs} ms`);
 }
 
 /** Of requests. */

@@ -1,7 +1,7 @@
 /** Serves one inference request of any API: parse, generate, answer; one pair of log lines on every way out. */
 import { toRuntimeError, type RuntimeError } from "@dyn/runtime";
 import type { Delta, ModelJob } from "@dyn/runtime/llm";
-import { beginDeadlines, readTimeout, timeoutHeader, type DeadlineLimits } from "./deadlines.ts";
+import { Deadlines, readTimeout, timeoutHeader, type DeadlineLimits } from "./deadlines.ts";
 import type { Exchange } from "./exchange.ts";
 import { peekModel, peekStream, type FieldLimits } from "./fields.ts";
 import { generate, type GenerateParts } from "./generate.ts";
@@ -93,7 +93,7 @@ export async function serveInference<Request extends InferenceRequest>(
   if (!request || !limits) return refuse({ api, exchange, requestLog, parts }, toRuntimeError(error));
   const head = { requestId: exchange.identity.requestId, created: Math.floor(parts.wallClock() / 1000) };
   const { startedAt, abort: onExpiry } = exchange;
-  using deadlines = beginDeadlines({ limits, startedAt, now: parts.now, onExpiry });
+  using deadlines = new Deadlines({ limits, startedAt, now: parts.now, onExpiry });
   const generating = { ...parts, deadlines, progress: requestLog.progress };
   try {
     await (request.stream ? stream : complete)({ api, exchange, request, head, requestLog, generating });

@@ -134,10 +134,10 @@ export class Attempt {
     options.health.begin(instance.id);
   }
 
-  /** Send the request. Rejects with a RuntimeError, or the signal's reason while it still dials. */
-  async open(): Promise<void> {
+  /** Send the request, or what is left of it. Rejects with a RuntimeError, or the signal's reason while it still dials. */
+  async open(payload: Uint8Array): Promise<void> {
     const { peers, metrics, now } = this.#options;
-    const { path, payload, deadlineAt, signal } = this.#route;
+    const { path, deadlineAt, signal } = this.#route;
     const peer = peers.get(this.instance);
     const client = peer instanceof Promise ? await orAborted(peer, signal) : peer;
     if (this.#closed) throw new RuntimeError("cancelled", "the reader left while the worker was dialled");

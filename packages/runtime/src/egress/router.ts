@@ -83,10 +83,10 @@ export class RoutedAnswer implements Batches<unknown> {
     this.#state = "running";
     const instance = this.#choose();
     if (!instance) throw this.#noInstance(path);
-    const attempt = new Attempt(this.#options, { ...this.#route, payload: this.#payload }, instance, this.#attempts);
+    const attempt = new Attempt(this.#options, this.#route, instance, this.#attempts);
     this.#attempts += 1;
     this.#attempt = attempt;
-    await attempt.open();
+    await attempt.open(this.#payload);
     return attempt;
   }
 
