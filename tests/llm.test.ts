@@ -83,6 +83,12 @@ describe("an engine that ignores every limit", () => {
     expect(last).toMatchObject({ finishReason: "stop" });
   });
 
+  // Compared with the stop string from every place on, this would be 2 * 10^10 steps.
+  test("is not held for long by a stop string that almost matches at every place", async () => {
+    const text = `${"a".repeat(199_998)}c`;
+    expect((await run([{ text }, { text: "end" }], { stop: [`${"a".repeat(200_000)}b`] })).text).toBe(`${text}end`);
+  });
+
   test("releases what could have been a stop string and was none", async () => {
     expect((await run(words, { stop: [" dx"] })).text).toBe("a b c d");
     expect((await run(words, { stop: [" dx"], maxTokens: 4 })).text).toBe("a b c d");

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { RuntimeError } from "../../packages/runtime/src/errors.ts";
 import type { FrameWriter } from "../../packages/runtime/src/wire/frame-writer.ts";
-import { frameTypes } from "../../packages/runtime/src/wire/frames.ts";
+import { frameTypes, maxHelloBytes } from "../../packages/runtime/src/wire/frames.ts";
 import { decodeItems, encodeDeltaItem, encodeValueItem } from "../../packages/runtime/src/wire/items.ts";
 import * as messages from "../../packages/runtime/src/wire/messages.ts";
 import { decodePayload, encodePayload } from "../../packages/runtime/src/wire/payload.ts";
@@ -99,6 +99,11 @@ describe("messages", () => {
     ["nothing", ""],
     ["a cut string", "a5616263"],
     ["a list longer than its bytes", "ddffffffff"],
+    ["a map longer than its bytes", "dfffffffff"],
+    ["a number cut short", "cb3ff0"],
+    ["an integer of more than 64 bits", "c70a427f7f7f7f7f7f7f7f7f7f"],
+    ["text that is no UTF-8", "a2c328"],
+    ["long text that is no UTF-8", `d940${"41".repeat(62)}c328`],
     ["65 levels", `${"91".repeat(65)}c0`],
     ["100000 levels", `${"91".repeat(100_000)}c0`],
   ])("a payload with %s is refused", (_name, hex) => {
@@ -121,6 +126,53 @@ describe("messages", () => {
     cycle.push(cycle);
     expect(() => encodePayload(cycle)).toThrow("the value is nested deeper than 64 levels");
     expect(decodePayload(encodePayload(new Uint8Array(1_000)), "payload")).toHaveLength(1_000);
+  });
+
+  // Each list of 40 holds the one before it twice: as objects they are few, walked they are 2^40.
+  test("a payload whose lists hold each other is refused at once", () => {
+    const reference = (type: string, id: number): string => `d6${type}${id.toString(16).padStart(8, "0")}`;
+    const lists = Array.from({ length: 40 }, (_, index) => `${reference("69", index + 1)}92${reference("70", index).repeat(2)}`);
+    const bytes = Buffer.from(`81a161dc0029${reference("69", 0)}9101${lists.join("")}`, "hex");
+    expect(bytes.length).toBeLessThan(maxHelloBytes);
+    expect(() => messages.decodeHello(bytes)).toThrow("HELLO holds a msgpack extension type");
+  });
+
+  test("a payload holds a number of lists and maps that its reader can bear, and is refused by its sender beyond", () => {
+    const most = 262_144;
+    const bytes = Buffer.alloc(5 + most, 0x80);
+    bytes.writeUInt32BE(most - 1, 1);
+    bytes[0] = 0xdd;
+    expect(decodePayload(bytes.subarray(0, -1), "payload")).toHaveLength(most - 1);
+    bytes.writeUInt32BE(most, 1);
+    expect(() => decodePayload(bytes, "payload")).toThrow("payload holds more than 262144 lists and maps");
+    const tools = Array.from({ length: most }, () => []);
+    expect(() => encodePayload({ name: "x", tools })).toThrow("tools holds more than 262144 lists and maps");
+  });
+
+  test("half a surrogate pair arrives as U+FFFD, wherever it stands", () => {
+    const half = "\ud83d";
+    const sent = { short: `a${half}`, long: half.repeat(100), [half]: [{ inner: `${half}b` }, "\ud55c", Buffer.from([0xed, 0xa0, 0x80])] };
+    const received = { short: "a\ufffd", long: "\ufffd".repeat(100), "\ufffd": [{ inner: "\ufffdb" }, "\ud55c", Buffer.from([0xed, 0xa0, 0x80])] };
+    expect(decodePayload(encodePayload(sent), "payload")).toEqual(received);
+  });
+
+  test.each([
+    ["a date", new Date(0), "the value holds a msgpack extension type"],
+    ["a date in a map", { name: "x", since: new Date(0) }, "since holds a msgpack extension type"],
+    ["an integer of more than 64 bits", 2n ** 64n, "cannot be encoded as msgpack"],
+  ])("%s is refused by its sender", (_name, value, message) => {
+    expect(() => encodePayload(value)).toThrow(message);
+  });
+
+  test("HELLO of another version is refused, whatever that is", () => {
+    for (const version of [2, 2n ** 60n + 1n, "1", [], null, undefined]) {
+      const body = encodePayload({ version, max_frame_bytes: 4_096, max_streams: 1 });
+      expect(() => messages.decodeHello(body)).toThrow(/^HELLO has version (?:2|bigint|string|object), expected 1$/);
+    }
+  });
+
+  test("WITHDRAW with bad UTF-8 is refused", () => {
+    expect(() => messages.decodeWithdraw(Buffer.from("61ff", "hex"))).toThrow("not valid UTF-8");
   });
 
   test("a delta with bad UTF-8 is refused", () => {

@@ -42,6 +42,35 @@ export function unsupportedKind(...known: readonly string[]): { readonly error: 
   };
 }
 
+const unknowns: z.ZodArray<z.ZodUnknown> = z.array(z.unknown());
+/** Items looked at before it is asked whether one was wrong. */
+const sliceItems = 256;
+
+/** A list of so many items at least and at most. Looks no further than the first wrong ones: to describe millions of them takes all memory there is. */
+export function listOf<Item extends z.ZodType>(
+  item: Item,
+  { min = 0, max = Number.POSITIVE_INFINITY }: { readonly min?: number; readonly max?: number } = {},
+): z.ZodPipe<typeof unknowns, z.ZodTransform<z.infer<Item>[], unknown[]>> {
+  const slice = z.array(item);
+  return unknowns
+    .min(min)
+    .max(max)
+    .transform((items, context) => {
+      const taken: z.infer<Item>[] = [];
+      for (let at = 0; at < items.length; at += sliceItems) {
+        const { data, error } = slice.safeParse(items.slice(at, at + sliceItems), words);
+        const [issue] = error?.issues ?? [];
+        if (issue) {
+          const [index = 0, ...rest] = issue.path;
+          context.issues.push({ ...issue, path: [at + Number(index), ...rest], input: items } as z.core.$ZodRawIssue); // an issue as it was raised, elsewhere
+          return z.NEVER;
+        }
+        taken.push(...(data ?? []));
+      }
+      return taken;
+    });
+}
+
 function toFieldError(schema: z.ZodType, body: unknown, { issues }: z.ZodError): RuntimeError {
   const issue = issues[0] && toInnermost(issues[0]);
   if (!issue || issue.path.length === 0) return new RuntimeError("invalid_argument", "the request body must be a JSON object");

@@ -1,6 +1,7 @@
 /** `@dyn/runtime/llm`: the contract between frontends and language-model workers. */
 /// <reference types="node" preserve="true" />
-export { maxChoices, serveModel } from "./llm/serve-model.ts";
+export { maxChoices } from "./llm/job-check.ts";
+export { serveModel } from "./llm/serve-model.ts";
 export type { ServeModelOptions } from "./llm/serve-model.ts";
 export { tokensOf } from "./llm/limits.ts";
 export { assertDelta } from "./llm/deltas.ts";

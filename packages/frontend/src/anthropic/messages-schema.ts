@@ -1,23 +1,23 @@
 /** The fields of a messages request that are read; unknown ones are ignored. */
 import type { Message, ModelJob } from "@dyn/runtime/llm";
 import * as z from "zod";
-import { checkLength, maxStopChars, parseFields, unsupportedKind, type FieldLimits } from "../fields.ts";
+import { checkLength, listOf, maxStopChars, parseFields, unsupportedKind, type FieldLimits } from "../fields.ts";
 import type { InferenceRequest } from "../inference.ts";
 
 const maxStops = 64;
 
 const textBlock = z.object({ type: z.literal("text"), text: z.string() });
-const resultBlock = z.object({ type: z.literal("tool_result"), content: z.union([z.string(), z.array(textBlock)]).nullish() });
+const resultBlock = z.object({ type: z.literal("tool_result"), content: z.union([z.string(), listOf(textBlock)]).nullish() });
 const silentBlock = z.object({ type: z.enum(["tool_use", "thinking", "redacted_thinking"]) });
 const block = z.discriminatedUnion("type", [textBlock, resultBlock, silentBlock], unsupportedKind("text", "tool_use", "tool_result", "thinking"));
-const content = z.union([z.string(), z.array(block)], { error: "must be a string or a list of content blocks" });
-const system = z.union([z.string(), z.array(textBlock)], { error: "must be a string or a list of text blocks" });
+const content = z.union([z.string(), listOf(block)], { error: "must be a string or a list of content blocks" });
+const system = z.union([z.string(), listOf(textBlock)], { error: "must be a string or a list of text blocks" });
 
 const message = z.object({ role: z.enum(["user", "assistant"]), content });
 
 const countRequest = z.object({
   model: z.string().min(1).max(256),
-  messages: z.array(message).min(1),
+  messages: listOf(message, { min: 1 }),
   system: system.nullish(),
   tools: z.array(z.unknown()).max(1_024).nullish(),
 });
@@ -25,7 +25,7 @@ const countRequest = z.object({
 const messagesRequest = countRequest.extend({
   max_tokens: z.int().min(1),
   stream: z.boolean().nullish(),
-  stop_sequences: z.array(z.string().min(1).max(maxStopChars)).max(maxStops).nullish(),
+  stop_sequences: listOf(z.string().min(1).max(maxStopChars), { max: maxStops }).nullish(),
   temperature: z.number().min(0).max(1).nullish(),
   top_p: z.number().min(0).max(1).nullish(),
   top_k: z.int().min(0).nullish(),

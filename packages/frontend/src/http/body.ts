@@ -1,5 +1,6 @@
 /** Request bodies: the right type, JSON, and a clear word when they are not. */
 import { RuntimeError } from "@dyn/runtime";
+import { assertJsonSize } from "./json-size.ts";
 import { findJsonProblem } from "./json-position.ts";
 
 const jsonType = /^application\/(?:[\w.+-]+\+)?json(?:\s*;|$)/i;
@@ -8,6 +9,7 @@ const jsonType = /^application\/(?:[\w.+-]+\+)?json(?:\s*;|$)/i;
 export function parseJsonBody(contentType: string | undefined, body: unknown): unknown {
   if (contentType === undefined || !jsonType.test(contentType)) throw toMediaTypeError(contentType);
   if (!Buffer.isBuffer(body) || body.length === 0) throw new RuntimeError("invalid_argument", "the request body is empty, expected a JSON object");
+  assertJsonSize(body);
   const text = body.toString("utf8");
   try {
     return JSON.parse(text) as unknown;
@@ -19,8 +21,9 @@ export function parseJsonBody(contentType: string | undefined, body: unknown): u
 function describeProblem(text: string): string {
   const at = findJsonProblem(text) ?? text.length;
   if (at === text.length) return `it ends too early, after ${at} characters`;
-  const before = text.slice(0, at).split("\n");
-  return `unexpected character at position ${at} of ${text.length} (line ${before.length}, column ${(before.at(-1)?.length ?? 0) + 1})`;
+  let [line, lineAt] = [1, 0];
+  for (let end = text.indexOf("\n"); end !== -1 && end < at; end = text.indexOf("\n", lineAt)) [line, lineAt] = [line + 1, end + 1];
+  return `unexpected character at position ${at} of ${text.length} (line ${line}, column ${at - lineAt + 1})`;
 }
 
 /** What a request without JSON is told. */

@@ -59,8 +59,12 @@ function expect(text: string, at: number, char: string): number {
 
 function skipBlanks(text: string, from: number): number {
   let at = from;
-  while (at < text.length && " \t\n\r".includes(text.charAt(at))) at += 1;
+  while (isBlank(text.charCodeAt(at))) at += 1; // NaN at the end
   return at;
+}
+
+function isBlank(code: number): boolean {
+  return code === 0x20 || (code >= 0x09 && code <= 0x0d && code !== 0x0b && code !== 0x0c);
 }
 
 // A key and its colon.

@@ -1,14 +1,14 @@
 /** The fields of a chat request that are read; unknown ones are ignored, as the official API does. */
 import type { Message, ModelJob } from "@dyn/runtime/llm";
 import * as z from "zod";
-import { checkLength, FieldError, parseFields, unsupported, unsupportedKind, type FieldLimits } from "../fields.ts";
+import { checkLength, FieldError, listOf, parseFields, unsupported, unsupportedKind, type FieldLimits } from "../fields.ts";
 import type { InferenceRequest } from "../inference.ts";
 import { maxN, samplingFields, stopField, toSampling, toStop } from "./sampling.ts";
 
 const textPart = z.object({ type: z.literal("text"), text: z.string() });
 const refusalPart = z.object({ type: z.literal("refusal"), refusal: z.string() });
 const part = z.discriminatedUnion("type", [textPart, refusalPart], unsupportedKind("text", "refusal"));
-const content = z.union([z.string(), z.array(part).min(1)], { error: "must be a string or a list of parts" });
+const content = z.union([z.string(), listOf(part, { min: 1 })], { error: "must be a string or a list of parts" });
 
 const message = z
   .object({
@@ -23,7 +23,7 @@ const message = z
 
 const chatRequest = z.object({
   model: z.string().min(1).max(256),
-  messages: z.array(message).min(1),
+  messages: listOf(message, { min: 1 }),
   stream: z.boolean().nullish(),
   stream_options: z.object({ include_usage: z.boolean().nullish() }).nullish(),
   max_tokens: z.int().min(1).nullish(),

@@ -1,7 +1,7 @@
 /** The fields of a plain completion request that are read; unknown ones are ignored, as the official API does. */
 import type { ModelJob, Prompt } from "@dyn/runtime/llm";
 import * as z from "zod";
-import { FieldError, parseFields, unsupported, type FieldLimits } from "../fields.ts";
+import { FieldError, listOf, parseFields, unsupported, type FieldLimits } from "../fields.ts";
 import type { InferenceRequest } from "../inference.ts";
 import { maxN, samplingFields, stopField, toSampling, toStop } from "./sampling.ts";
 
@@ -9,8 +9,8 @@ import { maxN, samplingFields, stopField, toSampling, toStop } from "./sampling.
 const defaultMaxTokens = 16;
 const maxPrompts = 1_024;
 
-const tokenIds = z.array(z.int().min(0).max(0xffff_ffff)).min(1);
-const prompt = z.union([z.string(), z.array(z.string()).min(1).max(maxPrompts), tokenIds, z.array(tokenIds).min(1).max(maxPrompts)], {
+const tokenIds = listOf(z.int().min(0).max(0xffff_ffff), { min: 1 });
+const prompt = z.union([z.string(), listOf(z.string(), { min: 1, max: maxPrompts }), tokenIds, listOf(tokenIds, { min: 1, max: maxPrompts })], {
   error: `must be a string, a list of token ids, or a list of 1 to ${maxPrompts} of either`,
 });
 

@@ -1,7 +1,7 @@
 /** The fields that chat and plain completions share. */
 import type { Sampling } from "@dyn/runtime/llm";
 import * as z from "zod";
-import { maxStopChars } from "../fields.ts";
+import { listOf, maxStopChars } from "../fields.ts";
 
 /** Most completions per prompt, as in OpenAI's API. */
 export const maxN = 128;
@@ -9,7 +9,7 @@ export const maxN = 128;
 type Optional<Schema extends z.ZodType> = z.ZodOptional<z.ZodNullable<Schema>>;
 
 export const stopField: Optional<z.ZodType<string | string[]>> = z
-  .union([z.string().max(maxStopChars), z.array(z.string().max(maxStopChars)).max(4)], { error: "must be a string or a list of up to 4" })
+  .union([z.string().max(maxStopChars), listOf(z.string().max(maxStopChars), { max: 4 })], { error: "must be a string or a list of up to 4" })
   .nullish();
 
 export const samplingFields: {

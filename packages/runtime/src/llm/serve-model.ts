@@ -7,17 +7,14 @@ import type { Logger } from "../logging/logger.ts";
 import type { Runtime } from "../runtime.ts";
 import type { Tracer } from "../trace/spans.ts";
 import { encodeDeltaItem } from "../wire/items.ts";
-import { isMap } from "../wire/payload.ts";
 import { mergeChoices, toRequests } from "./choices.ts";
 import type { Delta, Engine, ModelJob, ModelRequest, Usage, WorkerRole } from "./contract.ts";
 import { openEngineSpan } from "./engine-span.ts";
+import { checkJob } from "./job-check.ts";
 import { createTally, enforceLimits, settleUsage, tokensOf, type Tally } from "./limits.ts";
 
 // What must be there besides for a model to be served, in the form of Dynamo's cards.
 const needs: Readonly<Record<WorkerRole, readonly unknown[]>> = { aggregated: [], prefill: [["decode"]], decode: [["prefill"]] };
-
-/** Most completions one job may ask for. */
-export const maxChoices = 1_024;
 
 export interface ServeModelOptions {
   /** Name clients use; any text of 1 to 256 characters. */
@@ -173,20 +170,4 @@ function toFacts({ model, role }: Served, tallies: readonly Tally[], { n = 1, pr
     ...(begun && { resumed_tokens: begun.reduce((sum, { tokens }) => sum + tokens, 0) }),
     ...(prefill?.spanId !== undefined && { prefill_span_id: prefill.spanId }),
   };
-}
-
-// The frontend validates; another caller of the endpoint may not.
-function checkJob(job: ModelJob, role: WorkerRole): ModelJob {
-  const shape: unknown = job;
-  if (!isMap(shape) || !Array.isArray(shape["messages"]) || !Array.isArray(shape["stop"]) || !isMap(shape["sampling"])) {
-    throw new RuntimeError("invalid_argument", "request must be a map with the lists messages and stop and the map sampling");
-  }
-  const { n = 1, prompts = [0] } = shape;
-  if (!Number.isInteger(n) || !Array.isArray(prompts) || !(Number(n) * prompts.length >= 1 && Number(n) * prompts.length <= maxChoices)) {
-    throw new RuntimeError("invalid_argument", `request must have 1 to ${maxChoices} choices, n for each of its prompts`);
-  }
-  if (role === "decode" && !(isMap(shape["prefill"]) && Array.isArray(shape["prefill"]["results"]))) {
-    throw new RuntimeError("invalid_argument", "a decode worker needs the list prefill.results of a prefill worker");
-  }
-  return job;
 }

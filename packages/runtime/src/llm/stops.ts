@@ -23,10 +23,11 @@ export interface StopGate {
 
 /** Create a gate. The earliest match wins, at the same place the first listed, however the text is cut into deltas. Empty stop strings are ignored. */
 export function createStopGate(stops: readonly string[]): StopGate {
-  const wanted = stops.filter((stop) => stop !== "");
-  const longest = Math.max(0, ...wanted.map(({ length }) => length));
+  const searches = stops.filter((stop) => stop !== "").map(createSearch);
   let pending: Delta[] = [];
   let held = "";
+  /** Length of all text that has been released. */
+  let gone = 0;
 
   function release(end: number): Delta[] {
     let [count, length] = [0, 0];
@@ -36,6 +37,7 @@ export function createStopGate(stops: readonly string[]): StopGate {
       count += 1;
     }
     held = held.slice(length);
+    gone += length;
     return pending.splice(0, count);
   }
 
@@ -48,17 +50,28 @@ export function createStopGate(stops: readonly string[]): StopGate {
     return { released, stopped: { text: cut, stopText } };
   }
 
+  // Its place is in the text that is held: what has been released was no part of one.
+  function findFirst(): Match | undefined {
+    let first: Match | undefined;
+    for (const { found, stopText } of searches) {
+      const at = found - gone;
+      if (at < (first?.at ?? Number.POSITIVE_INFINITY)) first = { at, stopText };
+    }
+    return first;
+  }
+
   return {
     push(delta) {
       pending.push(delta);
       held += delta.text;
-      const match = findFirst(held, wanted);
-      const open = held.length - openLength(held, wanted, longest); // where a stop string that is not over yet may have begun
+      let open = held.length; // where a stop string that is not over yet may have begun
+      for (const search of searches) open = Math.min(open, held.length - search.push(delta.text));
+      const match = findFirst();
       if (match && match.at < open) return stop(match);
       return { released: release(Math.min(open, match?.at ?? open)), stopped: undefined };
     },
     flush() {
-      const match = findFirst(held, wanted);
+      const match = findFirst();
       return match ? stop(match) : { released: release(held.length), stopped: undefined };
     },
   };
@@ -69,20 +82,48 @@ interface Match {
   readonly stopText: string;
 }
 
-function findFirst(text: string, stops: readonly string[]): Match | undefined {
-  let first: Match | undefined;
-  for (const stopText of stops) {
-    const at = text.indexOf(stopText);
-    if (at >= 0 && (first === undefined || at < first.at)) first = { at, stopText };
-  }
-  return first;
+/** Looks for one stop string. Knuth, Morris and Pratt: each character costs the same, whatever stop strings clients think of. */
+interface Search {
+  readonly stopText: string;
+  /** Where it began for the first time, in all text; infinite until then. */
+  readonly found: number;
+  /** @returns the length of the longest end of the text so far that may become the stop string. */
+  push(text: string): number;
 }
 
-// Length of the longest end of `text` that is the beginning of a stop string.
-function openLength(text: string, stops: readonly string[], longest: number): number {
-  for (let length = Math.min(text.length, longest - 1); length > 0; length -= 1) {
-    const tail = text.slice(text.length - length);
-    if (stops.some((stop) => stop.length > length && stop.startsWith(tail))) return length;
-  }
-  return 0;
+function createSearch(stopText: string): Search {
+  const borders = toBorders(stopText);
+  let matched = 0;
+  let seen = 0;
+  let found = Number.POSITIVE_INFINITY;
+  return {
+    stopText,
+    get found() {
+      return found;
+    },
+    push(text) {
+      for (let at = 0; at < text.length; at += 1) {
+        matched = follow(stopText, borders, matched, text.charCodeAt(at));
+        if (matched < stopText.length) continue;
+        found = Math.min(found, seen + at + 1 - matched);
+        matched = borders[matched - 1] ?? 0;
+      }
+      seen += text.length;
+      return matched;
+    },
+  };
+}
+
+// How much of the stop string the text ends with after one more character.
+function follow(stopText: string, borders: Uint32Array, before: number, code: number): number {
+  let matched = before;
+  while (matched > 0 && stopText.charCodeAt(matched) !== code) matched = borders[matched - 1] ?? 0;
+  return stopText.charCodeAt(matched) === code ? matched + 1 : 0;
+}
+
+// For each beginning of the text, the length of its longest end, itself aside, that the text begins with.
+function toBorders(text: string): Uint32Array {
+  const borders = new Uint32Array(text.length);
+  for (let at = 1; at < text.length; at += 1) borders[at] = follow(text, borders, borders[at - 1] ?? 0, text.charCodeAt(at));
+  return borders;
 }

@@ -67,7 +67,7 @@ export function encodeHello(writer: FrameWriter, hello: Hello): void {
 export function decodeHello(body: Buffer): Hello {
   const map = decodeMap(body, "HELLO");
   const { version, agent, capabilities, instance_id, max_frame_bytes, max_streams, nonce } = map;
-  if (version !== 1) throw new RuntimeError("protocol", `HELLO has version ${JSON.stringify(version)}, expected 1`);
+  if (version !== 1) throw new RuntimeError("protocol", `HELLO has version ${typeof version === "number" ? version : typeof version}, expected 1`);
   if (!isCount(max_frame_bytes) || !isCount(max_streams)) throw new RuntimeError("protocol", "HELLO lacks max_frame_bytes or max_streams");
   if (max_frame_bytes < maxHelloBytes)
     throw new RuntimeError("protocol", `HELLO has max_frame_bytes ${max_frame_bytes}, expected at least ${maxHelloBytes}`);
@@ -284,8 +284,8 @@ export function encodeWithdraw(writer: FrameWriter, path: string): void {
   writer.end();
 }
 
-/** @throws RuntimeError `protocol` on a path that is empty or too long. */
+/** @throws RuntimeError `protocol` on a path that is empty, too long or no UTF-8. */
 export function decodeWithdraw(body: Buffer): string {
   if (body.length === 0 || body.length > maxPathBytes) throw new RuntimeError("protocol", `WITHDRAW names a path of ${body.length} bytes`);
-  return body.toString("utf8");
+  return readUtf8(body, 0, body.length);
 }

@@ -1,0 +1,39 @@
+/** What a JSON text will be once it is parsed, before it is: millions of lists, or lists inside lists, take far more than their bytes. */
+import { RuntimeError } from "@dyn/runtime";
+
+/** Smaller bodies cannot do harm, and are most of them. */
+const smallBytes = 64 * 1024;
+const maxDepth = 1_000;
+/** As many as a worker takes in one request. */
+const maxContainers = 262_144;
+
+const [quote, backslash, openList, openMap, closeList, closeMap] = Buffer.from('"\\[{]}');
+
+/** @throws RuntimeError `invalid_argument`. What is no JSON at all is for the parser to say. */
+export function assertJsonSize(body: Buffer): void {
+  if (body.length <= smallBytes) return;
+  let depth = 0;
+  let containers = 0;
+  for (let at = 0; at < body.length; at += 1) {
+    const byte = body[at];
+    if (byte === quote) at = endOfText(body, at);
+    else if (byte === closeList || byte === closeMap) depth -= 1;
+    else if (byte === openList || byte === openMap) {
+      depth += 1;
+      containers += 1;
+      if (depth > maxDepth) throw new RuntimeError("invalid_argument", `the request body is nested deeper than ${maxDepth} levels`);
+      if (containers > maxContainers)
+        throw new RuntimeError("invalid_argument", `the request body holds more than ${maxContainers} lists and objects`);
+    }
+  }
+}
+
+// The index of the quote that ends the text begun at `from`, or of the end of the body.
+function endOfText(body: Buffer, from: number): number {
+  for (let at = body.indexOf(quote ?? 0, from + 1); at !== -1; at = body.indexOf(quote ?? 0, at + 1)) {
+    let escapes = at;
+    while (body[escapes - 1] === backslash) escapes -= 1;
+    if ((at - escapes) % 2 === 0) return at;
+  }
+  return body.length;
+}

@@ -1,0 +1,74 @@
+/** Jobs of a caller that may be anybody: an engine gets what its types promise. */
+import { RuntimeError } from "../errors.ts";
+import { isMap } from "../wire/payload.ts";
+import type { ModelJob, WorkerRole } from "./contract.ts";
+
+/** Most completions one job may ask for. */
+export const maxChoices = 1_024;
+
+function isCount(value: unknown): boolean {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
+}
+
+function isText(value: unknown): boolean {
+  return typeof value === "string";
+}
+
+function isListOf(value: unknown, isItem: (item: unknown) => boolean): boolean {
+  return Array.isArray(value) && value.every(isItem);
+}
+
+function isMessage(value: unknown): boolean {
+  return isMap(value) && isText(value["role"]) && isText(value["text"]);
+}
+
+function isPrompt(value: unknown): boolean {
+  return isMap(value) && isText(value["text"]) && (value["tokenIds"] === undefined || isListOf(value["tokenIds"], isCount));
+}
+
+function isBegun(value: unknown): boolean {
+  return isMap(value) && isText(value["text"]) && isCount(value["tokens"]);
+}
+
+function isPrefill(value: unknown): boolean {
+  return isMap(value) && Array.isArray(value["results"]) && isText(value["traceId"] ?? "") && isText(value["spanId"] ?? "");
+}
+
+function isSampling(value: unknown): boolean {
+  return isMap(value) && Object.values(value).every((each) => typeof each === "number" || each === null);
+}
+
+// What each field must be, if it is there, in the words of a refusal.
+const optional: Readonly<Record<string, readonly [words: string, isValid: (value: unknown) => boolean]>> = {
+  model: ["a string", isText],
+  maxTokens: ["a whole number", isCount],
+  prompt: ["a map with text", isPrompt],
+  prompts: ["a list of maps with text", (value) => isListOf(value, isPrompt)],
+  tools: ["a list", Array.isArray],
+  prefill: ["a map with results", isPrefill],
+  begun: ["a list of maps with text and tokens", (value) => isListOf(value, isBegun)],
+};
+const required: typeof optional = {
+  messages: ["a list of maps with role and text", (value) => isListOf(value, isMessage)],
+  stop: ["a list of strings", (value) => isListOf(value, isText)],
+  sampling: ["a map of numbers", isSampling],
+};
+
+/** The frontend validates; another caller of the endpoint may not. @throws RuntimeError `invalid_argument` naming the field. */
+export function checkJob(job: ModelJob, role: WorkerRole): ModelJob {
+  const shape: unknown = job;
+  if (!isMap(shape)) throw new RuntimeError("invalid_argument", "request must be a map");
+  for (const [name, [words, isValid]] of [...Object.entries(required), ...Object.entries(optional)]) {
+    const value = shape[name];
+    if (!(value === undefined && Object.hasOwn(optional, name)) && !isValid(value))
+      throw new RuntimeError("invalid_argument", `${name} of the request must be ${words}`);
+  }
+  const { n = 1, prompts = [0] } = shape;
+  if (!isCount(n) || !Array.isArray(prompts) || !(Number(n) * prompts.length >= 1 && Number(n) * prompts.length <= maxChoices)) {
+    throw new RuntimeError("invalid_argument", `request must have 1 to ${maxChoices} choices, n for each of its prompts`);
+  }
+  if (role === "decode" && shape["prefill"] === undefined) {
+    throw new RuntimeError("invalid_argument", "a decode worker needs the list prefill.results of a prefill worker");
+  }
+  return job;
+}

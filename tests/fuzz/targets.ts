@@ -1,0 +1,6 @@
+/** Everything that is fuzzed in one thread. */
+import { bodyTargets } from "./body-targets.ts";
+import { planeTargets } from "./plane-targets.ts";
+import type { Target } from "./target.ts";
+
+export const targets: readonly Target[] = [...planeTargets, ...bodyTargets];
