@@ -17,6 +17,7 @@ test.each([
     for (let part = 0; part < parts; part += 1) response.write(Buffer.alloc(50_000_000 / parts));
     response.end();
   }).listen(0, "127.0.0.1");
+  server.timeout = 100;
   await once(server, "listening");
   const socket = connect((server.address() as AddressInfo).port, "127.0.0.1");
   socket.on("error", () => undefined); // the server resets it

@@ -17,11 +17,11 @@ import {
 } from "@dyn/runtime";
 import type { ApiKeys } from "./http/api-keys.ts";
 import { watchDisconnect } from "./http/disconnect.ts";
+import type { Reply } from "./http/reply.ts";
 import { openRequestSpan, type RequestSpan } from "./request-span.ts";
 
-export interface Exchange {
+export interface Exchange extends Reply {
   readonly request: IncomingMessage;
-  readonly response: ServerResponse;
   readonly identity: Identity;
   /** Lines carry the ids and the request line. */
   readonly log: Logger;
@@ -107,8 +107,6 @@ export function beginExchange(
   const trace = options.tracer.sample(acceptTrace(headerOf(request, "traceparent"), headerOf(request, "tracestate")));
   const baggage = selectBaggage(headerOf(request, "baggage"), options.baggageKeys);
   const identity: Identity = { requestId, ...(sane && { xRequestId: clientId }), trace, ...(baggage !== undefined && { baggage }) };
-  response.setHeader("x-request-id", sane ? clientId : requestId);
-  response.setHeader("request-id", requestId);
   const toFields = (): Fields => ({
     ...toLogFields(identity, "http-request"),
     method: request.method ?? "",
@@ -125,6 +123,7 @@ export function beginExchange(
   const exchange: Exchange = {
     request,
     response,
+    idHeaders: { "x-request-id": sane ? clientId : requestId, "request-id": requestId },
     identity,
     log,
     signal: aborter.signal,

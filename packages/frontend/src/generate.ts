@@ -56,7 +56,7 @@ export async function generate(job: ModelJob, exchange: Exchange, parts: Generat
     if (!isWhole) throw error;
   } finally {
     progress.inputTokens ??= countJobTokens(job);
-    progress.finishReasons = transcript.finishReasons;
+    if (exchange.span) progress.finishReasons = transcript.finishReasons;
     progress.workerId = answer.workerId;
     progress.attempts = attemptsBefore + answer.attempts;
     progress.retries += Math.max(0, (attemptsAtFirst ?? answer.attempts) - 1);

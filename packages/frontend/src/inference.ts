@@ -149,7 +149,7 @@ function refuse({ api, exchange, requestLog, parts }: Refused, error: RuntimeErr
   logFault(exchange, error);
   if (response.headersSent || response.destroyed) return;
   const status = error.code === "overloaded" ? parts.overloadStatus : error.traits.status;
-  sendJson(response, status, api.toErrorBody(error, identity.requestId), toRetryHeaders(error));
+  sendJson(exchange, status, api.toErrorBody(error, identity.requestId), toRetryHeaders(error));
   requestLog.responded(status);
 }
 
@@ -162,7 +162,7 @@ export function toRetryHeaders({ code, traits }: RuntimeError): Record<string, s
 async function complete<Request extends InferenceRequest>(inference: Inference<Request>): Promise<void> {
   const { api, exchange, request, head, requestLog, generating } = inference;
   const completion = await generate(request.job, exchange, generating, { keepsTexts: true });
-  sendJson(exchange.response, 200, api.toAnswer(request, head, completion));
+  sendJson(exchange, 200, api.toAnswer(request, head, completion));
   requestLog.responded(200);
 }
 
@@ -172,7 +172,7 @@ async function stream<Request extends InferenceRequest>(inference: Inference<Req
   let events: EventStream | undefined;
   const onBatch = (batch: readonly Delta[]): Promise<void> | undefined => {
     if (!events) {
-      events = new EventStream(exchange.response);
+      events = new EventStream(exchange);
       requestLog.responded(200);
     }
     return events.write(format.batch(batch));

@@ -44,7 +44,7 @@ export function createHttpListener({ limits, tls, log, now }: ListenerOptions): 
       const server = openServer(toServerOptions(limits), limits, tls, listener);
       servers.push(server);
       limitServer(server, limits);
-      server.on("connect", (_request, socket: Socket) => gate.refuseConnect(socket));
+      server.on("timeout", gate.expire).on("connect", (_request, socket: Socket) => gate.refuseConnect(socket));
       warnWhenFull(server, limits.maxConnections, log);
       return server;
     },

@@ -19,11 +19,11 @@ function toShown({ namespace, component, endpoint, instance_id, transport }: End
 }
 
 /** Ready to serve? 503 while it drains, so that a load balancer looks elsewhere. */
-export function serveHealth({ response }: Exchange, { isDraining, instances, models }: OpsParts): void {
-  if (isDraining()) return sendJson(response, 503, { status: "not_ready", stage: "draining", message: "Service is not ready" });
+export function serveHealth(exchange: Exchange, { isDraining, instances, models }: OpsParts): void {
+  if (isDraining()) return sendJson(exchange, 503, { status: "not_ready", stage: "draining", message: "Service is not ready" });
   const records = [...instances().values()].filter((record) => record.type === "Endpoint");
   const endpoints = new Set(records.map(({ namespace, component, endpoint }) => `dyn://${namespace}.${component}.${endpoint}`));
-  sendJson(response, 200, {
+  sendJson(exchange, 200, {
     status: "healthy",
     endpoints: [...endpoints].sort(),
     instances: records.map(toShown),
@@ -32,21 +32,21 @@ export function serveHealth({ response }: Exchange, { isDraining, instances, mod
 }
 
 /** Alive? Yes, if this is answered at all. */
-export function serveLive({ response }: Exchange): void {
-  sendJson(response, 200, { status: "live", message: "Service is live" });
+export function serveLive(exchange: Exchange): void {
+  sendJson(exchange, 200, { status: "live", message: "Service is live" });
 }
 
 /** In the format that is asked for. */
-export async function serveMetrics({ request, response }: Exchange, { runtime }: OpsParts): Promise<void> {
-  const { contentType, body } = await renderMetrics(runtime.metrics.registry, chooseMetricsFormat(request.headers.accept));
-  sendText(response, 200, contentType, body);
+export async function serveMetrics(exchange: Exchange, { runtime }: OpsParts): Promise<void> {
+  const { contentType, body } = await renderMetrics(runtime.metrics.registry, chooseMetricsFormat(exchange.request.headers.accept));
+  sendText(exchange, 200, contentType, body);
 }
 
 /** What this frontend knows of one request. @throws RuntimeError `unknown_request`. */
-export function showRequest({ response }: Exchange, { history }: OpsParts, id: string): void {
+export function showRequest(exchange: Exchange, { history }: OpsParts, id: string): void {
   if (!history) throw new RuntimeError("unknown_request", "this frontend keeps no history of requests (--request-history 0)");
   const found = history.find(id);
   if (!found)
     throw new RuntimeError("unknown_request", `no request ${JSON.stringify(id.slice(0, 256))} among those that run and the last that ended`);
-  sendJson(response, 200, found);
+  sendJson(exchange, 200, found);
 }

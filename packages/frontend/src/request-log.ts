@@ -36,7 +36,7 @@ export interface RequestProgress {
   readonly meter: RequestMeter;
   /** Attempts, one list per worker asked: a prefill worker and then the one that answers. */
   readonly routes: (readonly Readonly<AttemptReport>[])[];
-  /** Those that came, each once. */
+  /** Of the choices, each once. Only with a span, which has them. */
   finishReasons: readonly FinishReason[];
 }
 

@@ -231,5 +231,5 @@ function answerError(exchange: Exchange, error: RuntimeError, route: RouteEntry)
   const { response, log } = exchange;
   if (error.traits.metric === "internal") log.error({ error: error.cause ?? error }, "request failed");
   if (response.headersSent || response.destroyed) return;
-  sendJson(response, error.traits.status, route.toErrorBody(error, exchange), toRetryHeaders(error));
+  sendJson(exchange, error.traits.status, route.toErrorBody(error, exchange), toRetryHeaders(error));
 }

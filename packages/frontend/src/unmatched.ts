@@ -44,7 +44,7 @@ export function refuseUnmatched(exchange: Exchange, error: RuntimeError, options
   const { status } = error.traits;
   using requestLog = beginRequestLog(exchange, { endpoint: "unmatched", requestType: "unary", modelRequested: undefined, isKnown: false }, options);
   requestLog.fail(error);
-  sendJson(exchange.response, status, toUnmatchedBody(pathOf(exchange), error, exchange), headers);
+  sendJson(exchange, status, toUnmatchedBody(pathOf(exchange), error, exchange), headers);
   requestLog.responded(status);
 }
 

@@ -8,8 +8,8 @@ import type { Models } from "../models.ts";
 import { parseCountRequest } from "./messages-schema.ts";
 
 /** @throws RuntimeError, FieldError for the caller to answer. */
-export function countTokens({ request, response }: Exchange, raw: unknown, models: Models, limits: FieldLimits): void {
-  const counted = parseCountRequest(parseJsonBody(request.headers["content-type"], raw), limits);
+export function countTokens(exchange: Exchange, raw: unknown, models: Models, limits: FieldLimits): void {
+  const counted = parseCountRequest(parseJsonBody(exchange.request.headers["content-type"], raw), limits);
   models.find(counted.model);
-  sendJson(response, 200, { input_tokens: countPromptTokens(counted) });
+  sendJson(exchange, 200, { input_tokens: countPromptTokens(counted) });
 }

@@ -23,12 +23,12 @@ function toModelInfo({ name, created, contextLength }: Model): unknown {
 }
 
 /** One page of the models after, or before, the one the client has; names are in order, so it need not be there any more. @throws FieldError. */
-export function listModelInfos({ request, response }: Exchange, models: Models): void {
-  const query = new URL(request.url ?? "", "http://localhost").searchParams;
+export function listModelInfos(exchange: Exchange, models: Models): void {
+  const query = new URL(exchange.request.url ?? "", "http://localhost").searchParams;
   const { limit, after_id: after, before_id: before } = parseFields(pageQuery, Object.fromEntries(query));
   const left = models.list().filter(({ name }) => (after === undefined || name > after) && (before === undefined || name < before));
   const page = before === undefined ? left.slice(0, limit) : left.slice(-limit);
-  sendJson(response, 200, {
+  sendJson(exchange, 200, {
     data: page.map(toModelInfo),
     has_more: page.length < left.length,
     first_id: page[0]?.name ?? null,
@@ -37,6 +37,6 @@ export function listModelInfos({ request, response }: Exchange, models: Models):
 }
 
 /** `id` may contain `/`. @throws RuntimeError `not_found`. */
-export function showModelInfo({ response }: Exchange, models: Models, id: string): void {
-  sendJson(response, 200, toModelInfo(models.find(id)));
+export function showModelInfo(exchange: Exchange, models: Models, id: string): void {
+  sendJson(exchange, 200, toModelInfo(models.find(id)));
 }

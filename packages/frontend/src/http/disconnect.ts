@@ -14,13 +14,13 @@ export interface DisconnectOptions {
 export function watchDisconnect(response: ServerResponse, { open, sendTimeoutMs }: DisconnectOptions): AbortController {
   const aborter = new AbortController();
   open.add(aborter);
-  response.once("close", () => {
+  response.on("close", () => {
     open.delete(aborter);
     if (!response.writableFinished) aborter.abort(new RuntimeError("cancelled", "the client closed the connection"));
   });
   // Every byte that leaves begins the time anew. If none waits, it is not the client that is slow.
-  response.setTimeout(sendTimeoutMs, (socket?: Socket) => {
-    if (!socket || socket.writableLength === 0) return;
+  response.on("timeout", (socket: Socket) => {
+    if (socket.writableLength === 0) return;
     aborter.abort(new RuntimeError("cancelled", `the client has read nothing of its answer for ${sendTimeoutMs} ms`));
     socket.destroy();
   });

@@ -18,7 +18,7 @@ export function createPlaces(limit: number): Places {
     take(response) {
       if (taken >= limit) return false;
       taken += 1;
-      response.once("close", leave);
+      response.on("close", leave);
       return true;
     },
   };

@@ -1,14 +1,22 @@
-/** Writes whole answers. Headers set before, like the ids, go out with every one of them. */
+/** Writes whole answers, the ids among their headers. */
 import type { ServerResponse } from "node:http";
 
-export function sendJson(response: ServerResponse, status: number, body: unknown, headers: Readonly<Record<string, string>> = {}): void {
-  // As a string, body and head leave in one write; a Buffer would cost a second one.
-  const text = JSON.stringify(body);
-  response.writeHead(status, { "content-type": "application/json", "content-length": Buffer.byteLength(text), ...headers });
-  response.end(text);
+/** An answer, and the headers that every one of its request has. Given with the others, not set before: Node then writes them as they are. */
+export interface Reply {
+  readonly response: ServerResponse;
+  readonly idHeaders: Readonly<Record<"x-request-id" | "request-id", string>>;
 }
 
-export function sendText(response: ServerResponse, status: number, contentType: string, text: string): void {
-  response.writeHead(status, { "content-type": contentType, "content-length": Buffer.byteLength(text) });
+export function sendJson(reply: Reply, status: number, body: unknown, headers?: Readonly<Record<string, string>>): void {
+  send(reply, status, "application/json", JSON.stringify(body), headers);
+}
+
+export function sendText(reply: Reply, status: number, contentType: string, text: string): void {
+  send(reply, status, contentType, text);
+}
+
+// As a string, body and head leave in one write; a Buffer would cost a second one.
+function send({ response, idHeaders }: Reply, status: number, contentType: string, text: string, headers?: Readonly<Record<string, string>>): void {
+  response.writeHead(status, { ...idHeaders, "content-type": contentType, "content-length": Buffer.byteLength(text), ...headers });
   response.end(text);
 }

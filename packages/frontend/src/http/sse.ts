@@ -1,5 +1,6 @@
 /** Server-sent events: one write per batch, and a reader that does not keep up holds its own stream. */
 import type { ServerResponse } from "node:http";
+import type { Reply } from "./reply.ts";
 
 const headers = { "content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache", "x-accel-buffering": "no" };
 
@@ -8,8 +9,8 @@ export class EventStream {
   readonly #response: ServerResponse;
   #bytes = 0;
 
-  constructor(response: ServerResponse) {
-    response.writeHead(200, headers);
+  constructor({ response, idHeaders }: Reply) {
+    response.writeHead(200, { ...idHeaders, ...headers });
     this.#response = response;
   }
 

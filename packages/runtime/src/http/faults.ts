@@ -3,7 +3,7 @@ import type { IncomingMessage } from "node:http";
 import { RequestFault } from "./malformed.ts";
 
 // May stand once. Of two, Node keeps the first; a proxy may have judged the other.
-const single = new Set(["host", "authorization", "content-type", "content-length", "transfer-encoding"]);
+const single = ["host", "authorization", "content-type", "content-length", "transfer-encoding"];
 const versions = new Set(["1.0", "1.1"]);
 const hostPattern = /^(?:\[[0-9A-Fa-f:.]{2,64}\]|[\w.~%!$&'()*+;=-]{0,255})(?::\d{0,5})?$/;
 const absolutePattern = /^https?:\/\/([^/?#]*)(.*)$/is;
@@ -20,12 +20,12 @@ export function findFault(request: IncomingMessage, maxHeaders: number): Request
 }
 
 function findRepeated(rawHeaders: readonly string[]): string | undefined {
-  const seen = new Set<string>();
+  let seen = 0; // a bit for each of them
   for (let index = 0; index < rawHeaders.length; index += 2) {
-    const name = rawHeaders[index]?.toLowerCase() ?? "";
-    if (!single.has(name)) continue;
-    if (seen.has(name)) return name;
-    seen.add(name);
+    const place = single.indexOf(rawHeaders[index]?.toLowerCase() ?? "");
+    if (place < 0) continue;
+    if (seen & (1 << place)) return single[place];
+    seen |= 1 << place;
   }
   return undefined;
 }

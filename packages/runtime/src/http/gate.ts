@@ -19,6 +19,8 @@ export interface HttpGate extends Disposable {
   readonly faultOf: (request: IncomingMessage) => RequestFault | undefined;
   /** For "clientError". */
   readonly refuse: (error: ParserError, socket: Socket) => void;
+  /** For "timeout": closes a connection that has been idle for too long between requests. Before the first one it is late, and answered. */
+  readonly expire: (socket: Socket) => void;
   /** For "connect", which Node would not answer. */
   refuseConnect(socket: Socket): void;
 }
@@ -48,7 +50,7 @@ export function createHttpGate({ limits, now, toAnswer }: GateOptions): HttpGate
       idle.end(socket);
       line.latest = request;
       line.open.add(response);
-      response.once("close", () => {
+      response.on("close", () => {
         line.open.delete(response);
         if (line.open.size > 0 || socket.destroyed) return;
         if (line.isEnding) line.onIdle?.();
@@ -79,6 +81,10 @@ export function createHttpGate({ limits, now, toAnswer }: GateOptions): HttpGate
       // What follows the last request, or belongs to one that has its answer, is nothing to be told of.
       const isAnswered = error.code === "HPE_CLOSED_CONNECTION" || line.latest?.complete === false;
       endAfterAnswers(line, socket, () => (isAnswered ? "" : toAnswer(malformed, error, socket)));
+    },
+    expire(socket) {
+      const { latest, open } = lineOf(socket);
+      if (latest && open.size === 0) socket.destroy();
     },
     refuseConnect(socket) {
       const line = lineOf(socket);

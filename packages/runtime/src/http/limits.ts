@@ -35,8 +35,10 @@ export function toServerOptions(limits: HttpLimits): ServerOptions {
   };
 }
 
-/** The limits that Node has no options for. Headers are counted by the gate: Node would drop those beyond its limit and say nothing. */
-export function limitServer(server: Server, { maxConnections }: HttpLimits): void {
+/** The limits that Node has no options for. Headers are counted by the gate: Node would drop those beyond its limit and say nothing.
+ *  After `sendTimeoutMs` without a byte either way an answer hears "timeout"; what becomes of it is for who writes it. */
+export function limitServer(server: Server, { maxConnections, sendTimeoutMs }: HttpLimits): void {
   server.maxHeadersCount = 0;
+  server.timeout = sendTimeoutMs;
   server.maxConnections = maxConnections;
 }

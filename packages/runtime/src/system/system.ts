@@ -100,8 +100,8 @@ async function startServer(options: SystemOptions, readiness: Readiness, routes:
     if (!gate.enter(request, response)) return;
     const arrivedAt = now();
     response.once("finish", () => logAnswer(systemLog, request, response, now() - arrivedAt));
-    response.setTimeout(timeoutMs, (socket?: Socket) => {
-      if (socket && socket.writableLength > 0) socket.destroy(); // its client does not read
+    response.on("timeout", (socket: Socket) => {
+      if (socket.writableLength > 0) socket.destroy(); // its client does not read
     });
     answer(request, response, gate, { metrics, toStatus, routes }).catch((error: unknown) => {
       if (error instanceof RequestFault && !response.headersSent) return sendJson(response, error.status, { error: error.message }); // its body is
@@ -110,7 +110,10 @@ async function startServer(options: SystemOptions, readiness: Readiness, routes:
     });
   });
   limitServer(server, limits);
-  server.on("clientError", gate.refuse).on("connect", (_request, socket: Socket) => gate.refuseConnect(socket));
+  server
+    .on("timeout", gate.expire)
+    .on("clientError", gate.refuse)
+    .on("connect", (_request, socket: Socket) => gate.refuseConnect(socket));
   await new Promise<void>((resolve, reject) => {
     server.once("error", (cause) => {
       gate[Symbol.dispose]();
