@@ -41,7 +41,7 @@ const suffixes: Readonly<Record<string, readonly string[]>> = {
   unknown: [""],
 };
 const number = "(?:[-+]?(?:\\d+\\.?\\d*|\\.\\d+)(?:[eE][-+]?\\d+)?|[-+]?Inf|NaN)";
-const metadata = /^# (HELP|TYPE|UNIT) ([a-zA-Z_:][a-zA-Z0-9_:]*) (.*)$/;
+const metadata = /^# (HELP|TYPE|UNIT) ([a-zA-Z_:][a-zA-Z0-9_:]*) (.*)$/s; // a line may hold other line ends than \n
 // What follows a name and its labels: value, timestamp, exemplar.
 const tail = new RegExp(`^ (${number})(?: (${number}))?(?: # (.*))?$`, "s");
 const exemplarTail = new RegExp(`^ (${number})(?: (${number}))?$`);

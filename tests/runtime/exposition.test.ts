@@ -114,7 +114,10 @@ c_level -Inf
 
   test("any label values and any help come back as they were", async () => {
     const text = fc.string({
-      unit: fc.oneof(fc.constantFrom('"', "\\", "\n", "}", "{", ",", "=", " ", "#", "n"), fc.string({ unit: "grapheme", minLength: 1 })),
+      unit: fc.oneof(
+        fc.constantFrom('"', "\\", "\n", "\r", "\u2028", "}", "{", ",", "=", " ", "#", "n"),
+        fc.string({ unit: "grapheme", minLength: 1 }),
+      ),
     });
     await fc.assert(
       fc.asyncProperty(fc.uniqueArray(fc.tuple(text, text), { selector: String, maxLength: 8 }), text, async (values, help) => {
