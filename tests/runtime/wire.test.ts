@@ -179,6 +179,14 @@ describe("messages", () => {
     expect(() => decodeItems(Buffer.from("0100000002c328", "hex"), [])).toThrow("not valid UTF-8");
   });
 
+  test("a frame has no more items than the credit of a stream could let through", () => {
+    const smallest = Buffer.from([1, 0, 0, 0, 0]);
+    const items: unknown[] = ["one before"];
+    decodeItems(Buffer.concat(Array<Buffer>(65_536).fill(smallest)), items);
+    expect(items).toHaveLength(65_537);
+    expect(() => decodeItems(Buffer.concat(Array<Buffer>(65_537).fill(smallest)), [])).toThrow("an ITEMS frame has more than 65536 items");
+  });
+
   test("random bytes raise a RuntimeError or decode, nothing else", () => {
     const decoders: ((body: Buffer) => unknown)[] = [
       messages.decodeHello,

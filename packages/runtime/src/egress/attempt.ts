@@ -11,7 +11,7 @@ import type { Trailer } from "../wire/messages.ts";
 import type { Health, Verdict } from "./health.ts";
 import type { Peers } from "./peers.ts";
 import type { RouterMode } from "./pick.ts";
-import type { ClientStream } from "./plane-client.ts";
+import type { ClientStream } from "./client-stream.ts";
 
 export interface AttemptOptions {
   readonly peers: Peers;

@@ -1,10 +1,9 @@
-/** The dialling end of one connection: opens streams, hands up their items in the arrays they arrived in, returns credit as they are read. */
+/** The dialling end of one connection: opens streams and deals out what arrives for them. */
 import { RuntimeError, toRuntimeError } from "../errors.ts";
 import { Connection, type ConnectionOptions } from "../net/connection.ts";
 import { dialSocket } from "../net/dial.ts";
 import type { PlaneSecurity } from "../net/security.ts";
 import { frameTypeName, frameTypes, maxStreamId, type FrameType } from "../wire/frames.ts";
-import { decodeItems } from "../wire/items.ts";
 import {
   decodeEnd,
   decodeError,
@@ -16,11 +15,9 @@ import {
   type CancelMode,
   type Hello,
   type RequestMessage,
-  type Trailer,
 } from "../wire/messages.ts";
+import { ClientStream, windowBytes, type StreamOwner } from "./client-stream.ts";
 
-/** Bytes of items a worker may have under way on one stream. */
-const windowBytes = 256 * 1024;
 /** Bytes that may wait for a worker's socket before it gets no more requests: a burst of long prompts is no fault of its yet. */
 const maxQueuedBytes = 8 * 1024 * 1024;
 /** Endpoints a worker may withdraw on one connection. */
@@ -41,100 +38,8 @@ export interface PlaneClientOptions {
   readonly onLeave: (isGoingAway: boolean) => void;
 }
 
-type Ending = { type: "end"; trailer: Partial<Trailer> } | { type: "error"; error: RuntimeError; trailer?: Partial<Trailer> };
-
-/** One answer on its way. Read it with `next` until undefined; an error is thrown once the items before it have been read. */
-export class ClientStream {
-  readonly id: number;
-  /** True once an item has arrived. */
-  produced = false;
-  #owner: PlaneClient;
-  #items: unknown[] = [];
-  #heldBytes = 0;
-  #ungranted = 0;
-  #ending: Ending | undefined;
-  #waiter: { resolve: (items: unknown[] | undefined) => void; reject: (error: RuntimeError) => void } | undefined;
-
-  constructor(owner: PlaneClient, id: number) {
-    this.#owner = owner;
-    this.id = id;
-  }
-
-  /** What the worker reported at the end; empty until then and after a lost connection. */
-  get trailer(): Partial<Trailer> {
-    return this.#ending?.trailer ?? {};
-  }
-
-  get isEnded(): boolean {
-    return this.#ending !== undefined;
-  }
-
-  /** All items that have arrived since the last call, at least one; undefined after the last. One call at a time. */
-  next(): Promise<unknown[] | undefined> {
-    if (this.#items.length > 0) return Promise.resolve(this.#take());
-    const ending = this.#ending;
-    if (ending?.type === "error") return Promise.reject(ending.error);
-    if (ending) return Promise.resolve(undefined);
-    return new Promise((resolve, reject) => {
-      this.#waiter = { resolve, reject };
-    });
-  }
-
-  /** Say that no more is wanted. `stop` still delivers what is under way; `kill` ends the stream here and now. */
-  cancel(mode: CancelMode, reason: RuntimeError): void {
-    if (this.#ending) return;
-    this.#owner.sendCancel(this.id, mode);
-    if (mode === "kill") {
-      this.finish({ type: "error", error: reason });
-      this.wake();
-    }
-  }
-
-  #take(): unknown[] {
-    const items = this.#items;
-    this.#items = [];
-    this.#ungranted += this.#heldBytes;
-    this.#heldBytes = 0;
-    if (this.#ungranted >= windowBytes / 2 && !this.#ending) {
-      this.#owner.sendCredit(this.id, this.#ungranted);
-      this.#ungranted = 0;
-    }
-    return items;
-  }
-
-  /** For the connection: a frame of items. */
-  receive(body: Buffer): void {
-    // One frame may pass the window (credit only has to be positive), two may not.
-    if (this.#heldBytes + this.#ungranted > windowBytes) throw new RuntimeError("protocol", "items beyond the granted credit");
-    decodeItems(body, this.#items);
-    this.#heldBytes += body.length;
-    this.produced = true;
-  }
-
-  /** For the connection: the stream is over. */
-  finish(ending: Ending): void {
-    if (this.#ending) return;
-    this.#ending = ending;
-    this.#owner.forget(this.id);
-  }
-
-  /** For the connection: everything of a chunk has been received. */
-  wake(): void {
-    const waiter = this.#waiter;
-    if (!waiter) return;
-    if (this.#items.length > 0) {
-      this.#waiter = undefined;
-      waiter.resolve(this.#take());
-    } else if (this.#ending) {
-      this.#waiter = undefined;
-      if (this.#ending.type === "error") waiter.reject(this.#ending.error);
-      else waiter.resolve(undefined);
-    }
-  }
-}
-
 /** All streams between this process and one worker. */
-export class PlaneClient {
+export class PlaneClient implements StreamOwner {
   readonly ready: Promise<Hello>;
   #connection: Connection;
   #streams = new Map<number, ClientStream>();

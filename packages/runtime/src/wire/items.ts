@@ -8,6 +8,8 @@ const valueForm = 0;
 const deltaForm = 1;
 const maxTextChars = 0xffff / 3;
 const maxTokenIds = 0xff;
+/** More than the credit of a stream lets through: each is an object here, many times the size of its bytes. */
+const maxItems = 65_536;
 
 /** The part of a language model's delta that the compact form can say. */
 export interface CompactDelta {
@@ -54,10 +56,12 @@ function truncated(): RuntimeError {
   return new RuntimeError("protocol", "an item ends after its ITEMS frame");
 }
 
-/** Decode all items of one frame body, appending to `items`. @throws RuntimeError `protocol` on an unknown form, a cut item or bad UTF-8. */
+/** Decode all items of one frame body, appending to `items`. @throws RuntimeError `protocol` on too many, an unknown form, a cut item or bad UTF-8. */
 export function decodeItems(body: Buffer, items: unknown[]): void {
+  const most = items.length + maxItems;
   let at = 0;
   while (at < body.length) {
+    if (items.length === most) throw new RuntimeError("protocol", `an ITEMS frame has more than ${maxItems} items`);
     const form = body[at];
     if (form === deltaForm) at = decodeDelta(body, at + 1, items);
     else if (form === valueForm) at = decodeValue(body, at + 1, items);
