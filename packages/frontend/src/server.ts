@@ -1,11 +1,12 @@
 /** The HTTP server: begins an exchange for each request, finds its route, and answers everything that has none. */
 import type { AddressInfo } from "node:net";
-import { createEndReport, RequestFault, RuntimeError, toRuntimeError, type HttpLimits, type Logger } from "@dyn/runtime";
+import { createEndReport, RequestFault, RuntimeError, toRuntimeError, within, type HttpLimits, type Logger } from "@dyn/runtime";
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import { beginExchange, logMalformed, type Exchange, type ExchangeOptions } from "./exchange.ts";
 import { toMediaTypeError } from "./http/body.ts";
 import { toKeyError } from "./http/api-keys.ts";
 import { createPlaces, type Places } from "./http/places.ts";
+import { createTally, type Tally } from "./http/tally.ts";
 import { sendJson } from "./http/reply.ts";
 import { toRetryHeaders } from "./inference.ts";
 import { createHttpListener, type HttpListener } from "./listener.ts";
@@ -53,7 +54,8 @@ export async function listenHttp(options: ServerOptions): Promise<HttpServer> {
   const open = new Set<AbortController>();
   const listener = createHttpListener({ limits, tls, log, now });
   const { faultOf } = listener.gate;
-  const app = createApp({ ...options, open, faultOf, sendTimeoutMs: limits.sendTimeoutMs }, listener);
+  const handlers = createTally();
+  const app = createApp({ ...options, open, faultOf, sendTimeoutMs: limits.sendTimeoutMs, handlers }, listener);
   try {
     await app.listen({ host, port });
   } catch (cause) {
@@ -64,7 +66,8 @@ export async function listenHttp(options: ServerOptions): Promise<HttpServer> {
     throw new RuntimeError("unavailable", `cannot listen on ${address}: ${toRuntimeError(cause).message}${advice}`, { cause });
   }
   const bound = app.server.address() as AddressInfo; // a TCP server that listens
-  const close = (timeoutMs: number): Promise<void> => closeApp(app, { open, log, now, timeoutMs }).finally(() => listener[Symbol.dispose]());
+  const close = (timeoutMs: number): Promise<void> =>
+    closeApp(app, { open, handlers, log, now, timeoutMs }).finally(() => listener[Symbol.dispose]());
   return { host: bound.address, port: bound.port, close };
 }
 
@@ -73,13 +76,14 @@ const lastWordsMs = 1_000;
 
 interface CloseOptions {
   readonly open: ReadonlySet<AbortController>;
+  readonly handlers: Tally;
   readonly log: Logger;
   readonly now: () => number;
   readonly timeoutMs: number;
 }
 
 // Sockets that go idle after close() began are not closed by it: look again until all are gone.
-async function closeApp(app: FastifyInstance, { open, log, now, timeoutMs }: CloseOptions): Promise<void> {
+async function closeApp(app: FastifyInstance, { open, handlers, log, now, timeoutMs }: CloseOptions): Promise<void> {
   const begunAt = now();
   const report = createEndReport(now);
   report.count({ running: open.size, cut: 0 });
@@ -92,6 +96,8 @@ async function closeApp(app: FastifyInstance, { open, log, now, timeoutMs }: Clo
   }, timeoutMs);
   try {
     await app.close();
+    // A client that leaves takes its connection with it; its request still has to be cancelled at its worker, and its last line written.
+    await within(handlers.none(), lastWordsMs);
   } finally {
     clearInterval(poll);
     clearTimeout(cut);
@@ -99,7 +105,7 @@ async function closeApp(app: FastifyInstance, { open, log, now, timeoutMs }: Clo
   log.info({ ...report.facts(begunAt) }, "stopped");
 }
 
-function createApp(options: ServerOptions & ExchangeOptions, { gate, create }: HttpListener): FastifyInstance {
+function createApp(options: ServerOptions & ExchangeOptions & { readonly handlers: Tally }, { gate, create }: HttpListener): FastifyInstance {
   const byUrl = new Map(options.routes.map((route) => [route.path, route]));
   const exchangeOf: ExchangeOf = (request, reply) => {
     request.exchange ??= beginExchange(request.raw, reply.raw, options, () => byUrl.get(request.routeOptions.url ?? ""));
@@ -135,7 +141,8 @@ function createApp(options: ServerOptions & ExchangeOptions, { gate, create }: H
     done();
   });
   const places = createPlaces(options.maxConcurrentRequests);
-  const parts: RouteParts = { exchangeOf, places, asksForKeys: options.apiKeys !== undefined, now: options.now };
+  const { handlers, now } = options;
+  const parts: RouteParts = { exchangeOf, places, handlers, asksForKeys: options.apiKeys !== undefined, now };
   for (const route of options.routes) addRoute(app, route, parts);
   app.setErrorHandler((error: unknown, request, reply) => {
     if (reply.raw.headersSent) return void reply.hijack(); // answered before its body was there
@@ -158,12 +165,13 @@ function createApp(options: ServerOptions & ExchangeOptions, { gate, create }: H
 interface RouteParts {
   readonly exchangeOf: ExchangeOf;
   readonly places: Places;
+  readonly handlers: Tally;
   readonly asksForKeys: boolean;
   readonly now: () => number;
 }
 
 function addRoute(app: FastifyInstance, route: RouteEntry, parts: RouteParts): void {
-  const { exchangeOf, now } = parts;
+  const { exchangeOf, handlers, now } = parts;
   app.route({
     method: [...methodsOf(route)],
     url: route.path,
@@ -179,12 +187,14 @@ function addRoute(app: FastifyInstance, route: RouteEntry, parts: RouteParts): v
     async handler(request, reply) {
       reply.hijack(); // handlers write the raw answer
       const exchange = exchangeOf(request, reply);
+      handlers.begin();
       const rest = (request.params as { "*"?: string })["*"] ?? ""; // what Fastify puts there for a wildcard
       try {
         await route.handle({ exchange, body: request.body, rest });
       } catch (error) {
         answerError(exchange, toRuntimeError(error), route);
       } finally {
+        handlers.end();
         if (!route.refuse) logSystem(exchange, now);
       }
     },

@@ -51,5 +51,5 @@ export type { Attributes, Span, SpanKind, Tracer } from "./trace/spans.ts";
 export type { TraceContext } from "./trace/traceparent.ts";
 export { toLogFields } from "./trace/identity.ts";
 export type { Identity } from "./trace/identity.ts";
-export { createEndReport, tellParent, watchSignals, within } from "./lifetime.ts";
+export { createEndReport, createGate, tellParent, watchSignals, within } from "./lifetime.ts";
 export type { EndReport, ShutdownSignal } from "./lifetime.ts";
