@@ -1,5 +1,6 @@
 /** Bytes for a running frontend and a running worker: whole conversations, from the first byte to the last. */
 import { preface } from "../../packages/runtime/src/wire/frames.ts";
+import { encodeHello } from "../../packages/runtime/src/wire/hello.ts";
 import * as messages from "../../packages/runtime/src/wire/messages.ts";
 import { encodePayload } from "../../packages/runtime/src/wire/payload.ts";
 import { write } from "../runtime/bytes.ts";
@@ -43,7 +44,7 @@ const paths: Readonly<Record<string, string>> = {
 
 const greeting = write((writer) => {
   writer.bytes(preface);
-  messages.encodeHello(writer, { version: 1, agent: "fuzz", capabilities: [], max_frame_bytes: 1 << 20, max_streams: 16 });
+  encodeHello(writer, { version: 1, agent: "fuzz", capabilities: [], max_frame_bytes: 1 << 20, max_streams: 16 });
 });
 
 /** Where conversations are kept that have once broken something. */

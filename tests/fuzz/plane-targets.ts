@@ -5,6 +5,7 @@ import { compareLineage, fromPlaneHeaders, toLogFields } from "../../packages/ru
 import type { FrameWriter } from "../../packages/runtime/src/wire/frame-writer.ts";
 import { FrameDecoder, frameHeaderBytes, frameTypes, type FrameType } from "../../packages/runtime/src/wire/frames.ts";
 import { decodeItems, encodeDeltaItem } from "../../packages/runtime/src/wire/items.ts";
+import { decodeHello, encodeHello } from "../../packages/runtime/src/wire/hello.ts";
 import * as messages from "../../packages/runtime/src/wire/messages.ts";
 import { decodePayload, encodePayload } from "../../packages/runtime/src/wire/payload.ts";
 import { write, type Frame } from "../runtime/bytes.ts";
@@ -112,7 +113,7 @@ function assertStable<Message>(message: Message, decode: (body: Buffer) => Messa
 }
 
 function feedHello(body: Buffer): void {
-  assertStable(messages.decodeHello(body), messages.decodeHello, messages.encodeHello);
+  assertStable(decodeHello(body), decodeHello, encodeHello);
 }
 
 function feedError(body: Buffer): void {

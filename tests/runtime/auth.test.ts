@@ -22,6 +22,7 @@ import { listen } from "../../packages/runtime/src/net/listener.ts";
 import { offTracer } from "../../packages/runtime/src/trace/spans.ts";
 import type { FrameWriter } from "../../packages/runtime/src/wire/frame-writer.ts";
 import { frameTypes, preface } from "../../packages/runtime/src/wire/frames.ts";
+import { decodeHello, encodeHello, type Hello } from "../../packages/runtime/src/wire/hello.ts";
 import * as messages from "../../packages/runtime/src/wire/messages.ts";
 import { encodeAuth } from "../../packages/runtime/src/wire/proof.ts";
 import { eventually } from "../cluster.ts";
@@ -127,9 +128,9 @@ function lastOf(peer: RawPeer): string {
 async function dial(port: number, secret: string, prove: Prove = proveWith(secret)): Promise<string> {
   using peer = rawPeer(connect(port, "127.0.0.1"), false);
   const nonce = Buffer.alloc(32, 7);
-  peer.send((writer) => (writer.bytes(preface), messages.encodeHello(writer, { ...hello, nonce })));
+  peer.send((writer) => (writer.bytes(preface), encodeHello(writer, { ...hello, nonce })));
   const greeting = await eventually("its HELLO", () => peer.frames.find(({ type }) => type === frameTypes.HELLO));
-  const theirs = messages.decodeHello(greeting.body).nonce ?? Buffer.alloc(0);
+  const theirs = decodeHello(greeting.body).nonce ?? Buffer.alloc(0);
   expect(peer.frames).toHaveLength(1); // nothing made from the token before ours
   peer.send((writer) => encodeAuth(writer, prove(theirs, nonce)));
   await eventually("an answer", () => peer.frames.length > 1);
@@ -175,20 +176,20 @@ describe("a hostile dialler", () => {
   ])("that %s is refused", async (_name, build, reason) => {
     await using members = await startMembers({ planeToken: token, connectTimeoutMs: 1_000 }, { planeToken: token });
     using peer = rawPeer(connect(members.port, "127.0.0.1"), false);
-    peer.send((writer) => (writer.bytes(preface), messages.encodeHello(writer, { ...hello, nonce: Buffer.alloc(32, 7) }), build(writer)));
+    peer.send((writer) => (writer.bytes(preface), encodeHello(writer, { ...hello, nonce: Buffer.alloc(32, 7) }), build(writer)));
     await eventually("the connection ending", () => peer.isClosed);
     expect(lastOf(peer)).toContain(reason);
     expect(members.lines.some(({ message }) => message === "request received")).toBe(false);
   });
 
-  test.each<[string, messages.Hello, string]>([
+  test.each<[string, Hello, string]>([
     ["a short nonce", { ...hello, nonce: Buffer.alloc(31) }, "protocol: HELLO has a nonce that is not 32 bytes"],
     ["a nonce of text", { ...hello, nonce: "n".repeat(32) as unknown as Uint8Array }, "protocol: HELLO has a nonce that is not 32 bytes"],
     ["no nonce", hello, "unauthenticated: the dialler offers no proof of the plane token"],
   ])("with %s is refused", async (_name, greeting, reason) => {
     await using members = await startMembers({ planeToken: token }, { planeToken: token });
     using peer = rawPeer(connect(members.port, "127.0.0.1"), false);
-    peer.send((writer) => (writer.bytes(preface), messages.encodeHello(writer, greeting)));
+    peer.send((writer) => (writer.bytes(preface), encodeHello(writer, greeting)));
     await eventually("the connection ending", () => peer.isClosed);
     expect(lastOf(peer)).toBe(reason);
   });
@@ -196,7 +197,7 @@ describe("a hostile dialler", () => {
   test("with an AUTH that nobody asked for is refused", async () => {
     await using members = await startMembers({}, {});
     using peer = rawPeer(connect(members.port, "127.0.0.1"), false);
-    peer.send((writer) => (writer.bytes(preface), messages.encodeHello(writer, hello), encodeAuth(writer, Buffer.alloc(32))));
+    peer.send((writer) => (writer.bytes(preface), encodeHello(writer, hello), encodeAuth(writer, Buffer.alloc(32))));
     await eventually("the connection ending", () => peer.isClosed);
     expect(lastOf(peer)).toBe("protocol: AUTH, which nobody asked for");
   });
@@ -209,7 +210,7 @@ async function askHostile(answer: (peer: RawPeer, proof: Buffer) => void): Promi
   const server = createServer((socket) => {
     const peer = rawPeer(socket, true);
     peers.push(peer);
-    peer.send((writer) => messages.encodeHello(writer, { ...hello, instance_id: "77", nonce: Buffer.alloc(32, 3) }));
+    peer.send((writer) => encodeHello(writer, { ...hello, instance_id: "77", nonce: Buffer.alloc(32, 3) }));
     let isAnswered = false;
     socket.on("data", () => {
       const proof = peer.frames.find(({ type }) => type === frameTypes.AUTH);
@@ -263,9 +264,9 @@ test("a worker that drains says so only to those who have proven themselves", as
   server.goAway("draining");
   using peer = rawPeer(connect(listener.port, "127.0.0.1"), false);
   const nonce = Buffer.alloc(32, 7);
-  peer.send((writer) => (writer.bytes(preface), messages.encodeHello(writer, { ...hello, nonce })));
+  peer.send((writer) => (writer.bytes(preface), encodeHello(writer, { ...hello, nonce })));
   const greeting = await eventually("its HELLO", () => peer.frames[0]);
-  const theirs = messages.decodeHello(greeting.body).nonce ?? Buffer.alloc(0);
+  const theirs = decodeHello(greeting.body).nonce ?? Buffer.alloc(0);
   peer.send((writer) => encodeAuth(writer, proveWith(token)(theirs, nonce)));
   await eventually("GOAWAY", () => peer.frames.length === 3);
   expect(peer.frames.map(({ type }) => type)).toEqual([frameTypes.HELLO, frameTypes.AUTH, frameTypes.GOAWAY]);

@@ -7,6 +7,7 @@ import { createRuntimeMetrics } from "../../packages/runtime/src/metrics.ts";
 import { Connection, type ConnectionOptions } from "../../packages/runtime/src/net/connection.ts";
 import { FrameWriter } from "../../packages/runtime/src/wire/frame-writer.ts";
 import { frameTypes } from "../../packages/runtime/src/wire/frames.ts";
+import { encodeHello } from "../../packages/runtime/src/wire/hello.ts";
 import * as messages from "../../packages/runtime/src/wire/messages.ts";
 import { eventually } from "../cluster.ts";
 import { hello, openEnds, rawPeer, request } from "./peers.ts";
@@ -18,7 +19,7 @@ const timing = { helloTimeoutMs: 60_000, pingIntervalMs: 60_000 };
 
 function build(times: number, encode: (writer: FrameWriter, index: number) => void): Buffer {
   const writer = new FrameWriter();
-  messages.encodeHello(writer, hello);
+  encodeHello(writer, hello);
   for (let index = 0; index < times; index += 1) encode(writer, index);
   return Buffer.concat(writer.take());
 }

@@ -6,6 +6,7 @@ import { proveToken } from "../../packages/runtime/src/net/auth.ts";
 import type { FrameWriter } from "../../packages/runtime/src/wire/frame-writer.ts";
 import { frameHeaderBytes, frameTypes, preface } from "../../packages/runtime/src/wire/frames.ts";
 import { decodeItems, encodeDeltaItem, encodeValueItem } from "../../packages/runtime/src/wire/items.ts";
+import { decodeHello, encodeHello } from "../../packages/runtime/src/wire/hello.ts";
 import * as messages from "../../packages/runtime/src/wire/messages.ts";
 import { encodeAuth } from "../../packages/runtime/src/wire/proof.ts";
 import { encodePayload } from "../../packages/runtime/src/wire/payload.ts";
@@ -50,10 +51,10 @@ function decodeItemsOf(body: Buffer): unknown[] {
 }
 
 const golden: Readonly<Record<string, Golden>> = {
-  hello: { build: (writer) => messages.encodeHello(writer, hello), decode: messages.decodeHello, means: hello },
+  hello: { build: (writer) => encodeHello(writer, hello), decode: decodeHello, means: hello },
   "hello-nonce": {
-    build: (writer) => messages.encodeHello(writer, { ...hello, nonce: listenerNonce }),
-    decode: messages.decodeHello,
+    build: (writer) => encodeHello(writer, { ...hello, nonce: listenerNonce }),
+    decode: decodeHello,
     means: { ...hello, nonce: listenerNonce },
   },
   "auth-dialler": {

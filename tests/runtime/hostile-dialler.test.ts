@@ -3,6 +3,7 @@ import { connect } from "node:net";
 import { describe, expect, test } from "vitest";
 import { FrameWriter } from "../../packages/runtime/src/wire/frame-writer.ts";
 import { frameTypes, preface } from "../../packages/runtime/src/wire/frames.ts";
+import { encodeHello } from "../../packages/runtime/src/wire/hello.ts";
 import * as messages from "../../packages/runtime/src/wire/messages.ts";
 import { encodePayload } from "../../packages/runtime/src/wire/payload.ts";
 import { eventually } from "../cluster.ts";
@@ -29,12 +30,12 @@ describe("a hostile dialler costs its own connection and nobody else anything", 
     ["a HELLO larger than 4096 bytes", (peer) => peer.sendBytes(Buffer.concat([preface, frame("000010010100000000")])), "too_large"],
     [
       "a HELLO of another version",
-      (peer) => peer.send((writer) => (writer.bytes(preface), messages.encodeHello(writer, { ...hello, version: 2 as 1 }))),
+      (peer) => peer.send((writer) => (writer.bytes(preface), encodeHello(writer, { ...hello, version: 2 as 1 }))),
       "version 2",
     ],
     [
       "a HELLO with a frame limit that not even an ERROR fits into",
-      (peer) => peer.send((writer) => (writer.bytes(preface), messages.encodeHello(writer, { ...hello, max_frame_bytes: 4_095 }))),
+      (peer) => peer.send((writer) => (writer.bytes(preface), encodeHello(writer, { ...hello, max_frame_bytes: 4_095 }))),
       "max_frame_bytes 4095, expected at least 4096",
     ],
     [

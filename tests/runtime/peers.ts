@@ -17,7 +17,7 @@ import {
 import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
 import { FrameWriter } from "../../packages/runtime/src/wire/frame-writer.ts";
 import { FrameDecoder, preface } from "../../packages/runtime/src/wire/frames.ts";
-import * as messages from "../../packages/runtime/src/wire/messages.ts";
+import { encodeHello, type Hello } from "../../packages/runtime/src/wire/hello.ts";
 import { encodePayload } from "../../packages/runtime/src/wire/payload.ts";
 import type { Line } from "../cluster.ts";
 
@@ -151,12 +151,12 @@ export function rawPeer(socket: Socket, skipPreface: boolean): RawPeer {
   };
 }
 
-export const hello: messages.Hello = { version: 1, agent: "test", capabilities: [], max_frame_bytes: 1 << 26, max_streams: 100 };
+export const hello: Hello = { version: 1, agent: "test", capabilities: [], max_frame_bytes: 1 << 26, max_streams: 100 };
 export const request = { path, headers: {}, attempt: 0, deadlineMs: 0, credit: 262_144, payload: encodePayload({ count: 1 }) };
 export const frame = (hex: string): Buffer => Buffer.from(hex, "hex");
 export const greeting = (): Buffer => {
   const writer = new FrameWriter();
-  messages.encodeHello(writer, hello);
+  encodeHello(writer, hello);
   return Buffer.concat([preface, ...writer.take()]);
 };
 

@@ -7,6 +7,7 @@ import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
 import { fromPlaneHeaders, type SeenIdentity } from "../../packages/runtime/src/trace/identity.ts";
 import { frameTypes } from "../../packages/runtime/src/wire/frames.ts";
 import { encodeDeltaItem } from "../../packages/runtime/src/wire/items.ts";
+import { encodeHello, type Hello } from "../../packages/runtime/src/wire/hello.ts";
 import * as messages from "../../packages/runtime/src/wire/messages.ts";
 import type { Line } from "../cluster.ts";
 import { parseOpenMetrics } from "../open-metrics.ts";
@@ -18,7 +19,7 @@ export type Behave = (peer: RawPeer, id: number, request: messages.RequestMessag
 export interface ScriptedWorker {
   readonly behave: Behave;
   /** What its HELLO says otherwise than the others'. */
-  readonly hello?: Partial<messages.Hello>;
+  readonly hello?: Partial<Hello>;
 }
 
 export interface ScriptedWorkers extends AsyncDisposable {
@@ -72,7 +73,7 @@ async function startWorker({ behave, hello: more = {} }: ScriptedWorker, id: str
   const server = createServer((socket) => {
     const peer = rawPeer(socket, true);
     peers.push(peer);
-    peer.send((writer) => messages.encodeHello(writer, { ...hello, instance_id: id, ...more }));
+    peer.send((writer) => encodeHello(writer, { ...hello, instance_id: id, ...more }));
     let seen = 0;
     socket.on("data", () => {
       for (; seen < peer.frames.length; seen += 1) {

@@ -5,6 +5,7 @@ import { RuntimeError } from "../../packages/runtime/src/errors.ts";
 import type { FrameWriter } from "../../packages/runtime/src/wire/frame-writer.ts";
 import { frameTypes, maxHelloBytes } from "../../packages/runtime/src/wire/frames.ts";
 import { decodeItems, encodeDeltaItem, encodeValueItem } from "../../packages/runtime/src/wire/items.ts";
+import { decodeHello } from "../../packages/runtime/src/wire/hello.ts";
 import * as messages from "../../packages/runtime/src/wire/messages.ts";
 import { decodePayload, encodePayload } from "../../packages/runtime/src/wire/payload.ts";
 import { decodeAll, write } from "./bytes.ts";
@@ -134,7 +135,7 @@ describe("messages", () => {
     const lists = Array.from({ length: 40 }, (_, index) => `${reference("69", index + 1)}92${reference("70", index).repeat(2)}`);
     const bytes = Buffer.from(`81a161dc0029${reference("69", 0)}9101${lists.join("")}`, "hex");
     expect(bytes.length).toBeLessThan(maxHelloBytes);
-    expect(() => messages.decodeHello(bytes)).toThrow("HELLO holds a msgpack extension type");
+    expect(() => decodeHello(bytes)).toThrow("HELLO holds a msgpack extension type");
   });
 
   test("a payload holds a number of lists and maps that its reader can bear, and is refused by its sender beyond", () => {
@@ -167,7 +168,7 @@ describe("messages", () => {
   test("HELLO of another version is refused, whatever that is", () => {
     for (const version of [2, 2n ** 60n + 1n, "1", [], null, undefined]) {
       const body = encodePayload({ version, max_frame_bytes: 4_096, max_streams: 1 });
-      expect(() => messages.decodeHello(body)).toThrow(/^HELLO has version (?:2|bigint|string|object), expected 1$/);
+      expect(() => decodeHello(body)).toThrow(/^HELLO has version (?:2|bigint|string|object), expected 1$/);
     }
   });
 
@@ -189,7 +190,7 @@ describe("messages", () => {
 
   test("random bytes raise a RuntimeError or decode, nothing else", () => {
     const decoders: ((body: Buffer) => unknown)[] = [
-      messages.decodeHello,
+      decodeHello,
       messages.decodeRequest,
       messages.decodeEnd,
       messages.decodeError,

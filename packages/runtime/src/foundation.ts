@@ -1,5 +1,6 @@
 /** What a runtime stands on: settings, log, spans, discovery, metrics, the system server. Opened before everything else. */
-import { completeSettings, runtimeSettings, type Environment, type RuntimeConfig } from "./config.ts";
+import { completeSettings, type Environment } from "./config.ts";
+import { runtimeSettings, type RuntimeConfig } from "./runtime-settings.ts";
 import type { Discovery } from "./discovery/discovery.ts";
 import type { MemorySpace } from "./discovery/memory.ts";
 import { openDiscovery } from "./discovery/open.ts";

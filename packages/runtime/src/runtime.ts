@@ -1,5 +1,5 @@
 /** The composition root: builds every part of one runtime, owns them, and ends them in order. */
-import type { RuntimeConfig } from "./config.ts";
+import type { RuntimeConfig } from "./runtime-settings.ts";
 import type { Discovery } from "./discovery/discovery.ts";
 import { openLiveSet } from "./discovery/live-set.ts";
 import { formatPath, parseAddress, toEndpointRecord, type EndpointAddress } from "./discovery/records.ts";
@@ -25,7 +25,7 @@ import type { PlaneSecurity } from "./net/security.ts";
 import type { Membership, System } from "./system/system.ts";
 import type { Tracer } from "./trace/spans.ts";
 import { encodeValueItem, type EncodeItem } from "./wire/items.ts";
-import type { Hello } from "./wire/messages.ts";
+import type { Hello } from "./wire/hello.ts";
 
 const agent = "dyn/0.1.0";
 

@@ -1,5 +1,5 @@
 /** The discovery a configuration asks for. */
-import type { RuntimeConfig } from "../config.ts";
+import type { RuntimeConfig } from "../runtime-settings.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { Discovery } from "./discovery.ts";
 import { openFileDiscovery } from "./file.ts";

@@ -5,7 +5,7 @@ import type { Presence, Whereabouts } from "../discovery/presence.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { RuntimeMetrics } from "../metrics.ts";
 import type { PlaneSecurity } from "../net/security.ts";
-import type { Hello } from "../wire/messages.ts";
+import type { Hello } from "../wire/hello.ts";
 import { PlaneClient } from "./plane-client.ts";
 
 export interface PeersOptions {

@@ -3,7 +3,8 @@ import type { Socket } from "node:net";
 import { RuntimeError, toRuntimeError } from "../errors.ts";
 import { FrameWriter } from "../wire/frame-writer.ts";
 import { FrameDecoder, frameTypeName, frameTypes, maxHelloBytes, preface, type FrameType } from "../wire/frames.ts";
-import { decodeError, decodeHello, encodeError, encodeHello, encodePing, type Hello } from "../wire/messages.ts";
+import { decodeError, encodeError, encodePing } from "../wire/messages.ts";
+import { decodeHello, encodeHello, type Hello } from "../wire/hello.ts";
 import { encodeAuth } from "../wire/proof.ts";
 import { beginHandshake, type Handshake, type Role, type Tokens } from "./auth.ts";
 

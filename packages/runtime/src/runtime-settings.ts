@@ -1,0 +1,259 @@
+/** The settings of a runtime. Every variable is listed once: the docs and `--help` come from this list. */
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { maxTimerMs } from "./config.ts";
+import { parseLogEvents } from "./logging/events.ts";
+import { parseLogFilter } from "./logging/filter.ts";
+import {
+  decimalNumber,
+  numberSetting,
+  oneOf,
+  parseHost,
+  parsePrefix,
+  parseSwitch,
+  plainText,
+  wholeNumber,
+  type Setting,
+  type SettingsOf,
+  type VariablesOf,
+} from "./settings.ts";
+
+function parseLog(text: string): string {
+  parseLogFilter(text);
+  return text;
+}
+
+function parseEvents(text: string): string {
+  parseLogEvents(text);
+  return text;
+}
+
+const maxRequests = 1_000_000;
+
+export interface RuntimeConfig {
+  readonly discoveryBackend: "file" | "mem";
+  readonly fileKv: string;
+  readonly tcpHost: string;
+  readonly tcpPort: number;
+  readonly tcpAdvertiseHost: string;
+  readonly tcpTlsCert: string;
+  readonly tcpTlsKey: string;
+  readonly tcpTlsCa: string;
+  readonly tcpTlsServerName: string;
+  readonly planeTokenFile: string;
+  readonly planeToken: string;
+  readonly maxFrameBytes: number;
+  readonly tcpMaxStreams: number;
+  readonly tcpMaxConnections: number;
+  readonly connectTimeoutMs: number;
+  readonly pingIntervalMs: number;
+  readonly drainTimeoutMs: number;
+  readonly engineRequestLimit: number;
+  readonly requestQueueLimit: number;
+  readonly systemHost: string;
+  readonly componentMetricsPrefix: string;
+  readonly systemPort: number;
+  readonly systemTimeoutMs: number;
+  readonly log: string;
+  readonly logJsonl: boolean;
+  readonly logConsoleFormat: "auto" | "readable" | "jsonl";
+  readonly logEvents: string;
+  readonly logSampleRatio: number;
+  readonly otelExportEnabled: boolean;
+}
+
+function textSetting(env: string, flag: string, help: string): Setting<string> {
+  return { env, flag, default: "", parse: plainText, help };
+}
+
+// Everybody on the machine can read command lines.
+type WithoutFlag = "planeToken";
+
+/** Settings shared by every process of a deployment. */
+export const runtimeSettings: SettingsOf<Omit<RuntimeConfig, WithoutFlag>> & VariablesOf<Pick<RuntimeConfig, WithoutFlag>> = {
+  discoveryBackend: {
+    env: "DYN_DISCOVERY_BACKEND",
+    flag: "discovery-backend",
+    default: "file",
+    parse: oneOf("file", "mem"),
+    help: "where instances find each other: file (a directory) or mem (inside one process)",
+  },
+  fileKv: {
+    env: "DYN_FILE_KV",
+    flag: "file-kv",
+    default: join(tmpdir(), "dynamo_store_kv"),
+    parse: plainText,
+    help: "directory of the file discovery",
+  },
+  tcpHost: {
+    env: "DYN_TCP_RPC_HOST",
+    flag: "tcp-host",
+    default: "127.0.0.1",
+    parse: plainText,
+    help: "address the request plane listens on",
+  },
+  tcpPort: {
+    env: "DYN_TCP_RPC_PORT",
+    flag: "tcp-port",
+    default: 0,
+    parse: wholeNumber(0, 65_535),
+    help: "port of the request plane; 0 lets the system choose",
+  },
+  tcpAdvertiseHost: {
+    env: "DYN_TCP_ADVERTISE_HOST",
+    flag: "tcp-advertise-host",
+    default: "",
+    parse: parseHost,
+    help: "host that others are told to dial; if empty, the address that is listened on, or for 0.0.0.0 and :: the machine's first outside address",
+  },
+  tcpTlsCert: textSetting(
+    "DYN_TCP_TLS_CERT",
+    "tcp-tls-cert",
+    "certificate of this process on the request plane, a PEM file; with it the listener speaks TLS",
+  ),
+  tcpTlsKey: textSetting("DYN_TCP_TLS_KEY", "tcp-tls-key", "key of that certificate, a PEM file"),
+  tcpTlsCa: textSetting(
+    "DYN_TCP_TLS_CA",
+    "tcp-tls-ca",
+    "authorities of peers on the request plane, a PEM file; with it nothing is dialled without TLS, and a listener with TLS asks for a certificate",
+  ),
+  tcpTlsServerName: textSetting(
+    "DYN_TCP_TLS_SERVER_NAME",
+    "tcp-tls-server-name",
+    "name that listeners' certificates must have; if empty, the host that is dialled",
+  ),
+  planeTokenFile: textSetting("DYN_PLANE_TOKEN_FILE", "plane-token-file", "file with the token that both ends of the request plane must know"),
+  planeToken: {
+    env: "DYN_PLANE_TOKEN",
+    default: "",
+    parse: plainText,
+    isSecret: true,
+    help: "that token itself; a file is safer, and can be changed while the process runs",
+  },
+  maxFrameBytes: numberSetting(
+    "DYN_TCP_MAX_MESSAGE_SIZE",
+    "tcp-max-message-size",
+    32 * 1024 * 1024,
+    [4096, 1024 * 1024 * 1024],
+    "largest frame accepted from a peer, bytes",
+  ),
+  tcpMaxStreams: numberSetting(
+    "DYN_TCP_MAX_STREAMS",
+    "tcp-max-streams",
+    16_384,
+    [1, maxRequests],
+    "requests open at a time on a connection of a peer; further ones are refused",
+  ),
+  tcpMaxConnections: numberSetting(
+    "DYN_TCP_MAX_CONNECTIONS",
+    "tcp-max-connections",
+    4_096,
+    [1, maxRequests],
+    "connections of peers open at a time; further ones are closed at once",
+  ),
+  connectTimeoutMs: numberSetting(
+    "DYN_TCP_CONNECT_TIMEOUT_MS",
+    "tcp-connect-timeout-ms",
+    3_000,
+    [1, maxTimerMs],
+    "limit for dialling a worker and for its HELLO, ms",
+  ),
+  pingIntervalMs: numberSetting(
+    "DYN_TCP_PING_INTERVAL_MS",
+    "tcp-ping-interval-ms",
+    2_000,
+    [10, maxTimerMs],
+    "how often a silent peer is pinged, ms; one that is silent for three to four of these is dead",
+  ),
+  drainTimeoutMs: numberSetting(
+    "DYN_DRAIN_TIMEOUT_MS",
+    "drain-timeout-ms",
+    30_000,
+    [0, maxTimerMs],
+    "how long a drain waits for running requests before it ends them, ms",
+  ),
+  engineRequestLimit: numberSetting(
+    "DYN_ENGINE_REQUEST_LIMIT",
+    "engine-request-limit",
+    0,
+    [0, maxRequests],
+    "requests a served endpoint runs at a time; 0 = no limit",
+  ),
+  requestQueueLimit: numberSetting(
+    "DYN_DYNAMO_REQUEST_QUEUE_LIMIT",
+    "request-queue-limit",
+    1_024,
+    [0, maxRequests],
+    "requests that may wait at a served endpoint whose requests are limited; further ones are refused",
+  ),
+  systemHost: {
+    env: "DYN_SYSTEM_HOST",
+    flag: "system-host",
+    default: "127.0.0.1",
+    parse: plainText,
+    help: "address of the system server",
+  },
+  componentMetricsPrefix: {
+    env: "DYN_COMPONENT_METRICS_PREFIX",
+    flag: "component-metrics-prefix",
+    default: "dynamo_component",
+    parse: parsePrefix,
+    help: "first part of the names of metrics of served endpoints",
+  },
+  systemPort: {
+    env: "DYN_SYSTEM_PORT",
+    flag: "system-port",
+    default: -1,
+    parse: wholeNumber(-1, 65_535),
+    help: "port of the system server with /live, /health and /metrics; 0 lets the system choose, the log says which; -1 turns it off",
+  },
+  systemTimeoutMs: numberSetting(
+    "DYN_SYSTEM_TIMEOUT_MS",
+    "system-timeout-ms",
+    10_000,
+    [10, maxTimerMs],
+    "how long a client of the system server may take to send its request, to read the answer, or to send another, ms",
+  ),
+  log: {
+    env: "DYN_LOG",
+    flag: "log",
+    default: "info",
+    parse: parseLog,
+    help: "log filter: LEVEL or TARGET=LEVEL, separated by commas",
+  },
+  logJsonl: {
+    env: "DYN_LOGGING_JSONL",
+    flag: "log-jsonl",
+    default: false,
+    parse: parseSwitch,
+    help: "write log lines as JSON instead of readable text",
+  },
+  logConsoleFormat: {
+    env: "DYN_LOGGING_CONSOLE_FORMAT",
+    flag: "log-console-format",
+    default: "auto",
+    parse: oneOf("auto", "readable", "jsonl"),
+    help: "form of log lines: readable, jsonl, or auto, which leaves it to DYN_LOGGING_JSONL",
+  },
+  logEvents: {
+    env: "DYN_LOG_EVENTS",
+    flag: "log-events",
+    default: "",
+    parse: parseEvents,
+    help: "level of a lifecycle event: EVENT=LEVEL, separated by commas; the others are info",
+  },
+  logSampleRatio: {
+    env: "DYN_LOG_SAMPLE_RATIO",
+    flag: "log-sample-ratio",
+    default: 1,
+    parse: decimalNumber(0, 1),
+    help: "share of requests, chosen by request id, whose lines below WARN are written",
+  },
+  otelExportEnabled: {
+    env: "OTEL_EXPORT_ENABLED",
+    flag: "otel-export-enabled",
+    default: false,
+    parse: parseSwitch,
+    help: "export spans by OTLP, as the OTEL_ variables say",
+  },
+};

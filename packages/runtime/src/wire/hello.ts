@@ -1,0 +1,58 @@
+/** The first frame in both directions: who speaks, and what it takes. Layout: docs/wire-format.md. */
+import { RuntimeError } from "../errors.ts";
+import type { FrameWriter } from "./frame-writer.ts";
+import { frameTypes, maxHelloBytes } from "./frames.ts";
+import { decodeMap, encodePayload } from "./payload.ts";
+import { nonceBytes } from "./proof.ts";
+
+/** What HELLO says. */
+export interface Hello {
+  readonly version: 1;
+  /** Decimal u64 of the process that listens; a dialler has none. */
+  readonly instance_id?: string;
+  readonly agent: string;
+  readonly capabilities: readonly string[];
+  /** Largest frame body the sender of this HELLO accepts, at least 4096: so much is enough for all frames but REQUEST and ITEMS. */
+  readonly max_frame_bytes: number;
+  /** Most streams the sender of this HELLO lets its peer have open at a time. */
+  readonly max_streams: number;
+  /** 32 random bytes: the sender asks for a proof of the shared token, and offers one. */
+  readonly nonce?: Uint8Array;
+}
+
+/** Layout: a msgpack map. */
+export function encodeHello(writer: FrameWriter, hello: Hello): void {
+  writer.begin(frameTypes.HELLO, 0);
+  writer.bytes(encodePayload(hello));
+  writer.end();
+}
+
+/** @throws RuntimeError `protocol` naming what is missing or wrong. */
+export function decodeHello(body: Buffer): Hello {
+  const map = decodeMap(body, "HELLO");
+  const { version, agent, capabilities, instance_id, max_frame_bytes, max_streams, nonce } = map;
+  if (version !== 1) throw new RuntimeError("protocol", `HELLO has version ${typeof version === "number" ? version : typeof version}, expected 1`);
+  if (!isCount(max_frame_bytes) || !isCount(max_streams)) throw new RuntimeError("protocol", "HELLO lacks max_frame_bytes or max_streams");
+  if (max_frame_bytes < maxHelloBytes)
+    throw new RuntimeError("protocol", `HELLO has max_frame_bytes ${max_frame_bytes}, expected at least ${maxHelloBytes}`);
+  if (instance_id !== undefined && !isDecimalU64(instance_id)) throw new RuntimeError("protocol", "HELLO has an instance_id that is no decimal u64");
+  if (nonce !== undefined && !(nonce instanceof Uint8Array && nonce.length === nonceBytes))
+    throw new RuntimeError("protocol", `HELLO has a nonce that is not ${nonceBytes} bytes`);
+  return {
+    version,
+    agent: typeof agent === "string" ? agent.slice(0, 128) : "unknown",
+    capabilities: Array.isArray(capabilities) ? capabilities.filter((name): name is string => typeof name === "string") : [],
+    ...(instance_id !== undefined && { instance_id }),
+    max_frame_bytes,
+    max_streams,
+    ...(nonce !== undefined && { nonce: Buffer.from(nonce) }), // a copy: it outlives its chunk
+  };
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === "number" && Number.isInteger(value) && value > 0 && value <= 0xffff_ffff;
+}
+
+function isDecimalU64(value: unknown): value is string {
+  return typeof value === "string" && /^\d{1,20}$/.test(value) && BigInt(value) < 2n ** 64n;
+}
