@@ -73,7 +73,7 @@ async function openSubject(limits: Partial<HttpLimits> = {}, answer: Answer = (_
     });
   });
   limitServer(server, all);
-  server.on("clientError", gate.refuse).on("connect", (_request, socket: Socket) => gate.refuseConnect(socket));
+  server.on("timeout", gate.expire).on("clientError", gate.refuse).on("connect", (_request, socket: Socket) => gate.refuseConnect(socket));
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
@@ -173,6 +173,9 @@ describe("slow clients are told so and closed, and others are served beside them
     ["one that sends its body byte by byte", [408], `${head}Content-Length: 100000\r\n\r\n`, () => "x"],
     ["one that sends its chunks byte by byte", [408], `${head}Transfer-Encoding: chunked\r\n\r\n`, () => "1\r\nx\r\n"],
     ["one that stops in its body", [408], `${head}Content-Length: 10\r\n\r\nx`, undefined],
+    ["one that offers another protocol and stops in its body", [408], `${head}Upgrade: h2c\r\nContent-Length: 10\r\n\r\nx`, undefined],
+    ["one that offers another protocol and drips its body", [408], `${head}Upgrade: h2c\r\nContent-Length: 100000\r\n\r\n`, () => "x"],
+    ["one that offers another protocol and sends a bad chunk", [400], `${head}Upgrade: h2c\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n`, undefined],
     ["one that asks for nothing more", [200], "GET / HTTP/1.1\r\nHost: a\r\n\r\n", undefined],
     ["one that sends empty lines after its request", [200], "GET / HTTP/1.1\r\nHost: a\r\n\r\n", () => "\r\n"],
     ["one that sends its second headers byte by byte", [200, 408], `GET / HTTP/1.1\r\nHost: a\r\n\r\n${head}X-A: `, () => "x"],

@@ -73,11 +73,12 @@ export function createHttpGate({ limits, now, toAnswer }: GateOptions): HttpGate
       const current = [...line.open].find(({ req }) => !req.complete);
       const isLeft = current !== undefined && error.code === "HPE_INVALID_EOF_STATE";
       if (!malformed || isLeft) return void socket.destroy();
-      if (line.isEnding) return; // the parser complains about every further chunk
+      // Also of the last request of a connection, which it is for an offer of another protocol.
       if (current && refuseBody(current, malformed)) {
         line.isEnding = true;
         return;
       }
+      if (line.isEnding) return; // the parser complains about every further chunk
       // What follows the last request, or belongs to one that has its answer, is nothing to be told of.
       const isAnswered = error.code === "HPE_CLOSED_CONNECTION" || line.latest?.complete === false;
       endAfterAnswers(line, socket, () => (isAnswered ? "" : toAnswer(malformed, error, socket)));
