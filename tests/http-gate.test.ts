@@ -57,7 +57,7 @@ async function openSubject(limits: Partial<HttpLimits> = {}, answer: Answer = (_
   const gate = createHttpGate({
     limits: all,
     now: () => performance.now(),
-    toAnswer: ({ status, reason }) => `HTTP/1.1 ${status} ${reason}\r\nconnection: close\r\n\r\n`,
+    toAnswer: ({ message }) => ({ body: message }),
   });
   const server = createServer(toServerOptions(all), (request, response) => {
     if (!gate.enter(request, response)) return;
@@ -73,7 +73,10 @@ async function openSubject(limits: Partial<HttpLimits> = {}, answer: Answer = (_
     });
   });
   limitServer(server, all);
-  server.on("timeout", gate.expire).on("clientError", gate.refuse).on("connect", (_request, socket: Socket) => gate.refuseConnect(socket));
+  server
+    .on("timeout", gate.expire)
+    .on("clientError", gate.refuse)
+    .on("connect", (_request, socket: Socket) => gate.refuseConnect(socket));
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;

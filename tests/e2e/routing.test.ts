@@ -22,8 +22,14 @@ test("a slow worker gets less when the least loaded is chosen", async () => {
   const quick = await cluster.addWorker();
   const aborter = new AbortController();
   const held: Promise<unknown>[] = [];
-  await eventually("one at the slow worker", () => {
-    held.push(postChat(cluster.url, chat("hi"), {}, aborter.signal).catch(() => undefined));
+  await eventually("one at the slow worker", async () => {
+    let isAnswered = false;
+    held.push(
+      postChat(cluster.url, chat("hi"), {}, aborter.signal)
+        .then(() => (isAnswered = true))
+        .catch(() => undefined),
+    );
+    await eventually("an answer, or none from the slow worker", () => isAnswered || received(slow).length >= 1);
     return received(slow).length >= 1;
   });
   // One at the slow worker would not come back.
@@ -79,6 +85,33 @@ test("a worker that was killed while idle is asked nothing more, though its reco
   expect(await sendAll(cluster, 20)).toEqual(Array.from({ length: 20 }, () => 200));
   const probes = Math.floor((performance.now() - startedAt) / 1_000);
   expect(cluster.frontend.lines().filter(({ message }) => message === "route request failed").length).toBeLessThanOrEqual(probes);
+});
+
+test("a worker that was lost and is back is in full use at once, however long its first answer takes", async () => {
+  await using cluster = await startCluster({ workers: 0, workerArgs: ["--itl-ms", "10"], env: { DYN_SYSTEM_PORT: "0" } });
+  const lost = await cluster.addWorker("--fault", "cut@1");
+  await cluster.addWorker();
+  expect(await sendAll(cluster, 2)).toEqual([200, 200]);
+  await eventually("the loss", () => cluster.frontend.lines().some(({ message }) => message === "connection to instance lost"));
+  const system = lost.lines().find(({ message }) => message === "system server is listening");
+  await fetch(`http://127.0.0.1:${String(system?.["port"])}/faults`, { method: "DELETE" });
+  const before = received(lost).length;
+  const aborter = new AbortController();
+  const long = { stream: true, max_tokens: 1_000_000 };
+  const open = (): Promise<Response> => postChat(cluster.url, chat("word ".repeat(5_000), long), {}, aborter.signal);
+  const probes: Promise<Response>[] = [];
+  await eventually("the probe", async () => {
+    probes.push(open());
+    await probes.at(-1);
+    return received(lost).length > before;
+  });
+  await eventually("its first word", () =>
+    cluster.frontend.lines().some(({ message }) => message === "instance answers again, its circuit is closed"),
+  );
+  const answers = await Promise.all([open(), open()]); // the probe still runs
+  await eventually("one of them there", () => received(lost).length === before + 2);
+  aborter.abort();
+  await Promise.allSettled([...probes, ...answers].map(async (response) => (await response).text()));
 });
 
 test("a client's own short deadlines open no circuit", async () => {

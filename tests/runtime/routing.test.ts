@@ -131,6 +131,21 @@ describe("a circuit", () => {
     expect(health.isWell("1")).toBe(true);
   });
 
+  test("closes at the probe's first word, and what fails after it counts as one failure", () => {
+    const { health, pass, run } = start();
+    for (let index = 0; index < 3; index += 1) run(true);
+    health.begin("2");
+    expect(health.answered("1")).toBe(false); // an attempt from before it opened
+    expect(health.isProven("1")).toBe(false);
+    pass(100);
+    health.begin("1");
+    expect(health.answered("1")).toBe(true);
+    expect([health.isWell("1"), health.isProven("1"), health.answered("1")]).toEqual([true, true, false]);
+    expect(health.end("1", "failed")).toBeUndefined();
+    expect([run(true), health.isWell("1")]).toEqual([undefined, true]);
+    expect(run(true)).toBe("opened");
+  });
+
   test("stays open twice as long after each failed probe, up to a limit", () => {
     const { health, pass, run } = start();
     for (let index = 0; index < 3; index += 1) run(true);

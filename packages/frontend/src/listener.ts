@@ -13,6 +13,7 @@ import {
   type Logger,
   type Malformed,
   type ParserError,
+  type RawAnswer,
 } from "@dyn/runtime";
 import { toErrorBody } from "./openai/errors.ts";
 import type { HttpTls } from "./security.ts";
@@ -33,8 +34,6 @@ export interface HttpListener extends Disposable {
 
 export function createHttpListener({ limits, tls, log, now }: ListenerOptions): HttpListener {
   const gate = createHttpGate({ limits, now, toAnswer: (malformed, error, socket) => toRawAnswer(malformed, error, socket, log) });
-  const servers: Server[] = []; // a name with several addresses has several
-  tls?.follow(({ options }) => servers.forEach((server) => (server as TlsServer).setSecureContext(options))); // with TLS they are
   return {
     gate,
     create(handler) {
@@ -42,10 +41,10 @@ export function createHttpListener({ limits, tls, log, now }: ListenerOptions): 
         if (gate.enter(request, response)) handler(request, response);
       };
       const server = openServer(toServerOptions(limits), limits, tls, listener);
-      servers.push(server);
+      tls?.follow(({ options }) => (server as TlsServer).setSecureContext(options)); // with TLS it is one
       limitServer(server, limits);
       server.on("timeout", gate.expire).on("connect", (_request, socket: Socket) => gate.refuseConnect(socket));
-      warnWhenFull(server, limits.maxConnections, log);
+      warnWhenFull(server, limits.maxConnections, { log, now });
       return server;
     },
     [Symbol.dispose]: () => gate[Symbol.dispose](),
@@ -57,21 +56,23 @@ function openServer(options: ReturnType<typeof toServerOptions>, limits: HttpLim
   return createTlsServer({ ...options, ...tls.current.options, handshakeTimeout: limits.headerTimeoutMs }, listener);
 }
 
-// One line each time that places run out, not one for everybody who finds none.
-function warnWhenFull(server: Server, limit: number, log: Logger): void {
-  let isFull = false;
+const warnEveryMs = 10_000;
+
+// Not a line for everybody who finds no place.
+function warnWhenFull(server: Server, limit: number, { log, now }: Pick<ListenerOptions, "log" | "now">): void {
+  let [warnedAt, dropped] = [Number.NEGATIVE_INFINITY, 0];
   server.on("drop", () => {
-    if (!isFull) log.warn({ limit }, "connections are closed at once: there are too many");
-    isFull = true;
+    dropped += 1;
+    if (now() - warnedAt < warnEveryMs) return;
+    log.warn({ limit, dropped }, "connections are closed at once: there are too many");
+    [warnedAt, dropped] = [now(), 0];
   });
-  server.on("connection", () => (isFull = false));
 }
 
 // Bytes that are no HTTP request have no headers to take ids from; the answer carries ids all the same.
-function toRawAnswer({ status, reason, message }: Malformed, error: ParserError | undefined, socket: Socket, log: Logger): string {
+function toRawAnswer({ status, message }: Malformed, error: ParserError | undefined, socket: Socket, log: Logger): RawAnswer {
   const requestId = createRequestId();
   log.warn({ request_id: requestId, remote: socket.remoteAddress, status, error: message, "error.type": error?.code }, "malformed HTTP refused");
-  const body = JSON.stringify(toErrorBody(new RuntimeError("invalid_argument", message)));
-  const head = [`HTTP/1.1 ${status} ${reason}`, "content-type: application/json", `content-length: ${Buffer.byteLength(body)}`];
-  return [...head, "connection: close", `x-request-id: ${requestId}`, `request-id: ${requestId}`, "", body].join("\r\n");
+  const body = toErrorBody(new RuntimeError("invalid_argument", message));
+  return { body, headers: { "x-request-id": requestId, "request-id": requestId } };
 }

@@ -47,7 +47,13 @@ export interface FrontendOptions {
 
 /** One entry per option; flag over variable over default. */
 export const frontendSettings: SettingsOf<FrontendOptions> = {
-  httpHost: { env: "DYN_HTTP_HOST", flag: "http-host", default: "127.0.0.1", parse: plainText, help: "address to listen on" },
+  httpHost: {
+    env: "DYN_HTTP_HOST",
+    flag: "http-host",
+    default: "127.0.0.1",
+    parse: plainText,
+    help: "address to listen on; of a name that has several, the first",
+  },
   httpPort: {
     env: "DYN_HTTP_PORT",
     flag: "http-port",

@@ -31,16 +31,16 @@ export function answerUnmatched(exchange: Exchange, routes: readonly RouteEntry[
   }
   const allow = allowed.join(", ");
   const error = new RuntimeError("method_not_allowed", `${method} is not allowed on ${shown}, allowed: ${allow}`);
-  refuseUnmatched(exchange, error, options, { headers: { allow } });
-}
-
-export interface RefusalForm {
-  readonly headers?: Readonly<Record<string, string>>;
+  refuseUnmatched(exchange, error, options, { allow });
 }
 
 /** Answer a request that never came to a route. */
-export function refuseUnmatched(exchange: Exchange, error: RuntimeError, options: RequestLogOptions, form: RefusalForm = {}): void {
-  const { headers } = form;
+export function refuseUnmatched(
+  exchange: Exchange,
+  error: RuntimeError,
+  options: RequestLogOptions,
+  headers?: Readonly<Record<string, string>>,
+): void {
   const { status } = error.traits;
   using requestLog = beginRequestLog(exchange, { endpoint: "unmatched", requestType: "unary", modelRequested: undefined, isKnown: false }, options);
   requestLog.fail(error);

@@ -1,11 +1,9 @@
 /** What a JSON text will be once it is parsed, before it is: millions of lists, or lists inside lists, take far more than their bytes. */
-import { RuntimeError } from "@dyn/runtime";
+import { maxContainers, RuntimeError } from "@dyn/runtime";
 
 /** Smaller bodies cannot do harm, and are most of them. */
 const smallBytes = 64 * 1024;
 const maxDepth = 1_000;
-/** As many as a worker takes in one request. */
-const maxContainers = 262_144;
 
 const [quote, backslash, openList, openMap, closeList, closeMap] = Buffer.from('"\\[{]}');
 

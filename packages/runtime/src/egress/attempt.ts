@@ -170,6 +170,7 @@ export class Attempt {
     const { metrics, now } = this.#options;
     metrics.roundtripTtft.observe((now() - this.#sentAt) / 1000);
     this.#sentAt = undefined;
+    if (this.#options.health.answered(this.instance.id)) this.#logCircuit("closed", undefined);
   }
 
   /** End the stream here and now; a `next` under way rejects with `reason`. */
@@ -194,7 +195,10 @@ export class Attempt {
 
   #judge(failure: RuntimeError | undefined): void {
     const change = this.#options.health.end(this.instance.id, toVerdict(failure));
-    if (!change) return;
+    if (change) this.#logCircuit(change, failure);
+  }
+
+  #logCircuit(change: "opened" | "closed", failure: RuntimeError | undefined): void {
     const log = this.#options.log.child({ target: "dyn_runtime::egress" });
     const fields = { instance_id: this.instance.id, endpoint: this.#route.path };
     if (change === "opened") log.warn({ ...fields, error: failure?.message }, toOpenedMessage(failure));

@@ -79,9 +79,13 @@ export class ClientStream {
   receive(body: Buffer): void {
     // One frame may pass the window (credit only has to be positive), two may not.
     if (this.#heldBytes + this.#ungranted > windowBytes) throw new RuntimeError("protocol", "items beyond the granted credit");
-    decodeItems(body, this.#items);
+    const before = this.#items.length;
+    try {
+      decodeItems(body, this.#items);
+    } finally {
+      this.produced ||= this.#items.length > before; // those before a bad one are handed up
+    }
     this.#heldBytes += body.length;
-    this.produced = true;
   }
 
   /** For the connection: the stream is over. */

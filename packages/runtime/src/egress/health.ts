@@ -17,6 +17,8 @@ export interface Health {
   isWell(instanceId: string): boolean;
   /** True while the circuit is closed: asking it is no probe. */
   isProven(instanceId: string): boolean;
+  /** It has said its first word of an attempt. @returns true if that closed the circuit: whoever answers is well, however long the answer takes. */
+  answered(instanceId: string): boolean;
   /** Its connection was lost, with or without something under way. */
   lost(instanceId: string): void;
   /** An attempt begins. The first one after an open circuit is its probe. */
@@ -91,6 +93,12 @@ export function createHealth({ failures = 3, openMs = 1_000, maxOpenMs = 30_000,
     isProven(id) {
       const circuit = states.get(id)?.circuit;
       return !circuit || circuit.type === "closed";
+    },
+    answered(id) {
+      const state = states.get(id);
+      if (state?.circuit.type !== "half-open") return false;
+      state.circuit = { type: "closed", failures: 0 };
+      return true;
     },
     lost(id) {
       const state = stateOf(id);

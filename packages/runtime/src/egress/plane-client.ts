@@ -15,7 +15,7 @@ import {
   type CancelMode,
   type RequestMessage,
 } from "../wire/messages.ts";
-import { type Hello } from "../wire/hello.ts";
+import type { Hello } from "../wire/hello.ts";
 import { ClientStream, windowBytes, type StreamOwner } from "./client-stream.ts";
 
 /** Bytes that may wait for a worker's socket before it gets no more requests: a burst of long prompts is no fault of its yet. */

@@ -6,7 +6,7 @@ import { RequestFault } from "./malformed.ts";
 const single = ["host", "authorization", "content-type", "content-length", "transfer-encoding"];
 const versions = new Set(["1.0", "1.1"]);
 const hostPattern = /^(?:\[[0-9A-Fa-f:.]{2,64}\]|[\w.~%!$&'()*+;=-]{0,255})(?::\d{0,5})?$/;
-const absolutePattern = /^https?:\/\/([^/?#]*)(.*)$/is;
+const absolutePattern = /^(https?):\/\/([^/?#]*)(.*)$/is;
 
 /** The first fault of a request, if any, looking at its head alone. */
 export function findFault(request: IncomingMessage, maxHeaders: number): RequestFault | undefined {
@@ -47,17 +47,20 @@ function checkCoding(version: string, coding: string | undefined): RequestFault 
 function checkTarget({ method, url = "", headers }: IncomingMessage): RequestFault | undefined {
   if (url.startsWith("/")) return undefined;
   if (url === "*") return method === "OPTIONS" ? undefined : new RequestFault(400, `the path * is for OPTIONS, not for ${method}`);
-  const authority = absolutePattern.exec(url)?.[1]?.toLowerCase();
+  const [, scheme, authority] = absolutePattern.exec(url.toLowerCase()) ?? [];
   if (authority === undefined) return new RequestFault(400, "the request's target is neither a path nor an address with http:// or https://");
   if (authority === "" || !hostPattern.test(authority)) return new RequestFault(400, "the request's target does not name a host");
+  const withPort = (host: string): string => (/:\d+$/.test(host) ? host : `${host.replace(/:$/, "")}:${scheme === "http" ? 80 : 443}`);
   const host = headers.host?.toLowerCase();
-  return host === undefined || host === authority ? undefined : new RequestFault(400, "the request's target names another host than the Host header");
+  return host === undefined || withPort(host) === withPort(authority)
+    ? undefined
+    : new RequestFault(400, "the request's target names another host than the Host header");
 }
 
 /** The path and query of a target that is a whole address; others as they are. */
 export function toPath(url: string): string {
   if (url.startsWith("/")) return url;
-  const rest = absolutePattern.exec(url)?.[2];
+  const rest = absolutePattern.exec(url)?.[3];
   if (rest === undefined) return url;
   return rest.startsWith("/") ? rest : `/${rest}`;
 }

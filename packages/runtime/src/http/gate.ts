@@ -8,8 +8,13 @@ import { describeMalformed, malformedRequests, RequestFault, type Malformed, typ
 export interface GateOptions {
   readonly limits: HttpLimits;
   readonly now: () => number;
-  /** The whole answer to bytes that are no request, head and body. */
-  readonly toAnswer: (malformed: Malformed, error: ParserError | undefined, socket: Socket) => string;
+  /** The answer to bytes that are no request: its body as JSON, and headers of its own. */
+  readonly toAnswer: (malformed: Malformed, error: ParserError | undefined, socket: Socket) => RawAnswer;
+}
+
+export interface RawAnswer {
+  readonly body: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 export interface HttpGate extends Disposable {
@@ -81,7 +86,7 @@ export function createHttpGate({ limits, now, toAnswer }: GateOptions): HttpGate
       if (line.isEnding) return; // the parser complains about every further chunk
       // What follows the last request, or belongs to one that has its answer, is nothing to be told of.
       const isAnswered = error.code === "HPE_CLOSED_CONNECTION" || line.latest?.complete === false;
-      endAfterAnswers(line, socket, () => (isAnswered ? "" : toAnswer(malformed, error, socket)));
+      endAfterAnswers(line, socket, () => (isAnswered ? "" : toBytes(malformed, toAnswer(malformed, error, socket))));
     },
     expire(socket) {
       const { latest, open } = lineOf(socket);
@@ -90,7 +95,8 @@ export function createHttpGate({ limits, now, toAnswer }: GateOptions): HttpGate
     refuseConnect(socket) {
       const line = lineOf(socket);
       socket.on("error", () => socket.destroy()); // Node has let go of it
-      if (!line.isEnding) endAfterAnswers(line, socket, () => toAnswer(malformedRequests.connect, undefined, socket));
+      if (!line.isEnding)
+        endAfterAnswers(line, socket, () => toBytes(malformedRequests.connect, toAnswer(malformedRequests.connect, undefined, socket)));
     },
     [Symbol.dispose]: () => idle[Symbol.dispose](),
   };
@@ -144,6 +150,13 @@ function endAfterAnswers(line: Line, socket: Socket, toText: () => string): void
   line.isEnding = true;
   line.onIdle = () => endSocket(socket, toText());
   if (line.open.size === 0) line.onIdle();
+}
+
+function toBytes({ status, reason }: Malformed, { body, headers = {} }: RawAnswer): string {
+  const text = JSON.stringify(body);
+  const own = Object.entries(headers).map(([name, value]) => `${name}: ${value}`);
+  const head = [`HTTP/1.1 ${status} ${reason}`, "content-type: application/json", `content-length: ${Buffer.byteLength(text)}`, "connection: close"];
+  return [...head, ...own, "", text].join("\r\n");
 }
 
 // Not closed at once: what has not been read yet would make the system throw the answer away.

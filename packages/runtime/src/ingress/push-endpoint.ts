@@ -11,7 +11,7 @@ import type { FrameWriter } from "../wire/frame-writer.ts";
 import { frameTypeName, frameTypes, type FrameType } from "../wire/frames.ts";
 import { fromPlaneHeaders, toLogFields } from "../trace/identity.ts";
 import { decodeCancel, decodeCredit, decodeRequest, encodeError, encodeGoaway, encodeWithdraw, type RequestMessage } from "../wire/messages.ts";
-import { type Hello } from "../wire/hello.ts";
+import type { Hello } from "../wire/hello.ts";
 import type { Place } from "./admission.ts";
 import { runRequest, type ServedEndpoint } from "./push-handler.ts";
 import { ServerStream } from "./server-stream.ts";

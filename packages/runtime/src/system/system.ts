@@ -92,7 +92,7 @@ interface RunningServer {
 async function startServer(options: SystemOptions, readiness: Readiness, routes: ReadonlyMap<string, SystemRoute>): Promise<RunningServer> {
   const { host, port, timeoutMs, metrics, log, now } = options;
   const limits = toLimits(timeoutMs);
-  const gate = createHttpGate({ limits, now, toAnswer: ({ status, reason, message }) => toRawAnswer(status, reason, message) });
+  const gate = createHttpGate({ limits, now, toAnswer: ({ message }) => ({ body: { error: message } }) });
   const startedAt = now();
   const toStatus = createStatus(readiness, () => now() - startedAt);
   const systemLog = log.child({ target: "system_span" });
@@ -138,12 +138,6 @@ async function startServer(options: SystemOptions, readiness: Readiness, routes:
 function toLimits(ms: number): HttpLimits {
   const times = { headerTimeoutMs: ms, receiveTimeoutMs: ms, keepAliveTimeoutMs: ms, sendTimeoutMs: ms };
   return { ...times, maxHeaderBytes: 16_384, maxHeaders: 100, maxConnections: 256 };
-}
-
-function toRawAnswer(status: number, reason: string, message: string): string {
-  const body = JSON.stringify({ error: message });
-  const head = [`HTTP/1.1 ${status} ${reason}`, "content-type: application/json", `content-length: ${Buffer.byteLength(body)}`, "connection: close"];
-  return [...head, "", body].join("\r\n");
 }
 
 async function closeServer(server: Server): Promise<void> {

@@ -4,7 +4,8 @@ import { isUtf8 } from "node:buffer";
 /** Levels of lists and maps in one value. */
 export const maxDepth = 64;
 /** Lists and maps in one value. Each costs its reader a hundred times its byte. */
-const maxContainers = 262_144;
+/** Lists and maps of one value. */
+export const maxContainers: number = 262_144;
 /** Text up to this size is looked through here; the call into native code costs more. */
 const shortText = 32;
 

@@ -11,13 +11,15 @@ const unpackr = new Unpackr({ useRecords: false, int64AsType: "auto" as Exclude<
 /** Encode plain data (null, boolean, number, bigint, string, Uint8Array, arrays and objects of these). Half a surrogate pair becomes U+FFFD.
  *  @throws RuntimeError `invalid_argument` on what decodePayload would refuse. */
 export function encodePayload(value: unknown): Buffer {
-  let bytes = pack(value);
+  let sent = value;
+  let bytes = pack(sent);
   let problem = findMsgpackProblem(bytes);
   if (problem === "text") {
-    bytes = pack(toWellFormed(value)); // the encoder writes half a pair as it is
+    sent = toWellFormed(value); // the encoder writes half a pair as it is
+    bytes = pack(sent);
     problem = findMsgpackProblem(bytes);
   }
-  if (problem !== undefined) throw new RuntimeError("invalid_argument", `${blame(value, problem)} ${msgpackProblems[problem]}`);
+  if (problem !== undefined) throw new RuntimeError("invalid_argument", `${blame(sent, problem)} ${msgpackProblems[problem]}`);
   return bytes;
 }
 
