@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import { frontendSettings } from "../packages/frontend/src/options.ts";
 import { mockSettings } from "../packages/mock-worker/src/options.ts";
 import { readSettings } from "../packages/runtime/src/config.ts";
-import { runtimeSettings } from "../packages/runtime/src/runtime-settings.ts";
+import { runtimeSettings, servingSettings, sharedSettings } from "../packages/runtime/src/runtime-settings.ts";
 import { createRuntime } from "../packages/runtime/src/index.ts";
 import type { Setting, Variable } from "../packages/runtime/src/settings.ts";
 import { telemetrySettings } from "../packages/runtime/src/telemetry/settings.ts";
@@ -42,9 +42,15 @@ are our own.
 
 ## Every process
 
-${table(runtimeSettings)}
+${table(sharedSettings)}
 
 Programs that call \`createRuntime()\` read the same variables; \`createRuntime({ config })\` wins over them.
+
+## Every process that serves
+
+Workers, and programs of yours that serve endpoints. A frontend has none of these flags.
+
+${table(servingSettings)}
 
 ## Trace export
 

@@ -50,7 +50,7 @@ describe("an answer is late", () => {
     }
     expect(expired).toEqual([]);
     vi.advanceTimersByTime(50);
-    expect(expired).toEqual(["deadline_exceeded: no answer within 1000 ms"]);
+    expect(expired).toEqual(["deadline_exceeded: the answer was not complete within 1000 ms"]);
   });
 
   test("not while the client holds it, but in all", () => {

@@ -72,6 +72,8 @@ ${Object.values(malformedRequests)
   .map(({ status, message }) => `| ${status} | ${message} |`)
   .join("\n")}
 
+(The first one ends with the limit, "of 16384 bytes".) What can be read but [is refused](security.md#what-is-refused) for what its headers say has ids of its own and the shape of its path, mostly as \`invalid_argument\` with the status that is listed there; an encoding that is not served is \`unimplemented\`.
+
 ## In a stream
 
 What fails before the first delta is a plain answer with its own status. After it, the stream ends with an event of the same shape:

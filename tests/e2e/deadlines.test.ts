@@ -17,8 +17,8 @@ const late = { level: "ERROR", status: "error", error_type: "response_timeout", 
 
 test.each([
   ["a first token", ["--first-token-timeout-ms", "100"], ["--ttft-ms", "600000"], {}, "no first token within 100 ms"],
-  ["an answer as a whole", ["--request-timeout-ms", "200"], ["--itl-ms", "30"], {}, "no answer within 200 ms"],
-  ["what the client asked for", [], ["--itl-ms", "30"], { "x-request-timeout-ms": "150" }, "no answer within 150 ms"],
+  ["an answer as a whole", ["--request-timeout-ms", "200"], ["--itl-ms", "30"], {}, "the answer was not complete within 200 ms"],
+  ["what the client asked for", [], ["--itl-ms", "30"], { "x-request-timeout-ms": "150" }, "the answer was not complete within 150 ms"],
   ["a further token", ["--token-timeout-ms", "100"], ["--fault", "hang@3"], {}, "no further token within 100 ms"],
 ])("%s that is late is a 504, and the worker is told to stop", async (_name, frontendArgs, workerArgs, headers, message) => {
   await using cluster = await startCluster({ frontendArgs, workerArgs });

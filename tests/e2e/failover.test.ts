@@ -159,6 +159,18 @@ test("the limit is kept: with 0 the stream ends with a typed error event", async
   expect(broken[0]).not.toContain("[DONE]");
 });
 
+test("a fault strikes after the tokens that its list says, also without a pace, and the worker's log names it", async () => {
+  for (const fault of ["cut@5", "garbage@5", "error:internal@5", "crash@5"]) {
+    await using cluster = await startCluster({ workers: 0, workerArgs: ["--migration-limit", "0"] });
+    const worker = await cluster.addWorker("--fault", fault);
+    const events = (await (await stream(cluster, {}, "struck")).text()).trimEnd().split("\n\n");
+    expect([fault, events.filter((event) => event.includes('"content":"word') || event.includes('"content":" word')).length]).toEqual([fault, 5]);
+    expect(events.at(-1)).toContain('"error"');
+    const line = await eventually("its line", () => worker.lines().find(({ message }) => message === "fault strikes"));
+    expect(line).toMatchObject({ level: "WARN", fault, x_request_id: "struck" });
+  }
+});
+
 test("a fault that no other worker could mend is not tried elsewhere", async () => {
   await using cluster = await startFailing("error:internal@5");
   const answers = await Promise.all(["a", "b"].map(async (id) => (await stream(cluster, {}, id)).text()));

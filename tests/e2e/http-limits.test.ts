@@ -54,7 +54,8 @@ describe("malformed requests", () => {
     expect(head).toMatch(/^connection: close/im);
     expect(JSON.parse(body)).toMatchObject({ error: { type: "invalid_request_error", message: expect.any(String) } });
     const id = /^request-id: (.*)/m.exec(head)?.[1];
-    const isLine = (line: Line): boolean => line["request_id"] === id && line["message"] === "malformed HTTP refused" && line["status"] === status;
+    const isLine = (line: Line): boolean =>
+      line["request_id"] === id && line["message"] === "malformed HTTP refused" && line["status"] === status && line["remote"] === "127.0.0.1";
     await eventually("its line", () => cluster.frontend.lines().some(isLine));
     expect(cluster.frontend.lines().filter(isAbout("/smuggled"))).toEqual([]);
   });

@@ -58,6 +58,13 @@ const openai = (apiKey: string): OpenAI => new OpenAI({ baseURL: `${cluster.url}
 const anthropic = (apiKey: string): Anthropic => new Anthropic({ baseURL: cluster.url, apiKey, maxRetries: 0 });
 const messages = [{ role: "user" as const, content: prompt }];
 
+test("plain HTTP at the HTTPS port is refused, and the log says what it was", async () => {
+  await expect(fetch(`${cluster.url.replace("https:", "http:")}/live`)).rejects.toThrow();
+  const line = await eventually("its line", () => cluster.frontend.lines().find(({ message }) => message === "TLS handshake refused"));
+  expect(line).toMatchObject({ level: "WARN", error: "this looks like plain HTTP; only HTTPS is spoken here: use https://" });
+  expect(cluster.frontend.lines().filter(({ message }) => message === "malformed HTTP refused")).toEqual([]);
+});
+
 describe("the official clients, over TLS and with a key", () => {
   test("of OpenAI are answered, unary and streamed", async () => {
     expect(cluster.url).toMatch(/^https:/);

@@ -107,7 +107,10 @@ describe("a worker with a certificate", () => {
 
   test("is not believed by a caller without its authority", async () => {
     await using members = await startMembers(certificate(worker), {});
-    expect((await failureOf(members.ask())).message).toMatch(/certificate/);
+    expect((await failureOf(members.ask())).message).toMatch(/certificate.*; set the authority with --tcp-tls-ca/);
+    const refused = await eventually("the warning", () => members.lines.find(({ message }) => message === "connection refused"));
+    expect(refused["remote"]).toMatch(/^127\.0\.0\.1:\d+$/);
+    expect(refused["reason"]).toBe("the caller broke off the TLS handshake: does it trust this certificate?");
   });
 
   test("refuses peers that speak no TLS, with one warning, and serves on", async () => {

@@ -1,17 +1,17 @@
 /** `dyn-frontend`: flags and variables to options, then run until a signal; or follow one request through logs. */
-import { declareFlags, readFlags, readSettings, RuntimeError, runtimeSettings, tellParent, wholeNumber } from "@dyn/runtime";
+import { declareFlags, readFlags, readSettings, RuntimeError, sharedSettings, tellParent, wholeNumber } from "@dyn/runtime";
 import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { text } from "node:stream/consumers";
 import { traceRequests } from "./lineage/trace-command.ts";
 import { formatKeyLine } from "./http/api-keys.ts";
 import { frontendSettings } from "./options.ts";
 
-const { systemHost: _host, systemPort: _port, ...sharedSettings } = runtimeSettings; // a frontend has no system server
+// It serves no endpoint of its own.
 const settings = { ...frontendSettings, ...sharedSettings };
 
 function createServe(): Command {
   const command = new Command("dyn-frontend").description(
-    "HTTP front door: speaks the OpenAI API, finds its workers through discovery.\nWith a command it does something else.",
+    "HTTP front door: speaks the OpenAI and Anthropic APIs, finds its workers through discovery.",
   );
   declareFlags(command, settings);
   return command

@@ -78,7 +78,7 @@ export class Deadlines implements Disposable {
 }
 
 function toLate({ totalMs }: DeadlineLimits): RuntimeError {
-  return new RuntimeError("deadline_exceeded", `no answer within ${totalMs} ms`);
+  return new RuntimeError("deadline_exceeded", `the answer was not complete within ${totalMs} ms`);
 }
 
 /** Of requests. */

@@ -1,5 +1,6 @@
 /** One HTTP request: its ids and trace, its signal, its clock. Exists before the first log line about it. */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import {
   acceptTrace,
   createRequestId,
@@ -88,9 +89,11 @@ function readRequestId(request: IncomingMessage, strict: boolean): Ids {
   return { requestId: createRequestId(), warnings, rejection: strict ? new RuntimeError("invalid_argument", problem) : undefined };
 }
 
-/** Whoever sends such things may be looking for a hole. */
-export function logMalformed(log: Logger, { status, message }: RequestFault): void {
-  log.warn({ status, error: message }, "malformed HTTP refused");
+/** Whoever sends such things may be looking for a hole; whoever is late has a slow network, as a rule. */
+export function logRefused(log: Logger, { code, status, message }: RequestFault, { remoteAddress: remote }: Socket): void {
+  const fields = { remote, status, error: message, "error.type": code };
+  if (status === 408) log.info(fields, "slow client refused");
+  else log.warn(fields, "malformed HTTP refused");
 }
 
 /** Begin an exchange (`toRoute` is asked only if spans are exported: Fastify makes its answer anew each time): ids from the headers, echoed on the answer whatever becomes of it. */
@@ -118,7 +121,7 @@ export function beginExchange(
   if (clientId !== undefined && !sane)
     log.warn({ length: clientId.length }, "x-request-id header ignored: expected 1 to 256 characters of visible ASCII");
   const fault = options.faultOf(request);
-  if (fault) logMalformed(log, fault);
+  if (fault) logRefused(log, fault, request.socket);
   const aborter = watchDisconnect(response, options);
   const exchange: Exchange = {
     request,

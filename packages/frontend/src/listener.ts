@@ -6,6 +6,7 @@ import {
   createHttpGate,
   createRequestId,
   limitServer,
+  RequestFault,
   RuntimeError,
   toServerOptions,
   type HttpGate,
@@ -15,6 +16,7 @@ import {
   type ParserError,
   type RawAnswer,
 } from "@dyn/runtime";
+import { logRefused } from "./exchange.ts";
 import { toErrorBody } from "./openai/errors.ts";
 import type { HttpTls } from "./security.ts";
 
@@ -28,6 +30,8 @@ export interface ListenerOptions {
 
 export interface HttpListener extends Disposable {
   readonly gate: HttpGate;
+  /** For "clientError". */
+  readonly refuse: (error: ParserError, socket: Socket) => void;
   /** A server, not listening yet, that hands `handler` the requests that pass the gate. */
   readonly create: (handler: RequestListener) => Server;
 }
@@ -36,6 +40,7 @@ export function createHttpListener({ limits, tls, log, now }: ListenerOptions): 
   const gate = createHttpGate({ limits, now, toAnswer: (malformed, error, socket) => toRawAnswer(malformed, error, socket, log) });
   return {
     gate,
+    refuse: (error, socket) => (/^ERR_(?:SSL|TLS)_/.test(error.code ?? "") ? refuseHandshake(error, socket, log) : gate.refuse(error, socket)),
     create(handler) {
       const listener: RequestListener = (request, response) => {
         if (gate.enter(request, response)) handler(request, response);
@@ -72,7 +77,15 @@ function warnWhenFull(server: Server, limit: number, { log, now }: Pick<Listener
 // Bytes that are no HTTP request have no headers to take ids from; the answer carries ids all the same.
 function toRawAnswer({ status, message }: Malformed, error: ParserError | undefined, socket: Socket, log: Logger): RawAnswer {
   const requestId = createRequestId();
-  log.warn({ request_id: requestId, remote: socket.remoteAddress, status, error: message, "error.type": error?.code }, "malformed HTTP refused");
+  const lineLog = log.child({ requestId, fields: { request_id: requestId, parser_error: error?.code } });
+  logRefused(lineLog, new RequestFault(status, message), socket);
   const body = toErrorBody(new RuntimeError("invalid_argument", message));
   return { body, headers: { "x-request-id": requestId, "request-id": requestId } };
+}
+
+// Nothing can be answered: what the client would read is not what it expects.
+function refuseHandshake({ code, message }: ParserError, socket: Socket, log: Logger): void {
+  const error = code === "ERR_SSL_HTTP_REQUEST" ? "this looks like plain HTTP; only HTTPS is spoken here: use https://" : message;
+  log.warn({ remote: socket.remoteAddress, error, "error.type": code }, "TLS handshake refused");
+  socket.destroy();
 }

@@ -2,7 +2,7 @@
 import type { AddressInfo } from "node:net";
 import { createEndReport, RequestFault, RuntimeError, toRuntimeError, within, type HttpLimits, type Logger } from "@dyn/runtime";
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
-import { beginExchange, logMalformed, type Exchange, type ExchangeOptions } from "./exchange.ts";
+import { beginExchange, logRefused, type Exchange, type ExchangeOptions } from "./exchange.ts";
 import { toMediaTypeError } from "./http/body.ts";
 import { toKeyError } from "./http/api-keys.ts";
 import { createPlaces, type Places } from "./http/places.ts";
@@ -105,7 +105,7 @@ async function closeApp(app: FastifyInstance, { open, handlers, log, now, timeou
   log.info({ ...report.facts(begunAt) }, "stopped");
 }
 
-function createApp(options: ServerOptions & ExchangeOptions & { readonly handlers: Tally }, { gate, create }: HttpListener): FastifyInstance {
+function createApp(options: ServerOptions & ExchangeOptions & { readonly handlers: Tally }, { gate, create, refuse }: HttpListener): FastifyInstance {
   const byUrl = new Map(options.routes.map((route) => [route.path, route]));
   const exchangeOf: ExchangeOf = (request, reply) => {
     request.exchange ??= beginExchange(request.raw, reply.raw, options, () => byUrl.get(request.routeOptions.url ?? ""));
@@ -117,7 +117,7 @@ function createApp(options: ServerOptions & ExchangeOptions & { readonly handler
     return503OnClosing: false,
     serverFactory: create,
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 1024 },
-    clientErrorHandler: gate.refuse,
+    clientErrorHandler: refuse,
     frameworkErrors: (_error, request, reply) => {
       const exchange = exchangeOf(request, reply);
       reply.hijack();
@@ -149,7 +149,7 @@ function createApp(options: ServerOptions & ExchangeOptions & { readonly handler
     const exchange = exchangeOf(request, reply);
     const route = byUrl.get(request.routeOptions.url ?? "");
     reply.hijack();
-    if (error instanceof RequestFault) logMalformed(exchange.log, error); // its body is
+    if (error instanceof RequestFault) logRefused(exchange.log, error, exchange.request.socket); // its body is
     if (route) answerError(exchange, toHttpError(error, exchange, options.maxBodyBytes), route);
     if (route && !route.refuse) logSystem(exchange, options.now);
     if (!route) answerUnmatched(exchange, options.routes, options);

@@ -10,7 +10,7 @@ export function createEchoEngine({ ttftMs, itlMs, speedupRatio, seed, disaggrega
   const scale = (ms: number): number => (speedupRatio === 0 ? 0 : ms / speedupRatio);
   const firstMs = scale(ttftMs);
   const nextMs = scale(itlMs);
-  return async function* echo(request, { signal, connection }) {
+  return async function* echo(request, { signal, connection, log }) {
     using clock = createClock(signal);
     const faults = plan?.next() ?? [];
     let sent = 0;
@@ -18,7 +18,7 @@ export function createEchoEngine({ ttftMs, itlMs, speedupRatio, seed, disaggrega
     const step = async (waitMs: number): Promise<void> => {
       if (waitMs > 0) await clock.sleep(waitMs);
       for (const fault of faults) {
-        if (fault.afterTokens === sent) await strike(fault, { signal, connection, sleep: (ms) => clock.sleep(ms) });
+        if (fault.afterTokens === sent) await strike(fault, { signal, connection, log, sleep: (ms) => clock.sleep(ms) });
       }
       sent += 1;
       signal.throwIfAborted();

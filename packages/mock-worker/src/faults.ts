@@ -1,5 +1,5 @@
 /** Faults on purpose: which request fails, how, and before which token. Decided by seed and number of the request, so runs repeat. */
-import { isErrorCode, maxTimerMs, RuntimeError, type ErrorCode, type PeerConnection } from "@dyn/runtime";
+import { isErrorCode, maxTimerMs, RuntimeError, type ErrorCode, type Logger, type PeerConnection } from "@dyn/runtime";
 
 type Kind =
   | { readonly type: "error"; readonly code: ErrorCode }
@@ -15,7 +15,7 @@ export type Fault = Kind & {
 
 const shape = /^(error|delay|hang|crash|cut|garbage)(?::([a-z_0-9]+))?(?:@(\d{1,9}))?(?:%(\d*\.?\d+(?:e-\d+)?))?$/;
 const expected =
-  'expected KIND[:ARG][@TOKENS][%RATE] with commas between; KIND is error:CODE, delay:MS, hang, crash, cut or garbage; for example "error:overloaded%0.1,crash@5"';
+  'expected KIND[:ARG][@TOKENS][%RATE] with commas between; KIND is error:CODE, delay:MS, hang, crash, cut or garbage, RATE from 0 to 1; for example "error:overloaded%0.1,crash@5"';
 
 /** Parse a list such as `error:overloaded%0.1,delay:200@4`; "" is none. @throws Error saying what was expected. */
 export function parseFaults(text: string): readonly Fault[] {
@@ -85,12 +85,14 @@ function toShare(seed: number, request: number, index: number): number {
 export interface FaultScene {
   readonly signal: AbortSignal;
   readonly connection: PeerConnection;
+  readonly log: Logger;
   /** Resolves after so many ms, or when the request is aborted. */
   readonly sleep: (ms: number) => Promise<void>;
 }
 
 /** Do what a fault says. A crash does not return, a hang only once the request is aborted. */
-export async function strike(fault: Fault, { signal, connection, sleep }: FaultScene): Promise<void> {
+export async function strike(fault: Fault, { signal, connection, log, sleep }: FaultScene): Promise<void> {
+  log.child({ target: "dyn_mock_worker" }).warn({ fault: formatFault(fault) }, "fault strikes");
   switch (fault.type) {
     case "error":
       throw new RuntimeError(fault.code, `fault injected: ${fault.code}`);
@@ -100,6 +102,7 @@ export async function strike(fault: Fault, { signal, connection, sleep }: FaultS
       while (!signal.aborted) await sleep(maxTimerMs);
       return;
     case "crash":
+      await sleep(1); // until the line, and the tokens before it, have left
       process.kill(process.pid, "SIGKILL");
       return sleep(maxTimerMs);
     case "cut":

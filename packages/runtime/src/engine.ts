@@ -3,7 +3,7 @@ import type { TraceContext } from "./trace/traceparent.ts";
 
 /** The connection that a request came over. For tests that want it to fail: all requests on it are hit. */
 export interface PeerConnection {
-  /** End it at once, without a word. */
+  /** End it after what has been sent, without a word: to the peer it is lost. */
   cut(): void;
   /** Send bytes that are no frame. */
   inject(bytes: Uint8Array): void;

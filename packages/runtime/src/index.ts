@@ -18,7 +18,7 @@ export type { Bucket, DiscoveryRecord, EndpointRecord, ModelCard, ModelRecord } 
 export { formatAddress } from "./discovery/records.ts";
 export { completeSettings, maxTimerMs, readSettings } from "./config.ts";
 export type { Environment } from "./config.ts";
-export { runtimeSettings } from "./runtime-settings.ts";
+export { runtimeSettings, sharedSettings } from "./runtime-settings.ts";
 export type { RuntimeConfig } from "./runtime-settings.ts";
 export { decimalNumber, numberSetting, oneOf, parseName, parsePrefix, parseSwitch, plainText, wholeNumber } from "./settings.ts";
 export type { Setting, SettingsOf, Variable, VariablesOf } from "./settings.ts";

@@ -69,8 +69,20 @@ function textSetting(env: string, flag: string, help: string): Setting<string> {
 // Everybody on the machine can read command lines.
 type WithoutFlag = "planeToken";
 
-/** Settings shared by every process of a deployment. */
-export const runtimeSettings: SettingsOf<Omit<RuntimeConfig, WithoutFlag>> & VariablesOf<Pick<RuntimeConfig, WithoutFlag>> = {
+type Serving =
+  | "tcpHost"
+  | "tcpPort"
+  | "tcpAdvertiseHost"
+  | "tcpMaxConnections"
+  | "engineRequestLimit"
+  | "requestQueueLimit"
+  | "systemHost"
+  | "systemPort"
+  | "systemTimeoutMs"
+  | "componentMetricsPrefix";
+
+/** Settings of every process of a deployment. */
+export const sharedSettings: SettingsOf<Omit<RuntimeConfig, WithoutFlag | Serving>> & VariablesOf<Pick<RuntimeConfig, WithoutFlag>> = {
   discoveryBackend: {
     env: "DYN_DISCOVERY_BACKEND",
     flag: "discovery-backend",
@@ -84,27 +96,6 @@ export const runtimeSettings: SettingsOf<Omit<RuntimeConfig, WithoutFlag>> & Var
     default: join(tmpdir(), "dynamo_store_kv"),
     parse: plainText,
     help: "directory of the file discovery",
-  },
-  tcpHost: {
-    env: "DYN_TCP_RPC_HOST",
-    flag: "tcp-host",
-    default: "127.0.0.1",
-    parse: plainText,
-    help: "address the request plane listens on",
-  },
-  tcpPort: {
-    env: "DYN_TCP_RPC_PORT",
-    flag: "tcp-port",
-    default: 0,
-    parse: wholeNumber(0, 65_535),
-    help: "port of the request plane; 0 lets the system choose",
-  },
-  tcpAdvertiseHost: {
-    env: "DYN_TCP_ADVERTISE_HOST",
-    flag: "tcp-advertise-host",
-    default: "",
-    parse: parseHost,
-    help: "host that others are told to dial; if empty, the address that is listened on, or for 0.0.0.0 and :: the machine's first outside address",
   },
   tcpTlsCert: textSetting(
     "DYN_TCP_TLS_CERT",
@@ -144,13 +135,6 @@ export const runtimeSettings: SettingsOf<Omit<RuntimeConfig, WithoutFlag>> & Var
     [1, maxRequests],
     "requests open at a time on a connection of a peer; further ones are refused",
   ),
-  tcpMaxConnections: numberSetting(
-    "DYN_TCP_MAX_CONNECTIONS",
-    "tcp-max-connections",
-    4_096,
-    [1, maxRequests],
-    "connections of peers open at a time; further ones are closed at once",
-  ),
   connectTimeoutMs: numberSetting(
     "DYN_TCP_CONNECT_TIMEOUT_MS",
     "tcp-connect-timeout-ms",
@@ -171,48 +155,6 @@ export const runtimeSettings: SettingsOf<Omit<RuntimeConfig, WithoutFlag>> & Var
     30_000,
     [0, maxTimerMs],
     "how long a drain waits for running requests before it ends them, ms",
-  ),
-  engineRequestLimit: numberSetting(
-    "DYN_ENGINE_REQUEST_LIMIT",
-    "engine-request-limit",
-    0,
-    [0, maxRequests],
-    "requests a served endpoint runs at a time; 0 = no limit",
-  ),
-  requestQueueLimit: numberSetting(
-    "DYN_DYNAMO_REQUEST_QUEUE_LIMIT",
-    "request-queue-limit",
-    1_024,
-    [0, maxRequests],
-    "requests that may wait at a served endpoint whose requests are limited; further ones are refused",
-  ),
-  systemHost: {
-    env: "DYN_SYSTEM_HOST",
-    flag: "system-host",
-    default: "127.0.0.1",
-    parse: plainText,
-    help: "address of the system server",
-  },
-  componentMetricsPrefix: {
-    env: "DYN_COMPONENT_METRICS_PREFIX",
-    flag: "component-metrics-prefix",
-    default: "dynamo_component",
-    parse: parsePrefix,
-    help: "first part of the names of metrics of served endpoints",
-  },
-  systemPort: {
-    env: "DYN_SYSTEM_PORT",
-    flag: "system-port",
-    default: -1,
-    parse: wholeNumber(-1, 65_535),
-    help: "port of the system server with /live, /health and /metrics; 0 lets the system choose, the log says which; -1 turns it off",
-  },
-  systemTimeoutMs: numberSetting(
-    "DYN_SYSTEM_TIMEOUT_MS",
-    "system-timeout-ms",
-    10_000,
-    [10, maxTimerMs],
-    "how long a client of the system server may take to send its request, to read the answer, or to send another, ms",
   ),
   log: {
     env: "DYN_LOG",
@@ -256,4 +198,84 @@ export const runtimeSettings: SettingsOf<Omit<RuntimeConfig, WithoutFlag>> & Var
     parse: parseSwitch,
     help: "export spans by OTLP, as the OTEL_ variables say",
   },
+};
+
+/** Settings of those that serve endpoints. */
+export const servingSettings: SettingsOf<Pick<RuntimeConfig, Serving>> = {
+  tcpHost: {
+    env: "DYN_TCP_RPC_HOST",
+    flag: "tcp-host",
+    default: "127.0.0.1",
+    parse: plainText,
+    help: "address the request plane listens on",
+  },
+  tcpPort: {
+    env: "DYN_TCP_RPC_PORT",
+    flag: "tcp-port",
+    default: 0,
+    parse: wholeNumber(0, 65_535),
+    help: "port of the request plane; 0 lets the system choose",
+  },
+  tcpAdvertiseHost: {
+    env: "DYN_TCP_ADVERTISE_HOST",
+    flag: "tcp-advertise-host",
+    default: "",
+    parse: parseHost,
+    help: "host that others are told to dial; if empty, the address that is listened on, or for 0.0.0.0 and :: the machine's first outside address",
+  },
+  tcpMaxConnections: numberSetting(
+    "DYN_TCP_MAX_CONNECTIONS",
+    "tcp-max-connections",
+    4_096,
+    [1, maxRequests],
+    "connections of peers open at a time; further ones are closed at once",
+  ),
+  engineRequestLimit: numberSetting(
+    "DYN_ENGINE_REQUEST_LIMIT",
+    "engine-request-limit",
+    0,
+    [0, maxRequests],
+    "requests a served endpoint runs at a time; 0 = no limit",
+  ),
+  requestQueueLimit: numberSetting(
+    "DYN_DYNAMO_REQUEST_QUEUE_LIMIT",
+    "request-queue-limit",
+    1_024,
+    [0, maxRequests],
+    "requests that may wait at a served endpoint whose requests are limited; further ones are refused",
+  ),
+  systemHost: {
+    env: "DYN_SYSTEM_HOST",
+    flag: "system-host",
+    default: "127.0.0.1",
+    parse: plainText,
+    help: "address of the system server",
+  },
+  systemPort: {
+    env: "DYN_SYSTEM_PORT",
+    flag: "system-port",
+    default: -1,
+    parse: wholeNumber(-1, 65_535),
+    help: "port of the system server with /live, /health and /metrics; 0 lets the system choose, the log says which; -1 turns it off",
+  },
+  systemTimeoutMs: numberSetting(
+    "DYN_SYSTEM_TIMEOUT_MS",
+    "system-timeout-ms",
+    10_000,
+    [10, maxTimerMs],
+    "how long a client of the system server may take to send its request, to read the answer, or to send another, ms",
+  ),
+  componentMetricsPrefix: {
+    env: "DYN_COMPONENT_METRICS_PREFIX",
+    flag: "component-metrics-prefix",
+    default: "dynamo_component",
+    parse: parsePrefix,
+    help: "first part of the names of metrics of served endpoints",
+  },
+};
+
+/** All of them. */
+export const runtimeSettings: SettingsOf<Omit<RuntimeConfig, WithoutFlag>> & VariablesOf<Pick<RuntimeConfig, WithoutFlag>> = {
+  ...sharedSettings,
+  ...servingSettings,
 };

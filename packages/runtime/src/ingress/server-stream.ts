@@ -85,7 +85,7 @@ export class ServerStream implements PeerConnection {
   }
 
   cut(): void {
-    this.#connection.destroy();
+    this.#connection.end(); // without GOAWAY: a loss to the peer
   }
 
   inject(bytes: Uint8Array): void {

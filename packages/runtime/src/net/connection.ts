@@ -156,12 +156,6 @@ export class Connection {
     this.#socket.destroySoon();
   }
 
-  /** End without a word to the peer, as if the cable were cut. Idempotent. */
-  destroy(): void {
-    this.#closed(undefined);
-    this.#socket.destroy();
-  }
-
   /** Send bytes as they are, between frames. */
   inject(bytes: Uint8Array): void {
     this.#flush();

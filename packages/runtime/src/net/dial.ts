@@ -25,7 +25,8 @@ export async function dialSocket(options: DialOptions): Promise<Socket> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const timer = setTimeout(() => reject(new RuntimeError("cannot_connect", `${address} did not answer within ${timeoutMs} ms`)), timeoutMs);
   const ready = isTls ? "secureConnect" : "connect";
-  const onError = (cause: Error): void => reject(new RuntimeError("cannot_connect", `cannot connect to ${address}: ${cause.message}`, { cause }));
+  const onError = (cause: Error): void =>
+    reject(new RuntimeError("cannot_connect", `cannot connect to ${address}: ${cause.message}${adviceOn(cause)}`, { cause }));
   const onClose = (): void => reject(new RuntimeError("cannot_connect", `${address} closed the connection at once`));
   socket.once(ready, resolve).once("error", onError).once("close", onClose);
   try {
@@ -39,6 +40,17 @@ export async function dialSocket(options: DialOptions): Promise<Socket> {
     clearTimeout(timer);
     socket.off(ready, resolve).off("error", onError).off("close", onClose);
   }
+}
+
+const untrusted: ReadonlySet<unknown> = new Set([
+  "SELF_SIGNED_CERT_IN_CHAIN",
+  "DEPTH_ZERO_SELF_SIGNED_CERT",
+  "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+  "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+]);
+
+function adviceOn(cause: Error): string {
+  return "code" in cause && untrusted.has(cause.code) ? "; set the authority with --tcp-tls-ca" : "";
 }
 
 function startTls({ host, port, security: { tls, serverName } }: DialOptions): Socket {

@@ -59,7 +59,11 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   server.maxConnections = options.maxConnections;
   server.on("drop", (dropped) => log.warn({ remote: dropped?.remoteAddress, limit: options.maxConnections }, "connection refused: too many"));
   await new Promise<void>((resolve, reject) => {
-    server.once("error", (cause) => reject(new RuntimeError("unavailable", `cannot listen on ${host}:${port}: ${cause.message}`, { cause })));
+    server.once("error", (cause) => {
+      const isTaken = "code" in cause && cause.code === "EADDRINUSE";
+      const advice = isTaken ? "; choose another port with --tcp-port or DYN_TCP_RPC_PORT" : "";
+      reject(new RuntimeError("unavailable", `cannot listen on ${host}:${port}: ${cause.message}${advice}`, { cause }));
+    });
     server.listen({ host, port }, resolve);
   });
   server.on("error", (error) => log.error({ error }, "request plane listener failed"));

@@ -18,6 +18,8 @@ export interface TlsDoor extends Disposable {
   readonly enter: (socket: Socket) => void;
 }
 
+const brokenOff = "the caller broke off the TLS handshake: does it trust this certificate?";
+
 /** Create one. Disposing it ends handshakes that are under way. */
 export function openTlsDoor({ tls, timeoutMs, log, onSecure }: TlsDoorOptions): TlsDoor {
   let used = tls();
@@ -30,8 +32,10 @@ export function openTlsDoor({ tls, timeoutMs, log, onSecure }: TlsDoorOptions): 
     onSecure(socket);
   });
   server.on("tlsClientError", (error, socket) => {
-    log.warn({ remote: nameOf(socket), reason: error.message }, "connection refused");
+    const name = nameOf(socket);
     socket.destroy();
+    // Without an address it has gone already; its own end says so.
+    if (inside.delete(name)) log.warn({ remote: name, reason: error.message }, "connection refused");
   });
   return {
     enter(socket) {
@@ -40,11 +44,15 @@ export function openTlsDoor({ tls, timeoutMs, log, onSecure }: TlsDoorOptions): 
       used = current;
       const name = nameOf(socket);
       inside.set(name, socket);
-      socket.once("close", () => inside.delete(name));
+      socket.once("close", () => {
+        if (inside.delete(name)) log.warn({ remote: name, reason: brokenOff }, "connection refused");
+      });
       server.emit("connection", socket);
     },
     [Symbol.dispose]() {
-      for (const socket of inside.values()) socket.destroy();
+      const left = [...inside.values()];
+      inside.clear();
+      for (const socket of left) socket.destroy();
     },
   };
 }
