@@ -20,7 +20,7 @@ test("a worker at its limits refuses with 529 and Retry-After, and serves again 
   const received = (): number => cluster.workers[0]?.lines().filter(({ message }) => message === "request received").length ?? 0;
   await eventually("one waiting", () => received() === 2);
   const refused = await postChat(cluster.url, chat("third"), { "x-request-id": "third" });
-  expect([refused.status, refused.headers.get("retry-after")]).toEqual([529, "1"]);
+  expect([refused.status, refused.statusText, refused.headers.get("retry-after")]).toEqual([529, "Overloaded", "1"]);
   const type = "overloaded_error";
   const message = "1 requests are running and 1 waiting, the limits of this worker";
   expect(await refused.json()).toEqual({ error: { message, type, param: null, code: "overloaded" } });

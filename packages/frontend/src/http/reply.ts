@@ -15,8 +15,13 @@ export function sendText(reply: Reply, status: number, contentType: string, text
   send(reply, status, contentType, text);
 }
 
+/** Of statuses that Node has no phrase for. */
+const reasons: Readonly<Record<number, string>> = { 529: "Overloaded" };
+
 // As a string, body and head leave in one write; a Buffer would cost a second one.
 function send({ response, idHeaders }: Reply, status: number, contentType: string, text: string, headers?: Readonly<Record<string, string>>): void {
+  const reason = reasons[status];
+  if (reason !== undefined) response.statusMessage = reason;
   response.writeHead(status, { ...idHeaders, "content-type": contentType, "content-length": Buffer.byteLength(text), ...headers });
   response.end(text);
 }

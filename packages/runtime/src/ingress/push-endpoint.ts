@@ -158,7 +158,10 @@ class ServerConnection {
   #closed(cause: RuntimeError | undefined): void {
     const { log } = this.#shared.options;
     const fields = { remote: this.#connection.remote, streams: this.#streams.size };
-    if (cause) log.warn({ ...fields, error: cause.message, "error.type": cause.code }, "connection ended with an error");
+    const message = "connection ended with an error";
+    // Nobody has lost anything if a caller goes while nothing is under way.
+    const level = cause?.code === "disconnected" && this.#streams.size === 0 ? "info" : "warn";
+    if (cause) log[level]({ ...fields, error: cause.message, "error.type": cause.code }, message);
     else log.debug(fields, "connection closed");
     const reason = new RuntimeError("cancelled", "the client's connection is gone", { cause });
     for (const stream of this.#streams.values()) stream.abort(reason);
