@@ -44,9 +44,10 @@ const houses: Readonly<Record<string, Floors>> = {
     "settings.ts": 0,
   },
   frontend: {
-    "cli.ts": 10,
-    "index.ts": 9,
-    "server.ts": 8,
+    "cli.ts": 11,
+    "index.ts": 10,
+    "server.ts": 9,
+    "app.ts": 8,
     "listener.ts": 7,
     "unmatched.ts": 7,
     "routes.ts": 6,

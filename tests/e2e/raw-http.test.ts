@@ -78,10 +78,34 @@ test.each<[string, number, readonly string[], unknown]>([
   await eventually("its line", () => linesOf(id).some((line) => line["status"] === status));
 });
 
-test("HTTP/1.0 needs no Host, and 100-continue is an expectation that is met", async () => {
+test("HTTP/1.0 needs no Host", async () => {
   expect((await sendRaw(["GET /live HTTP/1.0"])).status).toBe(200);
-  const continued = await sendBytes(["POST /live HTTP/1.1", host, "expect: 100-continue", "content-length: 0"]);
-  expect(continued).toMatch(/^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 405 /);
+});
+
+test("a client that expects 100-continue is asked for its body only if that is wanted", async () => {
+  const expecting = (path: string, length: number): string[] => [
+    `POST ${path} HTTP/1.1`,
+    host,
+    "content-type: application/json",
+    "expect: 100-continue",
+    `content-length: ${length}`,
+  ];
+  const asked = await dial();
+  asked.write([...expecting("/v1/chat/completions", 2), "", ""].join("\r\n"));
+  let got = "";
+  asked.on("data", (chunk: Buffer) => (got += chunk.toString()));
+  await eventually("the word", () => got === "HTTP/1.1 100 Continue\r\n\r\n");
+  asked.write("{}");
+  await eventually("the answer", () => got.includes("model is required"));
+  expect(got).not.toMatch(/^connection: close/im);
+  asked.destroy();
+  for (const [path, length, status] of [
+    ["/live", 2, 405],
+    ["/nothing", 2, 404],
+    ["/v1/chat/completions", 10_000_000_000, 413],
+  ] as const) {
+    expect(await sendBytes(expecting(path, length))).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
+  }
 });
 
 test("HEAD is served where GET is, without a body", async () => {

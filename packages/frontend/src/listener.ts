@@ -1,5 +1,5 @@
 /** The HTTP port: Node's server with its limits, TLS, and the gate that every request and connection passes. */
-import { createServer, type RequestListener, type Server } from "node:http";
+import { createServer, type IncomingMessage, type RequestListener, type Server } from "node:http";
 import { createServer as createTlsServer, type Server as TlsServer } from "node:https";
 import type { Socket } from "node:net";
 import {
@@ -30,6 +30,8 @@ export interface ListenerOptions {
 
 export interface HttpListener extends Disposable {
   readonly gate: HttpGate;
+  /** True if the client waits for a word before it sends its body. */
+  readonly awaitsContinue: (request: IncomingMessage) => boolean;
   /** For "clientError". */
   readonly refuse: (error: ParserError, socket: Socket) => void;
   /** A server, not listening yet, that hands `handler` the requests that pass the gate. */
@@ -38,8 +40,10 @@ export interface HttpListener extends Disposable {
 
 export function createHttpListener({ limits, tls, log, now }: ListenerOptions): HttpListener {
   const gate = createHttpGate({ limits, now, toAnswer: (malformed, error, socket) => toRawAnswer(malformed, error, socket, log) });
+  const waiting = new WeakSet<IncomingMessage>();
   return {
     gate,
+    awaitsContinue: (request) => waiting.has(request),
     refuse: (error, socket) => (/^ERR_(?:SSL|TLS)_/.test(error.code ?? "") ? refuseHandshake(error, socket, log) : gate.refuse(error, socket)),
     create(handler) {
       const listener: RequestListener = (request, response) => {
@@ -48,6 +52,10 @@ export function createHttpListener({ limits, tls, log, now }: ListenerOptions): 
       const server = openServer(toServerOptions(limits), limits, tls, listener);
       tls?.follow(({ options }) => (server as TlsServer).setSecureContext(options)); // with TLS it is one
       limitServer(server, limits);
+      server.on("checkContinue", (request, response) => {
+        waiting.add(request);
+        listener(request, response);
+      });
       server.on("timeout", gate.expire).on("connect", (_request, socket: Socket) => gate.refuseConnect(socket));
       warnWhenFull(server, limits.maxConnections, { log, now });
       return server;

@@ -1,0 +1,196 @@
+/** The requests of the HTTP server: begins an exchange for each, finds its route, and answers what has none or is refused before its body is read. */
+import type { ServerResponse } from "node:http";
+import { RequestFault, RuntimeError, toRuntimeError } from "@dyn/runtime";
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
+import { beginExchange, logRefused, type Exchange, type ExchangeOptions } from "./exchange.ts";
+import { toMediaTypeError } from "./http/body.ts";
+import { toKeyError } from "./http/api-keys.ts";
+import { createPlaces, type Places } from "./http/places.ts";
+import type { Tally } from "./http/tally.ts";
+import { sendJson } from "./http/reply.ts";
+import { toRetryHeaders } from "./inference.ts";
+import type { HttpListener } from "./listener.ts";
+import type { RequestLogOptions } from "./request-log.ts";
+import { methodsOf, type RouteEntry } from "./routes.ts";
+import { answerUnmatched, refuseUnmatched } from "./unmatched.ts";
+
+declare module "fastify" {
+  interface FastifyRequest {
+    /** Set by the first hook. */
+    exchange: Exchange | undefined;
+  }
+}
+
+/** Characters of a header quoted in an answer. */
+const maxShown = 128;
+
+type ExchangeOf = (request: FastifyRequest, reply: FastifyReply) => Exchange;
+
+export interface AppOptions extends ExchangeOptions, RequestLogOptions {
+  readonly maxBodyBytes: number;
+  /** Inference requests under way at a time. */
+  readonly maxConcurrentRequests: number;
+  readonly routes: readonly RouteEntry[];
+  readonly isDraining: () => boolean;
+  /** Counts those at work. */
+  readonly handlers: Tally;
+}
+
+/** Create it on the listener's server; it does not listen yet. */
+export function createApp(options: AppOptions, { gate, create, refuse, awaitsContinue }: HttpListener): FastifyInstance {
+  const byUrl = new Map(options.routes.map((route) => [route.path, route]));
+  const exchangeOf: ExchangeOf = (request, reply) => {
+    request.exchange ??= beginExchange(request.raw, reply.raw, options, () => byUrl.get(request.routeOptions.url ?? ""));
+    return request.exchange;
+  };
+  const app = Fastify({
+    logger: false,
+    bodyLimit: options.maxBodyBytes,
+    return503OnClosing: false,
+    serverFactory: create,
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: 1024 },
+    clientErrorHandler: refuse,
+    frameworkErrors: (_error, request, reply) => {
+      const exchange = exchangeOf(request, reply);
+      reply.hijack();
+      refuseUnmatched(exchange, exchange.rejection ?? new RuntimeError("invalid_argument", "the path is not valid percent-encoding"), options);
+    },
+  });
+  app.server.on("checkExpectation", (request, response) => {
+    if (!gate.enter(request, response)) return;
+    const expected = JSON.stringify(request.headers.expect?.slice(0, maxShown));
+    const error = new RequestFault(417, `the expectation ${expected} cannot be met, only "100-continue" can`);
+    const exchange = beginExchange(request, response, options, () => undefined);
+    refuseUnmatched(exchange, exchange.rejection ?? error, options);
+  });
+  app.decorateRequest("exchange", undefined);
+  // Bodies stay bytes: whether they are JSON is judged where the answer's shape is known.
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
+  app.addHook("onRequest", (request, reply, done) => {
+    const exchange = exchangeOf(request, reply);
+    const isWaiting = awaitsContinue(request.raw);
+    // A client that waits and is answered without having been asked for its body may or may not send it.
+    if (options.isDraining() || isWaiting) reply.raw.setHeader("connection", "close");
+    if (!isWaiting || !request.is404) return done();
+    reply.hijack(); // Fastify would wait for the body
+    answerUnmatched(exchange, options.routes, options);
+  });
+  const places = createPlaces(options.maxConcurrentRequests);
+  const { handlers } = options;
+  const parts: RouteParts = { exchangeOf, places, handlers, awaitsContinue, options };
+  for (const route of options.routes) addRoute(app, route, parts);
+  app.setErrorHandler((error: unknown, request, reply) => {
+    if (reply.raw.headersSent) return void reply.hijack(); // answered before its body was there
+    const exchange = exchangeOf(request, reply);
+    const route = byUrl.get(request.routeOptions.url ?? "");
+    reply.hijack();
+    if (error instanceof RequestFault) logRefused(exchange.log, error, exchange.request.socket); // its body is
+    if (route) answerError(exchange, toHttpError(error, exchange, options.maxBodyBytes), route);
+    if (route && !route.refuse) logSystem(exchange, options.now);
+    if (!route) answerUnmatched(exchange, options.routes, options);
+  });
+  app.setNotFoundHandler((request, reply) => {
+    const exchange = exchangeOf(request, reply);
+    reply.hijack();
+    answerUnmatched(exchange, options.routes, options);
+  });
+  return app;
+}
+
+interface RouteParts {
+  readonly exchangeOf: ExchangeOf;
+  readonly places: Places;
+  readonly handlers: Tally;
+  readonly awaitsContinue: HttpListener["awaitsContinue"];
+  readonly options: AppOptions;
+}
+
+function addRoute(app: FastifyInstance, route: RouteEntry, parts: RouteParts): void {
+  const { exchangeOf, handlers, awaitsContinue, options } = parts;
+  const { now, isDraining } = options;
+  app.route({
+    method: [...methodsOf(route)],
+    url: route.path,
+    exposeHeadRoute: false,
+    onRequest(request, reply, done) {
+      const exchange = exchangeOf(request, reply);
+      const refusal = toRefusal(exchange, route, parts);
+      if (!refusal) {
+        if (awaitsContinue(request.raw)) askForBody(reply.raw, isDraining());
+        return done();
+      }
+      reply.hijack();
+      answerError(exchange, refusal, route);
+      if (!route.refuse) logSystem(exchange, now);
+    },
+    async handler(request, reply) {
+      reply.hijack(); // handlers write the raw answer
+      const exchange = exchangeOf(request, reply);
+      handlers.begin();
+      const rest = (request.params as { "*"?: string })["*"] ?? ""; // what Fastify puts there for a wildcard
+      try {
+        await route.handle({ exchange, body: request.body, rest });
+      } catch (error) {
+        answerError(exchange, toRuntimeError(error), route);
+      } finally {
+        handlers.end();
+        if (!route.refuse) logSystem(exchange, now);
+      }
+    },
+  });
+}
+
+function askForBody(response: ServerResponse, isDraining: boolean): void {
+  if (!isDraining) response.removeHeader("connection");
+  response.writeContinue();
+}
+
+// Before the body is read: neither a stranger nor a flood costs more than its headers.
+function toRefusal(exchange: Exchange, route: RouteEntry, { places, options }: RouteParts): RuntimeError | undefined {
+  const { apiKey, request, response, rejection } = exchange;
+  if (rejection) return rejection;
+  if (options.apiKeys && !route.isOpen && apiKey === undefined) {
+    response.setHeader("www-authenticate", "Bearer");
+    return toKeyError(request.headers);
+  }
+  if (Number(request.headers["content-length"]) > options.maxBodyBytes) {
+    response.setHeader("connection", "close"); // the body is not waited for
+    return toTooLarge(options.maxBodyBytes);
+  }
+  if (!route.refuse || places.take(response)) return undefined;
+  return new RuntimeError("overloaded", `${places.limit} requests are under way, the limit of this frontend`);
+}
+
+// Probes and lists: silent at info.
+function logSystem({ log, response, startedAt }: Exchange, now: () => number): void {
+  const fields = { status: response.statusCode, latency_ms: Math.round((now() - startedAt) * 1000) / 1000 };
+  log.child({ target: "system_span" }).debug(fields, "http response sent");
+}
+
+function toTooLarge(maxBodyBytes: number): RuntimeError {
+  return new RuntimeError("too_large", `the request body is larger than ${maxBodyBytes} bytes, the limit set by DYN_HTTP_BODY_LIMIT_MB`);
+}
+
+// What went wrong before the handler was asked.
+function toHttpError(error: unknown, { request, signal }: Exchange, maxBodyBytes: number): RuntimeError {
+  if (error instanceof RequestFault) return error;
+  if (signal.aborted) return toRuntimeError(signal.reason); // the rest of the body will not come
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  if (code === "FST_ERR_CTP_INVALID_MEDIA_TYPE") return toMediaTypeError(request.headers["content-type"]);
+  if (code === "FST_ERR_CTP_BODY_TOO_LARGE") {
+    return toTooLarge(maxBodyBytes);
+  }
+  const status = error instanceof Error && "statusCode" in error ? error.statusCode : undefined;
+  if (error instanceof Error && typeof status === "number" && status < 500)
+    return new RuntimeError("invalid_argument", error.message, { cause: error });
+  return toRuntimeError(error);
+}
+
+function answerError(exchange: Exchange, error: RuntimeError, route: RouteEntry): void {
+  if (route.refuse) return route.refuse(exchange, error);
+  const { response, log } = exchange;
+  if (error.traits.metric === "internal") log.error({ error: error.cause ?? error }, "request failed");
+  if (response.headersSent || response.destroyed) return;
+  sendJson(exchange, error.traits.status, route.toErrorBody(error, exchange), toRetryHeaders(error));
+}
