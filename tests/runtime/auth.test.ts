@@ -81,7 +81,7 @@ test.each<[string, Partial<RuntimeConfig>, Partial<RuntimeConfig>, string]>([
   const warnings = members.lines.filter(({ level, target }) => level === "WARN" && target !== "request_span");
   expect(warnings.map(({ message }) => String(message)).toSorted((left, right) => (left < right ? -1 : 1))).toEqual([
     "connection ended with an error",
-    "connection to instance lost",
+    "instance cannot be reached, its circuit is open",
   ]);
   expect(members.lines.some(({ message }) => message === "request received")).toBe(false);
   expect(JSON.stringify(members.lines)).not.toMatch(new RegExp(`${token}|${other}`));

@@ -170,7 +170,7 @@ async function dialInstance({ id, host, port, isTls = false }: Instance, parts: 
       state.isOver = true;
       parts.onGone(id, state.opened);
       if (state.opened) metrics.connections.dec();
-      if (cause) {
+      if (cause && state.opened) {
         parts.onLost(id);
         log.warn({ instance_id: id, address, error: cause.message }, "connection to instance lost");
       } else log.debug({ instance_id: id, address }, "connection to instance closed");
