@@ -1,9 +1,10 @@
 // `npm run bench`, `npm run soak` and the like: set-up, then the file that is named, on the pinned Node.
 import { spawn } from "node:child_process";
+import { constants } from "node:os";
 import { node, setUpOrExit } from "./bootstrap.mjs";
 
 await setUpOrExit();
 const child = spawn(node, process.argv.slice(2), { stdio: "inherit" });
-// A Ctrl-C in the terminal reaches both; the child says how it ends.
-process.on("SIGINT", () => undefined);
-child.on("exit", (code) => (process.exitCode = code ?? 1));
+// The child says how it ends. A Ctrl-C in the terminal reaches it twice, which is once to it.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
+child.on("exit", (code, signal) => (process.exitCode = code ?? 128 + constants.signals[signal]));

@@ -43,23 +43,30 @@ export interface Program extends AsyncDisposable {
   readonly exited: Promise<number | NodeJS.Signals>;
 }
 
-/** Start a command of node_modules/.bin, or a file with the pinned Node. Killed when disposed.
- *  With `onLine`, lines of standard error go there and are not kept. */
+export interface ProgramOptions {
+  /** Lines of standard error go there and are not kept. */
+  readonly onLine?: (line: string) => void;
+  /** It notices if this process is gone, by a channel to it, and a Ctrl-C in the terminal does not reach it. Default false. */
+  readonly isOwned?: boolean;
+}
+
+/** Start a command of node_modules/.bin, or a file with the pinned Node. Killed when disposed. */
 export function startProgram(
   command: string,
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
-  onLine?: (line: string) => void,
+  { onLine, isOwned = false }: ProgramOptions = {},
 ): Program {
   const child = spawn(join(binaries, command), args, {
     cwd: root,
     env: { ...inherited, PATH: `${binaries}:${process.env["PATH"] ?? ""}`, DYN_LOGGING_JSONL: "1", ...env },
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: ["ignore", "pipe", "pipe", ...(isOwned ? (["ipc"] as const) : [])],
+    detached: isOwned,
   });
   const output = { stdout: "", stderr: "" };
-  child.stdout.on("data", (chunk: Buffer) => (output.stdout += chunk.toString()));
-  if (onLine) createInterface({ input: child.stderr }).on("line", onLine);
-  else child.stderr.on("data", (chunk: Buffer) => (output.stderr += chunk.toString()));
+  child.stdout?.on("data", (chunk: Buffer) => (output.stdout += chunk.toString()));
+  if (onLine && child.stderr) createInterface({ input: child.stderr }).on("line", onLine);
+  else child.stderr?.on("data", (chunk: Buffer) => (output.stderr += chunk.toString()));
   const exited = new Promise<number | NodeJS.Signals>((resolve, reject) => {
     child.on("error", reject);
     child.on("close", (code, signal) => resolve(code ?? signal ?? -1));

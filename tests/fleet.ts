@@ -1,4 +1,5 @@
 /** Processes that come and go: frontends on ports that stay, workers of several roles. */
+import { rmSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -42,7 +43,7 @@ type OnLine = (line: string, name: string) => void;
 
 const startMs = 30_000;
 
-/** Open a fleet without members, in a discovery directory of its own. */
+/** Open a fleet without members, in a discovery directory of its own. Its members drain if this process is gone; `process.exit` kills them. */
 export async function openFleet(onLine: OnLine): Promise<Fleet> {
   const directory = await mkdtemp(join(tmpdir(), "dyn-fleet-"));
   return new FleetParts(directory, onLine);
@@ -55,23 +56,33 @@ class FleetParts implements Fleet {
   #onLine: OnLine;
   #frontendNames = 0;
   #workerNames = 0;
+  #running = new Set<Program>();
 
   constructor(directory: string, onLine: OnLine) {
     this.directory = directory;
     this.#onLine = onLine;
+    process.once("exit", this.#endAtOnce);
   }
+
+  #endAtOnce = (): void => {
+    for (const program of this.#running) program.kill("SIGKILL");
+    rmSync(this.directory, { recursive: true, force: true, maxRetries: 5 });
+  };
 
   // Watches for one line of its start, then only passes lines on.
   async #start(name: string, command: string, args: readonly string[], look: (line: string) => boolean): Promise<Program> {
     let isThere = false;
     const env = { DYN_FILE_KV: this.directory, ...(command === "dyn-mock-worker" && { DYN_SYSTEM_PORT: "0" }) };
     const last: string[] = [];
-    const program = startProgram(command, args, env, (line) => {
+    const onLine = (line: string): void => {
       this.#onLine(line, name);
       if (isThere) return;
       last.push(line);
       isThere = look(line);
-    });
+    };
+    const program = startProgram(command, args, env, { onLine, isOwned: true });
+    this.#running.add(program);
+    program.child.once("exit", () => this.#running.delete(program));
     await eventually(`the start of ${name} (${command} ${args.join(" ")})`, () => isThere || program.child.exitCode !== null, startMs);
     if (isThere) return program;
     throw new Error(`${name} ended at its start: ${last.slice(-3).join("\n")}`);
@@ -94,7 +105,7 @@ class FleetParts implements Fleet {
   }
 
   async restartFrontend(frontend: Frontend): Promise<number | NodeJS.Signals> {
-    frontend.program.kill("SIGTERM");
+    end(frontend.program, "SIGTERM");
     const exit = await frontend.program.exited;
     const { program } = await this.#startFrontend(frontend.name, frontend.port, frontend.args);
     frontend.program = program;
@@ -125,18 +136,25 @@ class FleetParts implements Fleet {
 
   endWorker(worker: Worker, signal: NodeJS.Signals): Promise<number | NodeJS.Signals> {
     this.workers.splice(this.workers.indexOf(worker), 1);
-    worker.program.kill(signal);
+    end(worker.program, signal);
     return worker.program.exited;
   }
 
   async drain(): Promise<(readonly [string, number | NodeJS.Signals])[]> {
     const members = [...this.frontends, ...this.workers];
-    for (const { program } of members) program.kill("SIGTERM");
+    for (const { program } of members) end(program, "SIGTERM");
     return Promise.all(members.map(async ({ name, program }) => [name, await program.exited] as const));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all([...this.frontends, ...this.workers].map(({ program }) => program[Symbol.asyncDispose]()));
+    await Promise.all(Array.from(this.#running, (program) => program[Symbol.asyncDispose]()));
     await rm(this.directory, { recursive: true, force: true, maxRetries: 5 });
+    process.off("exit", this.#endAtOnce);
   }
+}
+
+// One that is stopped would take a signal only once it goes on.
+function end(program: Program, signal: NodeJS.Signals): void {
+  program.kill("SIGCONT");
+  program.kill(signal);
 }
