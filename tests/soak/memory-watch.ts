@@ -6,9 +6,12 @@ export interface MemoryWatch {
   /** MiB now; undefined where the system does not say. */
   readonly current: number | undefined;
   sample(): void;
-  /** First and last, MiB, and the slope of a straight line through the last two thirds, MiB a minute. */
-  summary(): { readonly first: number; readonly last: number; readonly slope: number } | undefined;
+  /** First and last, MiB, and the slope of a straight line through the last two thirds, MiB a minute; undefined while it still warms up. */
+  summary(): { readonly first: number; readonly last: number; readonly slope: number | undefined } | undefined;
 }
+
+/** Code is compiled and heaps find their size until then: growth says nothing. */
+const warmMinutes = 10;
 
 export function watchMemory(name: string, pid: number, now: () => number): MemoryWatch {
   const samples: (readonly [minutes: number, mib: number])[] = [];
@@ -25,9 +28,10 @@ export function watchMemory(name: string, pid: number, now: () => number): Memor
       if (samples.length > 2_000) samples.splice(0, samples.length, ...samples.filter((_, index) => index % 2 === 0));
     },
     summary() {
-      const [first, last] = [samples[0]?.[1], samples.at(-1)?.[1]];
-      if (first === undefined || last === undefined) return undefined;
-      return { first, last, slope: slopeOf(samples.slice(Math.floor(samples.length / 3))) };
+      const [first, last] = [samples[0], samples.at(-1)];
+      if (!first || !last) return undefined;
+      const isWarm = last[0] - first[0] >= warmMinutes - 0.5; // it is looked at now and then
+      return { first: first[1], last: last[1], slope: isWarm ? slopeOf(samples.slice(Math.floor(samples.length / 3))) : undefined };
     },
   };
 }
