@@ -54,6 +54,12 @@ describe("the fuzz", () => {
     expect(failures[0]?.bytes[1]).toBe(7);
   });
 
+  test("feeds what is kept alone, and sees no leak where nothing can be compared", { timeout: 60_000 }, async () => {
+    const { failures, summary } = await watchCampaign({ target: "frames", seed: 1, cases: 0, hangMs });
+    expect(failures).toEqual([]);
+    expect(Object.values(summary?.outcomes ?? {}).reduce((sum, count) => sum + count, 0)).toBe(readSeeds("frames").length);
+  });
+
   test("notices a target that leaks", async () => {
     const { failures } = await watchCampaign({ module, target: "leaks", seed: 1, cases: badCases, hangMs });
     expect(failures).toMatchObject([{ index: -1, reason: expect.stringContaining("bytes more are held") }]);

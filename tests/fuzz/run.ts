@@ -43,15 +43,25 @@ function readSettings(): Settings {
   return { cases: whole("cases"), seed: whole("seed"), chosen: values.target, hangMs: whole("hang-ms") };
 }
 
+// The kept inputs come first, with indexes below 0.
+function nameCase(index: number): string {
+  return index < 0 ? `kept seed ${-index}` : `case ${index}`;
+}
+
+function count(number: number, what: string): string {
+  return `${number} ${what}${number === 1 ? "" : "s"}`;
+}
+
 function sayFailure({ target, index, bytes, reason }: Failure, seed: number): void {
-  console.log(`  FAILED ${target}, case ${index} of seed ${seed}: ${reason}`);
+  const where = index < 0 && bytes.length === 0 ? "all cases" : nameCase(index); // of a leak nobody knows which
+  console.log(`  FAILED ${target}, ${where} of seed ${seed}: ${reason}`);
   if (bytes.length > 0) console.log(`    ${bytes.length} bytes, in ${keepSeed(target, bytes, reason)}`);
 }
 
 function saySummary({ target, cases, seconds, outcomes, slowest, grownBytes }: Summary): void {
   const rate = Math.round(cases / seconds).toLocaleString("en");
   const counts = Object.entries(outcomes).map(([code, count]) => `${code} ${count}`);
-  const slow = `slowest ${slowest.ms.toFixed(1)} ms (case ${slowest.index}, ${slowest.bytes} bytes)`;
+  const slow = `slowest ${slowest.ms.toFixed(1)} ms (${nameCase(slowest.index)}, ${slowest.bytes} bytes)`;
   console.log(
     `${target.padEnd(13)} ${String(cases).padStart(8)} cases  ${rate.padStart(8)}/s  ${slow}  held ${grownBytes < 0 ? "" : "+"}${Math.round(grownBytes / 1024)} KiB`,
   );
@@ -94,7 +104,7 @@ async function runLiveTarget(cases: number, { seed }: Settings): Promise<Outcome
 function sayLive({ cases, seconds, answers, checks, grownBytes }: LiveReport): void {
   const statuses = Object.entries(answers).map(([status, count]) => `${status === "0" ? "none" : status} ${count}`);
   console.log(
-    `${live.padEnd(13)} ${String(cases).padStart(8)} cases  ${Math.round(cases / seconds)}/s  ${checks} ordinary requests answered in between`,
+    `${live.padEnd(13)} ${String(cases).padStart(8)} cases  ${Math.round(cases / seconds)}/s  ${count(checks, "ordinary request")} answered in between`,
   );
   console.log(`${" ".repeat(14)}HTTP ${statuses.join(", ")}  resident ${Math.round(grownBytes / 1024)} KiB more`);
 }
@@ -104,11 +114,16 @@ async function main(): Promise<number> {
   const { cases, seed, chosen } = settings;
   const inThreads = chosen.filter((name) => name !== live);
   const share = Math.ceil(cases / Math.max(1, inThreads.length));
-  console.log(`seed ${seed}, ${share} cases for each of ${inThreads.length} targets`);
+  const liveCases = Math.ceil(cases / 100);
+  const parts = [
+    ...(inThreads.length > 0 ? [`${count(share, "case")} for each of ${count(inThreads.length, "target")}`] : []),
+    ...(chosen.includes(live) ? [`${count(liveCases, "case")} for ${live}`] : []),
+  ];
+  console.log(`seed ${seed}, ${parts.join(", ")}`);
   const startedAt = performance.now();
   const outcomes: Outcome[] = [];
   for (const target of inThreads) outcomes.push(await runTarget(target, share, settings));
-  if (chosen.includes(live)) outcomes.push(await runLiveTarget(Math.ceil(cases / 100), settings));
+  if (chosen.includes(live)) outcomes.push(await runLiveTarget(liveCases, settings));
   const fed = outcomes.reduce((sum, each) => sum + each.fed, 0);
   const failed = outcomes.reduce((sum, each) => sum + each.failed, 0);
   console.log(`${fed} cases in ${((performance.now() - startedAt) / 1000).toFixed(0)} s, ${failed} failed`);
