@@ -3,6 +3,7 @@ import { Agent, request } from "node:http";
 import { openFleet, type Fleet } from "../tests/fleet.ts";
 import { residentMib } from "../tests/memory.ts";
 import { median } from "./load.ts";
+import { atLeast, runBench, type Row } from "./table.ts";
 
 const workers = 2;
 const seqs = 8;
@@ -11,11 +12,14 @@ const flood = 10;
 const secondsLong = 5;
 /** Until the places are filled. */
 const rampSeconds = 0.5;
+/** What all places can serve, requests/s. */
+const setCapacity = (workers * seqs) / (answerMs / 1_000);
 
 interface Outcome {
   readonly status: number;
   readonly ms: number;
   readonly endedAt: number;
+  readonly isToldWhen: boolean;
 }
 
 const body = JSON.stringify({ model: "mock", messages: [{ role: "user", content: "word" }] });
@@ -29,7 +33,7 @@ function post(port: number): Promise<Outcome> {
       response.resume();
       response.on("end", () => {
         const endedAt = performance.now();
-        resolve({ status: response.statusCode ?? 0, ms: endedAt - sentAt, endedAt });
+        resolve({ status: response.statusCode ?? 0, ms: endedAt - sentAt, endedAt, isToldWhen: response.headers["retry-after"] !== undefined });
       });
       response.on("error", reject);
     });
@@ -78,39 +82,53 @@ function allMib({ frontends, workers: others }: Fleet): number {
   return [...frontends, ...others].reduce((sum, { program }) => sum + (residentMib(program.pid) ?? Number.NaN), 0);
 }
 
-async function main(): Promise<void> {
+async function measure(): Promise<readonly Row[]> {
   await using fleet = await openFleet(() => undefined);
   const { port } = await fleet.addFrontend();
   const args = ["--max-num-seqs", String(seqs), "--request-queue-limit", String(seqs), "--ttft-ms", String(answerMs)];
   for (let index = 0; index < workers; index += 1) await fleet.addWorker(args);
-  const capacity = await measureCapacity(port);
+  const measured = await measureCapacity(port);
   const before = allMib(fleet);
   let highest = before;
   const startedAt = performance.now();
-  const outcomes = await runFlood(port, capacity * flood, () => (highest = Math.max(highest, allMib(fleet))));
+  const outcomes = await runFlood(port, setCapacity * flood, () => (highest = Math.max(highest, allMib(fleet))));
   const [from, to] = [rampSeconds, rampSeconds + secondsLong].map((seconds) => startedAt + 1_000 * seconds) as [number, number];
   const served = outcomes.filter(({ status, endedAt }) => status === 200 && endedAt >= from && endedAt < to).length;
   const refused = outcomes.filter(({ status }) => status === 529);
   await wait(2_000);
   const after = await Promise.all(Array.from({ length: workers * seqs }, () => post(port)));
   const goodput = served / secondsLong;
-  const rows: readonly (readonly [string, string, string])[] = [
-    ["capacity, requests/s", capacity.toFixed(1), ""],
-    ["flood, requests/s offered", (outcomes.length / (secondsLong + rampSeconds)).toFixed(1), ""],
-    ["goodput in the flood, requests/s", goodput.toFixed(1), ""],
-    ["  of capacity", (goodput / capacity).toFixed(3), "accept ≥ 0.9"],
-    ["refused with 529", `${refused.length} of ${outcomes.length}`, ""],
-    ["  median time to a refusal, ms", median(refused.map(({ ms }) => ms).toSorted((left, right) => left - right)).toFixed(1), ""],
-    ["neither served nor refused", String(outcomes.filter(({ status }) => status !== 200 && status !== 529).length), "accept 0"],
-    ["memory of all programs, MiB: before, highest", `${before.toFixed(0)}, ${highest.toFixed(0)}`, ""],
-    ["2 s later: served of a full house", `${after.filter(({ status }) => status === 200).length} of ${after.length}`, "accept all"],
-    ["  slowest, ms", Math.max(...after.map(({ ms }) => ms)).toFixed(1), `an answer takes ${answerMs}`],
+  const others = outcomes.filter(({ status }) => status !== 200 && status !== 529).length;
+  const untold = refused.filter(({ isToldWhen }) => !isToldWhen).length;
+  const again = after.filter(({ status }) => status === 200).length;
+  const refusalMs = median(refused.map(({ ms }) => ms).toSorted((left, right) => left - right));
+  return [
+    { name: "capacity set, requests/s (places / answer time)", value: setCapacity.toFixed(1) },
+    { name: "  reached by as many clients as places", value: measured.toFixed(1) },
+    { name: "flood, requests/s offered", value: (outcomes.length / (secondsLong + rampSeconds)).toFixed(1) },
+    { name: "goodput in the flood, requests/s", value: goodput.toFixed(1) },
+    atLeast("  of the set capacity", goodput / setCapacity, 0.9),
+    {
+      name: "refused with 529",
+      value: `${refused.length} of ${outcomes.length}`,
+      limit: { isKept: refused.length > 0, text: "some: else it was no flood" },
+    },
+    { name: "  median time to a refusal", value: `${refusalMs.toFixed(1)} ms` },
+    { name: "  without Retry-After", value: String(untold), limit: { isKept: untold === 0, text: "none" } },
+    { name: "neither served nor refused", value: String(others), limit: { isKept: others === 0, text: "none" } },
+    { name: "memory of all programs: before, highest", value: `${before.toFixed(0)}, ${highest.toFixed(0)} MiB` },
+    { name: "2 s later: served of a full house", value: `${again} of ${after.length}`, limit: { isKept: again === after.length, text: "all" } },
+    { name: `  slowest (an answer takes ${answerMs} ms)`, value: `${Math.max(...after.map(({ ms }) => ms)).toFixed(1)} ms` },
   ];
-  for (const [name, value, accept] of rows) console.log(`${name.padEnd(48)} ${value.padStart(16)}   ${accept}`);
 }
 
 try {
-  await main();
+  await runBench({
+    script: "bench:overload",
+    about: "a flood of ten times what the workers can take",
+    seconds: 20,
+    measure,
+  });
 } finally {
   agent.destroy();
 }

@@ -4,12 +4,19 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { eventually } from "../tests/cluster.ts";
 import { measureIdle } from "./idle.ts";
 import { cpuSeconds, median, runLoad, type LoadResult } from "./load.ts";
 import { measurePlane } from "./plane.ts";
+import { atLeast, atMost, runBench, type Row } from "./table.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "dyn-bench-"));
 const children: ChildProcess[] = [];
+const endAll = (): void => {
+  for (const child of children) child.kill("SIGKILL");
+  rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
+};
+process.once("exit", endAll); // a signal, too
 
 function start(args: readonly string[], level: string, stdio: "stdout" | "stderr", onLine: (line: string) => void): ChildProcess {
   const env = { ...process.env, DYN_FILE_KV: directory, DYN_LOG: level, DYN_LOGGING_JSONL: "1" };
@@ -22,23 +29,30 @@ function start(args: readonly string[], level: string, stdio: "stdout" | "stderr
   return child;
 }
 
+function rejectAtEnd(child: ChildProcess, name: string, reject: (error: Error) => void): void {
+  child.once("error", reject);
+  child.once("exit", (code, signal) => reject(new Error(`${name} ended at its start (${signal ?? `exit code ${code}`})`)));
+}
+
 interface Server {
   readonly pid: number;
   readonly port: number;
 }
 
 async function startEcho(): Promise<Server> {
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
     const child = start(["benchmarks/echo-server.ts"], "info", "stdout", (line) => resolve({ pid: child.pid ?? 0, port: Number(line) }));
+    rejectAtEnd(child, "the echo server", reject);
   });
 }
 
 async function startFrontend(level: string): Promise<Server> {
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
     const child = start(["packages/frontend/bin/dyn-frontend.js", "--http-port", "0"], level, "stderr", (line) => {
       const port = /"port":(\d+)/.exec(line)?.[1];
       if (port !== undefined) resolve({ pid: child.pid ?? 0, port: Number(port) });
     });
+    rejectAtEnd(child, "the frontend", reject);
   });
 }
 
@@ -47,13 +61,8 @@ function chatBody(content: string, stream: boolean): string {
 }
 
 async function waitForModel(port: number): Promise<void> {
-  const deadline = performance.now() + 10_000;
-  while (performance.now() < deadline) {
-    const done = await runLoad({ port, body: chatBody("x", false), concurrency: 1, count: 1 }).catch(() => undefined);
-    if (done) return;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  throw new Error("no completion succeeded within 10 s");
+  const ask = (): Promise<LoadResult | undefined> => runLoad({ port, body: chatBody("x", false), concurrency: 1, count: 1 }).catch(() => undefined);
+  await eventually("a completion", ask, 10_000);
 }
 
 interface Cost {
@@ -69,16 +78,13 @@ async function cost({ pid, port }: Server, body: string, concurrency: number, co
   return { cpuMicros: ((cpuSeconds(pid) - before) * 1e6) / count, perSecond: count / result.seconds, p50Ms: median(result.timesMs) };
 }
 
-function say(name: string, value: string, accept: string): void {
-  console.log(`${name.padEnd(62)} ${value.padStart(14)}   ${accept}`);
-}
-
 function round(value: number): number {
   return Math.round(value * 1000) / 1000;
 }
 
-async function main(): Promise<void> {
-  console.log("measuring, about a minute …");
+type Results = Awaited<ReturnType<typeof measureAll>>;
+
+async function measureAll() {
   const echo = await startEcho();
   start(["packages/mock-worker/bin/dyn-mock-worker.js"], "off,request_span=off", "stderr", () => undefined);
   const loud = await startFrontend("info");
@@ -95,7 +101,7 @@ async function main(): Promise<void> {
   const loneUnary = await cost(quiet, unary, 1, 2_000);
   const plane = await measurePlane();
   const idleMib = await measureIdle();
-  const results = {
+  return {
     node: process.version,
     echo_cpu_us: round(echoCost.cpuMicros),
     unary_cpu_us: round(unaryCost.cpuMicros),
@@ -114,26 +120,41 @@ async function main(): Promise<void> {
     plane_through_us_per_item: round(plane.throughMicros),
     idle_mib_per_1000_streams: round(idleMib),
   };
-  say("bare node:http echo, CPU per request", `${results.echo_cpu_us} µs`, "");
-  say("frontend, CPU per unary request", `${results.unary_cpu_us} µs`, "");
-  say("  efficiency beside the echo", `${results.unary_efficiency}`, "accept ≥ 0.45");
-  say("  the same with all lines at info", `${results.unary_logged_efficiency}`, "");
-  say("frontend, unary requests/s, 64 at a time", `${results.unary_per_second}`, "");
-  say("frontend, CPU per streamed token (200 a stream, 64 at a time)", `${results.streamed_token_cpu_us} µs`, "");
-  say("  streamed tokens/s", `${results.streamed_tokens_per_second}`, "");
-  say("  a token's share of an echo request", `${results.streamed_token_vs_echo}`, "");
-  say("lone unary request, p50", `${results.lone_unary_p50_ms} ms`, "");
-  say("  added, in round trips of the echo", `${results.added_p50_round_trips}`, "accept ≤ 2.5");
-  say("plane, receive cost per item frame", `${results.plane_decode_us_per_frame} µs`, "accept ≤ 0.3 µs");
-  say("  frames/s", `${results.plane_frames_per_second}`, "");
-  say("plane, both ends and the kernel, per item", `${results.plane_through_us_per_item} µs`, "");
-  say("frontend, memory of 1000 open streams that wait (of 5000)", `${results.idle_mib_per_1000_streams} MiB`, "accept ≤ 30");
+}
+
+function toRows(results: Results): readonly Row[] {
+  const read = (name: string, value: string | number): Row => ({ name, value: String(value) });
+  return [
+    read("bare node:http echo, CPU per request", `${results.echo_cpu_us} µs`),
+    read("frontend, CPU per unary request", `${results.unary_cpu_us} µs`),
+    atLeast("  efficiency beside the echo", results.unary_efficiency, 0.45),
+    read("  the same with all lines at info", results.unary_logged_efficiency),
+    read("frontend, unary requests/s, 64 at a time", results.unary_per_second),
+    read("frontend, CPU per streamed token (200 a stream, 64 at a time)", `${results.streamed_token_cpu_us} µs`),
+    read("  streamed tokens/s", results.streamed_tokens_per_second),
+    read("  a token's share of an echo request", results.streamed_token_vs_echo),
+    read("lone unary request, p50", `${results.lone_unary_p50_ms} ms`),
+    atMost("  added, in round trips of the echo", results.added_p50_round_trips, 2.5, "", 3),
+    atMost("plane, receive cost per item frame", results.plane_decode_us_per_frame, 0.3, " µs", 3),
+    read("  frames/s", results.plane_frames_per_second),
+    read("plane, both ends and the kernel, per item", `${results.plane_through_us_per_item} µs`),
+    atMost("frontend, memory of 1000 open streams that wait (of 5000)", results.idle_mib_per_1000_streams, 30, " MiB", 3),
+  ];
+}
+
+function keep(results: Results): void {
   writeFileSync(new URL("results/latest.json", import.meta.url), `${JSON.stringify(results, undefined, 2)}\n`);
 }
 
-try {
-  await main();
-} finally {
-  for (const child of children) child.kill("SIGKILL");
-  rmSync(directory, { recursive: true, force: true });
-}
+await runBench({
+  script: "bench",
+  about: "what a request and a token cost, beside a bare HTTP server in the same run",
+  seconds: 60,
+  flags: { keep: "write the numbers to benchmarks/results/latest.json" },
+  async measure(flags) {
+    const results = await measureAll();
+    if (flags.has("keep")) keep(results);
+    return toRows(results);
+  },
+});
+endAll();
