@@ -283,7 +283,7 @@ try {
   await runBench({
     script: "bench:recovery",
     about: "how fast a cancel reaches the engine, and the pause a client sees when its worker fails",
-    seconds: 120,
+    seconds: 60,
     heading: `milliseconds ${formatCells(columns)}`,
     measure,
   });
