@@ -147,17 +147,15 @@ function askForBody(response: ServerResponse, isDraining: boolean): void {
 }
 
 // Before the body is read: neither a stranger nor a flood costs more than its headers.
-function toRefusal(exchange: Exchange, route: RouteEntry, { places, options }: RouteParts): RuntimeError | undefined {
+function toRefusal(exchange: Exchange, route: RouteEntry, { places, awaitsContinue, options }: RouteParts): RuntimeError | undefined {
   const { apiKey, request, response, rejection } = exchange;
   if (rejection) return rejection;
   if (options.apiKeys && !route.isOpen && apiKey === undefined) {
     response.setHeader("www-authenticate", "Bearer");
     return toKeyError(request.headers);
   }
-  if (Number(request.headers["content-length"]) > options.maxBodyBytes) {
-    response.setHeader("connection", "close"); // the body is not waited for
-    return toTooLarge(options.maxBodyBytes);
-  }
+  // Only of a client that waits: one that sends already would not read the answer while its connection is closed under it.
+  if (awaitsContinue(request) && Number(request.headers["content-length"]) > options.maxBodyBytes) return toTooLarge(options.maxBodyBytes);
   if (!route.refuse || places.take(response)) return undefined;
   return new RuntimeError("overloaded", `${places.limit} requests are under way, the limit of this frontend`);
 }
