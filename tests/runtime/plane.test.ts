@@ -9,6 +9,14 @@ import { eventually } from "../cluster.ts";
 import { address, collect, config, failureOf, path, startPair, type Ask } from "./peers.ts";
 
 describe("between runtimes", () => {
+  test("an answer is read once: a second reading would be a second request", async () => {
+    await using pair = await startPair();
+    const answer = pair.client.generate({ count: 2 });
+    expect(await collect(answer)).toHaveLength(2);
+    await expect(collect(answer)).rejects.toMatchObject({ code: "invalid_argument", message: "an answer is read once" });
+    expect(answer.attempts).toBe(1);
+  });
+
   test("thousands of items arrive in order, many streams at a time", async () => {
     await using pair = await startPair();
     const answers = await Promise.all(Array.from({ length: 20 }, () => collect(pair.client.generate({ count: 2_000 }))));

@@ -130,7 +130,7 @@ function addRoute(app: FastifyInstance, route: RouteEntry, parts: RouteParts): v
       handlers.begin();
       const rest = (request.params as { "*"?: string })["*"] ?? ""; // what Fastify puts there for a wildcard
       try {
-        await route.handle({ exchange, body: request.body, rest });
+        await handle(route, exchange, request, rest);
       } catch (error) {
         answerError(exchange, toRuntimeError(error), route);
       } finally {
@@ -139,6 +139,13 @@ function addRoute(app: FastifyInstance, route: RouteEntry, parts: RouteParts): v
       }
     },
   });
+}
+
+// Nobody holds the bytes of a body once it has been read.
+function handle(route: RouteEntry, exchange: Exchange, request: FastifyRequest, rest: string): void | Promise<void> {
+  const { body } = request;
+  request.body = undefined;
+  return route.handle({ exchange, body, rest });
 }
 
 function askForBody(response: ServerResponse, isDraining: boolean): void {

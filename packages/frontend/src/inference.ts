@@ -11,7 +11,7 @@ import { EventStream } from "./http/sse.ts";
 import type { History } from "./lineage/history.ts";
 import type { FrontendMetrics } from "./metrics/metrics.ts";
 import type { Models } from "./models.ts";
-import { beginRequestLog, type RequestLog } from "./request-log.ts";
+import { beginRequestLog, type RequestFacts, type RequestLog } from "./request-log.ts";
 import type { Completion } from "./transcript.ts";
 
 /** A parsed body; APIs add what they need to format the answer. */
@@ -78,17 +78,27 @@ interface Inference<Request extends InferenceRequest> {
   readonly generating: GenerateParts;
 }
 
-/** Never rejects: every ending is an answer (unless the client is gone) and a pair of log lines. */
-export async function serveInference<Request extends InferenceRequest>(
+/** Never rejects: every ending is an answer (unless the client is gone) and a pair of log lines. No async function, which would hold the body until then. */
+export function serveInference<Request extends InferenceRequest>(
   api: InferenceApi<Request>,
   exchange: Exchange,
   raw: unknown,
   parts: InferenceParts,
 ): Promise<void> {
-  const { body, request, limits, error } = parse(api, exchange, raw, parts);
+  const { body, ...parsed } = parse(api, exchange, raw, parts);
   const modelRequested = peekModel(body);
   const isKnown = modelRequested !== undefined && parts.models.has(modelRequested);
-  const facts = { endpoint: api.endpoint, requestType: peekStream(body) ? ("stream" as const) : ("unary" as const), modelRequested, isKnown };
+  const requestType = peekStream(body) ? "stream" : "unary";
+  return serveParsed(api, exchange, parsed, { endpoint: api.endpoint, requestType, modelRequested, isKnown }, parts);
+}
+
+async function serveParsed<Request extends InferenceRequest>(
+  api: InferenceApi<Request>,
+  exchange: Exchange,
+  { request, limits, error }: Omit<Parsed<Request>, "body">,
+  facts: RequestFacts,
+  parts: InferenceParts,
+): Promise<void> {
   using requestLog = beginRequestLog(exchange, facts, parts);
   if (!request || !limits) return refuse({ api, exchange, requestLog, parts }, toRuntimeError(error));
   const head = { requestId: exchange.identity.requestId, created: Math.floor(parts.wallClock() / 1000) };

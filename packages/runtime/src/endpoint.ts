@@ -82,7 +82,7 @@ export interface Client<Request, Item> extends Disposable {
   readonly instances: readonly Instance[];
   /** Resolves once `count` instances (default 1) can be reached. Rejects with the signal's reason, or `unavailable` once the client is disposed. */
   waitForInstances(options?: { count?: number; signal?: AbortSignal }): Promise<readonly Instance[]>;
-  /** Nothing is sent before the answer is read. Leaving the loop cancels the request. @throws RuntimeError `invalid_argument` on a request or an option that cannot be sent. */
+  /** Nothing is sent before the answer is read, which is once. Leaving the loop cancels the request. @throws RuntimeError `invalid_argument` on a request or an option that cannot be sent. */
   generate(request: Request, options?: GenerateOptions): Answer<Item>;
   /** Ask `accepts` of its options anew, after its answers have changed. */
   refresh(): void;
@@ -92,7 +92,7 @@ export interface ClientParts {
   readonly live: LiveSet;
   /** What a REQUEST names. */
   readonly path: string;
-  readonly send: (route: Route) => Batches<unknown>;
+  readonly send: (route: Route, payload: Uint8Array) => Batches<unknown>;
   readonly tracer: Tracer;
   readonly now: () => number;
   /** Called once, when the client is disposed. */
@@ -151,7 +151,6 @@ export function createClient<Request, Item>({ live, path, send, tracer, now, onD
       const route: Route = {
         ...toCaller(options, tracer),
         path,
-        payload: encodePayload(request),
         signal: withTimeout(options.signal, timeoutMs),
         deadlineAt: timeoutMs === undefined ? options.deadlineAt : now() + timeoutMs,
         wanted: options.instanceId,
@@ -159,7 +158,7 @@ export function createClient<Request, Item>({ live, path, send, tracer, now, onD
         ...(options.resume && { resume: () => encodeRest(options.resume?.()) }),
         reports: [],
       };
-      return new RouteAnswer<Item>(route, send);
+      return new RouteAnswer<Item>(route, encodePayload(request), send);
     },
     [Symbol.dispose]() {
       live[Symbol.dispose]();
@@ -187,15 +186,20 @@ function withTimeout(signal: AbortSignal | undefined, timeoutMs: number | undefi
 // A class: an object with getters, made anew for each request, costs more than all the rest of this file.
 class RouteAnswer<Item> implements Answer<Item> {
   #route: Route;
+  #payload: Uint8Array | undefined;
   #send: ClientParts["send"];
 
-  constructor(route: Route, send: ClientParts["send"]) {
+  constructor(route: Route, payload: Uint8Array, send: ClientParts["send"]) {
     this.#route = route;
+    this.#payload = payload;
     this.#send = send;
   }
 
   batches(): Batches<Item> {
-    return this.#send(this.#route) as Batches<Item>; // Item is the caller's claim about the endpoint
+    const payload = this.#payload;
+    if (!payload) throw new RuntimeError("invalid_argument", "an answer is read once");
+    this.#payload = undefined;
+    return this.#send(this.#route, payload) as Batches<Item>; // Item is the caller's claim about the endpoint
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Item, void, void> {

@@ -164,7 +164,7 @@ class RuntimeParts implements Runtime {
     const client = createClient<Request, Item>({
       live: openLiveSet({ discovery: this.discovery, presence: this.#peers, address, log: watchLog, ...following }),
       path: formatPath(address),
-      send: (route) => new RoutedAnswer(routing, route),
+      send: (route, payload) => new RoutedAnswer(routing, route, payload),
       tracer,
       now: this.#now,
       onDispose: () => this.#clients.delete(client),

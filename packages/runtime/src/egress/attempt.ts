@@ -31,7 +31,6 @@ export interface Route {
   /** Then: the span in which the program made this call, if the log tells of it. */
   readonly callerSpanId: string | undefined;
   readonly path: string;
-  readonly payload: Uint8Array;
   readonly signal: AbortSignal | undefined;
   /** Clock reading (ms, the router's `now`) after which nobody waits any more. */
   readonly deadlineAt: number | undefined;

@@ -34,14 +34,14 @@ export class RoutedAnswer implements Batches<unknown> {
   #attempt: Attempt | undefined;
   #attempts = 0;
   #fruitless = 0;
-  #payload: Uint8Array;
+  #payload: Uint8Array | undefined;
   #span: Span = noSpan;
   #state: "new" | "running" | "over" = "new";
 
-  constructor(options: RouterOptions, route: Route) {
+  constructor(options: RouterOptions, route: Route, payload: Uint8Array) {
     this.#options = options;
     this.#route = route;
-    this.#payload = route.payload;
+    this.#payload = payload;
   }
 
   /** The items that have arrived since the last call, at least one. @throws RuntimeError once no other instance may try. */
@@ -52,6 +52,7 @@ export class RoutedAnswer implements Batches<unknown> {
         const items = await attempt.next();
         if (items) {
           attempt.received();
+          this.#payload = undefined; // from here on only the rest can be asked for: a long prompt is not held for a long answer
           return { done: false, value: items };
         }
         this.#end(undefined);
@@ -86,6 +87,7 @@ export class RoutedAnswer implements Batches<unknown> {
     const attempt = new Attempt(this.#options, this.#route, instance, this.#attempts);
     this.#attempts += 1;
     this.#attempt = attempt;
+    if (!this.#payload) throw new RuntimeError("internal", "an attempt begins with nothing to send");
     await attempt.open(this.#payload);
     return attempt;
   }
