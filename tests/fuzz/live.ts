@@ -120,12 +120,15 @@ async function converse(port: number, { bytes, isRequest }: LiveCase): Promise<C
   return { isEnded, said: Buffer.concat(chunks) };
 }
 
+/** What the client is told of its own request: a coding that is not served, a version that is not spoken. */
+const refusals: ReadonlySet<number> = new Set([501, 505]);
+
 // What is wrong with an answer: none to a whole request, or one that blames us.
 function judge({ door, isRequest }: LiveCase, said: Buffer, { answers }: LiveState): string | undefined {
   if (door === "plane") return undefined;
   const status = Number(/^HTTP\/1\.1 (\d{3}) /.exec(said.toString("latin1", 0, 32))?.[1] ?? 0);
   answers[status] = (answers[status] ?? 0) + 1;
-  if (status >= 500) return `an answer with status ${status}: ${said.toString().slice(-300)}`;
+  if (status >= 500 && !refusals.has(status)) return `an answer with status ${status}: ${said.toString().slice(-300)}`;
   return isRequest && status === 0 ? "no answer" : undefined;
 }
 
