@@ -1,6 +1,7 @@
 /** How fast a cancel reaches the engine, wherever the request is when its client leaves. */
 import { Agent, request, type ClientRequest } from "node:http";
-import { createRuntime, type Runtime } from "@dyn/runtime";
+import { setTimeout as pause } from "node:timers/promises";
+import { createRuntime, within, type Runtime } from "@dyn/runtime";
 import { serveModel, type Engine } from "@dyn/runtime/llm";
 import { createLogger } from "../packages/runtime/src/logging/logger.ts";
 import { eventually } from "../tests/cluster.ts";
@@ -38,19 +39,9 @@ interface Signs {
   readonly lines: Map<string, () => void>;
 }
 
-/** What `wait` gives; rejects with `what` if it is lost. */
-async function within<Value>(what: string, wait: Promise<Value>): Promise<Value> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${what} did not happen within ${lostMs} ms`)), lostMs);
-  });
-  return Promise.race([wait, late]).finally(() => clearTimeout(timer));
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, ms);
-  });
+/** @throws Error if it does not come. */
+async function expectSoon(what: string, event: Promise<void>): Promise<void> {
+  if (!(await within(event, lostMs))) throw new Error(`${what} did not happen within ${lostMs} ms`);
 }
 
 async function serveAll(runtime: Runtime, signs: Signs): Promise<void> {
@@ -102,11 +93,11 @@ async function measurePhase(post: Post, signs: Signs, { model, isStream }: Phase
     signs.begun = Promise.withResolvers();
     signs.stopped = Promise.withResolvers();
     const sent = post(`${model}-${times.length}`, model, isStream);
-    await within(`the begin of ${model}`, signs.begun.promise);
+    await expectSoon(`the begin of ${model}`, signs.begun.promise);
     await pause(settledMs);
     const leftAt = performance.now();
     sent.destroy();
-    await within(`a cancel at the engine of ${model}`, signs.stopped.promise);
+    await expectSoon(`a cancel at the engine of ${model}`, signs.stopped.promise);
     times.push(performance.now() - leftAt);
   }
   return times;
@@ -117,18 +108,18 @@ async function measureQueued(post: Post, signs: Signs): Promise<number[]> {
   const lineOf = (id: string, message: string): Promise<void> => new Promise((resolve) => signs.lines.set(`${id} ${message}`, resolve));
   signs.begun = Promise.withResolvers();
   const first = post("first", "queued", true);
-  await within("the begin of the first of queued", signs.begun.promise);
+  await expectSoon("the begin of the first of queued", signs.begun.promise);
   const times: number[] = [];
   while (times.length < cancels) {
     const id = `queued-${times.length}`;
     const received = lineOf(id, "request received");
     const completed = lineOf(id, "request completed");
     const sent = post(id, "queued", true);
-    await within(`the arrival of ${id}`, received);
+    await expectSoon(`the arrival of ${id}`, received);
     await pause(settledMs);
     const leftAt = performance.now();
     sent.destroy();
-    await within(`the cancel of ${id}`, completed);
+    await expectSoon(`the cancel of ${id}`, completed);
     times.push(performance.now() - leftAt);
   }
   first.destroy();

@@ -1,11 +1,12 @@
 // What becomes of bytes at an HTTP server of ours: refused requests end their connection, and nothing behind them is handled.
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import { connect, type AddressInfo, type Socket } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import { describe, expect, test } from "vitest";
 import { createHttpGate } from "../packages/runtime/src/http/gate.ts";
 import { limitServer, toServerOptions, type HttpLimits } from "../packages/runtime/src/http/limits.ts";
 import { eventually } from "./cluster.ts";
+import { dial, type Client } from "./http-client.ts";
 import { refused, served } from "./http-faults.ts";
 
 const patient: HttpLimits = {
@@ -23,29 +24,6 @@ interface Subject extends AsyncDisposable {
   /** Method, path and body of each request that was handled, in order. */
   readonly handled: readonly string[];
   connections(): Promise<number>;
-}
-
-interface Client extends Disposable {
-  readonly socket: Socket;
-  readonly text: () => string;
-  readonly statuses: () => number[];
-  readonly isClosed: () => boolean;
-}
-
-function dial(port: number, allowHalfOpen: boolean): Client {
-  const socket = connect({ port, host: "127.0.0.1", allowHalfOpen });
-  let text = "";
-  let isClosed = false;
-  socket.on("error", () => undefined); // a server that refuses may reset
-  socket.on("data", (chunk: Buffer) => (text += chunk.toString("latin1")));
-  socket.on("close", () => (isClosed = true));
-  return {
-    socket,
-    text: () => text,
-    statuses: () => [...text.matchAll(/HTTP\/1\.1 ([2-5]\d\d)/g)].map(([, status]) => Number(status)),
-    isClosed: () => isClosed,
-    [Symbol.dispose]: () => void socket.destroy(),
-  };
 }
 
 type Answer = (request: IncomingMessage, response: ServerResponse, body: string) => void;

@@ -1,34 +1,14 @@
 // The frontend's HTTP port against clients that are malformed, slow, greedy or asleep.
 import { readFileSync } from "node:fs";
-import { connect, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createAuthority, type Authority } from "../certificates.ts";
 import { chat, eventually, postChat, startCluster, type Cluster, type Line } from "../cluster.ts";
+import { dial as dialPort, type Client } from "../http-client.ts";
 import { refused, served } from "../http-faults.ts";
 
-interface Client extends Disposable {
-  readonly socket: Socket;
-  readonly text: () => string;
-  readonly statuses: () => number[];
-  readonly isClosed: () => boolean;
-}
-
 function dial(url: string): Client {
-  const { hostname, port } = new URL(url);
-  const socket = connect(Number(port), hostname);
-  let text = "";
-  let isClosed = false;
-  socket.on("error", () => undefined); // a server that refuses may reset
-  socket.on("data", (chunk: Buffer) => (text += chunk.toString("latin1")));
-  socket.on("close", () => (isClosed = true));
-  return {
-    socket,
-    text: () => text,
-    statuses: () => [...text.matchAll(/HTTP\/1\.1 ([2-5]\d\d)/g)].map(([, status]) => Number(status)),
-    isClosed: () => isClosed,
-    [Symbol.dispose]: () => void socket.destroy(),
-  };
+  return dialPort(Number(new URL(url).port));
 }
 
 function isAbout(path: string): (line: Line) => boolean {

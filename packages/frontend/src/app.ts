@@ -1,5 +1,4 @@
 /** The requests of the HTTP server: begins an exchange for each, finds its route, and answers what has none or is refused before its body is read. */
-import type { ServerResponse } from "node:http";
 import { RequestFault, RuntimeError, toRuntimeError } from "@dyn/runtime";
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import { beginExchange, logRefused, type Exchange, type ExchangeOptions } from "./exchange.ts";
@@ -9,7 +8,7 @@ import { createPlaces, type Places } from "./http/places.ts";
 import type { Tally } from "./http/tally.ts";
 import { sendJson } from "./http/reply.ts";
 import { toRetryHeaders } from "./inference.ts";
-import type { HttpListener } from "./listener.ts";
+import { awaitsContinue, type HttpListener } from "./listener.ts";
 import type { RequestLogOptions } from "./request-log.ts";
 import { methodsOf, type RouteEntry } from "./routes.ts";
 import { answerUnmatched, refuseUnmatched } from "./unmatched.ts";
@@ -37,7 +36,7 @@ export interface AppOptions extends ExchangeOptions, RequestLogOptions {
 }
 
 /** Create it on the listener's server; it does not listen yet. */
-export function createApp(options: AppOptions, { gate, create, refuse, awaitsContinue }: HttpListener): FastifyInstance {
+export function createApp(options: AppOptions, { gate, create, refuse }: HttpListener): FastifyInstance {
   const byUrl = new Map(options.routes.map((route) => [route.path, route]));
   const exchangeOf: ExchangeOf = (request, reply) => {
     request.exchange ??= beginExchange(request.raw, reply.raw, options, () => byUrl.get(request.routeOptions.url ?? ""));
@@ -69,16 +68,15 @@ export function createApp(options: AppOptions, { gate, create, refuse, awaitsCon
   app.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
   app.addHook("onRequest", (request, reply, done) => {
     const exchange = exchangeOf(request, reply);
-    const isWaiting = awaitsContinue(request.raw);
-    // A client that waits and is answered without having been asked for its body may or may not send it.
-    if (options.isDraining() || isWaiting) reply.raw.setHeader("connection", "close");
-    if (!isWaiting || !request.is404) return done();
+    if (options.isDraining()) reply.raw.setHeader("connection", "close");
+    if (!request.is404 || !awaitsContinue(request.raw)) return done();
     reply.hijack(); // Fastify would wait for the body
+    closeIfWaiting(exchange);
     answerUnmatched(exchange, options.routes, options);
   });
   const places = createPlaces(options.maxConcurrentRequests);
   const { handlers } = options;
-  const parts: RouteParts = { exchangeOf, places, handlers, awaitsContinue, options };
+  const parts: RouteParts = { exchangeOf, places, handlers, options };
   for (const route of options.routes) addRoute(app, route, parts);
   app.setErrorHandler((error: unknown, request, reply) => {
     if (reply.raw.headersSent) return void reply.hijack(); // answered before its body was there
@@ -102,13 +100,12 @@ interface RouteParts {
   readonly exchangeOf: ExchangeOf;
   readonly places: Places;
   readonly handlers: Tally;
-  readonly awaitsContinue: HttpListener["awaitsContinue"];
   readonly options: AppOptions;
 }
 
 function addRoute(app: FastifyInstance, route: RouteEntry, parts: RouteParts): void {
-  const { exchangeOf, handlers, awaitsContinue, options } = parts;
-  const { now, isDraining } = options;
+  const { exchangeOf, handlers, options } = parts;
+  const { now } = options;
   app.route({
     method: [...methodsOf(route)],
     url: route.path,
@@ -117,10 +114,11 @@ function addRoute(app: FastifyInstance, route: RouteEntry, parts: RouteParts): v
       const exchange = exchangeOf(request, reply);
       const refusal = toRefusal(exchange, route, parts);
       if (!refusal) {
-        if (awaitsContinue(request.raw)) askForBody(reply.raw, isDraining());
+        if (awaitsContinue(request.raw)) reply.raw.writeContinue();
         return done();
       }
       reply.hijack();
+      closeIfWaiting(exchange);
       answerError(exchange, refusal, route);
       if (!route.refuse) logSystem(exchange, now);
     },
@@ -148,13 +146,13 @@ function handle(route: RouteEntry, exchange: Exchange, request: FastifyRequest, 
   return route.handle({ exchange, body, rest });
 }
 
-function askForBody(response: ServerResponse, isDraining: boolean): void {
-  if (!isDraining) response.removeHeader("connection");
-  response.writeContinue();
+// A client that is answered without having been asked for its body may or may not send it.
+function closeIfWaiting({ request, response }: Exchange): void {
+  if (awaitsContinue(request)) response.setHeader("connection", "close");
 }
 
 // Before the body is read: neither a stranger nor a flood costs more than its headers.
-function toRefusal(exchange: Exchange, route: RouteEntry, { places, awaitsContinue, options }: RouteParts): RuntimeError | undefined {
+function toRefusal(exchange: Exchange, route: RouteEntry, { places, options }: RouteParts): RuntimeError | undefined {
   const { apiKey, request, response, rejection } = exchange;
   if (rejection) return rejection;
   if (options.apiKeys && !route.isOpen && apiKey === undefined) {
@@ -183,9 +181,7 @@ function toHttpError(error: unknown, { request, signal }: Exchange, maxBodyBytes
   if (signal.aborted) return toRuntimeError(signal.reason); // the rest of the body will not come
   const code = error instanceof Error && "code" in error ? error.code : undefined;
   if (code === "FST_ERR_CTP_INVALID_MEDIA_TYPE") return toMediaTypeError(request.headers["content-type"]);
-  if (code === "FST_ERR_CTP_BODY_TOO_LARGE") {
-    return toTooLarge(maxBodyBytes);
-  }
+  if (code === "FST_ERR_CTP_BODY_TOO_LARGE") return toTooLarge(maxBodyBytes);
   const status = error instanceof Error && "statusCode" in error ? error.statusCode : undefined;
   if (error instanceof Error && typeof status === "number" && status < 500)
     return new RuntimeError("invalid_argument", error.message, { cause: error });

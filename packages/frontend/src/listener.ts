@@ -7,7 +7,6 @@ import {
   createRequestId,
   limitServer,
   RequestFault,
-  RuntimeError,
   toServerOptions,
   type HttpGate,
   type HttpLimits,
@@ -30,20 +29,21 @@ export interface ListenerOptions {
 
 export interface HttpListener extends Disposable {
   readonly gate: HttpGate;
-  /** True if the client waits for a word before it sends its body. */
-  readonly awaitsContinue: (request: IncomingMessage) => boolean;
   /** For "clientError". */
   readonly refuse: (error: ParserError, socket: Socket) => void;
   /** A server, not listening yet, that hands `handler` the requests that pass the gate. */
   readonly create: (handler: RequestListener) => Server;
 }
 
+/** True if the client waits for a word before it sends its body. Any other expectation is not handed on, and HTTP/1.0 has none. */
+export function awaitsContinue({ headers, httpVersion }: IncomingMessage): boolean {
+  return headers.expect !== undefined && httpVersion === "1.1";
+}
+
 export function createHttpListener({ limits, tls, log, now }: ListenerOptions): HttpListener {
   const gate = createHttpGate({ limits, now, toAnswer: (malformed, error, socket) => toRawAnswer(malformed, error, socket, log) });
-  const waiting = new WeakSet<IncomingMessage>();
   return {
     gate,
-    awaitsContinue: (request) => waiting.has(request),
     refuse: (error, socket) => (/^ERR_(?:SSL|TLS)_/.test(error.code ?? "") ? refuseHandshake(error, socket, log) : gate.refuse(error, socket)),
     create(handler) {
       const listener: RequestListener = (request, response) => {
@@ -52,10 +52,7 @@ export function createHttpListener({ limits, tls, log, now }: ListenerOptions): 
       const server = openServer(toServerOptions(limits), limits, tls, listener);
       tls?.follow(({ options }) => (server as TlsServer).setSecureContext(options)); // with TLS it is one
       limitServer(server, limits);
-      server.on("checkContinue", (request, response) => {
-        waiting.add(request);
-        listener(request, response);
-      });
+      server.on("checkContinue", listener); // whoever handles it asks for the body, or does not
       server.on("timeout", gate.expire).on("connect", (_request, socket: Socket) => gate.refuseConnect(socket));
       warnWhenFull(server, limits.maxConnections, { log, now });
       return server;
@@ -86,9 +83,9 @@ function warnWhenFull(server: Server, limit: number, { log, now }: Pick<Listener
 function toRawAnswer({ status, message }: Malformed, error: ParserError | undefined, socket: Socket, log: Logger): RawAnswer {
   const requestId = createRequestId();
   const lineLog = log.child({ requestId, fields: { request_id: requestId, parser_error: error?.code } });
-  logRefused(lineLog, new RequestFault(status, message), socket);
-  const body = toErrorBody(new RuntimeError("invalid_argument", message));
-  return { body, headers: { "x-request-id": requestId, "request-id": requestId } };
+  const fault = new RequestFault(status, message);
+  logRefused(lineLog, fault, socket);
+  return { body: toErrorBody(fault), headers: { "x-request-id": requestId, "request-id": requestId } };
 }
 
 // Nothing can be answered: what the client would read is not what it expects.

@@ -7,6 +7,7 @@ import {
   parsePrefix,
   parseSwitch,
   plainText,
+  type HttpLimits,
   type RouterMode,
   routerModes,
   type SettingsOf,
@@ -14,20 +15,13 @@ import {
 } from "@dyn/runtime";
 import { maxChoices } from "@dyn/runtime/llm";
 
-export interface FrontendOptions {
+export interface FrontendOptions extends HttpLimits {
   readonly httpHost: string;
   readonly httpPort: number;
   readonly tlsCertPath: string;
   readonly tlsKeyPath: string;
   readonly apiKeysFile: string;
   readonly bodyLimitMb: number;
-  readonly maxHeaderBytes: number;
-  readonly maxHeaders: number;
-  readonly headerTimeoutMs: number;
-  readonly receiveTimeoutMs: number;
-  readonly keepAliveTimeoutMs: number;
-  readonly sendTimeoutMs: number;
-  readonly maxConnections: number;
   readonly maxMessages: number;
   readonly maxCompletions: number;
   readonly maxConcurrentRequests: number;
