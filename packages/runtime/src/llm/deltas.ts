@@ -5,7 +5,8 @@ import type { Delta, FinishReason } from "./contract.ts";
 
 const finishReasons: ReadonlySet<unknown> = new Set<FinishReason>(["stop", "length", "content_filter", "tool_calls"]);
 
-function isCount(value: unknown): boolean {
+/** A number of something: whole, from 0, exact. */
+export function isCount(value: unknown): boolean {
   return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
 }
 

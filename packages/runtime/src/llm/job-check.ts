@@ -2,13 +2,10 @@
 import { RuntimeError } from "../errors.ts";
 import { isMap } from "../wire/payload.ts";
 import type { ModelJob, WorkerRole } from "./contract.ts";
+import { isCount } from "./deltas.ts";
 
 /** Most completions one job may ask for. */
 export const maxChoices = 1_024;
-
-function isCount(value: unknown): boolean {
-  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
-}
 
 function isText(value: unknown): boolean {
   return typeof value === "string";
