@@ -1,8 +1,8 @@
-/** Certificates for tests, made by openssl into a directory that goes with the fixture. */
-import { execFileSync } from "node:child_process";
-import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
+/** Certificates for tests, in a directory that goes with the fixture. */
+import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { generate } from "selfsigned";
 
 export interface Pem {
   readonly cert: string;
@@ -13,29 +13,45 @@ export interface Authority extends Disposable {
   readonly directory: string;
   /** Path of its certificate. */
   readonly ca: string;
-  /** A certificate for 127.0.0.1, and for `name`. */
-  issue(name: string): Pem;
+  /** Paths of a certificate for 127.0.0.1 and for `name`, and of its key. */
+  issue(name: string): Promise<Pem>;
 }
 
-const created = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"];
-
-function openssl(...args: string[]): void {
-  execFileSync("openssl", args, { stdio: ["ignore", "ignore", "pipe"] });
-}
+const kind = { keyType: "ec", algorithm: "sha256" } as const;
 
 /** Create an authority of one's own. */
-export function createAuthority(): Authority {
+export async function createAuthority(): Promise<Authority> {
   const directory = mkdtempSync(join(tmpdir(), "dyn-ca-"));
+  const own = await generate([{ name: "commonName", value: "test authority" }], {
+    ...kind,
+    extensions: [
+      { name: "basicConstraints", cA: true, critical: true },
+      { name: "keyUsage", keyCertSign: true, cRLSign: true, critical: true },
+    ],
+  });
   const ca = join(directory, "ca.crt");
-  const caKey = join(directory, "ca.key");
-  openssl("req", "-x509", ...created, "-keyout", caKey, "-out", ca, "-subj", "/CN=test authority");
+  writeFileSync(ca, `${own.cert}\n`); // so that two of them make a list
   return {
     directory,
     ca,
-    issue(name) {
+    async issue(name) {
       const [cert, key] = [join(directory, `${name}.crt`), join(directory, `${name}.key`)];
-      const subject = ["-subj", `/CN=${name}`, "-addext", `subjectAltName=IP:127.0.0.1,DNS:${name}`, "-addext", "basicConstraints=critical,CA:FALSE"];
-      openssl("req", "-x509", ...created, "-CA", ca, "-CAkey", caKey, "-keyout", key, "-out", cert, ...subject);
+      const made = await generate([{ name: "commonName", value: name }], {
+        ...kind,
+        ca: { key: own.private, cert: own.cert },
+        extensions: [
+          { name: "basicConstraints", cA: false, critical: true },
+          {
+            name: "subjectAltName",
+            altNames: [
+              { type: 7, ip: "127.0.0.1" },
+              { type: 2, value: name },
+            ],
+          },
+        ],
+      });
+      writeFileSync(cert, made.cert);
+      writeFileSync(key, made.private);
       return { cert, key };
     },
     [Symbol.dispose]: () => rmSync(directory, { recursive: true, force: true }),

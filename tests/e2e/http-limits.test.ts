@@ -148,8 +148,8 @@ describe("over TLS", () => {
   let authority: Authority;
   let cluster: Cluster;
   beforeAll(async () => {
-    authority = createAuthority();
-    const { cert, key } = authority.issue("http");
+    authority = await createAuthority();
+    const { cert, key } = await authority.issue("http");
     cluster = await startCluster({ workers: 0, frontendArgs: [...short, "--tls-cert-path", cert, "--tls-key-path", key] });
   });
   afterAll(async () => {

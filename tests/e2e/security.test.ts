@@ -27,10 +27,10 @@ let tokenFile: string;
 let shortToken: string;
 
 beforeAll(async () => {
-  authority = createAuthority();
+  authority = await createAuthority();
   setDefaultCACertificates([...getCACertificates("default"), readFileSync(authority.ca, "utf8")]);
-  http = authority.issue("http");
-  plane = authority.issue("plane");
+  http = await authority.issue("http");
+  plane = await authority.issue("plane");
   keysFile = join(authority.directory, "keys");
   tokenFile = join(authority.directory, "token");
   writeFileSync(keysFile, `# who may ask\n${digest(key)} team-a\n`);
@@ -184,7 +184,7 @@ test("the certificate of the HTTP server is replaced without a restart", async (
     return promise;
   };
   expect(await nameOf()).toBe("http");
-  const next = authority.issue("http-next");
+  const next = await authority.issue("http-next");
   replacePem(http, next);
   await eventually("the new certificate", async () => (await nameOf()) === "http-next");
 });

@@ -16,12 +16,12 @@ let worker: Pem;
 let caller: Pem;
 let stranger: Pem;
 
-beforeAll(() => {
-  ours = createAuthority();
-  theirs = createAuthority();
-  worker = ours.issue("worker");
-  caller = ours.issue("caller");
-  stranger = theirs.issue("stranger");
+beforeAll(async () => {
+  ours = await createAuthority();
+  theirs = await createAuthority();
+  worker = await ours.issue("worker");
+  caller = await ours.issue("caller");
+  stranger = await theirs.issue("stranger");
 });
 afterAll(() => {
   ours[Symbol.dispose]();
@@ -173,8 +173,8 @@ describe("certificates that are replaced", () => {
   }
 
   test("are used for new connections, while the old ones stay", async () => {
-    const own = ours.issue("first");
-    const next = ours.issue("second");
+    const own = await ours.issue("first");
+    const next = await ours.issue("second");
     await using members = await startMembers(certificate(own), { tcpTlsCa: ours.ca });
     expect(await members.ask()).toEqual(["hello"]);
     expect(await peerName(members.port)).toBe("first");
@@ -197,8 +197,8 @@ describe("certificates that are replaced", () => {
   });
 
   test("and cannot be used leave the last ones, with one warning, until they can", async () => {
-    const own = ours.issue("kept");
-    const next = ours.issue("late");
+    const own = await ours.issue("kept");
+    const next = await ours.issue("late");
     await using members = await startMembers(certificate(own), { tcpTlsCa: ours.ca });
     const warnings = (): unknown[] =>
       members.lines.filter(({ message }) => message === "certificates of the plane cannot be reloaded, the last one stays");
