@@ -7,6 +7,9 @@ const source = (path: string): string => fileURLToPath(new URL(`packages/${path}
 // Set by scripts/test.mjs.
 const counts = process.env["TEST_COUNTS"];
 
+// Set by scripts/test.mjs: the files of tests/external whose programs are there. By hand, all run.
+const external = process.env["TEST_EXTERNAL"]?.split(",") ?? ["tests/external/*.test.ts"];
+
 // Unit tests run the sources; tests of whole programs spawn the built commands.
 export default defineConfig({
   resolve: {
@@ -19,7 +22,7 @@ export default defineConfig({
   },
   test: {
     ...(counts !== undefined && { reporters: ["default", createCountReporter(counts)] }),
-    include: ["tests/**/*.test.ts"],
+    include: ["tests/*.test.ts", "tests/!(external)/**/*.test.ts", ...external],
     testTimeout: 30_000,
     hookTimeout: 60_000,
     maxWorkers: 2,

@@ -1,10 +1,13 @@
-// All checks: `npm test`. Closes with a plain line `N passed, N failed`; each static check counts as one.
+// All checks: `npm test`; with `--all` (`npm run test:all`) also those that need other programs. Closes with a plain line
+// `N passed, N failed`; each static check counts as one.
 import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { buildArguments, installOrExit, node } from "./bootstrap.mjs";
+import { externals, prepare } from "./external.mjs";
+
+const wanted = process.argv.includes("--all") ? externals : [];
 
 // Whatever happens, the last line is the count.
 let passed = 0;
@@ -44,19 +47,18 @@ async function run(name, command, args) {
   return code === 0;
 }
 
-// The Python clients are installed while the static checks run. If that fails, their tests try again and say why.
-function prepareClients() {
-  const script = fileURLToPath(new URL("../tests/sdk/python/environment.ts", import.meta.url));
-  const child = spawn(node, [script], { stdio: "ignore", env });
-  return new Promise((resolve) => child.on("error", resolve).on("close", resolve));
-}
-
-const prepared = prepareClients();
+// Programs are installed while the static checks run.
+const prepared = wanted.map(async (external) => ({ ...external, problem: await prepare(external, env) }));
 for (const [name, command, args] of checks) {
   if (await run(name, command, args)) passed += 1;
   else failed += 1;
 }
-await prepared;
+const programs = await Promise.all(prepared);
+const missing = programs.filter(({ problem }) => problem !== undefined);
+env.TEST_EXTERNAL = programs
+  .filter(({ problem }) => problem === undefined)
+  .flatMap(({ files }) => files)
+  .join(",");
 const ok = await run("tests", "vitest", ["run"]);
 try {
   const result = JSON.parse(readFileSync(counts, "utf8"));
@@ -69,4 +71,8 @@ try {
   failed += 1; // vitest ended without a report
 }
 rmSync(directory, { recursive: true, force: true });
+for (const { name, files, problem } of missing) {
+  process.stdout.write(`\n!! NOT TESTED, because this machine has no ${name}: ${files.join(", ")}\n${problem.replace(/^/gm, "!!   ")}\n`);
+}
+if (missing.length > 0) process.stdout.write("\n");
 process.exitCode = failed === 0 ? 0 : 1;

@@ -1,0 +1,27 @@
+// The tests that need other programs: what each needs, which files use it, and what makes it ready. `npm run test:all` runs them.
+import { spawn } from "node:child_process";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { node } from "./bootstrap.mjs";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+
+/** `prepare` is run by the pinned Node.js; it ends with 0 once the program is there, else its last words say what is missing. */
+export const externals = [
+  {
+    name: "Python 3.10 or newer with the official clients",
+    files: ["tests/external/sdk-python.test.ts"],
+    prepare: "tests/sdk/python/environment.ts",
+  },
+];
+
+/** Make one ready. @returns undefined, or why it cannot be had. */
+export function prepare(external, env) {
+  const child = spawn(node, [join(root, external.prepare)], { stdio: ["ignore", "ignore", "pipe"], env });
+  let said = "";
+  child.stderr.on("data", (chunk) => (said = (said + chunk).slice(-4_000)));
+  return new Promise((resolve) => {
+    child.on("error", (error) => resolve(error.message));
+    child.on("close", (code) => resolve(code === 0 ? undefined : said.trim() || `its preparation ended with ${code}`));
+  });
+}
