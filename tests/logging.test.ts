@@ -5,7 +5,8 @@ import { levels, parseLogFilter } from "../packages/runtime/src/logging/filter.t
 import { createTimeFormat, formatJsonLine, formatReadable, toRecord } from "../packages/runtime/src/logging/format.ts";
 import { createLogger } from "../packages/runtime/src/logging/logger.ts";
 import { createLogSampler, hashRequestId } from "../packages/runtime/src/logging/sampling.ts";
-import { openLogWriter, type LogStream } from "../packages/runtime/src/logging/writer.ts";
+import { createStreamOutput, type LogStream } from "../packages/runtime/src/logging/output.ts";
+import { openLogWriter } from "../packages/runtime/src/logging/writer.ts";
 import { startProgram } from "./cluster.ts";
 import { parseJsonLine, parseReadableLine } from "./log-lines.ts";
 
@@ -213,7 +214,7 @@ interface Reader {
 
 // A stream whose reader takes something only when told to.
 function slowReader(): Reader {
-  const waiting: { text: string; callback: (() => void) | undefined }[] = [];
+  const waiting: { text: string; callback: () => void }[] = [];
   const lines: string[] = [];
   return {
     lines,
@@ -231,7 +232,7 @@ function slowReader(): Reader {
     read() {
       for (const { text, callback } of waiting.splice(0)) {
         lines.push(...text.trimEnd().split("\n"));
-        callback?.();
+        callback();
       }
     },
   };
@@ -239,7 +240,7 @@ function slowReader(): Reader {
 
 test("what a slow reader cannot take is dropped, counted, and announced once there is room", async () => {
   const reader = slowReader();
-  using writer = openLogWriter({ jsonl: true, stream: reader.stream, maxQueuedBytes: 1_000 });
+  using writer = openLogWriter({ jsonl: true, output: createStreamOutput(reader.stream), maxQueuedBytes: 1_000 });
   const write = (text: string): void => writer.write({ level: "INFO", target: "t", message: text });
   for (let index = 0; index < 100; index += 1) write(`line ${index}`);
   const flushed = writer.flush(10_000);
@@ -259,7 +260,7 @@ test("what a slow reader cannot take is dropped, counted, and announced once the
 
 test("a flush waits for its reader, but not for ever", async () => {
   const reader = slowReader();
-  using writer = openLogWriter({ jsonl: false, stream: reader.stream });
+  using writer = openLogWriter({ jsonl: false, output: createStreamOutput(reader.stream) });
   writer.write({ level: "INFO", target: "t", message: "m" });
   await writer.flush(5);
   expect(reader.lines).toEqual([]);

@@ -2,15 +2,7 @@
 import { within } from "../lifetime.ts";
 import { createTimeFormat, formatJsonLine, formatReadable, toRecord } from "./format.ts";
 import type { RecordSink } from "./logger.ts";
-
-/** What is needed of a stream. Node's standard error never blocks on a pipe, and does on a file or terminal, which take what they get. */
-export interface LogStream {
-  write(text: string, callback?: (error?: Error | null) => void): boolean;
-  /** Bytes that wait for the reader. */
-  readonly writableLength: number;
-  on(event: "error", listener: (error: Error) => void): unknown;
-  listeners(event: "error"): readonly unknown[];
-}
+import { openStandardError, type LogOutput } from "./output.ts";
 
 export interface LogWriter extends Disposable {
   readonly write: RecordSink;
@@ -21,7 +13,7 @@ export interface LogWriter extends Disposable {
 export interface LogWriterOptions {
   readonly jsonl: boolean;
   /** Default: standard error. */
-  readonly stream?: LogStream;
+  readonly output?: LogOutput;
   /** Most bytes that may wait for a slow reader, default 16 MiB; further lines are dropped and counted. */
   readonly maxQueuedBytes?: number;
   /** Wall clock in ms with a fraction, injected by tests. */
@@ -29,29 +21,32 @@ export interface LogWriterOptions {
 }
 
 const wallClock = (): number => performance.timeOrigin + performance.now();
-// A reader that is gone (EPIPE), a closed terminal, a full disk: there is nowhere left to say so.
-const ignoreError = (): void => undefined;
 
-/** Open the writer of a process. Dropped lines are announced in band by `log lines dropped` once there is room again. */
+/** Open the writer of a process. Lines that were lost are announced in band by `log lines dropped` once there is room again. */
 export function openLogWriter(options: LogWriterOptions): LogWriter {
-  const { jsonl, stream = process.stderr, maxQueuedBytes = 16 * 1024 * 1024, now = wallClock } = options;
+  const { jsonl, output = openStandardError(), maxQueuedBytes = 16 * 1024 * 1024, now = wallClock } = options;
   const formatTime = createTimeFormat();
   const format = jsonl ? formatJsonLine : formatReadable;
   let batch = "";
+  let weights: number[] = []; // how many lines are lost with each line of the batch: a notice stands for those it tells of
   let isScheduled = false;
   let dropped = 0;
-  if (!stream.listeners("error").includes(ignoreError)) stream.on("error", ignoreError);
+  let reason: Error | undefined;
 
   function send(callback?: () => void): void {
-    isScheduled = false;
-    const lines = batch;
-    batch = "";
-    stream.write(lines, callback);
+    const [lines, sent] = [batch, weights];
+    [batch, weights, isScheduled] = ["", [], false];
+    output.write(lines, (lost, error) => {
+      for (const weight of sent.slice(sent.length - lost)) dropped += weight;
+      reason = error ?? reason;
+      callback?.();
+    });
   }
 
-  function queue(line: string): boolean {
-    if (stream.writableLength + batch.length + line.length > maxQueuedBytes) return false;
+  function queue(line: string, weight: number): boolean {
+    if (output.queuedBytes + batch.length + line.length > maxQueuedBytes) return false;
     batch += line;
+    weights.push(weight);
     if (!isScheduled) {
       isScheduled = true;
       setImmediate(send);
@@ -59,18 +54,25 @@ export function openLogWriter(options: LogWriterOptions): LogWriter {
     return true;
   }
 
-  const emit = (record: Record<string, unknown>): boolean => queue(format(formatTime(now()), record));
+  const emit = (record: Record<string, unknown>, weight: number): boolean => queue(format(formatTime(now()), record), weight);
+  const announce = (): void => {
+    if (dropped === 0) return;
+    const facts = { dropped_lines: dropped, error: reason?.message };
+    if (emit(toRecord("warn", "dyn_runtime::logging", "log lines dropped", facts, {}), dropped)) [dropped, reason] = [0, undefined];
+  };
   const sendRest = (): void => {
+    announce();
     if (batch !== "") send();
   };
   process.on("exit", sendRest);
   return {
     write(record) {
-      if (dropped > 0 && emit(toRecord("warn", "dyn_runtime::logging", "log lines dropped", { dropped_lines: dropped }, {}))) dropped = 0;
-      if (!emit(record)) dropped += 1;
+      announce();
+      if (!emit(record, 1)) dropped += 1;
     },
     async flush(limitMs) {
       const { promise, resolve } = Promise.withResolvers<void>();
+      announce();
       send(resolve);
       await within(promise, limitMs);
     },
