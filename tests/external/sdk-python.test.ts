@@ -2,24 +2,34 @@
 import type { ChatCompletion, Completion } from "openai/resources";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { describeAnswers } from "../sdk/answers.ts";
+import type { SdkClient } from "../sdk/client.ts";
 import { describeEndings } from "../sdk/endings.ts";
 import { describeErrors } from "../sdk/errors.ts";
 import { openFixture, type SdkFixture } from "../sdk/fixture.ts";
+import { describeSilence } from "../sdk/silence.ts";
 import { PythonError, startPython, type Python } from "../sdk/python.ts";
 
 const names = ["openai (Python)", "anthropic (Python)"] as const;
 const models = ["doomed", "half", "mock", "org/mock", "slow"];
 
+const pythons: Python[] = [];
+const toClients = async (url: string): Promise<readonly SdkClient[]> => {
+  const started = await startPython(url);
+  pythons.push(started);
+  return started.clients;
+};
+
 let python: Python;
 let fixture: SdkFixture<(typeof names)[number]>;
 beforeAll(async () => {
   fixture = await openFixture(async (url) => {
-    python = await startPython(url);
-    return python.clients;
+    const clients = await toClients(url);
+    [python] = pythons as [Python]; // it has just been started
+    return clients;
   });
 }, 240_000);
 afterAll(async () => {
-  await python[Symbol.asyncDispose]();
+  await Promise.all(pythons.map((each) => each[Symbol.asyncDispose]()));
   await fixture[Symbol.asyncDispose]();
 });
 
@@ -90,3 +100,4 @@ describe("anthropic (Python)", () => {
 describeAnswers(names, () => fixture);
 describeErrors(names, () => fixture);
 describeEndings(names, () => fixture);
+describeSilence(names, toClients);

@@ -13,7 +13,7 @@ interface ErrorBody {
 function toFailure(thrown: unknown): Failure {
   const error = RetryError.isInstance(thrown) ? thrown.lastError : thrown;
   const isCall = APICallError.isInstance(error);
-  const { type, code, param } = isCall ? ((error.data as ErrorBody).error ?? {}) : (error as NonNullable<ErrorBody["error"]>);
+  const { type, code, param } = isCall ? ((error.data as ErrorBody | undefined)?.error ?? {}) : (error as NonNullable<ErrorBody["error"]>);
   return {
     name: toClassName(error),
     message: (error as Error).message,

@@ -88,9 +88,9 @@ async function startFrontend({ settings, runtime, shutdownSignals, owned, releas
   const limits = { totalMs, firstTokenMs, betweenTokensMs };
   const history = size > 0 ? createHistory({ size, now, wallClock: () => performance.timeOrigin + performance.now() }) : undefined;
   const shared = { metrics, history, now };
-  const { overloadStatus, maxConcurrentRequests } = settings;
+  const { overloadStatus, maxConcurrentRequests, sseKeepAliveMs: keepAliveMs } = settings;
   const ops = { runtime, isDraining, instances: () => instances };
-  const routes = createRoutes({ ...shared, ...ops, models, limits, fieldLimits: settings, overloadStatus, wallClock: Date.now });
+  const routes = createRoutes({ ...shared, ...ops, models, limits, fieldLimits: settings, overloadStatus, keepAliveMs, wallClock: Date.now });
   const { httpHost: host, httpPort: port, bodyLimitMb, strictRequestId } = settings;
   const baggageKeys = new Set(settings.baggageKeys);
   const maxBodyBytes = bodyLimitMb * 1024 * 1024;

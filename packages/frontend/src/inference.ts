@@ -48,6 +48,8 @@ export interface InferenceApi<Request extends InferenceRequest = InferenceReques
   /** @throws FieldError naming the field that is wrong. */
   parse(body: unknown, limits: FieldLimits): Request;
   createStream(request: Request, head: AnswerHead): StreamFormat;
+  /** What a stream says when it has nothing to say: every client skips it, wherever it stands. */
+  readonly keepAlive: string;
   /** The body of a unary answer. */
   toAnswer(request: Request, head: AnswerHead, completion: Completion): unknown;
   /** The event that ends a stream that has begun and failed. */
@@ -66,6 +68,8 @@ export interface InferenceParts {
   readonly fieldLimits: FieldLimits;
   /** HTTP status of `overloaded`. */
   readonly overloadStatus: number;
+  /** After how much silence a stream says `keepAlive`, ms; 0 = never. */
+  readonly keepAliveMs: number;
 }
 
 /** One request under way. */
@@ -75,7 +79,7 @@ interface Inference<Request extends InferenceRequest> {
   readonly request: Request;
   readonly head: AnswerHead;
   readonly requestLog: RequestLog;
-  readonly generating: GenerateParts;
+  readonly generating: GenerateParts & Pick<InferenceParts, "keepAliveMs">;
 }
 
 /** Never rejects: every ending is an answer (unless the client is gone) and a pair of log lines. No async function, which would hold the body until then. */
@@ -178,26 +182,22 @@ async function complete<Request extends InferenceRequest>(inference: Inference<R
 
 async function stream<Request extends InferenceRequest>(inference: Inference<Request>): Promise<void> {
   const { api, exchange, request, head, requestLog, generating } = inference;
+  const { now, keepAliveMs } = generating;
+  const { keepAlive } = api;
   const format = api.createStream(request, head);
-  let events: EventStream | undefined;
-  const onBatch = (batch: readonly Delta[]): Promise<void> | undefined => {
-    if (!events) {
-      events = new EventStream(exchange);
-      requestLog.responded(200);
-    }
-    return events.write(format.batch(batch));
-  };
+  using events = new EventStream(exchange, { keepAlive, keepAliveMs, now, onBegin: () => requestLog.responded(200) });
+  const onBatch = (batch: readonly Delta[]): Promise<void> | undefined => events.write(format.batch(batch));
   try {
-    // Headers wait for the first batch: what fails before it is a plain error with its own status.
+    // Headers wait for the first batch, or for `keepAliveMs`: what fails before is a plain error with its own status.
     const completion = await generate(request.job, exchange, generating, { keepsTexts: false, onBatch });
-    events?.end(format.end(completion));
+    events.end(format.end(completion));
   } catch (error) {
-    if (!events || exchange.response.destroyed) throw error;
+    if (!events.hasBegun || exchange.response.destroyed) throw error;
     const failure = toRuntimeError(exchange.signal.aborted ? exchange.signal.reason : error);
     requestLog.fail(failure);
     logFault(exchange, failure);
     events.end(api.toErrorEvent(failure, head.requestId));
   } finally {
-    if (events) requestLog.streamed(events.bytes);
+    if (events.hasBegun) requestLog.streamed(events.bytes);
   }
 }

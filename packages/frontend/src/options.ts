@@ -35,6 +35,7 @@ export interface FrontendOptions extends HttpLimits {
   readonly requestTimeoutMs: number;
   readonly firstTokenTimeoutMs: number;
   readonly tokenTimeoutMs: number;
+  readonly sseKeepAliveMs: number;
   readonly requestHistory: number;
   readonly shutdownTimeoutSecs: number;
 }
@@ -212,6 +213,13 @@ export const frontendSettings: SettingsOf<FrontendOptions> = {
     parse: wholeNumber(0, maxTimerMs),
     help: "how long each further token may take, ms; 0 = no limit",
   },
+  sseKeepAliveMs: numberSetting(
+    "DYN_HTTP_SSE_KEEP_ALIVE_INTERVAL_MS",
+    "sse-keep-alive-ms",
+    10_000,
+    [0, maxTimerMs],
+    "after how much silence a stream is sent something that clients skip, so that proxies keep it open, ms; 0 turns that off",
+  ),
   shutdownTimeoutSecs: {
     env: "DYN_HTTP_GRACEFUL_SHUTDOWN_TIMEOUT_SECS",
     flag: "http-graceful-shutdown-timeout-secs",

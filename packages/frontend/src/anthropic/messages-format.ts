@@ -29,6 +29,9 @@ function event(type: string, more: Readonly<Record<string, unknown>> = {}): stri
   return `event: ${type}\ndata: ${JSON.stringify({ type, ...more })}\n\n`;
 }
 
+/** What clients skip, also before message_start: those of Anthropic look at the name of the event alone. */
+export const ping: string = event("ping");
+
 /** message_start, one text block of deltas, message_delta with the stop reason and usage, message_stop. */
 export function createMessageStream({ job }: InferenceRequest, head: AnswerHead): StreamFormat {
   const before = `event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":`;
@@ -60,7 +63,7 @@ function begin(job: InferenceRequest["job"], { requestId }: AnswerHead): string 
     stop_sequence: null,
     usage,
   };
-  return event("message_start", { message }) + event("content_block_start", { index: 0, content_block: { type: "text", text: "" } }) + event("ping");
+  return event("message_start", { message }) + event("content_block_start", { index: 0, content_block: { type: "text", text: "" } }) + ping;
 }
 
 /** The body of a unary answer. */

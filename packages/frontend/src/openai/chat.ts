@@ -2,12 +2,13 @@
 import type { InferenceApi } from "../inference.ts";
 import { createChatStream, toChatCompletion } from "./chat-format.ts";
 import { parseChatRequest, type ChatRequest } from "./chat-schema.ts";
-import { toErrorBody, toErrorEvent } from "./errors.ts";
+import { keepAlive, toErrorBody, toErrorEvent } from "./errors.ts";
 
 export const chatApi: InferenceApi<ChatRequest> = {
   endpoint: "chat_completions",
   parse: parseChatRequest,
   createStream: createChatStream,
+  keepAlive,
   toAnswer: toChatCompletion,
   toErrorBody,
   toErrorEvent,

@@ -2,12 +2,13 @@
 import type { InferenceApi } from "../inference.ts";
 import { createCompletionStream, toTextCompletion } from "./completions-format.ts";
 import { parseCompletionRequest, type CompletionRequest } from "./completions-schema.ts";
-import { toErrorBody, toErrorEvent } from "./errors.ts";
+import { keepAlive, toErrorBody, toErrorEvent } from "./errors.ts";
 
 export const completionsApi: InferenceApi<CompletionRequest> = {
   endpoint: "completions",
   parse: parseCompletionRequest,
   createStream: createCompletionStream,
+  keepAlive,
   toAnswer: toTextCompletion,
   toErrorBody,
   toErrorEvent,

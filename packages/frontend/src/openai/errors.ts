@@ -13,6 +13,9 @@ export function toErrorBody(error: RuntimeError): ErrorBody {
   return { error: { message: toPublicMessage(error), type, param, code: reason } };
 }
 
+/** A comment of the event stream, which readers skip; so no event, not even an empty one. */
+export const keepAlive = ": keep-alive\n\n";
+
 /** The last event of a stream that has begun and failed; no `[DONE]` follows. */
 export function toErrorEvent(error: RuntimeError): string {
   return `data: ${JSON.stringify(toErrorBody(error))}\n\n`;
