@@ -30,8 +30,9 @@ test.each<[string, unknown, string]>([
   ["messages", [{ role: "user" }], "a list of maps with role and text"],
   ["stop", [7], "a list of strings"],
   ["stop", null, "a list of strings"],
-  ["sampling", { seed: "1" }, "a map of numbers"],
-  ["sampling", [], "a map of numbers"],
+  ["sampling", { seed: "1" }, "a map of numbers, the seed a whole one"],
+  ["sampling", { seed: 1.5 }, "a map of numbers, the seed a whole one"],
+  ["sampling", [], "a map of numbers, the seed a whole one"],
   ["maxTokens", -1, "a whole number"],
   ["maxTokens", null, "a whole number"],
   ["maxTokens", Number.NaN, "a whole number"],
@@ -44,6 +45,11 @@ test.each<[string, unknown, string]>([
   ["prefill", { results: [], spanId: 7 }, "a map with results"],
 ])("%s of %j is refused by its name", (name, value, words) => {
   expect(() => check({ ...good, [name]: value })).toThrow(`${name} of the request must be ${words}`);
+});
+
+test("only a seed may be a bigint", () => {
+  expect(() => check({ ...good, sampling: { seed: 2n ** 63n - 1n } })).not.toThrow();
+  expect(() => check({ ...good, sampling: { topK: 1n } })).toThrow("sampling of the request must be a map of numbers");
 });
 
 test.each([0, -1, 1.5, 513, "2", null])("%j choices for each of two prompts are refused", (n) => {

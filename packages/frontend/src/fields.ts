@@ -42,6 +42,26 @@ export function unsupportedKind(...known: readonly string[]): { readonly error: 
   };
 }
 
+const least = -(2n ** 63n);
+const most = 2n ** 63n - 1n;
+
+/** A whole number of 64 bits. One that a number does not hold exactly is a bigint. */
+export const int64: z.ZodType<number | bigint> = z.preprocess(toBigInt, z.bigint().min(least).max(most)).transform(toExactNumber);
+
+/** A limit on something that is counted, from 0. Beyond what can be counted it is no limit, but no error either. */
+export const countLimit: z.ZodType<number> = z
+  .preprocess(toBigInt, z.bigint().min(0n))
+  .transform((limit) => Math.min(Number(limit), Number.MAX_SAFE_INTEGER));
+
+function toBigInt(value: unknown): unknown {
+  return typeof value === "number" && Number.isInteger(value) ? BigInt(value) : value;
+}
+
+function toExactNumber(value: bigint): number | bigint {
+  const number = Number(value);
+  return Number.isSafeInteger(number) ? number : value;
+}
+
 const unknowns: z.ZodArray<z.ZodUnknown> = z.array(z.unknown());
 /** Items looked at before it is asked whether one was wrong. */
 const sliceItems = 256;
@@ -84,6 +104,7 @@ const typeNames: Readonly<Record<string, string>> = {
   string: "a string",
   number: "a number",
   int: "a whole number",
+  bigint: "a whole number",
   boolean: "true or false",
   array: "a list",
   object: "an object",
@@ -93,7 +114,8 @@ const typeNames: Readonly<Record<string, string>> = {
 // In place of zod's words, for every field whose schema has none of its own.
 const words: { readonly error: (issue: z.core.$ZodRawIssue) => string } = {
   error(issue) {
-    if (issue.code === "invalid_type") return `must be ${typeNames[issue.expected] ?? issue.expected}`;
+    if (issue.code === "invalid_type")
+      return typeof issue.input === "bigint" ? "is out of range" : `must be ${typeNames[issue.expected] ?? issue.expected}`;
     if (issue.code === "too_small") return toLimit(issue.origin, "least", issue.minimum);
     if (issue.code === "too_big") return toLimit(issue.origin, "most", issue.maximum) + toLength(issue.input);
     if (issue.code !== "invalid_value") return "is not valid";
@@ -116,9 +138,6 @@ function toLength(input: unknown): string {
 export function checkLength(param: string, list: readonly unknown[], limit: number): void {
   if (list.length > limit) throw new FieldError(param, toLimit("array", "most", limit) + toLength(list), "array_above_max_length");
 }
-
-/** Of one stop string: text is held back while it may be the beginning of one. */
-export const maxStopChars = 1_024;
 
 /** Limits of fields that are settings. */
 export interface FieldLimits {
@@ -146,7 +165,8 @@ function toReason(schema: z.ZodType, body: unknown, issue: z.core.$ZodIssue): Fi
     if (issue.origin === "array") return "empty_array"; // the only least length there is
     return issue.origin === "string" ? "string_below_min_length" : `${toNumberKind(schema, issue.path)}_below_min_value`;
   }
-  if (valueAt(body, issue.path) === undefined) return "missing_required_parameter";
+  const value = valueAt(body, issue.path);
+  if (value === undefined) return "missing_required_parameter";
   if (issue.code === "invalid_union") return issue.errors.length === 0 ? "invalid_value" : "invalid_type"; // without members: an unknown kind of object
   return issue.code === "invalid_type" ? "invalid_type" : "invalid_value";
 }

@@ -121,7 +121,7 @@ export const frontendSettings: SettingsOf<FrontendOptions> = {
     [1, 1_000_000],
     "connections of clients open at a time; further ones are closed at once",
   ),
-  maxMessages: numberSetting("DYN_HTTP_MAX_MESSAGES", "http-max-messages", 10_000, [1, 1_000_000], "most messages of a request"),
+  maxMessages: numberSetting("DYN_HTTP_MAX_MESSAGES", "http-max-messages", 100_000, [1, 1_000_000], "most messages of a request"),
   maxCompletions: numberSetting(
     "DYN_HTTP_MAX_COMPLETIONS",
     "http-max-completions",

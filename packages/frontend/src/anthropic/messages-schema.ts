@@ -1,10 +1,11 @@
 /** The fields of a messages request that are read; unknown ones are ignored. */
 import type { Message, ModelJob } from "@dyn/runtime/llm";
 import * as z from "zod";
-import { checkLength, listOf, maxStopChars, parseFields, unsupportedKind, type FieldLimits } from "../fields.ts";
+import { checkLength, countLimit, listOf, parseFields, unsupportedKind, type FieldLimits } from "../fields.ts";
 import type { InferenceRequest } from "../inference.ts";
 
-const maxStops = 64;
+/** Of ours: each costs its share of every character of the answer. */
+const maxStops = 1_024;
 
 const textBlock = z.object({ type: z.literal("text"), text: z.string() });
 const resultBlock = z.object({ type: z.literal("tool_result"), content: z.union([z.string(), listOf(textBlock)]).nullish() });
@@ -19,16 +20,16 @@ const countRequest = z.object({
   model: z.string().min(1).max(256),
   messages: listOf(message, { min: 1 }),
   system: system.nullish(),
-  tools: z.array(z.unknown()).max(1_024).nullish(),
+  tools: z.array(z.unknown()).nullish(),
 });
 
 const messagesRequest = countRequest.extend({
-  max_tokens: z.int().min(1),
+  max_tokens: countLimit,
   stream: z.boolean().nullish(),
-  stop_sequences: listOf(z.string().min(1).max(maxStopChars), { max: maxStops }).nullish(),
+  stop_sequences: listOf(z.string().min(1), { max: maxStops }).nullish(),
   temperature: z.number().min(0).max(1).nullish(),
   top_p: z.number().min(0).max(1).nullish(),
-  top_k: z.int().min(0).nullish(),
+  top_k: countLimit.nullish(),
   thinking: z.looseObject({ type: z.literal("disabled", { error: "must be disabled, thinking is not supported" }) }).nullish(),
   tool_choice: z.unknown().optional(),
 });

@@ -1,18 +1,19 @@
 /** Request bodies: the right type, JSON, and a clear word when they are not. */
 import { RuntimeError } from "@dyn/runtime";
-import { assertJsonSize } from "./json-size.ts";
+import { parseJson } from "./exact-json.ts";
 import { findJsonProblem } from "./json-position.ts";
+import { assertJsonSize } from "./json-size.ts";
 
 const jsonType = /^application\/(?:[\w.+-]+\+)?json(?:\s*;|$)/i;
 
-/** @throws RuntimeError `unsupported_media_type` or `invalid_argument`. */
+/** Whole numbers beyond 2^53 that are fields of the body itself are bigints. @throws RuntimeError `unsupported_media_type` or `invalid_argument`. */
 export function parseJsonBody(contentType: string | undefined, body: unknown): unknown {
   if (contentType === undefined || !jsonType.test(contentType)) throw toMediaTypeError(contentType);
   if (!Buffer.isBuffer(body) || body.length === 0) throw new RuntimeError("invalid_argument", "the request body is empty, expected a JSON object");
   assertJsonSize(body);
   const text = body.toString("utf8");
   try {
-    return JSON.parse(text) as unknown;
+    return parseJson(text);
   } catch {
     throw new RuntimeError("invalid_argument", `the request body is not valid JSON: ${describeProblem(text)}`); // the parser's words quote it
   }

@@ -1,7 +1,7 @@
 /** The fields of a chat request that are read; unknown ones are ignored, as the official API does. */
 import type { Message, ModelJob } from "@dyn/runtime/llm";
 import * as z from "zod";
-import { checkLength, FieldError, listOf, parseFields, unsupported, unsupportedKind, type FieldLimits } from "../fields.ts";
+import { checkLength, countLimit, FieldError, listOf, parseFields, unsupported, unsupportedKind, type FieldLimits } from "../fields.ts";
 import type { InferenceRequest } from "../inference.ts";
 import { maxN, samplingFields, stopField, toSampling, toStop } from "./sampling.ts";
 
@@ -14,7 +14,7 @@ const message = z
   .object({
     role: z.enum(["system", "developer", "user", "assistant", "tool", "function"]),
     content: content.nullish(),
-    name: z.string().max(256).optional(),
+    name: z.string().nullish(),
   })
   .refine(({ role, content: given }) => role === "assistant" || given != null, {
     path: ["content"],
@@ -26,11 +26,11 @@ const chatRequest = z.object({
   messages: listOf(message, { min: 1 }),
   stream: z.boolean().nullish(),
   stream_options: z.object({ include_usage: z.boolean().nullish() }).nullish(),
-  max_tokens: z.int().min(1).nullish(),
-  max_completion_tokens: z.int().min(1).nullish(),
+  max_tokens: countLimit.nullish(),
+  max_completion_tokens: countLimit.nullish(),
   stop: stopField,
   ...samplingFields,
-  tools: z.array(z.unknown()).max(128).nullish(),
+  tools: z.array(z.unknown()).nullish(),
   tool_choice: z.unknown().optional(),
   n: z.int().min(1).max(maxN).nullish(),
   logprobs: z.literal(false, unsupported).nullish(),
@@ -65,7 +65,7 @@ function toJob(chat: ChatBody): ModelJob {
     messages: chat.messages.map(({ role, content: given, name }): Message => ({
       role: role === "function" ? "tool" : role,
       text: toText(given),
-      ...(name !== undefined && { name }),
+      ...(name != null && { name }),
     })),
     stop: toStop(chat.stop),
     ...(maxTokens !== undefined && { maxTokens }),

@@ -1,7 +1,7 @@
 /** The fields of a plain completion request that are read; unknown ones are ignored, as the official API does. */
 import type { ModelJob, Prompt } from "@dyn/runtime/llm";
 import * as z from "zod";
-import { FieldError, listOf, parseFields, unsupported, type FieldLimits } from "../fields.ts";
+import { countLimit, FieldError, listOf, parseFields, unsupported, type FieldLimits } from "../fields.ts";
 import type { InferenceRequest } from "../inference.ts";
 import { maxN, samplingFields, stopField, toSampling, toStop } from "./sampling.ts";
 
@@ -16,17 +16,17 @@ const prompt = z.union([z.string(), listOf(z.string(), { min: 1, max: maxPrompts
 
 const completionRequest = z.object({
   model: z.string().min(1).max(256),
-  prompt,
+  prompt: prompt.nullable(),
   stream: z.boolean().nullish(),
   stream_options: z.object({ include_usage: z.boolean().nullish() }).nullish(),
-  max_tokens: z.int().min(0).nullish(),
+  max_tokens: countLimit.nullish(),
   stop: stopField,
   ...samplingFields,
   n: z.int().min(1).max(maxN).nullish(),
   echo: z.boolean().nullish(),
-  best_of: z.int().min(1).nullish(),
+  best_of: z.int().min(0).nullish(),
   logprobs: z.null(unsupported).optional(),
-  suffix: z.null(unsupported).optional(),
+  suffix: z.literal("", unsupported).nullish(),
 });
 
 type CompletionBody = z.infer<typeof completionRequest>;
@@ -41,9 +41,9 @@ export interface CompletionRequest extends InferenceRequest {
 export function parseCompletionRequest(body: unknown, { maxCompletions }: FieldLimits): CompletionRequest {
   const given = parseFields(completionRequest, body);
   const n = given.n ?? 1;
-  const prompts = toPrompts(given.prompt);
+  const prompts = toPrompts(given.prompt ?? ""); // null is the beginning of a document
   if (given.stream_options && given.stream !== true) throw new FieldError("stream_options", "is only allowed when stream is true");
-  if (given.best_of != null && given.best_of !== n) throw new FieldError("best_of", "is only supported when equal to n", "unsupported_value");
+  if (given.best_of && given.best_of !== n) throw new FieldError("best_of", "is only supported when equal to n", "unsupported_value");
   if (prompts.length * n > maxCompletions)
     throw new FieldError("n", `is too large: ${prompts.length} prompts with ${n} completions each are more than ${maxCompletions}`);
   if (given.echo === true && prompts.some((each) => each.tokenIds))
@@ -56,7 +56,7 @@ export function parseCompletionRequest(body: unknown, { maxCompletions }: FieldL
   };
 }
 
-function toPrompts(given: CompletionBody["prompt"]): readonly [Prompt, ...Prompt[]] {
+function toPrompts(given: NonNullable<CompletionBody["prompt"]>): readonly [Prompt, ...Prompt[]] {
   if (typeof given === "string") return [{ text: given }];
   const [first, ...others] = given;
   if (typeof first === "number") return [toPrompt(given as number[])]; // the schema has no list of mixed kinds

@@ -1,7 +1,7 @@
 /** The fields that chat and plain completions share. */
 import type { Sampling } from "@dyn/runtime/llm";
 import * as z from "zod";
-import { listOf, maxStopChars } from "../fields.ts";
+import { int64, listOf } from "../fields.ts";
 
 /** Most completions per prompt, as in OpenAI's API. */
 export const maxN = 128;
@@ -9,19 +9,19 @@ export const maxN = 128;
 type Optional<Schema extends z.ZodType> = z.ZodOptional<z.ZodNullable<Schema>>;
 
 export const stopField: Optional<z.ZodType<string | string[]>> = z
-  .union([z.string().max(maxStopChars), listOf(z.string().max(maxStopChars), { max: 4 })], { error: "must be a string or a list of up to 4" })
+  .union([z.string(), listOf(z.string(), { max: 4 })], { error: "must be a string or a list of up to 4" })
   .nullish();
 
 export const samplingFields: {
   readonly temperature: Optional<z.ZodNumber>;
   readonly top_p: Optional<z.ZodNumber>;
-  readonly seed: Optional<z.ZodNumber>;
+  readonly seed: Optional<typeof int64>;
   readonly frequency_penalty: Optional<z.ZodNumber>;
   readonly presence_penalty: Optional<z.ZodNumber>;
 } = {
   temperature: z.number().min(0).max(2).nullish(),
   top_p: z.number().min(0).max(1).nullish(),
-  seed: z.int().nullish(),
+  seed: int64.nullish(),
   frequency_penalty: z.number().min(-2).max(2).nullish(),
   presence_penalty: z.number().min(-2).max(2).nullish(),
 };

@@ -21,7 +21,13 @@ function withBeginning(request: ModelRequest, begun: BegunChoice | undefined): M
 
 function withSeed(request: ModelRequest, index: number): ModelRequest {
   const { seed } = request.sampling;
-  return seed === undefined || index === 0 ? request : { ...request, sampling: { ...request.sampling, seed: seed + index } };
+  return seed === undefined || index === 0 ? request : { ...request, sampling: { ...request.sampling, seed: addToSeed(seed, index) } };
+}
+
+// Behind the last seed comes the first.
+function addToSeed(seed: number | bigint, index: number): number | bigint {
+  const sum = BigInt.asIntN(64, BigInt(seed) + BigInt(index));
+  return Number.isSafeInteger(Number(sum)) ? Number(sum) : sum;
 }
 
 /** All of `choices`, by index, at the same time; each delta is marked with its index. A choice is held until its last delta has been taken.

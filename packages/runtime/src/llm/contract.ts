@@ -13,7 +13,8 @@ export interface Sampling {
   readonly temperature?: number;
   readonly topP?: number;
   readonly topK?: number;
-  readonly seed?: number;
+  /** From -2^63 to 2^63 - 1; a bigint beyond 2^53, where a number would not be exact. */
+  readonly seed?: number | bigint;
   readonly frequencyPenalty?: number;
   readonly presencePenalty?: number;
 }

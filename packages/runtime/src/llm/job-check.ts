@@ -32,7 +32,12 @@ function isPrefill(value: unknown): boolean {
 }
 
 function isSampling(value: unknown): boolean {
-  return isMap(value) && Object.values(value).every((each) => typeof each === "number" || each === null);
+  if (!isMap(value)) return false;
+  const { seed, ...others } = value;
+  return (
+    (seed == null || typeof seed === "bigint" || Number.isInteger(seed)) &&
+    Object.values(others).every((each) => typeof each === "number" || each === null)
+  );
 }
 
 // What each field must be, if it is there, in the words of a refusal.
@@ -48,7 +53,7 @@ const optional: Readonly<Record<string, readonly [words: string, isValid: (value
 const required: typeof optional = {
   messages: ["a list of maps with role and text", (value) => isListOf(value, isMessage)],
   stop: ["a list of strings", (value) => isListOf(value, isText)],
-  sampling: ["a map of numbers", isSampling],
+  sampling: ["a map of numbers, the seed a whole one", isSampling],
 };
 
 /** The frontend validates; another caller of the endpoint may not. @throws RuntimeError `invalid_argument` naming the field. */

@@ -92,7 +92,7 @@ interface Search {
 }
 
 function createSearch(stopText: string): Search {
-  const borders = toBorders(stopText);
+  const borders: number[] = [];
   let matched = 0;
   let seen = 0;
   let found = Number.POSITIVE_INFINITY;
@@ -104,6 +104,7 @@ function createSearch(stopText: string): Search {
     push(text) {
       for (let at = 0; at < text.length; at += 1) {
         matched = follow(stopText, borders, matched, text.charCodeAt(at));
+        if (matched > borders.length) borders.push(nextBorder(stopText, borders));
         if (matched < stopText.length) continue;
         found = Math.min(found, seen + at + 1 - matched);
         matched = borders[matched - 1] ?? 0;
@@ -115,15 +116,15 @@ function createSearch(stopText: string): Search {
 }
 
 // How much of the stop string the text ends with after one more character.
-function follow(stopText: string, borders: Uint32Array, before: number, code: number): number {
+function follow(stopText: string, borders: readonly number[], before: number, code: number): number {
   let matched = before;
   while (matched > 0 && stopText.charCodeAt(matched) !== code) matched = borders[matched - 1] ?? 0;
   return stopText.charCodeAt(matched) === code ? matched + 1 : 0;
 }
 
-// For each beginning of the text, the length of its longest end, itself aside, that the text begins with.
-function toBorders(text: string): Uint32Array {
-  const borders = new Uint32Array(text.length);
-  for (let at = 1; at < text.length; at += 1) borders[at] = follow(text, borders, borders[at - 1] ?? 0, text.charCodeAt(at));
-  return borders;
+// For the beginning of the text that is one character longer than those before: the length of its longest end, itself aside, that the text begins with.
+// Found only as far as an answer has matched: a stop string may be as long as a body.
+function nextBorder(text: string, borders: readonly number[]): number {
+  const at = borders.length;
+  return at === 0 ? 0 : follow(text, borders, borders[at - 1] ?? 0, text.charCodeAt(at));
 }
