@@ -64,7 +64,7 @@ Both come with the headers \`request-id\` and \`x-request-id\`, and as \`applica
 
 ## What is no request
 
-Bytes that do not make an HTTP request have no path and no ids. They are answered as \`invalid_argument\` in OpenAI's shape, with ids of our own, and the connection is closed:
+Bytes that do not make an HTTP request have no path and no ids. They are answered as \`invalid_argument\`, with 501 as \`unimplemented\`, in OpenAI's shape, with ids of our own, and the connection is closed:
 
 | HTTP | message |
 | --- | --- |

@@ -158,7 +158,14 @@ const requestLines = table(400, {
   "an address without a host": line("GET http:///v1/models HTTP/1.1"),
   "GET *": line("GET * HTTP/1.1"),
   "a path without a slash": line("GET v1/models HTTP/1.1"),
-  CONNECT: line("CONNECT a:80 HTTP/1.1"),
+  "a line without a version": line("GET /v1/models"),
+  "a line without a version, and no headers": `GET /v1/models\r\n\r\n${smuggled}`,
+  "a version that never stood in a line": line("GET /v1/models HTTP/0.9"),
+  "a blank and no version": line("GET /v1/models "),
+  "a protocol without a version": line("GET /v1/models HTTP/"),
+  "a protocol that is none": line("GET /v1/models FROB/1.1"),
+  "a method alone": line("GET"),
+  "a method in quotes": line('"GET" /v1/models HTTP/1.1'),
   "HTTP/1.2": line("GET /v1/models HTTP/1.2"),
   "HTTP/1.10": line("GET /v1/models HTTP/1.10"),
   "HTTP/11": line("GET /v1/models HTTP/11"),
@@ -168,16 +175,24 @@ const requestLines = table(400, {
   "a blank behind the version": line("GET /v1/models HTTP/1.1 "),
   "a blank before the method": line(" GET /v1/models HTTP/1.1"),
   "a blank in the path": line("GET /v1/models x HTTP/1.1"),
-  "a method in small letters": line("get /v1/models HTTP/1.1"),
-  "a method in mixed letters": line("Get /v1/models HTTP/1.1"),
-  "a method that is none": line("FROB /v1/models HTTP/1.1"),
   "NUL in the path": line("GET /v1/mod\0els HTTP/1.1"),
   "a control character in the path": line("GET /v1/mod\u0001els HTTP/1.1"),
   "a byte over 127 in the path": line("GET /v1/mod\u00e9ls HTTP/1.1"),
 });
 
+const methods = table(501, {
+  CONNECT: line("CONNECT a:80 HTTP/1.1"),
+  "CONNECT to a path": line("CONNECT /v1/models HTTP/1.1"),
+  "a method in small letters": line("get /v1/models HTTP/1.1"),
+  "a method in mixed letters": line("Get /v1/models HTTP/1.1"),
+  "an unknown method": line("FROB /v1/models HTTP/1.1"),
+  "an unknown method on a path without a route": line("FROB /nothing HTTP/1.1"),
+  "a method with something behind it": line("GETX /v1/models HTTP/1.1"),
+  "a method of all signs": line("X-!#$%&'*+.^_`|~9 /v1/models HTTP/1.1"),
+  "a method of RTSP": line("DESCRIBE /v1/models HTTP/1.1"),
+});
+
 const versions = table(505, {
-  "HTTP/0.9": line("GET /v1/models HTTP/0.9"),
   "HTTP/2.0": line("GET /v1/models HTTP/2.0"),
 });
 
@@ -188,7 +203,15 @@ const tooMany = table(431, {
   "a path of 20 000 bytes": line(`GET /${"x".repeat(20_000)} HTTP/1.1`),
 });
 
-/** Everything that is refused. */
+/** What is told from its whole line: in pieces it may be taken for an unknown method. */
+export const refusedAtOnce: readonly Refused[] = table(400, {
+  "an unknown method alone": line("FROB"),
+  "an unknown method and no version": line("FROB /v1/models"),
+  "an unknown method and no protocol": line("FROB /v1/models x"),
+  "words that are no request line": line("hello, is there anybody?"),
+});
+
+/** Everything that is refused, at once or in pieces. */
 export const refused: readonly Refused[] = [
   ...length,
   ...coding,
@@ -198,6 +221,7 @@ export const refused: readonly Refused[] = [
   ...lines,
   ...hosts,
   ...requestLines,
+  ...methods,
   ...versions,
   ...tooMany,
 ];

@@ -7,7 +7,7 @@ import { createHttpGate } from "../packages/runtime/src/http/gate.ts";
 import { limitServer, toServerOptions, type HttpLimits } from "../packages/runtime/src/http/limits.ts";
 import { eventually } from "./cluster.ts";
 import { dial, type Client } from "./http-client.ts";
-import { refused, served } from "./http-faults.ts";
+import { refused, refusedAtOnce, served } from "./http-faults.ts";
 
 const patient: HttpLimits = {
   maxHeaderBytes: 16_384,
@@ -72,7 +72,7 @@ async function openSubject(limits: Partial<HttpLimits> = {}, answer: Answer = (_
 }
 
 describe("refused, its connection closed, and nothing of it handled:", () => {
-  test.each(refused)("$name ($status)", async ({ bytes, status }) => {
+  test.each([...refused, ...refusedAtOnce])("$name ($status)", async ({ bytes, status }) => {
     await using subject = await openSubject();
     using client = subject.dial();
     client.socket.write(Buffer.from(bytes, "latin1"));
@@ -127,7 +127,8 @@ describe("requests behind each other on a connection", () => {
     ["no HTTP", "garbage\r\n\r\n", 400],
     ["a request without Host", "GET /2 HTTP/1.1\r\n\r\n", 400],
     ["a bad chunk", "POST /2 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n", 400],
-    ["CONNECT", "CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n", 400],
+    ["CONNECT", "CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n", 501],
+    ["an unknown method", "FROB /2 HTTP/1.1\r\nHost: a\r\n\r\n", 501],
   ])("are answered before the refusal of what follows them: %s", async (_name, bytes, status) => {
     let finish: (() => void) | undefined;
     await using subject = await openSubject({}, (_request, response) => (finish = () => response.end("the first")));

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createAuthority, type Authority } from "../certificates.ts";
 import { chat, eventually, postChat, startCluster, type Cluster, type Line } from "../cluster.ts";
 import { dial as dialPort, type Client } from "../http-client.ts";
-import { refused, served } from "../http-faults.ts";
+import { refused, refusedAtOnce, served } from "../http-faults.ts";
 
 function dial(url: string): Client {
   return dialPort(Number(new URL(url).port));
@@ -24,21 +24,24 @@ describe("malformed requests", () => {
   beforeAll(async () => (cluster = await startCluster({ workers: 0 })));
   afterAll(async () => cluster[Symbol.asyncDispose]());
 
-  test.each(refused)("$name: $status with both ids in the shape of an API, and nothing behind it is handled", async ({ bytes, status }) => {
-    using client = dial(cluster.url);
-    client.socket.write(Buffer.from(bytes, "latin1"));
-    await eventually("the end", client.isClosed);
-    expect(client.statuses()).toEqual([status]);
-    const [head = "", body = ""] = client.text().split("\r\n\r\n");
-    expect(head).toMatch(/^x-request-id: [0-9a-f-]{36}/m);
-    expect(head).toMatch(/^connection: close/im);
-    expect(JSON.parse(body)).toMatchObject({ error: { type: "invalid_request_error", message: expect.any(String) } });
-    const id = /^request-id: (.*)/m.exec(head)?.[1];
-    const isLine = (line: Line): boolean =>
-      line["request_id"] === id && line["message"] === "malformed HTTP refused" && line["status"] === status && line["remote"] === "127.0.0.1";
-    await eventually("its line", () => cluster.frontend.lines().some(isLine));
-    expect(cluster.frontend.lines().filter(isAbout("/smuggled"))).toEqual([]);
-  });
+  test.each([...refused, ...refusedAtOnce])(
+    "$name: $status with both ids in the shape of an API, and nothing behind it is handled",
+    async ({ bytes, status }) => {
+      using client = dial(cluster.url);
+      client.socket.write(Buffer.from(bytes, "latin1"));
+      await eventually("the end", client.isClosed);
+      expect(client.statuses()).toEqual([status]);
+      const [head = "", body = ""] = client.text().split("\r\n\r\n");
+      expect(head).toMatch(/^x-request-id: [0-9a-f-]{36}/m);
+      expect(head).toMatch(/^connection: close/im);
+      expect(JSON.parse(body)).toMatchObject({ error: { type: "invalid_request_error", message: expect.any(String) } });
+      const id = /^request-id: (.*)/m.exec(head)?.[1];
+      const isLine = (line: Line): boolean =>
+        line["request_id"] === id && line["message"] === "malformed HTTP refused" && line["status"] === status && line["remote"] === "127.0.0.1";
+      await eventually("its line", () => cluster.frontend.lines().some(isLine));
+      expect(cluster.frontend.lines().filter(isAbout("/smuggled"))).toEqual([]);
+    },
+  );
 
   test("trailers are no headers", async () => {
     using client = dial(cluster.url);

@@ -1,5 +1,6 @@
 // Requests no proper client sends: each gets an answer in the API's shape with both ids, and lines that say what it was.
 import { once } from "node:events";
+import { METHODS } from "node:http";
 import { connect, type Socket } from "node:net";
 import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -109,7 +110,7 @@ test("a client that expects 100-continue is asked for its body only if that is w
 });
 
 test("HEAD is served where GET is, without a body", async () => {
-  for (const path of ["/v1/models", "/health", "/live", "/metrics"]) {
+  for (const path of ["/", "/v1/models", "/health", "/live", "/metrics"]) {
     const [head = "", body] = (await sendBytes([`HEAD ${path} HTTP/1.1`, host])).split("\r\n\r\n");
     expect(head).toMatch(/^HTTP\/1\.1 200 .*content-length: [1-9]/s);
     expect(body).toBe("");
@@ -118,6 +119,37 @@ test("HEAD is served where GET is, without a body", async () => {
   const refused = await sendRaw(["DELETE /v1/models HTTP/1.1", host]);
   expect([refused.status, refused.headers.get("allow")]).toEqual([405, "GET, HEAD"]);
   expect((await sendRaw(["HEAD /v1/messages HTTP/1.1", host])).status).toBe(405);
+});
+
+const otherMethods = METHODS.filter((method) => !["GET", "HEAD", "CONNECT"].includes(method));
+
+test.each(otherMethods)("%s is a 405 where the path is served under another method, else a 404", async (method) => {
+  const allowed = async (path: string): Promise<unknown[]> => {
+    const { status, headers } = await sendRaw([`${method} ${path} HTTP/1.1`, host, "content-length: 0"]);
+    return [status, headers.get("allow")];
+  };
+  expect(await allowed("/v1/models")).toEqual([405, "GET, HEAD"]);
+  expect(await allowed("/nothing")).toEqual([404, undefined]);
+});
+
+test("a method that nobody knows is not worth another try", async () => {
+  const { status, headers } = await sendRaw(["FROB /v1/models HTTP/1.1", host]);
+  expect([status, headers.get("x-should-retry")]).toEqual([501, "false"]);
+  const coded = await sendRaw(["POST /nothing HTTP/1.1", host, "transfer-encoding: gzip, chunked"]);
+  expect([coded.status, coded.headers.get("x-should-retry")]).toEqual([501, "false"]);
+});
+
+test("the root says what this is, without a key, and is no error", async () => {
+  const before = cluster.frontend.lines().length;
+  const shown = await sendRaw(["GET / HTTP/1.1", host]);
+  expect([shown.status, shown.headers.get("content-type")]).toEqual([200, "application/json"]);
+  expect(shown.body).toMatchObject({ name: "dyn-frontend", routes: expect.arrayContaining(["POST /v1/chat/completions", "GET /v1/models/{id}"]) });
+  expect((await sendRaw(["HEAD / HTTP/1.1", host])).status).toBe(200);
+  const posted = await sendRaw(["POST / HTTP/1.1", host, "content-length: 0"]);
+  expect([posted.status, posted.headers.get("allow")]).toEqual([405, "GET, HEAD"]);
+  await eventually("the line of the last", () => linesOf(posted.headers.get("request-id")).some(({ status }) => status === 405));
+  const lines = cluster.frontend.lines().slice(before);
+  expect(lines.filter(({ method }) => method !== "POST")).toEqual([]);
 });
 
 test("a client that breaks its connection in the middle of the headers is no malformed request", async () => {

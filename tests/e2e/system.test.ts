@@ -144,6 +144,16 @@ test("what is not there, and what is not allowed", async () => {
   expect(sane.headers.get("x-request-id")).toBe("probe-7");
 });
 
+test("its root says what it is, also to HEAD", async () => {
+  await using runtime = await createRuntime({ config, log: silent });
+  runtime.system.addRoute("/lamp", { read: () => "off", orders: { PUT: () => undefined } });
+  const url = `http://127.0.0.1:${runtime.system.port}/`;
+  const routes = ["GET /", "GET /live", "GET /health", "GET /metrics", "GET /lamp", "PUT /lamp"];
+  expect(await probe(url)).toEqual({ status: 200, body: { name: "dyn system server", routes } });
+  const head = await fetch(url, { method: "HEAD" });
+  expect([head.status, await head.text()]).toEqual([200, ""]);
+});
+
 test.each(["debug", "info"])("probes have a line each at debug, and none at info (%s)", async (level) => {
   const records: Record<string, unknown>[] = [];
   const log = createLogger({ sink: (record) => records.push(record), filter: parseLogFilter(level) });
@@ -170,7 +180,9 @@ test.each([
   ["no Host", "GET /live HTTP/1.1\r\n\r\nGET /live HTTP/1.1\r\nHost: a\r\n\r\n", 400, "the Host header is missing"],
   ["too many headers", `GET /live HTTP/1.1\r\nHost: a\r\n${"x-a: 1\r\n".repeat(100)}\r\n`, 431, "101 headers, the limit is 100"],
   ["too large headers", `GET /live HTTP/1.1\r\nx-a: ${"x".repeat(20_000)}\r\n\r\n`, 431, "larger than the limit of 16384 bytes"],
-  ["CONNECT", "CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n", 400, "CONNECT"],
+  ["CONNECT", "CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n", 501, "CONNECT"],
+  ["an unknown method", "FROB /live HTTP/1.1\r\nHost: a\r\n\r\n", 501, "method"],
+  ["no version", "GET /live\r\n\r\n", 400, "no version"],
 ])("%s is refused there, too, as the last answer of its connection", async (_name, bytes, status, message) => {
   await using runtime = await createRuntime({ config, log: silent });
   const socket = connect(runtime.system.port ?? 0, "127.0.0.1");

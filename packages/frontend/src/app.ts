@@ -69,7 +69,7 @@ export function createApp(options: AppOptions, { gate, create, refuse }: HttpLis
   app.addHook("onRequest", (request, reply, done) => {
     const exchange = exchangeOf(request, reply);
     if (options.isDraining()) reply.raw.setHeader("connection", "close");
-    if (!request.is404 || !awaitsContinue(request.raw)) return done();
+    if (!request.is404) return done();
     reply.hijack(); // Fastify would wait for the body
     closeIfWaiting(exchange);
     answerUnmatched(exchange, options.routes, options);
@@ -84,14 +84,9 @@ export function createApp(options: AppOptions, { gate, create, refuse }: HttpLis
     const route = byUrl.get(request.routeOptions.url ?? "");
     reply.hijack();
     if (error instanceof RequestFault) logRefused(exchange.log, error, exchange.request.socket); // its body is
-    if (route) answerError(exchange, toHttpError(error, exchange, options.maxBodyBytes), route);
-    if (route && !route.refuse) logSystem(exchange, options.now);
-    if (!route) answerUnmatched(exchange, options.routes, options);
-  });
-  app.setNotFoundHandler((request, reply) => {
-    const exchange = exchangeOf(request, reply);
-    reply.hijack();
-    answerUnmatched(exchange, options.routes, options);
+    if (!route) return answerUnmatched(exchange, options.routes, options);
+    answerError(exchange, toHttpError(error, exchange, options.maxBodyBytes), route);
+    if (!route.refuse) logSystem(exchange, options.now);
   });
   return app;
 }

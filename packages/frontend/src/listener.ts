@@ -16,6 +16,7 @@ import {
   type RawAnswer,
 } from "@dyn/runtime";
 import { logRefused } from "./exchange.ts";
+import { toRetryHeaders } from "./inference.ts";
 import { toErrorBody } from "./openai/errors.ts";
 import type { HttpTls } from "./security.ts";
 
@@ -85,7 +86,7 @@ function toRawAnswer({ status, message }: Malformed, error: ParserError | undefi
   const lineLog = log.child({ requestId, fields: { request_id: requestId, parser_error: error?.code } });
   const fault = new RequestFault(status, message);
   logRefused(lineLog, fault, socket);
-  return { body: toErrorBody(fault), headers: { "x-request-id": requestId, "request-id": requestId } };
+  return { body: toErrorBody(fault), headers: { "x-request-id": requestId, "request-id": requestId, ...toRetryHeaders(fault) } };
 }
 
 // Nothing can be answered: what the client would read is not what it expects.

@@ -1,4 +1,4 @@
-/** Routes for those who operate the frontend: /health, /live, /metrics, /v1/requests. */
+/** Routes for those who operate the frontend: /, /health, /live, /metrics, /v1/requests. */
 import { chooseMetricsFormat, renderMetrics, RuntimeError, type EndpointRecord, type Runtime, type Snapshot } from "@dyn/runtime";
 import type { Exchange } from "./exchange.ts";
 import { sendJson, sendText } from "./http/reply.ts";
@@ -16,6 +16,11 @@ export interface OpsParts {
 // As Dynamo shows them, but with the id as text: a JSON number would lose digits in most readers.
 function toShown({ namespace, component, endpoint, instance_id, transport }: EndpointRecord): unknown {
   return { namespace, component, endpoint, instance_id: instance_id.toString(), transport };
+}
+
+/** What this is, for whoever looks at the address alone: a browser, a probe. */
+export function serveIndex(exchange: Exchange, routes: readonly string[]): void {
+  sendJson(exchange, 200, { name: "dyn-frontend", message: "an inference frontend that speaks the OpenAI and Anthropic APIs", routes });
 }
 
 /** Ready to serve? 503 while it drains, so that a load balancer looks elsewhere. */

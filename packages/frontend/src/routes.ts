@@ -10,7 +10,7 @@ import { chatApi } from "./openai/chat.ts";
 import { completionsApi } from "./openai/completions.ts";
 import * as openai from "./openai/errors.ts";
 import { listModels, showModel } from "./openai/list-models.ts";
-import { serveHealth, serveLive, serveMetrics, showRequest, type OpsParts } from "./ops.ts";
+import { serveHealth, serveIndex, serveLive, serveMetrics, showRequest, type OpsParts } from "./ops.ts";
 
 export interface RouteInput {
   readonly exchange: Exchange;
@@ -44,7 +44,7 @@ export function createRoutes(parts: InferenceParts & OpsParts): readonly RouteEn
     refuse: (exchange, error) => refuseInference(api, exchange, error, parts),
   });
   const { toErrorBody } = openai;
-  return [
+  const routes: readonly RouteEntry[] = [
     inference("/v1/chat/completions", chatApi),
     inference("/v1/completions", completionsApi),
     inference("/v1/messages", messagesApi),
@@ -70,7 +70,13 @@ export function createRoutes(parts: InferenceParts & OpsParts): readonly RouteEn
     { method: "GET", path: "/health", isOpen: true, handle: ({ exchange }) => serveHealth(exchange, parts), toErrorBody },
     { method: "GET", path: "/live", isOpen: true, handle: ({ exchange }) => serveLive(exchange), toErrorBody },
     { method: "GET", path: "/metrics", isOpen: true, handle: ({ exchange }) => serveMetrics(exchange, parts), toErrorBody },
+    { method: "GET", path: "/", isOpen: true, handle: ({ exchange }) => serveIndex(exchange, routes.map(toShown)), toErrorBody },
   ];
+  return routes;
+}
+
+function toShown({ method, path }: RouteEntry): string {
+  return `${method} ${path.replace("*", "{id}")}`;
 }
 
 // Anthropic's clients say so on every request; it matters where both APIs have the same path.

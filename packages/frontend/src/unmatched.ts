@@ -2,6 +2,7 @@
 import { RuntimeError } from "@dyn/runtime";
 import type { Exchange } from "./exchange.ts";
 import { sendJson } from "./http/reply.ts";
+import { toRetryHeaders } from "./inference.ts";
 import { beginRequestLog, type RequestLogOptions } from "./request-log.ts";
 import { methodsOf, toUnmatchedBody, type RouteEntry } from "./routes.ts";
 
@@ -44,7 +45,7 @@ export function refuseUnmatched(
   const { status } = error.traits;
   using requestLog = beginRequestLog(exchange, { endpoint: "unmatched", requestType: "unary", modelRequested: undefined, isKnown: false }, options);
   requestLog.fail(error);
-  sendJson(exchange, status, toUnmatchedBody(pathOf(exchange), error, exchange), headers);
+  sendJson(exchange, status, toUnmatchedBody(pathOf(exchange), error, exchange), { ...toRetryHeaders(error), ...headers });
   requestLog.responded(status);
 }
 

@@ -13,6 +13,8 @@ export function findFault(request: IncomingMessage, maxHeaders: number): Request
   const { rawHeaders, httpVersion, headers } = request;
   if (rawHeaders.length / 2 > maxHeaders)
     return new RequestFault(431, `the request has ${rawHeaders.length / 2} headers, the limit is ${maxHeaders}`);
+  // Node says so of a request line without a version, and of one that names it, which no client of HTTP/0.9 did.
+  if (httpVersion === "0.9") return new RequestFault(400, "the request line has no version, only HTTP/1.1 is spoken here");
   if (!versions.has(httpVersion)) return new RequestFault(505, `HTTP/${httpVersion} is not spoken here, only HTTP/1.1`);
   const repeated = findRepeated(rawHeaders);
   if (repeated !== undefined) return new RequestFault(400, `the header ${repeated} stands there more than once`);

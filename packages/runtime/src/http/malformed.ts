@@ -4,8 +4,12 @@ import { RuntimeError, type ErrorTraits } from "../errors.ts";
 /** An error of Node's HTTP parser. */
 export interface ParserError extends Error {
   readonly code?: string;
+  /** What it missed, in its own words. */
+  readonly reason?: string;
   /** The bytes it was reading. */
   readonly rawPacket?: unknown;
+  /** How many of them it took. */
+  readonly bytesParsed?: number;
 }
 
 export interface Malformed {
@@ -30,15 +34,19 @@ export class RequestFault extends RuntimeError {
 }
 
 const badRequest = { status: 400, reason: "Bad Request" } as const;
+const notImplemented = { status: 501, reason: "Not Implemented" } as const;
 
 /** Every answer there is, for the page of errors too. */
-export const malformedRequests: Readonly<Record<"headers" | "chunks" | "late" | "http2" | "tls" | "connect" | "framing" | "other", Malformed>> = {
+export const malformedRequests: Readonly<
+  Record<"headers" | "chunks" | "late" | "http2" | "tls" | "connect" | "method" | "framing" | "other", Malformed>
+> = {
   headers: { status: 431, reason: "Request Header Fields Too Large", message: "the request's path and headers are larger than the limit" },
   chunks: { status: 413, reason: "Payload Too Large", message: "the extensions of the body's chunks are too large" },
   late: { status: 408, reason: "Request Timeout", message: "the request did not arrive in time" },
   http2: { ...badRequest, message: "this looks like HTTP/2; only HTTP/1.1 is spoken here" },
   tls: { ...badRequest, message: "this looks like TLS; only plain HTTP is spoken here: use http://, or a proxy that ends TLS" },
-  connect: { ...badRequest, message: "CONNECT is for proxies, this is none" },
+  connect: { ...notImplemented, message: "CONNECT is for proxies, this is none" },
+  method: { ...notImplemented, message: "the request's method is not known here; methods are written in capital letters" },
   framing: { ...badRequest, message: "where the body ends is not clear: Content-Length or Transfer-Encoding is not valid, or there are several" },
   other: { ...badRequest, message: "the request is not valid HTTP/1.1" },
 };
@@ -54,9 +62,10 @@ const byCode: Readonly<Record<string, Malformed>> = {
 };
 
 /** @returns undefined if nobody is left to be told: the connection broke. */
-export function describeMalformed({ code = "", rawPacket }: ParserError, maxHeaderBytes: number): Malformed | undefined {
+export function describeMalformed(error: ParserError, maxHeaderBytes: number): Malformed | undefined {
+  const { code = "", rawPacket } = error;
   if (code === "ECONNRESET" || code === "EPIPE") return undefined;
-  const malformed = recognise(rawPacket) ?? byCode[code] ?? malformedRequests.other;
+  const malformed = recognise(rawPacket) ?? byCode[code] ?? (isUnknownMethod(error) ? malformedRequests.method : malformedRequests.other);
   return malformed === malformedRequests.headers ? { ...malformed, message: `${malformed.message} of ${maxHeaderBytes} bytes` } : malformed;
 }
 
@@ -65,4 +74,16 @@ function recognise(bytes: unknown): Malformed | undefined {
   if (!Buffer.isBuffer(bytes)) return undefined;
   if (bytes[0] === 0x16 && bytes[1] === 0x03) return malformedRequests.tls;
   return bytes.toString("latin1", 0, 12) === "PRI * HTTP/2" ? malformedRequests.http2 : undefined;
+}
+
+// From where the method stops being one that the parser knows to the end of the line, or of what has come of it.
+const requestLine = /^[\w!#$%&'*+.^`|~-]+(?:$| [^\s]*(?:$| +(?:$|H[TP/\d.]*\r?$)))/;
+
+// RFC 9110 section 15.6.2 has a status for them, and what is no request line at all is a bad request.
+function isUnknownMethod({ code, reason, rawPacket, bytesParsed = 0 }: ParserError): boolean {
+  // Methods of RTSP are known to the parser: it finds out at the version, and has no code of its own for that.
+  if (code === "HPE_INVALID_CONSTANT") return reason === "Invalid method for HTTP/x.x request";
+  if (code !== "HPE_INVALID_METHOD" || !Buffer.isBuffer(rawPacket)) return false;
+  const end = rawPacket.indexOf("\n", bytesParsed);
+  return requestLine.test(rawPacket.toString("latin1", bytesParsed, end === -1 ? rawPacket.length : end));
 }

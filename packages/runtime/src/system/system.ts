@@ -47,7 +47,7 @@ export interface Membership {
 /** Answers that are still under way when the server closes have this long. */
 const closeMs = 500;
 const maxShown = 256;
-const ownPaths: ReadonlySet<string> = new Set(["/live", "/health", "/metrics"]);
+const ownPaths: ReadonlySet<string> = new Set(["/", "/live", "/health", "/metrics"]);
 
 /** Start the server, if there is to be one. @throws RuntimeError `unavailable` if the address cannot be had. */
 export async function openSystem(options: SystemOptions): Promise<System> {
@@ -192,8 +192,14 @@ async function answer(request: IncomingMessage, response: ServerResponse, gate: 
     const { contentType, body } = await renderMetrics(metrics.registry, chooseMetricsFormat(request.headers.accept));
     return send(response, 200, contentType, body);
   }
+  if (path === "/") return sendJson(response, 200, { name: "dyn system server", routes: listRoutes(routes) });
   const { live, isReady, health } = toStatus();
   return path === "/live" ? sendJson(response, 200, live) : sendJson(response, isReady ? 200 : 503, health);
+}
+
+function listRoutes(routes: ReadonlyMap<string, SystemRoute>): string[] {
+  const added = [...routes].flatMap(([path, { orders }]) => ["GET", ...Object.keys(orders)].map((method) => `${method} ${path}`));
+  return [...[...ownPaths].map((path) => `GET ${path}`), ...added];
 }
 
 // As a frontend says it of its own probes: silent at info.
