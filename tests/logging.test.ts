@@ -240,7 +240,7 @@ function slowReader(): Reader {
 
 test("what a slow reader cannot take is dropped, counted, and announced once there is room", async () => {
   const reader = slowReader();
-  using writer = openLogWriter({ jsonl: true, output: createStreamOutput(reader.stream), maxQueuedBytes: 1_000 });
+  using writer = openLogWriter({ jsonl: true, now: Date.now, output: createStreamOutput(reader.stream), maxQueuedBytes: 1_000 });
   const write = (text: string): void => writer.write({ level: "INFO", target: "t", message: text });
   for (let index = 0; index < 100; index += 1) write(`line ${index}`);
   const flushed = writer.flush(10_000);
@@ -260,7 +260,7 @@ test("what a slow reader cannot take is dropped, counted, and announced once the
 
 test("a flush waits for its reader, but not for ever", async () => {
   const reader = slowReader();
-  using writer = openLogWriter({ jsonl: false, output: createStreamOutput(reader.stream) });
+  using writer = openLogWriter({ jsonl: false, now: Date.now, output: createStreamOutput(reader.stream) });
   writer.write({ level: "INFO", target: "t", message: "m" });
   await writer.flush(5);
   expect(reader.lines).toEqual([]);

@@ -1,11 +1,17 @@
 // Where spans go, as the variables say it, and how they become the SDK's.
-import { ProxyTracerProvider, trace } from "@opentelemetry/api";
+import { ProxyTracerProvider, trace, type HrTime, type Span as SdkSpan, type SpanOptions, type Tracer as ApiTracer } from "@opentelemetry/api";
 import { describe, expect, test } from "vitest";
 import { readSettings, type Environment } from "../packages/runtime/src/config.ts";
 import { createLogger } from "../packages/runtime/src/logging/logger.ts";
 import { createRuntime, type Runtime } from "../packages/runtime/src/runtime.ts";
+import { Decisions, SdkTracer } from "../packages/runtime/src/telemetry/sdk-tracer.ts";
 import { telemetrySettings, toDestination } from "../packages/runtime/src/telemetry/settings.ts";
+import { acceptTrace } from "../packages/runtime/src/trace/traceparent.ts";
 import { startReceiver, type Receiver } from "./otlp/receiver.ts";
+
+function toMs([seconds, nanoseconds]: HrTime): number {
+  return seconds * 1_000 + nanoseconds / 1e6;
+}
 
 function destinationOf(environment: Environment): ReturnType<typeof toDestination> {
   return toDestination(readSettings(telemetrySettings, environment));
@@ -46,6 +52,41 @@ describe("the destination of spans", () => {
   ])("%j is refused", (environment, message) => {
     expect(() => destinationOf(environment)).toThrow(message);
   });
+});
+
+test("a span begins when the clock says so, and lasts as long as it did, also if the clock is set meanwhile", () => {
+  const times: number[] = [];
+  const tell = (time: unknown): void => void times.push(toMs(time as HrTime));
+  const theirs: Pick<SdkSpan, "spanContext" | "isRecording" | "addEvent" | "end"> = {
+    spanContext: () => ({ traceId: "", spanId: "", traceFlags: 1 }),
+    isRecording: () => true,
+    addEvent(_name, _attributes, time) {
+      tell(time);
+      return theirs as SdkSpan;
+    },
+    end: tell,
+  };
+  const sdk = {
+    startSpan(_name: string, options?: SpanOptions) {
+      tell(options?.startTime);
+      return theirs as SdkSpan;
+    },
+  };
+  let offset = 1_000_000_000;
+  const clock = { now: () => offset + performance.now(), offset: () => offset };
+  const tracer = new SdkTracer(sdk as ApiTracer, new Decisions({ shouldSample: () => expect.fail("the decision was made with the trace") }), clock);
+  const startedAt = performance.now();
+  const span = tracer.startSpan("first", "internal", acceptTrace(undefined, undefined), startedAt);
+  offset += 3_600_000;
+  span.addEvent("halfway", startedAt + 10);
+  span.end();
+  tracer.startSpan("second", "internal", acceptTrace(undefined, undefined), startedAt);
+  const [began = 0, halfway, ended = 0, second] = times.map((ms) => ms - startedAt - 1_000_000_000);
+  expect(began).toBeCloseTo(0, 2);
+  expect(halfway).toBeCloseTo(10, 2);
+  expect(ended).toBeGreaterThanOrEqual(0);
+  expect(ended).toBeLessThan(3_600_000);
+  expect(second).toBeCloseTo(3_600_000, 2);
 });
 
 describe("runtimes of one process", () => {

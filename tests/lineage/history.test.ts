@@ -7,12 +7,15 @@ interface Fixture {
   readonly history: History;
   readonly begin: (identity: Partial<Identity>, reports?: readonly AttemptReport[], fields?: Record<string, unknown>) => RequestRecord;
   readonly advance: (ms: number) => void;
+  /** Set the system's clock. */
+  readonly setClock: (ms: number) => void;
 }
 
 function createFixture(size: number): Fixture {
   let clock = 0;
+  let offset = Date.UTC(2026, 10, 24);
   let count = 0;
-  const history = createHistory({ size, now: () => clock, wallClock: () => Date.UTC(2026, 10, 24) + clock });
+  const history = createHistory({ size, now: () => clock, clockOffset: () => offset });
   return {
     history,
     begin(identity, reports = [], fields = {}) {
@@ -28,6 +31,9 @@ function createFixture(size: number): Fixture {
     },
     advance(ms) {
       clock += ms;
+    },
+    setClock(ms) {
+      offset += ms;
     },
   };
 }
@@ -171,6 +177,21 @@ describe("a request", () => {
     });
     expect(history.find("request-1")).not.toHaveProperty("others");
   });
+});
+
+test("a clock that is set shows in the next request; one that runs keeps the clock it began with, and its order", () => {
+  const { history, begin, advance, setClock } = createFixture(10);
+  const record = begin({}, [report()]);
+  setClock(-3_600_000);
+  advance(10);
+  record.responded(200);
+  record.finish(success);
+  expect(history.find("request-1")).toMatchObject({
+    request: { received_at: "2026-11-24T00:00:00.000000Z", responded_at: "2026-11-24T00:00:00.010000Z", ended_at: "2026-11-24T00:00:00.010000Z" },
+    problems: [],
+  });
+  begin({});
+  expect(history.find("request-2")).toMatchObject({ request: { received_at: "2026-11-23T23:00:00.010000Z" } });
 });
 
 describe("the ring", () => {

@@ -3,6 +3,7 @@
 import {
   completeSettings,
   createRuntime,
+  createWallClock,
   parsePrefix,
   watchSignals,
   within,
@@ -86,7 +87,7 @@ async function startFrontend({ settings, runtime, shutdownSignals, owned, releas
   owned.push(metrics, eventLoopDelay.watch());
   const { requestHistory: size, requestTimeoutMs: totalMs, firstTokenTimeoutMs: firstTokenMs, tokenTimeoutMs: betweenTokensMs } = settings;
   const limits = { totalMs, firstTokenMs, betweenTokensMs };
-  const history = size > 0 ? createHistory({ size, now, wallClock: () => performance.timeOrigin + performance.now() }) : undefined;
+  const history = size > 0 ? createHistory({ size, now, clockOffset: createWallClock().offset }) : undefined;
   const shared = { metrics, history, now };
   const { overloadStatus, maxConcurrentRequests, sseKeepAliveMs: keepAliveMs } = settings;
   const ops = { runtime, isDraining, instances: () => instances };

@@ -12,6 +12,7 @@ import { openPlaneSecurity, type PlaneSecurity } from "./net/security.ts";
 import { openSystem, type System } from "./system/system.ts";
 import { openTelemetry, type Telemetry } from "./telemetry/telemetry.ts";
 import type { Tracer } from "./trace/spans.ts";
+import { createWallClock } from "./wall-clock.ts";
 
 export interface FoundationOptions {
   /** Settings that win over the environment. */
@@ -47,7 +48,8 @@ export async function openFoundation(options: FoundationOptions): Promise<Founda
   const { environment } = options;
   const config = completeSettings(runtimeSettings, options.config ?? {}, environment);
   const metrics = options.metrics ?? createRuntimeMetrics({ componentPrefix: config.componentMetricsPrefix });
-  const { log, close: closeLog }: ProcessLog = options.log ? { log: options.log, close: () => Promise.resolve() } : openProcessLog(config);
+  const clock = createWallClock(); // one for both, so that lines and spans agree to the microsecond
+  const { log, close: closeLog }: ProcessLog = options.log ? { log: options.log, close: () => Promise.resolve() } : openProcessLog(config, clock.now);
   let telemetry: Telemetry | undefined;
   let discovery: Discovery | undefined;
   let security: (PlaneSecurity & Disposable) | undefined;
@@ -59,7 +61,7 @@ export async function openFoundation(options: FoundationOptions): Promise<Founda
   try {
     const id = createInstanceId();
     security = await openPlaneSecurity(config, log.child({ target: "dyn_runtime::net" }));
-    telemetry = await openTelemetry({ isEnabled: config.otelExportEnabled, environment, log, instanceId: id.toString() });
+    telemetry = await openTelemetry({ isEnabled: config.otelExportEnabled, environment, log, instanceId: id.toString(), clock });
     discovery = await openDiscovery(config, log, options.memorySpace);
     const system = options.system ?? (await startSystem(config, metrics, log));
     return { id, config, log, security, metrics, system, tracer: telemetry.tracer, discovery, close };

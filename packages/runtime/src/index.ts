@@ -55,4 +55,6 @@ export { toLogFields } from "./trace/identity.ts";
 export type { Identity } from "./trace/identity.ts";
 export { createEndReport, createGate, tellParent, watchSignals, within } from "./lifetime.ts";
 export type { EndReport, ShutdownSignal } from "./lifetime.ts";
+export { createWallClock } from "./wall-clock.ts";
+export type { WallClock, WallClockOptions } from "./wall-clock.ts";
 export { maxContainers } from "./wire/msgpack-check.ts";

@@ -45,8 +45,8 @@ export interface HistoryOptions {
   readonly size: number;
   /** Monotonic clock, ms. */
   readonly now: () => number;
-  /** Unix time, ms. */
-  readonly wallClock: () => number;
+  /** Unix time minus that clock, ms. */
+  readonly clockOffset: () => number;
 }
 
 type Tree = Omit<RequestTree, "problems">;
@@ -54,9 +54,7 @@ type Tree = Omit<RequestTree, "problems">;
 const maxOthers = 20;
 
 /** Create an empty history. */
-export function createHistory({ size, now, wallClock }: HistoryOptions): History {
-  const offset = wallClock() - now();
-  const toTime = (at: number): string => formatTime(at + offset);
+export function createHistory({ size, now, clockOffset }: HistoryOptions): History {
   const running = new Set<RequestEntry>();
   const finished: RequestEntry[] = [];
   let next = 0; // where the ring is written
@@ -67,18 +65,18 @@ export function createHistory({ size, now, wallClock }: HistoryOptions): History
   };
   return {
     begin(start) {
-      const entry = new RequestEntry(start, now, onFinish);
+      const entry = new RequestEntry(start, { now, offset: clockOffset(), onFinish });
       running.add(entry);
       return entry;
     },
     find(text) {
       const id = toRequestId(text);
       const found = [...finished, ...running].filter((entry) => entry.matches(id)).sort((left, right) => left.startedAt - right.startedAt);
-      const newest = found.pop()?.toTree(toTime);
+      const newest = found.pop()?.toTree();
       if (!newest) return undefined;
       const others = found.slice(-maxOthers).reverse();
       const problems = [...checkTree(newest), ...checkSeen(newest)];
-      return { ...newest, problems, ...(others.length > 0 && { others: others.map((entry) => toOther(entry.toTree(toTime))) }) };
+      return { ...newest, problems, ...(others.length > 0 && { others: others.map((entry) => toOther(entry.toTree())) }) };
     },
   };
 }
@@ -114,22 +112,31 @@ type State =
       readonly attempts: readonly KeptAttempt[];
     };
 
+interface EntryParts {
+  readonly now: () => number;
+  /** Unix time minus that clock at the beginning: all times of a request go by it, so they are in order if the system's clock is set meanwhile. */
+  readonly offset: number;
+  readonly onFinish: (entry: RequestEntry) => void;
+}
+
 // Trees are built for whoever asks; a request costs a few small objects.
 class RequestEntry implements RequestRecord {
   readonly startedAt: number;
   #ids: KeptIds;
   #state: State;
   #now: () => number;
+  #offset: number;
   #onFinish: (entry: RequestEntry) => void;
   #respondedAt: number | undefined;
   #httpStatus: number | undefined;
 
-  constructor(start: RequestStart, now: () => number, onFinish: (entry: RequestEntry) => void) {
+  constructor(start: RequestStart, { now, offset, onFinish }: EntryParts) {
     const { requestId, xRequestId, trace } = start.identity;
     this.startedAt = start.startedAt;
     this.#ids = { requestId, xRequestId, traceId: trace.traceId, spanId: trace.spanId, parentId: trace.parentId };
     this.#state = { type: "running", start };
     this.#now = now;
+    this.#offset = offset;
     this.#onFinish = onFinish;
   }
 
@@ -151,7 +158,8 @@ class RequestEntry implements RequestRecord {
     this.#onFinish(this);
   }
 
-  toTree(toTime: (at: number) => string): Tree {
+  toTree(): Tree {
+    const toTime = (at: number): string => formatTime(at + this.#offset);
     const { requestId, xRequestId, traceId, spanId, parentId } = this.#ids;
     const { fields, attempts, endedAt, status } = this.#read();
     return {

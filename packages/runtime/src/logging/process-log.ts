@@ -23,11 +23,11 @@ export interface LogConfig {
   readonly logSampleRatio: number;
 }
 
-/** Open the log on stderr. @throws RuntimeError `invalid_argument` on a bad filter or list of events. */
-export function openProcessLog({ log, logConsoleFormat, logJsonl, logEvents, logSampleRatio }: LogConfig): ProcessLog {
+/** Open the log on stderr. `now`: Unix time in ms with a fraction. @throws RuntimeError `invalid_argument` on a bad filter or list of events. */
+export function openProcessLog({ log, logConsoleFormat, logJsonl, logEvents, logSampleRatio }: LogConfig, now: () => number): ProcessLog {
   const filter = parseLogFilter(log);
   const events = parseLogEvents(logEvents);
-  const writer = openLogWriter({ jsonl: logConsoleFormat === "auto" ? logJsonl : logConsoleFormat === "jsonl" });
+  const writer = openLogWriter({ jsonl: logConsoleFormat === "auto" ? logJsonl : logConsoleFormat === "jsonl", now });
   return {
     log: createLogger({ sink: writer.write, filter, events, isLogged: createLogSampler(logSampleRatio) }),
     async close() {

@@ -16,15 +16,13 @@ export interface LogWriterOptions {
   readonly output?: LogOutput;
   /** Most bytes that may wait for a slow reader, default 16 MiB; further lines are dropped and counted. */
   readonly maxQueuedBytes?: number;
-  /** Wall clock in ms with a fraction, injected by tests. */
-  readonly now?: () => number;
+  /** Unix time in ms with a fraction. */
+  readonly now: () => number;
 }
-
-const wallClock = (): number => performance.timeOrigin + performance.now();
 
 /** Open the writer of a process. Lines that were lost are announced in band by `log lines dropped` once there is room again. */
 export function openLogWriter(options: LogWriterOptions): LogWriter {
-  const { jsonl, output = openStandardError(), maxQueuedBytes = 16 * 1024 * 1024, now = wallClock } = options;
+  const { jsonl, output = openStandardError(), maxQueuedBytes = 16 * 1024 * 1024, now } = options;
   const formatTime = createTimeFormat();
   const format = jsonl ? formatJsonLine : formatReadable;
   let batch = "";

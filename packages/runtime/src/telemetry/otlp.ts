@@ -14,6 +14,7 @@ import {
 } from "@opentelemetry/sdk-trace";
 import { within } from "../lifetime.ts";
 import type { Logger } from "../logging/logger.ts";
+import type { WallClock } from "../wall-clock.ts";
 import { createExporter } from "./exporters.ts";
 import { Decisions, SdkTracer } from "./sdk-tracer.ts";
 import { toDestination, type TelemetryConfig } from "./settings.ts";
@@ -31,9 +32,10 @@ export interface OtlpOptions {
   readonly config: TelemetryConfig;
   readonly log: Logger;
   readonly instanceId: string;
+  readonly clock: WallClock;
 }
 
-export async function openOtlp({ config: given, log, instanceId }: OtlpOptions): Promise<Telemetry> {
+export async function openOtlp({ config: given, log, instanceId, clock }: OtlpOptions): Promise<Telemetry> {
   const config = applySampleRatio(given);
   const destination = toDestination(config);
   const { maxQueueSize, maxBatchSize, scheduleDelayMs } = config;
@@ -47,7 +49,7 @@ export async function openOtlp({ config: given, log, instanceId }: OtlpOptions):
   const { "service.name": service } = resource.attributes;
   log.info({ endpoint, protocol: destination.protocol, service, sampler: config.sampler }, "OpenTelemetry OTLP export enabled (traces)");
   return {
-    tracer: new SdkTracer(provider.getTracer(scope), decisions),
+    tracer: new SdkTracer(provider.getTracer(scope), decisions, clock),
     async close() {
       await within(
         provider.shutdown().catch(() => undefined),

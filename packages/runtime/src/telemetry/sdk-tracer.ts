@@ -24,6 +24,7 @@ import { SamplingDecision, type IdGenerator, type Sampler, type SamplingResult }
 import { createSpanId, createTraceId } from "../ids.ts";
 import type { ActiveSpan, Attributes, Span, SpanKind, Tracer } from "../trace/spans.ts";
 import { isSampled, type TraceContext } from "../trace/traceparent.ts";
+import type { WallClock } from "../wall-clock.ts";
 
 const kinds: Readonly<Record<SpanKind, Kind>> = { internal: Kinds.INTERNAL, server: Kinds.SERVER, client: Kinds.CLIENT };
 
@@ -57,10 +58,12 @@ export class SdkTracer implements Tracer {
   readonly isOn = true;
   #tracer: ApiTracer;
   #decisions: Decisions;
+  #clock: WallClock;
 
-  constructor(tracer: ApiTracer, decisions: Decisions) {
+  constructor(tracer: ApiTracer, decisions: Decisions, clock: WallClock) {
     this.#tracer = tracer;
     this.#decisions = decisions;
+    this.#clock = clock;
   }
 
   sample(trace: TraceContext): TraceContext {
@@ -73,9 +76,11 @@ export class SdkTracer implements Tracer {
   startSpan(name: string, kind: SpanKind, trace: TraceContext, startedAt: number = performance.now()): Span {
     this.#decisions.given = trace;
     try {
-      const span = this.#tracer.startSpan(name, { kind: kinds[kind], startTime: toTime(startedAt) }, toParent(trace, kind === "server"));
+      const offset = this.#clock.offset(); // all times of a span go by the clock at its start: its duration holds whatever becomes of that
+      const startTime = toTime(startedAt + offset);
+      const span = this.#tracer.startSpan(name, { kind: kinds[kind], startTime }, toParent(trace, kind === "server"));
       span.spanContext().traceFlags = trace.flags; // the SDK knows the sampled bit only; the others travel, too
-      return new SdkBackedSpan(span, kind === "server" ? ROOT_CONTEXT : undefined);
+      return new SdkBackedSpan(span, offset, kind === "server" ? ROOT_CONTEXT : undefined);
     } finally {
       this.#decisions.given = undefined;
     }
@@ -99,9 +104,7 @@ function toParent({ traceId, parentId, flags, tracestate }: TraceContext, isRemo
   return api.setSpanContext(ROOT_CONTEXT, parent);
 }
 
-// The wall clock of log lines, so that lines and spans agree to the microsecond.
-function toTime(at: number): HrTime {
-  const epochMs = performance.timeOrigin + at;
+function toTime(epochMs: number): HrTime {
   const seconds = Math.floor(epochMs / 1000);
   return [seconds, Math.floor((epochMs - seconds * 1000) * 1e6)];
 }
@@ -109,12 +112,14 @@ function toTime(at: number): HrTime {
 class SdkBackedSpan implements Span {
   readonly isRecording: boolean;
   #span: SdkSpan;
+  #offset: number;
   #context: Context | undefined;
   #isOver = false;
 
-  /** `base`: what else is active within the span; default what is active where it is first run. Requests from outside have nothing. */
-  constructor(span: SdkSpan, base: Context | undefined) {
+  /** `offset`: Unix time minus `performance.now()`, ms. `base`: what else is active within the span; default what is active where it is first run. Requests from outside have nothing. */
+  constructor(span: SdkSpan, offset: number, base: Context | undefined) {
     this.#span = span;
+    this.#offset = offset;
     if (base) this.#context = this.#enter(base);
     this.isRecording = span.isRecording();
   }
@@ -127,7 +132,7 @@ class SdkBackedSpan implements Span {
   }
 
   addEvent(name: string, at: number): void {
-    if (!this.#isOver) this.#span.addEvent(name, undefined, toTime(at));
+    if (!this.#isOver) this.#span.addEvent(name, undefined, toTime(at + this.#offset));
   }
 
   link({ traceId, spanId }: { readonly traceId: string; readonly spanId: string }): void {
@@ -144,7 +149,7 @@ class SdkBackedSpan implements Span {
   end(): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#span.end(toTime(performance.now()));
+    this.#span.end(toTime(performance.now() + this.#offset));
   }
 
   run<Result>(work: () => Result): Result {

@@ -2,6 +2,7 @@
 import { readSettings, type Environment } from "../config.ts";
 import type { Logger } from "../logging/logger.ts";
 import { offTracer, type Tracer } from "../trace/spans.ts";
+import type { WallClock } from "../wall-clock.ts";
 import { telemetrySettings } from "./settings.ts";
 
 /** Owned by the runtime, closed after everything that makes spans. */
@@ -18,12 +19,13 @@ export interface TelemetryOptions {
   readonly log: Logger;
   /** Decimal u64. */
   readonly instanceId: string;
+  readonly clock: WallClock;
 }
 
 /** Open the exporter, or nothing. @throws RuntimeError `invalid_argument` on a bad variable. */
-export async function openTelemetry({ isEnabled, environment, log, instanceId }: TelemetryOptions): Promise<Telemetry> {
+export async function openTelemetry({ isEnabled, environment, log, instanceId, clock }: TelemetryOptions): Promise<Telemetry> {
   if (!isEnabled) return { tracer: offTracer, close: () => Promise.resolve() };
   const config = readSettings(telemetrySettings, environment);
   const { openOtlp } = await import("./otlp.ts");
-  return openOtlp({ config, log: log.child({ target: "dyn_runtime::telemetry" }), instanceId });
+  return openOtlp({ config, log: log.child({ target: "dyn_runtime::telemetry" }), instanceId, clock });
 }
