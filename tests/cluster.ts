@@ -156,3 +156,10 @@ export function postChat(url: string, body: unknown, headers: Readonly<Record<st
 export function chat(content: string, more: Readonly<Record<string, unknown>> = {}): Record<string, unknown> {
   return { model: "mock", messages: [{ role: "user", content }], ...more };
 }
+
+/** End the faults of a worker that was started with DYN_SYSTEM_PORT: what hangs there goes on. */
+export async function release(worker: Program | undefined): Promise<void> {
+  const line = worker?.lines().find(({ message }) => message === "system server is listening");
+  const response = await fetch(`http://127.0.0.1:${String(line?.["port"])}/faults`, { method: "DELETE" });
+  if (!response.ok) throw new Error(`the faults could not be ended: ${response.status} ${await response.text()}`);
+}

@@ -3,7 +3,7 @@ import { createFrontend } from "@dyn/frontend";
 import { parseFaults, startMockWorker } from "@dyn/mock-worker";
 import { createMemorySpace, createRuntime } from "@dyn/runtime";
 import { expect, test } from "vitest";
-import { chat, eventually, postChat, startCluster } from "../cluster.ts";
+import { chat, eventually, postChat, release, startCluster } from "../cluster.ts";
 
 interface Told {
   readonly status: number;
@@ -62,6 +62,15 @@ test("a worker in this process is told by a call", async () => {
   expect(await ask(frontend.url)).toBe("internal_error");
   worker.inject([]);
   expect(await ask(frontend.url)).toBe(200);
+});
+
+test("a request that hangs goes on when the faults are replaced", async () => {
+  await using cluster = await startCluster({ workerArgs: ["--fault", "hang@2"], env: { DYN_SYSTEM_PORT: "0" } });
+  const response = await postChat(cluster.url, chat("a b c d", { stream: true }));
+  await release(cluster.workers[0]);
+  const text = await response.text();
+  expect(text).toContain('"content":" d"');
+  expect(text).toContain("[DONE]");
 });
 
 test("a path of the system server is given once", async () => {

@@ -1,6 +1,6 @@
 /** The echo engine: the completion is the last user message, one token at a time, at a given pace. */
 import { countPromptTokens, splitTokens, type Delta, type Engine, type ModelRequest } from "@dyn/runtime/llm";
-import { strike, type FaultPlan } from "./faults.ts";
+import { strike, type FaultPlan, type FaultScene } from "./faults.ts";
 import type { MockOptions } from "./options.ts";
 
 export type Pace = Pick<MockOptions, "ttftMs" | "itlMs" | "speedupRatio" | "seed" | "disaggregationMode">;
@@ -13,12 +13,13 @@ export function createEchoEngine({ ttftMs, itlMs, speedupRatio, seed, disaggrega
   return async function* echo(request, { signal, connection, log }) {
     using clock = createClock(signal);
     const faults = plan?.next() ?? [];
+    const scene: FaultScene = { connection, log, sleep: (ms) => clock.sleep(ms), hold: async () => plan?.hold(signal) };
     let sent = 0;
     // Wait for the time of the next token, and let the faults that are due strike before it.
     const step = async (waitMs: number): Promise<void> => {
       if (waitMs > 0) await clock.sleep(waitMs);
       for (const fault of faults) {
-        if (fault.afterTokens === sent) await strike(fault, { signal, connection, log, sleep: (ms) => clock.sleep(ms) });
+        if (fault.afterTokens === sent) await strike(fault, scene);
       }
       sent += 1;
       signal.throwIfAborted();

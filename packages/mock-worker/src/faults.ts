@@ -55,13 +55,16 @@ function formatFault(fault: Fault): string {
 export interface FaultPlan {
   /** Those that hit its next request. */
   next(): readonly Fault[];
-  /** Have these instead, for requests to come, which are counted from 1 again. */
+  /** Have these instead, for requests to come, which are counted from 1 again. What is held goes on. */
   replace(faults: readonly Fault[]): void;
+  /** Resolves once the faults are replaced, or the request is aborted. */
+  hold(signal: AbortSignal): Promise<void>;
 }
 
 export function createFaultPlan(given: readonly Fault[], seed: number): FaultPlan {
   let faults = given;
   let requests = 0;
+  const held = new Set<() => void>();
   return {
     next() {
       requests += 1;
@@ -70,7 +73,19 @@ export function createFaultPlan(given: readonly Fault[], seed: number): FaultPla
     replace(others) {
       faults = others;
       requests = 0;
+      for (const release of held) release();
     },
+    hold: (signal) =>
+      new Promise((resolve) => {
+        const release = (): void => {
+          held.delete(release);
+          signal.removeEventListener("abort", release);
+          resolve();
+        };
+        held.add(release);
+        signal.addEventListener("abort", release);
+        if (signal.aborted) release();
+      }),
   };
 }
 
@@ -83,15 +98,16 @@ function toShare(seed: number, request: number, index: number): number {
 }
 
 export interface FaultScene {
-  readonly signal: AbortSignal;
   readonly connection: PeerConnection;
   readonly log: Logger;
   /** Resolves after so many ms, or when the request is aborted. */
   readonly sleep: (ms: number) => Promise<void>;
+  /** Resolves once the faults are replaced, or the request is aborted. */
+  readonly hold: () => Promise<void>;
 }
 
-/** Do what a fault says. A crash does not return, a hang only once the request is aborted. */
-export async function strike(fault: Fault, { signal, connection, log, sleep }: FaultScene): Promise<void> {
+/** Do what a fault says. A crash does not return, a hang only once it is held no longer. */
+export async function strike(fault: Fault, { connection, log, sleep, hold }: FaultScene): Promise<void> {
   log.child({ target: "dyn_mock_worker" }).warn({ fault: formatFault(fault) }, "fault strikes");
   switch (fault.type) {
     case "error":
@@ -99,8 +115,7 @@ export async function strike(fault: Fault, { signal, connection, log, sleep }: F
     case "delay":
       return sleep(fault.ms);
     case "hang":
-      while (!signal.aborted) await sleep(maxTimerMs);
-      return;
+      return hold();
     case "crash":
       await sleep(1); // until the line, and the tokens before it, have left
       process.kill(process.pid, "SIGKILL");
