@@ -23,8 +23,9 @@ export default defineConfig({
   test: {
     ...(counts !== undefined && { reporters: ["default", createCountReporter(counts)] }),
     include: ["tests/*.test.ts", "tests/!(external)/**/*.test.ts", ...external],
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    // Far beyond what any test takes: they bound a run that is stuck, and must not judge a machine that is busy.
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
     maxWorkers: 2,
   },
 });

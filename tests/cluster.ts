@@ -15,11 +15,11 @@ const inherited = Object.fromEntries(Object.entries(process.env).filter(([name])
 /** One JSONL record. */
 export type Line = Readonly<Record<string, unknown>>;
 
-/** Ask again every 10 ms until `look` gives something; fails with `what` at the deadline. */
+/** Ask again every 10 ms until `look` gives something; fails with `what` at the deadline, which is far beyond what a busy machine needs. */
 export async function eventually<Value>(
   what: string,
   look: () => Value | undefined | false | Promise<Value | undefined | false>,
-  timeoutMs = 15_000,
+  timeoutMs = 60_000,
 ): Promise<Value> {
   const deadline = performance.now() + timeoutMs;
   for (;;) {

@@ -16,12 +16,13 @@ async function endings(cluster: Cluster, id: string): Promise<Line[]> {
 const late = { level: "ERROR", status: "error", error_type: "response_timeout", error_detail: "deadline exceeded" };
 
 test.each([
-  ["a first token", ["--first-token-timeout-ms", "100"], ["--ttft-ms", "600000"], {}, "no first token within 100 ms"],
-  ["an answer as a whole", ["--request-timeout-ms", "200"], ["--itl-ms", "30"], {}, "the answer was not complete within 200 ms"],
-  ["what the client asked for", [], ["--itl-ms", "30"], { "x-request-timeout-ms": "150" }, "the answer was not complete within 150 ms"],
-  ["a further token", ["--token-timeout-ms", "100"], ["--fault", "hang@3"], {}, "no further token within 100 ms"],
+  ["a first token", ["--first-token-timeout-ms", "2000"], ["--ttft-ms", "600000"], {}, "no first token within 2000 ms"],
+  ["an answer as a whole", ["--request-timeout-ms", "2000"], ["--itl-ms", "30"], {}, "the answer was not complete within 2000 ms"],
+  ["what the client asked for", [], ["--itl-ms", "30"], { "x-request-timeout-ms": "2000" }, "the answer was not complete within 2000 ms"],
+  ["a further token", ["--token-timeout-ms", "2000"], ["--fault", "hang@3"], {}, "no further token within 2000 ms"],
 ])("%s that is late is a 504, and the worker is told to stop", async (_name, frontendArgs, workerArgs, headers, message) => {
   await using cluster = await startCluster({ frontendArgs, workerArgs });
+  expect((await postChat(cluster.url, chat(""))).status).toBe(200); // connected: the time is for the request to get there
   const response = await postChat(cluster.url, chat("w ".repeat(500)), { "x-request-id": "late", ...headers });
   expect(response.status).toBe(504);
   expect(await response.json()).toEqual({ error: { message, type: "server_error", param: null, code: "timeout" } });
@@ -32,12 +33,12 @@ test.each([
 });
 
 test("a stream that has begun ends with an error event", async () => {
-  await using cluster = await startCluster({ frontendArgs: ["--token-timeout-ms", "100"], workerArgs: ["--fault", "hang@3"] });
+  await using cluster = await startCluster({ frontendArgs: ["--token-timeout-ms", "1000"], workerArgs: ["--fault", "hang@3"] });
   const response = await postChat(cluster.url, chat("a b c d e", { stream: true }), { "x-request-id": "late" });
   expect(response.status).toBe(200);
   const text = await response.text();
   expect(text.trimEnd().split("\n\n").at(-1)).toBe(
-    'data: {"error":{"message":"no further token within 100 ms","type":"server_error","param":null,"code":"timeout"}}',
+    'data: {"error":{"message":"no further token within 1000 ms","type":"server_error","param":null,"code":"timeout"}}',
   );
   const [ours] = await endings(cluster, "late");
   expect(ours).toMatchObject({ ...late, output_tokens: 3 });
@@ -58,7 +59,7 @@ test("a limit that is none is a 400 that names the header", async () => {
 
 test("the time left travels to the worker, which keeps it by itself", async () => {
   await using cluster = await startCluster({ workerArgs: ["--ttft-ms", "600000"] });
-  const answer = postChat(cluster.url, chat("hi"), { "x-request-id": "stopped", "x-request-timeout-ms": "1000" });
+  const answer = postChat(cluster.url, chat("hi"), { "x-request-id": "stopped", "x-request-timeout-ms": "4000" });
   await eventually("the request at the worker", () => cluster.workers[0]?.lines().some(({ message }) => message === "request received"));
   cluster.frontend.kill("SIGSTOP"); // it can tell nobody anything
   try {

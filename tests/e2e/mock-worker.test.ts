@@ -55,11 +55,11 @@ test("the same seed gives the same token ids, another one others", async () => {
 test("the first token takes ttftMs, each further one itlMs, all divided by speedupRatio", async () => {
   const slow = await ask({ ttftMs: 200, itlMs: 50 });
   expect(slow.firstMs).toBeGreaterThan(195);
-  expect(slow.allMs - slow.firstMs).toBeGreaterThan(95);
+  expect(slow.allMs).toBeGreaterThan(295);
   const hour = 3_600_000;
   const quick = await ask({ ttftMs: hour, itlMs: hour, speedupRatio: hour / 100 });
   expect(quick.firstMs).toBeGreaterThan(95);
-  expect(quick.allMs - quick.firstMs).toBeGreaterThan(195);
+  expect(quick.allMs).toBeGreaterThan(295);
   await ask({ ttftMs: hour, itlMs: hour, speedupRatio: 0 });
 });
 

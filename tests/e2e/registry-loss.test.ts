@@ -3,11 +3,9 @@ import { existsSync } from "node:fs";
 import { readdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { chat, eventually, postChat, startCluster, type Cluster, type Program } from "../cluster.ts";
+import { chat, eventually, postChat, release, startCluster, type Cluster, type Program } from "../cluster.ts";
 
 const buckets = ["v1/instances", "v1/mdc"] as const;
-/** Promise of the docs, ms. */
-const backMs = 5_000;
 
 async function countRecords(cluster: Cluster): Promise<number> {
   const listings = await Promise.all(buckets.map((bucket) => readdir(join(cluster.directory, bucket)).catch(() => [])));
@@ -23,7 +21,7 @@ async function expectService(cluster: Cluster): Promise<void> {
 }
 
 async function expectBack(cluster: Cluster): Promise<void> {
-  await eventually("all records", async () => (await countRecords(cluster)) === 4, backMs);
+  await eventually("all records", async () => (await countRecords(cluster)) === 4);
   await expectService(cluster);
 }
 
@@ -41,12 +39,21 @@ async function replaceByFile(directory: string): Promise<void> {
   });
 }
 
-// Two workers, one of which nobody has asked yet, and a stream that runs at the other.
-async function startBusy(): Promise<{ cluster: Cluster; stream: Promise<string> }> {
-  const cluster = await startCluster({ workers: 2, workerArgs: ["--itl-ms", "5"] });
-  const text = "word ".repeat(400).trim();
-  const response = await postChat(cluster.url, chat(text, { stream: true }));
-  return { cluster, stream: response.text() };
+interface Busy {
+  readonly cluster: Cluster;
+  /** Let the stream go on. @returns all of it. */
+  readonly finish: () => Promise<string>;
+}
+
+// Two workers, one of which nobody has asked yet, and a stream that is held at the other.
+async function startBusy(): Promise<Busy> {
+  const cluster = await startCluster({ workers: 2, workerArgs: ["--fault", "hang@2"], env: { DYN_SYSTEM_PORT: "0" } });
+  const response = await postChat(cluster.url, chat("a b c d", { stream: true }));
+  const finish = async (): Promise<string> => {
+    await Promise.all(cluster.workers.map(release));
+    return response.text();
+  };
+  return { cluster, finish };
 }
 
 const losses: readonly (readonly [name: string, lose: (directory: string) => Promise<void>])[] = [
@@ -62,18 +69,18 @@ const losses: readonly (readonly [name: string, lose: (directory: string) => Pro
 ];
 
 test.each(losses)("a directory that is %s stops nothing, and is filled again by itself", async (_, lose) => {
-  const { cluster, stream } = await startBusy();
+  const { cluster, finish } = await startBusy();
   await using _cluster = cluster;
   await lose(cluster.directory);
   await expectService(cluster);
   await expectBack(cluster);
-  expect((await stream).endsWith("data: [DONE]\n\n")).toBe(true);
+  expect((await finish()).endsWith("data: [DONE]\n\n")).toBe(true);
   for (const message of ["instance left", "model removed"]) expect(count(cluster.frontend, message)).toBe(0);
   await rm(`${cluster.directory}-moved`, { recursive: true, force: true });
 });
 
 test("a directory that cannot be read stops nothing, and is filled again once it can", async () => {
-  const { cluster, stream } = await startBusy();
+  const { cluster, finish } = await startBusy();
   await using _cluster = cluster;
   await replaceByFile(cluster.directory);
   await eventually("the trouble being seen", () => count(cluster.frontend, "discovery directory cannot be listed") > 0);
@@ -81,12 +88,12 @@ test("a directory that cannot be read stops nothing, and is filled again once it
   await expectService(cluster);
   await rm(cluster.directory);
   await expectBack(cluster);
-  expect((await stream).endsWith("data: [DONE]\n\n")).toBe(true);
+  expect((await finish()).endsWith("data: [DONE]\n\n")).toBe(true);
   expect(count(cluster.frontend, "instance left")).toBe(0);
 });
 
 test("a directory that was moved away and is moved back is in use again", async () => {
-  const { cluster, stream } = await startBusy();
+  const { cluster, finish } = await startBusy();
   await using _cluster = cluster;
   const away = `${cluster.directory}-moved`;
   await rename(cluster.directory, away);
@@ -97,7 +104,7 @@ test("a directory that was moved away and is moved back is in use again", async 
     return succeeds(rename(away, cluster.directory)); // unless somebody has made it anew meanwhile
   });
   await expectBack(cluster);
-  expect((await stream).endsWith("data: [DONE]\n\n")).toBe(true);
+  expect((await finish()).endsWith("data: [DONE]\n\n")).toBe(true);
   await cluster.addWorker(); // joins as quickly as ever
 });
 
@@ -113,6 +120,6 @@ test("a worker that leaves while the directory is lost is out at once, and one t
   await expectService(cluster);
   await rm(cluster.directory, { recursive: true });
   await eventually("both being out", () => count(cluster.frontend, "instance left") === 2);
-  await eventually("the third's records", async () => (await countRecords(cluster)) === 2, backMs);
+  await eventually("the third's records", async () => (await countRecords(cluster)) === 2);
   await expectService(cluster);
 });

@@ -43,7 +43,7 @@ function textOf(events: string): string {
     .join("");
 }
 
-test("a reader of 1 KB/s holds its own engine and nobody else's", { timeout: 60_000 }, async () => {
+test("a reader of 1 KB/s holds its own engine and nobody else's", async () => {
   const fileKv = await mkdtemp(join(tmpdir(), "dyn-slow-"));
   {
     await using frontend = startProgram("dyn-frontend", ["--http-port", "0"], { DYN_FILE_KV: fileKv });
@@ -73,7 +73,7 @@ test("a reader of 1 KB/s holds its own engine and nobody else's", { timeout: 60_
       await eventually("its engine being held", () => {
         looks = produced === last ? looks + 1 : 0;
         last = produced;
-        return looks === 30;
+        return looks === 200; // a pause of the machine is shorter
       });
       // What the sockets' buffers and a window of the plane take, and no more.
       expect(produced).toBeLessThan(24 * mebibyte);

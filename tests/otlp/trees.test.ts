@@ -1,6 +1,6 @@
 // Spans as a collector receives them, for every ending of a request: real processes, real OTLP over both protocols.
 import { expect, test } from "vitest";
-import { chat, eventually, postChat, startCluster, type Line } from "../cluster.ts";
+import { chat, eventually, postChat, release, startCluster, type Line } from "../cluster.ts";
 import { startReceiver } from "./receiver.ts";
 import { clientSpan, draw, expectSameIds, lineOf, newTrace, only, protocols, spansOf, startSpanner, wholeTree } from "./span-tree.ts";
 
@@ -80,8 +80,9 @@ test.each(protocols)("a unary request is one tree over %s, with the ids of the l
 
 test.each(protocols)("a streamed request is one tree over %s; without a client's trace it has a root of its own", async (protocol) => {
   await using receiver = await startReceiver();
-  await using cluster = await startCluster({ env: receiver.env(protocol), workerArgs: ["--itl-ms", "2"] });
+  await using cluster = await startCluster({ env: { ...receiver.env(protocol), DYN_SYSTEM_PORT: "0" }, workerArgs: ["--fault", "hang@3"] });
   const response = await postChat(cluster.url, chat("a b c d e", { stream: true }));
+  await release(cluster.workers[0]); // the first tokens are out, the last is not
   expect(await response.text()).toContain("[DONE]");
   const line = await lineOf(cluster.frontend, "request completed");
   const spans = await spansOf(receiver, String(line["trace_id"]), 4);
@@ -92,7 +93,7 @@ test.each(protocols)("a streamed request is one tree over %s; without a client's
   expect(line["trace_flags"]).toBe("03");
   expect(http.attributes).toMatchObject({ request_type: "stream", "http.response.status_code": 200, "gen_ai.usage.output_tokens": 5 });
   const [first, last] = ["first token", "last token"].map((name) => http.events.find((event) => event.name === name)?.at ?? 0n);
-  expect(Number((last ?? 0n) - (first ?? 0n))).toBeGreaterThan(4e6); // four gaps of 2 ms, less the jitter of timers
+  expect(Number((last ?? 0n) - (first ?? 0n))).toBeGreaterThan(0);
 });
 
 test("an engine that throws is an error on every floor", async () => {
