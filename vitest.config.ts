@@ -24,8 +24,8 @@ export default defineConfig({
     ...(counts !== undefined && { reporters: ["default", createCountReporter(counts)] }),
     include: ["tests/*.test.ts", "tests/!(external)/**/*.test.ts", ...external],
     // Far beyond what any test takes: they bound a run that is stuck, and must not judge a machine that is busy.
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
+    testTimeout: 240_000,
+    hookTimeout: 240_000,
     maxWorkers: 2,
   },
 });

@@ -76,8 +76,8 @@ describe("any tracestate", () => {
       }),
     );
     const startedAt = performance.now();
-    for (const text of [`a=x${" ".repeat(16_000)}y`, ",".repeat(16_384), "a=1,".repeat(4_096), "a".repeat(1 << 24)]) acceptTracestate(text);
-    expect(performance.now() - startedAt).toBeLessThan(1_000);
+    for (const text of [`a=x${" ".repeat(500_000)}y`, ",".repeat(500_000), "a=1,".repeat(100_000), "a".repeat(1 << 24)]) acceptTracestate(text);
+    expect(performance.now() - startedAt).toBeLessThan(10_000); // what takes the square of their length takes minutes
   });
 });
 

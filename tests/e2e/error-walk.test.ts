@@ -61,7 +61,7 @@ beforeAll(async () => {
   }
   const count = 2 * thrown.length;
   await eventually("all models", () => records.filter(({ message }) => message === "instance joined").length === count);
-}, 60_000);
+});
 
 afterAll(async () => {
   for (const each of [frontend, ...workers, runtime]) await each[Symbol.asyncDispose]();

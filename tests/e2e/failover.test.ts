@@ -102,7 +102,6 @@ test.each(["error:unavailable", "error:overloaded", "cut", "garbage"])(
       expect(Math.max(...completed.map(({ attempts }) => Number(attempts)))).toBe(2);
     }
   },
-  120_000,
 );
 
 test.each([0, 1, 17])("after a crash at token %i the text is that of an undisturbed run", async (at) => {

@@ -55,7 +55,7 @@ function only(lines: readonly Line[] | undefined, message: string): Line {
   return found[0] ?? {};
 }
 
-test("1000 requests over three workers keep one identity each, seen from the logs alone", { timeout: 120_000 }, async () => {
+test("1000 requests over three workers keep one identity each, seen from the logs alone", async () => {
   await using cluster = await startCluster({ workers: 3 });
   const requests = Array.from({ length: total }, (_, index) => plan(index));
   await sendAll(cluster.url, requests);

@@ -38,7 +38,7 @@ async function getRequest(url: string, id: string): Promise<{ status: number; bo
   return { status: response.status, body: (await response.json()) as Record<string, unknown> };
 }
 
-test("50 requests over four processes: each lineage is whole, found in the logs by any of its ids", { timeout: 120_000 }, async () => {
+test("50 requests over four processes: each lineage is whole, found in the logs by any of its ids", async () => {
   await using cluster = await startCluster({ workers: 3, workerArgs: ["--itl-ms", "1"] });
   const ids = await Promise.all(
     Array.from({ length: 50 }, async (_, index) => {

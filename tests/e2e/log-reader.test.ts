@@ -55,5 +55,4 @@ test.each(programs.flatMap(([command, flag]) => logs.map(([name, redirection]) =
       await rm(directory, { recursive: true, force: true, maxRetries: 5 });
     }
   },
-  60_000,
 );

@@ -80,7 +80,7 @@ test("the packages name each other by the version they have, so that nobody else
   for (const [name, version] of named) expect(version).toBe(versions.get(name));
 });
 
-test("packed packages work in an empty npm project, types included", { timeout: 180_000 }, async () => {
+test("packed packages work in an empty npm project, types included", async () => {
   await using directory = await temporary();
   const packs = join(directory.path, "packs");
   const project = join(directory.path, "project");

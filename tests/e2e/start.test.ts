@@ -30,7 +30,7 @@ async function begin({ args = [], env = {} }: Beginning, temporary: string): Pro
 async function beginReady(beginning: Beginning = {}): Promise<Start> {
   const temporary = await mkdtemp(join(tmpdir(), "dyn-start-"));
   const program = await begin({ ...beginning, args: ["--http-port", "0", ...(beginning.args ?? [])] }, temporary);
-  await eventually("readiness", () => program.stderr().includes("dyn is ready") || program.child.exitCode !== null, 60_000);
+  await eventually("readiness", () => program.stderr().includes("dyn is ready") || program.child.exitCode !== null);
   const url = /curl (http:\S+)\/v1\/chat\/completions/.exec(program.stderr())?.[1];
   if (url === undefined) throw new Error(`not ready:\n${program.stderr()}`);
   const children = await childrenOf(program.pid);
@@ -69,7 +69,7 @@ async function listModels(url: string): Promise<string[]> {
   return data.map(({ id }) => id);
 }
 
-test("a healthy start says nothing but how to use it, and SIGTERM leaves nothing behind", { timeout: 90_000 }, async () => {
+test("a healthy start says nothing but how to use it, and SIGTERM leaves nothing behind", async () => {
   await using start = await beginReady({ env: { DYN_TCP_RPC_PORT: "1", DYN_SYSTEM_PORT: "1" } });
   expect(start.program.stderr()).not.toMatch(/ERROR|WARN|INFO/);
   const response = await postChat(start.url, { model: "mock", messages: [{ role: "user", content: "hello" }] });
@@ -82,7 +82,7 @@ test("a healthy start says nothing but how to use it, and SIGTERM leaves nothing
   await expect(fetch(`${start.url}/live`)).rejects.toThrow();
 });
 
-test("a worker of the same machine joins without a word about directories, and keeps its own when the rest ends", { timeout: 90_000 }, async () => {
+test("a worker of the same machine joins without a word about directories, and keeps its own when the rest ends", async () => {
   await using start = await beginReady();
   await using second = startProgram("dyn-mock-worker", ["--model-name", "second"], { TMPDIR: start.temporary });
   await eventually("the second model", async () => (await listModels(start.url)).includes("second"));
@@ -94,7 +94,7 @@ test("a worker of the same machine joins without a word about directories, and k
   expect(await second.exited).toBe(0);
 });
 
-test("flags reach whom they concern, and the hint names a directory that is not the default", { timeout: 90_000 }, async () => {
+test("flags reach whom they concern, and the hint names a directory that is not the default", async () => {
   const directory = await mkdtemp(join(tmpdir(), "dyn-kv-"));
   await using start = await beginReady({ args: [`--file-kv=${directory}`, "--namespace", "dynamo", "--log", "info", "--log-jsonl", "true"] });
   expect(start.program.lines().filter(({ message }) => message === "endpoint is serving")).toHaveLength(2);
@@ -105,14 +105,14 @@ test("flags reach whom they concern, and the hint names a directory that is not 
   await rm(directory, { recursive: true });
 });
 
-test("if it is killed its children notice, drain and end", { timeout: 90_000 }, async () => {
+test("if it is killed its children notice, drain and end", async () => {
   await using start = await beginReady();
   start.program.kill("SIGKILL");
   await eventually("their end", () => !start.children.some(isRunning));
   expect(await readdir(join(start.temporary, "dynamo_store_kv/v1/instances"))).toEqual([]);
 });
 
-test("a child that does not drain in time is killed", { timeout: 90_000 }, async () => {
+test("a child that does not drain in time is killed", async () => {
   const args = ["--drain-timeout-ms", "0", "--http-graceful-shutdown-timeout-secs", "0"];
   await using start = await beginReady({ args });
   process.kill(start.children.at(-1) ?? -1, "SIGSTOP");
@@ -122,7 +122,7 @@ test("a child that does not drain in time is killed", { timeout: 90_000 }, async
   expect(start.children.filter(isRunning)).toEqual([]);
 });
 
-test("what cannot start is explained by the frontend's own line alone", { timeout: 90_000 }, async () => {
+test("what cannot start is explained by the frontend's own line alone", async () => {
   await using blocker = await beginReady();
   const { port } = new URL(blocker.url);
   const cases: readonly (readonly [Beginning, string])[] = [
@@ -140,7 +140,7 @@ test("what cannot start is explained by the frontend's own line alone", { timeou
   }
 });
 
-test("--help says what becomes of flags, and lists the frontend's", { timeout: 90_000 }, async () => {
+test("--help says what becomes of flags, and lists the frontend's", async () => {
   await using program = await begin({ args: ["--help"] }, tmpdir());
   expect(await program.exited).toBe(0);
   expect(program.stdout()).toContain("npm start [-- FLAGS]");

@@ -27,7 +27,7 @@ beforeAll(async () => {
     [python] = pythons as [Python]; // it has just been started
     return clients;
   });
-}, 240_000);
+});
 afterAll(async () => {
   await Promise.all(pythons.map((each) => each[Symbol.asyncDispose]()));
   await fixture[Symbol.asyncDispose]();

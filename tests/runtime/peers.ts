@@ -23,7 +23,7 @@ import type { Line } from "../cluster.ts";
 
 export const address = "dyn://test.echo.generate";
 export const path = "test/echo/generate";
-export const config = { discoveryBackend: "mem", connectTimeoutMs: 500, pingIntervalMs: 100, drainTimeoutMs: 2_000 } as const;
+export const config = { discoveryBackend: "mem", connectTimeoutMs: 2_000, pingIntervalMs: 1_000, drainTimeoutMs: 60_000 } as const;
 
 export interface Ask {
   readonly count: number;

@@ -43,7 +43,7 @@ async function startMembers(serverConfig: Partial<RuntimeConfig>, callerConfig: 
   const lines: Record<string, unknown>[] = [];
   const log = createLogger({ sink: (record) => void lines.push(record), filter: parseLogFilter("trace") });
   const start = (more: Partial<RuntimeConfig>): Promise<Runtime> =>
-    createRuntime({ config: { ...config, connectTimeoutMs: 3_000, ...more }, memorySpace, log, environment: {} });
+    createRuntime({ config: { ...config, connectTimeoutMs: 60_000, ...more }, memorySpace, log, environment: {} });
   const [server, asking] = await Promise.all([start(serverConfig), start(callerConfig)]);
   const serving = await server.endpoint(address).serve(async function* () {
     yield "hello";
@@ -157,7 +157,7 @@ describe("a worker with an authority", () => {
     await using members = await startMembers(mutual(), { ...more(), tcpTlsCa: ours.ca });
     const startedAt = performance.now();
     expect((await failureOf(members.ask())).code).toBe("cannot_connect");
-    expect(performance.now() - startedAt).toBeLessThan(2_500); // not by a timeout
+    expect(performance.now() - startedAt).toBeLessThan(30_000); // not by a timeout
     await eventually("the warning", () => members.lines.some(({ message, level }) => message === "connection refused" && level === "WARN"));
     expect(members.lines.some(({ message }) => message === "request received")).toBe(false);
     expect(await members.askAnew({ ...certificate(caller), tcpTlsCa: ours.ca })).toEqual(["hello"]);
