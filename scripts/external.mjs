@@ -13,6 +13,11 @@ export const externals = [
     files: ["tests/external/sdk-python.test.ts"],
     prepare: "tests/sdk/python/environment.ts",
   },
+  {
+    name: "Linux with unshare and user namespaces",
+    files: ["tests/external/first-process.test.ts"],
+    prepare: "tests/external/namespaces.ts",
+  },
 ];
 
 /** Make one ready. @returns undefined, or why it cannot be had. */

@@ -48,6 +48,8 @@ export interface ProgramOptions {
   readonly onLine?: (line: string) => void;
   /** It notices if this process is gone, by a channel to it, and a Ctrl-C in the terminal does not reach it. Default false. */
   readonly isOwned?: boolean;
+  /** A command of the PATH, with its arguments, that runs it. Default: none. */
+  readonly runner?: readonly string[];
 }
 
 /** Start a command of node_modules/.bin, or a file with the pinned Node. Killed when disposed. */
@@ -55,9 +57,10 @@ export function startProgram(
   command: string,
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
-  { onLine, isOwned = false }: ProgramOptions = {},
+  { onLine, isOwned = false, runner = [] }: ProgramOptions = {},
 ): Program {
-  const child = spawn(join(binaries, command), args, {
+  const [first = "", ...rest] = [...runner, join(binaries, command), ...args];
+  const child = spawn(first, rest, {
     cwd: root,
     env: { ...inherited, PATH: `${binaries}:${process.env["PATH"] ?? ""}`, DYN_LOGGING_JSONL: "1", ...env },
     stdio: ["ignore", "pipe", "pipe", ...(isOwned ? (["ipc"] as const) : [])],

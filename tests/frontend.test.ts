@@ -2,6 +2,8 @@
 import { createFrontend } from "@dyn/frontend";
 import { createMemorySpace, createRuntime, type MemorySpace, type Runtime } from "@dyn/runtime";
 import { expect, test } from "vitest";
+import { createLogger } from "../packages/runtime/src/logging/logger.ts";
+import type { Line } from "./cluster.ts";
 
 const config = { discoveryBackend: "mem", log: "off" } as const;
 
@@ -45,4 +47,19 @@ test("one that ends, or cannot start, listens to nothing any more", async () => 
   expect(home.listeners()).toBe(before);
   await first[Symbol.asyncDispose]();
   expect(home.listeners()).toBe(0);
+});
+
+test("one that is asked to end before it listens begins and ends, and says so", async () => {
+  const lines: Line[] = [];
+  const log = createLogger({ sink: (record) => lines.push(record) });
+  await using runtime = await createRuntime({ config: { discoveryBackend: "mem" }, log });
+  const starting = createFrontend({ runtime, httpPort: 0, shutdownSignals: ["SIGUSR2"] });
+  process.emit("SIGUSR2", "SIGUSR2");
+  await (
+    await starting
+  ).closed;
+  expect(lines.map(({ message }) => message)).toContain("stopped");
+  expect(process.listenerCount("SIGUSR2")).toBe(0);
+  await expect(createFrontend({ runtime, httpPort: 0, metricsPrefix: "no good", shutdownSignals: ["SIGUSR2"] })).rejects.toThrow();
+  expect(process.listenerCount("SIGUSR2")).toBe(0);
 });

@@ -131,6 +131,40 @@ test("a frontend whose drain takes too long says so to its clients, blames no wo
   for (const line of atWorker) expect(line).toMatchObject({ level: "INFO", status: "cancelled" });
 });
 
+async function stageOf(url: string): Promise<unknown> {
+  const response = await fetch(`${url}/health`);
+  return { status: response.status, stage: ((await response.json()) as { stage?: string }).stage };
+}
+
+test("a frontend that delays its drain takes requests on new connections while its health says draining; a second signal ends it", async () => {
+  await using cluster = await startCluster({ frontendArgs: ["--drain-delay-ms", "600000"] });
+  cluster.frontend.kill("SIGTERM");
+  const requested = await eventually("the drain", () =>
+    cluster.frontend.lines().find(({ message }) => String(message).startsWith("shutdown requested")),
+  );
+  expect(requested).toMatchObject({ signal: "SIGTERM", delay_ms: 600_000 });
+  expect(await stageOf(cluster.url)).toEqual({ status: 503, stage: "draining" });
+  expect((await fetch(`${cluster.url}/live`)).status).toBe(200);
+  for (let index = 0; index < 3; index += 1) {
+    const answer = await postChat(cluster.url, chat("still here"));
+    expect([answer.status, answer.headers.get("connection")]).toEqual([200, "close"]); // so the next one is a new connection
+  }
+  cluster.frontend.kill("SIGTERM");
+  expect(await cluster.frontend.exited).toBe("SIGTERM");
+});
+
+test("a frontend that delays its drain begins it when the delay is over, and finishes what has come meanwhile", async () => {
+  await using cluster = await startCluster({ frontendArgs: ["--drain-delay-ms", "1500"], workerArgs: ["--itl-ms", "100"] });
+  const signalledAt = performance.now();
+  cluster.frontend.kill("SIGTERM");
+  await eventually("the drain", async () => JSON.stringify(await stageOf(cluster.url)).includes("draining"));
+  const answer = await postChat(cluster.url, chat("word ".repeat(20).trim(), { stream: true }));
+  expect((await answer.text()).endsWith("data: [DONE]\n\n")).toBe(true);
+  expect(await cluster.frontend.exited).toBe(0);
+  expect(performance.now() - signalledAt).toBeGreaterThan(1_490);
+  expect(cluster.frontend.lines().at(-1)).toMatchObject({ message: "stopped", cut: 0 });
+});
+
 test.each(["dyn-frontend", "dyn-mock-worker"])("a second signal ends %s at once", async (name) => {
   await using cluster = await startCluster({ workerArgs: ["--itl-ms", "1000"] });
   const answer = postChat(cluster.url, chat("word ".repeat(60), { stream: true })).catch(() => undefined);

@@ -5,6 +5,7 @@ import {
   createRuntime,
   createWallClock,
   parsePrefix,
+  waitMs,
   watchSignals,
   within,
   type Runtime,
@@ -46,15 +47,20 @@ export interface Frontend extends AsyncDisposable {
 /** Start a frontend; resolves once it listens. @throws RuntimeError `unavailable` if the port cannot be had. */
 export async function createFrontend({ config, runtime: given, shutdownSignals = [], ...options }: CreateFrontendOptions = {}): Promise<Frontend> {
   const settings = completeSettings(frontendSettings, options, {});
-  // No system server: all of it is at the HTTP port, and DYN_SYSTEM_PORT may be meant for a worker beside it.
-  const runtime = given ?? (await createRuntime({ config: { ...config, systemPort: -1 } }));
+  const { promise: asked, resolve: ask } = Promise.withResolvers<ShutdownSignal>();
+  // From here on: a signal that nobody watches for is lost to the first process of a container.
+  const signals = watchSignals(shutdownSignals, ask);
+  let runtime = given;
   const owned: Disposable[] = [];
   const release = async (): Promise<void> => {
     for (const each of owned) each[Symbol.dispose]();
-    if (!given) await runtime[Symbol.asyncDispose]();
+    if (!given) await runtime?.[Symbol.asyncDispose]();
+    signals[Symbol.dispose]();
   };
   try {
-    return await startFrontend({ settings, runtime, shutdownSignals, owned, release });
+    // No system server: all of it is at the HTTP port, and DYN_SYSTEM_PORT may be meant for a worker beside it.
+    runtime ??= await createRuntime({ config: { ...config, systemPort: -1 } });
+    return await startFrontend({ settings, runtime, asked, owned, release });
   } catch (error) {
     await release();
     throw error;
@@ -64,13 +70,14 @@ export async function createFrontend({ config, runtime: given, shutdownSignals =
 interface FrontendParts {
   readonly settings: FrontendOptions;
   readonly runtime: Runtime;
-  readonly shutdownSignals: readonly ShutdownSignal[];
+  /** Resolves with the signal that begins a drain. */
+  readonly asked: Promise<ShutdownSignal>;
   /** What `release` disposes. */
   readonly owned: Disposable[];
   readonly release: () => Promise<void>;
 }
 
-async function startFrontend({ settings, runtime, shutdownSignals, owned, release }: FrontendParts): Promise<Frontend> {
+async function startFrontend({ settings, runtime, asked, owned, release }: FrontendParts): Promise<Frontend> {
   const log = runtime.log.child({ target: "dyn_frontend" });
   const now = (): number => performance.now();
   const drain = new AbortController();
@@ -101,21 +108,25 @@ async function startFrontend({ settings, runtime, shutdownSignals, owned, releas
   owned.push(security);
   const { tls, apiKeys } = security;
   // Whoever takes the place of another frontend must not be asked before it knows the workers.
-  if (!(await within(Promise.all([watch.ready, models.ready]), firstLookMs)))
+  if (!(await within(Promise.race([asked, Promise.all([watch.ready, models.ready])]), firstLookMs)))
     log.warn({ waited_ms: firstLookMs }, "discovery is slow, listening without it");
   const http = { host, port, tls, apiKeys, routes, isDraining };
   const server = await listenHttp({ ...shared, ...bounds, ...http, log, tracer, strictRequestId, baggageKeys });
   const url = `http${tls ? "s" : ""}://${server.host.includes(":") ? `[${server.host}]` : server.host}:${server.port}`;
   log.info({ url, port: server.port, discovery: runtime.discovery.kind, file_kv: runtime.config.fileKv }, "frontend is listening");
-  const ending = createEnding(drain, () => server.close(settings.shutdownTimeoutSecs * 1000).then(release));
-  const signals = watchSignals(shutdownSignals, (signal) => {
-    log.info({ signal, timeout_secs: settings.shutdownTimeoutSecs }, "shutdown requested, draining; a second signal ends at once");
+  const { shutdownTimeoutSecs: timeout_secs, drainDelayMs: delay_ms } = settings;
+  const ending = createEnding(drain, async () => {
+    await waitMs(delay_ms, undefined);
+    try {
+      await server.close(timeout_secs * 1000);
+    } finally {
+      await release();
+    }
+  });
+  void asked.then((signal) => {
+    log.info({ signal, timeout_secs, ...(delay_ms > 0 && { delay_ms }) }, "shutdown requested, draining; a second signal ends at once");
     ending.close().catch((error: unknown) => log.error({ error }, "shutdown failed"));
   });
-  void ending.closed.then(
-    () => signals[Symbol.dispose](),
-    () => signals[Symbol.dispose](),
-  );
   return { host: server.host, port: server.port, url, closed: ending.closed, [Symbol.asyncDispose]: () => ending.close() };
 }
 

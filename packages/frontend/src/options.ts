@@ -37,6 +37,7 @@ export interface FrontendOptions extends HttpLimits {
   readonly tokenTimeoutMs: number;
   readonly sseKeepAliveMs: number;
   readonly requestHistory: number;
+  readonly drainDelayMs: number;
   readonly shutdownTimeoutSecs: number;
 }
 
@@ -219,6 +220,13 @@ export const frontendSettings: SettingsOf<FrontendOptions> = {
     10_000,
     [0, maxTimerMs],
     "after how much silence a stream is sent something that clients skip, so that proxies keep it open, ms; 0 turns that off",
+  ),
+  drainDelayMs: numberSetting(
+    "DYN_DRAIN_DELAY_MS",
+    "drain-delay-ms",
+    0,
+    [0, maxTimerMs],
+    "how long after SIGTERM requests are still taken, while /health says draining, for balancers that have not heard of it, ms",
   ),
   shutdownTimeoutSecs: {
     env: "DYN_HTTP_GRACEFUL_SHUTDOWN_TIMEOUT_SECS",

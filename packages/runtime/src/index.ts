@@ -53,7 +53,7 @@ export type { Attributes, Span, SpanKind, Tracer } from "./trace/spans.ts";
 export type { TraceContext } from "./trace/traceparent.ts";
 export { toLogFields } from "./trace/identity.ts";
 export type { Identity } from "./trace/identity.ts";
-export { createEndReport, createGate, tellParent, watchSignals, within } from "./lifetime.ts";
+export { createEndReport, createGate, tellParent, waitMs, watchSignals, within } from "./lifetime.ts";
 export type { EndReport, ShutdownSignal } from "./lifetime.ts";
 export { createWallClock } from "./wall-clock.ts";
 export type { WallClock, WallClockOptions } from "./wall-clock.ts";

@@ -1,4 +1,5 @@
 /** How long things live: waiting with a signal, and the process's shutdown signals. */
+import { constants } from "node:os";
 
 /** Resolves when `check` first holds; it is asked again at every `wake`. Rejects with the signal's reason. */
 export interface Gate {
@@ -36,8 +37,19 @@ export function createGate(): Gate {
 /** What begins a drain. `disconnect`: the parent that keeps a channel to this process (`fork`, or `stdio: "ipc"`) is gone. */
 export type ShutdownSignal = NodeJS.Signals | "disconnect";
 
-/** Call `onFirst` at the first of `signals`; a second one ends the process at once, by the signal itself. */
-export function watchSignals(signals: readonly ShutdownSignal[], onFirst: (signal: ShutdownSignal) => void): Disposable {
+export interface SignalOptions {
+  /** Default: `process.kill`. */
+  readonly kill?: (pid: number, signal: NodeJS.Signals) => unknown;
+  /** Default: `process.exit`. */
+  readonly exit?: (code: number) => unknown;
+}
+
+/** Call `onFirst` at the first of `signals`; a second one ends the process at once, by the signal itself where it can. */
+export function watchSignals(
+  signals: readonly ShutdownSignal[],
+  onFirst: (signal: ShutdownSignal) => void,
+  { kill = process.kill.bind(process), exit = process.exit.bind(process) }: SignalOptions = {},
+): Disposable {
   let seen = false;
   const begin = (signal: ShutdownSignal): void => {
     if (seen) return;
@@ -47,8 +59,10 @@ export function watchSignals(signals: readonly ShutdownSignal[], onFirst: (signa
   const onDisconnect = (): void => begin("disconnect");
   const onSignal = (signal: NodeJS.Signals): void => {
     if (!seen) return begin(signal);
-    stop();
-    process.kill(process.pid, signal);
+    process.removeAllListeners(signal); // whoever else listens would keep the process
+    kill(process.pid, signal);
+    // The first process of a container comes here: Linux spares it from signals it has no handler for (pid_namespaces(7)).
+    exit(128 + constants.signals[signal]);
   };
   const stop = (): void => {
     for (const signal of signals) process.off(signal, signal === "disconnect" ? onDisconnect : onSignal);
