@@ -37,8 +37,7 @@ export function describeThrown(thrown: unknown): string {
   return `${thrown.name}${code}: ${thrown.message.slice(0, 300)}`;
 }
 
-/** Plain data are the same, as far as the way through msgpack can keep them: numbers by value (-0 is 0), undefined as null, half a surrogate
- *  pair as U+FFFD, and the key `__proto__`, which no object gets from there, as `__proto_`. */
+/** Plain data are the same, as far as the way through msgpack keeps them: numbers by value (-0 is 0), undefined as null. */
 export function isSame(left: unknown, right: unknown): boolean {
   if (typeof left !== "object" || typeof right !== "object" || left === null || right === null) return isSameScalar(left ?? null, right ?? null);
   if (left instanceof Uint8Array) return right instanceof Uint8Array && Buffer.from(left).equals(right);
@@ -48,10 +47,9 @@ export function isSame(left: unknown, right: unknown): boolean {
 }
 
 function isSameScalar(left: unknown, right: unknown): boolean {
-  if (typeof left === "string" && typeof right === "string") return left === right || left.toWellFormed() === right.toWellFormed();
   return left === right || (Number.isNaN(left) && Number.isNaN(right));
 }
 
 function toEntries(value: object): Map<string, unknown> {
-  return new Map(Object.entries(value).map(([key, inner]) => [key === "__proto__" ? "__proto_" : key.toWellFormed(), inner]));
+  return new Map(Object.entries(value));
 }

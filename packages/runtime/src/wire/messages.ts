@@ -166,7 +166,7 @@ function toTrailer(map: Readonly<Record<string, unknown>>): Partial<Trailer> {
 }
 
 export function encodeError(writer: FrameWriter, streamId: number, error: ErrorMessage): void {
-  encodeMapFrame(writer, frameTypes.ERROR, streamId, { ...error, message: error.message.slice(0, maxMessageChars) });
+  encodeMapFrame(writer, frameTypes.ERROR, streamId, { ...error, message: error.message.slice(0, maxMessageChars).toWellFormed() });
 }
 
 /** A code this build does not know is kept as `internal`. */

@@ -3,11 +3,11 @@ import { isUtf8 } from "node:buffer";
 
 /** Levels of lists and maps in one value. */
 export const maxDepth = 64;
-/** Lists and maps in one value. Each costs its reader a hundred times its byte. */
-/** Lists and maps of one value. */
+/** Lists and maps of one value. Each costs its reader a hundred times its byte. */
 export const maxContainers: number = 262_144;
 /** Text up to this size is looked through here; the call into native code costs more. */
 const shortText = 32;
+const proto = Buffer.from("__proto__");
 
 export type MsgpackProblem = "cut" | "rest" | "extension" | "depth" | "containers" | "text";
 
@@ -46,15 +46,24 @@ const forms: readonly (Form | undefined)[] = [
   ...sizes("map", 2, 4),
 ];
 
-/** @returns what keeps `bytes` from being exactly one value of plain data. */
-export function findMsgpackProblem(bytes: Uint8Array): MsgpackProblem | undefined {
-  const check = new Check(bytes);
-  check.value(0);
-  return check.problem ?? (check.isAtEnd ? undefined : "rest");
+/** What a look through bytes has found. */
+export interface MsgpackFindings {
+  /** What keeps them from being exactly one value of plain data. */
+  readonly problem: MsgpackProblem | undefined;
+  /** The text `__proto__`, or one like it, stands somewhere. */
+  readonly mayHoldProto: boolean;
 }
 
-class Check {
+export function checkMsgpack(bytes: Uint8Array): MsgpackFindings {
+  const check = new Check(bytes);
+  check.value(0);
+  if (!check.isAtEnd) check.problem ??= "rest";
+  return check;
+}
+
+class Check implements MsgpackFindings {
   problem: MsgpackProblem | undefined;
+  mayHoldProto = false;
   #bytes: Uint8Array;
   #at = 0;
   #containers = 0;
@@ -108,6 +117,7 @@ class Check {
   #text(size: number): void {
     const start = this.#at;
     this.#skip(size);
+    if (size === proto.length && this.#bytes[start] === proto[0] && this.#bytes[start + 1] === proto[1]) this.mayHoldProto = true;
     if (this.problem !== undefined || (size <= shortText && this.#isAscii(start))) return;
     if (!isUtf8(this.#bytes.subarray(start, this.#at))) this.problem = "text";
   }

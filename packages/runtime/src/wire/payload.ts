@@ -1,75 +1,55 @@
 /** msgpack payloads, made safe: what a peer sends is plain data of bounded depth, or one `protocol` error. */
 import { Packr, Unpackr, type Options } from "msgpackr";
 import { RuntimeError } from "../errors.ts";
-import { findMsgpackProblem, maxDepth, msgpackProblems, type MsgpackProblem } from "./msgpack-check.ts";
+import { checkMsgpack, msgpackProblems } from "./msgpack-check.ts";
+import { findForeign } from "./plain.ts";
 
 // `undefined` becomes nil: msgpackr's own extension for it is unreadable to other implementations.
-const packr = new Packr({ useRecords: false, variableMapSize: true, encodeUndefinedAsNil: true });
+const packr = new Packr({ useRecords: false, variableMapSize: true, encodeUndefinedAsNil: true, useToJSON: false });
 // "auto": a number when it is exact, else a bigint. The published types do not know the word yet.
-const unpackr = new Unpackr({ useRecords: false, int64AsType: "auto" as Exclude<Options["int64AsType"], undefined> });
+const reading: Options = { useRecords: false, int64AsType: "auto" as Exclude<Options["int64AsType"], undefined> };
+const unpackr = new Unpackr(reading);
+const mapUnpackr = new Unpackr({ ...reading, mapsAsObjects: false });
 
-/** Encode plain data (null, boolean, number, bigint, string, Uint8Array, arrays and objects of these). Half a surrogate pair becomes U+FFFD.
- *  @throws RuntimeError `invalid_argument` on what decodePayload would refuse. */
+/** Encode plain data (null, boolean, number, bigint of 64 bits, string, Uint8Array, arrays and objects of these); undefined becomes null.
+ *  @throws RuntimeError `invalid_argument` naming the place of what would not arrive as it is, or of what decodePayload would refuse. */
 export function encodePayload(value: unknown): Buffer {
-  let sent = value;
-  let bytes = pack(sent);
-  let problem = findMsgpackProblem(bytes);
-  if (problem === "text") {
-    sent = toWellFormed(value); // the encoder writes half a pair as it is
-    bytes = pack(sent);
-    problem = findMsgpackProblem(bytes);
-  }
-  if (problem !== undefined) throw new RuntimeError("invalid_argument", `${blame(sent, problem)} ${msgpackProblems[problem]}`);
-  return bytes;
+  const foreign = attempt(() => findForeign(value));
+  if (foreign !== undefined) throw new RuntimeError("invalid_argument", foreign);
+  return attempt(() => packr.pack(value));
 }
 
-function pack(value: unknown): Buffer {
+// Getters and traps of a value are foreign code.
+function attempt<Result>(read: () => Result): Result {
   try {
-    return packr.pack(value);
+    return read();
   } catch (cause) {
-    if (isDeeper(value, maxDepth)) throw new RuntimeError("invalid_argument", `${blame(value, "depth")} ${msgpackProblems.depth}`, { cause });
-    throw new RuntimeError("invalid_argument", `a value cannot be encoded as msgpack: ${String(cause)}`, { cause });
+    throw new RuntimeError("invalid_argument", "the value cannot be read", { cause });
   }
-}
-
-// Which part of a map it is.
-function blame(value: unknown, problem: MsgpackProblem): string {
-  const part = isMap(value) ? Object.keys(value).find((key) => isToBlame(value[key], problem)) : undefined;
-  return part ?? "the value";
-}
-
-function isToBlame(part: unknown, problem: MsgpackProblem): boolean {
-  try {
-    return findMsgpackProblem(packr.pack([part])) === problem; // as deep as it stands in its map
-  } catch {
-    return problem === "depth" && isDeeper(part, maxDepth - 1); // deeper than the encoder's stack, perhaps
-  }
-}
-
-function isDeeper(value: unknown, levels: number): boolean {
-  if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return false;
-  return levels === 0 || Object.values(value).some((inner) => isDeeper(inner, levels - 1));
-}
-
-function toWellFormed(value: unknown): unknown {
-  if (typeof value === "string") return value.toWellFormed();
-  if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return value;
-  if (Array.isArray(value)) return value.map(toWellFormed);
-  const prototype: unknown = Object.getPrototypeOf(value);
-  if (prototype !== Object.prototype && prototype !== null) return value; // its encoding is its own
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key.toWellFormed(), toWellFormed(inner)]));
 }
 
 /** Decode exactly one value. @throws RuntimeError `protocol` on bad bytes, extension types, and what passes the limits of docs/wire-format.md. */
 export function decodePayload(bytes: Uint8Array, what: string): unknown {
   // First, because the decoder trusts its bytes: references between values make a few hundred of them an endless walk.
-  const problem = findMsgpackProblem(bytes);
+  const { problem, mayHoldProto } = checkMsgpack(bytes);
   if (problem !== undefined) throw new RuntimeError("protocol", `${what} ${msgpackProblems[problem]}`);
   try {
-    return unpackr.unpack(bytes);
+    return mayHoldProto ? toObjects(mapUnpackr.unpack(bytes)) : unpackr.unpack(bytes);
   } catch (cause) {
     throw new RuntimeError("protocol", `${what} of ${bytes.length} bytes is not msgpack`, { cause });
   }
+}
+
+// msgpackr gives the key `__proto__` another name, lest it sets a prototype.
+function toObjects(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(toObjects);
+  if (!(value instanceof Map)) return value;
+  const object: Record<string, unknown> = {};
+  for (const [key, inner] of value) {
+    if (typeof key === "object" && key !== null) throw new TypeError("a key is no scalar");
+    Object.defineProperty(object, String(key), { value: toObjects(inner), enumerable: true, configurable: true, writable: true });
+  }
+  return object;
 }
 
 /** As decodePayload, for a value that must be a map. */
