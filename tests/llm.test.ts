@@ -10,10 +10,14 @@ async function* emit(deltas: readonly Delta[]): AsyncGenerator<Delta> {
   yield* deltas;
 }
 
-async function run(deltas: readonly Delta[], more: Partial<ModelRequest> = {}): Promise<{ text: string; last: Delta | undefined; all: Delta[] }> {
+async function run(
+  deltas: readonly Delta[],
+  more: Partial<ModelRequest> = {},
+  onLone: () => void = () => expect.fail("half of a character was lost"),
+): Promise<{ text: string; last: Delta | undefined; all: Delta[] }> {
   const request: ModelRequest = { model: "m", messages: [{ role: "user", text: "two words" }], stop: [], sampling: {}, ...more };
   const all: Delta[] = [];
-  for await (const delta of enforceLimits(request, emit(deltas), createTally())) all.push(delta);
+  for await (const delta of enforceLimits(request, emit(deltas), createTally(), onLone)) all.push(delta);
   return { text: all.map(({ text }) => text).join(""), last: all.at(-1), all };
 }
 
@@ -121,8 +125,79 @@ describe("an engine that ignores every limit", () => {
       }
     }
     const request: ModelRequest = { model: "m", messages: [], stop: [], sampling: {}, maxTokens: 3 };
-    for await (const _ of enforceLimits(request, endless(), createTally()));
+    for await (const _ of enforceLimits(request, endless(), createTally(), () => undefined));
     expect(asked).toBe(3);
+  });
+});
+
+describe("an engine that cuts where it likes", () => {
+  const texts = fc.array(fc.constantFrom("a", " b", "é", "😀", "👩‍👩‍👧", "𝒳", "\ufffd"), { minLength: 1, maxLength: 12 }).map((parts) => parts.join(""));
+  const toDeltas = (pieces: readonly string[]): Delta[] => pieces.map((text, index) => ({ text, tokenIds: [index] }));
+
+  test("loses no character and no token, and no delta ends within a character", async () => {
+    await fc.assert(
+      fc.asyncProperty(texts, fc.array(fc.nat(40)), async (text, cuts) => {
+        const deltas = toDeltas(cutAt(text, cuts));
+        const { all, last, text: arrived } = await run(deltas);
+        expect(arrived).toBe(text);
+        expect(all.filter((delta) => !delta.text.isWellFormed())).toEqual([]);
+        expect(all.flatMap(({ tokenIds = [] }) => tokenIds)).toEqual(deltas.map((_, index) => index));
+        expect(last?.usage?.completionTokens).toBe(deltas.length);
+      }),
+    );
+  });
+
+  test("is stopped by a stop string, wherever its characters are cut", async () => {
+    await fc.assert(
+      fc.asyncProperty(texts, fc.array(fc.nat(40)), fc.constantFrom("😀", "😀a", "👧", "𝒳"), async (text, cuts, stop) => {
+        const at = text.indexOf(stop);
+        const { text: arrived, last } = await run(toDeltas(cutAt(text, cuts)), { stop: [stop] });
+        expect(arrived).toBe(at < 0 ? text : text.slice(0, at));
+        expect(last?.stopText).toBe(at < 0 ? undefined : stop);
+      }),
+    );
+  });
+
+  // What a client has is always whole: another worker goes on after it.
+  test("keeps the tokens of a character together at max_tokens", async () => {
+    const { text, last } = await run(toDeltas(["a", "\ud83d", "\ude00", "b"]), { maxTokens: 2 });
+    expect(text).toBe("a");
+    expect(last).toMatchObject({ finishReason: "length", usage: { completionTokens: 1 } });
+  });
+
+  test("may give no text in the middle of a character", async () => {
+    const { all } = await run(toDeltas(["\ud83d", "", "\ude00"]));
+    expect(all[0]).toMatchObject({ text: "😀", tokenIds: [0, 1, 2] });
+  });
+
+  test.each<[string, (string | Delta)[], string, number]>([
+    ["at the end", ["a\ud83d"], "a\ufffd", 1],
+    ["at the end it names", ["a", { text: "\ud83d", finishReason: "length" }], "a\ufffd", 1],
+    ["before other text", ["\ud83d", "\ud83d", "b"], "\ufffd\ufffdb", 2],
+    ["at the beginning", ["\ude00a"], "\ufffda", 1],
+    ["inside a delta", ["a\ud83db"], "a\ufffdb", 1],
+  ])("is told of a half %s that has no other half", async (_name, given, text, times) => {
+    let told = 0;
+    const deltas = given.map((each) => (typeof each === "string" ? { text: each } : each));
+    const { text: arrived } = await run(deltas, {}, () => (told += 1));
+    expect({ arrived, told }).toEqual({ arrived: text, told: times });
+  });
+});
+
+describe("an engine in plain JavaScript", () => {
+  test.each<[string, unknown, string]>([
+    ["a delta without text", { tokenIds: [1] }, "text of a delta must be a string, the engine yielded undefined"],
+    ["text that is a number", { text: 5 }, "text of a delta must be a string, the engine yielded a value of type number"],
+    ["a bare string", "hello", 'the engine yielded "hello", expected an object with text'],
+    ["nothing", undefined, "the engine yielded undefined, expected an object with text"],
+    [
+      "a reason of its own",
+      { text: "", finishReason: "eos" },
+      'finishReason of a delta must be stop, length, content_filter, tool_calls, the engine yielded "eos"',
+    ],
+    ["a usage of its own", { text: "", usage: { tokens: 5 } }, "usage of a delta must be an object with promptTokens and completionTokens"],
+  ])("is told about %s", async (_name, delta, message) => {
+    await expect(run([delta as Delta])).rejects.toMatchObject({ code: "internal", message: expect.stringContaining(message) });
   });
 });
 

@@ -1,4 +1,4 @@
-/** Deltas of a worker that may be anybody's: narrowed before they are trusted. */
+/** Deltas of an engine or a worker that may be anybody's: narrowed before they are trusted. */
 import { RuntimeError } from "../errors.ts";
 import { isMap } from "../wire/payload.ts";
 import type { Delta, FinishReason } from "./contract.ts";
@@ -15,9 +15,19 @@ function isUsage(value: unknown): boolean {
   return value["cachedTokens"] === undefined || isCount(value["cachedTokens"]);
 }
 
-function findProblem(value: unknown): string | undefined {
-  if (!isMap(value) || typeof value["text"] !== "string") return "text";
-  const { tokenIds, choice, finishReason, stopText, usage } = value;
+// What each field must be, in the words of an error.
+const fields = {
+  text: "a string",
+  tokenIds: "a list",
+  choice: "a whole number from 0",
+  finishReason: [...finishReasons].join(", "),
+  stopText: "a string",
+  usage: "an object with promptTokens and completionTokens, whole numbers from 0",
+} as const;
+
+function findProblem(value: Readonly<Record<string, unknown>>): keyof typeof fields | undefined {
+  const { text, tokenIds, choice, finishReason, stopText, usage } = value;
+  if (typeof text !== "string") return "text";
   if (tokenIds !== undefined && !Array.isArray(tokenIds)) return "tokenIds";
   if (choice !== undefined && !isCount(choice)) return "choice";
   if (finishReason !== undefined && !finishReasons.has(finishReason)) return "finishReason";
@@ -27,6 +37,20 @@ function findProblem(value: unknown): string | undefined {
 
 /** @throws RuntimeError `protocol` naming the field that is no delta's. */
 export function assertDelta(value: unknown): asserts value is Delta {
-  const problem = findProblem(value);
+  const problem = isMap(value) ? findProblem(value) : "text";
   if (problem !== undefined) throw new RuntimeError("protocol", `the worker sent a delta with a bad ${problem}`);
+}
+
+/** The same for what an engine yields. @throws RuntimeError `internal` saying what was expected, for the engine's author. */
+export function assertEngineDelta(value: unknown): asserts value is Delta {
+  if (!isMap(value)) throw new RuntimeError("internal", `the engine yielded ${describe(value)}, expected an object with text`);
+  const problem = findProblem(value);
+  if (problem === undefined) return;
+  throw new RuntimeError("internal", `${problem} of a delta must be ${fields[problem]}, the engine yielded ${describe(value[problem])}`);
+}
+
+function describe(value: unknown): string {
+  if (value === null || value === undefined) return String(value);
+  if (typeof value === "string") return JSON.stringify(value.slice(0, 64));
+  return Array.isArray(value) ? "a list" : `a value of type ${typeof value}`;
 }

@@ -1,6 +1,6 @@
 /** `engine.generate`: the engine's own place in the trace, below the worker's `handle_payload`. Its id exists whether or not spans are exported. */
 import type { RequestContext } from "../engine.ts";
-import { toRuntimeError } from "../errors.ts";
+import { toRuntimeError, type RuntimeError } from "../errors.ts";
 import type { Logger } from "../logging/logger.ts";
 import { toSpanFields } from "../trace/identity.ts";
 import { endSpan, toOutcome, withinSpan, type Attributes, type Tracer } from "../trace/spans.ts";
@@ -18,8 +18,8 @@ export interface EngineSpan {
   readonly now: (() => number) | undefined;
   /** Run the engine with the span active. */
   within<Item>(start: () => AsyncIterable<Item>): AsyncIterable<Item>;
-  /** `thrown` is what ended the work, if it failed. */
-  end(thrown: unknown, facts: Attributes, job: ModelJob, tallies: readonly Tally[]): void;
+  /** `failure` is what ended the work, if it failed. */
+  end(failure: RuntimeError | undefined, facts: Attributes, job: ModelJob, tallies: readonly Tally[]): void;
 }
 
 /** Begin the span; whoever opens it ends it. */
@@ -34,8 +34,7 @@ export function openEngineSpan(outer: RequestContext<Logger>, tracer: Tracer): E
     now: span.isRecording ? () => performance.now() : undefined,
     within: (start) => (tracer.isOn ? withinSpan(span, start) : start()),
     end(thrown, facts, job, tallies) {
-      const cause: unknown = outer.signal.aborted ? outer.signal.reason : thrown;
-      const failure = cause === undefined ? undefined : toRuntimeError(cause);
+      const failure = outer.signal.aborted ? toRuntimeError(outer.signal.reason) : thrown;
       if (span.isRecording) {
         const ids = { request_id: outer.requestId, x_request_id: outer.xRequestId };
         span.setAttributes({ ...ids, ...facts, ...toGenAi(facts, job), ...toTimes(tallies, startedAt) });

@@ -1,5 +1,7 @@
 /** Holds an engine to the request: stop strings, max_tokens, one finish reason and a usage at the end, even if it ignores them. */
 import type { Delta, FinishReason, ModelRequest, Usage } from "./contract.ts";
+import { assertEngineDelta } from "./deltas.ts";
+import { createPairJoin } from "./pairs.ts";
 import { createStopGate, type Stopped, type StopStep } from "./stops.ts";
 import { countPromptTokens } from "./tokens.ts";
 
@@ -32,14 +34,24 @@ export function tokensOf(delta: Delta): number {
 }
 
 /** Pass deltas on, each whole, until a limit is met; the last has `finishReason` and `usage`. A delta that would pass max_tokens is dropped.
- *  A resumed request counts what was generated before. */
-export async function* enforceLimits(request: ModelRequest, deltas: AsyncIterable<Delta>, tally: Tally): AsyncGenerator<Delta, void, void> {
+ *  A resumed request counts what was generated before. `onLone` hears of half characters that became U+FFFD.
+ *  @throws RuntimeError `internal` on what is no delta. */
+export async function* enforceLimits(
+  request: ModelRequest,
+  deltas: AsyncIterable<Delta>,
+  tally: Tally,
+  onLone: () => void,
+): AsyncGenerator<Delta, void, void> {
   const limiter = createLimiter(request, tally);
+  const pairs = createPairJoin(onLone);
   if (!limiter.isFull) {
     for await (const delta of deltas) {
-      for (const allowed of limiter.admit(delta)) yield allowed;
+      assertEngineDelta(delta);
+      for (const allowed of pairs.isWhole(delta) ? limiter.admit(delta) : limiter.admitAll(pairs.push(delta))) yield allowed;
       if (tally.finishReason !== undefined) return;
     }
+    yield* limiter.admitAll(pairs.flush());
+    if (tally.finishReason !== undefined) return;
   }
   for (const rest of limiter.close(limiter.isFull ? "length" : "stop")) yield rest;
 }
@@ -57,6 +69,8 @@ interface Limiter {
   readonly isFull: boolean;
   /** What may pass now; if the completion is over, its last delta too. */
   admit(delta: Delta): readonly Delta[];
+  /** The same for several, until it is over. */
+  admitAll(deltas: readonly Delta[]): readonly Delta[];
   /** What was held back, and the last delta. */
   close(reason: FinishReason): readonly Delta[];
 }
@@ -79,23 +93,27 @@ function createLimiter(request: ModelRequest, tally: Tally): Limiter {
     return end([...before, ...(rest?.released ?? [])], reason, rest?.stopped);
   }
 
+  function admit(delta: Delta): readonly Delta[] {
+    tally.usage = delta.usage ?? tally.usage;
+    const tokens = tokensOf(delta);
+    if (tally.outputTokens + tokens > maxTokens) return close("length");
+    count(tally, tokens);
+    const { released, stopped } = gate?.push(delta) ?? pass(delta);
+    if (stopped) return end(released, "stop", stopped);
+    const reason = delta.finishReason ?? (tally.outputTokens >= maxTokens ? "length" : undefined);
+    return reason === undefined ? released : close(reason, released);
+  }
+
   return {
     isFull: tally.outputTokens >= maxTokens,
     close,
-    admit(delta) {
-      tally.usage = delta.usage ?? tally.usage;
-      const tokens = tokensOf(delta);
-      if (tally.outputTokens + tokens > maxTokens) return close("length");
-      count(tally, tokens);
-      const { released, stopped } = gate?.push(delta) ?? pass(delta);
-      if (stopped) return end(released, "stop", stopped);
-      const reason = delta.finishReason ?? (tally.outputTokens >= maxTokens ? "length" : undefined);
-      return reason === undefined ? released : close(reason, released);
-    },
+    admit,
+    admitAll: (deltas) => deltas.flatMap((delta) => (tally.finishReason === undefined ? admit(delta) : [])),
   };
 }
 
 function pass(delta: Delta): StopStep {
-  const says = delta.text !== "" || delta.prefillResult !== undefined || delta.finishReason !== undefined;
+  // Ids without text: another worker would miss them if it had to go on.
+  const says = delta.text !== "" || tokensOf(delta) > 0 || delta.prefillResult !== undefined || delta.finishReason !== undefined;
   return { released: says ? [delta] : [], stopped: undefined };
 }

@@ -1,8 +1,8 @@
 /** Serve a model: publish its endpoint and its card, and hold the engine to what requests ask. */
 import { parseAddress, toSlug, type ModelRecord } from "../discovery/records.ts";
 import type { Serving } from "../endpoint.ts";
-import type { RequestContext } from "../engine.ts";
-import { RuntimeError } from "../errors.ts";
+import { toItems, type RequestContext } from "../engine.ts";
+import { RuntimeError, toRuntimeError } from "../errors.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { Runtime } from "../runtime.ts";
 import type { Tracer } from "../trace/spans.ts";
@@ -38,7 +38,7 @@ export async function serveModel(runtime: Runtime, options: ServeModelOptions, e
   if (model.length === 0 || model.length > 256)
     throw new RuntimeError("invalid_argument", `model name has ${model.length} characters, expected 1 to 256`);
   const address = parseAddress(endpoint);
-  const served: Served = { model, role, engine, tracer: runtime.tracer };
+  const served: Served = { model, role, engine, tracer: runtime.tracer, onLone: createLoneNotice(model) };
   const serving = await runtime.endpoint(endpoint).serve<ModelJob, Delta>((job, context) => runJob(checkJob(job, role), served, context), {
     encodeItem: encodeDeltaItem,
     countTokens: tokensOf,
@@ -101,6 +101,18 @@ interface Served {
   readonly role: WorkerRole;
   readonly engine: Engine;
   readonly tracer: Tracer;
+  /** Half of a character became U+FFFD. */
+  readonly onLone: (log: Logger) => void;
+}
+
+// Once: an engine that does it does it often.
+function createLoneNotice(model: string): (log: Logger) => void {
+  let hasTold = false;
+  return (log) => {
+    if (hasTold) return;
+    hasTold = true;
+    log.child({ target: "dyn_runtime::llm" }).warn({ model }, "the engine yielded half of a surrogate pair, sent as U+FFFD; this is said once");
+  };
 }
 
 async function* runJob(job: ModelJob, served: Served, outer: RequestContext<Logger>): AsyncGenerator<Delta, void, void> {
@@ -109,31 +121,34 @@ async function* runJob(job: ModelJob, served: Served, outer: RequestContext<Logg
   const span = openEngineSpan(outer, served.tracer);
   const { context, now } = span;
   const tallies = requests.map(() => createTally(now));
-  const run = (request: ModelRequest, seen: RequestContext<Logger>): AsyncIterable<Delta> => span.within(() => engine(request, seen));
-  let thrown: unknown;
+  const run = (request: ModelRequest, seen: RequestContext<Logger>, tally: Tally): AsyncIterable<Delta> => {
+    const deltas = span.within(() => toItems(engine(request, seen), "the engine"));
+    return enforceLimits(request, deltas, tally, () => served.onLone(seen.log));
+  };
+  let failure: RuntimeError | undefined;
   try {
     const [request, ...others] = requests;
     const [tally] = tallies;
-    if (request && tally && others.length === 0 && !job.begun?.[0]?.isFinished) return yield* enforceLimits(request, run(request, context), tally);
+    if (request && tally && others.length === 0 && !job.begun?.[0]?.isFinished) return yield* run(request, context, tally);
     const aborter = new AbortController();
     const inner = { ...context, signal: AbortSignal.any([context.signal, aborter.signal]) };
     const choices = new Map<number, AsyncIterable<Delta>>();
     for (const [index, each] of requests.entries()) {
       const tallied = tallies[index] ?? createTally();
       if (job.begun?.[index]?.isFinished) finishTally(tallied, each);
-      else choices.set(index, enforceLimits(each, run(each, inner), tallied));
+      else choices.set(index, run(each, inner, tallied));
     }
     yield* mergeChoices(choices, () => aborter.abort(new RuntimeError("cancelled", "another choice of the request has failed")));
     yield { text: "", usage: sumUsage(tallies, job.n ?? 1) };
   } catch (error) {
-    thrown = error;
+    failure = toRuntimeError(error);
     throw error;
   } finally {
     // What a choice that has not ended comes to, for the line of a request that was cancelled or has failed.
     requests.forEach((each, index) => settleUsage(tallies[index] ?? createTally(), each));
     const facts = toFacts(served, tallies, job);
     outer.report({ ...facts, engine_span_id: span.spanId });
-    span.end(thrown, facts, job, tallies);
+    span.end(failure, facts, job, tallies);
   }
 }
 

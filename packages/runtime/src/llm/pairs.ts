@@ -1,0 +1,58 @@
+/** Characters that an engine has cut between two deltas: half of a surrogate pair has no bytes on the plane. */
+import type { Delta } from "./contract.ts";
+
+/** Holds back what ends within a character. */
+export interface PairJoin {
+  /** True if the delta may pass as it is: most do. */
+  isWhole(delta: Delta): boolean;
+  /** For all others. @returns what may pass now. A delta that ends within a character is held, whole, and the rest of the character joins it. */
+  push(delta: Delta): readonly Delta[];
+  /** Nothing more comes. */
+  flush(): readonly Delta[];
+}
+
+/** Create one. A half that has no other half becomes U+FFFD; `onLone` hears of each. */
+export function createPairJoin(onLone: () => void): PairJoin {
+  let held: Delta | undefined;
+
+  function release(delta: Delta): Delta {
+    if (delta.text.isWellFormed()) return delta;
+    onLone();
+    return { ...delta, text: delta.text.toWellFormed() };
+  }
+
+  function take(delta: Delta): readonly Delta[] {
+    if (delta.finishReason !== undefined || !isHigh(delta.text.charCodeAt(delta.text.length - 1))) return [release(delta)];
+    held = delta;
+    return [];
+  }
+
+  return {
+    isWhole: (delta) => held === undefined && delta.text.isWellFormed(),
+    push(delta) {
+      const before = held;
+      held = undefined;
+      if (!before) return take(delta);
+      if (delta.text === "" || isLow(delta.text.charCodeAt(0))) return take(join(before, delta));
+      return [release(before), ...take(delta)];
+    },
+    flush() {
+      const rest = held;
+      held = undefined;
+      return rest ? [release(rest)] : [];
+    },
+  };
+}
+
+function isHigh(code: number): boolean {
+  return code >= 0xd800 && code <= 0xdbff;
+}
+
+function isLow(code: number): boolean {
+  return code >= 0xdc00 && code <= 0xdfff;
+}
+
+function join(first: Delta, second: Delta): Delta {
+  const tokenIds = first.tokenIds || second.tokenIds ? [...(first.tokenIds ?? []), ...(second.tokenIds ?? [])] : undefined;
+  return { ...first, ...second, text: first.text + second.text, ...(tokenIds && { tokenIds }) };
+}
