@@ -1,4 +1,5 @@
 /** What a worker's code sees: one async generator per request, and the facts of that request beside it. */
+import { RuntimeError } from "./errors.ts";
 import type { TraceContext } from "./trace/traceparent.ts";
 
 /** The connection that a request came over. For tests that want it to fail: all requests on it are hit. */
@@ -34,3 +35,24 @@ export interface RequestContext<Log> {
 
 /** Serves one request by yielding items. Throwing ends it with a typed error; returning ends it well. */
 export type Handler<Request, Item, Log> = (request: Request, context: RequestContext<Log>) => AsyncIterable<Item>;
+
+/** What a handler gave, as items. A promise of them is awaited, because `async () => generate()` is easily written.
+ *  Reading them throws RuntimeError `internal` if there are none; `who` begins its sentence. */
+export function toItems<Item>(given: AsyncIterable<Item>, who: string): AsyncIterable<Item> {
+  const value: unknown = given; // plain JavaScript may return anything
+  if (isAsyncIterable<Item>(value)) return value;
+  const settled = Promise.resolve(value);
+  settled.catch(() => undefined); // if nobody reads the items, for example of a request that is full already
+  return awaitItems(settled, who);
+}
+
+function isAsyncIterable<Item>(value: unknown): value is AsyncIterable<Item> {
+  return typeof value === "object" && value !== null && Symbol.asyncIterator in value;
+}
+
+async function* awaitItems<Item>(promised: Promise<unknown>, who: string): AsyncGenerator<Item, void, void> {
+  const value = await promised;
+  if (!isAsyncIterable<Item>(value))
+    throw new RuntimeError("internal", `${who} returned no items, expected an async generator: async function* (request, context)`);
+  yield* value;
+}

@@ -201,7 +201,9 @@ export class RuntimeError extends Error {
   override readonly name = "RuntimeError";
   readonly code: ErrorCode;
 
+  /** @throws TypeError on a code that is not one of the set; plain JavaScript may give any. */
   constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    if (!isErrorCode(code)) throw new TypeError(describeBadCode(code, message), options);
     super(message, options);
     this.code = code;
   }
@@ -229,13 +231,29 @@ export function toAbortError(reason: unknown): RuntimeError {
   return new RuntimeError("cancelled", reason instanceof Error ? reason.message : String(reason), { cause: reason });
 }
 
-/** The one place where something thrown by foreign code becomes a RuntimeError: aborts keep their meaning, the rest is `internal`. */
+/** The one place where something thrown by foreign code becomes a RuntimeError: aborts keep their meaning, the rest is `internal`.
+ *  Never throws itself, whatever it is given: anything may be thrown, and its getters and traps are foreign code too. */
 export function toRuntimeError(thrown: unknown): RuntimeError {
-  if (thrown instanceof RuntimeError) return thrown;
-  if (thrown instanceof Error) {
-    if (thrown.name === "TimeoutError") return new RuntimeError("deadline_exceeded", thrown.message, { cause: thrown });
-    if (thrown.name === "AbortError") return new RuntimeError("cancelled", thrown.message, { cause: thrown });
-    return new RuntimeError("internal", thrown.message, { cause: thrown });
+  try {
+    return convert(thrown);
+  } catch (cause) {
+    return new RuntimeError("internal", "something was thrown that cannot be read", { cause });
   }
-  return new RuntimeError("internal", `a value that is no Error was thrown: ${String(thrown)}`, { cause: thrown });
+}
+
+function convert(thrown: unknown): RuntimeError {
+  if (!(thrown instanceof Error)) return new RuntimeError("internal", "a value that is no Error was thrown", { cause: thrown });
+  const { name, message } = thrown;
+  if (thrown instanceof RuntimeError) {
+    const code: unknown = thrown.code; // it may have been changed since, by plain JavaScript
+    if (isErrorCode(code) && typeof message === "string") return thrown;
+    return new RuntimeError("internal", describeBadCode(code, message), { cause: thrown });
+  }
+  if (name === "TimeoutError") return new RuntimeError("deadline_exceeded", message, { cause: thrown });
+  if (name === "AbortError") return new RuntimeError("cancelled", message, { cause: thrown });
+  return new RuntimeError("internal", message, { cause: thrown });
+}
+
+function describeBadCode(code: unknown, message: unknown): string {
+  return `${JSON.stringify(code)} is no error code, expected one of ${Object.keys(errorTable).join(", ")}; the message was: ${String(message)}`;
 }

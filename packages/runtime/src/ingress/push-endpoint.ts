@@ -60,7 +60,11 @@ export function createPushServer(options: PushServerOptions): PushServer {
   return {
     add(endpoint) {
       const { path } = endpoint;
-      if (shared.endpoints.has(path)) throw new RuntimeError("invalid_argument", `${path} is served already`);
+      if (shared.endpoints.has(path))
+        throw new RuntimeError(
+          "invalid_argument",
+          `${path} is served by this runtime already; a second handler or model needs an endpoint of its own`,
+        );
       shared.endpoints.set(path, endpoint);
       withdrawn.delete(path);
       const streams = new Set<ServerStream>();

@@ -1,6 +1,6 @@
 /** Runs the handler of one request: reopens its identity, sends its items, and writes the worker's pair of lifecycle lines. */
 import type { EndpointAddress } from "../discovery/records.ts";
-import type { Handler, RequestContext } from "../engine.ts";
+import { toItems, type Handler, type RequestContext } from "../engine.ts";
 import { RuntimeError, toRuntimeError } from "../errors.ts";
 import { describeBadRequestId, isUuid } from "../ids.ts";
 import type { Logger } from "../logging/logger.ts";
@@ -131,7 +131,7 @@ async function pump(running: Running, request: RequestMessage, endpoint: ServedE
     connection: stream,
     report: (more) => void Object.assign(facts, more),
   };
-  for await (const item of endpoint.handler(body, context)) {
+  for await (const item of toItems(endpoint.handler(body, context), "the handler")) {
     if (!stream.isWritable) await stream.writable();
     if (stream.signal.aborted) break; // leaving the loop tells the engine
     running.step = "serialization";
@@ -222,5 +222,5 @@ function logCompletion(running: Running, trailer: Trailer, failure: RuntimeError
   const { metric, detail } = failure.traits;
   const error = { ...fields, error_type: metric, error_detail: detail };
   if (failure.code === "cancelled") return log.info({ ...error, status: "cancelled" }, "request completed");
-  log.error({ ...error, status: "error", error: failure.cause instanceof Error ? failure.cause : failure.message }, "request completed");
+  log.error({ ...error, status: "error", error: failure.cause === undefined ? failure.message : failure }, "request completed");
 }

@@ -1,4 +1,5 @@
 /** Turns one event into one record: reserved keys first, the rest alphabetical, values as they are. */
+import { formatError, isError } from "./causes.ts";
 import type { Level } from "./filter.ts";
 
 /** Facts of a line. Keys are chosen by code, never by a client; undefined values are left out. */
@@ -29,17 +30,21 @@ export function formatJsonLine(time: string, record: Record<string, unknown>): s
   return `${line.slice(0, -1).replace(unsafe, escapeCharacter)}\n`;
 }
 
+// A value may be anything that foreign code has thrown: the line matters more than a cycle, a getter or a trap in it.
 function plainValue(value: unknown): unknown {
-  if (typeof value === "bigint") return value.toString();
-  if (value instanceof Error) return value.stack ?? `${value.name}: ${value.message}`;
-  if (typeof value === "number" && !Number.isFinite(value)) return null;
-  if (typeof value === "object" && value !== null) {
-    try {
-      return JSON.parse(JSON.stringify(value, (_key, inner: unknown) => (typeof inner === "bigint" ? inner.toString() : inner)));
-    } catch {
-      return "[not serialisable]"; // a cycle: the line matters more than this value
-    }
+  try {
+    return toPlain(value);
+  } catch {
+    return "[not serialisable]";
   }
+}
+
+function toPlain(value: unknown): unknown {
+  if (typeof value === "bigint") return value.toString();
+  if (isError(value)) return formatError(value);
+  if (typeof value === "number" && !Number.isFinite(value)) return null;
+  if (typeof value === "object" && value !== null)
+    return JSON.parse(JSON.stringify(value, (_key, inner: unknown) => (typeof inner === "bigint" ? inner.toString() : inner)));
   return typeof value === "function" || typeof value === "symbol" ? String(value) : value;
 }
 
