@@ -1,9 +1,12 @@
 // Following requests by id through real processes: the command on their logs, and the route on a running frontend.
+import { execFile, execFileSync, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { writeFile } from "node:fs/promises";
+import { once } from "node:events";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { Writable } from "node:stream";
 import { expect, test } from "vitest";
-import { chat, eventually, postChat, startCluster, startProgram, type Cluster, type Program } from "../cluster.ts";
+import { chat, eventually, postChat, root, startCluster, startProgram, type Cluster, type Program } from "../cluster.ts";
 
 interface Traced {
   readonly code: number | NodeJS.Signals;
@@ -15,6 +18,13 @@ async function run(...args: string[]): Promise<Traced> {
   await using program = startProgram("dyn-frontend", ["trace", ...args]);
   const code = await program.exited;
   return { code, stdout: program.stdout(), stderr: program.stderr() };
+}
+
+function runShell(command: string): Promise<Traced> {
+  const env = { ...process.env, PATH: `${join(root, "node_modules/.bin")}:${process.env["PATH"] ?? ""}` };
+  return new Promise((resolve) => {
+    execFile("sh", ["-c", command], { env }, (error, stdout, stderr) => resolve({ code: Number(error?.code ?? 0), stdout, stderr }));
+  });
 }
 
 /** What all processes have written so far, one file each. */
@@ -87,7 +97,9 @@ test("a worker killed in the middle of a stream: its completion is unknown, and 
   expect(stdout).toMatch(/worker_disconnected/);
   const without = await run("killed", files[0] ?? "");
   expect(without.code).toBe(1);
-  expect(without.stdout).toMatch(/missing +no log of instance \d+ for attempt 0:\s+its\s+completion\s+is\s+unknown/);
+  expect(without.stdout).toMatch(
+    /missing +attempt 0: 1 log was looked at, and there is no line of instance\s+\d+:\s+its\s+completion\s+is\s+unknown/,
+  );
   expect((await getRequest(cluster.url, "killed")).body).toMatchObject({
     request: { status: "error", http_status: 200 },
     attempts: [{ outcome: "worker_disconnected", error_type: "disconnected", sent: true, workers: [] }],
@@ -110,13 +122,54 @@ test("a retry at another worker is a whole lineage of two attempts", async () =>
   );
 });
 
+test("logs from pipes, named and not, and from a socket are looked at: with all of them whole, without a worker's not", async () => {
+  await using cluster = await startCluster();
+  expect((await postChat(cluster.url, chat("one two"), { "x-request-id": "piped" })).status).toBe(200);
+  await completed([cluster.frontend, ...cluster.workers], "piped");
+  const [frontend = "", worker = ""] = await saveLogs(cluster);
+  for (const file of [frontend, worker]) execFileSync("mkfifo", [`${file}.pipe`]);
+  const [fill, node] = [`cat ${worker} >${worker}.pipe &`, `dyn-frontend trace piped`];
+  const whole = [
+    `cat ${frontend} ${worker} | ${node} -`,
+    `cat ${frontend} ${worker} | ${node} /dev/stdin --json`,
+    `${fill} cat ${frontend} | ${node} /dev/stdin ${worker}.pipe`,
+    `${fill} ${node} ${frontend} /dev/fd/3 3<${worker}.pipe`,
+    `cat ${worker} >${worker}.pipe && cat ${frontend} >${frontend}.pipe & ${node} ${frontend}.pipe ${worker}.pipe`,
+  ];
+  for (const command of whole) {
+    const { code, stdout, stderr } = await runShell(command);
+    expect([command, code, stderr]).toEqual([command, 0, expect.stringMatching(/: JSONL, \d+ lines, \d+ of dyn, [2-7] of this request\n$/)]);
+    expect(stdout).toMatch(/^✓ the lineage is whole \(6 lines|"problems":\[\]/m);
+  }
+  for (const flag of ["", "--json"]) {
+    const { code, stdout } = await runShell(`cat ${frontend} | ${node} - ${flag}`);
+    expect([code, stdout]).toEqual([1, expect.stringMatching(/there is no line of instance/)]);
+  }
+  // What Node gives its children is no pipe, but a socket.
+  for (const path of ["/dev/stdin", "/dev/fd/3"]) {
+    const child = spawn(join(root, "node_modules/.bin/dyn-frontend"), ["trace", "piped", frontend, path], {
+      stdio: ["pipe", "ignore", "ignore", "pipe"],
+    });
+    const exit = once(child, "exit");
+    const bytes = await readFile(worker);
+    for (const stream of [child.stdin, child.stdio[3]]) (stream as Writable).end(bytes);
+    expect(await exit).toEqual([0, null]);
+  }
+});
+
+test("an id that is in none of the logs is no lineage: --json prints nothing, and the exit code says so", async () => {
+  const { code, stdout, stderr } = await runShell(`: | dyn-frontend trace order-1 - --json`);
+  expect([code, stdout]).toEqual([2, ""]);
+  expect(stderr).toBe("dyn-frontend trace: stdin: empty\ndyn-frontend trace: no JSON line in 1 log (0.0 MB) has the id order-1\n");
+});
+
 test("prefill and decode workers: one lineage with two attempts", async () => {
   await using cluster = await startCluster({ workers: 0 });
   for (const mode of ["prefill", "decode"]) await cluster.addWorker("--disaggregation-mode", mode);
   expect((await postChat(cluster.url, chat("one two"), { "x-request-id": "both" })).status).toBe(200);
   await completed([cluster.frontend, ...cluster.workers], "both");
   const { code, stdout } = await run("both", ...(await saveLogs(cluster)));
-  expect(stdout).toContain("✓ the lineage is whole (9 lines of 3 files)");
+  expect(stdout).toContain("✓ the lineage is whole (9 lines of 3 logs)");
   expect(code).toBe(0);
   expect((await getRequest(cluster.url, "both")).body).toMatchObject({ attempts: [{ attempt: 0 }, { attempt: 0 }], problems: [] });
 });
@@ -179,7 +232,11 @@ test.each<[string[], number, RegExp]>([
   [[], 2, /^error: missing required argument 'id'\n$/],
   [["x"], 2, /^error: missing required argument 'log'\n$/],
   [["x", "/nowhere.jsonl"], 2, /^dyn-frontend trace: cannot read \/nowhere\.jsonl: ENOENT[^\n]*\n$/],
-  [["nobody", "package.json"], 2, /^dyn-frontend trace: no JSON line in 1 log \(0\.0 MB\) has the id nobody\n$/],
+  [
+    ["nobody", "package.json"],
+    2,
+    /^dyn-frontend trace: package\.json: text, no JSONL of dyn [^\n]*\ndyn-frontend trace: no JSON line in 1 log \(0\.0 MB\) has the id nobody\n$/,
+  ],
   [["x", "package.json", "--limit", "0"], 2, /^error: option '--limit <count>' argument '0' is invalid\. expected a whole number from 1 to 30\n$/],
   [["x", "package.json", "--http-port", "1"], 2, /^error: unknown option '--http-port'\n$/],
 ])("dyn-frontend trace %j says what is wrong in one line and exits %i", async (args, code, message) => {

@@ -48,8 +48,9 @@ describe("a contradiction is named:", () => {
       { outcome: "error" },
       "the stream ended with error, but the status of the request is success",
     ],
-    ["an attempt too many", "frontend", "request completed", { attempts: 0 }, "the frontend counts 0 attempts, but 1 have a line"],
-    ["an attempt too few", "frontend", "request completed", { attempts: 2 }, "the frontend counts 2 attempts, but 1 have a line"],
+    ["an attempt too many", "frontend", "request completed", { attempts: 0 }, "the frontend counts 0 attempts, but 1 has a line"],
+    ["an attempt too few", "frontend", "request completed", { attempts: 2 }, "the frontend counts 2 attempts, but 1 has a line"],
+    ["attempts nobody counted", "frontend", "request completed", { attempts: undefined }, `"request completed" does not say how many attempts`],
     ["the number of the attempt", "worker", "request received", { attempt: 1 }, "attempt at the worker is 1, but request.attempt is 0"],
     ["another number", "frontend", "route request completed", { "request.attempt": 1 }, "attempt 0: in its place stands attempt 1"],
     ["a worker slower than its attempt", "worker", "request completed", { elapsed_ms: 5_000 }, "took 5000 ms, longer than"],
@@ -99,7 +100,7 @@ describe("what is not there is missed:", () => {
       readRecording("stream").filter((line) => !isWorker(line)),
     );
     expect(traced.isWhole).toBe(false);
-    expect(problemsOf(traced)).toMatch(/^missing no log of instance \d+ for attempt 0: its completion is unknown/m);
+    expect(problemsOf(traced)).toMatch(/^missing attempt 0: 1 log was looked at, and there is no line of instance \d+: its completion is unknown/m);
   });
 
   test("the log of the frontend", async () => {
@@ -121,6 +122,13 @@ describe("what is not there is missed:", () => {
     const traced = await trace("unknown-model", serious);
     expect(traced.isWhole).toBe(false);
     expect(problemsOf(traced)).toMatch(/^missing all lines below WARN: this request was probably sampled out[^\n]*$/);
+  });
+
+  test("the attempts of a request of which only the frontend's own lines are there", async () => {
+    const own = readRecording("stream").filter(({ fields }) => fields["span_name"] === "http-request");
+    expect(problemsOf(await trace("stream", own))).toContain("missing the frontend counts 1 attempt, but 0 have a line");
+    const uncounted = change(own, "frontend", "request completed", set({ attempts: 0 }));
+    expect(problemsOf(await trace("stream", uncounted))).toContain("contradiction the request is a success, but no worker was asked");
   });
 
   test("an answer, unless the client left before it", async () => {

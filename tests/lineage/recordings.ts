@@ -1,6 +1,7 @@
 /** Recorded requests: lines of real processes, one folder per request, one file per process, trimmed to that request. */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { Readable } from "node:stream";
 import { traceRequests } from "../../packages/frontend/src/lineage/trace-command.ts";
 import type { RequestTree } from "../../packages/frontend/src/lineage/tree.ts";
 import { root } from "../cluster.ts";
@@ -48,21 +49,26 @@ export interface Traced {
   readonly remarks: readonly string[];
 }
 
-async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, void> {
-  yield bytes;
-}
-
 /** What `dyn-frontend trace ID -` says of `bytes`. */
 export async function traceBytes(id: string, bytes: Uint8Array, limit = 10): Promise<Traced> {
+  return traceFiles(id, ["-"], { bytes, limit });
+}
+
+/** What `dyn-frontend trace ID FILES…` says; `bytes` are its standard input. */
+export async function traceFiles(
+  id: string,
+  files: readonly string[],
+  { bytes = new Uint8Array(), limit = 10 }: { bytes?: Uint8Array; limit?: number } = {},
+): Promise<Traced> {
   const [printed, remarks]: [string[], string[]] = [[], []];
   const isWhole = await traceRequests({
     id,
-    files: ["-"],
+    files,
     json: true,
     limit,
     columns: 100,
     color: false,
-    input: once(bytes),
+    input: Readable.from([bytes]),
     print: (text) => printed.push(text),
     remark: (text) => remarks.push(text),
   });

@@ -1,24 +1,26 @@
 // Finding lines: in bytes cut anywhere, in lines that other programs wrote into, in files of which most is of no interest.
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { openStreamSource, scanSource, type Source } from "../../packages/frontend/src/lineage/scan.ts";
+import type { Source } from "../../packages/frontend/src/lineage/packing.ts";
+import { scanSource } from "../../packages/frontend/src/lineage/scan.ts";
 import { traceRequests } from "../../packages/frontend/src/lineage/trace-command.ts";
 import { problemsOf, readRecording, toBytes, traceBytes } from "./recordings.ts";
 
-async function* cutAt(bytes: Uint8Array, sizes: readonly number[]): AsyncGenerator<Uint8Array, void, void> {
+async function* cutAt(bytes: Buffer, sizes: readonly number[]): AsyncGenerator<Buffer, void, void> {
   let start = 0;
   for (const size of sizes) {
     if (start >= bytes.length) break;
-    yield bytes.slice(start, start + size);
+    yield Buffer.from(bytes.subarray(start, start + size));
     start += size;
   }
-  if (start < bytes.length) yield bytes.slice(start);
+  if (start < bytes.length) yield Buffer.from(bytes.subarray(start));
 }
 
-async function scan(source: Source, ...needles: string[]): Promise<{ found: string[]; bytes: number; tooLong: number }> {
+function toSource(bytes: Buffer, sizes: readonly number[]): Source {
+  return { name: "log", packing: undefined, isCut: false, read: () => cutAt(bytes, sizes) };
+}
+
+async function scan(source: Source, ...needles: string[]): Promise<{ found: string[]; bytes: number; lines: number; tooLong: number }> {
   const found: string[] = [];
   const result = await scanSource(source, {
     needles: needles.map((needle) => Buffer.from(needle)),
@@ -34,9 +36,8 @@ describe("a scan", () => {
       fc.asyncProperty(lines, fc.boolean(), fc.array(fc.integer({ min: 1, max: 9 })), async (lines, ends, sizes) => {
         const text = lines.join("\n") + (ends ? "\n" : "");
         const bytes = Buffer.from(text);
-        const source: Source = { name: "log", isRepeatable: false, open: () => cutAt(bytes, sizes) };
         const expected = lines.flatMap((line, index) => (/ab|😀/.test(line) ? `log:${index + 1} ${line}` : []));
-        const { found, bytes: read } = await scan(source, "ab", "😀");
+        const { found, bytes: read } = await scan(toSource(bytes, sizes), "ab", "😀");
         expect(found.toSorted()).toEqual(expected.toSorted());
         expect(read).toBe(bytes.length);
       }),
@@ -46,36 +47,11 @@ describe("a scan", () => {
   test("counts a line of more than 16 MiB, does not keep it, and goes on", async () => {
     const long = Buffer.alloc(17 * 1024 * 1024, "x");
     const bytes = Buffer.concat([Buffer.from("one ab\n"), long, Buffer.from("ab\ntwo ab\n")]);
-    const source: Source = {
-      name: "log",
-      isRepeatable: false,
-      open: () =>
-        cutAt(
-          bytes,
-          Array.from({ length: 30 }, () => 1024 * 1024),
-        ),
-    };
-    expect(await scan(source, "ab")).toEqual({ found: ["log:1 one ab", "log:3 two ab"], bytes: bytes.length, tooLong: 1 });
-  });
-});
-
-describe("a stream", () => {
-  test("can be read twice if it is short", async () => {
-    const source = await openStreamSource("stdin", cutAt(Buffer.from("one ab\ntwo\n"), [3, 3]));
-    expect(source.isRepeatable).toBe(true);
-    for (const _ of [1, 2]) expect((await scan(source, "ab")).found).toEqual(["stdin:1 one ab"]);
-  });
-
-  test("is read once, whole, if it is longer than 64 MiB, and still what belongs together is found", async () => {
-    const filler = Buffer.alloc(40 * 1024 * 1024, `${"-".repeat(1023)}\n`);
-    const recording = readRecording("stream");
-    const [first, second] = [toBytes(recording.slice(0, 3)), toBytes(recording.slice(3))];
-    const bytes = Buffer.concat([first, filler, filler, second]);
-    const source = await openStreamSource("stdin", cutAt(bytes, [10_000_000, 50_000_000]));
-    expect(source.isRepeatable).toBe(false);
-    const traced = await traceBytes("stream", bytes);
-    expect(traced.isWhole).toBe(true);
-    expect(traced.trees[0]?.log?.lines).toBe(recording.length);
+    const source = toSource(
+      bytes,
+      Array.from({ length: 30 }, () => 1024 * 1024),
+    );
+    expect(await scan(source, "ab")).toMatchObject({ found: ["log:1 one ab", "log:3 two ab"], bytes: bytes.length, lines: 3, tooLong: 1 });
   });
 });
 
@@ -91,13 +67,13 @@ describe("the lines of a log", () => {
     const broken = `{"message":"cut off","x_request_id":"stream\nreadable line x_request_id="stream"\nnothing\n{"x_request_id":"stream"} }\n`;
     const traced = await traceBytes("stream", Buffer.from(broken + text));
     expect(traced.isWhole).toBe(true);
-    expect(traced.remarks).toEqual(["3 broken lines that mention the id were skipped"]);
+    expect(traced.remarks.slice(1)).toEqual(["3 broken lines that mention the id were skipped"]);
   });
 
   test("may say that lines were dropped", async () => {
     const notice = `{"level":"WARN","target":"dyn_runtime::logging","message":"log lines dropped","dropped_lines":7}\n`;
     const traced = await traceBytes("stream", Buffer.concat([Buffer.from(notice), toBytes(readRecording("stream"))]));
-    expect(traced.remarks).toEqual(["7 lines could not be written by the processes themselves, as their logs say"]);
+    expect(traced.remarks.slice(1)).toEqual(["7 lines could not be written by the processes themselves, as their logs say"]);
   });
 
   test("may have a client's id with quotes and backslashes in it", async () => {
@@ -121,6 +97,7 @@ describe("several requests with one client id", () => {
     const traced = await traceBytes("same", toBytes(many.toReversed().flat()), 10);
     expect(traced.isWhole).toBe(true);
     expect(traced.trees.map(({ request_id: id }) => id[0])).toEqual("23456789ab".split(""));
+    expect(traced.remarks).toContain("2 earlier requests have this id and were not looked at (--limit)");
   });
 
   test("are listed before their pictures", async () => {
@@ -134,43 +111,37 @@ describe("several requests with one client id", () => {
   });
 });
 
-describe("files", () => {
-  test("are read from disk, each of them once, whatever it is called", async () => {
-    const directory = await mkdtemp(join(tmpdir(), "dyn-lineage-"));
-    try {
-      const recording = Map.groupBy(readRecording("disaggregated"), ({ file }) => file);
-      const files = [...recording.keys()].map((file) => join(directory, file));
-      for (const [file, lines] of recording) await writeFile(join(directory, file), toBytes(lines));
-      const printed: string[] = [];
-      const options = { json: true, limit: 10, columns: 100, color: false, input: cutAt(Buffer.alloc(0), []), remark: () => undefined };
-      const twice = [...files, ...files.map((file) => file.replace(/\/(?=[^/]*$)/, "/./"))];
-      expect(await traceRequests({ id: "disaggregated", files: twice, ...options, print: (text) => printed.push(text) })).toBe(true);
-      expect(JSON.parse(printed.join(""))).toMatchObject({ log: { lines: 10, files: expect.arrayContaining(files) as string[] } });
-    } finally {
-      await rm(directory, { recursive: true, force: true, maxRetries: 5 });
-    }
-  });
-
-  test.each([
-    ["nowhere.jsonl", /cannot read nowhere\.jsonl: ENOENT/],
-    ["/", /cannot read \/: EISDIR/],
-  ])("%s that cannot be read is an error", async (file, message) => {
-    const options = {
-      json: true,
-      limit: 10,
-      columns: 100,
-      color: false,
-      input: cutAt(Buffer.alloc(0), []),
-      print: () => undefined,
-      remark: () => undefined,
-    };
-    await expect(traceRequests({ id: "x", files: [file], ...options })).rejects.toThrow(message);
-  });
-});
-
 test("an unknown id says where was looked, and what readable logs are missing", async () => {
   await expect(traceBytes("nobody", toBytes(readRecording("stream")))).rejects.toThrow(/^no JSON line in 1 log \(0\.0 MB\) has the id nobody$/);
   await expect(traceBytes("abc", Buffer.from("INFO request_id=abc\n"))).rejects.toThrow(/1 line mentions it, but is no JSON/);
+});
+
+test("one of each kind is told as one", async () => {
+  const lines = toBytes(readRecording("stream")).toString();
+  const notice = `{"time":"2026-11-24T16:15:46.183173Z","level":"WARN","target":"dyn_runtime::logging","message":"log lines dropped","dropped_lines":1}\n`;
+  const twice = JSON.stringify(readRecording("unary")).replace(/"(\w*span_id|parent_id|request_id|trace_id)":"./g, `"$1":"f`);
+  const requests = [...readRecording("unary"), ...(JSON.parse(twice) as ReturnType<typeof readRecording>)];
+  const remarks = [
+    ...(await traceBytes("stream", Buffer.from(`${notice}x="stream"\n${lines}`))).remarks,
+    ...(await traceBytes("unary", toBytes(requests), 1)).remarks,
+  ];
+  expect(remarks).toEqual([
+    expect.stringMatching(/^stdin: JSONL, 9 lines, 8 of dyn, 7 of this request$/),
+    "1 broken line that mentions the id was skipped",
+    "1 line could not be written by the processes themselves, as their logs say",
+    expect.stringMatching(/^stdin: .* 6 of these requests$/),
+    "1 earlier request has this id and was not looked at (--limit)",
+  ]);
+});
+
+test("lines without a readable time are listed all the same", async () => {
+  const lines = readRecording("unary").map(({ file, fields }) => ({ file, fields: { ...fields, time: "noon" } }));
+  const other = JSON.stringify(lines).replace(/"(\w*span_id|parent_id|request_id|trace_id)":"./g, `"$1":"f`);
+  const printed: string[] = [];
+  const input = cutAt(toBytes([...lines, ...(JSON.parse(other) as typeof lines)]), []);
+  const options = { files: ["-"], json: false, limit: 2, columns: 100, color: false, input, remark: () => undefined };
+  await traceRequests({ id: "unary", ...options, print: (text) => printed.push(text) });
+  expect(printed.join("")).toMatch(/^2 requests have this id:\n(?: {2}\? {23} {2}\S{36}\n){2}/);
 });
 
 test("the id of an answer stands for its request", async () => {

@@ -106,7 +106,7 @@ attempt 0      cannot_connect: cannot connect to 10.0.0.1:9: refused
     const text = await draw("killed");
     expect(text).toMatch(/└ worker dynamo\/backend\/generate +╌+\? +\? +unknown\n/);
     expect(text).toMatch(/\nmissing {8}"request completed" of instance/);
-    expect(text).toMatch(/✗ the lineage is not whole \(\d+ lines of 1 file\)\n$/);
+    expect(text).toMatch(/✗ the lineage is not whole \(\d+ lines of 1 log\)\n$/);
   });
 
   test("shows a worker without a log", () => {

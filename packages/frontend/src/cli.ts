@@ -35,11 +35,12 @@ async function serve(command: Command): Promise<void> {
 
 const traceHelp = `
 ID   a request id, a client's x-request-id, a trace id, or the id of an answer ("chatcmpl-…")
-LOG  JSONL logs (DYN_LOGGING_JSONL=1) of any number of frontends and workers, in any order; "-" is standard input
+LOG  JSONL logs (DYN_LOGGING_JSONL=1) of any number of frontends and workers, in any order: files, pipes, "-" for standard input;
+     also packed (gzip, zstd), in docker's json-file form, from journalctl -o json --all, or from a Kubernetes node
 
 Bars: ░ until the first token, █ from then on, ╌? where nobody knows.
 
-Exit code: 0 the lineage is whole, 1 something is missing or contradictory, 2 wrong usage or unknown id.
+Exit code: 0 the lineage is whole, 1 something is missing or contradictory, 2 wrong usage, an unreadable log or an unknown id.
 
 Example:
   dyn-frontend trace f52be7a9-8809-408c-9140-4fd7ca0dd680 frontend.jsonl worker-*.jsonl`;
@@ -48,7 +49,7 @@ function createTrace(): Command {
   return new Command("trace")
     .description("follow one request through the logs of all processes: draw its timeline, say what is missing or contradictory")
     .argument("<id>", "which request")
-    .argument("<log...>", "log files")
+    .argument("<log...>", "the logs of all processes")
     .option("--json", "print the tree as JSON, one line per request")
     .option("--limit <count>", "most requests drawn if several have the id, the latest ones", toParser(wholeNumber(1, 30)), 10)
     .option("--columns <count>", "width of the picture", toParser(wholeNumber(40, 1000)))

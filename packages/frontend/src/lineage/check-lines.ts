@@ -1,15 +1,25 @@
 /** Is every line there, once, and do all of them carry the same ids? */
 import { mostCommon, type AttemptLines, type RequestLines, type WorkerLines } from "./group.ts";
 import { textOf, type LineEvent, type LogLine } from "./lines.ts";
+import { countOf } from "./terminal.ts";
 import { contradiction, missing, note, type Problem } from "./tree.ts";
 
-/** `copies`: all lines by their text. */
-export function checkLines(group: RequestLines, copies: ReadonlyMap<string, readonly LogLine[]>): Problem[] {
+/** Where lines come from. */
+export interface Origin {
+  /** All lines by their text. */
+  readonly copies: ReadonlyMap<string, readonly LogLine[]>;
+  /** How many logs were looked at. */
+  readonly logs?: number;
+  /** Where instances speak of which no line of a request tells: their logs by their ids. */
+  readonly logsOf?: ReadonlyMap<string, string>;
+}
+
+export function checkLines(group: RequestLines, origin: Origin): Problem[] {
   const workers = [...group.attempts.flatMap(({ workers }) => workers), ...group.strays];
   const lifecycle = [...group.request, ...group.attempts.flatMap(({ lines }) => lines), ...workers.flatMap(({ lines }) => lines)];
   return [
-    ...lifecycle.flatMap((line) => checkCopies(line, copies.get(line.text) ?? [])),
-    ...(isThinned(group, lifecycle) ? explainAbsence(lifecycle) : checkPresence(group)),
+    ...noteCopies(lifecycle, origin),
+    ...(isThinned(group, lifecycle) ? explainAbsence(lifecycle) : checkPresence(group, origin)),
     ...checkIds(group, workers, lifecycle),
     ...group.others.flatMap(checkWarning),
   ];
@@ -31,8 +41,8 @@ function explainAbsence(lifecycle: readonly LogLine[]): Problem[] {
   return [missing("all lines below WARN: this request was probably sampled out, or DYN_LOG filters them; what is left was checked")];
 }
 
-function checkPresence(group: RequestLines): Problem[] {
-  return [...checkRequest(group), ...group.attempts.flatMap(checkAttempt), ...group.strays.flatMap(checkStray)];
+function checkPresence(group: RequestLines, origin: Origin): Problem[] {
+  return [...checkRequest(group), ...group.attempts.flatMap((attempt) => checkAttempt(attempt, origin)), ...group.strays.flatMap(checkStray)];
 }
 
 function checkIds(group: RequestLines, workers: readonly WorkerLines[], lifecycle: readonly LogLine[]): Problem[] {
@@ -53,9 +63,14 @@ function listOf(lines: readonly LogLine[]): string {
   return lines.length > shown.length ? `${shown.join(", ")} and ${lines.length - shown.length} more` : shown.join(", ");
 }
 
-function checkCopies(line: LogLine, copies: readonly LogLine[]): Problem[] {
-  if (copies.length < 2) return [];
-  return [contradiction(`the line ${nameOf(line)} stands ${copies.length} times: ${copies.map(({ place }) => place).join(", ")}`)];
+// A line has its time to the microsecond and its span: what is the same to the last character is a copy, as of a log that was rotated or given twice.
+function noteCopies(lifecycle: readonly LogLine[], { copies }: Origin): Problem[] {
+  const [first, ...more] = lifecycle.map(({ text }) => copies.get(text) ?? []).filter((same) => same.length > 1);
+  if (!first) return [];
+  const places = first.map(({ place }) => place).join(", ");
+  return [
+    note(`${countOf(more.length + 1, "line is", "lines are")} there more than once and taken as one: ${places}${more.length > 0 ? ", …" : ""}`),
+  ];
 }
 
 // One id, in all lines; the odd ones out are named.
@@ -98,21 +113,23 @@ function checkRequest({ request, attempts }: RequestLines): Problem[] {
   return problems;
 }
 
-function checkAttempt({ lines, workers }: AttemptLines): Problem[] {
+function checkAttempt({ lines, workers }: AttemptLines, origin: Origin): Problem[] {
   const attempt = lines[0] as LogLine; // a group has a line
   const name = `attempt ${String(attempt.fields["request.attempt"])}`;
   const problems = checkTwice(name, lines, ["attempt ended"]);
   const instance = textOf(attempt, "worker_id") ?? "unknown";
   const isExpected = attempt.fields["request.sent"] !== false;
-  if (isExpected && workers.length === 0) {
-    problems.push(
-      missing(
-        `no log of instance ${instance} for ${name}: its completion is unknown (its log is not among the files, it ended before it wrote, or its lines were filtered)`,
-      ),
-    );
-  }
+  if (isExpected && workers.length === 0) problems.push(missing(describeSilence(name, instance, origin)));
   if (!isExpected && workers.length > 0) problems.push(contradiction(`${name} was never sent, but instance ${instance} worked on it`));
   return [...problems, ...workers.flatMap((worker) => checkWorker(worker, name))];
+}
+
+function describeSilence(attempt: string, instance: string, { logs, logsOf }: Origin): string {
+  const log = logsOf?.get(instance);
+  if (log !== undefined)
+    return `${attempt}: ${log} is a log of instance ${instance}, but has no line of it: its completion is unknown (it ended before it wrote, or its lines were filtered or lost)`;
+  const where = logs === undefined ? "" : `${countOf(logs, "log was", "logs were")} looked at, and `;
+  return `${attempt}: ${where}there is no line of instance ${instance}: its completion is unknown (its log was not given, or its lines were filtered)`;
 }
 
 function checkWorker({ lines }: WorkerLines, attempt: string): Problem[] {

@@ -1,6 +1,6 @@
 /** Does the tree hold together? Spans, instances, counts, tokens, statuses and durations; for trees from logs and from memory alike. */
 import { parseTime } from "./lines.ts";
-import { formatMs } from "./terminal.ts";
+import { countOf, formatMs } from "./terminal.ts";
 import {
   contradiction,
   missing,
@@ -108,10 +108,11 @@ function checkCompletion(request: RequestNode, attempts: readonly AttemptNode[])
   const { attempts: count, status, outcome } = request;
   const chains = toChains(attempts);
   const problems = [...checkNamedWorkers(request, chains), ...checkTokens(request, attempts)];
-  if (count !== undefined && attempts.length !== count) {
-    const message = `the frontend counts ${count} attempts, but ${attempts.length} have a line`;
+  if (count === undefined) problems.push(missing(`the frontend's "request completed" does not say how many attempts there were`));
+  else if (attempts.length !== count) {
+    const message = `the frontend counts ${countOf(count, "attempt")}, but ${attempts.length} ${attempts.length === 1 ? "has" : "have"} a line`;
     problems.push(attempts.length < count ? missing(message) : contradiction(message));
-  }
+  } else if (count === 0 && status === "success") problems.push(contradiction("the request is a success, but no worker was asked"));
   if (outcome !== undefined && outcome !== status)
     problems.push(contradiction(`the stream ended with ${outcome}, but the status of the request is ${show(status)}`));
   if (status === "success") problems.push(...chains.flatMap((chain) => checkLast(chain.at(-1))));

@@ -1,5 +1,5 @@
 /** From log lines to trees: the lines of each request become its nodes, and what does not fit is said. */
-import { checkLines } from "./check-lines.ts";
+import { checkLines, type Origin } from "./check-lines.ts";
 import { checkTree } from "./check-tree.ts";
 import { groupLines, mostCommon, type AttemptLines, type RequestLines, type WorkerLines } from "./group.ts";
 import { formatTime, textOf, type LineEvent, type LogLine } from "./lines.ts";
@@ -16,12 +16,12 @@ import {
 } from "./tree.ts";
 
 /** One tree per request with one of the ids `wanted`, the earliest first. Lines may come in any order and from any number of processes. */
-export function rebuildTrees(lines: readonly LogLine[], wanted: ReadonlySet<string>): RequestTree[] {
+export function rebuildTrees(lines: readonly LogLine[], wanted: ReadonlySet<string>, origin: Omit<Origin, "copies"> = {}): RequestTree[] {
   const copies = Map.groupBy(lines, ({ text }) => text);
   const unique = [...copies.values()].flatMap(([line]) => line ?? []);
   return groupLines(unique, wanted).map((group) => {
     const tree = toTree(group);
-    return Object.assign(tree, { problems: [...checkLines(group, copies), ...checkTree(tree)] });
+    return Object.assign(tree, { problems: [...checkLines(group, { ...origin, copies }), ...checkTree(tree)] });
   });
 }
 

@@ -1,7 +1,7 @@
 /** From a tree to the rows of its picture: who, from when to when, and how it ended. */
 import { clockOffset } from "./check-tree.ts";
 import { parseTime } from "./lines.ts";
-import { formatMs } from "./terminal.ts";
+import { countOf, formatMs } from "./terminal.ts";
 import type { AttemptNode, RequestNode, RequestTree, WorkerNode } from "./tree.ts";
 
 /** Times are ms since the request began. */
@@ -100,8 +100,8 @@ function toWorkerRows(worker: WorkerNode, attempt: AttemptNode | undefined, orig
 
 function remarkOn({ items, resumed_tokens: resumed }: WorkerNode, offset: number): string {
   const remarks = [
-    ...(items === undefined ? [] : [`${items} item${items === 1 ? "" : "s"}`]),
-    ...(resumed === undefined ? [] : [`after ${resumed} tokens`]),
+    ...(items === undefined ? [] : [countOf(items, "item")]),
+    ...(resumed === undefined ? [] : [`after ${countOf(resumed, "token")}`]),
     ...(offset === 0 ? [] : [`clock ${offset < 0 ? "-" : "+"}${formatMs(Math.abs(offset))}`]),
   ];
   return remarks.join(", ");

@@ -1,104 +1,79 @@
-/** Finds the lines in which certain texts occur, in files of any size: bytes are searched, only what matches is decoded. */
-import { open } from "node:fs/promises";
-
-/** Something to read lines from. */
-export interface Source {
-  /** As it is shown. */
-  readonly name: string;
-  /** Can be read a second time. */
-  readonly isRepeatable: boolean;
-  /** A chunk is valid until the next one is asked for. */
-  readonly open: () => AsyncIterable<Uint8Array>;
-}
+/** Finds the lines in which certain texts occur, in logs of any size: bytes are searched, only what matches is decoded. */
+import type { Source } from "./packing.ts";
+import { createUnwrapper, type Met } from "./unwrap.ts";
 
 export interface ScanOptions {
-  /** Texts of which one must occur. The list may grow while it is used; lines that were passed before are not looked at again. */
+  /** Texts of which one must occur. */
   readonly needles: readonly Buffer[];
   readonly onLine: (line: string, place: string) => void;
 }
 
-export interface ScanResult {
+export interface ScanResult extends Met {
+  readonly source: Source;
   readonly bytes: number;
   /** Lines longer than 16 MiB are not read. */
   readonly tooLong: number;
+  /** The last line has no end. */
+  readonly isTorn: boolean;
+  /** There are bytes that no text has. */
+  readonly isBinary: boolean;
 }
 
-const chunkBytes = 1024 * 1024;
 const maxLineBytes = 16 * 1024 * 1024;
 const newline = 0x0a;
-
-/** A file as a source. */
-export function toFileSource(path: string): Source {
-  return { name: path, isRepeatable: true, open: () => readChunks(path) };
-}
-
-/** Bytes of a stream that are kept, so that they can be read a second time. */
-const maxKeptBytes = 64 * 1024 * 1024;
-
-/** A stream as a source: it can be read again if it ends before 64 MiB. Reads up to there. */
-export async function openStreamSource(name: string, stream: AsyncIterable<Uint8Array>): Promise<Source> {
-  const chunks: Uint8Array[] = [];
-  const rest = stream[Symbol.asyncIterator]();
-  for (let bytes = 0; bytes <= maxKeptBytes;) {
-    const { done, value } = await rest.next();
-    if (done) return { name, isRepeatable: true, open: () => readAll(chunks) };
-    chunks.push(value);
-    bytes += value.length;
-  }
-  return { name, isRepeatable: false, open: () => readAll(chunks.splice(0), rest) };
-}
-
-async function* readAll(chunks: Iterable<Uint8Array>, rest?: AsyncIterator<Uint8Array>): AsyncGenerator<Uint8Array, void, void> {
-  yield* chunks;
-  if (rest) yield* { [Symbol.asyncIterator]: () => rest };
-}
-
-// One buffer for all of a file: a new one per chunk costs more than the search.
-async function* readChunks(path: string): AsyncGenerator<Uint8Array, void, void> {
-  await using file = await open(path);
-  const buffer = Buffer.allocUnsafe(chunkBytes);
-  for (;;) {
-    const { bytesRead } = await file.read(buffer, 0, chunkBytes);
-    if (bytesRead === 0) return;
-    yield buffer.subarray(0, bytesRead);
-  }
-}
+const brace = 0x7d;
 
 /** Call `onLine` for every line with a needle. Rejects with what reading rejects with. */
-export async function scanSource({ name, open }: Source, options: ScanOptions): Promise<ScanResult> {
-  const scanner = new Scanner(name, options);
-  for await (const chunk of open()) scanner.push(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength));
+export async function scanSource(source: Source, options: ScanOptions): Promise<ScanResult> {
+  const scanner = new Scanner(source, options);
+  for await (const chunk of source.read()) scanner.push(chunk);
   return scanner.end();
 }
 
 class Scanner {
-  #name: string;
+  #source: Source;
   #options: ScanOptions;
   /** A line that began in chunks before. */
   #begun: Buffer[] = [];
   #begunBytes = 0;
   #bytes = 0;
+  /** Lines before those that are scanned. */
   #lines = 0;
   #tooLong = 0;
+  #isTorn = false;
+  #isBinary = false;
+  #unwrapper = createUnwrapper();
 
-  constructor(name: string, options: ScanOptions) {
-    this.#name = name;
+  constructor(source: Source, options: ScanOptions) {
+    this.#source = source;
     this.#options = options;
   }
 
-  push(chunk: Buffer): void {
-    this.#bytes += chunk.length;
+  push(bytes: Buffer): void {
+    this.#bytes += bytes.length;
+    const chunk = this.#begunBytes === 0 ? withoutHole(bytes) : bytes;
+    if (this.#unwrapper.met.dynLines === 0) this.#isBinary ||= chunk.includes(0);
     const first = chunk.indexOf(newline) + 1;
     if (first === 0) return this.#keep(chunk);
     this.#finishLine(chunk.subarray(0, first));
     const end = chunk.lastIndexOf(newline) + 1;
     if (end > first) this.#scan(chunk.subarray(first, end));
-    this.#keep(chunk.subarray(end));
+    this.#keep(withoutHole(chunk.subarray(end)));
   }
 
   end(): ScanResult {
+    const last = this.#begun.at(-1);
+    this.#isTorn = this.#unwrapper.isOpen || (last !== undefined && last.at(-1) !== brace);
     this.#finishLine(Buffer.alloc(0));
-    return { bytes: this.#bytes, tooLong: this.#tooLong };
+    return {
+      ...this.#unwrapper.met,
+      source: this.#source,
+      bytes: this.#bytes,
+      lines: this.#lines,
+      tooLong: this.#tooLong,
+      isTorn: this.#isTorn,
+      isBinary: this.#isBinary,
+    };
   }
 
   // Bytes over the limit are counted, not kept.
@@ -119,47 +94,47 @@ class Scanner {
   }
 
   #scan(lines: Buffer): void {
-    this.#lines += scanLines(lines, this.#name, this.#lines, this.#options);
+    const plain = this.#unwrapper.unwrap(lines);
+    scanLines(plain, this.#source.name, this.#lines, this.#options);
+    this.#lines = this.#unwrapper.met.lines + this.#tooLong;
   }
 }
 
-// Looks at whole lines; `before` is how many came before them. Returns how many these are.
-function scanLines(buffer: Buffer, name: string, before: number, { needles, onLine }: ScanOptions): number {
+// A log that is truncated while its writer goes on begins with a hole, which reads as zeros up to its next line.
+function withoutHole(bytes: Buffer): Buffer {
+  let at = 0;
+  while (at < bytes.length && bytes[at] === 0) at += 1;
+  return bytes.subarray(at);
+}
+
+// Looks at whole lines; `before` is how many came before them.
+function scanLines(buffer: Buffer, name: string, before: number, { needles, onLine }: ScanOptions): void {
   const seen = new Set<number>();
-  const index = createLineIndex(buffer);
-  for (let searched = 0; searched < needles.length; searched += 1) {
-    const needle = needles[searched] as Buffer; // within the list
+  const lineOf = createLineIndex(buffer);
+  for (const needle of needles) {
     for (let hit = buffer.indexOf(needle); hit >= 0;) {
       const start = buffer.lastIndexOf(newline, hit) + 1;
       const found = buffer.indexOf(newline, hit);
       const end = found < 0 ? buffer.length : found;
       if (!seen.has(start)) {
         seen.add(start);
-        onLine(buffer.toString("utf8", start, end), `${name}:${before + index.lineOf(start)}`);
+        onLine(buffer.toString("utf8", start, end), `${name}:${before + lineOf(start)}`);
       }
       hit = buffer.indexOf(needle, end);
     }
   }
-  return index.count();
 }
 
-interface LineIndex {
-  /** From 1. */
-  lineOf(offset: number): number;
-  count(): number;
-}
-
-// Newlines are counted once, as far as somebody asks.
-function createLineIndex(buffer: Buffer): LineIndex {
+// The number of a line by its offset, from 1. Newlines are counted once, as far as somebody asks.
+function createLineIndex(buffer: Buffer): (start: number) => number {
   let lines = 0;
   let offset = 0;
-  const advance = (limit: number): number => {
-    if (limit < offset) [lines, offset] = [0, 0]; // another needle begins anew
-    for (let at = buffer.indexOf(newline, offset); at >= 0 && at < limit; at = buffer.indexOf(newline, offset)) {
+  return (start) => {
+    if (start < offset) [lines, offset] = [0, 0]; // another needle begins anew
+    for (let at = buffer.indexOf(newline, offset); at >= 0 && at < start; at = buffer.indexOf(newline, offset)) {
       lines += 1;
       offset = at + 1;
     }
-    return lines;
+    return lines + 1;
   };
-  return { lineOf: (start) => advance(start) + 1, count: () => advance(buffer.length) };
 }

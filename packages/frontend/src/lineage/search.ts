@@ -1,8 +1,10 @@
-/** All lines of the requests an id stands for, in files of any number of processes. Reads files twice: the first time to learn the other ids. */
-import { RuntimeError, toRuntimeError } from "@dyn/runtime";
+/** All lines of the requests an id stands for, in logs of any number of processes. Reads them twice: the first time to learn the other ids. */
+import { RuntimeError } from "@dyn/runtime";
 import { isWorkerLine } from "./group.ts";
 import { parseLine, textOf, type LogLine } from "./lines.ts";
-import { scanSource, type Source } from "./scan.ts";
+import type { Source } from "./packing.ts";
+import { scanSource, type ScanResult } from "./scan.ts";
+import { toReadError } from "./sources.ts";
 
 /** One request that has the id. */
 export interface FoundRequest {
@@ -11,12 +13,21 @@ export interface FoundRequest {
   readonly at: number;
 }
 
+/** What a log turned out to be. */
+export interface Looked {
+  readonly scan: ScanResult;
+  /** Lines of the requests that were looked for. */
+  readonly found: number;
+}
+
 export interface SearchResult {
   /** All requests with the id, the earliest first. */
   readonly requests: readonly FoundRequest[];
   /** Lines of the latest of them, as many as asked for. */
   readonly lines: readonly LogLine[];
-  readonly bytes: number;
+  readonly looked: readonly Looked[];
+  /** Where instances speak of which an attempt tells, but none of `lines` is: their logs by their ids. */
+  readonly logsOf: ReadonlyMap<string, string>;
   /** Lines that mention the id but are no JSON, or too long to be read. */
   readonly broken: number;
   /** Lines that processes themselves say they could not write. */
@@ -49,43 +60,42 @@ interface Candidate {
 
 /** Search `sources` for `id`. @throws RuntimeError `invalid_argument` if a source cannot be read or far too much matches. */
 export async function searchLogs({ id, sources, limit }: SearchOptions): Promise<SearchResult> {
-  const first = await learn(id, sources);
-  const requests = [...first.candidates.values()].sort((left, right) => left.at - right.at);
-  const chosen = requests.slice(-limit);
-  const collected = await collect(chosen, sources, first.kept);
-  return { requests, ...first.counts, ...collected };
+  const { candidates, scans, broken, dropped } = await learn(id, sources);
+  const requests = [...candidates.values()].sort((left, right) => left.at - right.at);
+  const { lines, counts, leftOut } = await collect(requests.slice(-limit), sources);
+  return {
+    requests,
+    lines,
+    looked: scans.map((scan, index) => ({ scan, found: counts[index] ?? 0 })),
+    logsOf: await findLogs(silentInstances(lines), sources),
+    broken,
+    dropped,
+    leftOut,
+  };
 }
 
-interface Learned {
+interface Learned extends Pick<SearchResult, "broken" | "dropped"> {
   readonly candidates: ReadonlyMap<string, Candidate>;
-  /** What may belong to it from sources that can be read only once. */
-  readonly kept: readonly LogLine[];
-  readonly counts: Pick<SearchResult, "bytes" | "broken" | "dropped">;
+  readonly scans: readonly ScanResult[];
 }
 
 const dropNotice = "log lines dropped";
 
 async function learn(id: string, sources: readonly Source[]): Promise<Learned> {
   const candidates = new Map<string, Candidate>();
-  const kept: LogLine[] = [];
-  const counts = { bytes: 0, broken: 0, dropped: 0 };
+  const scans: ScanResult[] = [];
+  let [broken, dropped] = [0, 0];
   for (const source of sources) {
-    const known = createNeedles([id, dropNotice]);
-    const { bytes, tooLong } = await read(source, known.list, (text, place) => {
+    const scan = await read(source, toNeedles([id, dropNotice]), (text, place) => {
       const line = parseLine(text, place);
-      if (!line) return void (counts.broken += 1);
-      if (textOf(line, "message") === dropNotice) counts.dropped += Number(line.fields["dropped_lines"] ?? 0);
-      const isMatch = [textOf(line, "request_id"), textOf(line, "x_request_id"), textOf(line, "trace_id")].includes(id);
-      if (isMatch) remember(line, candidates);
-      if (source.isRepeatable) return;
-      // Read only once: what shares an id with a line seen before may be part of it.
-      if (isMatch) known.add(textOf(line, "request_id"), textOf(line, "trace_id"));
-      keep(line, kept);
+      if (!line) return void (broken += 1);
+      if (textOf(line, "message") === dropNotice) dropped += Number(line.fields["dropped_lines"] ?? 0);
+      if (["request_id", "x_request_id", "trace_id"].some((name) => textOf(line, name) === id)) remember(line, candidates);
     });
-    counts.bytes += bytes;
-    counts.broken += tooLong;
+    broken += scan.tooLong;
+    scans.push(scan);
   }
-  return { candidates, kept, counts };
+  return { candidates, scans, broken, dropped };
 }
 
 function remember(line: LogLine, candidates: Map<string, Candidate>): void {
@@ -107,31 +117,53 @@ function isChild(line: LogLine): boolean {
   return isWorkerLine(line) || line.event === "attempt ended";
 }
 
-async function collect(
-  chosen: readonly Candidate[],
-  sources: readonly Source[],
-  kept: readonly LogLine[],
-): Promise<Pick<SearchResult, "lines" | "leftOut">> {
+interface Collected extends Pick<SearchResult, "lines" | "leftOut"> {
+  /** Of each source. */
+  readonly counts: readonly number[];
+}
+
+async function collect(chosen: readonly Candidate[], sources: readonly Source[]): Promise<Collected> {
   const ids = new Set(chosen.map(({ requestId }) => requestId));
   const spans = new Set(chosen.flatMap(({ spans }) => [...spans]));
-  const needles = createNeedles([...ids, ...chosen.flatMap(({ traceIds }) => [...traceIds])]);
+  const needles = toNeedles([...ids, ...chosen.flatMap(({ traceIds }) => [...traceIds])]);
   const lines: LogLine[] = [];
-  let others = 0;
-  let leftOut = 0;
-  const accept = (line: LogLine): void => {
-    if (!isPartOf(line, ids, spans)) return;
-    if (line.event === "other" && (others += 1) > maxOthers) leftOut += 1;
-    else keep(line, lines);
-  };
-  for (const line of kept) accept(line);
-  for (const source of sources) {
-    if (!source.isRepeatable) continue;
-    await read(source, needles.list, (text, place) => {
+  const counts: number[] = [];
+  let [others, leftOut] = [0, 0];
+  for (const source of needles.length > 0 ? sources : []) {
+    let count = 0;
+    await read(source, needles, (text, place) => {
       const line = parseLine(text, place);
-      if (line) accept(line); // what is broken was counted the first time
+      if (!line || !isPartOf(line, ids, spans)) return; // what is broken was counted the first time
+      count += 1;
+      if (line.event === "other" && (others += 1) > maxOthers) leftOut += 1;
+      else keep(line, lines);
+    });
+    counts.push(count);
+  }
+  return { lines, counts, leftOut };
+}
+
+// Who was sent something and says nothing of it.
+function silentInstances(lines: readonly LogLine[]): Set<string> {
+  const spoken = new Set(lines.filter(isWorkerLine).map((line) => textOf(line, "instance_id")));
+  const sent = lines.filter(({ event, fields }) => event === "attempt ended" && fields["request.sent"] !== false);
+  return new Set(sent.flatMap((line) => textOf(line, "worker_id") ?? []).filter((id) => !spoken.has(id)));
+}
+
+// One more reading, if somebody is missed: is the log missing, or only the line?
+async function findLogs(instances: ReadonlySet<string>, sources: readonly Source[]): Promise<ReadonlyMap<string, string>> {
+  const found = new Map<string, string>();
+  for (const source of sources) {
+    const left = [...instances].filter((id) => !found.has(id)).slice(0, maxNeedles);
+    if (left.length === 0) break;
+    await read(source, toNeedles(left), (text, place) => {
+      const line = left.every((id) => found.has(id)) ? undefined : parseLine(text, place);
+      const id = line && textOf(line, "instance_id");
+      if (!line || id === undefined || !instances.has(id)) return;
+      if (isWorkerLine(line) || textOf(line, "message") === "endpoint is serving") found.set(id, source.name);
     });
   }
-  return { lines, leftOut };
+  return found;
 }
 
 // By its request id or, should that be wrong, by its span or the one above; though what a worker asks for itself may be another request: its lines are sorted out later.
@@ -147,31 +179,16 @@ function keep(line: LogLine, lines: LogLine[]): void {
   lines.push(line);
 }
 
-interface Needles {
-  readonly list: readonly Buffer[];
-  add(...texts: (string | undefined)[]): void;
+// Each id as it stands between the quotes of a JSON text.
+function toNeedles(texts: readonly string[]): readonly Buffer[] {
+  const known = [...new Set(texts)].filter((text) => text !== "").slice(0, maxNeedles);
+  return known.map((text) => Buffer.from(JSON.stringify(text).slice(1, -1)));
 }
 
-// An id as it stands between the quotes of a JSON text.
-function createNeedles(texts: readonly string[]): Needles {
-  const list: Buffer[] = [];
-  const known = new Set<string>();
-  const add = (...more: (string | undefined)[]): void => {
-    for (const text of more) {
-      if (text === undefined || text === "" || known.has(text) || known.size >= maxNeedles) continue;
-      known.add(text);
-      list.push(Buffer.from(JSON.stringify(text).slice(1, -1)));
-    }
-  };
-  add(...texts);
-  return { list, add };
-}
-
-async function read(source: Source, needles: readonly Buffer[], onLine: (line: string, place: string) => void): ReturnType<typeof scanSource> {
+async function read(source: Source, needles: readonly Buffer[], onLine: (line: string, place: string) => void): Promise<ScanResult> {
   try {
     return await scanSource(source, { needles, onLine });
   } catch (cause) {
-    if (cause instanceof RuntimeError) throw cause;
-    throw new RuntimeError("invalid_argument", `cannot read ${source.name}: ${toRuntimeError(cause).message}`, { cause });
+    throw toReadError(source.name, cause);
   }
 }

@@ -1,6 +1,6 @@
 /** Draws a tree for people at a terminal: who it is, bars on a common time axis, and what is wrong. */
 import { toRows, type Row } from "./rows.ts";
-import { createPaint, fit, formatMs, plain, wrap, type Paint, type Style } from "./terminal.ts";
+import { countOf, createPaint, fit, formatMs, plain, wrap, type Paint, type Style } from "./terminal.ts";
 import { isWhole, walkAttempts, type LogSources, type Problem, type RequestTree } from "./tree.ts";
 
 export interface DrawOptions {
@@ -40,7 +40,7 @@ function describeEnd({ request = {}, state }: RequestTree, paint: Paint): string
   const { status = "unknown", elapsed_ms: elapsed, ttft_ms: first, avg_itl_ms: between, error_type: errorType, error = "" } = request;
   const parts = [
     paint(styleOf(status), plain(status)) + (elapsed === undefined ? "" : ` after ${formatMs(elapsed)}`),
-    ...(request.input_tokens === undefined ? [] : [`${request.input_tokens} tokens in`]),
+    ...(request.input_tokens === undefined ? [] : [`${countOf(request.input_tokens, "token")} in`]),
     ...(request.output_tokens === undefined ? [] : [`${request.output_tokens} out`]),
     ...(first === undefined ? [] : [`first token after ${formatMs(first)}`]),
     ...(between === undefined ? [] : [`then one every ${formatMs(between)}`]),
@@ -156,6 +156,6 @@ function drawProblems(tree: RequestTree, width: number, paint: Paint): string[] 
 }
 
 function describeSources({ lines, files, other_lines: others }: LogSources): string {
-  const where = `${lines} lines of ${files.length} ${files.length === 1 ? "file" : "files"}`;
-  return ` (${where}${others > 0 ? `, ${others} more mention it` : ""})`;
+  const more = others > 0 ? `, ${others} more ${others === 1 ? "mentions" : "mention"} it` : "";
+  return ` (${countOf(lines, "line")} of ${countOf(files.length, "log")}${more})`;
 }

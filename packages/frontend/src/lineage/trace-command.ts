@@ -1,11 +1,11 @@
 /** `dyn-frontend trace`: one id and some logs in, trees and a verdict out. */
-import { realpathSync } from "node:fs";
-import { RuntimeError, toRuntimeError } from "@dyn/runtime";
+import { RuntimeError } from "@dyn/runtime";
 import { toRequestId } from "./request-ids.ts";
 import { rebuildTrees } from "./rebuild.ts";
-import { openStreamSource, toFileSource, type Source } from "./scan.ts";
-import { searchLogs, type SearchResult } from "./search.ts";
-import { plain } from "./terminal.ts";
+import { searchLogs, type Looked, type SearchResult } from "./search.ts";
+import type { ScanResult } from "./scan.ts";
+import { openSources } from "./sources.ts";
+import { countOf, plain } from "./terminal.ts";
 import { drawTree } from "./timeline.ts";
 import { isWhole, type RequestTree } from "./tree.ts";
 
@@ -26,57 +26,67 @@ export interface TraceOptions {
   readonly remark: (text: string) => void;
 }
 
-/** @returns true if every lineage is whole. @throws RuntimeError `invalid_argument` if the id is unknown or a file cannot be read. */
+/** @returns true if every lineage that was looked at is whole. @throws RuntimeError `invalid_argument` if the id is unknown or a log cannot be read. */
 export async function traceRequests(options: TraceOptions): Promise<boolean> {
   const { files, limit, print, remark, json } = options;
   const id = toRequestId(options.id);
   if (id === "") throw new RuntimeError("invalid_argument", "the id is empty");
-  const sources = await openSources(files, options.input);
-  const found = await searchLogs({ id, sources, limit });
-  if (found.requests.length === 0) throw new RuntimeError("invalid_argument", describeUnknown(id, sources.length, found));
+  await using sources = await openSources(files, options.input);
+  const found = await searchLogs({ id, sources: sources.list, limit });
+  for (const text of [...found.looked.map((log) => describeLooked(log, found.requests.length)), ...describeSearch(found, limit)]) remark(text);
   const chosen = new Set(found.requests.slice(-limit).map(({ requestId }) => requestId));
-  const trees = rebuildTrees(found.lines, chosen);
-  for (const text of describeSearch(found)) remark(text);
+  const trees = rebuildTrees(found.lines, chosen, { logs: found.looked.length, logsOf: found.logsOf });
+  // Nothing that was looked at is wrong if nothing was looked at: that is no verdict.
+  if (trees.length === 0) throw new RuntimeError("invalid_argument", describeUnknown(id, found));
   if (json) for (const tree of trees) print(`${JSON.stringify(tree)}\n`);
   else print(drawAll(trees, found, options));
   return trees.every(isWhole);
 }
 
-async function openSources(files: readonly string[], input: AsyncIterable<Uint8Array>): Promise<Source[]> {
-  const byPath = new Map<string, Source>();
-  for (const file of files) {
-    const path = file === "-" ? file : realPath(file);
-    if (byPath.has(path)) continue; // a file named twice is read once
-    byPath.set(path, file === "-" ? await openStreamSource("stdin", input) : toFileSource(file));
-  }
-  return [...byPath.values()];
+function describeLooked({ scan, found }: Looked, requests: number): string {
+  const { source, bytes, lines, dynLines, isTorn, omitted, tooLong } = scan;
+  const parts = [
+    describeForm(scan),
+    ...(bytes > 0 ? [countOf(lines, "line"), `${dynLines} of dyn`, `${found} of ${requests === 1 ? "this request" : "these requests"}`] : []),
+    ...(omitted > 0 ? [`${countOf(omitted, "long message")} left out by journalctl (--all keeps them)`] : []),
+    ...(tooLong > 0 ? [`${countOf(tooLong, "line")} longer than 16 MiB not read`] : []),
+    ...(isTorn || source.isCut ? ["its end is missing"] : []),
+  ];
+  return `${plain(source.name)}: ${parts.join(", ")}`;
 }
 
-function realPath(file: string): string {
-  try {
-    return realpathSync(file);
-  } catch (cause) {
-    throw new RuntimeError("invalid_argument", `cannot read ${file}: ${toRuntimeError(cause).message}`, { cause });
-  }
+function describeForm({ source: { packing }, bytes, dynLines, forms, isBinary }: ScanResult): string {
+  const form = bytes === 0 ? "empty" : forms.size > 0 ? [...forms].join(" and ") : isBinary ? "binary" : "text";
+  const named = packing === undefined ? form : `${packing} of ${form}`;
+  return bytes > 0 && dynLines === 0 ? `${named}, no JSONL of dyn (DYN_LOGGING_JSONL=1)` : named;
 }
 
 function megabytes(bytes: number): string {
   return `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
-function describeUnknown(id: string, sources: number, { bytes, broken }: SearchResult): string {
-  const where = `${sources} ${sources === 1 ? "log" : "logs"} (${megabytes(bytes)})`;
-  const lines = broken === 1 ? "1 line mentions it, but is" : `${broken} lines mention it, but are`;
-  return `no JSON line in ${where} has the id ${plain(id)}${broken > 0 ? `; ${lines} no JSON (logs must be written with DYN_LOGGING_JSONL=1)` : ""}`;
+function describeUnknown(id: string, { looked, broken }: SearchResult): string {
+  const bytes = looked.reduce((sum, { scan }) => sum + scan.bytes, 0);
+  const lines = countOf(broken, "line mentions it, but is", "lines mention it, but are");
+  const hint = broken > 0 ? `; ${lines} no JSON (logs must be written with DYN_LOGGING_JSONL=1)` : "";
+  return `no JSON line in ${countOf(looked.length, "log")} (${megabytes(bytes)}) has the id ${plain(id)}${hint}`;
 }
 
-function describeSearch({ broken, dropped, leftOut }: SearchResult): string[] {
-  const remarks: [number, string][] = [
-    [broken, "broken lines that mention the id were skipped"],
-    [dropped, "lines could not be written by the processes themselves, as their logs say"],
-    [leftOut, "further lines that only mention a request were left out"],
+function describeSearch({ requests, broken, dropped, leftOut }: SearchResult, limit: number): string[] {
+  const remarks: [count: number, one: string, many: string][] = [
+    [broken, "broken line that mentions the id was skipped", "broken lines that mention the id were skipped"],
+    [
+      dropped,
+      "line could not be written by the processes themselves, as their logs say",
+      "lines could not be written by the processes themselves, as their logs say",
+    ],
+    [leftOut, "further line that only mentions a request was left out", "further lines that only mention a request were left out"],
   ];
-  return remarks.filter(([count]) => count > 0).map(([count, text]) => `${count} ${text}`);
+  const skipped = requests.length - limit;
+  const texts = remarks.filter(([count]) => count > 0).map((remark) => countOf(...remark));
+  return skipped > 0
+    ? [...texts, `${countOf(skipped, "earlier request has this id and was", "earlier requests have this id and were")} not looked at (--limit)`]
+    : texts;
 }
 
 const maxListed = 50;
@@ -85,10 +95,10 @@ function drawAll(trees: readonly RequestTree[], { requests }: SearchResult, opti
   const pictures = trees.map((tree) => drawTree(tree, options));
   if (pictures.length === 1 && requests.length <= options.limit) return pictures[0] ?? "";
   const shown = requests.slice(-maxListed);
-  const rows = shown.map(({ requestId, at }) => `  ${new Date(at).toISOString()}  ${plain(requestId)}`);
-  const more = requests.length > shown.length ? [`  … and ${requests.length - shown.length} earlier ones`] : [];
-  const drawn = requests.length > options.limit ? `, the latest ${options.limit} are drawn (--limit)` : "";
-  const head = [`${requests.length} requests have this id${drawn}:`, ...more, ...rows].join("\n");
+  const rows = shown.map(({ requestId, at }) => `  ${Number.isNaN(at) ? "?".padEnd(24) : new Date(at).toISOString()}  ${plain(requestId)}`);
+  const more = requests.length > shown.length ? [`  … and ${countOf(requests.length - shown.length, "earlier one")}`] : [];
+  const drawn = requests.length > options.limit ? `, the latest ${countOf(options.limit, "is", "are")} drawn (--limit)` : "";
+  const head = [`${countOf(requests.length, "request has", "requests have")} this id${drawn}:`, ...more, ...rows].join("\n");
   const rule = "─".repeat(Math.max(60, options.columns));
   return [`${head}\n`, ...pictures].join(`${rule}\n`);
 }
