@@ -146,13 +146,11 @@ test("logs from pipes, named and not, and from a socket are looked at: with all 
     expect([code, stdout]).toEqual([1, expect.stringMatching(/there is no line of instance/)]);
   }
   // What Node gives its children is no pipe, but a socket.
-  for (const path of ["/dev/stdin", "/dev/fd/3"]) {
-    const child = spawn(join(root, "node_modules/.bin/dyn-frontend"), ["trace", "piped", frontend, path], {
-      stdio: ["pipe", "ignore", "ignore", "pipe"],
-    });
+  for (const fd of [0, 3]) {
+    const stdio = ["ignore", "ignore", "ignore", "ignore"].with(fd, "pipe") as ("ignore" | "pipe")[];
+    const child = spawn(join(root, "node_modules/.bin/dyn-frontend"), ["trace", "piped", frontend, `/dev/fd/${fd}`], { stdio });
     const exit = once(child, "exit");
-    const bytes = await readFile(worker);
-    for (const stream of [child.stdin, child.stdio[3]]) (stream as Writable).end(bytes);
+    (child.stdio[fd] as Writable).end(await readFile(worker));
     expect(await exit).toEqual([0, null]);
   }
 });

@@ -157,7 +157,8 @@ async function findLogs(instances: ReadonlySet<string>, sources: readonly Source
     const left = [...instances].filter((id) => !found.has(id)).slice(0, maxNeedles);
     if (left.length === 0) break;
     await read(source, toNeedles(left), (text, place) => {
-      const line = left.every((id) => found.has(id)) ? undefined : parseLine(text, place);
+      const isOpen = text.includes('"instance_id"') && left.some((id) => !found.has(id));
+      const line = isOpen ? parseLine(text, place) : undefined;
       const id = line && textOf(line, "instance_id");
       if (!line || id === undefined || !instances.has(id)) return;
       if (isWorkerLine(line) || textOf(line, "message") === "endpoint is serving") found.set(id, source.name);

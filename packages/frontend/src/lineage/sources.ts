@@ -87,11 +87,11 @@ async function openBytes(path: string, kind: Kind, { files, spool, input }: Open
   return createRepeatedRead(path, file);
 }
 
-// Not by a blocking open: that takes one of the few threads that read files, until somebody writes. A socket cannot be opened by its path, only used.
+// What was inherited is used as it is: opened anew, a socket fails, and a named pipe whose writer has left has no end.
+// Others are not opened by a blocking call, which takes one of the few threads that read files until somebody writes.
 async function openPipe(path: string): Promise<Socket> {
   const inherited = /^\/(?:dev|proc\/self)\/fd\/(\d+)$/.exec(path)?.[1];
-  const isSocket = inherited !== undefined && (await stat(path)).isSocket();
-  const fd = isSocket ? Number(inherited) : await promisify(openDescriptor)(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  const fd = inherited === undefined ? await promisify(openDescriptor)(path, constants.O_RDONLY | constants.O_NONBLOCK) : Number(inherited);
   return new Socket({ fd, readable: true, writable: false });
 }
 
