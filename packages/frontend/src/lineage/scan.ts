@@ -11,8 +11,6 @@ export interface ScanOptions {
 export interface ScanResult extends Met {
   readonly source: Source;
   readonly bytes: number;
-  /** Lines longer than 16 MiB are not read. */
-  readonly tooLong: number;
   /** The last line has no end. */
   readonly isTorn: boolean;
   /** There are bytes that no text has. */
@@ -70,7 +68,7 @@ class Scanner {
       source: this.#source,
       bytes: this.#bytes,
       lines: this.#lines,
-      tooLong: this.#tooLong,
+      tooLong: this.#tooLong + this.#unwrapper.met.tooLong,
       isTorn: this.#isTorn,
       isBinary: this.#isBinary,
     };

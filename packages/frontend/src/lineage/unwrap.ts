@@ -10,6 +10,8 @@ export interface Met {
   readonly forms: ReadonlySet<Form>;
   /** Messages that `journalctl` has left out because they are long. */
   readonly omitted: number;
+  /** Lines longer than 16 MiB are not read. */
+  readonly tooLong: number;
 }
 
 export interface Unwrapper {
@@ -37,7 +39,7 @@ const dynHead = /^\{"time":"[^"]{1,40}","level":"[A-Z]{4,5}","(?:target|file)":"
 const dynHeadChars = 96;
 
 export function createUnwrapper(): Unwrapper {
-  const met = { lines: 0, dynLines: 0, forms: new Set<Form>(), omitted: 0 };
+  const met = { lines: 0, dynLines: 0, forms: new Set<Form>(), omitted: 0, tooLong: 0 };
   const pending = new Map<string, string>();
   let pendingChars = 0;
 
@@ -51,7 +53,8 @@ export function createUnwrapper(): Unwrapper {
       pendingChars += text.length;
       pending.set(key, begun + text);
       if (pendingChars > maxPendingChars) {
-        pending.clear(); // what has no end is no line
+        met.tooLong += pending.size;
+        pending.clear();
         pendingChars = 0;
       }
       return "";
