@@ -55,8 +55,11 @@ export async function openFoundation(options: FoundationOptions): Promise<Founda
   let security: (PlaneSecurity & Disposable) | undefined;
   const close = async (): Promise<void> => {
     security?.[Symbol.dispose]();
-    await telemetry?.close();
-    await closeLog();
+    try {
+      await telemetry?.close();
+    } finally {
+      await closeLog();
+    }
   };
   try {
     const id = createInstanceId();

@@ -10,7 +10,7 @@ export interface ReloadingOptions<Value> {
   /** From the files' contents, in the order of `paths`. Throws an Error whose message quotes no secret. */
   readonly parse: (contents: readonly Buffer[]) => Value;
   readonly log: Logger;
-  /** Called after each change, not for the first value. */
+  /** Called at each change, not for the first value. If it throws, the value before stays. */
   readonly onChange?: (value: Value) => void;
   /** How often to look, ms. Default 1 000. */
   readonly intervalMs?: number;
@@ -37,9 +37,9 @@ export async function openReloading<Value>(options: ReloadingOptions<Value>): Pr
     try {
       const next = await load(what, paths, parse);
       if (isClosed) return;
+      onChange?.(next);
       [seen, failedAt, current] = [stamp, undefined, next];
       log.info({ files: paths.join(", ") }, `${what} reloaded`);
-      onChange?.(next);
     } catch (error) {
       // Asked again at every look, said once: certificate and key are seldom replaced in the same moment.
       if (failedAt !== stamp) log.warn({ error: (error as Error).message }, `${what} cannot be reloaded, the last one stays`);

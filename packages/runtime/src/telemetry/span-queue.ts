@@ -64,11 +64,17 @@ export class SpanQueue implements SpanProcessor {
   }
 
   #export(spans: ReadableSpan[], done: Parameters<SpanExporter["export"]>[1]): void {
-    this.#exporter.export(spans, (result) => {
+    const settle: typeof done = (result) => {
       this.#waiting -= spans.length;
       if (result.code !== ExportResultCode.SUCCESS) this.#lose(spans.length, result.error?.message ?? "no reason given");
       done(result);
-    });
+    };
+    try {
+      this.#exporter.export(spans, settle);
+    } catch (error) {
+      // Their places would stay taken, and the queue be full one day.
+      settle({ code: ExportResultCode.FAILED, error: error instanceof Error ? error : new Error(String(error)) });
+    }
   }
 
   #lose(count: number, error: string): void {
