@@ -89,8 +89,23 @@ describe("settings", () => {
     [{ DYN_LOGGING_JSONL: "maybe" }, "expected one of 1, true, on, yes, 0, false, off, no"],
     [{ DYN_LOG: "info,a=loud" }, 'DYN_LOG="info,a=loud": unknown log level "loud" in "a=loud", expected off, error, warn, info, debug or trace'],
     [{ DYN_DISCOVERY_BACKEND: "etcd" }, "expected one of file, mem"],
+    [{ DYN_FILE_KV: " " }, 'DYN_FILE_KV=" ": expected a path, it is blank'],
+    [{ DYN_TCP_TLS_CERT: "\n" }, 'DYN_TCP_TLS_CERT="\\n": expected a path, it is blank'],
   ])("%j is refused", (environment, message) => {
     expect(() => readSettings(runtimeSettings, environment, {})).toThrow(message);
+  });
+
+  test("blanks and line ends around a path are not part of it", () => {
+    const inRuntime = ["DYN_FILE_KV", "DYN_TCP_TLS_CERT", "DYN_TCP_TLS_KEY", "DYN_TCP_TLS_CA", "DYN_PLANE_TOKEN_FILE"];
+    const inFrontend = ["DYN_TLS_CERT_PATH", "DYN_TLS_KEY_PATH", "DYN_API_KEYS_FILE"];
+    const environment = Object.fromEntries([...inRuntime, ...inFrontend].map((name) => [name, ` /a b/${name}\r\n`]));
+    const values = [...Object.values(readSettings(runtimeSettings, environment)), ...Object.values(readSettings(frontendSettings, environment))];
+    for (const name of [...inRuntime, ...inFrontend]) expect(values).toContain(`/a b/${name}`);
+  });
+
+  test("a discovery directory is shown as everybody else would have to name it", () => {
+    expect(readSettings(runtimeSettings, { DYN_FILE_KV: "kv/" }).fileKv).toBe(join(process.cwd(), "kv"));
+    expect(() => readSettings(runtimeSettings, {}, { fileKv: "" })).toThrow('--file-kv "": expected the path of a directory');
   });
 
   test("what is given is not looked for in the environment", async () => {

@@ -20,7 +20,7 @@ export { completeSettings, maxTimerMs, readSettings } from "./config.ts";
 export type { Environment } from "./config.ts";
 export { runtimeSettings, sharedSettings } from "./runtime-settings.ts";
 export type { RuntimeConfig } from "./runtime-settings.ts";
-export { decimalNumber, numberSetting, oneOf, parseName, parsePrefix, parseSwitch, plainText, wholeNumber } from "./settings.ts";
+export { decimalNumber, numberSetting, oneOf, parseName, parsePath, parsePrefix, parseSwitch, plainText, wholeNumber } from "./settings.ts";
 export type { Setting, SettingsOf, Variable, VariablesOf } from "./settings.ts";
 export { declareFlags, readFlags } from "./flags.ts";
 export type { FlagTaker } from "./flags.ts";

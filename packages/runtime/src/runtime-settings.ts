@@ -1,6 +1,6 @@
 /** The settings of a runtime. Every variable is listed once: the docs and `--help` come from this list. */
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { maxTimerMs } from "./config.ts";
 import { parseLogEvents } from "./logging/events.ts";
 import { parseLogFilter } from "./logging/filter.ts";
@@ -9,6 +9,7 @@ import {
   numberSetting,
   oneOf,
   parseHost,
+  parsePath,
   parsePrefix,
   parseSwitch,
   plainText,
@@ -62,8 +63,15 @@ export interface RuntimeConfig {
   readonly otelExportEnabled: boolean;
 }
 
-function textSetting(env: string, flag: string, help: string): Setting<string> {
-  return { env, flag, default: "", parse: plainText, help };
+function pathSetting(env: string, flag: string, help: string): Setting<string> {
+  return { env, flag, default: "", parse: parsePath, help };
+}
+
+// Log lines say which it is: two processes with different working directories must not look as if they shared one.
+function parseDirectory(text: string): string {
+  const path = parsePath(text);
+  if (path === "") throw new Error("expected the path of a directory");
+  return resolve(path);
 }
 
 // Everybody on the machine can read command lines.
@@ -94,26 +102,28 @@ export const sharedSettings: SettingsOf<Omit<RuntimeConfig, WithoutFlag | Servin
     env: "DYN_FILE_KV",
     flag: "file-kv",
     default: join(tmpdir(), "dynamo_store_kv"),
-    parse: plainText,
+    parse: parseDirectory,
     help: "directory of the file discovery",
   },
-  tcpTlsCert: textSetting(
+  tcpTlsCert: pathSetting(
     "DYN_TCP_TLS_CERT",
     "tcp-tls-cert",
     "certificate of this process on the request plane, a PEM file; with it the listener speaks TLS",
   ),
-  tcpTlsKey: textSetting("DYN_TCP_TLS_KEY", "tcp-tls-key", "key of that certificate, a PEM file"),
-  tcpTlsCa: textSetting(
+  tcpTlsKey: pathSetting("DYN_TCP_TLS_KEY", "tcp-tls-key", "key of that certificate, a PEM file"),
+  tcpTlsCa: pathSetting(
     "DYN_TCP_TLS_CA",
     "tcp-tls-ca",
     "authorities of peers on the request plane, a PEM file; with it nothing is dialled without TLS, and a listener with TLS asks for a certificate",
   ),
-  tcpTlsServerName: textSetting(
-    "DYN_TCP_TLS_SERVER_NAME",
-    "tcp-tls-server-name",
-    "name that listeners' certificates must have; if empty, the host that is dialled",
-  ),
-  planeTokenFile: textSetting("DYN_PLANE_TOKEN_FILE", "plane-token-file", "file with the token that both ends of the request plane must know"),
+  tcpTlsServerName: {
+    env: "DYN_TCP_TLS_SERVER_NAME",
+    flag: "tcp-tls-server-name",
+    default: "",
+    parse: plainText,
+    help: "name that listeners' certificates must have; if empty, the host that is dialled",
+  },
+  planeTokenFile: pathSetting("DYN_PLANE_TOKEN_FILE", "plane-token-file", "file with the token that both ends of the request plane must know"),
   planeToken: {
     env: "DYN_PLANE_TOKEN",
     default: "",

@@ -64,6 +64,13 @@ export function plainText(text: string): string {
   return text;
 }
 
+/** The path of a file or directory, "" for none. Blanks and line ends around it, as files of variables leave them, are not meant. */
+export function parsePath(text: string): string {
+  const path = text.trim();
+  if (path === "" && text !== "") throw new Error("expected a path, it is blank");
+  return path;
+}
+
 /** A host name or an address; may be empty. */
 export function parseHost(text: string): string {
   const isUsable = text === "" || isIP(text) !== 0 || /^[^\s:/[\]]{1,253}$/.test(text);
