@@ -24,7 +24,15 @@ test.each([
   ["::", { lo, eth0: v6 }, "2001:db8::7"],
   ["::", { lo, eth0: [card("fe80::1", "IPv6")] }, "127.0.0.1"],
 ])("who listens on %s with %j is dialled at %s", (bound, interfaces, expected) => {
-  expect(toAdvertisedHost(bound, interfaces)).toBe(expected);
+  expect(toAdvertisedHost(bound, () => interfaces)).toBe(expected);
+});
+
+test("a machine that does not tell its addresses is asked only for those of a wildcard", () => {
+  const refuse = (): never => {
+    throw new Error("Permission denied");
+  };
+  expect(toAdvertisedHost("127.0.0.1", refuse)).toBe("127.0.0.1");
+  expect(() => toAdvertisedHost("0.0.0.0", refuse)).toThrow(/cannot be read: Permission denied; say with --tcp-advertise-host/);
 });
 
 test.each([

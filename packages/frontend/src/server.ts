@@ -1,6 +1,6 @@
 /** The HTTP server: listens, and closes when the last answer is out. */
 import type { AddressInfo } from "node:net";
-import { createEndReport, RuntimeError, toRuntimeError, within, type HttpLimits, type Logger } from "@dyn/runtime";
+import { createEndReport, formatHostPort, RuntimeError, toRuntimeError, within, type HttpLimits, type Logger } from "@dyn/runtime";
 import type { FastifyInstance } from "fastify";
 import { createApp, type AppOptions } from "./app.ts";
 import { createTally, type Tally } from "./http/tally.ts";
@@ -37,7 +37,7 @@ export async function listenHttp(options: ServerOptions): Promise<HttpServer> {
     listener[Symbol.dispose]();
     const isTaken = cause instanceof Error && "code" in cause && cause.code === "EADDRINUSE";
     const advice = isTaken ? "; choose another port with --http-port or DYN_HTTP_PORT" : "";
-    const address = `${options.tls ? "https" : "http"}://${host}:${port}`;
+    const address = `${options.tls ? "https" : "http"}://${formatHostPort(host, port)}`;
     throw new RuntimeError("unavailable", `cannot listen on ${address}: ${toRuntimeError(cause).message}${advice}`, { cause });
   }
   const bound = app.server.address() as AddressInfo; // a TCP server that listens

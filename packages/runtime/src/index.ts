@@ -1,5 +1,7 @@
 /** `@dyn/runtime`: endpoints, clients, and the identity of a request. */
 /// <reference types="node" preserve="true" />
+export { formatHostPort } from "./address.ts";
+export type { Condition } from "./condition.ts";
 export { createRuntime } from "./runtime.ts";
 export type { ClientOptions, Runtime, RuntimeOptions } from "./runtime.ts";
 export type { Answer, Client, Endpoint, GenerateOptions, ServeOptions, Serving } from "./endpoint.ts";

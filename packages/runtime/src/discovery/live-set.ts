@@ -1,4 +1,5 @@
 /** The instances of one endpoint that can be sent requests, in a stable order. */
+import { formatHostPort } from "../address.ts";
 import { RuntimeError } from "../errors.ts";
 import { createGate } from "../lifetime.ts";
 import type { Logger } from "../logging/logger.ts";
@@ -116,7 +117,7 @@ function logChanges(before: readonly Instance[], after: readonly Instance[], end
   for (const { id, host, port } of after) {
     if (had.has(id)) continue;
     instances += 1;
-    log.info({ endpoint, instance_id: id, address: `${host}:${port}`, instances }, "instance joined");
+    log.info({ endpoint, instance_id: id, address: formatHostPort(host, port), instances }, "instance joined");
   }
   for (const { id } of before) {
     if (has.has(id)) continue;

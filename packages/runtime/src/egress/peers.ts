@@ -1,4 +1,5 @@
 /** One connection per worker, dialled when first needed and shared by all requests. */
+import { formatHostPort } from "../address.ts";
 import { RuntimeError } from "../errors.ts";
 import type { Instance } from "../discovery/live-set.ts";
 import type { Presence, Whereabouts } from "../discovery/presence.ts";
@@ -155,7 +156,7 @@ interface DialParts extends PeersOptions {
 
 async function dialInstance({ id, host, port, isTls = false }: Instance, parts: DialParts): Promise<PlaneClient> {
   const { hello, connectTimeoutMs, pingIntervalMs, security, metrics, log } = parts;
-  const address = `${host}:${port}`;
+  const address = formatHostPort(host, port);
   const state: { opened?: PlaneClient; isOver: boolean } = { isOver: false };
   const client = await PlaneClient.dial({
     host,

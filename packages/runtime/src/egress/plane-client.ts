@@ -1,4 +1,5 @@
 /** The dialling end of one connection: opens streams and deals out what arrives for them. */
+import { formatHostPort } from "../address.ts";
 import { RuntimeError, toRuntimeError } from "../errors.ts";
 import { Connection, type ConnectionOptions } from "../net/connection.ts";
 import { dialSocket } from "../net/dial.ts";
@@ -72,7 +73,7 @@ export class PlaneClient implements StreamOwner {
     try {
       await client.ready;
     } catch (cause) {
-      throw new RuntimeError("cannot_connect", `${host}:${port} did not complete HELLO: ${toRuntimeError(cause).message}`, { cause });
+      throw new RuntimeError("cannot_connect", `${formatHostPort(host, port)} did not complete HELLO: ${toRuntimeError(cause).message}`, { cause });
     }
     return client;
   }

@@ -1,5 +1,6 @@
 /** One connection of the plane: preface, HELLO, frames, one write per tick, heartbeat, and a reason for its end. */
 import type { Socket } from "node:net";
+import { formatHostPort } from "../address.ts";
 import { RuntimeError, toRuntimeError } from "../errors.ts";
 import { FrameWriter } from "../wire/frame-writer.ts";
 import { FrameDecoder, frameTypeName, frameTypes, maxHelloBytes, preface, type FrameType } from "../wire/frames.ts";
@@ -67,7 +68,7 @@ export class Connection {
     this.#events = events;
     this.#options = options;
     this.#handshake = beginHandshake(options.role, options.tokens);
-    this.remote = `${socket.remoteAddress ?? "?"}:${socket.remotePort ?? 0}`;
+    this.remote = formatHostPort(socket.remoteAddress ?? "?", socket.remotePort ?? 0);
     this.#decoder = new FrameDecoder(Math.min(maxHelloBytes, options.hello.max_frame_bytes));
     const { promise, resolve, reject } = Promise.withResolvers<Hello>();
     this.#settle = { resolve, reject };

@@ -1,6 +1,7 @@
 /** Connects to a listener, in the clear or with TLS. */
 import { connect as connectTcp, isIP, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
+import { formatHostPort } from "../address.ts";
 import { RuntimeError } from "../errors.ts";
 import type { PlaneSecurity } from "./security.ts";
 
@@ -16,7 +17,7 @@ export interface DialOptions {
 /** @throws RuntimeError `cannot_connect`, also if the listener's certificate is not of our authority, or it has none where we have an authority. */
 export async function dialSocket(options: DialOptions): Promise<Socket> {
   const { host, port, timeoutMs, isTls, security } = options;
-  const address = `${host}:${port}`;
+  const address = formatHostPort(host, port);
   if (!isTls && security.tls?.current.hasAuthority) {
     throw new RuntimeError("cannot_connect", `${address} offers no TLS, and --tcp-tls-ca asks for it`);
   }

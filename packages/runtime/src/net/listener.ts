@@ -1,5 +1,6 @@
 /** The listening socket of a process: sniffs the first bytes and hands over connections that speak the native plane. */
 import { createServer, type AddressInfo, type Socket } from "node:net";
+import { formatHostPort } from "../address.ts";
 import { RuntimeError } from "../errors.ts";
 import type { Logger } from "../logging/logger.ts";
 import { preface } from "../wire/frames.ts";
@@ -62,7 +63,7 @@ export async function listen(options: ListenOptions): Promise<Listener> {
     server.once("error", (cause) => {
       const isTaken = "code" in cause && cause.code === "EADDRINUSE";
       const advice = isTaken ? "; choose another port with --tcp-port or DYN_TCP_RPC_PORT" : "";
-      reject(new RuntimeError("unavailable", `cannot listen on ${host}:${port}: ${cause.message}${advice}`, { cause }));
+      reject(new RuntimeError("unavailable", `cannot listen on ${formatHostPort(host, port)}: ${cause.message}${advice}`, { cause }));
     });
     server.listen({ host, port }, resolve);
   });
@@ -87,7 +88,7 @@ function sniff(socket: Socket, { prefaceTimeoutMs, log, onConnection }: ListenOp
   let first = Buffer.alloc(0);
   waiting.add(socket);
   const refuse = (reason: string): void => {
-    log.warn({ remote: `${socket.remoteAddress ?? "?"}:${socket.remotePort ?? 0}`, reason }, "connection refused");
+    log.warn({ remote: formatHostPort(socket.remoteAddress ?? "?", socket.remotePort ?? 0), reason }, "connection refused");
     socket.destroy();
   };
   const timer = setTimeout(() => refuse(`no preface within ${prefaceTimeoutMs} ms`), prefaceTimeoutMs).unref();

@@ -1,6 +1,7 @@
 /** Turns accepted sockets into TLS ones: what comes out has shown its certificate, if one is asked for. */
 import type { Socket } from "node:net";
 import { createServer, type TLSSocket } from "node:tls";
+import { formatHostPort } from "../address.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { TlsMaterial } from "./tls.ts";
 
@@ -59,5 +60,5 @@ export function openTlsDoor({ tls, timeoutMs, log, onSecure }: TlsDoorOptions): 
 
 // Unique among the open connections of one port.
 function nameOf({ remoteAddress = "?", remotePort = 0 }: Socket): string {
-  return `${remoteAddress}:${remotePort}`;
+  return formatHostPort(remoteAddress, remotePort);
 }
