@@ -39,6 +39,8 @@ const houses: Readonly<Record<string, Floors>> = {
     "lifetime.ts": 1,
     "metrics.ts": 1,
     instruments: 0,
+    "address.ts": 0,
+    "condition.ts": 0,
     "errors.ts": 0,
     "ids.ts": 0,
     "settings.ts": 0,

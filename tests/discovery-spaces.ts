@@ -1,5 +1,5 @@
 // Places for several discoveries to meet: a directory of their own, or memory.
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rename, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Discovery } from "../packages/runtime/src/discovery/discovery.ts";
@@ -7,6 +7,7 @@ import { openFileDiscovery, type FileDiscoveryOptions } from "../packages/runtim
 import { createMemoryDiscovery, createMemorySpace } from "../packages/runtime/src/discovery/memory.ts";
 import type { EndpointRecord, ModelRecord } from "../packages/runtime/src/discovery/records.ts";
 import { createLogger } from "../packages/runtime/src/logging/logger.ts";
+import { eventually } from "./cluster.ts";
 
 /** An endpoint of instance `id`. */
 export function record(id: bigint, endpoint = "generate"): EndpointRecord {
@@ -58,5 +59,20 @@ export async function fileSpace(): Promise<FileSpace> {
 
 export async function memorySpace(): Promise<Space> {
   const space = createMemorySpace();
-  return { open: async () => createMemoryDiscovery(space), [Symbol.asyncDispose]: async () => undefined };
+  const log = createLogger({ sink: () => undefined });
+  return { open: async () => createMemoryDiscovery(space, log), [Symbol.asyncDispose]: async () => undefined };
+}
+
+/** Move `from` to where `to` is, in place of whatever others make there meanwhile. */
+export async function replacePath(from: string, to: string): Promise<void> {
+  const replace = async (): Promise<boolean> => {
+    try {
+      await rm(to, { recursive: true, force: true });
+      await rename(from, to);
+      return true;
+    } catch {
+      return false; // somebody was quicker
+    }
+  };
+  await eventually(`${from} in place of ${to}`, replace);
 }

@@ -45,6 +45,20 @@ describe.each([
     expect(models[0]?.size).toBe(0);
   });
 
+  test("a listener that throws costs neither the others nor whoever publishes anything", async () => {
+    await using space = await openSpace();
+    await using owner = await space.open();
+    let snapshot: Snapshot = new Map();
+    using broken = owner.watch("v1/instances", () => {
+      throw new Error("not my day");
+    });
+    using watch = owner.watch("v1/instances", (next) => (snapshot = next));
+    await Promise.all([broken.ready, watch.ready]);
+    await owner.publish(record(1n));
+    await eventually("the record", () => snapshot.size === 1);
+    expect(owner.condition).toEqual({ state: "listing" });
+  });
+
   test("disposing withdraws everything of its own and nothing else", async () => {
     await using space = await openSpace();
     await using staying = await space.open();
@@ -186,6 +200,20 @@ test.each([
   expect(() => parseRecord(text)).toThrow(/discovery record/);
 });
 
+test("the line about an instance that joins shows its address as it is dialled", async () => {
+  const lines: Record<string, unknown>[] = [];
+  const log = createLogger({ sink: (line) => lines.push(line) });
+  const discovery = createMemoryDiscovery(createMemorySpace(), log);
+  const address = { namespace: "dynamo", component: "backend", endpoint: "generate" };
+  using _live = openLiveSet({ discovery, address, log });
+  for (const [id, tcp] of [
+    [1n, "[::1]:39023/1/dynamo/backend/generate"],
+    [2n, "127.0.0.1:4000/2/dynamo/backend/generate"],
+  ] as const)
+    await discovery.publish({ ...record(id), transport: { tcp } });
+  expect(lines.map((line) => line["address"])).toEqual(["[::1]:39023", "127.0.0.1:4000"]);
+});
+
 test("addresses are checked and slugs follow Dynamo's rule", () => {
   expect(parseAddress("dyn://a.b-1.c_2")).toEqual({ namespace: "a", component: "b-1", endpoint: "c_2" });
   for (const uri of ["", "a.b.c", "dyn://a.b", "dyn://a.b.c.d", "dyn://A.b.c", "dyn://a.b.c/"])
@@ -195,9 +223,9 @@ test("addresses are checked and slugs follow Dynamo's rule", () => {
 
 test("lines about instances that come and go together count as they go by", async () => {
   const lines: Record<string, unknown>[] = [];
-  const discovery = createMemoryDiscovery(createMemorySpace());
-  const open = new Set<string>();
   const log = createLogger({ sink: (line) => lines.push(line) });
+  const discovery = createMemoryDiscovery(createMemorySpace(), log);
+  const open = new Set<string>();
   const address = { namespace: "dynamo", component: "backend", endpoint: "generate" };
   using live = openLiveSet({ discovery, address, log, accepts: (id) => open.has(id) });
   for (const id of [1n, 2n, 3n]) await discovery.publish(record(id));

@@ -71,7 +71,7 @@ ${table("dynamo_component_", "dynamo_work_handler_", "dynamo_rejection_")}
 
 ## Every process
 
-${table("dynamo_event_loop_")}
+${table("dynamo_discovery_", "dynamo_event_loop_")}
 
 Metrics of your own, made with \`@prometheus-io/client\` and \`registers: [runtime.metrics.registry]\`, are served beside these in both formats.
 
@@ -92,7 +92,8 @@ has all of it. The runtimes of one process can share one: \`createRuntime({ metr
 
 \`runtime.system.addRoute(path, { read, orders })\` adds one of your own: \`read\` gives the JSON that \`GET\` shows, \`orders\` has a function per method, which gets the body. The mock worker's [\`/faults\`](mock-worker.md#faults) is one.
 
-\`/health\` is JSON: \`status\` (\`ready\` or \`notready\`), \`stage\` (\`starting\`, \`serving\` or \`draining\`), \`uptime\` in \`secs\` and \`nanos\`, and \`endpoints\`, each \`ready\` or \`notready\`.
+\`/health\` is JSON: \`status\` (\`ready\` or \`notready\`), \`stage\` (\`starting\`, \`serving\` or \`draining\`), \`uptime\` in \`secs\` and \`nanos\`, \`endpoints\`, each \`ready\` or \`notready\`,
+and \`discovery\`, as [frontends](http-api.md#health) show it. Discovery that is degraded makes no worker unready. \`/live\` has \`uptime\` and \`discovery\`, too.
 The server is the last thing a drain closes. Anything else is a 404, another method a 405, both in JSON.
 `;
 

@@ -241,11 +241,16 @@ test("a port in use is one clear line and a non-zero exit", async () => {
   expect(second.stderr()).toContain(`cannot listen on http://127.0.0.1:${port}`);
 });
 
-test.each(["dyn-frontend", "dyn-mock-worker"])("%s with an unusable discovery directory is one clear line and a non-zero exit", async (command) => {
-  await using program = startProgram(command, ["--file-kv", "/dev/null/kv"], { DYN_HTTP_PORT: "0" });
+test.each([
+  ["dyn-frontend", "/dev/null/kv", "ENOTDIR"],
+  ["dyn-mock-worker", "/dev/null/kv", "ENOTDIR"],
+  ["dyn-frontend", "/proc/nope", "E"], // Linux: it is there and takes no children
+  ["dyn-mock-worker", " /proc/nope\n", "E"],
+])("%s with the discovery directory %j is one clear line and a non-zero exit", async (command, directory, code) => {
+  await using program = startProgram(command, ["--file-kv", directory], { DYN_HTTP_PORT: "0" });
   expect(await program.exited).toBe(1);
   expect(program.stderr().trim().split("\n")).toHaveLength(1);
-  expect(program.stderr()).toContain(`${command}: the discovery directory /dev/null/kv (--file-kv, DYN_FILE_KV) cannot be used: ENOTDIR`);
+  expect(program.stderr()).toContain(`${command}: the discovery directory ${directory.trim()} (--file-kv, DYN_FILE_KV) cannot be used: ${code}`);
 });
 
 test.each(["dyn-frontend", "dyn-mock-worker"])("%s --help shows every variable and default", async (command) => {

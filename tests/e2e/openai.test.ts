@@ -196,7 +196,11 @@ describe("the other routes", () => {
     const health = (await (await fetch(`${cluster.url}/health`)).json()) as { status: string; instances: unknown[] };
     expect(health.status).toBe("healthy");
     expect(health.instances).toHaveLength(3);
-    expect(await (await fetch(`${cluster.url}/live`)).json()).toEqual({ status: "live", message: "Service is live" });
+    expect(await (await fetch(`${cluster.url}/live`)).json()).toEqual({
+      status: "live",
+      message: "Service is live",
+      discovery: { state: "listing" },
+    });
     expect((await postChat(cluster.url, chat("hi"))).status).toBe(200);
     expect((await postChat(cluster.url, chat("hi", { model: "org/nobody" }))).status).toBe(404);
     const metrics = await (await fetch(`${cluster.url}/metrics`)).text();

@@ -4,6 +4,7 @@ import { readdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { chat, eventually, postChat, release, startCluster, type Cluster, type Program } from "../cluster.ts";
+import { replacePath } from "../discovery-spaces.ts";
 
 const buckets = ["v1/instances", "v1/mdc"] as const;
 
@@ -25,18 +26,9 @@ async function expectBack(cluster: Cluster): Promise<void> {
   await expectService(cluster);
 }
 
-function succeeds(work: Promise<unknown>): Promise<boolean> {
-  return work.then(
-    () => true,
-    () => false,
-  );
-}
-
 async function replaceByFile(directory: string): Promise<void> {
-  await eventually("a file in its place", async () => {
-    await rm(directory, { recursive: true, force: true });
-    return succeeds(writeFile(directory, "", { flag: "wx" })); // unless somebody has made it anew meanwhile
-  });
+  await writeFile(`${directory}-file`, "");
+  await replacePath(`${directory}-file`, directory);
 }
 
 interface Busy {
@@ -58,7 +50,7 @@ async function startBusy(): Promise<Busy> {
 
 const losses: readonly (readonly [name: string, lose: (directory: string) => Promise<void>])[] = [
   ["moved away", (directory) => rename(directory, `${directory}-moved`)],
-  ["deleted", (directory) => rm(directory, { recursive: true })],
+  ["deleted", (directory) => rm(directory, { recursive: true, maxRetries: 5 })],
   [
     "emptied record by record",
     async (directory) => {
@@ -83,7 +75,7 @@ test("a directory that cannot be read stops nothing, and is filled again once it
   const { cluster, finish } = await startBusy();
   await using _cluster = cluster;
   await replaceByFile(cluster.directory);
-  await eventually("the trouble being seen", () => count(cluster.frontend, "discovery directory cannot be listed") > 0);
+  await eventually("the trouble being seen", () => count(cluster.frontend, "discovery is degraded") > 0);
   await eventually("the workers' trouble", () => cluster.workers.every((worker) => count(worker, "discovery record cannot be kept alive") > 0));
   await expectService(cluster);
   await rm(cluster.directory);
@@ -99,10 +91,7 @@ test("a directory that was moved away and is moved back is in use again", async 
   await rename(cluster.directory, away);
   await eventually("a new one", () => existsSync(join(cluster.directory, "v1/instances")));
   await expectService(cluster);
-  await eventually("the old one in its place", async () => {
-    await rm(cluster.directory, { recursive: true, force: true });
-    return succeeds(rename(away, cluster.directory)); // unless somebody has made it anew meanwhile
-  });
+  await replacePath(away, cluster.directory);
   await expectBack(cluster);
   expect((await finish()).endsWith("data: [DONE]\n\n")).toBe(true);
   await cluster.addWorker(); // joins as quickly as ever
@@ -118,7 +107,7 @@ test("a worker that leaves while the directory is lost is out at once, and one t
   expect(await leaving.exited).toBe(0);
   await dying.exited;
   await expectService(cluster);
-  await rm(cluster.directory, { recursive: true });
+  await rm(cluster.directory, { recursive: true, maxRetries: 5 });
   await eventually("both being out", () => count(cluster.frontend, "instance left") === 2);
   await eventually("the third's records", async () => (await countRecords(cluster)) === 2);
   await expectService(cluster);

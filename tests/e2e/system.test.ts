@@ -1,11 +1,15 @@
 // The system server: what probes see of a worker before, while and after it serves.
 import { once } from "node:events";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { connect, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import { createMemorySpace, createRuntime } from "@dyn/runtime";
 import { parseLogFilter } from "../../packages/runtime/src/logging/filter.ts";
 import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
 import { chat, eventually, postChat, startCluster, startProgram, type Program } from "../cluster.ts";
+import { replacePath } from "../discovery-spaces.ts";
 import { parseOpenMetrics } from "../open-metrics.ts";
 
 const config = { discoveryBackend: "mem", systemPort: 0 } as const;
@@ -28,15 +32,16 @@ async function probe(url: string): Promise<Probe> {
 }
 
 const uptime = { secs: expect.any(Number), nanos: expect.any(Number) };
+const discovery = { state: "listing" };
 
 test("ready only while every endpoint serves; a slow request holds the drain, and the server outlives it", async () => {
   const memorySpace = createMemorySpace();
   const runtime = await createRuntime({ config, log: silent, memorySpace });
   await using caller = await createRuntime({ config: { ...config, systemPort: -1 }, log: silent, memorySpace });
   const url = `http://127.0.0.1:${runtime.system.port}`;
-  const live = { status: 200, body: { status: "live", uptime } };
+  const live = { status: 200, body: { status: "live", uptime, discovery } };
   expect(await probe(`${url}/live`)).toEqual(live);
-  expect(await probe(`${url}/health`)).toEqual({ status: 503, body: { status: "notready", stage: "starting", uptime, endpoints: {} } });
+  expect(await probe(`${url}/health`)).toEqual({ status: 503, body: { status: "notready", stage: "starting", uptime, endpoints: {}, discovery } });
   const { promise: released, resolve: release } = Promise.withResolvers<void>();
   const begun = Promise.withResolvers<void>();
   await runtime.endpoint("dyn://test.system.one").serve(async function* () {
@@ -44,7 +49,10 @@ test("ready only while every endpoint serves; a slow request holds the drain, an
     await released;
     yield "done";
   });
-  expect(await probe(`${url}/health`)).toEqual({ status: 200, body: { status: "ready", stage: "serving", uptime, endpoints: { one: "ready" } } });
+  expect(await probe(`${url}/health`)).toEqual({
+    status: 200,
+    body: { status: "ready", stage: "serving", uptime, endpoints: { one: "ready" }, discovery },
+  });
   const other = await runtime.endpoint("dyn://test.system.two").serve(async function* () {
     yield 1;
   });
@@ -62,7 +70,7 @@ test("ready only while every endpoint serves; a slow request holds the drain, an
   const closing = runtime[Symbol.asyncDispose]();
   expect(await probe(`${url}/health`)).toEqual({
     status: 503,
-    body: { status: "notready", stage: "draining", uptime, endpoints: { one: "notready" } },
+    body: { status: "notready", stage: "draining", uptime, endpoints: { one: "notready" }, discovery },
   });
   expect(await probe(`${url}/live`)).toEqual(live);
   expect((await fetch(`${url}/metrics`)).status).toBe(200);
@@ -78,7 +86,7 @@ test("a worker on SIGTERM says so until its last request is out", async () => {
   const url = systemUrl(worker);
   expect(await probe(`${url}/health`)).toEqual({
     status: 200,
-    body: { status: "ready", stage: "serving", uptime, endpoints: { generate: "ready" } },
+    body: { status: "ready", stage: "serving", uptime, endpoints: { generate: "ready" }, discovery },
   });
   const answer = postChat(cluster.url, chat("word ".repeat(100).trim(), { stream: true })).then((response) => response.text());
   await eventually("the request", () => worker?.lines().some(({ message }) => message === "request received"));
@@ -87,7 +95,7 @@ test("a worker on SIGTERM says so until its last request is out", async () => {
     const health = await probe(`${url}/health`);
     return health.status === 503 && health;
   });
-  expect(draining.body).toEqual({ status: "notready", stage: "draining", uptime, endpoints: { generate: "notready" } });
+  expect(draining.body).toEqual({ status: "notready", stage: "draining", uptime, endpoints: { generate: "notready" }, discovery });
   expect((await probe(`${url}/live`)).status).toBe(200);
   const exposed = parseOpenMetrics(await (await fetch(`${url}/metrics`, { headers: { accept: "application/openmetrics-text" } })).text());
   expect(exposed.value("dynamo_component_inflight_requests")).toBe(1);
@@ -95,6 +103,28 @@ test("a worker on SIGTERM says so until its last request is out", async () => {
   expect((await answer).endsWith("data: [DONE]\n\n")).toBe(true);
   expect(await worker?.exited).toBe(0);
   await expect(fetch(`${url}/live`)).rejects.toThrow();
+});
+
+test("a worker whose discovery directory is lost stays ready and says so", async () => {
+  const directory = await mkdtemp(join(tmpdir(), "dyn-system-"));
+  const fileKv = join(directory, "kv");
+  await using runtime = await createRuntime({ config: { fileKv, systemPort: 0 }, environment: {}, log: silent });
+  const url = `http://127.0.0.1:${runtime.system.port}`;
+  await runtime.endpoint("dyn://test.system.one").serve(async function* () {
+    yield 1;
+  });
+  using _looking = runtime.client("dyn://test.system.one");
+  await writeFile(`${fileKv}-file`, "");
+  await replacePath(`${fileKv}-file`, fileKv);
+  const shown = await eventually("the trouble", async () => {
+    const health = await probe(`${url}/health`);
+    return JSON.stringify(health.body).includes("degraded") && health;
+  });
+  const degraded = { state: "degraded", reason: expect.stringContaining("ENOTDIR"), since: expect.any(String) };
+  expect(shown).toMatchObject({ status: 200, body: { status: "ready", discovery: degraded } });
+  expect(await probe(`${url}/live`)).toMatchObject({ status: 200, body: { discovery: degraded } });
+  await runtime[Symbol.asyncDispose]();
+  await rm(directory, { recursive: true });
 });
 
 test("workers of one process share one server, which is ready while all of them are", async () => {

@@ -222,7 +222,7 @@ async function askHostile(answer: (peer: RawPeer, proof: Buffer) => void): Promi
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
   const record = toEndpointRecord(parseAddress(address), 77n, { tcp: `127.0.0.1:${port}`, isTls: false });
-  await createMemoryDiscovery(memorySpace).publish(record);
+  await createMemoryDiscovery(memorySpace, createLogger({ sink: () => undefined })).publish(record);
   await using runtime = await createRuntime({
     config: { ...config, connectTimeoutMs: 2_000, planeToken: token },
     memorySpace,

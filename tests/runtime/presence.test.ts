@@ -30,7 +30,7 @@ async function startHouse(): Promise<House> {
     client: caller.client(address),
     async loseRegistry() {
       memorySpace.records.get("v1/instances")?.clear();
-      const discovery = createMemoryDiscovery(memorySpace);
+      const discovery = createMemoryDiscovery(memorySpace, log);
       const [namespace, component, endpoint] = ["elsewhere", "c", "e"];
       await discovery.publish({ type: "Endpoint", namespace, component, endpoint, instance_id: 1n, transport: { tcp: "h:1" } });
     },

@@ -37,7 +37,9 @@ export const firstInstanceId = 77n;
 
 export async function startScriptedWorkers(...workers: readonly ScriptedWorker[]): Promise<ScriptedWorkers> {
   const space = createMemorySpace();
-  const discovery = createMemoryDiscovery(space);
+  const lines: Line[] = [];
+  const log = createLogger({ sink: (record) => lines.push(record) });
+  const discovery = createMemoryDiscovery(space, log);
   const started = await Promise.all(
     workers.map(async (worker, index) => {
       const id = firstInstanceId + BigInt(index);
@@ -52,8 +54,7 @@ export async function startScriptedWorkers(...workers: readonly ScriptedWorker[]
       return rest;
     }),
   );
-  const lines: Line[] = [];
-  const runtime = await createRuntime({ config, memorySpace: space, log: createLogger({ sink: (record) => lines.push(record) }) });
+  const runtime = await createRuntime({ config, memorySpace: space, log });
   return {
     client: runtime.client<Ask, unknown>(address),
     lines,

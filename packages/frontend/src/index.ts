@@ -4,6 +4,7 @@ import {
   completeSettings,
   createRuntime,
   createWallClock,
+  formatHostPort,
   parsePrefix,
   waitMs,
   watchSignals,
@@ -97,7 +98,8 @@ async function startFrontend({ settings, runtime, asked, owned, release }: Front
   const history = size > 0 ? createHistory({ size, now, clockOffset: createWallClock().offset }) : undefined;
   const shared = { metrics, history, now };
   const { overloadStatus, maxConcurrentRequests, sseKeepAliveMs: keepAliveMs } = settings;
-  const ops = { runtime, isDraining, instances: () => instances };
+  let isListed = false; // what was there at the start is known
+  const ops = { runtime, isDraining, instances: () => instances, isListed: () => isListed };
   const routes = createRoutes({ ...shared, ...ops, models, limits, fieldLimits: settings, overloadStatus, keepAliveMs, wallClock: Date.now });
   const { httpHost: host, httpPort: port, bodyLimitMb, strictRequestId } = settings;
   const baggageKeys = new Set(settings.baggageKeys);
@@ -108,11 +110,11 @@ async function startFrontend({ settings, runtime, asked, owned, release }: Front
   owned.push(security);
   const { tls, apiKeys } = security;
   // Whoever takes the place of another frontend must not be asked before it knows the workers.
-  if (!(await within(Promise.race([asked, Promise.all([watch.ready, models.ready])]), firstLookMs)))
-    log.warn({ waited_ms: firstLookMs }, "discovery is slow, listening without it");
+  const listed = Promise.all([watch.ready, models.ready]).then(() => (isListed = true));
+  if (!(await within(Promise.race([asked, listed]), firstLookMs))) log.warn({ waited_ms: firstLookMs }, "discovery is slow, listening without it");
   const http = { host, port, tls, apiKeys, routes, isDraining };
   const server = await listenHttp({ ...shared, ...bounds, ...http, log, tracer, strictRequestId, baggageKeys });
-  const url = `http${tls ? "s" : ""}://${server.host.includes(":") ? `[${server.host}]` : server.host}:${server.port}`;
+  const url = `http${tls ? "s" : ""}://${formatHostPort(server.host, server.port)}`;
   log.info({ url, port: server.port, discovery: runtime.discovery.kind, file_kv: runtime.config.fileKv }, "frontend is listening");
   const { shutdownTimeoutSecs: timeout_secs, drainDelayMs: delay_ms } = settings;
   const ending = createEnding(drain, async () => {

@@ -10,6 +10,8 @@ export interface OpsParts {
   readonly models: Models;
   readonly isDraining: () => boolean;
   readonly instances: () => Snapshot;
+  /** Whether discovery has been listed since the start. */
+  readonly isListed: () => boolean;
   readonly history: History | undefined;
 }
 
@@ -23,9 +25,16 @@ export function serveIndex(exchange: Exchange, routes: readonly string[]): void 
   sendJson(exchange, 200, { name: "dyn-frontend", message: "an inference frontend that speaks the OpenAI and Anthropic APIs", routes });
 }
 
-/** Ready to serve? 503 while it drains, so that a load balancer looks elsewhere. */
-export function serveHealth(exchange: Exchange, { isDraining, instances, models }: OpsParts): void {
-  if (isDraining()) return sendJson(exchange, 503, { status: "not_ready", stage: "draining", message: "Service is not ready" });
+/** Ready to serve? 503 while it drains, and while it neither knows a model nor can find one, so that a load balancer looks elsewhere.
+ *  One that cannot look but knows its workers serves as before. */
+export function serveHealth(exchange: Exchange, { runtime, isDraining, instances, isListed, models }: OpsParts): void {
+  const discovery = runtime.discovery.condition;
+  if (isDraining()) return sendJson(exchange, 503, { status: "not_ready", stage: "draining", message: "Service is not ready", discovery });
+  const isBlind = !isListed() || discovery.state === "degraded";
+  if (isBlind && models.list().length === 0) {
+    const message = "Service is not ready: it knows no model, and cannot look for one";
+    return sendJson(exchange, 503, { status: "not_ready", stage: isListed() ? "degraded" : "starting", message, discovery });
+  }
   const records = [...instances().values()].filter((record) => record.type === "Endpoint");
   const endpoints = new Set(records.map(({ namespace, component, endpoint }) => `dyn://${namespace}.${component}.${endpoint}`));
   sendJson(exchange, 200, {
@@ -33,12 +42,13 @@ export function serveHealth(exchange: Exchange, { isDraining, instances, models 
     endpoints: [...endpoints].sort(),
     instances: records.map(toShown),
     models: models.list().map(({ name }) => name),
+    discovery,
   });
 }
 
 /** Alive? Yes, if this is answered at all. */
-export function serveLive(exchange: Exchange): void {
-  sendJson(exchange, 200, { status: "live", message: "Service is live" });
+export function serveLive(exchange: Exchange, { runtime }: OpsParts): void {
+  sendJson(exchange, 200, { status: "live", message: "Service is live", discovery: runtime.discovery.condition });
 }
 
 /** In the format that is asked for. */

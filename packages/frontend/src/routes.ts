@@ -68,7 +68,7 @@ export function createRoutes(parts: InferenceParts & OpsParts): readonly RouteEn
     },
     { method: "GET", path: "/v1/requests/*", handle: ({ exchange, rest }) => showRequest(exchange, parts, rest), toErrorBody },
     { method: "GET", path: "/health", isOpen: true, handle: ({ exchange }) => serveHealth(exchange, parts), toErrorBody },
-    { method: "GET", path: "/live", isOpen: true, handle: ({ exchange }) => serveLive(exchange), toErrorBody },
+    { method: "GET", path: "/live", isOpen: true, handle: ({ exchange }) => serveLive(exchange, parts), toErrorBody },
     { method: "GET", path: "/metrics", isOpen: true, handle: ({ exchange }) => serveMetrics(exchange, parts), toErrorBody },
     { method: "GET", path: "/", isOpen: true, handle: ({ exchange }) => serveIndex(exchange, routes.map(toShown)), toErrorBody },
   ];

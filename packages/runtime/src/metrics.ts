@@ -1,5 +1,6 @@
 /** The runtime's own metrics, in the Prometheus registry of the process. Names, labels and buckets are Dynamo's where it has the metric. */
 import { Registry } from "@prometheus-io/client";
+import type { Condition } from "./condition.ts";
 import { createEventLoopDelay, type EventLoopDelay } from "./instruments/event-loop.ts";
 import { createCounters, createGauges, createHistograms, type Family, type Labels } from "./instruments/family.ts";
 import type { Counter, Gauge, Histogram, TraceRef } from "./instruments/series.ts";
@@ -22,6 +23,8 @@ export interface RuntimeMetrics {
   endpoint(labels: EndpointLabels): EndpointMetrics;
   /** From now on the uptime of this instance is shown. */
   started(workerId: string): void;
+  /** Count a discovery that may be degraded, until disposed. */
+  watchDiscovery(condition: () => Condition): Disposable;
 }
 
 type EndpointLabel = "dynamo_namespace" | "dynamo_component" | "dynamo_endpoint" | "worker_id" | "model";
@@ -88,10 +91,27 @@ export function createRuntimeMetrics({
     eventLoopDelay: createEventLoopDelay(registry, now),
     endpoint: (labels) => createEndpointMetrics(families, labels),
     started: (workerId) => void startedAt.set(workerId, now()),
+    watchDiscovery: createDiscoveryMetric(registry),
   };
 }
 
-function createPlaneMetrics(registry: Registry): Omit<RuntimeMetrics, "registry" | "eventLoopDelay" | "endpoint" | "started"> {
+function createDiscoveryMetric(registry: Registry): RuntimeMetrics["watchDiscovery"] {
+  const conditions = new Set<() => Condition>();
+  const family = createGauges({
+    registry,
+    name: "dynamo_discovery_degraded",
+    help: "Runtimes of this process whose discovery cannot list its directory, or keep their own records alive",
+  });
+  family.onRead(() => family.with({}).set([...conditions].filter((condition) => condition().state === "degraded").length));
+  return (condition) => {
+    conditions.add(condition);
+    return { [Symbol.dispose]: () => void conditions.delete(condition) };
+  };
+}
+
+type PlaneMetrics = Omit<RuntimeMetrics, "registry" | "eventLoopDelay" | "endpoint" | "started" | "watchDiscovery">;
+
+function createPlaneMetrics(registry: Registry): PlaneMetrics {
   const prefix = "dynamo_request_plane";
   const none = {};
   return {

@@ -1,5 +1,6 @@
 /** The composition root: builds every part of one runtime, owns them, and ends them in order. */
 import type { RuntimeConfig } from "./runtime-settings.ts";
+import type { Condition } from "./condition.ts";
 import type { Discovery } from "./discovery/discovery.ts";
 import { openLiveSet } from "./discovery/live-set.ts";
 import { formatPath, parseAddress, toEndpointRecord, type EndpointAddress } from "./discovery/records.ts";
@@ -80,6 +81,7 @@ class RuntimeParts implements Runtime {
   readonly discovery: Discovery;
   readonly instanceId: string;
   #membership: Membership;
+  #counted: Disposable;
   #security: PlaneSecurity;
   #id: bigint;
   #drain = new AbortController();
@@ -106,8 +108,10 @@ class RuntimeParts implements Runtime {
     this.metrics = metrics;
     this.metrics.started(formatInstanceKey(this.#id));
     this.system = system;
-    this.#membership = this.system.join();
     this.discovery = discovery;
+    const condition = (): Condition => discovery.condition;
+    this.#membership = this.system.join(condition);
+    this.#counted = metrics.watchDiscovery(condition);
     const { connectTimeoutMs, pingIntervalMs } = config;
     const hello: Hello = { version: 1, agent, capabilities: [], max_frame_bytes: config.maxFrameBytes, max_streams: config.tcpMaxStreams };
     const egressLog = log.child({ target: "dyn_runtime::egress" });
@@ -242,9 +246,10 @@ class RuntimeParts implements Runtime {
     this.#membership.drain();
     this.#server.goAway("draining");
     for (const client of this.#clients) client[Symbol.dispose]();
-    await Promise.all([...this.#servings].map((serving) => serving[Symbol.asyncDispose]()));
+    await Promise.all([...this.#servings].map((serving) => this.#step("endpoint could not be drained", () => serving[Symbol.asyncDispose]())));
     await this.#step("connections to instances could not be closed", () => this.#peers[Symbol.asyncDispose]());
     await this.#step("discovery could not be closed", () => this.discovery[Symbol.asyncDispose]());
+    this.#counted[Symbol.dispose]();
     this.#server.close();
     await this.#listener[Symbol.asyncDispose]();
     await this.#step("the system server could not be left", () => this.#membership.leave());

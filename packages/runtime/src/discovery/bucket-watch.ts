@@ -1,9 +1,9 @@
 /** Follows one bucket of the directory for everybody in this runtime who listens to it. */
-import { watch as watchDirectory, type FSWatcher } from "node:fs";
-import { mkdir, readdir, rm, stat } from "node:fs/promises";
-import { join } from "node:path";
-import type { Snapshot, Watch } from "./discovery.ts";
-import { isMissing, isTemporary, readRecordFile, type KnownFile, type ReadOptions } from "./record-file.ts";
+import type { Troubles } from "../condition.ts";
+import { createAnnouncer } from "./announcer.ts";
+import { messageOf, openBucketDirectory } from "./directory.ts";
+import { deliver, type OnSnapshot, type Snapshot, type Watch } from "./discovery.ts";
+import { isTemporary, readRecordFile, type KnownFile, type ReadOptions } from "./record-file.ts";
 import { recordKey } from "./records.ts";
 
 /** Changes announced within this time are one listing, ms. */
@@ -12,14 +12,20 @@ const gatherMs = 20;
 const lanes = 16;
 
 export interface BucketWatchOptions extends ReadOptions {
+  readonly root: string;
+  /** Of the bucket, below `root`. */
   readonly directory: string;
   /** How often the bucket is listed even if no change was announced, ms. */
   readonly relistMs: number;
+  /** A look that takes longer is a trouble, ms. */
+  readonly answerMs: number;
+  /** Where it is said that the bucket cannot be listed. */
+  readonly troubles: Troubles;
+  /** Where it is said that changes are not announced. */
+  readonly silence: Troubles;
   /** Called once, when the last listener has left and the watch is over. */
   readonly onClose: () => void;
 }
-
-type OnSnapshot = (snapshot: Snapshot) => void;
 
 export interface BucketWatch extends Disposable {
   /** Hear the whole bucket, at once if it is known, and at every change. */
@@ -30,51 +36,49 @@ type Files = ReadonlyMap<string, KnownFile>;
 
 /** Start following; the first listing is on its way. */
 export function openBucketWatch(options: BucketWatchOptions): BucketWatch {
-  const { directory, relistMs, log, onClose } = options;
+  const { root, directory, relistMs, answerMs, steps, troubles, silence, onClose } = options;
   const listeners = new Set<OnSnapshot>();
   const { promise: ready, resolve } = Promise.withResolvers<void>();
   let known: Files = new Map();
   let snapshot: Snapshot | undefined;
-  let trouble: string | undefined;
   let closed = false;
 
-  const announcer = createAnnouncer(directory, () => looks.soon());
+  const announcer = createAnnouncer({ directory, steps, silence, onChange: () => looks.soon() });
 
   const list = async (): Promise<void> => {
-    await mkdir(directory, { recursive: true });
-    const { ino } = await stat(directory);
+    const inode = await openBucketDirectory(root, directory, steps);
     if (closed) return;
-    announcer.follow(ino);
-    known = await listFiles(known, options);
+    if (inode !== undefined) announcer.follow(inode);
+    known = inode === undefined ? new Map() : await listFiles(known, options);
     const current = toSnapshot(known);
     if (closed || (snapshot && isSame(snapshot, current))) return;
     snapshot = current;
-    for (const onSnapshot of listeners) deliver(onSnapshot, current, options);
+    for (const onSnapshot of listeners) deliver(onSnapshot, current, options.log);
     resolve();
   };
-  const looks = createLooks(relistMs, async () => {
+  const look = async (): Promise<void> => {
     try {
       await list();
-      if (trouble !== undefined) log.info({ directory }, "discovery directory can be listed again");
-      trouble = undefined;
+      troubles.end(directory);
     } catch (error) {
-      const { code, message } = toFault(error);
-      if (code !== trouble) log.warn({ directory, error: message }, "discovery directory cannot be listed");
-      trouble = code;
+      if (!closed) troubles.begin(directory, `the directory cannot be listed: ${messageOf(error)}`);
     }
-  });
+  };
+  const onSlow = (): void => troubles.begin(directory, `the directory does not answer: nothing from ${directory} for ${answerMs / 1000} s`);
+  const looks = createLooks({ everyMs: relistMs, slowMs: answerMs, look, onSlow });
   const close = (): void => {
     if (closed) return;
     closed = true;
     looks[Symbol.dispose]();
     announcer[Symbol.dispose]();
+    troubles.forget(directory);
     onClose();
   };
   looks.now();
   return {
     listen(onSnapshot) {
       listeners.add(onSnapshot);
-      if (snapshot) deliver(onSnapshot, snapshot, options);
+      if (snapshot) deliver(onSnapshot, snapshot, options.log);
       return {
         ready,
         [Symbol.dispose]() {
@@ -86,10 +90,13 @@ export function openBucketWatch(options: BucketWatchOptions): BucketWatch {
   };
 }
 
-// The message also names the step that failed, which differs from look to look.
-function toFault(error: unknown): { readonly code: string; readonly message: string } {
-  if (!(error instanceof Error)) return { code: "unknown", message: String(error) };
-  return { code: "code" in error ? String(error.code) : error.message, message: error.message };
+interface LooksOptions {
+  readonly everyMs: number;
+  /** A look that takes longer is told of. */
+  readonly slowMs: number;
+  /** Must not reject. */
+  readonly look: () => Promise<void>;
+  readonly onSlow: () => void;
 }
 
 interface Looks extends Disposable {
@@ -98,8 +105,11 @@ interface Looks extends Disposable {
   soon(): void;
 }
 
-// One look at a time, at least every `everyMs`; whoever asks during one gets one more. `look` must not reject.
-function createLooks(everyMs: number, look: () => Promise<void>): Looks {
+// One look at a time, at least every `everyMs`; whoever asks during one gets one more.
+function createLooks({ everyMs, slowMs, look, onSlow }: LooksOptions): Looks {
+  // Rounds, not time: those in which this process was stopped are not the directory's.
+  const slowRounds = Math.ceil(slowMs / everyMs);
+  let rounds = 0;
   let running = false;
   let again = false;
   let closed = false;
@@ -107,6 +117,7 @@ function createLooks(everyMs: number, look: () => Promise<void>): Looks {
   const run = async (): Promise<void> => {
     running = true;
     again = false;
+    rounds = 0;
     await look();
     running = false;
     if (again) now();
@@ -118,7 +129,11 @@ function createLooks(everyMs: number, look: () => Promise<void>): Looks {
     if (running) again = true;
     else void run();
   }
-  const timer = setInterval(now, everyMs);
+  const timer = setInterval(() => {
+    rounds += 1;
+    if (running && rounds === slowRounds) onSlow();
+    now();
+  }, everyMs);
   return {
     now,
     soon() {
@@ -132,46 +147,6 @@ function createLooks(everyMs: number, look: () => Promise<void>): Looks {
   };
 }
 
-// The others hear it all the same.
-function deliver(onSnapshot: OnSnapshot, snapshot: Snapshot, { directory, log }: BucketWatchOptions): void {
-  try {
-    onSnapshot(snapshot);
-  } catch (error) {
-    log.error({ directory, error }, "listener of discovery failed");
-  }
-}
-
-interface Announcer extends Disposable {
-  /** Hear of changes in the directory that has this inode now: another may have taken the name. */
-  follow(inode: number): void;
-}
-
-function createAnnouncer(directory: string, onChange: () => void): Announcer {
-  let watcher: FSWatcher | undefined;
-  let followed: number | undefined;
-  return {
-    follow(inode) {
-      if (inode === followed) return;
-      watcher?.close();
-      watcher = announceChanges(directory, onChange, () => (followed = undefined));
-      followed = inode;
-    },
-    [Symbol.dispose]: () => watcher?.close(),
-  };
-}
-
-// The announcement only makes joining fast; the regular listing is what is relied on. A touch is a "change" and no news.
-function announceChanges(directory: string, onChange: () => void, onLost: () => void): FSWatcher {
-  const watcher = watchDirectory(directory, { persistent: false }, (event) => {
-    if (event === "rename") onChange();
-  });
-  watcher.on("error", () => {
-    watcher.close();
-    onLost();
-  });
-  return watcher;
-}
-
 function toSnapshot(files: Files): Snapshot {
   return new Map([...files.values()].flatMap(({ record }) => (record ? [[recordKey(record), record] as const] : [])));
 }
@@ -181,26 +156,16 @@ function isSame(before: Snapshot, after: Snapshot): boolean {
 }
 
 async function listFiles(known: Files, options: BucketWatchOptions): Promise<Files> {
-  const { directory } = options;
-  const names = (await readdir(directory)).values();
+  const { directory, steps } = options;
+  const names = (await steps.list(directory)).values();
   const live = new Map<string, KnownFile>();
   const lane = async (): Promise<void> => {
     for (const name of names) {
-      if (isTemporary(name)) await sweepTemporary(join(directory, name), options);
-      if (name.startsWith(".")) continue;
+      if (name.startsWith(".") && !isTemporary(name)) continue; // of others, such as Dynamo's lock
       const file = await readRecordFile(directory, name, known.get(name), options);
       if (file) live.set(name, file);
     }
   };
   await Promise.all(Array.from({ length: lanes }, lane));
   return live;
-}
-
-// A writer that was killed between writing and linking leaves its file behind.
-async function sweepTemporary(path: string, { now, ttlMs }: ReadOptions): Promise<void> {
-  try {
-    if (now() - (await stat(path)).mtimeMs > ttlMs) await rm(path, { force: true });
-  } catch (error) {
-    if (!isMissing(error)) throw error; // its writer has renamed it meanwhile
-  }
 }

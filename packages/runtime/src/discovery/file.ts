@@ -1,11 +1,14 @@
 /** Discovery in a directory, in Dynamo's layout (runtime storage/kv/file.rs): one file a record, alive while its mtime is fresh. */
-import { mkdir, readdir, rm, utimes } from "node:fs/promises";
 import { join } from "node:path";
+import { createTroubles, type Troubles } from "../condition.ts";
 import { RuntimeError } from "../errors.ts";
+import { within } from "../lifetime.ts";
 import type { Logger } from "../logging/logger.ts";
 import { openBucketWatch, type BucketWatch } from "./bucket-watch.ts";
+import { directorySteps, messageOf, openBucketDirectory, type DirectorySteps } from "./directory.ts";
 import { toClosedError, type Discovery } from "./discovery.ts";
-import { encodeFileName, isMissing, writeRecord } from "./record-file.ts";
+import { startHeart } from "./heart.ts";
+import { encodeFileName, writeRecord } from "./record-file.ts";
 import { bucketOf, recordKey, type Bucket, type DiscoveryRecord } from "./records.ts";
 
 export interface FileDiscoveryOptions {
@@ -17,31 +20,44 @@ export interface FileDiscoveryOptions {
   readonly heartbeatMs?: number;
   /** How often a watched bucket is listed even if no change was announced, ms. Default 500. */
   readonly relistMs?: number;
+  /** How long the directory may take to answer before that is a trouble, and at the start an error, ms. Default 10 000. */
+  readonly answerMs?: number;
+  /** How long it may take to withdraw a record before that is given up: the record expires by itself, ms. Default 2 000. */
+  readonly withdrawMs?: number;
   /** Wall clock in ms. */
   readonly now?: () => number;
+  /** Default: those of the system. */
+  readonly steps?: DirectorySteps;
 }
 
 type Settings = Required<FileDiscoveryOptions>;
 
+const defaults = { ttlMs: 10_000, heartbeatMs: 3_000, relistMs: 500, answerMs: 10_000, withdrawMs: 2_000, now: Date.now, steps: directorySteps };
+
 /** Open a discovery directory; it is made if missing. Touches, re-publishes and sweeps until disposed.
- *  @throws RuntimeError `unavailable` if it can be neither made nor read. */
+ *  @throws RuntimeError `unavailable` if it can be neither made nor read, or does not answer. */
 export async function openFileDiscovery(options: FileDiscoveryOptions): Promise<Discovery> {
-  const settings: Settings = { ttlMs: 10_000, heartbeatMs: 3_000, relistMs: 500, now: Date.now, ...options };
-  await checkDirectory(settings.root);
+  const settings: Settings = { ...defaults, ...options };
+  const { root, answerMs, withdrawMs, steps } = settings;
+  await checkDirectory(settings);
+  const { troubles, silence } = createNotices(settings);
   const own = new Map<string, DiscoveryRecord>();
   const watches = new Map<Bucket, BucketWatch>();
-  const heart = startHeart(own, settings);
+  const heart = startHeart({ ...settings, own, troubles });
   const publishing = new Map<string, Promise<void>>();
   let closed = false;
   return {
     kind: "file",
+    get condition() {
+      return troubles.condition;
+    },
     async publish(record) {
       if (closed) throw toClosedError();
-      const path = join(settings.root, bucketOf(record), encodeFileName(recordKey(record)));
+      const path = join(root, bucketOf(record), encodeFileName(recordKey(record)));
       const written = writeRecord(path, record);
       publishing.set(path, written);
       try {
-        await written;
+        await inTime(written, answerMs);
       } catch (cause) {
         throw new RuntimeError("unavailable", `cannot write discovery record ${path}: ${messageOf(cause)}`, { cause });
       } finally {
@@ -52,16 +68,15 @@ export async function openFileDiscovery(options: FileDiscoveryOptions): Promise<
       return {
         async [Symbol.asyncDispose]() {
           if (!own.delete(path)) return;
-          await heart.atRest(); // a heartbeat under way must not write the record again
-          await rm(path, { force: true });
+          const withdrawn = heart.forget(path).then(() => steps.remove(path));
+          await inTime(withdrawn, withdrawMs);
         },
       };
     },
     watch(bucket, onSnapshot) {
       if (closed) throw toClosedError();
-      const { root, relistMs, ...reading } = settings;
-      const shared =
-        watches.get(bucket) ?? openBucketWatch({ ...reading, directory: join(root, bucket), relistMs, onClose: () => watches.delete(bucket) });
+      const onClose = (): void => void watches.delete(bucket);
+      const shared = watches.get(bucket) ?? openBucketWatch({ ...settings, directory: join(root, bucket), troubles, silence, onClose });
       watches.set(bucket, shared);
       return shared.listen(onSnapshot);
     },
@@ -71,65 +86,53 @@ export async function openFileDiscovery(options: FileDiscoveryOptions): Promise<
       for (const watch of watches.values()) watch[Symbol.dispose]();
       const paths = [...own.keys(), ...publishing.keys()];
       own.clear();
-      await Promise.allSettled([heart.atRest(), ...publishing.values()]);
-      for (const path of paths) await rm(path, { force: true });
+      const withdrawn = Promise.allSettled([...paths.map((path) => heart.forget(path)), ...publishing.values()]).then(() => removeAll(paths, steps));
+      await inTime(withdrawn, withdrawMs);
     },
   };
 }
 
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+type Notices = Readonly<Record<"troubles" | "silence", Troubles>>;
+
+function createNotices({ root: directory, relistMs: relist_ms, log, now }: Settings): Notices {
+  return {
+    troubles: createTroubles({
+      now,
+      onFirst: (reason) => log.warn({ directory, reason }, "discovery is degraded"),
+      onOver: () => log.info({ directory }, "discovery works again"),
+    }),
+    silence: createTroubles({
+      now,
+      onFirst: (error) =>
+        log.warn({ directory, relist_ms, error }, "changes of the discovery directory are not announced, it is listed all the same"),
+      onOver: () => log.info({ directory }, "changes of the discovery directory are announced again"),
+    }),
+  };
 }
 
-async function checkDirectory(root: string): Promise<void> {
+// A file system that is gone answers nothing at all: whoever waits for it must not wait for ever. The step itself goes on.
+async function inTime(step: Promise<unknown>, limitMs: number): Promise<void> {
+  if (!(await within(step, limitMs))) throw new Error(`the discovery directory does not answer within ${limitMs / 1000} s`);
+}
+
+// Each of them, whatever becomes of the others; those that stay expire.
+async function removeAll(paths: readonly string[], { remove }: DirectorySteps): Promise<void> {
+  const results = await Promise.allSettled(paths.map((path) => remove(path)));
+  const failure = results.find((result) => result.status === "rejected");
+  if (failure) throw failure.reason;
+}
+
+async function checkDirectory({ root, answerMs, steps }: Settings): Promise<void> {
   const buckets: readonly Bucket[] = ["v1/instances", "v1/mdc"];
-  try {
+  const check = async (): Promise<void> => {
     for (const bucket of buckets) {
-      await mkdir(join(root, bucket), { recursive: true });
-      await readdir(join(root, bucket));
+      const directory = join(root, bucket);
+      if ((await openBucketDirectory(root, directory, steps)) !== undefined) await steps.list(directory);
     }
+  };
+  try {
+    await inTime(check(), answerMs);
   } catch (cause) {
     throw new RuntimeError("unavailable", `the discovery directory ${root} (--file-kv, DYN_FILE_KV) cannot be used: ${messageOf(cause)}`, { cause });
-  }
-}
-
-interface Heart extends Disposable {
-  /** Resolves when no beat is under way. */
-  atRest(): Promise<void>;
-}
-
-// Keeps own records alive. One whose touch fails is no reason to let the others die.
-function startHeart(own: ReadonlyMap<string, DiscoveryRecord>, settings: Settings): Heart {
-  const failing = new Set<string>();
-  let beating: Promise<void> | undefined;
-  const beat = async (): Promise<void> => {
-    for (const [path, record] of own) {
-      try {
-        await keepAlive(path, record, settings);
-        failing.delete(path);
-      } catch (error) {
-        if (!failing.has(path))
-          settings.log.warn({ bucket: bucketOf(record), key: recordKey(record), error: messageOf(error) }, "discovery record cannot be kept alive");
-        failing.add(path);
-      }
-    }
-  };
-  const timer = setInterval(() => {
-    beating ??= beat().finally(() => (beating = undefined));
-  }, settings.heartbeatMs);
-  return {
-    atRest: async () => beating,
-    [Symbol.dispose]: () => clearInterval(timer),
-  };
-}
-
-async function keepAlive(path: string, record: DiscoveryRecord, { log, now }: Settings): Promise<void> {
-  const seconds = now() / 1000;
-  try {
-    await utimes(path, seconds, seconds);
-  } catch (error) {
-    if (!isMissing(error)) throw error;
-    await writeRecord(path, record);
-    log.warn({ bucket: bucketOf(record), key: recordKey(record) }, "discovery record was gone and has been published again");
   }
 }

@@ -1,11 +1,12 @@
 /** Discovery inside one process: runtimes that share a space see each other. */
-import { toClosedError, type Discovery, type Snapshot } from "./discovery.ts";
+import type { Logger } from "../logging/logger.ts";
+import { deliver, toClosedError, type Discovery, type OnSnapshot } from "./discovery.ts";
 import { bucketOf, recordKey, type Bucket, type DiscoveryRecord } from "./records.ts";
 
 /** What runtimes must share to see each other. */
 export interface MemorySpace {
   readonly records: Map<Bucket, Map<string, DiscoveryRecord>>;
-  readonly listeners: Map<Bucket, Set<(snapshot: Snapshot) => void>>;
+  readonly listeners: Map<Bucket, Set<OnSnapshot>>;
 }
 
 export function createMemorySpace(): MemorySpace {
@@ -13,15 +14,16 @@ export function createMemorySpace(): MemorySpace {
 }
 
 /** Create a view of `space`; its own records go when it is disposed. */
-export function createMemoryDiscovery(space: MemorySpace): Discovery {
+export function createMemoryDiscovery(space: MemorySpace, log: Logger): Discovery {
   const own = new Set<AsyncDisposable>();
   let closed = false;
   const notify = (bucket: Bucket): void => {
     const snapshot = new Map(space.records.get(bucket));
-    for (const listener of space.listeners.get(bucket) ?? []) listener(snapshot);
+    for (const listener of space.listeners.get(bucket) ?? []) deliver(listener, snapshot, log);
   };
   return {
     kind: "mem",
+    condition: { state: "listing" },
     async publish(record) {
       if (closed) throw toClosedError();
       const bucket = bucketOf(record);
@@ -40,7 +42,7 @@ export function createMemoryDiscovery(space: MemorySpace): Discovery {
       if (closed) throw toClosedError();
       const listeners = space.listeners.get(bucket) ?? new Set();
       space.listeners.set(bucket, listeners.add(onSnapshot));
-      onSnapshot(new Map(space.records.get(bucket)));
+      deliver(onSnapshot, new Map(space.records.get(bucket)), log);
       return { ready: Promise.resolve(), [Symbol.dispose]: () => void listeners.delete(onSnapshot) };
     },
     async [Symbol.asyncDispose]() {

@@ -8,10 +8,11 @@ import { createMemoryDiscovery, createMemorySpace, type MemorySpace } from "./me
 /** Open it; whoever does disposes it. `memorySpace` is for `mem`; default: a space of its own.
  *  @throws RuntimeError `unavailable` if its directory cannot be used. */
 export async function openDiscovery(config: RuntimeConfig, log: Logger, memorySpace: MemorySpace | undefined): Promise<Discovery> {
+  const discoveryLog = log.child({ target: "dyn_runtime::discovery" });
   switch (config.discoveryBackend) {
     case "file":
-      return openFileDiscovery({ root: config.fileKv, log: log.child({ target: "dyn_runtime::discovery" }) });
+      return openFileDiscovery({ root: config.fileKv, log: discoveryLog });
     case "mem":
-      return createMemoryDiscovery(memorySpace ?? createMemorySpace());
+      return createMemoryDiscovery(memorySpace ?? createMemorySpace(), discoveryLog);
   }
 }

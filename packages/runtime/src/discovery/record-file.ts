@@ -1,8 +1,9 @@
 /** One record as a file: its name, how it gets there as a whole, and how it is read back. */
 import { randomBytes } from "node:crypto";
-import { link, mkdir, readFile, rename, rm, stat, unlink, writeFile } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { link, rename, rm, stat, writeFile } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import type { Logger } from "../logging/logger.ts";
+import { isMissing, makeDirectory, messageOf, type DirectorySteps } from "./directory.ts";
 import { formatRecord, parseRecord, recordKey, type DiscoveryRecord } from "./records.ts";
 
 const temporaryPrefix = ".tmp_";
@@ -31,30 +32,38 @@ export function decodeFileName(name: string): string | undefined {
   }
 }
 
-export function isMissing(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "ENOENT";
-}
-
 /** Write a record: readers see the whole of it or nothing. */
 export async function writeRecord(path: string, record: DiscoveryRecord): Promise<void> {
   // tmp + link: rewriting in place would be missed by Dynamo's watcher.
-  const directory = join(path, "..");
-  await mkdir(directory, { recursive: true });
+  const directory = dirname(path);
+  await makeDirectory(directory);
   const temporary = join(directory, `${temporaryPrefix}${randomBytes(8).toString("hex")}`);
-  await writeFile(temporary, formatRecord(record), { flag: "wx" });
   try {
-    await link(temporary, path);
-    await unlink(temporary);
-  } catch {
-    await rename(temporary, path); // it is there already, or this file system has no links
+    await writeFile(temporary, formatRecord(record), { flag: "wx" });
+    await putInPlace(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true }).catch(() => undefined); // whoever lists the directory sweeps it
+    throw error;
   }
 }
 
-/** A file as it was last read. */
+async function putInPlace(temporary: string, path: string): Promise<void> {
+  try {
+    await link(temporary, path);
+  } catch {
+    return rename(temporary, path); // it is there already, or this file system has no links
+  }
+  await rm(temporary).catch(() => undefined); // the record is there; whoever lists the directory sweeps the rest
+}
+
+/** A file as it was last looked at. */
 export interface KnownFile {
   /** Undefined if it is no record of ours to use. */
   readonly record: DiscoveryRecord | undefined;
-  readonly version: string;
+  /** It is not read again while this is the same; undefined = it is, at every look. */
+  readonly version: string | undefined;
+  /** What was said to be wrong with it. */
+  readonly fault?: string;
 }
 
 export interface ReadOptions {
@@ -63,34 +72,73 @@ export interface ReadOptions {
   /** Wall clock in ms. */
   readonly now: () => number;
   readonly log: Logger;
+  readonly steps: DirectorySteps;
 }
 
-/** Read a file unless it is as it was `before`; a dead record is removed. @returns undefined for what is not there (any more). */
+/** Look at a file, and read it unless it is as it was `before`; what a dead process has left is removed. Never rejects: no file costs another anything.
+ *  @returns undefined for what is not there (any more), and for what is still being written. */
 export async function readRecordFile(
   directory: string,
   name: string,
   before: KnownFile | undefined,
-  { ttlMs, now, log }: ReadOptions,
+  options: ReadOptions,
 ): Promise<KnownFile | undefined> {
   const path = join(directory, name);
-  let version = "unreadable";
+  const found = await stat(path).catch((error: unknown) => toFaulty(path, before, error, options));
+  if (!found || !("isFile" in found)) return found;
+  if (!found.isFile()) return undefined;
+  if (options.now() - found.mtimeMs > options.ttlMs) return removeDead(directory, name, before, options);
+  if (isTemporary(name)) return undefined;
+  const version = `${found.ino}:${found.size}`;
+  const brokenVersion = `${version}:${found.ctimeMs}`; // whoever mends it, or its permissions, changes that
+  if (before?.version === version || before?.version === brokenVersion) return before;
+  let text: string;
   try {
-    const found = await stat(path);
-    if (!found.isFile()) return undefined;
-    if (now() - found.mtimeMs > ttlMs) {
-      await rm(path, { force: true }); // its owner is dead: whoever notices sweeps, as in Dynamo
-      log.info({ bucket: `v1/${basename(directory)}`, key: decodeFileName(name) ?? name }, "expired discovery record removed");
-      return undefined;
-    }
-    version = `${found.ino}:${found.size}`;
-    if (before?.version === version) return before;
-    const record = parseRecord(await readFile(path, "utf8"));
+    text = await options.steps.read(path);
+  } catch (error) {
+    return toFaulty(path, before, error, options, { record: before?.record, version: undefined }); // its owner lives: it was touched
+  }
+  try {
+    const record = parseRecord(text);
     // Removal is known by the name alone, so name and content must agree.
     if (recordKey(record) !== decodeFileName(name)) throw new Error(`its content belongs to key ${recordKey(record)}`);
     return { record, version };
   } catch (error) {
-    if (isMissing(error)) return undefined;
-    if (before?.version !== version) log.warn({ path, error: error instanceof Error ? error.message : error }, "discovery record ignored");
-    return { record: undefined, version };
+    return toFaulty(path, before, error, options, { record: undefined, version: brokenVersion });
   }
+}
+
+// Its owner is dead: whoever notices sweeps, as in Dynamo. A writer that was killed before linking leaves its file behind, too.
+async function removeDead(
+  directory: string,
+  name: string,
+  before: KnownFile | undefined,
+  { steps, log }: ReadOptions,
+): Promise<KnownFile | undefined> {
+  const path = join(directory, name);
+  try {
+    await steps.remove(path);
+  } catch (error) {
+    const fault = messageOf(error);
+    if (before?.fault !== fault) log.warn({ path, error: fault }, "left-over discovery file cannot be removed");
+    return { record: undefined, version: undefined, fault };
+  }
+  if (!isTemporary(name)) log.info({ bucket: `v1/${basename(directory)}`, key: decodeFileName(name) ?? name }, "expired discovery record removed");
+  return undefined;
+}
+
+const unread = { record: undefined, version: undefined };
+
+// Said once per file and reason.
+function toFaulty(
+  path: string,
+  before: KnownFile | undefined,
+  error: unknown,
+  { log }: ReadOptions,
+  known: Omit<KnownFile, "fault"> = unread,
+): KnownFile | undefined {
+  if (isMissing(error)) return undefined; // its owner has removed or renamed it meanwhile
+  const fault = messageOf(error);
+  if (before?.fault !== fault) log.warn({ path, error: fault }, "discovery record ignored");
+  return { ...known, fault };
 }

@@ -2,6 +2,8 @@
  *  Like Dynamo's system_status_server.rs, but the three differ. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
+import { formatHostPort } from "../address.ts";
+import type { Condition } from "../condition.ts";
 import { RuntimeError } from "../errors.ts";
 import { createHttpGate, type HttpGate } from "../http/gate.ts";
 import { limitServer, toServerOptions, type HttpLimits } from "../http/limits.ts";
@@ -31,8 +33,8 @@ export interface System {
   readonly port: number | undefined;
   /** Have it answer at one more path, until it closes. @throws RuntimeError `invalid_argument` if the path is taken. */
   addRoute(path: string, route: SystemRoute): void;
-  /** A runtime uses it until it leaves. The server closes when the last has left. */
-  join(): Membership;
+  /** A runtime uses it until it leaves. The server closes when the last has left. `discovery` says how the runtime's is. */
+  join(discovery: () => Condition): Membership;
 }
 
 export interface Membership {
@@ -53,11 +55,11 @@ const ownPaths: ReadonlySet<string> = new Set(["/", "/live", "/health", "/metric
 export async function openSystem(options: SystemOptions): Promise<System> {
   const readiness = createReadiness();
   const routes = new Map<string, SystemRoute>();
-  const server = options.port < 0 ? undefined : await startServer(options, readiness, routes);
-  let members = 0;
-  const leave = async (): Promise<void> => {
-    members -= 1;
-    if (members === 0) await server?.close();
+  const discoveries = new Set<() => Condition>(); // of the members
+  const server = options.port < 0 ? undefined : await startServer(options, { readiness, routes, discoveries });
+  const leave = async (discovery: () => Condition): Promise<void> => {
+    discoveries.delete(discovery);
+    if (discoveries.size === 0) await server?.close();
   };
   return {
     port: server?.port,
@@ -65,8 +67,8 @@ export async function openSystem(options: SystemOptions): Promise<System> {
       if (ownPaths.has(path) || routes.has(path)) throw new RuntimeError("invalid_argument", `${path} of the system server is taken`);
       routes.set(path, route);
     },
-    join() {
-      members += 1;
+    join(discovery) {
+      discoveries.add(discovery);
       let draining: { over(): void } | undefined;
       let leaving: Promise<void> | undefined;
       return {
@@ -76,7 +78,7 @@ export async function openSystem(options: SystemOptions): Promise<System> {
         },
         leave() {
           draining?.over();
-          leaving ??= leave();
+          leaving ??= leave(discovery);
           return leaving;
         },
       };
@@ -84,17 +86,23 @@ export async function openSystem(options: SystemOptions): Promise<System> {
   };
 }
 
+interface ServerParts {
+  readonly readiness: Readiness;
+  readonly routes: ReadonlyMap<string, SystemRoute>;
+  readonly discoveries: ReadonlySet<() => Condition>;
+}
+
 interface RunningServer {
   readonly port: number;
   close(): Promise<void>;
 }
 
-async function startServer(options: SystemOptions, readiness: Readiness, routes: ReadonlyMap<string, SystemRoute>): Promise<RunningServer> {
+async function startServer(options: SystemOptions, parts: ServerParts): Promise<RunningServer> {
   const { host, port, timeoutMs, metrics, log, now } = options;
   const limits = toLimits(timeoutMs);
   const gate = createHttpGate({ limits, now, toAnswer: ({ message }) => ({ body: { error: message } }) });
   const startedAt = now();
-  const toStatus = createStatus(readiness, () => now() - startedAt);
+  const toStatus = createStatus(parts, () => now() - startedAt);
   const systemLog = log.child({ target: "system_span" });
   const server = createServer(toServerOptions(limits), (request, response) => {
     if (!gate.enter(request, response)) return;
@@ -103,7 +111,7 @@ async function startServer(options: SystemOptions, readiness: Readiness, routes:
     response.on("timeout", (socket: Socket) => {
       if (socket.writableLength > 0) socket.destroy(); // its client does not read
     });
-    answer(request, response, gate, { metrics, toStatus, routes }).catch((error: unknown) => {
+    answer(request, response, gate, { metrics, toStatus, routes: parts.routes }).catch((error: unknown) => {
       if (error instanceof RequestFault && !response.headersSent) return sendJson(response, error.status, { error: error.message }); // its body is
       log.error({ error }, "system server could not answer");
       response.destroy();
@@ -117,7 +125,7 @@ async function startServer(options: SystemOptions, readiness: Readiness, routes:
   await new Promise<void>((resolve, reject) => {
     server.once("error", (cause) => {
       gate[Symbol.dispose]();
-      reject(new RuntimeError("unavailable", `cannot listen on ${host}:${port} for DYN_SYSTEM_PORT: ${cause.message}`, { cause }));
+      reject(new RuntimeError("unavailable", `cannot listen on ${formatHostPort(host, port)} for DYN_SYSTEM_PORT: ${cause.message}`, { cause }));
     });
     server.listen({ host, port }, resolve);
   });
@@ -154,14 +162,17 @@ interface Status {
   readonly health: unknown;
 }
 
-function createStatus(readiness: Readiness, uptimeMs: () => number): () => Status {
+function createStatus({ readiness, discoveries }: ServerParts, uptimeMs: () => number): () => Status {
   return () => {
     const { stage } = readiness;
     const elapsedMs = uptimeMs();
     const uptime = { secs: Math.floor(elapsedMs / 1000), nanos: Math.floor((elapsedMs % 1000) * 1e6) };
     const endpoints = Object.fromEntries([...readiness.endpoints()].map(([name, its]) => [name, its === "serving" ? "ready" : "notready"]));
     const isReady = stage === "serving";
-    return { isReady, live: { status: "live", uptime }, health: { status: isReady ? "ready" : "notready", stage, uptime, endpoints } };
+    const conditions = [...discoveries].map((discovery) => discovery());
+    const discovery = conditions.find(({ state }) => state === "degraded") ?? conditions[0];
+    const health = { status: isReady ? "ready" : "notready", stage, uptime, endpoints, discovery };
+    return { isReady, live: { status: "live", uptime, discovery }, health };
   };
 }
 
