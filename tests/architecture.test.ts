@@ -63,6 +63,7 @@ const houses: Readonly<Record<string, Floors>> = {
     "request-log.ts": 2,
     "exchange.ts": 1,
     "models.ts": 1,
+    "parts.ts": 1,
     "pools.ts": 0,
     "security.ts": 1,
     "deadlines.ts": 0,

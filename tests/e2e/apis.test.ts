@@ -177,8 +177,8 @@ describe("Anthropic messages", () => {
   test.each([
     ["max_tokens", { max_tokens: undefined }],
     ["messages[0].content[0].type", { messages: [{ role: "user", content: [{ type: "image", source: {} }] }] }],
-    ["messages[0].role", { messages: [{ role: "system", content: "x" }] }],
-    ["thinking.type", { thinking: { type: "enabled", budget_tokens: 1024 } }],
+    ["messages[0].role", { messages: [{ role: "tool", content: "x" }] }],
+    ["thinking.budget_tokens", { thinking: { type: "enabled", budget_tokens: 1023 } }],
     ["temperature", { temperature: 2 }],
   ])("refuse a bad %s by name in Anthropic's shape", async (param, more) => {
     const response = await post("/v1/messages", { ...body, ...more });

@@ -89,3 +89,56 @@ test("raw responses have the id in header and body", async () => {
   expect(request_id).toBe(response.headers.get("request-id"));
   expect(data.id).toBe(`msg_${request_id}`);
 });
+
+const user = (content: string): { role: "user"; content: string } => ({ role: "user", content });
+
+test.each([
+  { type: "adaptive" as const, display: "omitted" as const },
+  { type: "enabled" as const, budget_tokens: 31_999, display: "summarized" as const },
+])("a request of a coding agent is answered: thinking ($type) it may do without, a system message behind the user's, betas", async (thinking) => {
+  const { content } = await client.beta.messages
+    .stream({
+      ...ask,
+      betas: ["mid-conversation-tool-changes-2026-07-01", "context-management-2025-06-27"],
+      thinking,
+      context_management: { edits: [{ type: "clear_thinking_20251015", keep: "all" }] },
+      output_config: { effort: "high" },
+      metadata: { user_id: "u" },
+      tools: [{ name: "Find", defer_loading: true, input_schema: { type: "object" } }],
+      messages: [user("<system-reminder>"), user("hello big world"), { role: "system", content: [{ type: "text", text: "# Environment" }] }],
+    })
+    .finalMessage();
+  expect(content).toMatchObject([{ type: "text", text: "hello big world" }]);
+});
+
+test("what a tool has answered is not what the user said last, and its tokens count", async () => {
+  const results = ["sunny", "warm too"].map((content, index) => ({ type: "tool_result" as const, tool_use_id: `toolu_${index}`, content }));
+  const calls = results.map(({ tool_use_id: id }) => ({ type: "tool_use" as const, id, name: "weather", input: {} }));
+  const messages = [user("how is the weather?"), { role: "assistant" as const, content: calls }, { role: "user" as const, content: results }];
+  const { content, usage } = await client.messages.create({ ...ask, messages });
+  expect(content).toMatchObject([{ text: "how is the weather?" }]);
+  expect(usage.input_tokens).toBe(7);
+  expect(await client.messages.countTokens({ model: "mock", messages })).toMatchObject({ input_tokens: 7 });
+});
+
+test("tokens of a conversation with system messages among the others are counted", async () => {
+  expect(await client.messages.countTokens({ model: "mock", messages: [user("a b"), { role: "system", content: "c" }] })).toMatchObject({
+    input_tokens: 3,
+  });
+});
+
+test("no tokens may be asked for", async () => {
+  expect(await client.messages.create({ ...ask, max_tokens: 0 })).toMatchObject({ content: [{ text: "" }], stop_reason: "max_tokens" });
+});
+
+test("a thread is refused, as none is kept here, and clients send the whole conversation instead", async () => {
+  const asked = { model: "mock", max_tokens: 100, system: "be brief" };
+  await expect(client.beta.messages.thread(asked).send(user("one two"))).rejects.toMatchObject({
+    name: "ThreadUnsupportedRequestError",
+    status: 400,
+  });
+  const thread = client.beta.messages.thread({ ...asked, unsupportedRequestBehavior: "continue_unthreaded" });
+  expect((await thread.send(user("one two"))).usage.input_tokens).toBe(4);
+  expect((await thread.send(user("three"))).usage.input_tokens).toBe(7); // both texts of the user, and the answer between
+  expect(await client.beta.messages.toolRunner({ ...ask, tools: [] })).toMatchObject({ content: [{ text: "one two three" }] });
+});

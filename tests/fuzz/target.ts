@@ -47,6 +47,7 @@ export function isSame(left: unknown, right: unknown): boolean {
 }
 
 function isSameScalar(left: unknown, right: unknown): boolean {
+  if (typeof left === "bigint" || typeof right === "bigint") return String(left) === String(right); // 2^53 may be either
   return left === right || (Number.isNaN(left) && Number.isNaN(right));
 }
 

@@ -29,19 +29,6 @@ export class FieldError extends RuntimeError {
 /** For fields that are known but have no value that could be served. */
 export const unsupported = { error: "is not supported" } as const;
 
-/** For lists of objects of several kinds: names the kind that is not among `known`. */
-export function unsupportedKind(...known: readonly string[]): { readonly error: (issue: z.core.$ZodRawIssue) => string } {
-  const all = new Intl.ListFormat("en").format(known);
-  return {
-    error({ input }) {
-      const kind: unknown = typeof input === "object" && input !== null && "type" in input ? input.type : undefined;
-      return typeof kind === "string" && /^[\w.-]{1,64}$/.test(kind)
-        ? `: ${kind} is not supported, only ${all}`
-        : `must be one of ${known.join(", ")}`;
-    },
-  };
-}
-
 const least = -(2n ** 63n);
 const most = 2n ** 63n - 1n;
 
@@ -82,13 +69,30 @@ export function listOf<Item extends z.ZodType>(
         const [issue] = error?.issues ?? [];
         if (issue) {
           const [index = 0, ...rest] = issue.path;
-          context.issues.push({ ...issue, path: [at + Number(index), ...rest], input: items } as z.core.$ZodRawIssue); // an issue as it was raised, elsewhere
-          return z.NEVER;
+          return raise({ ...issue, path: [at + Number(index), ...rest] }, items, context);
         }
         taken.push(...(data ?? []));
       }
       return taken;
     });
+}
+
+/** An object of one of several kinds, as its `type` says: read by the schema of its kind, or made of the type alone if that is none of them. */
+export function kindOf<Read>(known: Readonly<Record<string, z.ZodType<Read>>>, other: (type: string) => Read): z.ZodType<Read> {
+  return z.looseObject({ type: z.string() }).transform((given, context) => {
+    const { type } = given;
+    const schema = Object.hasOwn(known, type) ? known[type] : undefined;
+    if (!schema) return other(type);
+    const { data, error } = schema.safeParse(given, words);
+    const [issue] = error?.issues ?? [];
+    return issue ? raise(issue, given, context) : (data as Read); // without an issue there is a value
+  });
+}
+
+// An issue as it was raised, by a schema inside a transformation.
+function raise(issue: z.core.$ZodIssue, input: unknown, { issues }: z.RefinementCtx): never {
+  issues.push({ ...issue, input } as z.core.$ZodRawIssue);
+  return z.NEVER;
 }
 
 function toFieldError(schema: z.ZodType, body: unknown, { issues }: z.ZodError): RuntimeError {

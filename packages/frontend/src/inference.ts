@@ -11,6 +11,7 @@ import { EventStream } from "./http/sse.ts";
 import type { History } from "./lineage/history.ts";
 import type { FrontendMetrics } from "./metrics/metrics.ts";
 import type { Models } from "./models.ts";
+import { logSkipped } from "./parts.ts";
 import { beginRequestLog, type RequestFacts, type RequestLog } from "./request-log.ts";
 import type { Completion } from "./transcript.ts";
 
@@ -18,6 +19,8 @@ import type { Completion } from "./transcript.ts";
 export interface InferenceRequest {
   readonly stream: boolean;
   readonly job: ModelJob;
+  /** Kinds of parts of its messages that the job is without. */
+  readonly skipped?: readonly string[];
 }
 
 /** What every answer says about itself. */
@@ -105,6 +108,7 @@ async function serveParsed<Request extends InferenceRequest>(
 ): Promise<void> {
   using requestLog = beginRequestLog(exchange, facts, parts);
   if (!request || !limits) return refuse({ api, exchange, requestLog, parts }, toRuntimeError(error));
+  logSkipped(exchange.log, request.skipped);
   const head = { requestId: exchange.identity.requestId, created: Math.floor(parts.wallClock() / 1000) };
   const { startedAt, abort: onExpiry } = exchange;
   using deadlines = new Deadlines({ limits, startedAt, now: parts.now, onExpiry });

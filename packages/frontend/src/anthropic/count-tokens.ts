@@ -5,11 +5,13 @@ import type { FieldLimits } from "../fields.ts";
 import { parseJsonBody } from "../http/body.ts";
 import { sendJson } from "../http/reply.ts";
 import type { Models } from "../models.ts";
+import { logSkipped } from "../parts.ts";
 import { parseCountRequest } from "./messages-schema.ts";
 
 /** @throws RuntimeError, FieldError for the caller to answer. */
 export function countTokens(exchange: Exchange, raw: unknown, models: Models, limits: FieldLimits): void {
-  const counted = parseCountRequest(parseJsonBody(exchange.request.headers["content-type"], raw), limits);
+  const { skipped, ...counted } = parseCountRequest(parseJsonBody(exchange.request.headers["content-type"], raw), limits);
+  logSkipped(exchange.log, skipped);
   models.find(counted.model);
   sendJson(exchange, 200, { input_tokens: countPromptTokens(counted) });
 }

@@ -1,16 +1,25 @@
 /** Anthropic's error shape: `{"type":"error","error":{"type","message"},"request_id"}`. */
 import { toPublicMessage, type RuntimeError } from "@dyn/runtime";
+import { FieldError } from "../fields.ts";
 
 export interface ErrorBody {
   readonly type: "error";
-  readonly error: { readonly type: string; readonly message: string };
+  readonly error: { readonly type: string; readonly message: string; readonly details?: { readonly error_code: string } };
   readonly request_id: string;
 }
 
 /** What a client may read. */
 export function toErrorBody(error: RuntimeError, requestId: string): ErrorBody {
-  return { type: "error", error: { type: error.traits.anthropic, message: toPublicMessage(error) }, request_id: requestId };
+  const details = error instanceof FieldError && error.param === "thread" ? noThreads : undefined;
+  return {
+    type: "error",
+    error: { type: error.traits.anthropic, message: toPublicMessage(error), ...(details && { details }) },
+    request_id: requestId,
+  };
 }
+
+// Clients then send the whole conversation (@anthropic-ai/sdk, ThreadUnsupportedRequestError).
+const noThreads = { error_code: "thread_unsupported_request" } as const;
 
 /** The last event of a stream that has begun and failed. */
 export function toErrorEvent(error: RuntimeError, requestId: string): string {

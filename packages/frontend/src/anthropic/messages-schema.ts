@@ -1,24 +1,27 @@
 /** The fields of a messages request that are read; unknown ones are ignored. */
 import type { Message, ModelJob } from "@dyn/runtime/llm";
 import * as z from "zod";
-import { checkLength, countLimit, listOf, parseFields, unsupportedKind, type FieldLimits } from "../fields.ts";
+import { checkLength, countLimit, listOf, parseFields, type FieldLimits } from "../fields.ts";
 import type { InferenceRequest } from "../inference.ts";
+import { skipParts } from "../parts.ts";
+import { toMessages, turnField } from "./conversation.ts";
 
 /** Of ours: each costs its share of every character of the answer. */
 const maxStops = 1_024;
 
-const textBlock = z.object({ type: z.literal("text"), text: z.string() });
-const resultBlock = z.object({ type: z.literal("tool_result"), content: z.union([z.string(), listOf(textBlock)]).nullish() });
-const silentBlock = z.object({ type: z.enum(["tool_use", "thinking", "redacted_thinking"]) });
-const block = z.discriminatedUnion("type", [textBlock, resultBlock, silentBlock], unsupportedKind("text", "tool_use", "tool_result", "thinking"));
-const content = z.union([z.string(), listOf(block)], { error: "must be a string or a list of content blocks" });
-const system = z.union([z.string(), listOf(textBlock)], { error: "must be a string or a list of text blocks" });
+const system = z.union([z.string(), listOf(z.object({ type: z.literal("text"), text: z.string() }))], {
+  error: "must be a string or a list of text blocks",
+});
 
-const message = z.object({ role: z.enum(["user", "assistant"]), content });
+// Permission to think, not an order to: what @anthropic-ai/sdk calls ThinkingConfigParam. No engine thinks yet.
+const thinking = z.looseObject({
+  type: z.enum(["adaptive", "enabled", "between_tools", "disabled"]),
+  budget_tokens: z.int().min(1_024).nullish(),
+});
 
 const countRequest = z.object({
   model: z.string().min(1).max(256),
-  messages: listOf(message, { min: 1 }),
+  messages: listOf(turnField, { min: 1 }),
   system: system.nullish(),
   tools: z.array(z.unknown()).nullish(),
 });
@@ -30,12 +33,12 @@ const messagesRequest = countRequest.extend({
   temperature: z.number().min(0).max(1).nullish(),
   top_p: z.number().min(0).max(1).nullish(),
   top_k: countLimit.nullish(),
-  thinking: z.looseObject({ type: z.literal("disabled", { error: "must be disabled, thinking is not supported" }) }).nullish(),
+  thinking: thinking.nullish(),
+  thread: z.null({ error: "is not supported: send the whole conversation" }).optional(),
   tool_choice: z.unknown().optional(),
 });
 
 type CountBody = z.infer<typeof countRequest>;
-type Content = z.infer<typeof content>;
 
 /** @throws FieldError naming the first field that is wrong. */
 export function parseMessagesRequest(body: unknown, { maxMessages }: FieldLimits): InferenceRequest {
@@ -45,7 +48,7 @@ export function parseMessagesRequest(body: unknown, { maxMessages }: FieldLimits
     stream: given.stream === true,
     job: {
       model: given.model,
-      messages: toMessages(given),
+      messages: toAllMessages(given),
       stop: given.stop_sequences ?? [],
       maxTokens: given.max_tokens,
       sampling: {
@@ -56,27 +59,21 @@ export function parseMessagesRequest(body: unknown, { maxMessages }: FieldLimits
       ...(given.tools != null && { tools: given.tools }),
       ...(given.tool_choice != null && { toolChoice: given.tool_choice }),
     },
+    skipped: skipParts(given.messages),
   };
 }
 
 /** What a count of tokens needs. @throws FieldError naming the first field that is wrong. */
-export function parseCountRequest(body: unknown, { maxMessages }: FieldLimits): Pick<ModelJob, "model" | "messages"> {
+export function parseCountRequest(
+  body: unknown,
+  { maxMessages }: FieldLimits,
+): Pick<ModelJob, "model" | "messages"> & Pick<InferenceRequest, "skipped"> {
   const given = parseFields(countRequest, body);
   checkLength("messages", given.messages, maxMessages);
-  return { model: given.model, messages: toMessages(given) };
+  return { model: given.model, messages: toAllMessages(given), skipped: skipParts(given.messages) };
 }
 
-function toMessages({ system: instructions, messages }: CountBody): Message[] {
-  const first: Message[] = instructions == null ? [] : [{ role: "system", text: toText(instructions) }];
-  return [...first, ...messages.map((each): Message => ({ role: each.role, text: toText(each.content) }))];
-}
-
-function toText(given: Content): string {
-  if (typeof given === "string") return given;
-  return given.map(blockText).join("");
-}
-
-function blockText(each: Exclude<Content, string>[number]): string {
-  if (each.type === "text") return each.text;
-  return each.type === "tool_result" && each.content != null ? toText(each.content) : "";
+function toAllMessages({ system: given, messages }: CountBody): Message[] {
+  const text = typeof given === "string" ? given : given?.map((block) => block.text).join("");
+  return [...(text === undefined ? [] : [{ role: "system" as const, text }]), ...toMessages(messages)];
 }

@@ -1,14 +1,16 @@
 /** The fields of a chat request that are read; unknown ones are ignored, as the official API does. */
 import type { Message, ModelJob } from "@dyn/runtime/llm";
 import * as z from "zod";
-import { checkLength, countLimit, FieldError, listOf, parseFields, unsupported, unsupportedKind, type FieldLimits } from "../fields.ts";
+import { checkLength, countLimit, FieldError, listOf, parseFields, unsupported, type FieldLimits } from "../fields.ts";
 import type { InferenceRequest } from "../inference.ts";
+import { contentOf, skipParts, textPart, toText, type Part } from "../parts.ts";
 import { maxN, samplingFields, stopField, toSampling, toStop } from "./sampling.ts";
 
-const textPart = z.object({ type: z.literal("text"), text: z.string() });
-const refusalPart = z.object({ type: z.literal("refusal"), refusal: z.string() });
-const part = z.discriminatedUnion("type", [textPart, refusalPart], unsupportedKind("text", "refusal"));
-const content = z.union([z.string(), listOf(part, { min: 1 })], { error: "must be a string or a list of parts" });
+const refusalPart = z.object({ refusal: z.string() }).transform(({ refusal }): Part => ({ type: "refusal", text: refusal }));
+const content = contentOf({ text: textPart, refusal: refusalPart }, "must be a string or a list of parts");
+
+/** Theirs may say nothing: a call of a tool, a result without text. */
+const silentRoles: ReadonlySet<string> = new Set(["assistant", "tool", "function"]);
 
 const message = z
   .object({
@@ -16,9 +18,11 @@ const message = z
     content: content.nullish(),
     name: z.string().nullish(),
   })
-  .refine(({ role, content: given }) => role === "assistant" || given != null, {
-    path: ["content"],
-    error: "must be a string or a list of parts",
+  .check(({ value: { role, content: given }, issues }) => {
+    if (silentRoles.has(role) || typeof given === "string") return;
+    const [input, path] = [given, ["content"]];
+    if (given == null) issues.push({ code: "custom", message: "must be a string or a list of parts", input, path });
+    else if (given.length === 0) issues.push({ code: "too_small", origin: "array", minimum: 1, inclusive: true, input: [], path });
   });
 
 const chatRequest = z.object({
@@ -49,13 +53,12 @@ export function parseChatRequest(body: unknown, { maxMessages, maxCompletions }:
   checkLength("messages", chat.messages, maxMessages);
   if ((chat.n ?? 1) > maxCompletions) throw new FieldError("n", `must be at most ${maxCompletions}`, "integer_above_max_value");
   if (chat.stream_options && chat.stream !== true) throw new FieldError("stream_options", "is only allowed when stream is true");
-  return { stream: chat.stream === true, includeUsage: chat.stream_options?.include_usage === true, job: toJob(chat) };
-}
-
-function toText(given: string | readonly ({ text: string } | { refusal: string })[] | null | undefined): string {
-  if (given == null) return "";
-  if (typeof given === "string") return given;
-  return given.map((part) => ("text" in part ? part.text : part.refusal)).join("");
+  return {
+    stream: chat.stream === true,
+    includeUsage: chat.stream_options?.include_usage === true,
+    job: toJob(chat),
+    skipped: skipParts(chat.messages),
+  };
 }
 
 function toJob(chat: ChatBody): ModelJob {

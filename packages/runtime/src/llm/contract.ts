@@ -13,7 +13,7 @@ export interface Sampling {
   readonly temperature?: number;
   readonly topP?: number;
   readonly topK?: number;
-  /** From -2^63 to 2^63 - 1; a bigint beyond 2^53, where a number would not be exact. */
+  /** From -2^63 to 2^63 - 1; a bigint where a number might not be exact, from 2^53 on. */
   readonly seed?: number | bigint;
   readonly frequencyPenalty?: number;
   readonly presencePenalty?: number;

@@ -1,0 +1,74 @@
+/** The conversation of a messages request: which roles and blocks there are, and the messages that engines see of them. */
+import type { Message } from "@dyn/runtime/llm";
+import * as z from "zod";
+import { contentOf, skippedOf, textPart, toText, type Content, type Part, type Said } from "../parts.ts";
+
+/** A message as the client sent it, its blocks read. */
+export interface Turn extends Said {
+  readonly role: "user" | "assistant" | "system";
+  /** `next_user_message` on a system message: it is over once the user has said something else. */
+  readonly clear_at?: unknown;
+}
+
+const words = "must be a string or a list of content blocks";
+const plain = contentOf({ text: textPart }, words);
+
+const searchResult = z.object({ content: plain }).transform((given) => toQuote("search_result", given.content));
+
+// Text, or a list of blocks. Other sources (base64, url, file) hold what is no text.
+const source = z.union([
+  z.object({ type: z.literal("text"), data: z.string() }).transform(({ data }): Content => data),
+  z.object({ type: z.literal("content"), content: plain }).transform((given) => given.content),
+  z.unknown().transform(() => undefined),
+]);
+const document = z.object({ source }).transform((given) => toQuote("document", given.source));
+
+// Apart from what is said about it.
+function toQuote(type: string, quoted: Content | undefined): Part {
+  return { type, text: quoted === undefined ? undefined : `${toText(quoted)}\n\n`, skipped: skippedOf(quoted) };
+}
+
+const result = contentOf({ text: textPart, search_result: searchResult, document }, words);
+const toolResult = z.object({ content: result.nullish() }).transform((given): Part => {
+  return { type: "tool_result", role: "tool", text: toText(given.content), skipped: skippedOf(given.content) };
+});
+
+// What a client has left out of a long conversation, in few words.
+const compaction = z.object({ content: z.string().nullish() }).transform((given): Part => ({ type: "compaction", text: given.content ?? undefined }));
+
+// Of all other blocks (@anthropic-ai/sdk, ContentBlockParam and BetaContentBlockParam) engines see nothing.
+const content = contentOf(
+  { text: textPart, search_result: searchResult, document, tool_result: toolResult, mcp_tool_result: toolResult, compaction },
+  words,
+);
+
+/** The roles of @anthropic-ai/sdk's MessageParam. A system message may lack content: it may do nothing but set options (BetaSystemMessageParam). */
+export const turnField: z.ZodType<Turn> = z
+  .object({ role: z.enum(["user", "assistant", "system"]), content: content.nullish(), clear_at: z.unknown().optional() })
+  .refine((given) => given.role === "system" || given.content != null, { path: ["content"], error: words });
+
+/** What engines see: system messages where they stand, and what a tool has answered as a message of the tool. */
+export function toMessages(turns: readonly Turn[]): Message[] {
+  const last = turns.findLastIndex(({ role }) => role === "user");
+  return turns.flatMap((turn, index) => (turn.clear_at === "next_user_message" && index < last ? [] : splitTurn(turn)));
+}
+
+// In the order of the blocks: what is said between two results stands between them.
+function splitTurn({ role, content: given }: Turn): Message[] {
+  if (typeof given === "string") return [{ role, text: given }];
+  const messages: Message[] = [];
+  let said = "";
+  const say = (): void => {
+    if (said !== "") messages.push({ role, text: said });
+    said = "";
+  };
+  for (const { role: teller, text = "" } of given ?? []) {
+    if (teller === undefined) said += text;
+    else {
+      say();
+      messages.push({ role: teller, text });
+    }
+  }
+  say();
+  return messages.length > 0 || role === "system" ? messages : [{ role, text: "" }];
+}
