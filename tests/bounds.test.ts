@@ -28,7 +28,7 @@ function parse(api: Api, field: string, json: string): unknown {
   const members = Object.entries({ ...good, [field]: undefined }).flatMap(([name, value]) =>
     value === undefined ? [] : `"${name}":${JSON.stringify(value)}`,
   );
-  return parseRequest(parseJsonBody("application/json", Buffer.from(`{${[...members, `"${field}":${json}`].join(",")}}`)), limits);
+  return parseRequest(parseJsonBody(Buffer.from(`{${[...members, `"${field}":${json}`].join(",")}}`)), limits);
 }
 
 function problemOf(api: Api, field: string, json: string): FieldError {

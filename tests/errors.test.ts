@@ -34,7 +34,7 @@ Every failure has one code of a closed set. What a client sees, what the log and
 | --- | --- | --- | --- | --- | --- | --- | --- |
 ${codes.map(toRow).join("\n")}
 
-An answer with 401 has \`www-authenticate: Bearer\`.
+An answer with 401 has \`www-authenticate: Bearer\`. One with 415 has \`accept\`, or \`accept-encoding\` if the \`content-encoding\` is what is wrong.
 
 "Tried elsewhere" holds while nothing has been delivered; if it is answered all the same, the answer has \`retry-after: 1\`. The official clients try any 5xx again by themselves; \`unimplemented\` has \`x-should-retry: false\`, which they obey.
 

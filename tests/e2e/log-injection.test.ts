@@ -35,7 +35,6 @@ const controls = [
   range(0x7f, 0x9f),
   "\u2028\u2029\u0085",
   "\u202egnirts\u202c \u2066x\u2069",
-  "\ud800 alone",
   "naïve 模型 🦊=1",
 ];
 const huge = "x".repeat(65_536);
@@ -114,6 +113,12 @@ const places: readonly Place[] = [
     request: (value) => ({ body: json({ messages: [{ role: value, content: "hello" }] }) }),
   },
   { name: "a body that is no JSON", clean: "x", values: [...visible, ...blanks, ...controls, huge], request: (value) => ({ body: `{${value}` }) },
+  {
+    name: "a field with half of a character",
+    clean: "x",
+    values: [...visible, ...blanks, ...controls, huge],
+    request: (value) => ({ body: json({ [`x${value}`]: `${value}\ud800` }) }),
+  },
   {
     name: "a method there is not",
     clean: "NOPE",

@@ -1,5 +1,4 @@
 // The system server: what probes see of a worker before, while and after it serves.
-import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
@@ -200,7 +199,7 @@ async function readAll(socket: Socket): Promise<string> {
   let answer = "";
   socket.on("data", (chunk: Buffer) => (answer += chunk.toString()));
   socket.on("error", () => undefined); // a server that refuses may reset
-  await once(socket, "close");
+  await new Promise((resolve) => socket.once("close", resolve));
   return answer;
 }
 

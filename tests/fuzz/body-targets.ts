@@ -16,7 +16,7 @@ const maxMessageChars = 1_000;
 
 function parseBody(bytes: Buffer): unknown {
   assertThat(isJson(bytes.toString()) === (findJsonProblem(bytes.toString()) === undefined), "there are two opinions on what JSON is");
-  const body = parseJsonBody("application/json", bytes);
+  const body = parseJsonBody(bytes);
   peekModel(body);
   peekStream(body);
   return body;

@@ -1,13 +1,22 @@
 /** The requests of the HTTP server: begins an exchange for each, finds its route, and answers what has none or is refused before its body is read. */
-import { RequestFault, RuntimeError, toRuntimeError } from "@dyn/runtime";
+import {
+  createContentDecoder,
+  parseCodings,
+  RequestFault,
+  RuntimeError,
+  toRuntimeError,
+  toTooLarge,
+  type BodyLimit,
+  type ContentDecoder,
+} from "@dyn/runtime";
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import { beginExchange, logRefused, type Exchange, type ExchangeOptions } from "./exchange.ts";
-import { toMediaTypeError } from "./http/body.ts";
 import { toKeyError } from "./http/api-keys.ts";
+import { checkContent } from "./http/content.ts";
 import { createPlaces, type Places } from "./http/places.ts";
 import type { Tally } from "./http/tally.ts";
 import { sendJson } from "./http/reply.ts";
-import { toRetryHeaders } from "./inference.ts";
+import { toErrorHeaders } from "./inference.ts";
 import { awaitsContinue, type HttpListener } from "./listener.ts";
 import type { RequestLogOptions } from "./request-log.ts";
 import { methodsOf, type RouteEntry } from "./routes.ts";
@@ -74,9 +83,13 @@ export function createApp(options: AppOptions, { gate, create, refuse }: HttpLis
     closeIfWaiting(exchange);
     answerUnmatched(exchange, options.routes, options);
   });
-  const places = createPlaces(options.maxConcurrentRequests);
-  const { handlers } = options;
-  const parts: RouteParts = { exchangeOf, places, handlers, options };
+  const parts: RouteParts = {
+    exchangeOf,
+    places: createPlaces(options.maxConcurrentRequests),
+    limit: { maxBytes: options.maxBodyBytes, setting: "DYN_HTTP_BODY_LIMIT_MB" },
+    decoder: createContentDecoder(),
+    options,
+  };
   for (const route of options.routes) addRoute(app, route, parts);
   app.setErrorHandler((error: unknown, request, reply) => {
     if (reply.raw.headersSent) return void reply.hijack(); // answered before its body was there
@@ -85,7 +98,7 @@ export function createApp(options: AppOptions, { gate, create, refuse }: HttpLis
     reply.hijack();
     if (error instanceof RequestFault) logRefused(exchange.log, error, exchange.request.socket); // its body is
     if (!route) return answerUnmatched(exchange, options.routes, options);
-    answerError(exchange, toHttpError(error, exchange, options.maxBodyBytes), route);
+    answerError(exchange, toHttpError(error, exchange, parts.limit), route);
     if (!route.refuse) logSystem(exchange, options.now);
   });
   return app;
@@ -94,13 +107,14 @@ export function createApp(options: AppOptions, { gate, create, refuse }: HttpLis
 interface RouteParts {
   readonly exchangeOf: ExchangeOf;
   readonly places: Places;
-  readonly handlers: Tally;
+  readonly limit: BodyLimit;
+  readonly decoder: ContentDecoder;
   readonly options: AppOptions;
 }
 
 function addRoute(app: FastifyInstance, route: RouteEntry, parts: RouteParts): void {
-  const { exchangeOf, handlers, options } = parts;
-  const { now } = options;
+  const { exchangeOf, options } = parts;
+  const { now, handlers } = options;
   app.route({
     method: [...methodsOf(route)],
     url: route.path,
@@ -123,7 +137,7 @@ function addRoute(app: FastifyInstance, route: RouteEntry, parts: RouteParts): v
       handlers.begin();
       const rest = (request.params as { "*"?: string })["*"] ?? ""; // what Fastify puts there for a wildcard
       try {
-        await handle(route, exchange, request, rest);
+        await handle(route, exchange, takeBody(request), rest, parts);
       } catch (error) {
         answerError(exchange, toRuntimeError(error), route);
       } finally {
@@ -135,10 +149,16 @@ function addRoute(app: FastifyInstance, route: RouteEntry, parts: RouteParts): v
 }
 
 // Nobody holds the bytes of a body once it has been read.
-function handle(route: RouteEntry, exchange: Exchange, request: FastifyRequest, rest: string): void | Promise<void> {
+function takeBody(request: FastifyRequest): unknown {
   const { body } = request;
   request.body = undefined;
-  return route.handle({ exchange, body, rest });
+  return body;
+}
+
+function handle(route: RouteEntry, exchange: Exchange, body: unknown, rest: string, { decoder, limit }: RouteParts): void | Promise<void> {
+  const codings = route.method === "POST" ? parseCodings(exchange.request.headers["content-encoding"]) : [];
+  if (codings.length === 0 || !Buffer.isBuffer(body) || body.length === 0) return route.handle({ exchange, body, rest });
+  return decoder.decode(body, codings, limit, exchange.signal).then((decoded) => route.handle({ exchange, body: decoded, rest }));
 }
 
 // A client that is answered without having been asked for its body may or may not send it.
@@ -147,15 +167,20 @@ function closeIfWaiting({ request, response }: Exchange): void {
 }
 
 // Before the body is read: neither a stranger nor a flood costs more than its headers.
-function toRefusal(exchange: Exchange, route: RouteEntry, { places, options }: RouteParts): RuntimeError | undefined {
+function toRefusal(exchange: Exchange, route: RouteEntry, { places, limit, options }: RouteParts): RuntimeError | undefined {
   const { apiKey, request, response, rejection } = exchange;
   if (rejection) return rejection;
   if (options.apiKeys && !route.isOpen && apiKey === undefined) {
     response.setHeader("www-authenticate", "Bearer");
     return toKeyError(request.headers);
   }
+  try {
+    if (route.method === "POST") checkContent(request.headers);
+  } catch (error) {
+    return toRuntimeError(error);
+  }
   // Only of a client that waits: one that sends already would not read the answer while its connection is closed under it.
-  if (awaitsContinue(request) && Number(request.headers["content-length"]) > options.maxBodyBytes) return toTooLarge(options.maxBodyBytes);
+  if (awaitsContinue(request) && Number(request.headers["content-length"]) > limit.maxBytes) return toTooLarge(limit);
   if (!route.refuse || places.take(response)) return undefined;
   return new RuntimeError("overloaded", `${places.limit} requests are under way, the limit of this frontend`);
 }
@@ -166,17 +191,12 @@ function logSystem({ log, response, startedAt }: Exchange, now: () => number): v
   log.child({ target: "system_span" }).debug(fields, "http response sent");
 }
 
-function toTooLarge(maxBodyBytes: number): RuntimeError {
-  return new RuntimeError("too_large", `the request body is larger than ${maxBodyBytes} bytes, the limit set by DYN_HTTP_BODY_LIMIT_MB`);
-}
-
 // What went wrong before the handler was asked.
-function toHttpError(error: unknown, { request, signal }: Exchange, maxBodyBytes: number): RuntimeError {
+function toHttpError(error: unknown, { signal }: Exchange, limit: BodyLimit): RuntimeError {
   if (error instanceof RequestFault) return error;
   if (signal.aborted) return toRuntimeError(signal.reason); // the rest of the body will not come
   const code = error instanceof Error && "code" in error ? error.code : undefined;
-  if (code === "FST_ERR_CTP_INVALID_MEDIA_TYPE") return toMediaTypeError(request.headers["content-type"]);
-  if (code === "FST_ERR_CTP_BODY_TOO_LARGE") return toTooLarge(maxBodyBytes);
+  if (code === "FST_ERR_CTP_BODY_TOO_LARGE") return toTooLarge(limit);
   const status = error instanceof Error && "statusCode" in error ? error.statusCode : undefined;
   if (error instanceof Error && typeof status === "number" && status < 500)
     return new RuntimeError("invalid_argument", error.message, { cause: error });
@@ -188,5 +208,5 @@ function answerError(exchange: Exchange, error: RuntimeError, route: RouteEntry)
   const { response, log } = exchange;
   if (error.traits.metric === "internal") log.error({ error: error.cause ?? error }, "request failed");
   if (response.headersSent || response.destroyed) return;
-  sendJson(exchange, error.traits.status, route.toErrorBody(error, exchange), toRetryHeaders(error));
+  sendJson(exchange, error.traits.status, route.toErrorBody(error, exchange), toErrorHeaders(error));
 }

@@ -1,5 +1,5 @@
 /** Serves one inference request of any API: parse, generate, answer; one pair of log lines on every way out. */
-import { toRuntimeError, type RuntimeError } from "@dyn/runtime";
+import { MediaTypeError, toRuntimeError, type RuntimeError } from "@dyn/runtime";
 import type { Delta, ModelJob } from "@dyn/runtime/llm";
 import { Deadlines, readTimeout, timeoutHeader, type DeadlineLimits } from "./deadlines.ts";
 import type { Exchange } from "./exchange.ts";
@@ -142,7 +142,7 @@ function parse<Request extends InferenceRequest>(
 ): Parsed<Request> {
   let body: unknown;
   try {
-    body = parseJsonBody(headers["content-type"], raw);
+    body = parseJsonBody(raw);
     return { body, request: api.parse(body, fieldLimits), limits: readTimeout(headers[timeoutHeader], ours) };
   } catch (error) {
     return { body, error };
@@ -167,12 +167,14 @@ function refuse({ api, exchange, requestLog, parts }: Refused, error: RuntimeErr
   logFault(exchange, error);
   if (response.headersSent || response.destroyed) return;
   const status = error.code === "overloaded" ? parts.overloadStatus : error.traits.status;
-  sendJson(exchange, status, api.toErrorBody(error, identity.requestId), toRetryHeaders(error));
+  sendJson(exchange, status, api.toErrorBody(error, identity.requestId), toErrorHeaders(error));
   requestLog.responded(status);
 }
 
-/** The official clients try every 5xx again: this says when, or that it is of no use. */
-export function toRetryHeaders({ code, traits }: RuntimeError): Record<string, string> {
+/** Headers of the answer that tells an error. The official clients try every 5xx again: they say when, or that it is of no use. */
+export function toErrorHeaders(error: RuntimeError): Readonly<Record<string, string>> {
+  const { code, traits } = error;
+  if (error instanceof MediaTypeError) return error.headers;
   if (traits.retryable) return { "retry-after": "1" };
   return code === "unimplemented" ? { "x-should-retry": "false" } : {};
 }

@@ -16,7 +16,7 @@ import {
   type RawAnswer,
 } from "@dyn/runtime";
 import { logRefused } from "./exchange.ts";
-import { toRetryHeaders } from "./inference.ts";
+import { toErrorHeaders } from "./inference.ts";
 import { toErrorBody } from "./openai/errors.ts";
 import type { HttpTls } from "./security.ts";
 
@@ -86,7 +86,7 @@ function toRawAnswer({ status, message }: Malformed, error: ParserError | undefi
   const lineLog = log.child({ requestId, fields: { request_id: requestId, parser_error: error?.code } });
   const fault = new RequestFault(status, message);
   logRefused(lineLog, fault, socket);
-  return { body: toErrorBody(fault), headers: { "x-request-id": requestId, "request-id": requestId, ...toRetryHeaders(fault) } };
+  return { body: toErrorBody(fault), headers: { "x-request-id": requestId, "request-id": requestId, ...toErrorHeaders(fault) } };
 }
 
 // Nothing can be answered: what the client would read is not what it expects.

@@ -2,7 +2,7 @@
 import { RuntimeError } from "@dyn/runtime";
 import type { Exchange } from "./exchange.ts";
 import { sendJson } from "./http/reply.ts";
-import { toRetryHeaders } from "./inference.ts";
+import { toErrorHeaders } from "./inference.ts";
 import { beginRequestLog, type RequestLogOptions } from "./request-log.ts";
 import { methodsOf, toUnmatchedBody, type RouteEntry } from "./routes.ts";
 
@@ -45,7 +45,7 @@ export function refuseUnmatched(
   const { status } = error.traits;
   using requestLog = beginRequestLog(exchange, { endpoint: "unmatched", requestType: "unary", modelRequested: undefined, isKnown: false }, options);
   requestLog.fail(error);
-  sendJson(exchange, status, toUnmatchedBody(pathOf(exchange), error, exchange), { ...toRetryHeaders(error), ...headers });
+  sendJson(exchange, status, toUnmatchedBody(pathOf(exchange), error, exchange), { ...toErrorHeaders(error), ...headers });
   requestLog.responded(status);
 }
 

@@ -109,7 +109,7 @@ const rows: Readonly<Record<ErrorCode, Row>> = {
     openai: ["invalid_request_error", "unsupported_media_type"],
     anthropic: "invalid_request_error",
     metric: "validation",
-    meaning: "the body is not said to be JSON",
+    meaning: "the body is not said to be JSON in UTF-8, or it is in a coding that is not served",
   },
   cancelled: {
     status: 499,

@@ -35,11 +35,14 @@ export { createCounters, createGauges, createHistograms } from "./instruments/fa
 export type { Family, Labels } from "./instruments/family.ts";
 export type { Counter, Gauge, Histogram } from "./instruments/series.ts";
 export { chooseMetricsFormat, renderMetrics } from "./instruments/exposition.ts";
+export { createContentDecoder, parseCodings, toTooLarge } from "./http/content-coding.ts";
+export type { BodyLimit, Coding, ContentDecoder } from "./http/content-coding.ts";
+export { checkCharset, decodeText } from "./http/content-text.ts";
 export { createHttpGate } from "./http/gate.ts";
 export type { HttpGate, RawAnswer } from "./http/gate.ts";
 export { limitServer, toServerOptions } from "./http/limits.ts";
 export type { HttpLimits } from "./http/limits.ts";
-export { RequestFault } from "./http/malformed.ts";
+export { MediaTypeError, RequestFault } from "./http/malformed.ts";
 export type { Malformed, ParserError } from "./http/malformed.ts";
 export { openReloading } from "./net/reload.ts";
 export type { Reloading, ReloadingOptions } from "./net/reload.ts";

@@ -10,7 +10,7 @@ import { parseCountRequest } from "./messages-schema.ts";
 
 /** @throws RuntimeError, FieldError for the caller to answer. */
 export function countTokens(exchange: Exchange, raw: unknown, models: Models, limits: FieldLimits): void {
-  const { skipped, ...counted } = parseCountRequest(parseJsonBody(exchange.request.headers["content-type"], raw), limits);
+  const { skipped, ...counted } = parseCountRequest(parseJsonBody(raw), limits);
   logSkipped(exchange.log, skipped);
   models.find(counted.model);
   sendJson(exchange, 200, { input_tokens: countPromptTokens(counted) });

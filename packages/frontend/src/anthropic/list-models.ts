@@ -1,4 +1,5 @@
 /** GET /v1/models and /v1/models/{id} for Anthropic's clients, page by page. */
+import { RuntimeError } from "@dyn/runtime";
 import * as z from "zod";
 import type { Exchange } from "../exchange.ts";
 import { parseFields } from "../fields.ts";
@@ -24,8 +25,7 @@ function toModelInfo({ name, created, contextLength }: Model): unknown {
 
 /** One page of the models after, or before, the one the client has; names are in order, so it need not be there any more. @throws FieldError. */
 export function listModelInfos(exchange: Exchange, models: Models): void {
-  const query = new URL(exchange.request.url ?? "", "http://localhost").searchParams;
-  const { limit, after_id: after, before_id: before } = parseFields(pageQuery, Object.fromEntries(query));
+  const { limit, after_id: after, before_id: before } = parseFields(pageQuery, readQuery(exchange.request.url ?? ""));
   const left = models.list().filter(({ name }) => (after === undefined || name > after) && (before === undefined || name < before));
   const page = before === undefined ? left.slice(0, limit) : left.slice(-limit);
   sendJson(exchange, 200, {
@@ -34,6 +34,17 @@ export function listModelInfos(exchange: Exchange, models: Models): void {
     first_id: page[0]?.name ?? null,
     last_id: page.at(-1)?.name ?? null,
   });
+}
+
+// The platform's reader would put other characters in the place of those it cannot read.
+function readQuery(url: string): Record<string, string> {
+  const { search, searchParams } = new URL(url, "http://localhost");
+  try {
+    decodeURIComponent(search);
+  } catch {
+    throw new RuntimeError("invalid_argument", "the query is not valid percent-encoding of UTF-8");
+  }
+  return Object.fromEntries(searchParams);
 }
 
 /** `id` may contain `/`. @throws RuntimeError `not_found`. */

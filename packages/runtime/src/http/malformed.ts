@@ -33,6 +33,17 @@ export class RequestFault extends RuntimeError {
   }
 }
 
+/** A body that is written in a way that cannot be read. */
+export class MediaTypeError extends RuntimeError {
+  /** Of the answer: what could be. */
+  readonly headers: Readonly<Record<string, string>>;
+
+  constructor(message: string, headers: Readonly<Record<string, string>> = {}) {
+    super("unsupported_media_type", message);
+    this.headers = headers;
+  }
+}
+
 const badRequest = { status: 400, reason: "Bad Request" } as const;
 const notImplemented = { status: 501, reason: "Not Implemented" } as const;
 

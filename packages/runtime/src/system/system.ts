@@ -5,9 +5,9 @@ import type { AddressInfo, Socket } from "node:net";
 import { formatHostPort } from "../address.ts";
 import type { Condition } from "../condition.ts";
 import { RuntimeError } from "../errors.ts";
+import { createContentDecoder, type ContentDecoder } from "../http/content-coding.ts";
 import { createHttpGate, type HttpGate } from "../http/gate.ts";
 import { limitServer, toServerOptions, type HttpLimits } from "../http/limits.ts";
-import { RequestFault } from "../http/malformed.ts";
 import { createRequestId, isSaneClientId, isUuid } from "../ids.ts";
 import { chooseMetricsFormat, renderMetrics } from "../instruments/exposition.ts";
 import { within } from "../lifetime.ts";
@@ -103,6 +103,7 @@ async function startServer(options: SystemOptions, parts: ServerParts): Promise<
   const gate = createHttpGate({ limits, now, toAnswer: ({ message }) => ({ body: { error: message } }) });
   const startedAt = now();
   const toStatus = createStatus(parts, () => now() - startedAt);
+  const decoder = createContentDecoder();
   const systemLog = log.child({ target: "system_span" });
   const server = createServer(toServerOptions(limits), (request, response) => {
     if (!gate.enter(request, response)) return;
@@ -111,8 +112,7 @@ async function startServer(options: SystemOptions, parts: ServerParts): Promise<
     response.on("timeout", (socket: Socket) => {
       if (socket.writableLength > 0) socket.destroy(); // its client does not read
     });
-    answer(request, response, gate, { metrics, toStatus, routes: parts.routes }).catch((error: unknown) => {
-      if (error instanceof RequestFault && !response.headersSent) return sendJson(response, error.status, { error: error.message }); // its body is
+    answer(request, response, gate, { metrics, toStatus, routes: parts.routes, decoder }).catch((error: unknown) => {
       log.error({ error }, "system server could not answer");
       response.destroy();
     });
@@ -180,9 +180,15 @@ interface Sources {
   readonly metrics: RuntimeMetrics;
   readonly toStatus: () => Status;
   readonly routes: ReadonlyMap<string, SystemRoute>;
+  readonly decoder: ContentDecoder;
 }
 
-async function answer(request: IncomingMessage, response: ServerResponse, gate: HttpGate, { metrics, toStatus, routes }: Sources): Promise<void> {
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  gate: HttpGate,
+  { metrics, toStatus, routes, decoder }: Sources,
+): Promise<void> {
   setIds(request, response);
   const fault = gate.faultOf(request);
   if (fault) return sendJson(response, fault.status, { error: fault.message });
@@ -196,8 +202,8 @@ async function answer(request: IncomingMessage, response: ServerResponse, gate: 
     return sendJson(response, 405, { error: `${method} is not allowed on ${path}` });
   }
   if (route) {
-    const { status, body } = await answerRoute(request, route);
-    return sendJson(response, status, body);
+    const { status, body, headers } = await answerRoute(request, route, decoder);
+    return sendJson(response, status, body, headers);
   }
   if (path === "/metrics") {
     const { contentType, body } = await renderMetrics(metrics.registry, chooseMetricsFormat(request.headers.accept));
@@ -234,13 +240,13 @@ function setIds({ headers }: IncomingMessage, response: ServerResponse): void {
   response.setHeader("request-id", requestId);
 }
 
-function sendJson(response: ServerResponse, status: number, body: unknown): void {
-  send(response, status, "application/json", JSON.stringify(body));
+function sendJson(response: ServerResponse, status: number, body: unknown, headers?: Readonly<Record<string, string>>): void {
+  send(response, status, "application/json", JSON.stringify(body), headers);
 }
 
-function send(response: ServerResponse, status: number, contentType: string, body: string): void {
+function send(response: ServerResponse, status: number, contentType: string, body: string, headers?: Readonly<Record<string, string>>): void {
   // A body nobody reads must not be taken for the next request.
   const ending = response.req.method === "GET" || response.req.method === "HEAD" ? {} : { connection: "close" };
-  response.writeHead(status, { "content-type": contentType, "content-length": Buffer.byteLength(body), ...ending });
+  response.writeHead(status, { "content-type": contentType, "content-length": Buffer.byteLength(body), ...headers, ...ending });
   response.end(body);
 }
