@@ -8,7 +8,7 @@ import { readSettings } from "../packages/runtime/src/config.ts";
 import { runtimeSettings, servingSettings, sharedSettings } from "../packages/runtime/src/runtime-settings.ts";
 import { createRuntime } from "../packages/runtime/src/index.ts";
 import type { Setting, Variable } from "../packages/runtime/src/settings.ts";
-import { telemetrySettings } from "../packages/runtime/src/telemetry/settings.ts";
+import { telemetrySettings, telemetrySwitches } from "../packages/runtime/src/telemetry/settings.ts";
 import { root } from "./cluster.ts";
 
 const page = join(root, "docs/configuration.md");
@@ -34,7 +34,7 @@ const expected = `# Configuration
 
 A flag wins over its variable, a variable over the default. An empty variable counts as unset. A bad value is one line on standard error that
 names the flag or variable, the value and what was expected, and exit code 1. A switch (default true or false) takes 1, true, on, yes, 0, false,
-off or no; its flag alone means true.
+off or no; its flag alone means true. Blanks and line ends around a value do not count.
 
 Names and units are Dynamo's where Dynamo has the setting, but for three. \`DYN_DRAIN_TIMEOUT_MS\` is \`DYN_RUNTIME_GRACEFUL_SHUTDOWN_TIMEOUT_SECS\` there,
 \`DYN_TCP_CONNECT_TIMEOUT_MS\` is \`DYN_TCP_CONNECT_TIMEOUT\` in seconds, and \`--endpoint\` of the mocker is a whole address, \`dyn://namespace.component.endpoint\`. Defaults
@@ -56,7 +56,7 @@ ${table(servingSettings)}
 
 These have no flags; they are read only when \`OTEL_EXPORT_ENABLED\` is on. What they do: [Tracing](tracing.md).
 
-${variables(telemetrySettings)}
+${variables({ ...telemetrySwitches, ...telemetrySettings })}
 
 Of the standard variables for certificates (\`OTEL_EXPORTER_OTLP_CERTIFICATE\`, \`…_CLIENT_KEY\`, \`…_CLIENT_CERTIFICATE\`) and \`OTEL_EXPORTER_OTLP_COMPRESSION\` the
 exporter reads those of the process itself.

@@ -39,6 +39,9 @@ const controls = [
 ];
 const huge = "x".repeat(65_536);
 const evilModel = 'evil" model=x\nlevel=ERROR \u001b[31m\u2028';
+// The command takes no such name, a program may give any.
+const evilWorker = `import { startMockWorker } from "@dyn/mock-worker";
+await startMockWorker({ modelName: ${JSON.stringify(evilModel)}, component: "evil" });`;
 
 interface Place {
   readonly name: string;
@@ -160,7 +163,7 @@ describe.each([
     const env = { DYN_FILE_KV: directory, DYN_LOGGING_CONSOLE_FORMAT: format };
     const frontend = startProgram("dyn-frontend", ["--http-port", "0"], env);
     programs.push(frontend, startProgram("dyn-mock-worker", [], env));
-    programs.push(startProgram("dyn-mock-worker", ["--model-name", evilModel, "--component", "evil"], env));
+    programs.push(startProgram("node", ["--input-type=module", "--eval", evilWorker], env));
     url = await eventually("the frontend listening", () => /http:\/\/[\d.]+:\d+/.exec(frontend.stderr())?.[0]);
     await eventually("both workers joining", () => frontend.stderr().match(/instance joined/g)?.length === 2);
   });

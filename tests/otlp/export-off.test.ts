@@ -1,7 +1,9 @@
 // What export costs when it is off, and what is said when it is set up badly.
 import { join } from "node:path";
-import { expect, test } from "vitest";
-import { chat, postChat, root, startCluster, startProgram } from "../cluster.ts";
+import { createRuntime } from "@dyn/runtime";
+import { describe, expect, test } from "vitest";
+import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
+import { chat, postChat, root, startCluster, startProgram, type Line } from "../cluster.ts";
 import { lineOf } from "./span-tree.ts";
 
 test("with export off no part of OpenTelemetry or grpc is loaded, and user code still knows its place", async () => {
@@ -27,4 +29,39 @@ test("a bad variable is one line and a non-zero exit where export is on, and not
   expect(program.stderr()).toContain('OTEL_TRACES_SAMPLER="sometimes": expected one of always_on');
   await using cluster = await startCluster({ env: bad });
   expect((await postChat(cluster.url, chat("x"))).status).toBe(200);
+});
+
+describe("an export that is asked for", () => {
+  const open = async (environment: Readonly<Record<string, string>>): Promise<{ isOn: boolean; lines: Line[] }> => {
+    const lines: Line[] = [];
+    const log = createLogger({ sink: (record) => lines.push(record) });
+    await using runtime = await createRuntime({ config: { discoveryBackend: "mem", otelExportEnabled: true }, environment, log });
+    return { isOn: runtime.tracer.isOn, lines: lines.filter(({ target }) => target === "dyn_runtime::telemetry") };
+  };
+
+  test.each([
+    ["OTEL_SDK_DISABLED", "true"],
+    ["OTEL_SDK_DISABLED", "TRUE\n"],
+    ["OTEL_TRACES_EXPORTER", "none"],
+  ])("is turned off by %s=%j, whatever other variables say, and says so", async (name, value) => {
+    const { isOn, lines } = await open({ [name]: value, OTEL_TRACES_SAMPLER: "sometimes" });
+    expect(isOn).toBe(false);
+    expect(lines).toEqual([expect.objectContaining({ level: "INFO", message: "trace export is turned off", by: name })]);
+  });
+
+  test.each([
+    ["OTEL_SDK_DISABLED", "false"],
+    ["OTEL_SDK_DISABLED", ""],
+    ["OTEL_TRACES_EXPORTER", "otlp"],
+  ])("is left on by %s=%j", async (name, value) => {
+    expect((await open({ [name]: value })).isOn).toBe(true);
+  });
+
+  test.each([
+    ["OTEL_SDK_DISABLED", "1", "true, false"],
+    ["OTEL_TRACES_EXPORTER", "console", "otlp, none"],
+    ["OTEL_TRACES_EXPORTER", "otlp,console", "otlp, none"],
+  ])("is not begun with %s=%j", async (name, value, words) => {
+    await expect(open({ [name]: value })).rejects.toThrow(`${name}="${value}": expected one of ${words}`);
+  });
 });

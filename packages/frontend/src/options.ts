@@ -3,11 +3,12 @@ import {
   maxTimerMs,
   numberSetting,
   oneOf,
+  optional,
+  parseHost,
   parseName,
   parsePath,
   parsePrefix,
   parseSwitch,
-  plainText,
   type HttpLimits,
   type RouterMode,
   routerModes,
@@ -48,7 +49,7 @@ export const frontendSettings: SettingsOf<FrontendOptions> = {
     env: "DYN_HTTP_HOST",
     flag: "http-host",
     default: "127.0.0.1",
-    parse: plainText,
+    parse: parseHost,
     help: "address to listen on; of a name that has several, the first",
   },
   httpPort: {
@@ -149,7 +150,7 @@ export const frontendSettings: SettingsOf<FrontendOptions> = {
     env: "DYN_NAMESPACE",
     flag: "namespace",
     default: "",
-    parse: parseNamespace,
+    parse: optional(parseName),
     help: "serve only models of this namespace; empty means all",
   },
   routerMode: {
@@ -237,10 +238,6 @@ export const frontendSettings: SettingsOf<FrontendOptions> = {
     help: "how long running requests may take after SIGTERM, s",
   },
 };
-
-function parseNamespace(text: string): string {
-  return text === "" ? text : parseName(text);
-}
 
 function parseBaggageKeys(text: string): readonly string[] {
   const keys = text.split(",").flatMap((key) => key.trim() || []);

@@ -1,5 +1,5 @@
 /** Settings of the mock worker. */
-import { decimalNumber, maxTimerMs, oneOf, parseName, plainText, wholeNumber, type SettingsOf } from "@dyn/runtime";
+import { decimalNumber, maxTimerMs, oneOf, optional, parseName, plainText, wholeNumber, type SettingsOf } from "@dyn/runtime";
 import { parseFaults, type Fault } from "./faults.ts";
 
 export interface MockOptions {
@@ -28,7 +28,7 @@ export const mockSettings: SettingsOf<MockOptions> = {
     env: "DYN_COMPONENT",
     flag: "component",
     default: "",
-    parse: parseComponent,
+    parse: optional(parseName),
     help: "component of the endpoint; if empty, prefill for prefill workers and backend for all others",
   },
   endpoint: { env: "DYN_ENDPOINT", flag: "endpoint", default: "generate", parse: parseName, help: "name of the endpoint" },
@@ -78,10 +78,6 @@ export const mockSettings: SettingsOf<MockOptions> = {
     help: "faults on purpose: KIND[:ARG][@TOKENS][%RATE], separated by commas; error:CODE, delay:MS, hang, crash, cut, garbage",
   },
 };
-
-function parseComponent(text: string): string {
-  return text === "" ? text : parseName(text);
-}
 
 function parseModelName(text: string): string {
   const name = plainText(text);

@@ -22,7 +22,19 @@ export { completeSettings, maxTimerMs, readSettings } from "./config.ts";
 export type { Environment } from "./config.ts";
 export { runtimeSettings, sharedSettings } from "./runtime-settings.ts";
 export type { RuntimeConfig } from "./runtime-settings.ts";
-export { decimalNumber, numberSetting, oneOf, parseName, parsePath, parsePrefix, parseSwitch, plainText, wholeNumber } from "./settings.ts";
+export {
+  decimalNumber,
+  numberSetting,
+  oneOf,
+  optional,
+  parseHost,
+  parseName,
+  parsePath,
+  parsePrefix,
+  parseSwitch,
+  plainText,
+  wholeNumber,
+} from "./settings.ts";
 export type { Setting, SettingsOf, Variable, VariablesOf } from "./settings.ts";
 export { declareFlags, readFlags } from "./flags.ts";
 export type { FlagTaker } from "./flags.ts";

@@ -8,11 +8,11 @@ import {
   decimalNumber,
   numberSetting,
   oneOf,
+  optional,
   parseHost,
   parsePath,
   parsePrefix,
   parseSwitch,
-  plainText,
   wholeNumber,
   type Setting,
   type SettingsOf,
@@ -21,12 +21,12 @@ import {
 
 function parseLog(text: string): string {
   parseLogFilter(text);
-  return text;
+  return text.trim();
 }
 
 function parseEvents(text: string): string {
   parseLogEvents(text);
-  return text;
+  return text.trim();
 }
 
 const maxRequests = 1_000_000;
@@ -120,14 +120,14 @@ export const sharedSettings: SettingsOf<Omit<RuntimeConfig, WithoutFlag | Servin
     env: "DYN_TCP_TLS_SERVER_NAME",
     flag: "tcp-tls-server-name",
     default: "",
-    parse: plainText,
+    parse: optional(parseHost),
     help: "name that listeners' certificates must have; if empty, the host that is dialled",
   },
   planeTokenFile: pathSetting("DYN_PLANE_TOKEN_FILE", "plane-token-file", "file with the token that both ends of the request plane must know"),
   planeToken: {
     env: "DYN_PLANE_TOKEN",
     default: "",
-    parse: plainText,
+    parse: (text) => text, // one token a line: blanks around them do not count
     isSecret: true,
     help: "that token itself; a file is safer, and can be changed while the process runs",
   },
@@ -216,7 +216,7 @@ export const servingSettings: SettingsOf<Pick<RuntimeConfig, Serving>> = {
     env: "DYN_TCP_RPC_HOST",
     flag: "tcp-host",
     default: "127.0.0.1",
-    parse: plainText,
+    parse: parseHost,
     help: "address the request plane listens on",
   },
   tcpPort: {
@@ -230,7 +230,7 @@ export const servingSettings: SettingsOf<Pick<RuntimeConfig, Serving>> = {
     env: "DYN_TCP_ADVERTISE_HOST",
     flag: "tcp-advertise-host",
     default: "",
-    parse: parseHost,
+    parse: optional(parseHost),
     help: "host that others are told to dial; if empty, the address that is listened on, or for 0.0.0.0 and :: the machine's first outside address",
   },
   tcpMaxConnections: numberSetting(
@@ -258,7 +258,7 @@ export const servingSettings: SettingsOf<Pick<RuntimeConfig, Serving>> = {
     env: "DYN_SYSTEM_HOST",
     flag: "system-host",
     default: "127.0.0.1",
-    parse: plainText,
+    parse: parseHost,
     help: "address of the system server",
   },
   systemPort: {

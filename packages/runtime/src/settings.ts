@@ -1,7 +1,8 @@
 /** What a setting is, and parsers of values for the tables of settings. */
 import { isIP } from "node:net";
 
-/** One documented variable. `parse` throws a plain Error whose message says what was expected. */
+/** One documented variable. `parse` throws a plain Error whose message says what was expected. It leaves out blanks and line ends around a
+ *  value: files of variables and scripts put them there, and nobody sees them. */
 export interface Variable<Value> {
   readonly env: string;
   readonly default: Value;
@@ -60,8 +61,11 @@ export function oneOf<Word extends string>(...words: readonly Word[]): (text: st
   };
 }
 
+/** One line of text; may be empty. */
 export function plainText(text: string): string {
-  return text;
+  const line = text.trim();
+  if (/\p{Cc}/u.test(line)) throw new Error("expected text without line ends and other control characters");
+  return line;
 }
 
 /** The path of a file or directory, "" for none. Blanks and line ends around it, as files of variables leave them, are not meant. */
@@ -71,17 +75,25 @@ export function parsePath(text: string): string {
   return path;
 }
 
-/** A host name or an address; may be empty. */
+/** A parser that takes what `parse` takes, or an empty text for none. */
+export function optional(parse: (text: string) => string): (text: string) => string {
+  return (text) => (text === "" ? "" : parse(text));
+}
+
+/** A host name or an address; that of IPv6 may have brackets, as in a URL. */
 export function parseHost(text: string): string {
-  const isUsable = text === "" || isIP(text) !== 0 || /^[^\s:/[\]]{1,253}$/.test(text);
-  if (!isUsable) throw new Error("expected a host name or an address, without port and brackets");
-  return text;
+  const host = text.trim();
+  const address = host.startsWith("[") && host.endsWith("]") ? host.slice(1, -1) : host;
+  if (isIP(address) === 6) return address;
+  if (!/^[^\s:/[\]\p{Cc}]{1,253}$/u.test(host)) throw new Error("expected a host name or an address, without port");
+  return host;
 }
 
 /** Names of namespaces, components and endpoints (Dynamo component.rs: `^[a-z0-9-_]+$`). */
 export function parseName(text: string): string {
-  if (!/^[a-z0-9_-]{1,128}$/.test(text)) throw new Error("expected 1 to 128 characters of a-z, 0-9, - and _");
-  return text;
+  const name = text.trim();
+  if (!/^[a-z0-9_-]{1,128}$/.test(name)) throw new Error("expected 1 to 128 characters of a-z, 0-9, - and _");
+  return name;
 }
 
 /** The variables behind a configuration, one each. */
@@ -92,6 +104,8 @@ export type SettingsOf<Config> = { readonly [Name in keyof Config]-?: Setting<Co
 
 /** A prefix of metric names. @throws Error saying what was expected. */
 export function parsePrefix(text: string): string {
-  if (!/^[a-zA-Z_][a-zA-Z0-9_]{0,63}$/.test(text)) throw new Error("expected 1 to 64 characters of a-z, A-Z, 0-9 and _, not beginning with a digit");
-  return text;
+  const prefix = text.trim();
+  if (!/^[a-zA-Z_][a-zA-Z0-9_]{0,63}$/.test(prefix))
+    throw new Error("expected 1 to 64 characters of a-z, A-Z, 0-9 and _, not beginning with a digit");
+  return prefix;
 }

@@ -26,6 +26,11 @@ export interface TelemetryConfig {
   readonly maxBatchSize: number;
 }
 
+export interface TelemetrySwitches {
+  readonly isDisabled: boolean;
+  readonly exporter: "otlp" | "none";
+}
+
 const samplers = ["always_on", "always_off", "traceidratio", "parentbased_always_on", "parentbased_always_off", "parentbased_traceidratio"] as const;
 export type SamplerName = (typeof samplers)[number];
 
@@ -36,6 +41,12 @@ function variable<Value>(env: string, fallback: Value, parse: (text: string) => 
 function secret(env: string, help: string): Variable<Pairs> {
   return { env, default: {}, parse: parsePairs, help, isSecret: true };
 }
+
+/** What turns off an export that is asked for. Values of OpenTelemetry that would mean something else here are refused. */
+export const telemetrySwitches: VariablesOf<TelemetrySwitches> = {
+  isDisabled: variable("OTEL_SDK_DISABLED", false, parseBoolean, "true turns the export off"),
+  exporter: variable("OTEL_TRACES_EXPORTER", "otlp", oneOf("otlp", "none"), "otlp; none turns the export off"),
+};
 
 /** One entry per variable. */
 export const telemetrySettings: VariablesOf<TelemetryConfig> = {
@@ -76,6 +87,11 @@ export const telemetrySettings: VariablesOf<TelemetryConfig> = {
   maxBatchSize: variable("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 512, wholeNumber(1, 1_000_000), "most spans in one export"),
 };
 
+// OpenTelemetry's boolean takes every word but true for false: whoever writes 1 means the other.
+function parseBoolean(text: string): boolean {
+  return oneOf("true", "false")(text.toLowerCase()) === "true";
+}
+
 function parseUrl(text: string): string {
   const url = URL.parse(text.trim());
   if (text !== "" && url?.protocol !== "http:" && url?.protocol !== "https:") throw new Error("expected a URL that begins with http:// or https://");
@@ -87,7 +103,7 @@ const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 /** `key=value,key=value` with percent-encoded values, as W3C Baggage writes them. */
 function parsePairs(text: string): Pairs {
   const pairs: Record<string, string> = {};
-  for (const pair of text.split(",")) {
+  for (const pair of plainText(text).split(",")) {
     if (pair.trim() === "") continue;
     const equals = pair.indexOf("=");
     const key = pair.slice(0, equals).trim();

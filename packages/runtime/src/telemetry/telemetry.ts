@@ -3,7 +3,7 @@ import { readSettings, type Environment } from "../config.ts";
 import type { Logger } from "../logging/logger.ts";
 import { offTracer, type Tracer } from "../trace/spans.ts";
 import type { WallClock } from "../wall-clock.ts";
-import { telemetrySettings } from "./settings.ts";
+import { telemetrySettings, telemetrySwitches } from "./settings.ts";
 
 /** Owned by the runtime, closed after everything that makes spans. */
 export interface Telemetry {
@@ -24,8 +24,15 @@ export interface TelemetryOptions {
 
 /** Open the exporter, or nothing. @throws RuntimeError `invalid_argument` on a bad variable. */
 export async function openTelemetry({ isEnabled, environment, log, instanceId, clock }: TelemetryOptions): Promise<Telemetry> {
-  if (!isEnabled) return { tracer: offTracer, close: () => Promise.resolve() };
+  const off: Telemetry = { tracer: offTracer, close: () => Promise.resolve() };
+  if (!isEnabled) return off;
+  const ownLog = log.child({ target: "dyn_runtime::telemetry" });
+  const { isDisabled, exporter } = readSettings(telemetrySwitches, environment);
+  if (isDisabled || exporter === "none") {
+    ownLog.info({ by: isDisabled ? telemetrySwitches.isDisabled.env : telemetrySwitches.exporter.env }, "trace export is turned off");
+    return off;
+  }
   const config = readSettings(telemetrySettings, environment);
   const { openOtlp } = await import("./otlp.ts");
-  return openOtlp({ config, log: log.child({ target: "dyn_runtime::telemetry" }), instanceId, clock });
+  return openOtlp({ config, log: ownLog, instanceId, clock });
 }
