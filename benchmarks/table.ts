@@ -46,6 +46,7 @@ export async function runBench({ script, about, seconds, flags = {}, heading = "
   console.log(`measuring, about ${seconds} s …`);
   try {
     const rows = await measure(given);
+    if (!rows.some(({ limit }) => limit)) throw new Error("nothing was measured that has a limit");
     if (printTable(rows, heading) > 0) process.exitCode = 1;
   } catch (error) {
     console.error(`${script}: ${error instanceof Error ? error.message : String(error)}`);

@@ -2,7 +2,7 @@
 import { writeFileSync } from "node:fs";
 import type { Reporter } from "vitest/node";
 
-/** Tests that are skipped count as neither. */
+/** Tests that were skipped, or never came to their end, have failed: nothing is known of what they are for. */
 export interface Counts {
   readonly passed: number;
   readonly failed: number;
@@ -13,8 +13,8 @@ export function createCountReporter(path: string): Reporter {
   return {
     onTestRunEnd(modules) {
       const states = modules.flatMap(({ children }) => [...children.allTests()].map((test) => test.result().state));
-      const count = (wanted: string): number => states.filter((state) => state === wanted).length;
-      writeFileSync(path, JSON.stringify({ passed: count("passed"), failed: count("failed") } satisfies Counts));
+      const passed = states.filter((state) => state === "passed").length;
+      writeFileSync(path, JSON.stringify({ passed, failed: states.length - passed } satisfies Counts));
     },
   };
 }

@@ -37,5 +37,6 @@ export const targets: readonly Target[] = [
     const all: number[][] = [];
     for (;;) all.push(Array.from({ length: 100_000 }, (_, index) => index));
   }),
+  createBad("leaves", () => process.exit(0)),
   createBad("leaks", () => leaked.push(Buffer.alloc(16 * 1024 * 1024))),
 ];

@@ -47,6 +47,7 @@ describe("the fuzz", () => {
     ["breaks", "Broken: a promise"],
     ["hangs", "no end after 3000 ms", 3_000],
     ["devours", "the thread ended: "],
+    ["leaves", "the thread ended by itself, with 0"],
   ])("notices a target that %s, and keeps the case it was at", async (target, reason, limitMs = hangMs) => {
     const { failures } = await watchCampaign({ module, target, seed: 1, cases: badCases, hangMs: limitMs, heapMb: 64 });
     expect(failures).toEqual([{ target, index: badCases - 1, bytes: expect.any(Uint8Array), reason: expect.stringContaining(reason) }]);

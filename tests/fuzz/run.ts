@@ -35,7 +35,8 @@ function readSettings(): Settings {
     },
   });
   const whole = (name: "cases" | "seed" | "hang-ms"): number => {
-    if (!/^\d{1,12}$/.test(values[name])) throw new Error(`--${name} must be a whole number`);
+    const least = name === "seed" ? 0 : 1; // no case shows nothing
+    if (!/^\d{1,12}$/.test(values[name]) || Number(values[name]) < least) throw new Error(`--${name} must be a whole number of at least ${least}`);
     return Number(values[name]);
   };
   const unknown = values.target.find((name) => !names.includes(name));
@@ -63,7 +64,7 @@ function saySummary({ target, cases, seconds, outcomes, slowest, grownBytes }: S
   const counts = Object.entries(outcomes).map(([code, count]) => `${code} ${count}`);
   const slow = `slowest ${slowest.ms.toFixed(1)} ms (${nameCase(slowest.index)}, ${slowest.bytes} bytes)`;
   console.log(
-    `${target.padEnd(13)} ${String(cases).padStart(8)} cases  ${rate.padStart(8)}/s  ${slow}  held ${grownBytes < 0 ? "" : "+"}${Math.round(grownBytes / 1024)} KiB`,
+    `${target.padEnd(13)} ${count(cases, "case").padStart(14)}  ${rate.padStart(8)}/s  ${slow}  held ${grownBytes < 0 ? "" : "+"}${Math.round(grownBytes / 1024)} KiB`,
   );
   console.log(`${" ".repeat(14)}${counts.join(", ")}`);
 }
@@ -104,7 +105,7 @@ async function runLiveTarget(cases: number, { seed }: Settings): Promise<Outcome
 function sayLive({ cases, seconds, answers, checks, grownBytes }: LiveReport): void {
   const statuses = Object.entries(answers).map(([status, count]) => `${status === "0" ? "none" : status} ${count}`);
   console.log(
-    `${live.padEnd(13)} ${String(cases).padStart(8)} cases  ${Math.round(cases / seconds)}/s  ${count(checks, "ordinary request")} answered in between`,
+    `${live.padEnd(13)} ${count(cases, "case").padStart(14)}  ${Math.round(cases / seconds)}/s  ${count(checks, "ordinary request")} answered in between`,
   );
   console.log(`${" ".repeat(14)}HTTP ${statuses.join(", ")}  resident ${Math.round(grownBytes / 1024)} KiB more`);
 }
@@ -126,8 +127,8 @@ async function main(): Promise<number> {
   if (chosen.includes(live)) outcomes.push(await runLiveTarget(liveCases, settings));
   const fed = outcomes.reduce((sum, each) => sum + each.fed, 0);
   const failed = outcomes.reduce((sum, each) => sum + each.failed, 0);
-  console.log(`${fed} cases in ${((performance.now() - startedAt) / 1000).toFixed(0)} s, ${failed} failed`);
-  return failed === 0 ? 0 : 1;
+  console.log(`${count(fed, "case")} in ${((performance.now() - startedAt) / 1000).toFixed(0)} s, ${failed} failed`);
+  return failed === 0 && fed > 0 ? 0 : 1;
 }
 
 try {

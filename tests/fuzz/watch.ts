@@ -73,7 +73,10 @@ export async function watchCampaign({
         else if (failures.filter(({ reason }) => reason === output.failure.reason).length < maxAlike) failures.push(output.failure);
       });
       thread.on("error", (error) => blameCurrent(`the thread ended: ${error.message}`));
-      thread.on("exit", () => resolve());
+      thread.on("exit", (code) => {
+        if (!summary && failures.length === 0) blameCurrent(`the thread ended by itself, with ${code}`);
+        resolve();
+      });
     });
   } finally {
     clearInterval(watch);

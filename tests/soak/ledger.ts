@@ -1,6 +1,7 @@
 /** What became of every request: what its client got, and what all processes have logged of it. Keeps only requests that are not settled. */
 import { appendFile } from "node:fs/promises";
-import { parseLine, type LogLine } from "../../packages/frontend/src/lineage/lines.ts";
+import { isRequestLine } from "../../packages/frontend/src/lineage/group.ts";
+import { parseLine, textOf, type LogLine } from "../../packages/frontend/src/lineage/lines.ts";
 import { rebuildTrees } from "../../packages/frontend/src/lineage/rebuild.ts";
 import { judge, type Fault, type Finding } from "./answers.ts";
 import type { Ask } from "./asks.ts";
@@ -120,7 +121,9 @@ function checkLines({ ask, lines, reply }: Entry): Finding[] {
   if (reply?.status === 200 && !wanted.includes(String(status))) {
     findings.push({ fault: "mismatched", why: `completed with status ${String(status)} in the log` });
   }
-  const trees = rebuildTrees(lines, new Set([ask.id]));
+  const requestIds = new Set(lines.filter(isRequestLine).flatMap((line) => textOf(line, "request_id") ?? []));
+  const trees = rebuildTrees(lines, requestIds);
+  if (trees.length === 0) findings.push({ fault: "lost", why: "no line of the frontend has a request_id" });
   for (const { kind, message } of trees.flatMap(({ problems }) => problems)) {
     if (kind === "contradiction") findings.push({ fault: "mismatched", why: message });
   }

@@ -50,7 +50,7 @@ function formatTime(ms: number): string {
   return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
 }
 
-/** Print the table and what it comes to. @returns whether something was asked and all was right. */
+/** Print the table and what it comes to. @returns whether something was answered and all was right. */
 export function printVerdict(seen: Seen): boolean {
   const { ledger, client, chaos, memory, seed } = seen;
   const { counts } = ledger;
@@ -66,21 +66,25 @@ export function printVerdict(seen: Seen): boolean {
   ];
   for (const watch of memory) {
     const summary = watch.summary();
-    if (!summary) continue;
+    if (!summary) {
+      rows.push([`memory of ${watch.name}`, "not known on this system, or over too soon"]);
+      continue;
+    }
     const { first, last, slope } = summary;
     const growth =
       slope === undefined ? "too short to judge, it still warms up (10 minutes)" : `slope of the last two thirds ${slope.toFixed(2)} MiB/min`;
     rows.push([`memory of ${watch.name}`, `${first.toFixed(1)} to ${last.toFixed(1)} MiB, ${growth}`]);
   }
   for (const [name, value] of rows) console.log(`${name.padEnd(30)} ${value}`);
-  console.log(`\n${summarize(seen)}`);
-  return counts.asked > 0 && faults.every((fault) => counts[fault] === 0);
+  console.log(`\n${summarize(seen, happened)}`);
+  return counts.answered > 0 && faults.every((fault) => counts[fault] === 0);
 }
 
-function summarize({ ledger: { counts }, ending, minutes }: Seen): string {
+function summarize({ ledger: { counts }, ending, minutes }: Seen, happened: number): string {
   const cut =
     ending.reason === undefined ? "" : `ended after ${formatTime(ending.elapsedMs)} of ${formatTime(minutes * 60_000)} by ${ending.reason}: `;
   const wrong = faults.filter((fault) => counts[fault] > 0).map((fault) => `${counts[fault]} ${fault}`);
   if (wrong.length > 0) return `${cut}not every answer was right: ${wrong.join(", ")}`;
-  return cut + (counts.asked > 0 ? "every answer was right" : "nothing was asked, so nothing is known");
+  if (counts.answered === 0) return `${cut}nothing was answered, so nothing is known`;
+  return `${cut}every answer was right${happened > 0 ? "" : ", but nothing was disturbed"}`;
 }
