@@ -41,6 +41,7 @@ const houses: Readonly<Record<string, Floors>> = {
     instruments: 0,
     "address.ts": 0,
     "condition.ts": 0,
+    "counts.ts": 0,
     "errors.ts": 0,
     "ids.ts": 0,
     "settings.ts": 0,

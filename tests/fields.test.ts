@@ -123,5 +123,5 @@ describe.each<[string, Parse, Record<string, unknown>, (readonly [unknown, strin
 test("fewer completions than the API has can be allowed", () => {
   const few = { maxMessages: 3, maxCompletions: 2 };
   expect(() => parseChatRequest({ model: "m", messages: [{ role: "user", content: "hi" }], n: 3 }, few)).toThrow("n must be at most 2");
-  expect(() => parseCompletionRequest({ model: "m", prompt: ["a", "b", "c"] }, few)).toThrow("3 prompts with 1 completions each are more than 2");
+  expect(() => parseCompletionRequest({ model: "m", prompt: ["a", "b", "c"] }, few)).toThrow("3 prompts with 1 completion each are more than 2");
 });

@@ -50,6 +50,7 @@ test.each([
   ['{\n  "a": 1,\n}', "unexpected character at position 12 of 13 (line 3, column 1)"],
   ["{'secret': 1}", "unexpected character at position 1 of 13 (line 1, column 2)"],
   ['{"a": "b', "it ends too early, after 8 characters"],
+  ["{", "it ends too early, after 1 character"],
   ["{}{}", "unexpected character at position 2 of 4 (line 1, column 3)"],
 ])("%s is refused with the place, and not quoted", (text, problem) => {
   expect(() => parseJsonBody(Buffer.from(text))).toThrow(

@@ -69,7 +69,7 @@ test("requests over the limit wait in the order they came, and those over the qu
   await eventually("two waiting", async () => (await valueOf(house, "dynamo_work_handler_queue_depth")) === 2);
   expect(await valueOf(house, "dynamo_work_handler_queue_capacity")).toBe(2);
   const failure = await failureOf(ask("fourth"));
-  expect(failure).toMatchObject({ code: "overloaded", message: "1 requests are running and 2 waiting, the limits of this worker" });
+  expect(failure).toMatchObject({ code: "overloaded", message: "1 request is running and 2 waiting, the limits of this worker" });
   expect(house.lines.filter(({ message }) => message === "request refused")).toEqual([expect.objectContaining({ "error.type": "overloaded" })]);
   expect(await valueOf(house, "dynamo_rejection_request_total")).toBe(1);
   for (const [name, answer] of [

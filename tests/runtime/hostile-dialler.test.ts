@@ -74,7 +74,7 @@ describe("a hostile dialler costs its own connection and nobody else anything", 
         peer.send((writer) => messages.encodeRequest(writer, 1, { ...request, credit: 0 })),
         peer.sendBytes(frame("00000002060000000101ff"))
       ),
-      "1 bytes too many",
+      "1 byte too many",
     ],
     [
       "CANCEL of a third kind",
@@ -101,7 +101,7 @@ describe("a hostile dialler costs its own connection and nobody else anything", 
         peer.send((writer) => messages.encodeRequest(writer, 1, { ...request, credit: 0 })),
         peer.sendBytes(frame("00000005070000000100000001ff"))
       ),
-      "1 bytes too many",
+      "1 byte too many",
     ],
     ["ITEMS to a listener", (peer) => (peer.sendBytes(greeting()), peer.sendBytes(frame("000000000300000001"))), "not for the listening side"],
     ["a PING of 7 bytes", (peer) => (peer.sendBytes(greeting()), peer.sendBytes(frame("000000070800000000" + "00".repeat(7)))), "not 8 bytes"],

@@ -152,7 +152,7 @@ describe("the settings of the plane's limits", () => {
     await client.waitForInstances();
     const running = client.generate({}).batches();
     expect((await running.next()).value).toEqual(["begun"]);
-    const refusal = { code: "overloaded", message: expect.stringContaining("1 streams to the worker are open, its limit") };
+    const refusal = { code: "overloaded", message: expect.stringContaining("1 stream to the worker is open, its limit") };
     expect(await failureOf(collect(client.generate({})))).toMatchObject(refusal);
     const [host = "", port] = serving.address.split("/", 1)[0]?.split(":") ?? [];
     const second = rawPeer(connect(Number(port), host), false);

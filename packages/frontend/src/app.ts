@@ -1,5 +1,6 @@
 /** The requests of the HTTP server: begins an exchange for each, finds its route, and answers what has none or is refused before its body is read. */
 import {
+  countOf,
   createContentDecoder,
   parseCodings,
   RequestFault,
@@ -182,7 +183,7 @@ function toRefusal(exchange: Exchange, route: RouteEntry, { places, limit, optio
   // Only of a client that waits: one that sends already would not read the answer while its connection is closed under it.
   if (awaitsContinue(request) && Number(request.headers["content-length"]) > limit.maxBytes) return toTooLarge(limit);
   if (!route.refuse || places.take(response)) return undefined;
-  return new RuntimeError("overloaded", `${places.limit} requests are under way, the limit of this frontend`);
+  return new RuntimeError("overloaded", `${countOf(places.limit, "request is", "requests are")} under way, the limit of this frontend`);
 }
 
 // Probes and lists: silent at info.

@@ -1,4 +1,5 @@
 /** What users hold: an endpoint that serves, and a client that calls it. */
+import { countOf } from "./counts.ts";
 import { maxTimerMs } from "./config.ts";
 import type { Instance, LiveSet } from "./discovery/live-set.ts";
 import type { AttemptReport, Route } from "./egress/attempt.ts";
@@ -111,7 +112,7 @@ function toCaller(options: GenerateOptions, tracer: Tracer): Caller {
 
 function toIdentity(options: GenerateOptions, trace: TraceContext): Identity {
   const { requestId = createRequestId(), xRequestId, baggage } = options;
-  if (!isUuid(requestId)) throw new RuntimeError("invalid_argument", `requestId must be a UUID, got ${requestId.length} characters`);
+  if (!isUuid(requestId)) throw new RuntimeError("invalid_argument", `requestId must be a UUID, got ${countOf(requestId.length, "character")}`);
   if (xRequestId !== undefined && !isSaneClientId(xRequestId)) {
     throw new RuntimeError("invalid_argument", "xRequestId must be 1 to 256 characters of visible ASCII");
   }

@@ -1,5 +1,5 @@
 /** Request bodies: JSON of whole characters, and a clear word when they are not. */
-import { decodeText, RuntimeError } from "@dyn/runtime";
+import { countOf, decodeText, RuntimeError } from "@dyn/runtime";
 import { parseJson } from "./exact-json.ts";
 import { assertWhole, mayHoldHalves } from "./json-halves.ts";
 import { findJsonProblem } from "./json-position.ts";
@@ -25,7 +25,7 @@ function parse(text: string): unknown {
 
 function describeProblem(text: string): string {
   const at = findJsonProblem(text) ?? text.length;
-  if (at === text.length) return `it ends too early, after ${at} characters`;
+  if (at === text.length) return `it ends too early, after ${countOf(at, "character")}`;
   let [line, lineAt] = [1, 0];
   for (let end = text.indexOf("\n"); end !== -1 && end < at; end = text.indexOf("\n", lineAt)) [line, lineAt] = [line + 1, end + 1];
   return `unexpected character at position ${at} of ${text.length} (line ${line}, column ${at - lineAt + 1})`;

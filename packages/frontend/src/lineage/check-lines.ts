@@ -1,7 +1,7 @@
 /** Is every line there, once, and do all of them carry the same ids? */
+import { countOf } from "@dyn/runtime";
 import { mostCommon, type AttemptLines, type RequestLines, type WorkerLines } from "./group.ts";
 import { textOf, type LineEvent, type LogLine } from "./lines.ts";
-import { countOf } from "./terminal.ts";
 import { contradiction, missing, note, type Problem } from "./tree.ts";
 
 /** Where lines come from. */

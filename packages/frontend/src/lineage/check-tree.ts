@@ -1,6 +1,7 @@
 /** Does the tree hold together? Spans, instances, counts, tokens, statuses and durations; for trees from logs and from memory alike. */
+import { countOf } from "@dyn/runtime";
 import { parseTime } from "./lines.ts";
-import { countOf, formatMs } from "./terminal.ts";
+import { formatMs } from "./terminal.ts";
 import {
   contradiction,
   missing,

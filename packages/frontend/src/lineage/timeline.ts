@@ -1,6 +1,7 @@
 /** Draws a tree for people at a terminal: who it is, bars on a common time axis, and what is wrong. */
+import { countOf } from "@dyn/runtime";
 import { toRows, type Row } from "./rows.ts";
-import { countOf, createPaint, fit, formatMs, plain, wrap, type Paint, type Style } from "./terminal.ts";
+import { createPaint, fit, formatMs, plain, wrap, type Paint, type Style } from "./terminal.ts";
 import { isWhole, walkAttempts, type LogSources, type Problem, type RequestTree } from "./tree.ts";
 
 export interface DrawOptions {

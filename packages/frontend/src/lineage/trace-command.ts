@@ -1,11 +1,11 @@
 /** `dyn-frontend trace`: one id and some logs in, trees and a verdict out. */
-import { RuntimeError } from "@dyn/runtime";
+import { countOf, RuntimeError } from "@dyn/runtime";
 import { toRequestId } from "./request-ids.ts";
 import { rebuildTrees } from "./rebuild.ts";
 import { searchLogs, type Looked, type SearchResult } from "./search.ts";
 import type { ScanResult } from "./scan.ts";
 import { openSources } from "./sources.ts";
-import { countOf, plain } from "./terminal.ts";
+import { plain } from "./terminal.ts";
 import { drawTree } from "./timeline.ts";
 import { isWhole, type RequestTree } from "./tree.ts";
 

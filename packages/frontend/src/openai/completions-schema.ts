@@ -1,4 +1,5 @@
 /** The fields of a plain completion request that are read; unknown ones are ignored, as the official API does. */
+import { countOf } from "@dyn/runtime";
 import type { ModelJob, Prompt } from "@dyn/runtime/llm";
 import * as z from "zod";
 import { countLimit, FieldError, listOf, parseFields, unsupported, type FieldLimits } from "../fields.ts";
@@ -45,7 +46,10 @@ export function parseCompletionRequest(body: unknown, { maxCompletions }: FieldL
   if (given.stream_options && given.stream !== true) throw new FieldError("stream_options", "is only allowed when stream is true");
   if (given.best_of && given.best_of !== n) throw new FieldError("best_of", "is only supported when equal to n", "unsupported_value");
   if (prompts.length * n > maxCompletions)
-    throw new FieldError("n", `is too large: ${prompts.length} prompts with ${n} completions each are more than ${maxCompletions}`);
+    throw new FieldError(
+      "n",
+      `is too large: ${countOf(prompts.length, "prompt")} with ${countOf(n, "completion")} each are more than ${maxCompletions}`,
+    );
   if (given.echo === true && prompts.some((each) => each.tokenIds))
     throw new FieldError("echo", "is not supported with token ids", "unsupported_value");
   return {

@@ -1,5 +1,6 @@
 /** The dialling end of one connection: opens streams and deals out what arrives for them. */
 import { formatHostPort } from "../address.ts";
+import { countOf } from "../counts.ts";
 import { RuntimeError, toRuntimeError } from "../errors.ts";
 import { Connection, type ConnectionOptions } from "../net/connection.ts";
 import { dialSocket } from "../net/dial.ts";
@@ -96,7 +97,7 @@ export class PlaneClient implements StreamOwner {
   open(request: Omit<RequestMessage, "credit">): ClientStream {
     if (!this.isUsable) throw new RuntimeError("disconnected", `connection to ${this.#connection.remote} is closing`);
     if (this.#streams.size >= this.#maxStreams) {
-      throw new RuntimeError("overloaded", `${this.#maxStreams} streams to the worker are open, its limit`);
+      throw new RuntimeError("overloaded", `${countOf(this.#maxStreams, "stream to the worker is", "streams to the worker are")} open, its limit`);
     }
     const { queuedBytes } = this.#connection;
     if (queuedBytes >= maxQueuedBytes) {

@@ -1,4 +1,5 @@
 /** How many requests of an endpoint run at a time, and how many more may wait for their turn. */
+import { countOf } from "../counts.ts";
 import { RuntimeError } from "../errors.ts";
 import type { EndpointMetrics } from "../metrics.ts";
 
@@ -44,7 +45,10 @@ export function createAdmission({ limits, queueLimit, metrics }: AdmissionOption
   return {
     enter() {
       if (running >= limit && queue.size >= queueLimit) {
-        throw new RuntimeError("overloaded", `${running} requests are running and ${queue.size} waiting, the limits of this worker`);
+        throw new RuntimeError(
+          "overloaded",
+          `${countOf(running, "request is", "requests are")} running and ${queue.size} waiting, the limits of this worker`,
+        );
       }
       const place = new QueuedPlace(onLeave);
       if (running < limit) {

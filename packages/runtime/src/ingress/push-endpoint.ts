@@ -1,5 +1,6 @@
 /** The listening end of the plane: takes connections, admits requests, and runs the handler of the endpoint they name. */
 import type { Socket } from "node:net";
+import { countOf } from "../counts.ts";
 import { RuntimeError, toRuntimeError } from "../errors.ts";
 import { createGate } from "../lifetime.ts";
 import type { Counter } from "../instruments/series.ts";
@@ -199,7 +200,8 @@ class ServerConnection {
       const endpoint = endpoints.get(request.path);
       if (this.#goneAway) throw new RuntimeError("unavailable", "this worker is draining");
       if (!endpoint) throw new RuntimeError("unavailable", `this worker does not serve ${request.path}`);
-      if (this.#streams.size >= options.hello.max_streams) throw new RuntimeError("overloaded", `${this.#streams.size} streams are open, the limit`);
+      if (this.#streams.size >= options.hello.max_streams)
+        throw new RuntimeError("overloaded", `${countOf(this.#streams.size, "stream is", "streams are")} open, the limit`);
       const stream = new ServerStream(this.#connection, streamId, request.credit);
       place = endpoint.admission.enter();
       const ofEndpoint = running.get(request.path);

@@ -1,4 +1,5 @@
 /** Bodies of all frames but HELLO and ITEMS: plain functions from message to bytes and back. Layouts: docs/wire-format.md. */
+import { countOf } from "../counts.ts";
 import { isErrorCode, RuntimeError, type ErrorCode } from "../errors.ts";
 import type { SeenIdentity } from "../trace/identity.ts";
 import type { FrameWriter } from "./frame-writer.ts";
@@ -124,7 +125,7 @@ interface Reader {
 function createReader(body: Buffer, what: string): Reader {
   let at = 0;
   const advance = (size: number): number => {
-    if (at + size > body.length) throw new RuntimeError("protocol", `${what} frame of ${body.length} bytes is truncated`);
+    if (at + size > body.length) throw new RuntimeError("protocol", `${what} frame of ${countOf(body.length, "byte")} is truncated`);
     at += size;
     return at - size;
   };
@@ -140,7 +141,7 @@ function createReader(body: Buffer, what: string): Reader {
     },
     rest: () => body.subarray(advance(body.length - at)),
     end() {
-      if (at < body.length) throw new RuntimeError("protocol", `${what} frame has ${body.length - at} bytes too many`);
+      if (at < body.length) throw new RuntimeError("protocol", `${what} frame has ${countOf(body.length - at, "byte")} too many`);
     },
   };
 }

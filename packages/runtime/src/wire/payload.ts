@@ -1,5 +1,6 @@
 /** msgpack payloads, made safe: what a peer sends is plain data of bounded depth, or one `protocol` error. */
 import { Packr, Unpackr, type Options } from "msgpackr";
+import { countOf } from "../counts.ts";
 import { RuntimeError } from "../errors.ts";
 import { checkMsgpack, msgpackProblems } from "./msgpack-check.ts";
 import { findForeign } from "./plain.ts";
@@ -36,7 +37,7 @@ export function decodePayload(bytes: Uint8Array, what: string): unknown {
   try {
     return mayHoldProto ? toObjects(mapUnpackr.unpack(bytes)) : unpackr.unpack(bytes);
   } catch (cause) {
-    throw new RuntimeError("protocol", `${what} of ${bytes.length} bytes is not msgpack`, { cause });
+    throw new RuntimeError("protocol", `${what} of ${countOf(bytes.length, "byte")} is not msgpack`, { cause });
   }
 }
 
