@@ -7,6 +7,7 @@ import { createRuntime, type Runtime } from "../packages/runtime/src/runtime.ts"
 import { Decisions, SdkTracer } from "../packages/runtime/src/telemetry/sdk-tracer.ts";
 import { telemetrySettings, toDestination } from "../packages/runtime/src/telemetry/settings.ts";
 import { acceptTrace } from "../packages/runtime/src/trace/traceparent.ts";
+import { eventually } from "./cluster.ts";
 import { startReceiver, type Receiver } from "./otlp/receiver.ts";
 
 function toMs([seconds, nanoseconds]: HrTime): number {
@@ -109,6 +110,26 @@ describe("runtimes of one process", () => {
     expect(receiver.spans().map(({ name }) => name)).toEqual(["mine"]);
     expect(records.some(({ message }) => String(message).startsWith(foreign))).toBe(false);
     expect(trace.getTracer("tests").startSpan("too late").isRecording()).toBe(false);
+  });
+
+  test("what a handler reports that no attribute can hold costs the request nothing", async () => {
+    await using receiver = await startReceiver();
+    const records: Record<string, unknown>[] = [];
+    {
+      await using runtime = await open(receiver, records);
+      await runtime.endpoint("dyn://test.report.one").serve(async function* (_request, context) {
+        context.report({ usage: { a: 1 }, none: null, list: [{}], tokens: 7 } as never); // from plain JavaScript
+        yield 1;
+      });
+      const items: unknown[] = [];
+      for await (const item of runtime.client("dyn://test.report.one").generate({})) items.push(item);
+      expect(items).toEqual([1]);
+      await eventually("its line", () => records.some(({ message }) => message === "request completed"));
+    }
+    const span = receiver.spans().find(({ name }) => name === "handle_payload");
+    expect(span?.attributes).toMatchObject({ tokens: 7 });
+    expect(Object.keys(span?.attributes ?? {})).not.toContain("usage");
+    expect(records.find(({ message }) => message === "request completed")).toMatchObject({ usage: { a: 1 }, tokens: 7, status: "success" });
   });
 
   test("beside an SDK of the program's own, say so, and leave it in charge", async () => {

@@ -160,3 +160,17 @@ test("a model whose card cannot be published leaves no endpoint behind", async (
   discovery.publish = publish;
   await using _serving = await serveModel(runtime, { model: "found" }, async function* () {});
 });
+
+test("a model whose card cannot be withdrawn is served no more all the same", async () => {
+  const memorySpace = createMemorySpace();
+  const lines: Readonly<Record<string, unknown>>[] = [];
+  await using runtime = await createRuntime({ config, memorySpace, log: createLogger({ sink: (record) => lines.push(record) }) });
+  const { discovery } = runtime;
+  const publish = discovery.publish.bind(discovery);
+  const stuck: AsyncDisposable = { [Symbol.asyncDispose]: () => Promise.reject(new Error("EROFS")) };
+  discovery.publish = async (record) => (record.type === "Model" ? stuck : publish(record));
+  const serving = await serveModel(runtime, { model: "stuck" }, async function* () {});
+  await serving[Symbol.asyncDispose]();
+  expect([...(memorySpace.records.get("v1/instances") ?? [])]).toEqual([]);
+  expect(lines).toContainEqual(expect.objectContaining({ level: "WARN", message: "model card could not be withdrawn" }));
+});

@@ -72,7 +72,7 @@ export async function serveModel(runtime: Runtime, options: ServeModelOptions, e
     closed: serving.closed,
     async [Symbol.asyncDispose]() {
       runtime.draining.removeEventListener("abort", onDrain);
-      await card[Symbol.asyncDispose]();
+      await withdraw(card, runtime);
       await serving[Symbol.asyncDispose]();
     },
   };

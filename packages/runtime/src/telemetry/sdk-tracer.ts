@@ -127,7 +127,8 @@ class SdkBackedSpan implements Span {
   setAttributes(attributes: Attributes): void {
     if (this.#isOver) return;
     for (const [key, value] of Object.entries(attributes)) {
-      if (value !== undefined) this.#span.setAttribute(key, typeof value === "object" ? [...value] : value);
+      if (Array.isArray(value)) this.#span.setAttribute(key, [...(value as readonly string[])]);
+      else if (typeof value !== "object" && value !== undefined) this.#span.setAttribute(key, value); // plain JavaScript reports objects, too, and null
     }
   }
 
