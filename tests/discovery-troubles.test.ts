@@ -75,7 +75,10 @@ async function expectAnotherLook(owner: Discovery, seen: Followed, id: bigint): 
 test.each(["EMFILE", "ENOSPC"])("where changes cannot be watched (%s), records are listed all the same, and it is said once", async (code) => {
   await using space = await fileSpace();
   await using owner = await space.open();
-  await using reader = await space.open({ steps: refusing({ watch: () => errorOf(code) }) });
+  let [tries, looks] = [0, 0];
+  const watch = (): Error => ((tries += 1), errorOf(code));
+  const list = (): undefined => void (looks += 1);
+  await using reader = await space.open({ steps: refusing({ watch, list }) });
   using seen = follow(reader);
   using _cards = reader.watch("v1/mdc", () => undefined);
   for (const id of [1n, 2n, 3n]) await expectAnotherLook(owner, seen, id);
@@ -83,6 +86,8 @@ test.each(["EMFILE", "ENOSPC"])("where changes cannot be watched (%s), records a
   const silence = "changes of the discovery directory are not announced, it is listed all the same";
   expect(said(space, silence)).toEqual([expect.objectContaining({ level: "WARN", relist_ms: 20, error: `${code}: refused` })]);
   expect(said(space, "discovery is degraded")).toEqual([]);
+  await eventually("more looks", () => looks > 30);
+  expect(tries).toBeLessThanOrEqual(2 * (Math.log2(looks) + 2)); // of two buckets, more and more seldom
 });
 
 test("a watch that fails later is opened again, and said to work once it has told of something", async () => {

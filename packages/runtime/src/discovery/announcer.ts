@@ -3,6 +3,9 @@ import type { FSWatcher } from "node:fs";
 import type { Troubles } from "../condition.ts";
 import { messageOf, type DirectorySteps } from "./directory.ts";
 
+/** Most looks between two tries of a watch that fails: each costs Node memory that it does not get back. */
+const maxPause = 128;
+
 export interface AnnouncerOptions {
   readonly directory: string;
   readonly steps: Pick<DirectorySteps, "watch">;
@@ -12,29 +15,34 @@ export interface AnnouncerOptions {
 }
 
 export interface Announcer extends Disposable {
-  /** Hear of changes in the directory that has this inode now: another may have taken the name. Never throws. */
+  /** Hear of changes in the directory that has this inode now: another may have taken the name. Called at each look. Never throws. */
   follow(inode: number): void;
 }
 
 export function createAnnouncer({ directory, steps, silence, onChange }: AnnouncerOptions): Announcer {
   let watcher: FSWatcher | undefined;
   let followed: number | undefined;
+  // In looks.
+  let [pause, rest] = [1, 0];
 
   function lose(reason: string): void {
     watcher?.close();
-    watcher = followed = undefined; // the next look tries again
+    watcher = followed = undefined; // a later look tries again
+    [pause, rest] = [Math.min(pause * 2, maxPause), pause];
     silence.begin(directory, reason);
   }
 
   // Whether a watch works is known once it has told of something: one that fails each time must not fill the log.
   function hear(event: string): void {
     silence.end(directory);
+    pause = 1;
     if (event === "rename") onChange(); // a touch is a "change" and no news
   }
 
   return {
     follow(inode) {
       if (inode === followed) return;
+      if (rest > 0) return void (rest -= 1);
       watcher?.close();
       try {
         watcher = steps.watch(directory, hear);
