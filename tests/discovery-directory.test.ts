@@ -2,11 +2,10 @@
 import { mkdir, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { expect, test } from "vitest";
-import type { Snapshot } from "../packages/runtime/src/discovery/discovery.ts";
 import { encodeFileName } from "../packages/runtime/src/discovery/record-file.ts";
 import { recordKey } from "../packages/runtime/src/discovery/records.ts";
 import { eventually } from "./cluster.ts";
-import { fileSpace, record, startedAt } from "./discovery-spaces.ts";
+import { fileSpace, follow, record, startedAt } from "./discovery-spaces.ts";
 
 // Replaces what is at `path` by a link to itself, in one step: all that is done with it fails.
 async function spoil(path: string): Promise<void> {
@@ -32,31 +31,28 @@ test("a record that cannot be touched costs the others nothing, and is said once
 test("watchers of a bucket share its listing, and one that throws costs the others nothing", async () => {
   await using space = await fileSpace();
   await using reader = await space.open();
-  const snapshots: Snapshot[] = [];
   using broken = reader.watch("v1/instances", () => {
     throw new Error("not my day");
   });
-  using first = reader.watch("v1/instances", (next) => (snapshots[0] = next));
+  using first = follow(reader);
   await Promise.all([broken.ready, first.ready]);
-  using _late = reader.watch("v1/instances", (next) => (snapshots[1] = next));
+  using late = follow(reader);
   await reader.publish(record(1n));
-  await eventually("the record", () => snapshots.length === 2 && snapshots.every(({ size }) => size === 1));
-  expect(snapshots[1]).toBe(snapshots[0]);
+  await eventually("the record", () => first.records.size === 1 && late.records.size === 1);
+  expect([...late.records.values()][0]).toBe([...first.records.values()][0]);
   expect(space.lines).toContainEqual(expect.objectContaining({ level: "ERROR", message: "listener of discovery failed" }));
 });
 
 test("a listener that left hears no more, and a later one starts anew", async () => {
   await using space = await fileSpace();
   await using reader = await space.open();
-  const heard: number[] = [];
-  const gone = reader.watch("v1/instances", ({ size }) => heard.push(size));
+  const gone = follow(reader);
   await gone.ready;
   gone[Symbol.dispose]();
   await reader.publish(record(1n));
-  const { promise, resolve } = Promise.withResolvers<Snapshot>();
-  using _watch = reader.watch("v1/instances", resolve);
-  expect((await promise).size).toBe(1);
-  expect(heard).toEqual([0]);
+  using watch = follow(reader);
+  await eventually("the record", () => watch.records.size === 1);
+  expect(gone.heard).toEqual([]);
 });
 
 test("heartbeats of others wake nobody", async () => {
@@ -65,14 +61,13 @@ test("heartbeats of others wake nobody", async () => {
   await using owner = await space.open({ heartbeatMs: 1, now: () => ((beats += 1), startedAt) });
   await owner.publish(record(1n));
   await using reader = await space.open({ relistMs: 600_000, now: () => ((looks += 1), startedAt) });
-  let snapshot: Snapshot = new Map();
-  using _watch = reader.watch("v1/instances", (next) => (snapshot = next));
-  await eventually("the record", () => snapshot.size === 1);
+  using watch = follow(reader);
+  await eventually("the record", () => watch.records.size === 1);
   const [beatsBefore, looksBefore] = [beats, looks];
   await eventually("many beats", () => beats > beatsBefore + 200);
   expect(looks - looksBefore).toBeLessThan(3);
   await owner.publish(record(2n));
-  await eventually("news", () => snapshot.size === 2);
+  await eventually("news", () => watch.records.size === 2);
 });
 
 test("a directory that cannot be used is refused at once", async () => {
@@ -89,8 +84,7 @@ test("one that goes away later is said once, and its return too", async () => {
   await mkdir(join(space.root, "real"));
   await symlink("real", kv);
   await using reader = await space.open({ root: kv });
-  let snapshot: Snapshot = new Map();
-  using watch = reader.watch("v1/instances", (next) => (snapshot = next));
+  using watch = follow(reader);
   await watch.ready;
   await spoil(kv);
   const failures = (): unknown[] => space.lines.filter(({ message }) => message === "discovery is degraded");
@@ -100,5 +94,5 @@ test("one that goes away later is said once, and its return too", async () => {
   await eventually("the return", () => space.lines.some(({ message }) => message === "discovery works again"));
   expect(failures()).toHaveLength(1);
   await reader.publish(record(1n));
-  await eventually("the record", () => snapshot.size === 1);
+  await eventually("the record", () => watch.records.size === 1);
 });

@@ -2,10 +2,10 @@
 import { mkdtemp, rename, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Discovery } from "../packages/runtime/src/discovery/discovery.ts";
+import type { Change, Discovery, Watch } from "../packages/runtime/src/discovery/discovery.ts";
 import { openFileDiscovery, type FileDiscoveryOptions } from "../packages/runtime/src/discovery/file.ts";
 import { createMemoryDiscovery, createMemorySpace } from "../packages/runtime/src/discovery/memory.ts";
-import type { EndpointRecord, ModelRecord } from "../packages/runtime/src/discovery/records.ts";
+import type { Bucket, DiscoveryRecord, EndpointRecord, ModelRecord } from "../packages/runtime/src/discovery/records.ts";
 import { createLogger } from "../packages/runtime/src/logging/logger.ts";
 import { eventually } from "./cluster.ts";
 
@@ -27,6 +27,27 @@ export function card(id: bigint): ModelRecord {
   const { namespace, component, endpoint } = record(id);
   const card_json = { display_name: "m", slug: "m", model_type: "Chat", model_input: "Text", kv_cache_block_size: 16, migration_limit: 0 } as const;
   return { type: "Model", namespace, component, endpoint, instance_id: id, card_json };
+}
+
+/** A watcher that keeps what it hears. */
+export interface Follower extends Watch {
+  /** What is there, by key. */
+  readonly records: ReadonlyMap<string, DiscoveryRecord>;
+  /** Each call. */
+  readonly heard: readonly (readonly Change[])[];
+}
+
+export function follow(discovery: Discovery, bucket: Bucket = "v1/instances", under?: string): Follower {
+  const records = new Map<string, DiscoveryRecord>();
+  const heard: (readonly Change[])[] = [];
+  const hear = (changes: readonly Change[]): void => {
+    heard.push(changes);
+    for (const { key, record } of changes) {
+      if (record) records.set(key, record);
+      else records.delete(key);
+    }
+  };
+  return { records, heard, ...discovery.watch(bucket, hear, under) };
 }
 
 /** Where discoveries meet. */

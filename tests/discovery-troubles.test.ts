@@ -3,13 +3,13 @@ import { readdir, rename, rm, symlink, utimes, writeFile } from "node:fs/promise
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { directorySteps, type DirectorySteps } from "../packages/runtime/src/discovery/directory.ts";
-import type { Discovery, Snapshot } from "../packages/runtime/src/discovery/discovery.ts";
+import type { Discovery } from "../packages/runtime/src/discovery/discovery.ts";
 import { encodeFileName, writeRecord } from "../packages/runtime/src/discovery/record-file.ts";
 import { formatRecord, recordKey, type DiscoveryRecord } from "../packages/runtime/src/discovery/records.ts";
 import { createRuntimeMetrics } from "../packages/runtime/src/metrics.ts";
 import { renderMetrics } from "../packages/runtime/src/index.ts";
 import { eventually } from "./cluster.ts";
-import { card, fileSpace, record, startedAt, type FileSpace } from "./discovery-spaces.ts";
+import { card, fileSpace, follow, record, startedAt, type FileSpace, type Follower } from "./discovery-spaces.ts";
 
 type Refusal = (path: string) => Error | undefined;
 
@@ -51,25 +51,10 @@ function said(space: FileSpace, message: string): Record<string, unknown>[] {
   return space.lines.filter((line) => line["message"] === message);
 }
 
-interface Followed extends Disposable {
-  readonly current: Snapshot;
-}
-
-function follow(discovery: Discovery): Followed {
-  let current: Snapshot = new Map();
-  const watch = discovery.watch("v1/instances", (next) => (current = next));
-  return {
-    get current() {
-      return current;
-    },
-    [Symbol.dispose]: () => watch[Symbol.dispose](),
-  };
-}
-
 // Whatever is seen of a record that comes now has been seen in a look that began after it.
-async function expectAnotherLook(owner: Discovery, seen: Followed, id: bigint): Promise<void> {
+async function expectAnotherLook(owner: Discovery, seen: Follower, id: bigint): Promise<void> {
   await owner.publish(record(id));
-  await eventually(`record ${id}`, () => seen.current.has(recordKey(record(id))));
+  await eventually(`record ${id}`, () => seen.records.has(recordKey(record(id))));
 }
 
 test.each(["EMFILE", "ENOSPC"])("where changes cannot be watched (%s), records are listed all the same, and it is said once", async (code) => {
@@ -122,7 +107,7 @@ test("what cannot be removed from a directory stays, is said once per file, and 
   await using reader = await space.open({ steps: refusing({ remove: () => (isReadOnly ? errorOf("EROFS") : undefined) }) });
   using seen = follow(reader);
   for (const id of [1n, 2n, 3n]) await expectAnotherLook(owner, seen, id);
-  expect(seen.current.has(recordKey(record(9n)))).toBe(false);
+  expect(seen.records.has(recordKey(record(9n)))).toBe(false);
   const lines = said(space, "left-over discovery file cannot be removed");
   expect(new Set(lines.map(({ path }) => path))).toEqual(new Set([temporary, dead]));
   expect(lines).toEqual([1, 2].map(() => expect.objectContaining({ level: "WARN", error: "EROFS: refused" })));
@@ -140,7 +125,7 @@ test("a record that was dead is in use again once its owner touches it, though i
   using seen = follow(reader);
   await eventually("the word of it", () => said(space, "left-over discovery file cannot be removed").length === 1);
   await utimes(path, startedAt / 1000, startedAt / 1000);
-  await eventually("its return", () => seen.current.size === 1);
+  await eventually("its return", () => seen.records.size === 1);
 });
 
 test("a record that cannot be opened is said once, and read as soon as it can be", async () => {
@@ -153,9 +138,9 @@ test("a record that cannot be opened is said once, and read as soon as it can be
   using seen = follow(reader);
   for (const id of [2n, 3n]) await expectAnotherLook(owner, seen, id);
   expect(said(space, "discovery record ignored")).toEqual([expect.objectContaining({ level: "WARN", path: closed, error: "EACCES: refused" })]);
-  expect(seen.current.size).toBe(2);
+  expect(seen.records.size).toBe(2);
   isClosed = false;
-  await eventually("the record", () => seen.current.size === 3);
+  await eventually("the record", () => seen.records.size === 3);
 });
 
 test("a record that is known stays in use while the next version of it cannot be opened", async () => {
@@ -167,12 +152,12 @@ test("a record that is known stays in use while the next version of it cannot be
   });
   await owner.publish(record(1n));
   using seen = follow(reader);
-  await eventually("the record", () => seen.current.size === 1);
+  await eventually("the record", () => seen.records.size === 1);
   isClosed = true;
   await writeRecord(pathOf(space, record(1n)), record(1n));
   await eventually("the word of it", () => said(space, "discovery record ignored").length === 1);
   await expectAnotherLook(owner, seen, 2n);
-  expect([...seen.current.keys()].sort()).toEqual([record(1n), record(2n)].map(recordKey));
+  expect([...seen.records.keys()].sort()).toEqual([record(1n), record(2n)].map(recordKey));
 });
 
 test("a broken record that is mended in place is read again", async () => {
@@ -184,7 +169,7 @@ test("a broken record that is mended in place is read again", async () => {
   using seen = follow(reader);
   await eventually("the word of it", () => said(space, "discovery record ignored").length === 1);
   await writeFile(path, text, { flag: "r+" }); // the same file, as long as before
-  await eventually("the record", () => seen.current.size === 1);
+  await eventually("the record", () => seen.records.size === 1);
 });
 
 test("a directory that cannot be listed is one line, a state and a metric, and so is its return", async () => {
@@ -200,14 +185,14 @@ test("a directory that cannot be listed is one line, a state and a metric, and s
   using seen = follow(reader);
   using cards = reader.watch("v1/mdc", () => undefined);
   await cards.ready;
-  await eventually("the record", () => seen.current.size === 1);
+  await eventually("the record", () => seen.records.size === 1);
   expect(await showMetric()).toBe("0");
   isShut = true;
   await eventually("the trouble", () => reader.condition.state === "degraded");
   const since = new Date(startedAt).toISOString();
   expect(reader.condition).toEqual({ state: "degraded", reason: "the directory cannot be listed: EIO: refused", since });
   expect(await showMetric()).toBe("1");
-  expect(seen.current.size).toBe(1);
+  expect(seen.records.size).toBe(1);
   isShut = false;
   await eventually("its end", () => said(space, "discovery works again").length === 1);
   expect(reader.condition).toEqual({ state: "listing" });
@@ -232,7 +217,7 @@ test("a bucket that is not there and cannot be made is an empty one, until someb
   await writeRecord(join(space.root, "later/instances", encodeFileName(recordKey(record(1n)))), record(1n));
   await symlink("later", join(space.root, "v1-later"));
   await rename(join(space.root, "v1-later"), join(space.root, "v1"));
-  await eventually("the record", () => seen.current.size === 1);
+  await eventually("the record", () => seen.records.size === 1);
 });
 
 test("a directory below one that takes no children is refused at once", async () => {
@@ -254,7 +239,7 @@ test("a directory that does not answer is refused at the start, and a trouble la
   await using reader = await space.open({ steps, answerMs: 200 });
   using seen = follow(reader);
   await reader.publish(record(1n));
-  await eventually("the record", () => seen.current.size === 1);
+  await eventually("the record", () => seen.records.size === 1);
   answered = Promise.withResolvers<void>();
   await eventually("the trouble", () => reader.condition.state === "degraded");
   expect(reader.condition).toMatchObject({ reason: expect.stringContaining("the directory does not answer: nothing from") });

@@ -3,14 +3,11 @@ import { readdir, readFile, rename, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { Snapshot } from "../packages/runtime/src/discovery/discovery.ts";
-import { createMemoryDiscovery, createMemorySpace } from "../packages/runtime/src/discovery/memory.ts";
-import { openLiveSet, toInstance } from "../packages/runtime/src/discovery/live-set.ts";
-import { createLogger } from "../packages/runtime/src/logging/logger.ts";
+import { toInstance } from "../packages/runtime/src/discovery/live-set.ts";
 import { decodeFileName, encodeFileName } from "../packages/runtime/src/discovery/record-file.ts";
 import { formatRecord, parseAddress, parseRecord, recordKey, toSlug } from "../packages/runtime/src/discovery/records.ts";
 import { eventually, root } from "./cluster.ts";
-import { card, fileSpace, memorySpace, record, startedAt, ttlMs } from "./discovery-spaces.ts";
+import { card, fileSpace, follow, memorySpace, record, startedAt, ttlMs } from "./discovery-spaces.ts";
 
 describe.each([
   ["file", fileSpace],
@@ -20,42 +17,76 @@ describe.each([
     await using space = await openSpace();
     await using owner = await space.open();
     await using reader = await space.open();
-    let snapshot: Snapshot | undefined;
-    using watch = reader.watch("v1/instances", (next) => (snapshot = next));
+    using watch = follow(reader);
     await watch.ready;
-    expect(snapshot?.size).toBe(0);
+    expect(watch.heard).toEqual([]);
     const id = 2n ** 64n - 1n;
     const registration = await owner.publish(record(id));
-    const seen = await eventually("the record", () => snapshot?.get("dynamo/backend/generate/ffffffffffffffff"));
+    const seen = await eventually("the record", () => watch.records.get("dynamo/backend/generate/ffffffffffffffff"));
     expect(seen).toEqual(record(id));
     await registration[Symbol.asyncDispose]();
-    await eventually("its end", () => snapshot?.size === 0);
+    await eventually("its end", () => watch.records.size === 0);
   });
 
   test("a late watcher gets everything at once, and only its bucket", async () => {
     await using space = await openSpace();
     await using owner = await space.open();
     for (const id of [1n, 2n, 3n]) await owner.publish(record(id));
-    const snapshots: Snapshot[] = [];
-    const models: Snapshot[] = [];
-    using watch = owner.watch("v1/instances", (next) => snapshots.push(next));
-    using other = owner.watch("v1/mdc", (next) => models.push(next));
+    using watch = follow(owner);
+    using other = follow(owner, "v1/mdc");
     await Promise.all([watch.ready, other.ready]);
-    expect(snapshots[0]?.size).toBe(3);
-    expect(models[0]?.size).toBe(0);
+    expect(watch.heard.map(({ length }) => length)).toEqual([3]);
+    expect(other.heard).toEqual([]);
+  });
+
+  test("whoever watches an endpoint, or one record, hears of nothing else", async () => {
+    await using space = await openSpace();
+    await using owner = await space.open();
+    await owner.publish(record(1n));
+    await owner.publish(record(1n, "other"));
+    using whole = follow(owner);
+    using endpoint = follow(owner, "v1/instances", "dynamo/backend/generate");
+    using one = follow(owner, "v1/instances", "dynamo/backend/generate/2");
+    await Promise.all([whole.ready, endpoint.ready, one.ready]);
+    const second = await owner.publish(record(2n));
+    await owner.publish(record(2n, "other"));
+    await eventually("all four", () => whole.records.size === 4);
+    await second[Symbol.asyncDispose]();
+    await eventually("three", () => whole.records.size === 3);
+    const [first, generate] = [{ key: recordKey(record(1n)), record: record(1n) }, recordKey(record(2n))];
+    const itsLife = [[{ key: generate, record: record(2n) }], [{ key: generate, record: undefined }]];
+    expect(endpoint.heard).toEqual([[first], ...itsLife]);
+    expect(one.heard).toEqual(itsLife);
+  });
+
+  test("a record that takes the place of another is told as it is now, and an end only once", async () => {
+    await using space = await openSpace();
+    await using owner = await space.open();
+    using watch = follow(owner, "v1/mdc");
+    await watch.ready;
+    await owner.publish(card(1n));
+    await eventually("the card", () => watch.records.size === 1);
+    const other = { ...card(1n), card_json: { ...card(1n).card_json, context_length: 4_096 } };
+    const registration = await owner.publish(other);
+    await eventually("the other", () => watch.heard.length === 2);
+    expect([...watch.records.values()]).toEqual([other]);
+    await registration[Symbol.asyncDispose]();
+    await eventually("its end", () => watch.records.size === 0);
+    await owner.publish(card(2n));
+    await eventually("later news", () => watch.records.size === 1);
+    expect(watch.heard).toHaveLength(4);
   });
 
   test("a listener that throws costs neither the others nor whoever publishes anything", async () => {
     await using space = await openSpace();
     await using owner = await space.open();
-    let snapshot: Snapshot = new Map();
     using broken = owner.watch("v1/instances", () => {
       throw new Error("not my day");
     });
-    using watch = owner.watch("v1/instances", (next) => (snapshot = next));
+    using watch = follow(owner);
     await Promise.all([broken.ready, watch.ready]);
     await owner.publish(record(1n));
-    await eventually("the record", () => snapshot.size === 1);
+    await eventually("the record", () => watch.records.size === 1);
     expect(owner.condition).toEqual({ state: "listing" });
   });
 
@@ -66,10 +97,9 @@ describe.each([
     const leaving = await space.open();
     await leaving.publish(record(2n));
     await leaving[Symbol.asyncDispose]();
-    let snapshot: Snapshot = new Map();
-    using watch = staying.watch("v1/instances", (next) => (snapshot = next));
+    using watch = follow(staying);
     await watch.ready;
-    expect([...snapshot.keys()]).toEqual(["dynamo/backend/generate/1"]);
+    expect([...watch.records.keys()]).toEqual(["dynamo/backend/generate/1"]);
   });
 
   test("takes nothing more once it is disposed, and withdraws what was being published", async () => {
@@ -81,10 +111,9 @@ describe.each([
     await expect(gone.publish(record(2n))).rejects.toMatchObject({ code: "unavailable" });
     expect(() => gone.watch("v1/instances", () => undefined)).toThrow(expect.objectContaining({ code: "unavailable" }));
     await using reader = await space.open();
-    let snapshot: Snapshot = new Map();
-    using watch = reader.watch("v1/instances", (next) => (snapshot = next));
+    using watch = follow(reader);
     await watch.ready;
-    expect(snapshot.size).toBe(0);
+    expect(watch.records.size).toBe(0);
   });
 });
 
@@ -115,12 +144,11 @@ describe("the directory", () => {
     const path = join(space.root, "v1/instances", encodeFileName(recordKey(record(2n))));
     await writeFile(path, formatRecord(record(2n)));
     await utimes(path, (startedAt - ttlMs + 1) / 1000, (startedAt - ttlMs + 1) / 1000);
-    let snapshot: Snapshot = new Map();
-    using _watch = reader.watch("v1/instances", (next) => (snapshot = next));
-    await eventually("both", () => snapshot.size === 2);
+    using watch = follow(reader);
+    await eventually("both", () => watch.records.size === 2);
     await utimes(path, (startedAt - ttlMs - 1) / 1000, (startedAt - ttlMs - 1) / 1000);
-    await eventually("one", () => snapshot.size === 1);
-    expect([...snapshot.keys()]).toEqual([recordKey(record(1n))]);
+    await eventually("one", () => watch.records.size === 1);
+    expect([...watch.records.keys()]).toEqual([recordKey(record(1n))]);
     await eventually("the file gone", async () => (await readdir(join(space.root, "v1/instances"))).length === 1);
   });
 
@@ -145,12 +173,11 @@ describe("the directory", () => {
     await writeFile(join(bucket, "garbage"), "{");
     await writeFile(join(bucket, "%E0%A4%A"), "{}");
     await writeFile(join(bucket, encodeFileName("dynamo/backend/generate/9")), formatRecord(record(8n)));
-    let snapshot: Snapshot = new Map();
-    using watch = reader.watch("v1/instances", (next) => (snapshot = next));
+    using watch = follow(reader);
     await watch.ready;
-    expect(snapshot.size).toBe(1);
+    expect(watch.records.size).toBe(1);
     await reader.publish(record(2n));
-    await eventually("a later listing", () => snapshot.size === 2);
+    await eventually("a later listing", () => watch.records.size === 2);
     const ignored = space.lines.filter(({ message }) => message === "discovery record ignored");
     expect(ignored).toHaveLength(3); // once each
   });
@@ -200,45 +227,9 @@ test.each([
   expect(() => parseRecord(text)).toThrow(/discovery record/);
 });
 
-test("the line about an instance that joins shows its address as it is dialled", async () => {
-  const lines: Record<string, unknown>[] = [];
-  const log = createLogger({ sink: (line) => lines.push(line) });
-  const discovery = createMemoryDiscovery(createMemorySpace(), log);
-  const address = { namespace: "dynamo", component: "backend", endpoint: "generate" };
-  using _live = openLiveSet({ discovery, address, log });
-  for (const [id, tcp] of [
-    [1n, "[::1]:39023/1/dynamo/backend/generate"],
-    [2n, "127.0.0.1:4000/2/dynamo/backend/generate"],
-  ] as const)
-    await discovery.publish({ ...record(id), transport: { tcp } });
-  expect(lines.map((line) => line["address"])).toEqual(["[::1]:39023", "127.0.0.1:4000"]);
-});
-
 test("addresses are checked and slugs follow Dynamo's rule", () => {
   expect(parseAddress("dyn://a.b-1.c_2")).toEqual({ namespace: "a", component: "b-1", endpoint: "c_2" });
   for (const uri of ["", "a.b.c", "dyn://a.b", "dyn://a.b.c.d", "dyn://A.b.c", "dyn://a.b.c/"])
     expect(() => parseAddress(uri)).toThrow(/is no endpoint/);
   expect(toSlug("Qwen/Qwen3-0.6B")).toBe("qwen_qwen3-0_6b");
-});
-
-test("lines about instances that come and go together count as they go by", async () => {
-  const lines: Record<string, unknown>[] = [];
-  const log = createLogger({ sink: (line) => lines.push(line) });
-  const discovery = createMemoryDiscovery(createMemorySpace(), log);
-  const open = new Set<string>();
-  const address = { namespace: "dynamo", component: "backend", endpoint: "generate" };
-  using live = openLiveSet({ discovery, address, log, accepts: (id) => open.has(id) });
-  for (const id of [1n, 2n, 3n]) await discovery.publish(record(id));
-  for (const ids of [["1", "2"], ["3"]]) {
-    open.clear();
-    for (const id of ids) open.add(id);
-    live.refresh();
-  }
-  expect(lines.map(({ message, instance_id, instances }) => [message, instance_id, instances])).toEqual([
-    ["instance joined", "1", 1],
-    ["instance joined", "2", 2],
-    ["instance joined", "3", 3],
-    ["instance left", "1", 2],
-    ["instance left", "2", 1],
-  ]);
 });

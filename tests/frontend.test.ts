@@ -1,6 +1,6 @@
 // The frontend as a library: several in one process, and what is left of one that could not start.
 import { createFrontend } from "@dyn/frontend";
-import { createMemorySpace, createRuntime, type MemorySpace, type Runtime } from "@dyn/runtime";
+import { createRuntime, type Runtime } from "@dyn/runtime";
 import { expect, test } from "vitest";
 import { createLogger } from "../packages/runtime/src/logging/logger.ts";
 import type { Line } from "./cluster.ts";
@@ -14,10 +14,16 @@ interface Home extends AsyncDisposable {
 }
 
 async function openHome(): Promise<Home> {
-  const memorySpace: MemorySpace = createMemorySpace();
-  const runtime = await createRuntime({ config, memorySpace });
-  const listeners = (): number => [...memorySpace.listeners.values()].reduce((sum, { size }) => sum + size, 0);
-  return { runtime, listeners, [Symbol.asyncDispose]: () => runtime[Symbol.asyncDispose]() };
+  const runtime = await createRuntime({ config });
+  const { discovery } = runtime;
+  const watch = discovery.watch.bind(discovery);
+  let listeners = 0;
+  discovery.watch = (...asked) => {
+    const { ready, ...watching } = watch(...asked);
+    listeners += 1;
+    return { ready, [Symbol.dispose]: () => ((listeners -= 1), watching[Symbol.dispose]()) };
+  };
+  return { runtime, listeners: () => listeners, [Symbol.asyncDispose]: () => runtime[Symbol.asyncDispose]() };
 }
 
 async function countUnmatched(url: string): Promise<number> {

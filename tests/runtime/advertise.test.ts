@@ -44,8 +44,8 @@ test.each([
   const serving = await runtime.endpoint(address).serve(async function* () {});
   expect(serving.address).toMatch(expected);
   let shown = "";
-  using _watch = runtime.discovery.watch("v1/instances", (snapshot) => {
-    for (const record of snapshot.values()) if (record.type === "Endpoint") shown = record.transport.tcp;
+  using _watch = runtime.discovery.watch("v1/instances", (changes) => {
+    for (const { record } of changes) if (record?.type === "Endpoint") shown = record.transport.tcp;
   });
   expect(shown.startsWith(`${serving.address}/`)).toBe(true);
 });

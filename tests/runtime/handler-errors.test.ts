@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { createMemorySpace, createRuntime, RuntimeError, type Handler, type Logger, type ServeOptions } from "@dyn/runtime";
 import { serveModel } from "@dyn/runtime/llm";
 import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
+import { follow } from "../discovery-spaces.ts";
 
 const config = { discoveryBackend: "mem", log: "off,request_span=off" } as const;
 
@@ -156,7 +157,8 @@ test("a model whose card cannot be published leaves no endpoint behind", async (
   discovery.publish = (record) => (record.type === "Model" ? Promise.reject(new RuntimeError("unavailable", "full")) : publish(record));
   const tried = serveModel(runtime, { model: "lost" }, async function* () {});
   await expect(tried).rejects.toMatchObject({ code: "unavailable", message: "full" });
-  expect([...(memorySpace.records.get("v1/instances") ?? [])]).toEqual([]);
+  using left = follow(discovery);
+  expect(left.heard).toEqual([]);
   discovery.publish = publish;
   await using _serving = await serveModel(runtime, { model: "found" }, async function* () {});
 });
@@ -171,6 +173,7 @@ test("a model whose card cannot be withdrawn is served no more all the same", as
   discovery.publish = async (record) => (record.type === "Model" ? stuck : publish(record));
   const serving = await serveModel(runtime, { model: "stuck" }, async function* () {});
   await serving[Symbol.asyncDispose]();
-  expect([...(memorySpace.records.get("v1/instances") ?? [])]).toEqual([]);
+  using left = follow(discovery);
+  expect(left.heard).toEqual([]);
   expect(lines).toContainEqual(expect.objectContaining({ level: "WARN", message: "model card could not be withdrawn" }));
 });

@@ -82,7 +82,7 @@ describe("a worker with a certificate", () => {
       memorySpace,
       log: createLogger({ sink: () => undefined }),
     });
-    using _watch = runtime.discovery.watch("v1/instances", (snapshot) => records.push(...snapshot.values()));
+    using _watch = runtime.discovery.watch("v1/instances", (changes) => records.push(...changes.flatMap(({ record }) => record ?? [])));
     await using _serving = await runtime.endpoint(address).serve(async function* () {
       yield 1;
     });

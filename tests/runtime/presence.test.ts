@@ -4,6 +4,7 @@ import { expect, test } from "vitest";
 import { createMemoryDiscovery } from "../../packages/runtime/src/discovery/memory.ts";
 import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
 import { eventually } from "../cluster.ts";
+import { follow } from "../discovery-spaces.ts";
 import { address, collect, config } from "./peers.ts";
 
 interface House extends AsyncDisposable {
@@ -11,7 +12,7 @@ interface House extends AsyncDisposable {
   readonly serving: Serving;
   readonly client: Client<unknown, number>;
   /** Take all records away, and say so to everybody. */
-  loseRegistry(): Promise<void>;
+  loseRegistry(): void;
   readonly messages: () => unknown[];
 }
 
@@ -28,11 +29,9 @@ async function startHouse(): Promise<House> {
     server,
     serving,
     client: caller.client(address),
-    async loseRegistry() {
-      memorySpace.records.get("v1/instances")?.clear();
-      const discovery = createMemoryDiscovery(memorySpace, log);
-      const [namespace, component, endpoint] = ["elsewhere", "c", "e"];
-      await discovery.publish({ type: "Endpoint", namespace, component, endpoint, instance_id: 1n, transport: { tcp: "h:1" } });
+    loseRegistry() {
+      using all = follow(createMemoryDiscovery(memorySpace, log));
+      memorySpace.tables["v1/instances"].apply(Array.from(all.records.keys(), (key) => ({ key, record: undefined })));
     },
     messages: () => lines.map(({ message }) => message),
     async [Symbol.asyncDispose]() {
@@ -44,7 +43,7 @@ async function startHouse(): Promise<House> {
 test.each(["asked before", "never asked"])("an instance that is %s stays while it answers, and leaves with its process", async (which) => {
   await using house = await startHouse();
   if (which === "asked before") await collect(house.client.generate({}));
-  await house.loseRegistry();
+  house.loseRegistry();
   await eventually("the word of it", () => house.messages().includes("instance is not registered any more but answers, it stays in use"));
   expect(await collect(house.client.generate({}))).toEqual([1]);
   await house.server[Symbol.asyncDispose]();

@@ -12,7 +12,7 @@ import {
   type Runtime,
   type RuntimeConfig,
   type ShutdownSignal,
-  type Snapshot,
+  type DiscoveryRecord,
 } from "@dyn/runtime";
 import { createHistory } from "./lineage/history.ts";
 import { createFrontendMetrics } from "./metrics/metrics.ts";
@@ -82,8 +82,13 @@ async function startFrontend({ settings, runtime, asked, owned, release }: Front
   const log = runtime.log.child({ target: "dyn_frontend" });
   const now = (): number => performance.now();
   const drain = new AbortController();
-  let instances: Snapshot = new Map();
-  const watch = runtime.discovery.watch("v1/instances", (snapshot) => (instances = snapshot));
+  const instances = new Map<string, DiscoveryRecord>();
+  const watch = runtime.discovery.watch("v1/instances", (changes) => {
+    for (const { key, record } of changes) {
+      if (record) instances.set(key, record);
+      else instances.delete(key);
+    }
+  });
   owned.push(watch);
   const models = followModels({ runtime, namespace: settings.namespace, routerMode: settings.routerMode, log, wallClock: Date.now });
   owned.push(models);
@@ -99,7 +104,7 @@ async function startFrontend({ settings, runtime, asked, owned, release }: Front
   const shared = { metrics, history, now };
   const { overloadStatus, maxConcurrentRequests, sseKeepAliveMs: keepAliveMs } = settings;
   let isListed = false; // what was there at the start is known
-  const ops = { runtime, isDraining, instances: () => instances, isListed: () => isListed };
+  const ops = { runtime, isDraining, instances: () => instances.values(), isListed: () => isListed };
   const routes = createRoutes({ ...shared, ...ops, models, limits, fieldLimits: settings, overloadStatus, keepAliveMs, wallClock: Date.now });
   const { httpHost: host, httpPort: port, bodyLimitMb, strictRequestId } = settings;
   const baggageKeys = new Set(settings.baggageKeys);

@@ -1,31 +1,25 @@
 /** Which models exist: follows the cards in discovery. */
-import { RuntimeError, type Logger, type ModelCard, type ModelRecord, type RouterMode, type Runtime, type Snapshot } from "@dyn/runtime";
-import type { WorkerRole } from "@dyn/runtime/llm";
-import { createDeparted } from "./departed.ts";
+import { RuntimeError, type Change, type Logger, type ModelRecord, type RouterMode, type Runtime } from "@dyn/runtime";
+import { roleOf, type CardFacts } from "./cards.ts";
+import { createDeparted, type Departed } from "./departed.ts";
 import { createPools, type Pools, type Serving } from "./pools.ts";
 
-export interface Model {
+export interface Model extends CardFacts {
   readonly name: string;
   /** Unix time in seconds at which this frontend first saw the model. */
   readonly created: number;
-  readonly contextLength: number;
-  readonly kvCacheBlockSize: number;
-  readonly migrationLimit: number;
 }
 
 export interface Models extends Disposable {
   /** Resolves once all cards that were there at the start are known. */
   readonly ready: Promise<void>;
+  /** By name; a new array after every change. */
   list(): readonly Model[];
   /** @throws RuntimeError `not_found` for a name nobody serves, `unavailable` if somebody did until just now. */
   find(name: string): Model;
   /** @throws RuntimeError `not_found` for a name nobody serves, `unavailable` while no instance of a role it needs is there. */
   serving(name: string): Serving;
   has(name: string): boolean;
-}
-
-interface Entry extends Model {
-  readonly pools: Pools;
 }
 
 export interface ModelsOptions {
@@ -39,97 +33,131 @@ export interface ModelsOptions {
 }
 
 /** Start following. A model appears with its first card and goes with its last; a card goes with its instance. */
-export function followModels({ runtime, namespace, routerMode, log, wallClock }: ModelsOptions): Models {
-  const entries = new Map<string, Entry>();
-  const departed = createDeparted({ now: wallClock });
-
-  function add(name: string, card: Partial<ModelCard> = {}): Entry {
-    const { context_length: contextLength = 0, kv_cache_block_size: kvCacheBlockSize = 0, migration_limit: migrationLimit = 0 } = card;
-    const created = Math.floor(wallClock() / 1000);
-    const pools = createPools({ model: name, runtime, log, routerMode, onLeave });
-    const entry: Entry = { name, created, contextLength, kvCacheBlockSize, migrationLimit, pools };
-    entries.set(name, entry);
-    departed.remove(name);
-    return entry;
-  }
-
-  function find(name: string): Entry {
-    const entry = entries.get(name);
-    if (!entry) throw toMissing(name, departed.age(name));
-    return entry;
-  }
-
-  let listed: Snapshot = new Map();
-  let cards: Snapshot = listed;
-
-  function update(): void {
-    cards = withHeld(listed, cards, (record) => entries.get(record.card_json.display_name)?.pools.isInUse(record) ?? false);
-    const grouped = groupCards(cards, namespace);
-    for (const [name, its] of grouped) {
-      const [[first] = []] = its.values();
-      (entries.get(name) ?? add(name, first?.card_json)).pools.update(its);
-    }
-    for (const [name, { pools }] of entries) {
-      if (!grouped.has(name)) pools.update(new Map());
-      if (!pools.isEmpty) continue;
-      entries.delete(name);
-      departed.add(name);
-    }
-  }
-
-  function onLeave(): void {
-    if (cards !== listed) update(); // it may have been what a card was held for
-  }
-
-  const watch = runtime.discovery.watch("v1/mdc", (snapshot) => {
-    listed = snapshot;
-    update();
-  });
+export function followModels(options: ModelsOptions): Models {
+  const models = new FollowedModels(options);
+  const watch = options.runtime.discovery.watch("v1/mdc", (changes) => models.apply(changes));
   return {
     ready: watch.ready,
-    list: () => [...entries.values()].sort((left, right) => (left.name < right.name ? -1 : 1)),
-    has: (name) => entries.has(name),
-    find,
-    serving: (name) => find(name).pools.choose(),
+    list: () => models.list(),
+    has: (name) => models.has(name),
+    find: (name) => models.find(name).model,
+    serving: (name) => models.find(name).pools.choose(),
     [Symbol.dispose]() {
       watch[Symbol.dispose]();
-      for (const { pools } of entries.values()) pools[Symbol.dispose]();
-      entries.clear();
+      models[Symbol.dispose]();
     },
   };
+}
+
+interface Entry {
+  readonly pools: Pools;
+  model: Model;
+}
+
+// A change costs what has changed: the models whose cards came or went.
+class FollowedModels implements Disposable {
+  #options: ModelsOptions;
+  #departed: Departed;
+  #entries = new Map<string, Entry>();
+  #listed: readonly Model[] | undefined;
+  /** All that count, by key. */
+  #cards = new Map<string, ModelRecord>();
+  /** Of these, the keys of those that are lost while their instance is in use. Workers that leave take both away. */
+  #held = new Map<ModelRecord, string>();
+
+  constructor(options: ModelsOptions) {
+    this.#options = options;
+    this.#departed = createDeparted({ now: options.wallClock });
+  }
+
+  apply(changes: readonly Change[]): void {
+    const touched = new Set<string>();
+    for (const { key, record } of changes) {
+      const before = this.#cards.get(key);
+      if (before && !record && this.#entryOf(before).pools.isInUse(before)) this.#held.set(before, key);
+      else this.#replace(key, record?.type === "Model" && this.#isWanted(record) ? record : undefined, touched);
+    }
+    for (const name of touched) this.#settle(name);
+  }
+
+  list(): readonly Model[] {
+    this.#listed ??= Array.from(this.#entries.values(), ({ model }) => model).sort((left, right) => (left.name < right.name ? -1 : 1));
+    return this.#listed;
+  }
+
+  has(name: string): boolean {
+    return this.#entries.has(name);
+  }
+
+  find(name: string): Entry {
+    const entry = this.#entries.get(name);
+    if (!entry) throw toMissing(name, this.#departed.age(name));
+    return entry;
+  }
+
+  #isWanted(card: ModelRecord): boolean {
+    const { namespace } = this.#options;
+    return roleOf(card) !== undefined && (namespace === "" || card.namespace === namespace);
+  }
+
+  #entryOf({ card_json: { display_name: name } }: ModelRecord): Entry {
+    const known = this.#entries.get(name);
+    if (known) return known;
+    const { wallClock, ...options } = this.#options;
+    const pools = createPools({ ...options, model: name, onLeave: (card) => this.#left(card) });
+    const entry = { pools, model: { name, created: Math.floor(wallClock() / 1000), ...pools.facts } };
+    this.#entries.set(name, entry);
+    this.#departed.remove(name);
+    return entry;
+  }
+
+  // Whose names are `touched` must be settled.
+  #replace(key: string, card: ModelRecord | undefined, touched: Set<string>): void {
+    const before = this.#cards.get(key);
+    this.#cards.delete(key);
+    if (card) {
+      this.#cards.set(key, card);
+      this.#entryOf(card).pools.add(card); // before the other goes: its worker stays in use
+      touched.add(card.card_json.display_name);
+    }
+    if (before) {
+      this.#held.delete(before);
+      this.#entryOf(before).pools.remove(before);
+      touched.add(before.card_json.display_name);
+    }
+  }
+
+  // An instance is not asked any more: it may have been what a card was held for.
+  #left(card: ModelRecord): void {
+    const key = this.#held.get(card);
+    if (key === undefined) return;
+    const touched = new Set<string>();
+    this.#replace(key, undefined, touched);
+    for (const name of touched) this.#settle(name);
+  }
+
+  #settle(name: string): void {
+    const entry = this.#entries.get(name);
+    if (!entry) return;
+    const { pools, model } = entry;
+    const left = pools.settle();
+    entry.model = { ...model, ...pools.facts };
+    this.#listed = undefined;
+    if (pools.isEmpty) {
+      this.#entries.delete(name);
+      this.#departed.add(name);
+    }
+    for (const card of left) this.#left(card);
+  }
+
+  [Symbol.dispose](): void {
+    for (const { pools } of this.#entries.values()) pools[Symbol.dispose]();
+    this.#entries.clear();
+  }
 }
 
 function toMissing(name: string, age: number | undefined): RuntimeError {
   const shown = `model ${JSON.stringify(name.slice(0, 256))}`;
   if (age === undefined) return new RuntimeError("not_found", `${shown} does not exist: no worker has registered it, see GET /v1/models`);
   return new RuntimeError("unavailable", `${shown} has no worker at the moment, the last one left ${Math.round(age / 1000)} s ago`);
-}
-
-// A card that is gone while its instance is there and in use was lost, not withdrawn: workers that leave take both away.
-function withHeld(listed: Snapshot, before: Snapshot, isInUse: (record: ModelRecord) => boolean): Snapshot {
-  const held = [...before].filter(([key, record]) => !listed.has(key) && record.type === "Model" && isInUse(record));
-  return held.length === 0 ? listed : new Map([...listed, ...held]);
-}
-
-type Cards = Map<WorkerRole, ModelRecord[]>;
-
-function groupCards(snapshot: Snapshot, namespace: string): Map<string, Cards> {
-  const grouped = new Map<string, Cards>();
-  for (const record of snapshot.values()) {
-    if (record.type !== "Model" || (namespace !== "" && record.namespace !== namespace)) continue;
-    const role = roleOf(record);
-    if (!role) continue;
-    const name = record.card_json.display_name;
-    const cards: Cards = grouped.get(name) ?? new Map();
-    grouped.set(name, cards.set(role, [...(cards.get(role) ?? []), record]));
-  }
-  return grouped;
-}
-
-// Prefill cards have no model type: on their own they serve nothing, as in Dynamo.
-function roleOf({ card_json: card }: ModelRecord): WorkerRole | undefined {
-  if (card.model_input !== "Text") return undefined;
-  if (card.worker_type === "prefill") return "prefill";
-  if (!card.model_type.includes("Chat")) return undefined;
-  return card.worker_type === "decode" ? "decode" : "aggregated";
 }

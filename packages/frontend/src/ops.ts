@@ -1,5 +1,5 @@
 /** Routes for those who operate the frontend: /, /health, /live, /metrics, /v1/requests. */
-import { chooseMetricsFormat, renderMetrics, RuntimeError, type EndpointRecord, type Runtime, type Snapshot } from "@dyn/runtime";
+import { chooseMetricsFormat, renderMetrics, RuntimeError, type DiscoveryRecord, type EndpointRecord, type Runtime } from "@dyn/runtime";
 import type { Exchange } from "./exchange.ts";
 import { sendJson, sendText } from "./http/reply.ts";
 import type { History } from "./lineage/history.ts";
@@ -9,7 +9,7 @@ export interface OpsParts {
   readonly runtime: Runtime;
   readonly models: Models;
   readonly isDraining: () => boolean;
-  readonly instances: () => Snapshot;
+  readonly instances: () => Iterable<DiscoveryRecord>;
   /** Whether discovery has been listed since the start. */
   readonly isListed: () => boolean;
   readonly history: History | undefined;
@@ -35,7 +35,7 @@ export function serveHealth(exchange: Exchange, { runtime, isDraining, instances
     const message = "Service is not ready: it knows no model, and cannot look for one";
     return sendJson(exchange, 503, { status: "not_ready", stage: isListed() ? "degraded" : "starting", message, discovery });
   }
-  const records = [...instances().values()].filter((record) => record.type === "Endpoint");
+  const records = [...instances()].filter((record) => record.type === "Endpoint");
   const endpoints = new Set(records.map(({ namespace, component, endpoint }) => `dyn://${namespace}.${component}.${endpoint}`));
   sendJson(exchange, 200, {
     status: "healthy",

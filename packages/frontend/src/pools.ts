@@ -1,6 +1,7 @@
-/** The workers of one model: a pool per role, each with a client of the endpoint its cards name. */
+/** The workers of one model: a pool per role, each with a client of the endpoint that is served. */
 import { formatAddress, RuntimeError, type Client, type Logger, type ModelRecord, type RouterMode, type Runtime } from "@dyn/runtime";
 import type { Delta, ModelJob, WorkerRole } from "@dyn/runtime/llm";
+import { createModelCards, roleOf, toFacts, type CardFacts, type CardGroup } from "./cards.ts";
 
 export type ModelClient = Client<ModelJob, Delta>;
 
@@ -14,11 +15,17 @@ export interface Serving {
 }
 
 export interface Pools extends Disposable {
+  /** True without cards. */
   readonly isEmpty: boolean;
+  /** As of the last `settle`. */
+  readonly facts: CardFacts;
   /** True if requests are sent to the instance that this card is of. */
   isInUse(card: ModelRecord): boolean;
-  /** The cards of the model as they are now, by role. */
-  update(cards: ReadonlyMap<WorkerRole, readonly ModelRecord[]>): void;
+  /** In the place of the card of the same instance and role, if there is one. */
+  add(card: ModelRecord): void;
+  remove(card: ModelRecord): void;
+  /** All cards that have come and gone together are added and removed: serve what they come to. @returns cards whose instances are not asked any more, since most workers are elsewhere. */
+  settle(): readonly ModelRecord[];
   /** @throws RuntimeError `unavailable` while no instance of a role that is needed is there. */
   choose(): Serving;
 }
@@ -28,85 +35,129 @@ export interface PoolsOptions {
   readonly runtime: Runtime;
   readonly log: Logger;
   readonly routerMode: RouterMode;
-  /** An instance has left. */
-  readonly onLeave: () => void;
+  /** The instance that this card is of has left. */
+  readonly onLeave: (card: ModelRecord) => void;
 }
 
-interface Pool {
+interface Pool extends Pick<CardGroup, "endpoint" | "cards"> {
   readonly client: ModelClient;
-  readonly address: string;
-  /** Decimal ids of the instances whose cards name this model and role. */
-  readonly members: Set<string>;
-  migrationLimit: number;
 }
 
 /** Create the pools of one model, empty at first. */
-export function createPools({ model, runtime, log, routerMode, onLeave }: PoolsOptions): Pools {
-  const pools = new Map<WorkerRole, Pool>();
+export function createPools(options: PoolsOptions): Pools {
+  return new ModelPools(options);
+}
 
-  function open(role: WorkerRole, endpoint: string): Pool {
-    const members = new Set<string>();
-    const client = runtime.client<ModelJob, Delta>(endpoint, { accepts: (id) => members.has(id), routerMode, onLeave });
-    const pool: Pool = { client, address: endpoint, members, migrationLimit: 0 };
-    pools.set(role, pool);
-    log.info({ model, endpoint, role }, "model added");
-    return pool;
+class ModelPools implements Pools {
+  #options: PoolsOptions;
+  #cards = createModelCards();
+  #pools = new Map<WorkerRole, Pool>();
+  facts: CardFacts = toFacts(new Map());
+
+  constructor(options: PoolsOptions) {
+    this.#options = options;
   }
 
-  function close(role: WorkerRole, { client, address: endpoint }: Pool): void {
-    pools.delete(role);
-    client[Symbol.dispose]();
-    log.info({ model, endpoint, role }, "model removed");
+  get isEmpty(): boolean {
+    return this.#pools.size === 0;
   }
 
-  function setMembers(pool: Pool, records: readonly ModelRecord[]): void {
-    const { members, address, client } = pool;
-    pool.migrationLimit = Math.min(...records.map(({ card_json: card }) => card.migration_limit));
-    members.clear();
-    for (const record of records) {
-      const endpoint = formatAddress(record);
-      const instance_id = record.instance_id.toString();
-      if (endpoint === address) members.add(instance_id);
-      else log.debug({ instance_id, endpoint }, "card ignored: the model is served at another endpoint");
-    }
-    client.refresh();
+  isInUse(card: ModelRecord): boolean {
+    return this.#poolOf(card)?.client.has(card.instance_id.toString()) ?? false;
   }
 
-  return {
-    get isEmpty() {
-      return pools.size === 0;
-    },
-    isInUse(card) {
-      const id = card.instance_id.toString();
-      return [...pools.values()].some(({ address, client }) => address === formatAddress(card) && client.instances.some((each) => each.id === id));
-    },
-    update(cards) {
-      for (const [role, pool] of pools) {
-        if (!cards.get(role)?.some((record) => formatAddress(record) === pool.address)) close(role, pool);
-      }
-      for (const [role, records] of cards) {
-        const [first] = records;
-        if (first) setMembers(pools.get(role) ?? open(role, formatAddress(first)), records);
-      }
-    },
-    choose: () => choosePools(model, pools),
-    [Symbol.dispose]() {
-      for (const { client } of pools.values()) client[Symbol.dispose]();
-      pools.clear();
-    },
-  };
+  add(card: ModelRecord): void {
+    this.#cards.add(card);
+    this.#poolOf(card)?.client.admit(card.instance_id.toString());
+  }
+
+  remove(card: ModelRecord): void {
+    this.#cards.remove(card);
+    const pool = this.#poolOf(card);
+    const id = card.instance_id.toString();
+    if (!pool?.cards.has(id)) pool?.client.dismiss(id);
+  }
+
+  settle(): readonly ModelRecord[] {
+    const served = this.#cards.served();
+    const before = this.isEmpty ? undefined : this.facts;
+    const roles = new Set([...this.#pools.keys(), ...served.keys()]);
+    const left = [...roles].flatMap((role) => this.#follow(role, served.get(role)));
+    this.facts = toFacts(served);
+    if (before && !this.isEmpty) this.#tellChange(before);
+    return left;
+  }
+
+  choose(): Serving {
+    return choosePools(this.#options.model, this.#pools, this.facts);
+  }
+
+  /** @returns the cards that are not served any more. */
+  #follow(role: WorkerRole, to: CardGroup | undefined): readonly ModelRecord[] {
+    const { model, log } = this.#options;
+    const from = this.#pools.get(role);
+    if (from?.endpoint === to?.endpoint) return [];
+    this.#pools.delete(role);
+    from?.client[Symbol.dispose]();
+    if (!to) log.info({ model, endpoint: from?.endpoint, role }, "model removed");
+    else if (!from) log.info({ model, endpoint: to.endpoint, role }, "model added");
+    else log.info({ model, endpoint: to.endpoint, endpoint_before: from.endpoint, role }, "model changed");
+    if (to) this.#open(role, to);
+    return [...(from?.cards.values() ?? [])];
+  }
+
+  #open(role: WorkerRole, { endpoint, cards }: CardGroup): void {
+    const { runtime, routerMode } = this.#options;
+    const onLeave = (id: string): void => {
+      const card = cards.get(id);
+      if (card) this.#options.onLeave(card);
+    };
+    const client = runtime.client<ModelJob, Delta>(endpoint, { admittedOnly: true, routerMode, onLeave });
+    this.#pools.set(role, { client, endpoint, cards });
+    for (const id of cards.keys()) client.admit(id);
+  }
+
+  #tellChange(before: CardFacts): void {
+    const { model, log } = this.#options;
+    const changes = describeChange(before, this.facts);
+    if (changes) log.info({ model, ...changes }, "model changed");
+  }
+
+  #poolOf(card: ModelRecord): Pool | undefined {
+    const role = roleOf(card);
+    const pool = role && this.#pools.get(role);
+    return pool?.endpoint === formatAddress(card) ? pool : undefined;
+  }
+
+  [Symbol.dispose](): void {
+    for (const { client } of this.#pools.values()) client[Symbol.dispose]();
+    this.#pools.clear();
+  }
+}
+
+// What is other than before, and what it was.
+function describeChange(before: CardFacts, after: CardFacts): Record<string, number> | undefined {
+  const names = { context_length: "contextLength", kv_cache_block_size: "kvCacheBlockSize", migration_limit: "migrationLimit" } as const;
+  const changed = Object.entries(names).filter(([, name]) => before[name] !== after[name]);
+  if (changed.length === 0) return undefined;
+  return Object.fromEntries(
+    changed.flatMap(([field, name]) => [
+      [field, after[name]],
+      [`${field}_before`, before[name]],
+    ]),
+  );
 }
 
 // Workers that do both win: one hop less.
-function choosePools(model: string, pools: ReadonlyMap<WorkerRole, Pool>): Serving {
-  const living = (role: WorkerRole): Pool | undefined => {
-    const pool = pools.get(role);
-    return pool && pool.client.instances.length > 0 ? pool : undefined;
+function choosePools(model: string, pools: ReadonlyMap<WorkerRole, Pool>, { migrationLimit }: CardFacts): Serving {
+  const living = (role: WorkerRole): ModelClient | undefined => {
+    const client = pools.get(role)?.client;
+    return client && client.instances.length > 0 ? client : undefined;
   };
   const aggregated = living("aggregated");
-  if (aggregated) return { client: aggregated.client, prefill: undefined, migrationLimit: aggregated.migrationLimit };
+  if (aggregated) return { client: aggregated, prefill: undefined, migrationLimit };
   const [prefill, decode] = [living("prefill"), living("decode")];
-  if (prefill && decode) return { client: decode.client, prefill: prefill.client, migrationLimit: decode.migrationLimit };
+  if (prefill && decode) return { client: decode, prefill, migrationLimit };
   const missing = prefill ? "no decode instance" : decode ? "no prefill instance" : "no instance";
   throw new RuntimeError("unavailable", `${missing} serves model ${JSON.stringify(model)} at the moment`);
 }

@@ -85,8 +85,12 @@ export interface Client<Request, Item> extends Disposable {
   waitForInstances(options?: { count?: number; signal?: AbortSignal }): Promise<readonly Instance[]>;
   /** Nothing is sent before the answer is read, which is once. Leaving the loop cancels the request. @throws RuntimeError `invalid_argument` on a request or an option that cannot be sent. */
   generate(request: Request, options?: GenerateOptions): Answer<Item>;
-  /** Ask `accepts` of its options anew, after its answers have changed. */
-  refresh(): void;
+  /** True for the id of an instance that can be sent requests. */
+  has(instanceId: string): boolean;
+  /** With the option `admittedOnly`: send requests to an instance, too, once it can be reached. */
+  admit(instanceId: string): void;
+  /** With the option `admittedOnly`: send it none any more. */
+  dismiss(instanceId: string): void;
 }
 
 export interface ClientParts {
@@ -145,7 +149,9 @@ export function createClient<Request, Item>({ live, path, send, tracer, now, onD
       return live.instances;
     },
     waitForInstances: ({ count = 1, signal } = {}) => live.waitFor(count, signal),
-    refresh: () => live.refresh(),
+    has: (id) => live.has(id),
+    admit: (id) => live.admit(id),
+    dismiss: (id) => live.dismiss(id),
     generate(request, options = {}) {
       const { timeoutMs } = options;
       if (timeoutMs !== undefined) assertTimeout(timeoutMs);

@@ -63,3 +63,8 @@ export function createInstanceId(): bigint {
 export function formatInstanceKey(id: bigint): string {
   return id.toString(16);
 }
+
+/** The decimal id of an instance key. */
+export function parseInstanceKey(key: string): string {
+  return BigInt(`0x${key}`).toString();
+}

@@ -15,7 +15,7 @@ export { isErrorCode, RuntimeError, StalledError, toPublicMessage, toRuntimeErro
 export type { ErrorCode, ErrorTraits } from "./errors.ts";
 export { createMemorySpace } from "./discovery/memory.ts";
 export type { MemorySpace } from "./discovery/memory.ts";
-export type { Discovery, Snapshot, Watch } from "./discovery/discovery.ts";
+export type { Change, Discovery, OnChanges, Watch } from "./discovery/discovery.ts";
 export type { Instance } from "./discovery/live-set.ts";
 export type { Bucket, DiscoveryRecord, EndpointRecord, ModelCard, ModelRecord } from "./discovery/records.ts";
 export { formatAddress } from "./discovery/records.ts";

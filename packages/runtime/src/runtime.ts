@@ -36,12 +36,12 @@ export interface RuntimeOptions extends FoundationOptions {
 }
 
 export interface ClientOptions {
-  /** Leaves out instances, for instance those that serve another model at the same endpoint. */
-  readonly accepts?: (instanceId: string) => boolean;
+  /** Only instances that are admitted are asked, for instance those that serve one of several models at the same endpoint. Default: all are. */
+  readonly admittedOnly?: boolean;
   /** How instances are chosen. Default `round-robin`. */
   readonly routerMode?: RouterMode;
   /** Called when an instance has left. Must not throw. */
-  readonly onLeave?: () => void;
+  readonly onLeave?: (instanceId: string) => void;
 }
 
 /** One member of a deployment. Disposing it drains what it serves and closes what it opened. */

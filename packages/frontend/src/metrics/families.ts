@@ -50,9 +50,9 @@ export function createFamilies(registry: Registry, prefix: string): FrontendFami
   const histogram = (name: string, help: string, buckets: readonly number[]): Family<"model", Histogram> =>
     createHistograms({ ...named(name, help), labels, buckets });
   return {
-    contextLength: gauge("model_context_length", "Context length in the model's card, tokens"),
-    kvCacheBlockSize: gauge("model_kv_cache_block_size", "KV cache block size in the model's card, tokens"),
-    migrationLimit: gauge("model_migration_limit", "Migrations the model's card allows a request"),
+    contextLength: gauge("model_context_length", "Context length in the model's cards, the least of them, tokens"),
+    kvCacheBlockSize: gauge("model_kv_cache_block_size", "KV cache block size in the model's cards, the least of them, tokens"),
+    migrationLimit: gauge("model_migration_limit", "Migrations all of the model's cards allow a request"),
     started: createCounters({ ...named("requests_started_total", "Inference requests received"), labels: routeLabels }),
     requests: createCounters({
       ...named("requests_total", "Inference requests ended; error_type is empty on success"),

@@ -2,8 +2,9 @@
 import type { Troubles } from "../condition.ts";
 import { createAnnouncer } from "./announcer.ts";
 import { messageOf, openBucketDirectory } from "./directory.ts";
-import { deliver, type OnSnapshot, type Snapshot, type Watch } from "./discovery.ts";
+import { deliver, type Change, type OnChanges, type Watch } from "./discovery.ts";
 import { isTemporary, readRecordFile, type KnownFile, type ReadOptions } from "./record-file.ts";
+import { createRecordTable } from "./record-table.ts";
 import { recordKey } from "./records.ts";
 
 /** Changes announced within this time are one listing, ms. */
@@ -28,8 +29,8 @@ export interface BucketWatchOptions extends ReadOptions {
 }
 
 export interface BucketWatch extends Disposable {
-  /** Hear the whole bucket, at once if it is known, and at every change. */
-  listen(onSnapshot: OnSnapshot): Watch;
+  /** As `Discovery.watch`; what is known already is told at once. */
+  listen(onChanges: OnChanges, under?: string): Watch;
 }
 
 type Files = ReadonlyMap<string, KnownFile>;
@@ -37,10 +38,10 @@ type Files = ReadonlyMap<string, KnownFile>;
 /** Start following; the first listing is on its way. */
 export function openBucketWatch(options: BucketWatchOptions): BucketWatch {
   const { root, directory, relistMs, answerMs, steps, troubles, silence, onClose } = options;
-  const listeners = new Set<OnSnapshot>();
+  const table = createRecordTable();
+  const listeners = new Set<Disposable>();
   const { promise: ready, resolve } = Promise.withResolvers<void>();
   let known: Files = new Map();
-  let snapshot: Snapshot | undefined;
   let closed = false;
 
   const announcer = createAnnouncer({ directory, steps, silence, onChange: () => looks.soon() });
@@ -49,11 +50,11 @@ export function openBucketWatch(options: BucketWatchOptions): BucketWatch {
     const inode = await openBucketDirectory(root, directory, steps);
     if (closed) return;
     if (inode !== undefined) announcer.follow(inode);
-    known = inode === undefined ? new Map() : await listFiles(known, options);
-    const current = toSnapshot(known);
-    if (closed || (snapshot && isSame(snapshot, current))) return;
-    snapshot = current;
-    for (const onSnapshot of listeners) deliver(onSnapshot, current, options.log);
+    const current: Files = inode === undefined ? new Map() : await listFiles(known, options);
+    if (closed) return;
+    const changes = toChanges(known, current);
+    known = current;
+    table.apply(changes);
     resolve();
   };
   const look = async (): Promise<void> => {
@@ -76,13 +77,14 @@ export function openBucketWatch(options: BucketWatchOptions): BucketWatch {
   };
   looks.now();
   return {
-    listen(onSnapshot) {
-      listeners.add(onSnapshot);
-      if (snapshot) deliver(onSnapshot, snapshot, options.log);
+    listen(onChanges, under) {
+      const listening = table.listen((changes) => deliver(onChanges, changes, options.log), under);
+      listeners.add(listening);
       return {
         ready,
         [Symbol.dispose]() {
-          if (listeners.delete(onSnapshot) && listeners.size === 0) close();
+          listening[Symbol.dispose]();
+          if (listeners.delete(listening) && listeners.size === 0) close();
         },
       };
     },
@@ -147,12 +149,15 @@ function createLooks({ everyMs, slowMs, look, onSlow }: LooksOptions): Looks {
   };
 }
 
-function toSnapshot(files: Files): Snapshot {
-  return new Map([...files.values()].flatMap(({ record }) => (record ? [[recordKey(record), record] as const] : [])));
-}
-
-function isSame(before: Snapshot, after: Snapshot): boolean {
-  return before.size === after.size && [...after].every(([key, record]) => before.get(key) === record);
+function toChanges(before: Files, after: Files): Change[] {
+  const changes: Change[] = [];
+  for (const [name, { record }] of after) {
+    if (record && record !== before.get(name)?.record) changes.push({ key: recordKey(record), record });
+  }
+  for (const [name, { record }] of before) {
+    if (record && !after.get(name)?.record) changes.push({ key: recordKey(record), record: undefined });
+  }
+  return changes;
 }
 
 async function listFiles(known: Files, options: BucketWatchOptions): Promise<Files> {

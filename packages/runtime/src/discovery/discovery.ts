@@ -4,13 +4,19 @@ import { RuntimeError } from "../errors.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { Bucket, DiscoveryRecord } from "./records.ts";
 
-/** All live records of a bucket by key. A new map at every change. */
-export type Snapshot = ReadonlyMap<string, DiscoveryRecord>;
+/** A record that is new or takes the place of another, or one that has gone. */
+export interface Change {
+  /** `namespace/component/endpoint/{instance id in hex}` */
+  readonly key: string;
+  /** Undefined: it has gone. */
+  readonly record: DiscoveryRecord | undefined;
+}
 
-export type OnSnapshot = (snapshot: Snapshot) => void;
+/** Hears what has changed, at least one change a call; what was found together is told together. */
+export type OnChanges = (changes: readonly Change[]) => void;
 
 export interface Watch extends Disposable {
-  /** Resolves after the first snapshot has been delivered. */
+  /** Resolves after what was there at the start has been told. */
   readonly ready: Promise<void>;
 }
 
@@ -20,8 +26,9 @@ export interface Discovery extends AsyncDisposable {
   readonly condition: Condition;
   /** Publish a record and keep it alive until disposed. Visible to every watcher as a whole or not at all. @throws RuntimeError `unavailable` once this is disposed. */
   publish(record: DiscoveryRecord): Promise<AsyncDisposable>;
-  /** Hear the whole bucket now and at every change. @throws RuntimeError `unavailable` once this is disposed. */
-  watch(bucket: Bucket, onSnapshot: OnSnapshot): Watch;
+  /** Hear of all records that are there, and then of every change. `under` narrows that to one endpoint, `namespace/component/endpoint`, or to the record of one key:
+   *  whoever hears only of what concerns it costs nothing when others come and go. @throws RuntimeError `unavailable` once this is disposed. */
+  watch(bucket: Bucket, onChanges: OnChanges, under?: string): Watch;
 }
 
 /** What a disposed discovery answers. */
@@ -30,9 +37,9 @@ export function toClosedError(): RuntimeError {
 }
 
 /** Tell one listener. The others hear it all the same. */
-export function deliver(onSnapshot: OnSnapshot, snapshot: Snapshot, log: Logger): void {
+export function deliver(onChanges: OnChanges, changes: readonly Change[], log: Logger): void {
   try {
-    onSnapshot(snapshot);
+    onChanges(changes);
   } catch (error) {
     log.error({ error }, "listener of discovery failed");
   }

@@ -73,12 +73,12 @@ export async function openFileDiscovery(options: FileDiscoveryOptions): Promise<
         },
       };
     },
-    watch(bucket, onSnapshot) {
+    watch(bucket, onChanges, under) {
       if (closed) throw toClosedError();
       const onClose = (): void => void watches.delete(bucket);
       const shared = watches.get(bucket) ?? openBucketWatch({ ...settings, directory: join(root, bucket), troubles, silence, onClose });
       watches.set(bucket, shared);
-      return shared.listen(onSnapshot);
+      return shared.listen(onChanges, under);
     },
     async [Symbol.asyncDispose]() {
       closed = true;

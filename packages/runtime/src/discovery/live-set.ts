@@ -1,9 +1,10 @@
 /** The instances of one endpoint that can be sent requests, in a stable order. */
 import { formatHostPort } from "../address.ts";
 import { RuntimeError } from "../errors.ts";
+import { formatInstanceKey, parseInstanceKey } from "../ids.ts";
 import { createGate } from "../lifetime.ts";
 import type { Logger } from "../logging/logger.ts";
-import type { Discovery, Snapshot } from "./discovery.ts";
+import type { Change, Discovery, Watch } from "./discovery.ts";
 import type { Presence } from "./presence.ts";
 import { createUnlisted } from "./unlisted.ts";
 import { formatAddress, formatPath, type EndpointAddress, type EndpointRecord } from "./records.ts";
@@ -20,24 +21,28 @@ export interface Instance {
 }
 
 export interface LiveSet extends Disposable {
-  /** Ordered by id; a new array at every change. */
+  /** Ordered by id; a new array after every change. */
   readonly instances: readonly Instance[];
+  /** True for an id that is in `instances`. */
+  has(instanceId: string): boolean;
+  /** With `admittedOnly`: let an instance in, as soon as it is there. */
+  admit(instanceId: string): void;
+  /** With `admittedOnly`: let it in no longer. */
+  dismiss(instanceId: string): void;
   /** Resolves once `count` instances are there. Rejects with the signal's reason, or `unavailable` once this is disposed. */
   waitFor(count: number, signal?: AbortSignal): Promise<readonly Instance[]>;
-  /** Ask `accepts` anew: its answers have changed. */
-  refresh(): void;
 }
 
 export interface LiveSetOptions {
   readonly discovery: Discovery;
   readonly address: EndpointAddress;
   readonly log: Logger;
-  /** Leaves out instances, for instance those that serve another model at the same endpoint. Default: all are in. */
-  readonly accepts?: (instanceId: string) => boolean;
+  /** Only instances that are admitted are in, for instance those that serve one of several models at the same endpoint. Others that come and go cost it nothing. Default: all are in. */
+  readonly admittedOnly?: boolean;
   /** Who can tell of an instance whose record is gone. Default: nobody, it has left then. */
   readonly presence?: Presence;
   /** An instance has left. */
-  readonly onLeave?: () => void;
+  readonly onLeave?: (instanceId: string) => void;
 }
 
 /** @returns undefined for an instance that does not speak the native plane or has no usable address. */
@@ -50,78 +55,114 @@ export function toInstance(record: EndpointRecord): Instance | undefined {
 }
 
 /** Follow one endpoint. */
-export function openLiveSet({ discovery, address, log, accepts, presence, onLeave }: LiveSetOptions): LiveSet {
+export function openLiveSet(options: LiveSetOptions): LiveSet {
+  const { discovery, address, admittedOnly = false } = options;
+  const path = formatPath(address);
   const gate = createGate();
-  let listed: readonly Instance[] = [];
-  let found: readonly Instance[] = [];
-  let instances: readonly Instance[] = [];
+  const members = createMembers(options, () => gate.wake());
+  const watches = new Map<string, Watch>();
   let closed = false;
-  const refresh = (): void => {
-    const next = accepts ? found.filter(({ id }) => accepts(id)) : found;
-    logChanges(instances, next, formatAddress(address), log);
-    instances = next;
-    gate.wake();
+  const follow = (id: string, under: string): void => {
+    watches.set(
+      id,
+      discovery.watch("v1/instances", (changes) => members.apply(changes), under),
+    );
   };
-  const combine = (): void => {
-    const before = instances;
-    found = unlisted ? inOrder([...listed, ...unlisted.instances]) : listed;
-    refresh();
-    const has = new Set(instances.map(({ id }) => id));
-    if (before.some(({ id }) => !has.has(id))) onLeave?.();
-  };
-  const unlisted = presence && createUnlisted({ presence, endpoint: formatAddress(address), log, onGone: combine });
-  const watch = discovery.watch("v1/instances", (snapshot) => {
-    listed = select(snapshot, address);
-    unlisted?.update(listed, instances); // only those in use: of others nobody knows more than their record
-    combine();
-  });
+  if (!admittedOnly) follow("", path);
   return {
     get instances() {
-      return instances;
+      return members.instances;
     },
-    refresh,
+    has: (id) => members.has(id),
+    admit(id) {
+      if (admittedOnly && !watches.has(id)) follow(id, `${path}/${formatInstanceKey(BigInt(id))}`);
+    },
+    dismiss(id) {
+      const watch = watches.get(id);
+      if (!admittedOnly || !watch) return;
+      watch[Symbol.dispose]();
+      watches.delete(id);
+      members.dismiss(id);
+    },
     async waitFor(count, signal) {
-      await gate.until(() => closed || instances.length >= count, signal);
+      await gate.until(() => closed || members.size >= count, signal);
       if (closed) throw new RuntimeError("unavailable", "this client is closed");
-      return instances;
+      return members.instances;
     },
     [Symbol.dispose]() {
       closed = true;
-      watch[Symbol.dispose]();
-      unlisted?.[Symbol.dispose]();
+      for (const watch of watches.values()) watch[Symbol.dispose]();
+      members[Symbol.dispose]();
       gate.wake();
     },
   };
 }
 
-function select(snapshot: Snapshot, { namespace, component, endpoint }: EndpointAddress): Instance[] {
-  const found: Instance[] = [];
-  for (const record of snapshot.values()) {
-    if (record.type !== "Endpoint" || record.namespace !== namespace) continue;
-    if (record.component !== component || record.endpoint !== endpoint) continue;
-    const instance = toInstance(record);
-    if (instance) found.push(instance);
-  }
-  return inOrder(found);
+interface Members extends Disposable {
+  readonly size: number;
+  readonly instances: readonly Instance[];
+  has(id: string): boolean;
+  apply(changes: readonly Change[]): void;
+  dismiss(id: string): void;
 }
 
+// Those in use: the ones with a record, and the ones that have lost it and are there all the same.
+function createMembers({ address, log, presence, onLeave }: LiveSetOptions, onNews: () => void): Members {
+  const endpoint = formatAddress(address);
+  const inUse = new Map<string, Instance>();
+  let ordered: readonly Instance[] | undefined = [];
+  const unlisted = presence && createUnlisted({ presence, endpoint, log, onGone: leave });
+
+  function join(instance: Instance): void {
+    const { id, host, port } = instance;
+    const isNew = !inUse.has(id);
+    inUse.set(id, instance);
+    unlisted?.returned(id);
+    if (isNew) log.info({ endpoint, instance_id: id, address: formatHostPort(host, port), instances: inUse.size }, "instance joined");
+  }
+
+  function remove(id: string): boolean {
+    if (!inUse.delete(id)) return false;
+    ordered = undefined;
+    log.info({ endpoint, instance_id: id, instances: inUse.size }, "instance left");
+    onNews();
+    return true;
+  }
+
+  function leave(id: string): void {
+    if (remove(id)) onLeave?.(id);
+  }
+
+  function apply({ key, record }: Change): void {
+    const instance = record?.type === "Endpoint" ? toInstance(record) : undefined;
+    if (instance) return join(instance);
+    const id = parseInstanceKey(key.slice(key.lastIndexOf("/") + 1));
+    const known = inUse.get(id);
+    if (known && !unlisted?.keep(known)) leave(id);
+  }
+
+  return {
+    get size() {
+      return inUse.size;
+    },
+    get instances() {
+      return (ordered ??= inOrder([...inUse.values()]));
+    },
+    has: (id) => inUse.has(id),
+    apply(changes) {
+      ordered = undefined;
+      for (const change of changes) apply(change);
+      onNews();
+    },
+    dismiss(id) {
+      unlisted?.forget(id);
+      remove(id);
+    },
+    [Symbol.dispose]: () => unlisted?.[Symbol.dispose](),
+  };
+}
+
+// Decimal u64 without leading zeros: longer is larger.
 function inOrder(instances: Instance[]): Instance[] {
-  return instances.sort((left, right) => (BigInt(left.id) < BigInt(right.id) ? -1 : 1));
-}
-
-// `instances` counts as the lines go by.
-function logChanges(before: readonly Instance[], after: readonly Instance[], endpoint: string, log: Logger): void {
-  const had = new Set(before.map(({ id }) => id));
-  const has = new Set(after.map(({ id }) => id));
-  let instances = before.length;
-  for (const { id, host, port } of after) {
-    if (had.has(id)) continue;
-    instances += 1;
-    log.info({ endpoint, instance_id: id, address: formatHostPort(host, port), instances }, "instance joined");
-  }
-  for (const { id } of before) {
-    if (has.has(id)) continue;
-    instances -= 1;
-    log.info({ endpoint, instance_id: id, instances }, "instance left");
-  }
+  return instances.sort(({ id: left }, { id: right }) => left.length - right.length || (left < right ? -1 : 1));
 }

@@ -1,49 +1,41 @@
 /** Discovery inside one process: runtimes that share a space see each other. */
 import type { Logger } from "../logging/logger.ts";
-import { deliver, toClosedError, type Discovery, type OnSnapshot } from "./discovery.ts";
+import { deliver, toClosedError, type Discovery } from "./discovery.ts";
+import { createRecordTable, type RecordTable } from "./record-table.ts";
 import { bucketOf, recordKey, type Bucket, type DiscoveryRecord } from "./records.ts";
 
 /** What runtimes must share to see each other. */
 export interface MemorySpace {
-  readonly records: Map<Bucket, Map<string, DiscoveryRecord>>;
-  readonly listeners: Map<Bucket, Set<OnSnapshot>>;
+  readonly tables: Readonly<Record<Bucket, RecordTable>>;
 }
 
 export function createMemorySpace(): MemorySpace {
-  return { records: new Map(), listeners: new Map() };
+  return { tables: { "v1/instances": createRecordTable(), "v1/mdc": createRecordTable() } };
 }
 
 /** Create a view of `space`; its own records go when it is disposed. */
-export function createMemoryDiscovery(space: MemorySpace, log: Logger): Discovery {
+export function createMemoryDiscovery({ tables }: MemorySpace, log: Logger): Discovery {
   const own = new Set<AsyncDisposable>();
   let closed = false;
-  const notify = (bucket: Bucket): void => {
-    const snapshot = new Map(space.records.get(bucket));
-    for (const listener of space.listeners.get(bucket) ?? []) deliver(listener, snapshot, log);
-  };
   return {
     kind: "mem",
     condition: { state: "listing" },
-    async publish(record) {
+    async publish(record: DiscoveryRecord) {
       if (closed) throw toClosedError();
-      const bucket = bucketOf(record);
-      const records = space.records.get(bucket) ?? new Map<string, DiscoveryRecord>();
-      space.records.set(bucket, records.set(recordKey(record), record));
+      const table = tables[bucketOf(record)];
+      const key = recordKey(record);
       const registration: AsyncDisposable = {
         async [Symbol.asyncDispose]() {
-          if (own.delete(registration) && records.delete(recordKey(record))) notify(bucket);
+          if (own.delete(registration)) table.apply([{ key, record: undefined }]);
         },
       };
       own.add(registration);
-      notify(bucket);
+      table.apply([{ key, record }]);
       return registration;
     },
-    watch(bucket, onSnapshot) {
+    watch(bucket, onChanges, under) {
       if (closed) throw toClosedError();
-      const listeners = space.listeners.get(bucket) ?? new Set();
-      space.listeners.set(bucket, listeners.add(onSnapshot));
-      deliver(onSnapshot, new Map(space.records.get(bucket)), log);
-      return { ready: Promise.resolve(), [Symbol.dispose]: () => void listeners.delete(onSnapshot) };
+      return { ready: Promise.resolve(), ...tables[bucket].listen((changes) => deliver(onChanges, changes, log), under) };
     },
     async [Symbol.asyncDispose]() {
       closed = true;

@@ -29,8 +29,8 @@ export interface ModelCard {
   readonly slug: string;
   readonly model_type: string;
   readonly model_input: "Text" | "Tokens" | "Tensor";
-  readonly kv_cache_block_size: number;
-  readonly migration_limit: number;
+  readonly kv_cache_block_size?: number;
+  readonly migration_limit?: number;
   readonly worker_type?: string;
   readonly needs?: readonly unknown[];
   readonly context_length?: number;

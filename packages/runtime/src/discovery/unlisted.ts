@@ -12,18 +12,21 @@ export interface UnlistedOptions {
   readonly endpoint: string;
   readonly log: Logger;
   /** One of them is gone for good. */
-  readonly onGone: () => void;
+  readonly onGone: (instanceId: string) => void;
 }
 
 export interface Unlisted extends Disposable {
-  readonly instances: Iterable<Instance>;
-  /** What is registered now, and what was in use before. */
-  update(listed: readonly Instance[], before: readonly Instance[]): void;
+  /** The record of an instance in use is gone. @returns true if it stays until it says that it leaves, or cannot be reached; false if it has said so. */
+  keep(instance: Instance): boolean;
+  /** It has a record again. */
+  returned(instanceId: string): void;
+  /** Nobody wants it any more. */
+  forget(instanceId: string): void;
 }
 
-/** Create an empty set. An instance stays in it until it says that it leaves, or cannot be reached. */
+/** Create an empty set. */
 export function createUnlisted({ presence, endpoint, log, onGone }: UnlistedOptions): Unlisted {
-  const kept = new Map<string, Instance>();
+  const kept = new Map<string, Disposable>(); // what tells of its whereabouts
   const probing = new Set<string>();
   const announcements = createAnnouncements(endpoint, log);
 
@@ -39,9 +42,14 @@ export function createUnlisted({ presence, endpoint, log, onGone }: UnlistedOpti
     else drop(id);
   }
 
+  function release(id: string): boolean {
+    kept.get(id)?.[Symbol.dispose]();
+    return kept.delete(id);
+  }
+
   function drop(id: string): void {
     announcements.left(id);
-    if (kept.delete(id)) onGone();
+    if (release(id)) onGone(id);
   }
 
   function look(instance: Instance): void {
@@ -50,30 +58,26 @@ export function createUnlisted({ presence, endpoint, log, onGone }: UnlistedOpti
     else if (where === "unknown") void probe(instance);
   }
 
-  const changes = presence.onChange((id) => {
-    const instance = kept.get(id);
-    if (instance) look(instance);
-  });
   return {
-    get instances() {
-      return kept.values();
+    keep(instance) {
+      const { id } = instance;
+      if (presence.whereabouts(instance) === "left") return false;
+      kept.set(
+        id,
+        presence.onChange(id, () => look(instance)),
+      );
+      void probe(instance);
+      return true;
     },
-    update(listed, before) {
-      const ids = new Set(listed.map(({ id }) => id));
-      for (const id of kept.keys()) {
-        if (!ids.has(id)) continue;
-        kept.delete(id);
-        announcements.returned(id);
-      }
-      for (const instance of before) {
-        if (ids.has(instance.id) || kept.has(instance.id) || presence.whereabouts(instance) === "left") continue;
-        kept.set(instance.id, instance);
-        void probe(instance);
-      }
+    returned(id) {
+      if (release(id)) announcements.returned(id);
+    },
+    forget(id) {
+      announcements.left(id);
+      release(id);
     },
     [Symbol.dispose]() {
-      changes[Symbol.dispose]();
-      kept.clear();
+      for (const id of kept.keys()) release(id);
     },
   };
 }

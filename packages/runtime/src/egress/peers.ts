@@ -130,7 +130,7 @@ interface Departures {
 // Who has said GOAWAY, and who wants to hear of those that come and go.
 function createDepartures(): Departures {
   const left = new Set<string>();
-  const listeners = new Set<(instanceId: string) => void>();
+  const listeners = new Map<string, Set<() => void>>();
   return {
     has: (id) => left.has(id),
     add(id) {
@@ -139,11 +139,16 @@ function createDepartures(): Departures {
       if (left.size > maxLeft && oldest !== undefined) left.delete(oldest);
     },
     notify(id) {
-      for (const listener of listeners) listener(id);
+      for (const listener of listeners.get(id) ?? []) listener();
     },
-    onChange(listener) {
-      listeners.add(listener);
-      return { [Symbol.dispose]: () => void listeners.delete(listener) };
+    onChange(id, listener) {
+      const its = listeners.get(id) ?? new Set();
+      listeners.set(id, its.add(listener));
+      return {
+        [Symbol.dispose]() {
+          if (its.delete(listener) && its.size === 0) listeners.delete(id);
+        },
+      };
     },
   };
 }

@@ -1,0 +1,151 @@
+/** What the cards of one model come to. It follows from the cards that are there, not from the order they came in: every frontend shows the same. */
+import { formatAddress, type ModelRecord } from "@dyn/runtime";
+import type { WorkerRole } from "@dyn/runtime/llm";
+
+/** What is shown of a model. Of each number the least that a card says: what one worker cannot do, nobody is promised. */
+export interface CardFacts {
+  /** Tokens of prompt and completion together; 0 if no card says. */
+  readonly contextLength: number;
+  /** Tokens; 0 if no card says. */
+  readonly kvCacheBlockSize: number;
+  /** How often a request that has begun may go on at another worker. */
+  readonly migrationLimit: number;
+}
+
+/** The cards of one role that name the same endpoint. */
+export interface CardGroup {
+  /** `dyn://…` */
+  readonly endpoint: string;
+  /** By decimal instance id. */
+  readonly cards: ReadonlyMap<string, ModelRecord>;
+  readonly contextLength: Least;
+  readonly kvCacheBlockSize: Least;
+  readonly migrationLimit: Least;
+}
+
+/** All cards of one model. */
+export interface ModelCards {
+  /** For each role that has cards, those at the endpoint that most of its cards name; of equals the endpoint whose address comes first. */
+  served(): ReadonlyMap<WorkerRole, CardGroup>;
+  add(card: ModelRecord): void;
+  remove(card: ModelRecord): void;
+}
+
+/** Prefill cards have no model type: on their own they serve nothing, as in Dynamo. @returns undefined for a card that is none of ours to serve. */
+export function roleOf({ card_json: card }: ModelRecord): WorkerRole | undefined {
+  if (card.model_input !== "Text") return undefined;
+  if (card.worker_type === "prefill") return "prefill";
+  if (!card.model_type.includes("Chat")) return undefined;
+  return card.worker_type === "decode" ? "decode" : "aggregated";
+}
+
+/** The least of some numbers that come and go. The same ones come many times, so it costs as much as there are different ones. */
+class Least {
+  #counts = new Map<number, number>();
+
+  add(value: number): void {
+    this.#counts.set(value, (this.#counts.get(value) ?? 0) + 1);
+  }
+
+  remove(value: number): void {
+    const count = (this.#counts.get(value) ?? 0) - 1;
+    if (count > 0) this.#counts.set(value, count);
+    else this.#counts.delete(value);
+  }
+
+  /** Undefined if there is none. */
+  get value(): number | undefined {
+    return this.#counts.size === 0 ? undefined : Math.min(...this.#counts.keys());
+  }
+}
+
+class Group implements CardGroup {
+  readonly endpoint: string;
+  readonly cards = new Map<string, ModelRecord>();
+  readonly contextLength = new Least();
+  readonly kvCacheBlockSize = new Least();
+  readonly migrationLimit = new Least();
+
+  constructor(endpoint: string) {
+    this.endpoint = endpoint;
+  }
+
+  add(card: ModelRecord): void {
+    const id = card.instance_id.toString();
+    const before = this.cards.get(id);
+    if (before) this.remove(before);
+    this.cards.set(id, card);
+    this.#count(card, "add");
+  }
+
+  remove(card: ModelRecord): void {
+    const id = card.instance_id.toString();
+    if (this.cards.get(id) !== card) return; // another one has taken its place
+    this.cards.delete(id);
+    this.#count(card, "remove");
+  }
+
+  #count({ card_json: card }: ModelRecord, step: "add" | "remove"): void {
+    if (card.context_length) this.contextLength[step](card.context_length);
+    if (card.kv_cache_block_size) this.kvCacheBlockSize[step](card.kv_cache_block_size);
+    this.migrationLimit[step](card.migration_limit ?? 0);
+  }
+}
+
+/** Create the cards of one model, none at first. */
+export function createModelCards(): ModelCards {
+  const groups = new Map<WorkerRole, Map<string, Group>>();
+
+  function groupsOf(card: ModelRecord): Map<string, Group> {
+    const role = roleOf(card);
+    const its = (role && groups.get(role)) ?? new Map<string, Group>();
+    if (role) groups.set(role, its);
+    return its;
+  }
+
+  return {
+    served() {
+      const served = new Map<WorkerRole, Group>();
+      for (const [role, its] of groups) {
+        for (const group of its.values()) {
+          const best = served.get(role);
+          if (!best || isBefore(group, best)) served.set(role, group);
+        }
+      }
+      return served;
+    },
+    add(card) {
+      const its = groupsOf(card);
+      const endpoint = formatAddress(card);
+      const group = its.get(endpoint) ?? new Group(endpoint);
+      its.set(endpoint, group);
+      group.add(card);
+    },
+    remove(card) {
+      const its = groupsOf(card);
+      const group = its.get(formatAddress(card));
+      group?.remove(card);
+      if (group?.cards.size === 0) its.delete(group.endpoint);
+    },
+  };
+}
+
+function isBefore(one: Group, other: Group): boolean {
+  return one.cards.size === other.cards.size ? one.endpoint < other.endpoint : one.cards.size > other.cards.size;
+}
+
+/** What is shown of a model with these cards, by role. */
+export function toFacts(served: ReadonlyMap<WorkerRole, CardGroup>): CardFacts {
+  const all = [...served.values()];
+  const generating = [...served].flatMap(([role, group]) => (role === "prefill" ? [] : [group])); // a prompt is never gone on with
+  return {
+    contextLength: least(all, "contextLength"),
+    kvCacheBlockSize: least(all, "kvCacheBlockSize"),
+    migrationLimit: least(generating, "migrationLimit"),
+  };
+}
+
+function least(groups: readonly CardGroup[], name: keyof CardFacts): number {
+  const values = groups.flatMap((group) => group[name].value ?? []);
+  return values.length === 0 ? 0 : Math.min(...values);
+}
