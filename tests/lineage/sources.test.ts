@@ -1,6 +1,6 @@
 // Logs in every form in which people have them at hand: what is read only once, what is packed, what a container or a service has wrapped.
 import { execFileSync } from "node:child_process";
-import { appendFileSync, createWriteStream, readdirSync, statSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
+import { appendFileSync, createWriteStream, readdirSync, renameSync, statSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -106,7 +106,7 @@ describe("files", () => {
     const [source] = sources.list;
     if (!source) throw new Error("no source");
     expect(await readAll(source.read())).toEqual(wholeLog);
-    execFileSync("mv", [file, `${file}.1`]);
+    renameSync(file, `${file}.1`);
     appendFileSync(`${file}.1`, "more\n");
     expect((await readAll(source.read())).length).toBe(wholeLog.length + 5);
     truncateSync(`${file}.1`);
@@ -171,7 +171,7 @@ describe("the state of each log is told in one line:", () => {
       Buffer.from('{"time":"x","level":"INFO","msg":"a"}\n{}\n'),
       "text, no JSONL of dyn (DYN_LOGGING_JSONL=1), 2 lines, 0 of dyn, 0 of this request",
     ],
-    ["binary", Buffer.from("7f454c4600010a000a", "hex"), "binary, no JSONL of dyn (DYN_LOGGING_JSONL=1), 2 lines, 0 of dyn, 0 of this request"],
+    ["binary", Buffer.from("7f454c4600010a0001", "hex"), "binary, no JSONL of dyn (DYN_LOGGING_JSONL=1), 2 lines, 0 of dyn, 0 of this request"],
     ["torn", frontendLog.subarray(0, -30), "JSONL, 5 lines, 5 of dyn, 4 of this request, its end is missing"],
     ["without a last newline", workerLog.subarray(0, -1), "JSONL, 2 lines, 2 of dyn, 2 of this request"],
     ["after a hole, as a truncated one has", Buffer.concat([Buffer.alloc(20_000_000), workerLog]), "JSONL, 2 lines, 2 of dyn, 2 of this request"],
@@ -209,6 +209,14 @@ describe("a worker whose lines are missing", () => {
     expect(problemsOf(traced)).toMatch(
       new RegExp(`^missing attempt 0: \\S+wk\\.log is a log of instance ${instance}, but has no line of it: its completion is unknown`),
     );
+  });
+
+  test("has one with lines of another of the requests that were looked at", async () => {
+    const change = (line: string): string => line.replace(/"(request_id|trace_id|span_id|parent_id)":"./g, '"$1":"z');
+    const other = change(`${frontendLog.toString()}${workerLog.toString()}`);
+    const traced = await traceAll({ "fe.log": frontendLog, "other.log": Buffer.from(other) }, "stream");
+    expect(traced.trees).toHaveLength(2);
+    expect(problemsOf(traced)).toMatch(/^missing attempt 0: \S+other\.log is a log of instance \d+, but has no line of it: [^\n]*$/);
   });
 
   test("is not found in the frontend's own lines about it", async () => {

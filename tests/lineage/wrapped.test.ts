@@ -1,5 +1,8 @@
 // Logs that somebody has wrapped: docker's json-file, journald, and the container runtimes of kubernetes.
+import { Readable } from "node:stream";
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { scanSource } from "../../packages/frontend/src/lineage/scan.ts";
 import { createUnwrapper } from "../../packages/frontend/src/lineage/unwrap.ts";
 import { problemsOf, readRecording, toBytes, traceBytes, type RecordedLine } from "./recordings.ts";
 
@@ -45,6 +48,23 @@ describe("logs that somebody has wrapped", () => {
     expect(traced.isWhole).toBe(true);
     expect(traced.remarks[0]).toContain(`stdin: ${form}, `);
     expect(traced.remarks[0]).toContain(`${lines.length} of dyn, ${lines.length} of this request`);
+  });
+
+  test("are joined however the bytes are cut", async () => {
+    const bytes = Buffer.from(toDocker(lines, 300) + toCri(lines, 300));
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.integer({ min: 1, max: 2_000 })), async (sizes) => {
+        const chunks = [...sizes, bytes.length].reduce<[number, Buffer[]]>(
+          ([start, cut], size) => [start + size, [...cut, Buffer.from(bytes.subarray(start, start + size))]],
+          [0, []],
+        )[1];
+        const found: string[] = [];
+        const source = { name: "log", packing: undefined, isCut: false, read: () => Readable.from(chunks) };
+        const { dynLines } = await scanSource(source, { needles: [Buffer.from("span_name")], onLine: (line) => found.push(line) });
+        expect(found).toEqual([...lines, ...lines]);
+        expect(dynLines).toBe(2 * lines.length);
+      }),
+    );
   });
 
   test("and that journald has split are joined, each in its own stream", async () => {

@@ -10,7 +10,7 @@ export interface Origin {
   readonly copies: ReadonlyMap<string, readonly LogLine[]>;
   /** How many logs were looked at. */
   readonly logs?: number;
-  /** Where instances speak of which no line of a request tells: their logs by their ids. */
+  /** The logs in which instances speak, by their ids. */
   readonly logsOf?: ReadonlyMap<string, string>;
 }
 

@@ -29,6 +29,11 @@ export function textOf({ fields }: Pick<LogLine, "fields">, name: string): strin
   return typeof value === "string" ? value : undefined;
 }
 
+/** The log in which a line stands. */
+export function logOf({ place }: Pick<LogLine, "place">): string {
+  return place.slice(0, place.lastIndexOf(":"));
+}
+
 /** Unix time in ms of an RFC 3339 time, down to microseconds; NaN if it is none. */
 export function parseTime(text: string | undefined): number {
   const match = /^(.{19})(\.\d+)?(Z|[+-]\d\d:\d\d)$/.exec(text ?? "");

@@ -2,7 +2,7 @@
 import { checkLines, type Origin } from "./check-lines.ts";
 import { checkTree } from "./check-tree.ts";
 import { groupLines, mostCommon, type AttemptLines, type RequestLines, type WorkerLines } from "./group.ts";
-import { formatTime, textOf, type LineEvent, type LogLine } from "./lines.ts";
+import { formatTime, logOf, textOf, type LineEvent, type LogLine } from "./lines.ts";
 import {
   cut,
   toAttemptFacts,
@@ -54,7 +54,7 @@ function toSources(all: readonly LogLine[], others: readonly LogLine[]): LogSour
   return {
     lines: all.length - others.length,
     other_lines: others.length,
-    files: [...new Set(all.map(({ place }) => place.slice(0, place.lastIndexOf(":"))))],
+    files: [...new Set(all.map(logOf))],
     notices: serious.slice(0, maxNotices).map((line) => ({
       time: text(line, "time"),
       level: text(line, "level"),

@@ -38,7 +38,6 @@ class Scanner {
   /** Lines before those that are scanned. */
   #lines = 0;
   #tooLong = 0;
-  #isTorn = false;
   #isBinary = false;
   #unwrapper = createUnwrapper();
 
@@ -61,7 +60,7 @@ class Scanner {
 
   end(): ScanResult {
     const last = this.#begun.at(-1);
-    this.#isTorn = this.#unwrapper.isOpen || (last !== undefined && last.at(-1) !== brace);
+    const isTorn = this.#unwrapper.isOpen || (last !== undefined && last.at(-1) !== brace);
     this.#finishLine(Buffer.alloc(0));
     return {
       ...this.#unwrapper.met,
@@ -69,7 +68,7 @@ class Scanner {
       bytes: this.#bytes,
       lines: this.#lines,
       tooLong: this.#tooLong + this.#unwrapper.met.tooLong,
-      isTorn: this.#isTorn,
+      isTorn,
       isBinary: this.#isBinary,
     };
   }

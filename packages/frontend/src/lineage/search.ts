@@ -1,7 +1,7 @@
 /** All lines of the requests an id stands for, in logs of any number of processes. Reads them twice: the first time to learn the other ids. */
 import { RuntimeError } from "@dyn/runtime";
 import { isWorkerLine } from "./group.ts";
-import { parseLine, textOf, type LogLine } from "./lines.ts";
+import { logOf, parseLine, textOf, type LogLine } from "./lines.ts";
 import type { Source } from "./packing.ts";
 import { scanSource, type ScanResult } from "./scan.ts";
 import { toReadError } from "./sources.ts";
@@ -26,9 +26,9 @@ export interface SearchResult {
   /** Lines of the latest of them, as many as asked for. */
   readonly lines: readonly LogLine[];
   readonly looked: readonly Looked[];
-  /** Where instances speak of which an attempt tells, but none of `lines` is: their logs by their ids. */
+  /** The logs in which the instances speak that were asked, by their ids. */
   readonly logsOf: ReadonlyMap<string, string>;
-  /** Lines that mention the id but are no JSON, or too long to be read. */
+  /** Lines that mention the id but are no JSON. */
   readonly broken: number;
   /** Lines that processes themselves say they could not write. */
   readonly dropped: number;
@@ -67,7 +67,7 @@ export async function searchLogs({ id, sources, limit }: SearchOptions): Promise
     requests,
     lines,
     looked: scans.map((scan, index) => ({ scan, found: counts[index] ?? 0 })),
-    logsOf: await findLogs(silentInstances(lines), sources),
+    logsOf: await findLogs(lines, sources),
     broken,
     dropped,
     leftOut,
@@ -92,7 +92,6 @@ async function learn(id: string, sources: readonly Source[]): Promise<Learned> {
       if (textOf(line, "message") === dropNotice) dropped += Number(line.fields["dropped_lines"] ?? 0);
       if (["request_id", "x_request_id", "trace_id"].some((name) => textOf(line, name) === id)) remember(line, candidates);
     });
-    broken += scan.tooLong;
     scans.push(scan);
   }
   return { candidates, scans, broken, dropped };
@@ -143,25 +142,28 @@ async function collect(chosen: readonly Candidate[], sources: readonly Source[])
   return { lines, counts, leftOut };
 }
 
-// Who was sent something and says nothing of it.
-function silentInstances(lines: readonly LogLine[]): Set<string> {
-  const spoken = new Set(lines.filter(isWorkerLine).map((line) => textOf(line, "instance_id")));
-  const sent = lines.filter(({ event, fields }) => event === "attempt ended" && fields["request.sent"] !== false);
-  return new Set(sent.flatMap((line) => textOf(line, "worker_id") ?? []).filter((id) => !spoken.has(id)));
+const workerNames = ["worker_id", "prefill_worker_id", "decode_worker_id"] as const;
+
+function isAnswered({ event, fields }: LogLine): boolean {
+  return event === "request completed" || (event === "attempt ended" && fields["request.sent"] !== false);
 }
 
-// One more reading, if somebody is missed: is the log missing, or only the line?
-async function findLogs(instances: ReadonlySet<string>, sources: readonly Source[]): Promise<ReadonlyMap<string, string>> {
+// One more reading, if somebody was asked and says nothing of it: is the log missing, or only the line?
+async function findLogs(lines: readonly LogLine[], sources: readonly Source[]): Promise<ReadonlyMap<string, string>> {
+  const asked = new Set(lines.filter(isAnswered).flatMap((line) => workerNames.flatMap((name) => textOf(line, name) ?? [])));
   const found = new Map<string, string>();
+  const look = (line: LogLine | undefined, log: string): void => {
+    const id = line && textOf(line, "instance_id");
+    if (!line || id === undefined || !asked.has(id) || found.has(id)) return;
+    if (isWorkerLine(line) || textOf(line, "message") === "endpoint is serving") found.set(id, log);
+  };
+  for (const line of lines) look(line, logOf(line));
   for (const source of sources) {
-    const left = [...instances].filter((id) => !found.has(id)).slice(0, maxNeedles);
+    const left = [...asked].filter((id) => !found.has(id)).slice(0, maxNeedles);
     if (left.length === 0) break;
     await read(source, toNeedles(left), (text, place) => {
       const isOpen = text.includes('"instance_id"') && left.some((id) => !found.has(id));
-      const line = isOpen ? parseLine(text, place) : undefined;
-      const id = line && textOf(line, "instance_id");
-      if (!line || id === undefined || !instances.has(id)) return;
-      if (isWorkerLine(line) || textOf(line, "message") === "endpoint is serving") found.set(id, source.name);
+      if (isOpen) look(parseLine(text, place), source.name);
     });
   }
   return found;

@@ -50,7 +50,7 @@ function describeLooked({ scan, found }: Looked, requests: number): string {
     ...(bytes > 0 ? [countOf(lines, "line"), `${dynLines} of dyn`, `${found} of ${requests === 1 ? "this request" : "these requests"}`] : []),
     ...(omitted > 0 ? [`${countOf(omitted, "long message")} left out by journalctl (--all keeps them)`] : []),
     ...(tooLong > 0 ? [`${countOf(tooLong, "line")} longer than 16 MiB not read`] : []),
-    ...(isTorn || source.isCut ? ["its end is missing"] : []),
+    ...((isTorn && dynLines > 0) || source.isCut ? ["its end is missing"] : []),
   ];
   return `${plain(source.name)}: ${parts.join(", ")}`;
 }

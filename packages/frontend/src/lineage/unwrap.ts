@@ -35,42 +35,22 @@ interface Wrapped {
 const newline = 0x0a;
 /** Of lines that wait for their last part, in all. */
 const maxPendingChars = 16 * 1024 * 1024;
+const maxPending = 1_000;
 const dynHead = /^\{"time":"[^"]{1,40}","level":"[A-Z]{4,5}","(?:target|file)":"/;
 const dynHeadChars = 96;
 
 export function createUnwrapper(): Unwrapper {
   const met = { lines: 0, dynLines: 0, forms: new Set<Form>(), omitted: 0, tooLong: 0 };
-  const pending = new Map<string, string>();
-  let pendingChars = 0;
-
+  const joiner = createJoiner((lost) => (met.tooLong += lost));
   const take = (line: string): string => {
     const wrapped = openLine(line);
-    const { form, key, text, isPart, isOmitted } = wrapped ?? { form: "JSONL", key: "", text: line, isPart: false };
-    if (isOmitted) met.omitted += 1;
-    if (wrapped) met.forms.add(form);
-    const begun = wrapped ? (pending.get(key) ?? "") : "";
-    if (isPart) {
-      pendingChars += text.length;
-      pending.set(key, begun + text);
-      if (pendingChars > maxPendingChars) {
-        met.tooLong += pending.size;
-        pending.clear();
-        pendingChars = 0;
-      }
-      return "";
-    }
-    if (begun !== "") {
-      pending.delete(key);
-      pendingChars -= begun.length;
-    }
-    const whole = begun + text;
-    if (dynHead.test(whole.slice(Math.max(0, whole.indexOf("{"))))) {
-      met.dynLines += 1;
-      if (!wrapped) met.forms.add(form);
-    }
-    return whole;
+    const text = wrapped ? joiner.join(wrapped) : line;
+    const isDyn = dynHead.test(text.slice(Math.max(0, text.indexOf("{"))));
+    if (isDyn) met.dynLines += 1;
+    if (wrapped || isDyn) met.forms.add(wrapped?.form ?? "JSONL");
+    if (wrapped?.isOmitted) met.omitted += 1;
+    return text;
   };
-
   return {
     met,
     unwrap(lines) {
@@ -86,6 +66,39 @@ export function createUnwrapper(): Unwrapper {
       met.lines += parts.length;
       const text = parts.map(take).join("\n");
       return Buffer.from(last === undefined ? text : `${text}\n`);
+    },
+    get isOpen() {
+      return joiner.isOpen;
+    },
+  };
+}
+
+interface Joiner {
+  /** @returns the whole line with its last part, and nothing before. */
+  join(part: Wrapped): string;
+  readonly isOpen: boolean;
+}
+
+/** `onLost` is told how many lines were given up, because their last parts do not come. */
+function createJoiner(onLost: (lines: number) => void): Joiner {
+  const pending = new Map<string, string>();
+  let chars = 0;
+  return {
+    join({ key, text, isPart }) {
+      const whole = (pending.get(key) ?? "") + text;
+      if (!isPart) {
+        chars -= whole.length - text.length;
+        pending.delete(key);
+        return whole;
+      }
+      chars += text.length;
+      pending.set(key, whole);
+      if (chars > maxPendingChars || pending.size > maxPending) {
+        onLost(pending.size);
+        pending.clear();
+        chars = 0;
+      }
+      return "";
     },
     get isOpen() {
       return pending.size > 0;
