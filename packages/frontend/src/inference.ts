@@ -6,6 +6,7 @@ import type { Exchange } from "./exchange.ts";
 import { peekModel, peekStream, type FieldLimits } from "./fields.ts";
 import { generate, type GenerateParts } from "./generate.ts";
 import { parseJsonBody } from "./http/body.ts";
+import { readSources } from "./http/exact-json.ts";
 import { sendJson } from "./http/reply.ts";
 import { EventStream } from "./http/sse.ts";
 import type { History } from "./lineage/history.ts";
@@ -143,10 +144,23 @@ function parse<Request extends InferenceRequest>(
   let body: unknown;
   try {
     body = parseJsonBody(raw);
-    return { body, request: api.parse(body, fieldLimits), limits: readTimeout(headers[timeoutHeader], ours) };
+    return { body, request: keepTools(api.parse(body, fieldLimits), raw), limits: readTimeout(headers[timeoutHeader], ours) };
   } catch (error) {
     return { body, error };
   }
+}
+
+const toolMembers: ReadonlySet<string> = new Set(["tools", "tool_choice"]);
+
+// Engines get tools as they are: as the text they came in, since parsing rounds their numbers.
+function keepTools<Request extends InferenceRequest>(request: Request, raw: unknown): Request {
+  const { tools: list, toolChoice: choice, ...job } = request.job;
+  if ((list === undefined && choice === undefined) || !Buffer.isBuffer(raw)) return request;
+  const sources = readSources(raw.toString(), toolMembers);
+  const tools = list && sources.get("tools");
+  const toolChoice = choice === undefined ? undefined : sources.get("tool_choice");
+  const toolJson = { ...(tools !== undefined && { tools }), ...(toolChoice !== undefined && { toolChoice }) };
+  return { ...request, job: { ...job, toolJson } };
 }
 
 interface Refused {

@@ -1,48 +1,58 @@
-/** JSON whose outermost object keeps every digit of its whole numbers: JSON.parse rounds those beyond 2^53, such as a seed of 64 bits. */
-
-const wholeNumber = /[\t\n\r ]*(-?\d+)(?![\d.eE])/y;
+/** JSON that keeps what JSON.parse rounds: the source text of the members of its outermost object. */
 
 /** As JSON.parse, except that whole numbers beyond 2^53 that are members of the outermost object are bigints. @throws SyntaxError. */
 export function parseJson(text: string): unknown {
   const value: unknown = JSON.parse(text);
   if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
   const members = Object.entries(value);
-  if (!members.some(([, member]) => isRounded(member))) return value;
-  const digits = readWholeNumbers(text);
-  return Object.fromEntries(members.map(([name, member]) => [name, isRounded(member) ? toExact(member, digits.get(name)) : member]));
+  const rounded = new Set(members.filter(([, member]) => isRounded(member)).map(([name]) => name));
+  if (rounded.size === 0) return value;
+  const sources = readSources(text, rounded);
+  return Object.fromEntries(members.map(([name, member]) => [name, rounded.has(name) ? toExact(member, sources.get(name)) : member]));
 }
 
 // 1e20 has no digits but those it says.
-function toExact(rounded: unknown, digits: string | undefined): unknown {
-  return digits === undefined ? rounded : BigInt(digits);
+function toExact(rounded: unknown, source = ""): unknown {
+  return /^-?\d+$/.test(source) ? BigInt(source) : rounded;
 }
 
 function isRounded(member: unknown): boolean {
   return typeof member === "number" && Number.isInteger(member) && !Number.isSafeInteger(member);
 }
 
-// The digits of the members of the outermost object that are written as whole numbers; of two with one name the last, as JSON.parse has it.
-// A reviver would have the digits too, but it is called for every value there is, and a body may hold millions.
-function readWholeNumbers(text: string): Map<string, string> {
+/** The source text of members of the outermost object; of two with one name the last, as JSON.parse has it. `text` is valid JSON.
+ *  A reviver would have the source too, but it is called for every value there is, and a body may hold millions. */
+export function readSources(text: string, names: ReadonlySet<string>): Map<string, string> {
   const found = new Map<string, string>();
-  let [depth, nameAt, nameEnd] = [0, 0, 0];
+  let [depth, nameAt, nameEnd, valueAt] = [0, 0, 0, 0];
+  const endMember = (at: number): void => {
+    const name: unknown = valueAt > 0 && JSON.parse(text.slice(nameAt, nameEnd + 1));
+    if (typeof name === "string" && names.has(name)) found.set(name, copy(text.slice(valueAt, at).trim()));
+    valueAt = 0;
+  };
   for (let at = 0; at < text.length; at += 1) {
     const char = text[at];
     if (char === '"') {
       const end = endOfString(text, at);
-      if (depth === 1) [nameAt, nameEnd] = [at, end]; // a value, perhaps, but the colon comes after a name
+      if (depth === 1 && valueAt === 0) [nameAt, nameEnd] = [at, end];
       at = end;
-    } else if (char === "{" || char === "[") depth += 1;
-    else if (char === "}" || char === "]") depth -= 1;
-    else if (char === ":" && depth === 1) {
-      wholeNumber.lastIndex = at + 1;
-      const name = JSON.parse(text.slice(nameAt, nameEnd + 1)) as string;
-      const [, digits] = wholeNumber.exec(text) ?? [];
-      if (digits === undefined) found.delete(name);
-      else found.set(name, digits);
+      continue;
     }
+    if (depth === 1 && char === ":") valueAt = at + 1;
+    if (depth === 1 && (char === "," || char === "}")) endMember(at);
+    depth += toStep(char);
   }
   return found;
+}
+
+function toStep(char: string | undefined): number {
+  if (char === "{" || char === "[") return 1;
+  return char === "}" || char === "]" ? -1 : 0;
+}
+
+// A slice would keep the whole text in memory.
+function copy(slice: string): string {
+  return Buffer.from(slice).toString();
 }
 
 // The index of the quote that ends the string begun at `from`.

@@ -1,4 +1,5 @@
 /** Several completions of one job: the requests an engine sees, and their deltas merged into one stream. */
+import { readTools } from "./tool-json.ts";
 import type { BegunChoice, Delta, ModelJob, ModelRequest, Prompt } from "./contract.ts";
 
 /** A bare prompt as the conversation an engine may read instead. */
@@ -7,7 +8,8 @@ function toMessages({ text }: Prompt): ModelRequest["messages"] {
 }
 
 /** One request per choice, in the order of their indexes; a seed differs from choice to choice. */
-export function toRequests({ n = 1, prompts, prefill, begun, ...request }: ModelJob): ModelRequest[] {
+export function toRequests({ n = 1, prompts, prefill, begun, toolJson, ...asked }: ModelJob): ModelRequest[] {
+  const request = toolJson ? { ...asked, ...readTools(toolJson) } : asked;
   const withResult = (base: ModelRequest, index: number): ModelRequest => (prefill ? { ...base, prefillResult: prefill.results[index] } : base);
   const forPrompt = (prompt: Prompt): ModelRequest => ({ ...request, prompt, messages: toMessages(prompt) });
   const bases = (prompts ? prompts.map(forPrompt) : [request.prompt ? forPrompt(request.prompt) : request]).map(withResult);

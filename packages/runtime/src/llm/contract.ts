@@ -49,7 +49,8 @@ export interface ModelRequest {
   /** Most tokens the completion may have. */
   readonly maxTokens?: number;
   readonly sampling: Sampling;
-  /** Tool definitions and choice as the client sent them. */
+  /** Tool definitions and choice as the client sent them. A number that a double would change (12345678901234567890, 1e400) is a JSON.rawJSON:
+   *  JSON.stringify writes it as it was, and its text is `rawJSON`. */
   readonly tools?: readonly unknown[];
   readonly toolChoice?: unknown;
   /** The completion has begun elsewhere: go on after this. Only engines served with a `migrationLimit` above 0 get it. */
@@ -58,8 +59,16 @@ export interface ModelRequest {
   readonly prefillResult?: unknown;
 }
 
+/** Source text of JSON values. */
+export interface ToolJson {
+  readonly tools?: string;
+  readonly toolChoice?: string;
+}
+
 /** What travels to a worker: one request for one or several completions. Engines see them one by one, as a ModelRequest. */
 export interface ModelJob extends ModelRequest {
+  /** In place of `tools` and `toolChoice`: JSON keeps of them what msgpack and doubles cannot. */
+  readonly toolJson?: ToolJson;
   /** Completions for each prompt. Default 1. */
   readonly n?: number;
   /** Several prompts at once: each in turn takes the place of `prompt` and `messages`. Choice `i` belongs to prompt `floor(i / n)`. */

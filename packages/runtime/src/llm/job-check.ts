@@ -47,6 +47,7 @@ const optional: Readonly<Record<string, readonly [words: string, isValid: (value
   prompt: ["a map with text", isPrompt],
   prompts: ["a list of maps with text", (value) => isListOf(value, isPrompt)],
   tools: ["a list", Array.isArray],
+  toolJson: ["a map of JSON texts", (value) => isMap(value) && isText(value["tools"] ?? "") && isText(value["toolChoice"] ?? "")],
   prefill: ["a map with results", isPrefill],
   begun: ["a list of maps with text and tokens", (value) => isListOf(value, isBegun)],
 };

@@ -3,6 +3,9 @@ import { maxContainers, maxDepth } from "./msgpack-check.ts";
 
 const maxPathChars = 200;
 
+// ES2026; TypeScript's libraries do not have it yet.
+const { isRawJSON } = JSON as typeof JSON & { isRawJSON(this: void, value: unknown): boolean };
+
 /** @returns a sentence that begins with the place of what is no plain data, for example `messages[0].text holds half of a surrogate pair`. */
 export function findForeign(value: unknown): string | undefined {
   const walk = new Walk();
@@ -68,7 +71,8 @@ function describeScalar(value: unknown): string | undefined {
 // Instances of somebody's own class are maps, unless they say that they are to be written as something else.
 function toForeignKind(value: object): string | undefined {
   const prototype: unknown = Object.getPrototypeOf(value);
-  if (prototype === Object.prototype || prototype === null) return undefined;
+  if (prototype === Object.prototype) return undefined;
+  if (prototype === null) return isRawJSON(value) ? "JSON.rawJSON" : undefined;
   const kind = Object.prototype.toString.call(value).slice("[object ".length, -1);
   if (kind !== "Object") return kind;
   return "toJSON" in value ? value.constructor.name || "class with toJSON" : undefined;
