@@ -1,0 +1,145 @@
+// Engines of users: what they yield reaches every client as it is, what goes wrong in them stays theirs.
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createFrontend, type Frontend } from "@dyn/frontend";
+import { createMemorySpace, createRuntime, type Runtime } from "@dyn/runtime";
+import { serveModel } from "@dyn/runtime/llm";
+import { createLogger } from "../../packages/runtime/dist/logging/logger.js";
+import { chat, eventually, postChat, root, startCluster, startProgram, type Line } from "../cluster.ts";
+
+const text = "smile 😀😀 family 👩‍👩‍👧 end";
+const half = text.indexOf("😀") + 1;
+const tools =
+  '[{"type":"function","function":{"name":"f","parameters":{"properties":{"__proto__":{"maximum":12345678901234567890},"x":{"const":1e400}}}}}]';
+
+describe("what an engine yields and is given", () => {
+  const lines: Line[] = [];
+  const runtimes: Runtime[] = [];
+  let frontend: Frontend;
+  beforeAll(async () => {
+    const memorySpace = createMemorySpace();
+    const open = async (): Promise<Runtime> => {
+      const log = createLogger({ sink: (record) => lines.push(record) });
+      const runtime = await createRuntime({ config: { discoveryBackend: "mem" }, memorySpace, log });
+      runtimes.push(runtime);
+      return runtime;
+    };
+    for (const runtime of [await open(), await open()]) {
+      // Every unit of UTF-16 is a delta of its own; "cut" loses the connection within a character, where there is another worker.
+      await serveModel(runtime, { model: "cutter", migrationLimit: 3 }, async function* ({ messages, generated }, { attempt, connection }) {
+        for (let at = generated?.tokens ?? 0; at < text.length; at += 1) {
+          yield { text: text.charAt(at), tokenIds: [at] };
+          if (messages.at(-1)?.text !== "cut" || attempt > 0 || at + 1 !== half) continue;
+          await new Promise((resolve) => setImmediate(resolve)); // what was yielded has left
+          connection.cut();
+        }
+      });
+    }
+    const endpoint = (name: string): string => `dyn://dynamo.${name}.generate`;
+    const [worker] = runtimes;
+    if (!worker) throw new Error("no worker");
+    await serveModel(worker, { model: "tools", endpoint: endpoint("tools") }, async function* (request) {
+      yield { text: JSON.stringify([request.tools, request.toolChoice]) };
+    });
+    await serveModel(worker, { model: "half", endpoint: endpoint("half") }, async function* () {
+      yield { text: "a\ud83d" };
+    });
+    frontend = await createFrontend({ runtime: await open(), httpPort: 0 });
+    await eventually("the models", async () => {
+      const response = await fetch(`${frontend.url}/v1/models`);
+      return ((await response.json()) as { data: unknown[] }).data.length === 3;
+    });
+  });
+  afterAll(async () => {
+    await frontend[Symbol.asyncDispose]();
+    await Promise.all(runtimes.map((runtime) => runtime[Symbol.asyncDispose]()));
+  });
+
+  const post = (path: string, body: object): Promise<Response> =>
+    fetch(`${frontend.url}${path}`, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+
+  // The texts of a stream's events, each as a client has it on its own.
+  async function readTexts(response: Response): Promise<string[]> {
+    const events = (await response.text()).split("\n").flatMap((line) => (line.startsWith("data: {") ? [JSON.parse(line.slice(6)) as unknown] : []));
+    const pick = (event: unknown): string => {
+      const { choices, delta } = event as { choices?: { text?: string; delta?: { content?: string } }[]; delta?: { text?: string } };
+      return choices?.[0]?.delta?.content ?? choices?.[0]?.text ?? delta?.text ?? "";
+    };
+    return events.map(pick);
+  }
+
+  const messages = [{ role: "user", content: "hi" }];
+  const routes: [path: string, body: object][] = [
+    ["/v1/chat/completions", { messages }],
+    ["/v1/completions", { prompt: "hi", max_tokens: 100 }],
+    ["/v1/messages", { messages, max_tokens: 100 }],
+  ];
+
+  test.each(routes)("reaches the client of %s whole, wherever it was cut", async (path, body) => {
+    const unary = (await (await post(path, { model: "cutter", ...body })).json()) as {
+      choices?: { text?: string; message?: { content: string } }[];
+      content?: { text: string }[];
+    };
+    expect(unary.choices?.[0]?.message?.content ?? unary.choices?.[0]?.text ?? unary.content?.[0]?.text).toBe(text);
+    const texts = await readTexts(await post(path, { model: "cutter", ...body, stream: true }));
+    expect(texts.join("")).toBe(text);
+    expect(texts.filter((each) => !each.isWellFormed())).toEqual([]);
+  });
+
+  test("is whole before a stop string", async () => {
+    const stop = text.slice(half + 1);
+    const texts = await readTexts(await post("/v1/chat/completions", { model: "cutter", messages, stop: [stop], stream: true }));
+    expect(texts.join("")).toBe(text.slice(0, half + 1));
+  });
+
+  test("is whole if its worker is lost within a character", async () => {
+    const cut = [{ role: "user", content: "cut" }];
+    const texts = await readTexts(await post("/v1/chat/completions", { model: "cutter", messages: cut, stream: true }));
+    expect(texts.join("")).toBe(text);
+    expect(lines.findLast(({ message }) => message === "request completed")).toMatchObject({ output_tokens: text.length });
+    expect(lines.some(({ resumed_tokens: tokens }) => tokens === half - 1)).toBe(true);
+  });
+
+  test("is told of once if half of a character is all there is", async () => {
+    for (let round = 0; round < 3; round += 1) {
+      const response = await postChat(frontend.url, { ...chat("hi"), model: "half" });
+      expect(await response.json()).toMatchObject({ choices: [{ message: { content: "a\ufffd" } }] });
+    }
+    const told = lines.filter(({ message }) => String(message).includes("half of a surrogate pair"));
+    expect(told).toEqual([expect.objectContaining({ level: "WARN", model: "half", request_id: expect.any(String) })]);
+  });
+
+  test.each([
+    ["/v1/chat/completions", '"tool_choice":"auto"', "auto"],
+    ["/v1/messages", '"max_tokens":100,"tool_choice":{"type":"auto"}', { type: "auto" }],
+  ])("has the tools of %s to the last digit", async (path, more, choice) => {
+    const body = `{"model":"tools","messages":${JSON.stringify(messages)},"tools":${tools},${more}}`;
+    const response = await fetch(`${frontend.url}${path}`, { method: "POST", headers: { "content-type": "application/json" }, body });
+    expect(response.status).toBe(200);
+    const answer = (await response.json()) as { choices?: { message: { content: string } }[]; content?: { text: string }[] };
+    expect(answer.choices?.[0]?.message.content ?? answer.content?.[0]?.text).toBe(`[${tools},${JSON.stringify(choice)}]`);
+  });
+
+  test("is served at an address of its own: a second model at the same one is refused with that word", async () => {
+    const [worker] = runtimes;
+    const second = worker && serveModel(worker, { model: "second" }, async function* () {});
+    await expect(second).rejects.toThrow(
+      "dynamo/backend/generate is served by this runtime already; a second handler or model needs an endpoint of its own",
+    );
+  });
+});
+
+test("a worker in plain JavaScript outlives what its engine gets wrong, and its log says what that was", async () => {
+  await using cluster = await startCluster({ workers: 0 });
+  await using worker = startProgram("node", [`${root}/tests/plain-worker.mjs`], { DYN_FILE_KV: cluster.directory });
+  const ask = (content: string): Promise<Response> => postChat(cluster.url, { ...chat(content), model: "plain" });
+  await eventually("the worker", async () => (await ask("hello")).status === 200);
+  for (const content of ["unknown code", "call", "no text"]) expect((await ask(content)).status).toBe(500);
+  expect((await ask("still here")).status).toBe(200);
+  const errors = await eventually("its lines", () => {
+    const failed = worker.lines().filter(({ message, status }) => message === "request completed" && status === "error");
+    return failed.length === 3 && failed.map(({ error }) => String(error));
+  });
+  expect(errors[0]).toMatch(/^TypeError: "not-found" is no error code, expected one of .*; the message was: no such document/);
+  expect(errors[1]).toMatch(/^Error: the backend is down[^]*caused by: Error: connect ECONNREFUSED 127\.0\.0\.1:1/);
+  expect(errors[2]).toBe("text of a delta must be a string, the engine yielded undefined");
+});
