@@ -259,6 +259,11 @@ describe("a seed of 64 bits", () => {
   });
 });
 
+test("a number beyond 2^53 is named as too large or too small, not as none", () => {
+  expect(problemOf("chat", "n", "99999999999999999999")).toMatchObject({ message: "n is out of range", reason: "integer_above_max_value" });
+  expect(problemOf("chat", "n", "-99999999999999999999")).toMatchObject({ message: "n is out of range", reason: "integer_below_min_value" });
+});
+
 test("a limit on tokens beyond what can be counted is no limit", () => {
   const { job } = parse("chat", "max_tokens", maxInt64) as { job: ModelJob };
   expect(job.maxTokens).toBe(Number.MAX_SAFE_INTEGER);

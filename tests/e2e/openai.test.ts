@@ -115,10 +115,10 @@ describe("errors", () => {
     ["messages[0].content", "invalid_type", { messages: [{ role: "user", content: 7 }] }],
     ["messages[0].content", "empty_array", { messages: [{ role: "user", content: [] }] }],
     ["messages[0].content[0].type", "invalid_value", { messages: [{ role: "user", content: [{ type: "image_url", image_url: { url: "x" } }] }] }],
-    ["messages[0].name", "string_above_max_length", { messages: [{ role: "user", content: "hi", name: "x".repeat(257) }] }],
+    ["messages[0].name", "invalid_type", { messages: [{ role: "user", content: "hi", name: 7 }] }],
     ["temperature", "decimal_above_max_value", { temperature: 3 }],
     ["top_p", "decimal_below_min_value", { top_p: -1 }],
-    ["max_tokens", "integer_below_min_value", { max_tokens: 0 }],
+    ["max_tokens", "integer_below_min_value", { max_tokens: -1 }],
     ["stop[0]", "invalid_type", { stop: [1] }],
     ["stop", "array_above_max_length", { stop: ["1", "2", "3", "4", "5"] }],
     ["stream_options", "invalid_value", { stream_options: { include_usage: true } }],
@@ -128,6 +128,7 @@ describe("errors", () => {
     ["logprobs", "unsupported_value", { logprobs: true }],
     ["model", "invalid_type", { model: 7 }],
     ["model", "string_below_min_length", { model: "" }],
+    ["model", "string_above_max_length", { model: "x".repeat(257) }],
   ])("a bad %s is a 400 that names the field, code %s", async (param, code, more) => {
     const response = await postChat(cluster.url, chat("hi", more));
     expect(response.status).toBe(400);

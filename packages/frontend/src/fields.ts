@@ -29,11 +29,11 @@ export class FieldError extends RuntimeError {
 /** For fields that are known but have no value that could be served. */
 export const unsupported = { error: "is not supported" } as const;
 
-const least = -(2n ** 63n);
-const most = 2n ** 63n - 1n;
+const minInt64 = -(2n ** 63n);
+const maxInt64 = 2n ** 63n - 1n;
 
 /** A whole number of 64 bits. One that a number does not hold exactly is a bigint. */
-export const int64: z.ZodType<number | bigint> = z.preprocess(toBigInt, z.bigint().min(least).max(most)).transform(toExactNumber);
+export const int64: z.ZodType<number | bigint> = z.preprocess(toBigInt, z.bigint().min(minInt64).max(maxInt64)).transform(toExactNumber);
 
 /** A limit on something that is counted, from 0. Beyond what can be counted it is no limit, but no error either. */
 export const countLimit: z.ZodType<number> = z
@@ -171,6 +171,7 @@ function toReason(schema: z.ZodType, body: unknown, issue: z.core.$ZodIssue): Fi
   }
   const value = valueAt(body, issue.path);
   if (value === undefined) return "missing_required_parameter";
+  if (typeof value === "bigint") return value < 0n ? "integer_below_min_value" : "integer_above_max_value";
   if (issue.code === "invalid_union") return issue.errors.length === 0 ? "invalid_value" : "invalid_type"; // without members: an unknown kind of object
   return issue.code === "invalid_type" ? "invalid_type" : "invalid_value";
 }

@@ -74,7 +74,7 @@ function assertText(content: Content | null | undefined, path: string): void {
   const part = content[at];
   if (!part) return;
   const problem = `: ${toName(part.type)} is not supported, only text is; in earlier turns it is skipped`;
-  throw new FieldError(`${path}[${at}].type`, problem, "unsupported_value");
+  throw new FieldError(`${path}[${at}].type`, problem);
 }
 
 // Clients and the log read it.

@@ -23,7 +23,7 @@ const source = z.union([
 ]);
 const document = z.object({ source }).transform((given) => toQuote("document", given.source));
 
-// Apart from what is said about it.
+// An empty line keeps it apart from what is said about it.
 function toQuote(type: string, quoted: Content | undefined): Part {
   return { type, text: quoted === undefined ? undefined : `${toText(quoted)}\n\n`, skipped: skippedOf(quoted) };
 }
