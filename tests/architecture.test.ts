@@ -73,9 +73,9 @@ const houses: Readonly<Record<string, Floors>> = {
     metrics: 0,
     lineage: 0,
     http: 0,
+    "options.ts": 1,
     "request-span.ts": 0,
     "fields.ts": 0,
-    "options.ts": 0,
   },
   "mock-worker": { "cli.ts": 4, "index.ts": 3, "engine.ts": 2, "fault-control.ts": 2, "options.ts": 1, "faults.ts": 0 },
 };

@@ -9,7 +9,7 @@ import { eventually } from "../cluster.ts";
 import { dial } from "../http-client.ts";
 
 const keepAlive = ": keep-alive\n\n";
-const idHeaders = { "x-request-id": "mine", "request-id": "ours" };
+const commonHeaders = { "x-request-id": "mine", "request-id": "ours" };
 const words = (text: string): number => text.split(keepAlive).length - 1;
 
 interface Stream {
@@ -37,7 +37,7 @@ function open(keepAliveMs: number, { isReading = true } = {}): Stream {
   const response = new ServerResponse(new IncomingMessage(new Socket()));
   response.assignSocket(socket as Socket);
   const onBegin = (): void => void (begun += 1);
-  const events = new EventStream({ response, idHeaders }, { keepAlive, keepAliveMs, now: () => performance.now(), onBegin });
+  const events = new EventStream({ response, commonHeaders }, { keepAlive, keepAliveMs, now: () => performance.now(), onBegin });
   const read = (): void => {
     reads = true;
     waiting?.();
@@ -126,7 +126,10 @@ test("words wait for the answers before theirs, and do not pile up, where a clie
   const [first, response] = await eventually("both requests", () => responses.length === 2 && responses);
   if (!first || !response) throw new Error("a request is missing");
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
-  using events = new EventStream({ response, idHeaders }, { keepAlive, keepAliveMs: 100, now: () => performance.now(), onBegin: () => undefined });
+  using events = new EventStream(
+    { response, commonHeaders },
+    { keepAlive, keepAliveMs: 100, now: () => performance.now(), onBegin: () => undefined },
+  );
   await vi.advanceTimersByTimeAsync(1_000);
   expect(events.bytes).toBe(keepAlive.length);
   first.end("first");

@@ -49,7 +49,9 @@ export interface AppOptions extends ExchangeOptions, RequestLogOptions {
 export function createApp(options: AppOptions, { gate, create, refuse }: HttpListener): FastifyInstance {
   const byUrl = new Map(options.routes.map((route) => [route.path, route]));
   const exchangeOf: ExchangeOf = (request, reply) => {
-    request.exchange ??= beginExchange(request.raw, reply.raw, options, () => byUrl.get(request.routeOptions.url ?? ""));
+    request.exchange ??= beginExchange(request.raw, reply.raw, options, () =>
+      options.cors?.isPreflight(request.raw) ? { path: "*" } : byUrl.get(request.routeOptions.url ?? ""),
+    );
     return request.exchange;
   };
   const app = Fastify({
@@ -66,11 +68,11 @@ export function createApp(options: AppOptions, { gate, create, refuse }: HttpLis
     },
   });
   app.server.on("checkExpectation", (request, response) => {
-    if (!gate.enter(request, response)) return;
-    const expected = JSON.stringify(request.headers.expect?.slice(0, maxShown));
-    const error = new RequestFault(417, `the expectation ${expected} cannot be met, only "100-continue" can`);
-    const exchange = beginExchange(request, response, options, () => undefined);
-    refuseUnmatched(exchange, exchange.rejection ?? error, options);
+    if (gate.enter(request, response))
+      refuseExpectation(
+        beginExchange(request, response, options, () => undefined),
+        options,
+      );
   });
   app.decorateRequest("exchange", undefined);
   // Bodies stay bytes: whether they are JSON is judged where the answer's shape is known.
@@ -81,8 +83,7 @@ export function createApp(options: AppOptions, { gate, create, refuse }: HttpLis
     if (options.isDraining()) reply.raw.setHeader("connection", "close");
     if (!request.is404) return done();
     reply.hijack(); // Fastify would wait for the body
-    closeIfWaiting(exchange);
-    answerUnmatched(exchange, options.routes, options);
+    answerWithoutRoute(exchange, options);
   });
   const parts: RouteParts = {
     exchangeOf,
@@ -103,6 +104,19 @@ export function createApp(options: AppOptions, { gate, create, refuse }: HttpLis
     if (!route.refuse) logSystem(exchange, options.now);
   });
   return app;
+}
+
+function answerWithoutRoute(exchange: Exchange, options: AppOptions): void {
+  closeIfWaiting(exchange);
+  if (exchange.rejection || !options.cors?.isPreflight(exchange.request)) return answerUnmatched(exchange, options.routes, options);
+  options.cors.answerPreflight(exchange);
+  logSystem(exchange, options.now);
+}
+
+function refuseExpectation(exchange: Exchange, options: AppOptions): void {
+  const expected = JSON.stringify(exchange.request.headers.expect?.slice(0, maxShown));
+  const error = new RequestFault(417, `the expectation ${expected} cannot be met, only "100-continue" can`);
+  refuseUnmatched(exchange, exchange.rejection ?? error, options);
 }
 
 interface RouteParts {

@@ -17,6 +17,7 @@ import {
   type Tracer,
 } from "@dyn/runtime";
 import type { ApiKeys } from "./http/api-keys.ts";
+import type { Cors } from "./http/cors.ts";
 import { watchDisconnect } from "./http/disconnect.ts";
 import type { Reply } from "./http/reply.ts";
 import { openRequestSpan, type RequestSpan } from "./request-span.ts";
@@ -48,6 +49,8 @@ export interface ExchangeOptions {
   readonly now: () => number;
   /** Keys in use; undefined = nobody is asked for one. */
   readonly apiKeys: (() => ApiKeys) | undefined;
+  /** Undefined = nothing is said to pages of other origins. */
+  readonly cors: Cors | undefined;
   /** Why a request must be refused for the way it is written. */
   readonly faultOf: (request: IncomingMessage) => RequestFault | undefined;
   /** How long nothing of an answer may leave for want of a reader, ms. */
@@ -126,7 +129,7 @@ export function beginExchange(
   const exchange: Exchange = {
     request,
     response,
-    idHeaders: { "x-request-id": sane ? clientId : requestId, "request-id": requestId },
+    commonHeaders: { "x-request-id": sane ? clientId : requestId, "request-id": requestId, ...options.cors?.headersOf(request) },
     identity,
     log,
     signal: aborter.signal,

@@ -14,11 +14,12 @@ import {
   type ShutdownSignal,
   type DiscoveryRecord,
 } from "@dyn/runtime";
+import { createCors, parseOrigins } from "./http/cors.ts";
 import { createHistory } from "./lineage/history.ts";
 import { createFrontendMetrics } from "./metrics/metrics.ts";
 import { followModels } from "./models.ts";
 import { frontendSettings, type FrontendOptions } from "./options.ts";
-import { createRoutes } from "./routes.ts";
+import { createRoutes, methodsOf } from "./routes.ts";
 import { openHttpSecurity } from "./security.ts";
 import { listenHttp } from "./server.ts";
 
@@ -117,7 +118,9 @@ async function startFrontend({ settings, runtime, asked, owned, release }: Front
   // Whoever takes the place of another frontend must not be asked before it knows the workers.
   const listed = Promise.all([watch.ready, models.ready]).then(() => (isListed = true));
   if (!(await within(Promise.race([asked, listed]), firstLookMs))) log.warn({ waited_ms: firstLookMs }, "discovery is slow, listening without it");
-  const http = { host, port, tls, apiKeys, routes, isDraining };
+  const origins = parseOrigins(settings.corsOrigins.join(",")); // programs may give anything
+  const cors = createCors(origins, [...new Set(routes.flatMap(methodsOf))]);
+  const http = { host, port, tls, apiKeys, cors, routes, isDraining };
   const server = await listenHttp({ ...shared, ...bounds, ...http, log, tracer, strictRequestId, baggageKeys });
   const url = `http${tls ? "s" : ""}://${formatHostPort(server.host, server.port)}`;
   log.info({ url, port: server.port, discovery: runtime.discovery.kind, file_kv: runtime.config.fileKv }, "frontend is listening");

@@ -16,6 +16,7 @@ import {
   wholeNumber,
 } from "@dyn/runtime";
 import { maxChoices } from "@dyn/runtime/llm";
+import { parseOrigins } from "./http/cors.ts";
 
 export interface FrontendOptions extends HttpLimits {
   readonly httpHost: string;
@@ -23,6 +24,7 @@ export interface FrontendOptions extends HttpLimits {
   readonly tlsCertPath: string;
   readonly tlsKeyPath: string;
   readonly apiKeysFile: string;
+  readonly corsOrigins: readonly string[];
   readonly bodyLimitMb: number;
   readonly maxMessages: number;
   readonly maxCompletions: number;
@@ -73,6 +75,13 @@ export const frontendSettings: SettingsOf<FrontendOptions> = {
     default: "",
     parse: parsePath,
     help: "hashes of the API keys that are accepted, one a line as dyn-frontend hash-key writes them, read again when it changes; empty means that no key is asked for",
+  },
+  corsOrigins: {
+    env: "DYN_HTTP_CORS_ORIGINS",
+    flag: "http-cors-origins",
+    default: [],
+    parse: parseOrigins,
+    help: "origins of web pages that may ask from a browser, such as https://chat.example, separated by commas; * means all, none by default",
   },
   bodyLimitMb: {
     env: "DYN_HTTP_BODY_LIMIT_MB",

@@ -67,7 +67,7 @@ export class EventStream implements Disposable {
   #begin(): void {
     if (this.#hasBegun) return;
     this.#hasBegun = true;
-    this.#response.writeHead(200, { ...this.#reply.idHeaders, ...headers });
+    this.#response.writeHead(200, { ...this.#reply.commonHeaders, ...headers });
     this.#options.onBegin();
   }
 
