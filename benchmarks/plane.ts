@@ -40,7 +40,7 @@ export async function measurePlane(): Promise<PlaneResult> {
   const count = 500_000;
   const streams = 64;
   const memorySpace = createMemorySpace();
-  const config = { discoveryBackend: "mem", log: "off,request_span=off" } as const;
+  const config = { discoveryBackend: "mem", log: "off" } as const;
   await using server = await createRuntime({ config, memorySpace });
   await using caller = await createRuntime({ config, memorySpace });
   await server.endpoint("dyn://bench.plane.generate").serve(

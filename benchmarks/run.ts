@@ -86,9 +86,9 @@ type Results = Awaited<ReturnType<typeof measureAll>>;
 
 async function measureAll() {
   const echo = await startEcho();
-  start(["packages/mock-worker/bin/dyn-mock-worker.js"], "off,request_span=off", "stderr", () => undefined);
+  start(["packages/mock-worker/bin/dyn-mock-worker.js"], "off", "stderr", () => undefined);
   const loud = await startFrontend("info");
-  const quiet = await startFrontend("info,dyn_frontend::request_log=warn,request_span=off");
+  const quiet = await startFrontend("info,dyn_frontend::request_log=warn");
   await Promise.all([loud, quiet].map(({ port }) => waitForModel(port)));
   const unary = chatBody("word", false);
   const tokens = 200;

@@ -13,7 +13,7 @@ Whatever else you start in the same discovery directory joins. Only warnings are
 const frontend = "packages/frontend/bin/dyn-frontend.js";
 const worker = "packages/mock-worker/bin/dyn-mock-worker.js";
 const sharedFlags = new Set(["discovery-backend", "file-kv", "namespace", "drain-timeout-ms", "tcp-max-message-size", "log", "log-jsonl"]);
-const quiet = "warn,request_span=warn";
+const quiet = "warn";
 const readyWithinMs = 30_000;
 // npm passes the terminal's Ctrl-C on to its child, which has had it already: two at once are one.
 const echoWithinMs = 500;

@@ -22,8 +22,8 @@ describe("the filter", () => {
     ["warn,dyn_runtime::egress=debug", "dyn_runtime::egress::router", "debug"],
     ["warn,dyn_runtime::egress=debug", "dyn_runtime::egressive", "warn"],
     [" info , dyn_runtime = trace ", "dyn_runtime", "trace"],
-    ["off", "request_span", "trace"],
-    ["request_span=off", "request_span", "off"],
+    ["off", "request_span", "off"],
+    ["off,request_span=debug", "request_span", "debug"],
     ["a=debug,a=warn", "a", "warn"],
     ["4", "x", "debug"],
     ["0", "x", "off"],
@@ -107,12 +107,12 @@ test("a level that is off costs a no-op and writes nothing", () => {
 });
 
 describe("levels of events", () => {
-  test("are INFO unless the list says otherwise, the last one winning", () => {
-    expect(parseLogEvents("")).toEqual(Object.fromEntries(logEvents.map((name) => [name, "info"])));
-    expect(parseLogEvents(" request_received = DEBUG ,, route_request=0, route_request=4,http_response_sent=off")).toMatchObject({
+  test("are INFO, DEBUG for an attempt, unless the list says otherwise, the last one winning", () => {
+    expect(parseLogEvents("")).toEqual({ ...Object.fromEntries(logEvents.map((name) => [name, "info"])), route_request: "debug" });
+    expect(parseLogEvents(" request_received = DEBUG ,, route_request=0, route_request=2,http_response_sent=off")).toMatchObject({
       request_received: "debug",
       request_completed: "info",
-      route_request: "debug",
+      route_request: "warn",
       http_response_sent: undefined,
     });
   });

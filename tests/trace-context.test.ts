@@ -18,7 +18,7 @@ let worker: Runtime;
 const workerLines: Line[] = [];
 
 beforeAll(async () => {
-  cluster = await startCluster({ workers: 0 });
+  cluster = await startCluster({ workers: 0, env: { DYN_LOG: "debug" } });
   const log = createLogger({ sink: (record) => workerLines.push(record) });
   worker = await createRuntime({ config: { fileKv: cluster.directory }, environment: {}, log });
   await serveModel(worker, { model: "mock" }, async function* (_request, { traceparent, tracestate }) {

@@ -3,6 +3,7 @@ import { createFrontend } from "@dyn/frontend";
 import { startMockWorker } from "@dyn/mock-worker";
 import { createMemorySpace, createRuntime } from "@dyn/runtime";
 import { expect, test } from "vitest";
+import { parseLogFilter } from "../../packages/runtime/src/logging/filter.ts";
 import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
 import { chat, postChat } from "../cluster.ts";
 
@@ -13,7 +14,8 @@ test("clients that leave while the frontend drains are completed as cancelled be
   const config = { discoveryBackend: "mem", log: "off" } as const;
   const memorySpace = createMemorySpace();
   await using _worker = await startMockWorker({ config, memorySpace, itlMs: 20 });
-  const runtime = await createRuntime({ config, memorySpace, log: createLogger({ sink: (record) => records.push(record) }) });
+  const log = createLogger({ sink: (record) => records.push(record), filter: parseLogFilter("debug") });
+  const runtime = await createRuntime({ config, memorySpace, log });
   const frontend = await createFrontend({ runtime, httpPort: 0 }); // its runtime stays open
   const aborters = Array.from({ length: clients }, () => new AbortController());
   const responses = await Promise.all(aborters.map(({ signal }) => postChat(frontend.url, chat("word ".repeat(500), { stream: true }), {}, signal)));

@@ -47,7 +47,7 @@ const records: Record<string, unknown>[] = [];
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), "dyn-walk-"));
-  const config = { fileKv: directory, log: "off,request_span=off" };
+  const config = { fileKv: directory, log: "off" };
   runtime = await createRuntime({ config, log: createLogger({ sink: (record) => records.push(record) }) });
   frontend = await createFrontend({ runtime, httpPort: 0, bodyLimitMb: 1 });
   for (const after of [0, 1]) {
@@ -193,7 +193,7 @@ describe.each(routes)("$path", (route) => {
 test("an engine that says cancelled, which nobody has, is at fault", async () => {
   const [route] = routes;
   if (!route) throw new Error("there are routes");
-  const config = { fileKv: directory, log: "off,request_span=off" };
+  const config = { fileKv: directory, log: "off" };
   const worker = await startMockWorker({ config, modelName: "cancelled@0", component: "cancelled-0", fault: parseFaults("error:cancelled") });
   workers.push(worker);
   await eventually("the model", async () => (await (await fetch(`${frontend.url}/v1/models`)).text()).includes("cancelled@0"));

@@ -74,7 +74,7 @@ interface House extends AsyncDisposable {
 async function startHouse(fault: string): Promise<House> {
   const directory = await mkdtemp(join(tmpdir(), "dyn-failover-"));
   const records: Record<string, unknown>[] = [];
-  const config = { fileKv: directory, log: "off,request_span=off" };
+  const config = { fileKv: directory, log: "off" };
   const runtime = await createRuntime({ config, log: createLogger({ sink: (record) => records.push(record) }) });
   const frontend = await createFrontend({ runtime, httpPort: 0 });
   const workers = await Promise.all([parseFaults(fault), []].map((faults) => startMockWorker({ config, itlMs: 1, fault: faults })));

@@ -53,7 +53,7 @@ test("what is no list of faults changes nothing", async () => {
 
 test("a worker in this process is told by a call", async () => {
   const memorySpace = createMemorySpace();
-  const config = { discoveryBackend: "mem", log: "off,request_span=off" } as const;
+  const config = { discoveryBackend: "mem", log: "off" } as const;
   await using runtime = await createRuntime({ config, memorySpace });
   await using frontend = await createFrontend({ runtime, httpPort: 0 });
   await using worker = await startMockWorker({ config, memorySpace });

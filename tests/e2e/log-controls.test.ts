@@ -4,6 +4,8 @@ import { createRuntime } from "../../packages/runtime/src/index.ts";
 import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
 import { createLogSampler } from "../../packages/runtime/src/logging/sampling.ts";
 import { chat, eventually, postChat, startCluster, startProgram, type Line, type Program } from "../cluster.ts";
+import { startReceiver } from "../otlp/receiver.ts";
+import { draw, newTrace, spansOf, wholeTree } from "../otlp/span-tree.ts";
 
 const toId = (index: number): string => `6e0f2d5c-4b1a-4${(index % 4096).toString(16).padStart(3, "0")}-8000-${index.toString(16).padStart(12, "0")}`;
 
@@ -132,10 +134,32 @@ test("events have the levels asked for, in both processes; failures and cancelle
   expect(await told(cluster.frontend, cancelled)).toEqual([
     "DEBUG request received",
     "WARN http response sent",
-    "INFO route request cancelled",
+    "ERROR route request cancelled",
     "INFO request completed",
   ]);
   expect(await told(worker, cancelled)).toEqual(["DEBUG request received", "INFO request completed"]);
+});
+
+test("at ERROR nothing is written of requests that go well, and their spans are exported all the same", async () => {
+  await using receiver = await startReceiver();
+  const DYN_LOG = "error,dyn_frontend=info,dyn_frontend::request_log=error,dyn_runtime::discovery=info"; // without requests: the cluster's start is seen
+  await using cluster = await startCluster({ env: { ...receiver.env("http/protobuf"), DYN_LOG }, workerArgs: ["--itl-ms", "5"] });
+  const [good, cancelled, failed] = [toId(1), toId(2), toId(3)];
+  const trace = newTrace();
+  expect(await answerOf(postChat(cluster.url, chat("one two", { stream: true }), { ...trace.headers, "request-id": good }))).toBe(200);
+  const response = await postChat(cluster.url, chat("a ".repeat(2_000), { stream: true }), { "request-id": cancelled });
+  await response.body?.cancel();
+  await answerOf(postChat(cluster.url, chat("one", { model: "nope" }), { "request-id": failed }));
+  expect(draw(await spansOf(receiver, trace.traceId, 4))).toEqual(wholeTree);
+  await eventually("the end of the one that was cancelled", async () => {
+    const { state } = (await (await fetch(`${cluster.url}/v1/requests/${cancelled}`)).json()) as { state: string };
+    return state === "completed";
+  });
+  const ofRequests = [cluster.frontend, ...cluster.workers].flatMap((program) => program.lines()).filter((line) => "request_id" in line);
+  expect(ofRequests.map(({ level, message, request_id: id }) => `${String(level)} ${String(message)} ${String(id)}`)).toEqual([
+    `ERROR http response sent ${failed}`,
+    `ERROR request completed ${failed}`,
+  ]);
 });
 
 test("events below the filter's level are not written, failures are", async () => {

@@ -27,7 +27,7 @@ interface Timed {
 
 async function ask(options: Partial<MockOptions>): Promise<Timed> {
   await using directory = await temporary();
-  const config = { fileKv: directory.path, log: "off,request_span=off" };
+  const config = { fileKv: directory.path, log: "off" };
   await using _worker = await startMockWorker({ ...options, config });
   await using runtime = await createRuntime({ config });
   const client = runtime.client<ModelJob, Delta>("dyn://dynamo.backend.generate");
@@ -99,7 +99,7 @@ test("a signal in the middle of the start ends all that has begun", async () => 
 
 test("a drain that fails is told to whoever disposes, and crashes nobody who does not look at closed", async () => {
   await using directory = await temporary();
-  const worker = await startMockWorker({ config: { fileKv: directory.path, log: "off,request_span=off" } });
+  const worker = await startMockWorker({ config: { fileKv: directory.path, log: "off" } });
   const instances = join(directory.path, "v1/instances");
   await rename(instances, `${instances}-before`);
   await symlink(basename(instances), instances); // a link to itself: nothing in it can be removed

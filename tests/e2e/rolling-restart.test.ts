@@ -50,7 +50,7 @@ test("a rolling restart of all workers, then of each of two frontends, fails no 
 
 test("a frontend that listens knows the workers that are there already", async () => {
   const fileKv = await mkdtemp(join(tmpdir(), "dyn-rolling-"));
-  const config = { fileKv, log: "off,request_span=off" };
+  const config = { fileKv, log: "off" };
   {
     await using _worker = await startMockWorker({ config, numWorkers: 3 });
     for (let round = 0; round < 3; round += 1) {

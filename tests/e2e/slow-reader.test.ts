@@ -47,7 +47,7 @@ test("a reader of 1 KB/s holds its own engine and nobody else's", async () => {
   const fileKv = await mkdtemp(join(tmpdir(), "dyn-slow-"));
   {
     await using frontend = startProgram("dyn-frontend", ["--http-port", "0"], { DYN_FILE_KV: fileKv });
-    await using runtime = await createRuntime({ config: { fileKv, log: "off,request_span=off" } });
+    await using runtime = await createRuntime({ config: { fileKv, log: "off" } });
     let produced = 0;
     let ended = false;
     await serveModel(runtime, { model: "mock" }, async function* ({ messages }, { signal }) {

@@ -15,6 +15,8 @@ const idFields = [
   "prefill_worker_id",
   "decode_worker_id",
   "prefill_span_id",
+  "attempt_span_id",
+  "prefill_attempt_span_id",
 ];
 const whole = recordings.filter((name) => name !== "killed");
 const searches = ["request_id", "x_request_id", "trace_id"];

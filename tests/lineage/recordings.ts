@@ -79,3 +79,35 @@ export async function traceFiles(
 export function problemsOf({ trees }: Traced): string {
   return trees.flatMap(({ problems }) => problems.map(({ kind, message }) => `${kind} ${message}`)).join("\n");
 }
+
+/** What becomes of the fields of a line. */
+export type Change = (fields: Fields) => Fields;
+
+/** True for lines of a worker about a request. */
+export function isWorker({ fields }: RecordedLine): boolean {
+  return fields["span_name"] === "handle_payload";
+}
+
+/** Change the lines whose message and side are given. */
+export function change(lines: readonly RecordedLine[], side: "frontend" | "worker", message: string, how: Change): RecordedLine[] {
+  return lines.map((line) => {
+    const isMeant = isWorker(line) === (side === "worker") && line.fields["message"] === message;
+    return isMeant ? { ...line, fields: how(line.fields) } : line;
+  });
+}
+
+/** Add fields, or replace them. */
+export function set(more: Fields): Change {
+  return (fields) => ({ ...fields, ...more });
+}
+
+/** A time so many ms later. */
+export function shift(time: unknown, ms: number): string {
+  return new Date(Date.parse(String(time)) + ms).toISOString().replace("Z", "000Z");
+}
+
+/** What `dyn-frontend trace` says of the recording `name` if it is `lines`. */
+export function trace(name: string, lines: readonly RecordedLine[]): Promise<Traced> {
+  const isClientId = lines.some(({ fields }) => fields["x_request_id"] === name);
+  return traceBytes(isClientId ? name : String(lines[0]?.fields["request_id"]), toBytes(lines));
+}

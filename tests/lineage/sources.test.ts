@@ -202,12 +202,15 @@ describe("a worker whose lines are missing", () => {
     );
   });
 
-  test("has one without a line of this request", async () => {
+  test.each(["stream", "info-stream"])("has one without a line of this request (%s)", async (name) => {
+    const lines = readRecording(name);
+    const [own, theirs] = [toBytes(lines.filter((line) => !isOfWorker(line))), toBytes(lines.filter(isOfWorker))];
+    const asked = String(lines.find(isOfWorker)?.fields["instance_id"]);
     const otherId = (line: string): string => line.replace(/"(request_id|trace_id|span_id|parent_id|x_request_id)":"../g, '"$1":"zz');
-    const traced = await traceAll({ "fe.log": frontendLog, "wk.log": Buffer.from(otherId(workerLog.toString())) });
+    const traced = await traceAll({ "fe.log": own, "wk.log": Buffer.from(otherId(theirs.toString())) }, String(lines[0]?.fields["request_id"]));
     expect(traced.isWhole).toBe(false);
     expect(problemsOf(traced)).toMatch(
-      new RegExp(`^missing attempt 0: \\S+wk\\.log is a log of instance ${instance}, but has no line of it: its completion is unknown`),
+      new RegExp(`^missing attempt 0: \\S+wk\\.log is a log of instance ${asked}, but has no line of it: its completion is unknown`),
     );
   });
 

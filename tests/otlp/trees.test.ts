@@ -8,7 +8,7 @@ test.each(protocols)("a unary request is one tree over %s, with the ids of the l
   await using receiver = await startReceiver();
   const resource = { OTEL_RESOURCE_ATTRIBUTES: "deployment.environment.name=tests,service.name=other", OTEL_SERVICE_NAME: "my service" };
   const headers = { OTEL_EXPORTER_OTLP_HEADERS: "x-first=one,authorization=Bearer%20secret", OTEL_EXPORTER_OTLP_TRACES_HEADERS: "x-first=two" };
-  await using cluster = await startCluster({ env: { ...receiver.env(protocol), ...resource, ...headers } });
+  await using cluster = await startCluster({ env: { ...receiver.env(protocol), ...resource, ...headers, DYN_LOG: "info,request_span=debug" } });
   const trace = newTrace();
   const response = await postChat(cluster.url, chat("one two three"), trace.headers);
   expect(response.status).toBe(200);

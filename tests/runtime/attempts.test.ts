@@ -2,6 +2,7 @@
 import { expect, test } from "vitest";
 import { parseAddress } from "../../packages/runtime/src/discovery/records.ts";
 import { createMemorySpace, createRuntime, type Runtime } from "../../packages/runtime/src/index.ts";
+import { parseLogFilter } from "../../packages/runtime/src/logging/filter.ts";
 import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
 import { config, failureOf } from "./peers.ts";
 
@@ -19,7 +20,7 @@ const traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 /** A worker that serves `greeter`, and a caller; one log for both. */
 async function startPair(): Promise<Pair> {
   const records: Record<string, unknown>[] = [];
-  const log = createLogger({ sink: (record) => records.push(record) });
+  const log = createLogger({ sink: (record) => records.push(record), filter: parseLogFilter("debug") });
   const memorySpace = createMemorySpace();
   const [worker, caller] = [await createRuntime({ config, memorySpace, log }), await createRuntime({ config, memorySpace, log })];
   const { address } = await worker.endpoint(greeter).serve(async function* () {
@@ -61,16 +62,21 @@ test("a success is reported with what the worker said, and its line names the ca
   expect(report?.trailer.seen).toMatchObject({ request_id: answer.requestId, x_request_id: "mine", parent_id: report?.spanId });
   expect(report?.endedAt).toBeGreaterThanOrEqual(report?.startedAt ?? Number.NaN);
   const line = pair.records.find(({ message }) => message === "route request completed");
-  expect(line).toMatchObject({ caller_span_id: "00f067aa0ba902b7", span_id: report?.spanId, elapsed_ms: expect.any(Number) as number });
+  expect(line).toMatchObject({
+    level: "INFO",
+    caller_span_id: "00f067aa0ba902b7",
+    span_id: report?.spanId,
+    elapsed_ms: expect.any(Number) as number,
+  });
   expect(line).not.toHaveProperty("request.sent");
 });
 
-test("the attempts of a frontend have no caller", async () => {
+test("the attempts of a frontend have no caller, and lines at DEBUG: its own line names the one that answers", async () => {
   await using pair = await startPair();
   const identity = { requestId: "f52be7a9-8809-408c-9140-4fd7ca0dd680", trace: { traceId: "1".repeat(32), spanId: "2".repeat(16), flags: 1 } };
   for await (const _ of pair.caller.client(greeter).generate({}, { identity }));
   const line = pair.records.find(({ message }) => message === "route request completed");
-  expect(line).toMatchObject({ parent_id: "2".repeat(16) });
+  expect(line).toMatchObject({ level: "DEBUG", parent_id: "2".repeat(16) });
   expect(line).not.toHaveProperty("caller_span_id");
 });
 

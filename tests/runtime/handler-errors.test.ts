@@ -5,7 +5,7 @@ import { serveModel } from "@dyn/runtime/llm";
 import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
 import { follow } from "../discovery-spaces.ts";
 
-const config = { discoveryBackend: "mem", log: "off,request_span=off" } as const;
+const config = { discoveryBackend: "mem", log: "off" } as const;
 
 interface Outcome {
   readonly items: readonly unknown[];

@@ -54,7 +54,7 @@ export function createLedger({ file, now }: LedgerOptions): Ledger {
   };
   const settle = (entry: Entry): void => {
     entries.delete(entry.ask.id);
-    if (entry.lines.filter(({ event }) => event === "attempt ended").length > 1) counts.failedOver += 1;
+    if (entry.lines.some(({ event, fields }) => event === "request completed" && Number(fields["attempts"]) > 1)) counts.failedOver += 1;
     for (const { fault, why } of checkLines(entry)) note(fault, why, entry);
   };
   // In the order in which they were asked: an old one that is open holds no other.

@@ -57,7 +57,7 @@ export async function generate(job: ModelJob, exchange: Exchange, parts: Generat
   } finally {
     progress.inputTokens ??= countJobTokens(job);
     if (exchange.span) progress.finishReasons = transcript.finishReasons;
-    progress.workerId = answer.workerId;
+    progress.attempt = answer.reports.at(-1);
     progress.attempts = attemptsBefore + answer.attempts;
     progress.retries += Math.max(0, (attemptsAtFirst ?? answer.attempts) - 1);
     progress.resumptions = answer.attempts - (attemptsAtFirst ?? answer.attempts);
@@ -90,7 +90,7 @@ async function runPrefill(client: ModelClient, job: ModelJob, exchange: Exchange
     progress.inputTokens ??= countJobTokens(job);
     throw error;
   } finally {
-    progress.prefillWorkerId = answer.workerId;
+    progress.prefillAttempt = answer.reports.at(-1);
     progress.attempts = answer.attempts;
     progress.retries += Math.max(0, answer.attempts - 1);
   }

@@ -23,9 +23,10 @@ export interface RequestProgress {
   outputTokens: number;
   firstTokenAt: number | undefined;
   lastTokenAt: number | undefined;
-  workerId: string | undefined;
-  /** The worker of the prompt, if that was another's work. */
-  prefillWorkerId: string | undefined;
+  /** The last attempt at a worker that answers. */
+  attempt: Readonly<AttemptReport> | undefined;
+  /** The last one at a worker of the prompt, if that is another's work. */
+  prefillAttempt: Readonly<AttemptReport> | undefined;
   attempts: number;
   /** Attempts at another instance before anything was delivered. */
   retries: number;
@@ -75,8 +76,8 @@ export function beginRequestLog(exchange: Exchange, facts: RequestFacts, { metri
     outputTokens: 0,
     firstTokenAt: undefined,
     lastTokenAt: undefined,
-    workerId: undefined,
-    prefillWorkerId: undefined,
+    attempt: undefined,
+    prefillAttempt: undefined,
     attempts: 0,
     retries: 0,
     resumptions: 0,
@@ -111,7 +112,7 @@ export function beginRequestLog(exchange: Exchange, facts: RequestFacts, { metri
       const elapsed_ms = roundMs(endedAt - exchange.startedAt);
       if (streamedBytes !== undefined) log.event("http_response_finished", { bytes: streamedBytes, elapsed_ms, outcome }, "http response finished");
       const measured = measure(progress, exchange.startedAt);
-      const completion = toCompletion({ ...measured, elapsed_ms, status: outcome }, failure);
+      const completion = toCompletion({ ...measured, ...toSpans(progress), elapsed_ms, status: outcome }, failure);
       logCompletion(log, completion, failure);
       record?.finish(completion);
       progress.meter.finish({ endedAt, failure, isDisconnected: failure?.code === "cancelled" }, progress);
@@ -124,6 +125,14 @@ export function beginRequestLog(exchange: Exchange, facts: RequestFacts, { metri
 function toStart({ identity, startedAt, request }: Exchange, fields: Fields, progress: RequestProgress): RequestStart {
   const { method, url: uri } = request;
   return { identity, startedAt, fields: { ...fields, method, uri }, routes: progress.routes, measure: () => ({ ...measure(progress, startedAt) }) };
+}
+
+// The spans above those of the workers: attempts have lines of their own only from DEBUG on. What was never sent has no worker's span below it.
+function toSpans({ attempt, prefillAttempt }: RequestProgress): Fields {
+  return {
+    ...(attempt?.isSent && { attempt_span_id: attempt.spanId }),
+    ...(prefillAttempt?.isSent && { prefill_attempt_span_id: prefillAttempt.spanId }),
+  };
 }
 
 function toCompletion(fields: Fields, failure: RuntimeError | undefined): Fields {
@@ -149,7 +158,7 @@ interface Measured {
 }
 
 function measure(progress: RequestProgress, startedAt: number): Measured {
-  const { inputTokens, outputTokens, firstTokenAt, lastTokenAt, workerId, prefillWorkerId = workerId, attempts } = progress;
+  const { inputTokens, outputTokens, firstTokenAt, lastTokenAt, attempt, prefillAttempt = attempt, attempts } = progress;
   const itlMs =
     firstTokenAt !== undefined && lastTokenAt !== undefined && outputTokens > 1 ? (lastTokenAt - firstTokenAt) / (outputTokens - 1) : undefined;
   return {
@@ -158,7 +167,7 @@ function measure(progress: RequestProgress, startedAt: number): Measured {
     ...(inputTokens !== undefined && { input_tokens: inputTokens }),
     ...(firstTokenAt !== undefined && { ttft_ms: roundMs(firstTokenAt - startedAt) }),
     ...(itlMs !== undefined && { avg_itl_ms: roundMs(itlMs) }),
-    ...(prefillWorkerId !== undefined && { prefill_worker_id: prefillWorkerId }),
-    ...(workerId !== undefined && { worker_id: workerId, decode_worker_id: workerId }),
+    ...(prefillAttempt && { prefill_worker_id: prefillAttempt.workerId }),
+    ...(attempt && { worker_id: attempt.workerId, decode_worker_id: attempt.workerId }),
   };
 }

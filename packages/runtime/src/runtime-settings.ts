@@ -192,7 +192,7 @@ export const sharedSettings: SettingsOf<Omit<RuntimeConfig, WithoutFlag | Servin
     flag: "log-events",
     default: "",
     parse: parseEvents,
-    help: "level of a lifecycle event: EVENT=LEVEL, separated by commas; the others are info",
+    help: "level of a lifecycle event: EVENT=LEVEL, separated by commas; the others are info, route_request debug",
   },
   logSampleRatio: {
     env: "DYN_LOG_SAMPLE_RATIO",

@@ -113,12 +113,12 @@ function checkRequest({ request, attempts }: RequestLines): Problem[] {
   return problems;
 }
 
-function checkAttempt({ lines, workers }: AttemptLines, origin: Origin): Problem[] {
-  const attempt = lines[0] as LogLine; // a group has a line
-  const name = `attempt ${String(attempt.fields["request.attempt"])}`;
+function checkAttempt(attempt: AttemptLines, origin: Origin): Problem[] {
+  const { fields, lines, workers } = attempt;
+  const name = `attempt ${String(fields["request.attempt"])}`;
   const problems = checkTwice(name, lines, ["attempt ended"]);
   const instance = textOf(attempt, "worker_id") ?? "unknown";
-  const isExpected = attempt.fields["request.sent"] !== false;
+  const isExpected = fields["request.sent"] !== false;
   if (isExpected && workers.length === 0) problems.push(missing(describeSilence(name, instance, origin)));
   if (!isExpected && workers.length > 0) problems.push(contradiction(`${name} was never sent, but instance ${instance} worked on it`));
   return [...problems, ...workers.flatMap((worker) => checkWorker(worker, name))];

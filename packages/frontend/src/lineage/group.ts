@@ -1,13 +1,17 @@
 /** Sorts log lines into requests, attempts and workers, by their ids alone: one wrong id must not hide a line. */
 import { textOf, type LogLine } from "./lines.ts";
+import { namedSpans, nameAttempts } from "./named-attempts.ts";
 
 /** Lines of one worker about one attempt. */
 export interface WorkerLines {
   readonly lines: readonly LogLine[];
 }
 
-/** Lines of one attempt, and of those who worked on it. */
+/** One attempt, and the lines of those who worked on it. */
 export interface AttemptLines {
+  /** What its line says. */
+  readonly fields: LogLine["fields"];
+  /** None if only `request completed` tells of it: then its fields are what follows from there. */
   readonly lines: readonly LogLine[];
   readonly workers: readonly WorkerLines[];
 }
@@ -73,6 +77,7 @@ function keysOf(line: LogLine, requestSpans: ReadonlySet<string | undefined>): s
   // A worker's own request may have a new id: it is another request, although its span lies below.
   const isChild = isWorkerLine(line) || (line.event === "attempt ended" && requestSpans.has(parentId));
   if (isChild && parentId !== undefined) keys.push(`span ${parentId}`);
+  for (const span of namedSpans(line)) keys.push(`span ${span}`);
   return keys.length > 0 ? keys : [`line ${line.place}`];
 }
 
@@ -82,6 +87,7 @@ function splitBySpan(lines: LogLine[]): LogLine[][] {
   if (spans.size < 2) return [lines];
   const parts = new Map<string | undefined, LogLine[]>([...spans].map((span) => [span, []]));
   const above = new Map(lines.filter((line) => line.event !== "other").map((line) => [textOf(line, "span_id"), textOf(line, "parent_id")]));
+  for (const line of lines) for (const span of namedSpans(line)) above.set(span, textOf(line, "span_id"));
   const [first] = spans;
   for (const line of lines) {
     let span = textOf(line, "span_id");
@@ -92,21 +98,22 @@ function splitBySpan(lines: LogLine[]): LogLine[][] {
 }
 
 function toRequestLines(requestId: string, lines: LogLine[]): RequestLines {
-  const attempts = [
-    ...groupBy(
-      lines.filter(({ event }) => event === "attempt ended"),
-      "span_id",
-    ).values(),
-  ];
+  const ended = lines.filter(({ event }) => event === "attempt ended");
+  const written = [...groupBy(ended, "span_id").values()].map((own) => ({ fields: (own[0] as LogLine).fields, lines: own })); // a group has a line
+  const named = nameAttempts(
+    lines,
+    written.map(({ fields }) => fields),
+  );
+  const attempts = [...written, ...named.map((fields) => ({ fields, lines: [] }))];
   const workers = groupWorkers(lines.filter(isWorkerLine));
-  const homes = attempts.map((own) => ({ lines: own, workers: [] as WorkerLines[] }));
+  const homes = attempts.map(({ fields, lines }) => ({ fields, lines, workers: [] as WorkerLines[] }));
   const unplaced = workers.filter((worker) => !place(worker, homes, isChildOf));
   // An attempt nobody worked on and a worker without attempt that name each other: one of the spans is wrong, which the checks will say.
   const strays = unplaced.filter((worker) => !place(worker, homes, isCounterpart));
   return {
     requestId,
     request: lines.filter(isRequestLine),
-    attempts: homes,
+    attempts: homes.map(withNumber),
     strays,
     others: lines.filter(({ event }) => event === "other"),
   };
@@ -121,16 +128,28 @@ function place(worker: WorkerLines, homes: readonly Home[], fits: (worker: Worke
 }
 
 function isChildOf(worker: WorkerLines, home: Home): boolean {
-  const spanId = textOf(home.lines[0] as LogLine, "span_id"); // a group has a line
+  const spanId = textOf(home, "span_id");
   return spanId !== undefined && worker.lines.some((line) => textOf(line, "parent_id") === spanId);
 }
 
 function isCounterpart(worker: WorkerLines, home: Home): boolean {
-  const [attempt] = home.lines;
-  if (!attempt || home.workers.length > 0 || attempt.fields["request.sent"] === false) return false;
-  const number = worker.lines.find(({ fields }) => fields["attempt"] !== undefined)?.fields["attempt"];
-  if (number !== undefined && number !== attempt.fields["request.attempt"]) return false;
-  return worker.lines.some((line) => textOf(line, "instance_id") === textOf(attempt, "worker_id"));
+  if (home.workers.length > 0 || home.fields["request.sent"] === false) return false;
+  const number = numberOf(worker);
+  const expected = home.fields["request.attempt"];
+  if (number !== undefined && expected !== undefined && number !== expected) return false;
+  return worker.lines.some((line) => textOf(line, "instance_id") === textOf(home, "worker_id"));
+}
+
+// Where only its worker says which attempt it was.
+function withNumber(home: Home): Home {
+  if (home.lines.length > 0 || home.fields["request.attempt"] !== undefined) return home;
+  const number = home.workers.map(numberOf).find((known) => known !== undefined) ?? 0;
+  return { ...home, fields: { ...home.fields, "request.attempt": number } };
+}
+
+// The number of the attempt, as its worker was told.
+function numberOf({ lines }: WorkerLines): unknown {
+  return lines.find(({ fields }) => fields["attempt"] !== undefined)?.fields["attempt"];
 }
 
 // Two lines of a worker share their span; if they do not, the span above and the instance tell that they belong together.

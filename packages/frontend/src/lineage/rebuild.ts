@@ -3,6 +3,7 @@ import { checkLines, type Origin } from "./check-lines.ts";
 import { checkTree } from "./check-tree.ts";
 import { groupLines, mostCommon, type AttemptLines, type RequestLines, type WorkerLines } from "./group.ts";
 import { formatTime, logOf, textOf, type LineEvent, type LogLine } from "./lines.ts";
+import { orderAttempts } from "./named-attempts.ts";
 import {
   cut,
   toAttemptFacts,
@@ -29,7 +30,8 @@ function toTree(group: RequestLines): Omit<RequestTree, "problems"> {
   const all = [...group.request, ...group.attempts.flatMap(({ lines }) => lines), ...group.others, ...workersOf(group).flatMap(({ lines }) => lines)];
   const [xRequestId, traceId] = ["x_request_id", "trace_id"].map((name) => mostCommon(all.map((line) => textOf(line, name))));
   const request = group.request.length > 0 ? toRequestNode(group.request) : undefined;
-  const nodes = group.attempts.map(toAttemptNode).sort((left, right) => startOf(left) - startOf(right));
+  const [written, named] = [group.attempts.filter(({ lines }) => lines.length > 0), group.attempts.filter(({ lines }) => lines.length === 0)];
+  const nodes = written.map(toAttemptNode).sort((left, right) => startOf(left) - startOf(right));
   const spans = new Set(workersOf(group).flatMap(({ lines }) => lines.flatMap((line) => workerSpans.map((name) => textOf(line, name)))));
   const [inner, outer] = [nodes.filter((node) => isInner(node, spans)), nodes.filter((node) => !isInner(node, spans))];
   return {
@@ -38,7 +40,11 @@ function toTree(group: RequestLines): Omit<RequestTree, "problems"> {
     ...(traceId !== undefined && { trace_id: cut(traceId) }),
     state: group.request.some(({ event }) => event === "request completed") ? "completed" : "unknown",
     ...(request && { request }),
-    attempts: outer.map((node) => nest(node, inner)),
+    attempts: orderAttempts(
+      outer.map(({ node }) => node),
+      named.map((attempt) => toAttemptNode(attempt).node),
+      request,
+    ).map((node) => nest(node, inner)),
     strays: group.strays.map(toWorkerNode),
     log: toSources(all, group.others),
   };
@@ -83,11 +89,11 @@ function isInner({ node }: Placed, spans: ReadonlySet<string | undefined>): bool
   return node.caller_span_id !== undefined && spans.has(node.caller_span_id);
 }
 
-function nest({ node }: Placed, inner: readonly Placed[], depth = 0): AttemptNode {
+function nest(node: AttemptNode, inner: readonly Placed[], depth = 0): AttemptNode {
   if (depth > 16) return node;
   const workers = node.workers.map((worker) => {
     const isOwn = ({ node: { caller_span_id: caller } }: Placed): boolean => workerSpans.some((name) => worker[name] === caller);
-    const own = inner.filter(isOwn).map((child) => nest(child, inner, depth + 1));
+    const own = inner.filter(isOwn).map((child) => nest(child.node, inner, depth + 1));
     return own.length > 0 ? { ...worker, attempts: own } : worker;
   });
   return { ...node, workers };
@@ -127,9 +133,9 @@ function toRequestNode(lines: readonly LogLine[]): RequestNode {
   };
 }
 
-function toAttemptNode({ lines, workers }: AttemptLines): Placed {
-  const line = lines[0] as LogLine; // a group has a line
-  const { fields, at } = line;
+function toAttemptNode(attempt: AttemptLines): Placed {
+  const { fields, lines, workers } = attempt;
+  const at = lines[0]?.at ?? Number.NaN;
   const facts = toAttemptFacts(fields);
   const number = fields["request.attempt"];
   const node: AttemptNode = {
@@ -137,9 +143,9 @@ function toAttemptNode({ lines, workers }: AttemptLines): Placed {
     ...defined<Partial<AttemptNode>>({
       attempt: typeof number === "number" ? number : undefined,
       started_at: facts.elapsed_ms !== undefined && Number.isFinite(at) ? formatTime(at - facts.elapsed_ms) : undefined,
-      ended_at: textOf(line, "time"),
-      outcome: textOf(line, "request.outcome"),
-      error_type: textOf(line, "error.type"),
+      ended_at: textOf(attempt, "time"),
+      outcome: textOf(attempt, "request.outcome"),
+      error_type: textOf(attempt, "error.type"),
     }),
     sent: fields["request.sent"] !== false,
     workers: workers.map(toWorkerNode),

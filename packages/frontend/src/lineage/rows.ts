@@ -1,6 +1,6 @@
 /** From a tree to the rows of its picture: who, from when to when, and how it ended. */
 import { countOf } from "@dyn/runtime";
-import { clockOffset } from "./check-tree.ts";
+import { clockOffset, isOutside, toPeriod, type Period } from "./check-clocks.ts";
 import { parseTime } from "./lines.ts";
 import { formatMs } from "./terminal.ts";
 import type { AttemptNode, RequestNode, RequestTree, WorkerNode } from "./tree.ts";
@@ -31,8 +31,8 @@ export function toRows({ request, attempts, strays }: RequestTree): Row[] {
   if (origin === undefined) return [];
   return [
     ...(request ? [toRequestRow(request, origin)] : []),
-    ...attempts.flatMap((attempt) => toAttemptRows(attempt, origin, "")),
-    ...strays.flatMap((stray) => toWorkerRows(stray, undefined, origin, "")),
+    ...attempts.flatMap((attempt) => toAttemptRows(attempt, { origin: originOf(attempt, origin, request), indent: "", request })),
+    ...strays.flatMap((stray) => toWorkerRows(stray, undefined, { origin, indent: "", request: undefined })),
   ];
 }
 
@@ -59,44 +59,61 @@ function toRequestRow(request: RequestNode, origin: number): Row {
   };
 }
 
-function toAttemptRows(attempt: AttemptNode, origin: number, indent: string): Row[] {
+interface Place {
+  /** The time that is 0, Unix time in ms. */
+  readonly origin: number;
+  readonly indent: string;
+  /** What an attempt without times of its own lies in. */
+  readonly request: RequestNode | undefined;
+}
+
+// If the clock was set while the request ran, an attempt goes to the middle of it, with all that lies below: there it was, more is not known.
+function originOf(attempt: AttemptNode, origin: number, request: RequestNode | undefined): number {
+  const [inner, outer] = [toPeriod(attempt), { start: origin, end: parseTime(request?.ended_at) }];
+  return isOutside(inner, outer) ? origin + (inner.start + inner.end - outer.start - outer.end) / 2 : origin;
+}
+
+function toAttemptRows(attempt: AttemptNode, place: Place): Row[] {
+  const { origin, indent, request } = place;
   const { started_at, ended_at, elapsed_ms: durationMs, outcome = "running", workers, sent } = attempt;
-  const endMs = since(origin, parseTime(ended_at));
-  const startMs = since(origin, parseTime(started_at)) ?? endMs ?? 0;
+  const below = workers.flatMap((worker) => toWorkerRows(worker, attempt, { ...place, indent: `${indent}  ` }));
+  const endMs = since(origin, parseTime(ended_at)) ?? below[0]?.endMs; // an attempt without a line was there at least while its worker worked
+  const startMs = since(origin, parseTime(started_at)) ?? below[0]?.startMs ?? endMs ?? 0;
   const row: Row = {
     label: `${indent}└ attempt ${attempt.attempt ?? "?"} at ${attempt.worker_id ?? "?"}`,
     startMs,
     endMs,
-    horizonMs: undefined,
+    horizonMs: since(origin, toPeriod(attempt, request).end),
     firstMs: undefined,
     durationMs,
     outcome,
     remark: sent ? "" : "never sent",
   };
   if (sent && workers.length === 0) {
-    const unknown = { endMs: undefined, horizonMs: endMs, durationMs: undefined, outcome: "unknown", remark: "no log" };
+    const unknown = { endMs: undefined, horizonMs: row.endMs ?? row.horizonMs, durationMs: undefined, outcome: "unknown", remark: "no log" };
     return [row, { ...row, ...unknown, label: `${indent}  └ worker` }];
   }
-  return [row, ...workers.flatMap((worker) => toWorkerRows(worker, attempt, origin, `${indent}  `))];
+  return [row, ...below];
 }
 
-function toWorkerRows(worker: WorkerNode, attempt: AttemptNode | undefined, origin: number, indent: string): Row[] {
-  const offset = attempt ? clockOffset(attempt, worker) : 0;
-  const startMs = since(origin, startOf(worker, attempt, offset)) ?? 0;
+function toWorkerRows(worker: WorkerNode, attempt: AttemptNode | undefined, { origin, indent, request }: Place): Row[] {
+  const period = attempt && toPeriod(attempt, request);
+  const offset = attempt && period ? clockOffset(attempt, worker, period) : 0;
+  const startMs = since(origin, startOf(worker, period, offset)) ?? 0;
   const { elapsed_ms: durationMs, status = "unknown" } = worker;
-  const place = [worker.namespace, worker.component, worker.endpoint].flatMap((part) => part ?? []).join("/");
+  const address = [worker.namespace, worker.component, worker.endpoint].flatMap((part) => part ?? []).join("/");
   const who = attempt ? "worker" : `worker ${worker.instance_id ?? "?"} without attempt`;
   const row: Row = {
-    label: `${indent}└ ${who} ${attempt ? place : ""}`.trimEnd(),
+    label: `${indent}└ ${who} ${attempt ? address : ""}`.trimEnd(),
     startMs,
     endMs: status === "refused" ? startMs : durationMs && startMs + durationMs,
-    horizonMs: since(origin, parseTime(attempt?.ended_at)),
+    horizonMs: period && since(origin, period.end),
     firstMs: worker.ttft_ms,
     durationMs,
     outcome: status,
     remark: remarkOn(worker, offset),
   };
-  return [row, ...(worker.attempts ?? []).flatMap((inner) => toAttemptRows(inner, origin, `${indent}  `))];
+  return [row, ...(worker.attempts ?? []).flatMap((inner) => toAttemptRows(inner, { origin, indent: `${indent}  `, request: undefined }))];
 }
 
 function remarkOn({ items, resumed_tokens: resumed }: WorkerNode, offset: number): string {
@@ -109,9 +126,9 @@ function remarkOn({ items, resumed_tokens: resumed }: WorkerNode, offset: number
 }
 
 // With a clock that is off, the bar goes to the middle of its attempt: there it was, more is not known.
-function startOf({ elapsed_ms: elapsed, received_at, ended_at }: WorkerNode, attempt: AttemptNode | undefined, offset: number): number {
+function startOf({ elapsed_ms: elapsed, received_at, ended_at }: WorkerNode, period: Period | undefined, offset: number): number {
   const ended = parseTime(ended_at);
   const start = elapsed === undefined || Number.isNaN(ended) ? parseTime(received_at ?? ended_at) : ended - elapsed;
-  if (!attempt || (offset === 0 && !Number.isNaN(start))) return start;
-  return (parseTime(attempt.started_at ?? attempt.ended_at) + parseTime(attempt.ended_at) - (elapsed ?? 0)) / 2;
+  if (!period || (offset === 0 && !Number.isNaN(start))) return start;
+  return ((Number.isNaN(period.start) ? period.end : period.start) + period.end - (elapsed ?? 0)) / 2;
 }

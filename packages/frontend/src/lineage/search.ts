@@ -2,6 +2,7 @@
 import { RuntimeError } from "@dyn/runtime";
 import { isWorkerLine } from "./group.ts";
 import { logOf, parseLine, textOf, type LogLine } from "./lines.ts";
+import { namedSpans } from "./named-attempts.ts";
 import type { Source } from "./packing.ts";
 import { scanSource, type ScanResult } from "./scan.ts";
 import { toReadError } from "./sources.ts";
@@ -106,7 +107,7 @@ function remember(line: LogLine, candidates: Map<string, Candidate>): void {
   if (!(candidate.at <= line.at)) candidate.at = line.at;
   const traceId = textOf(line, "trace_id");
   if (traceId !== undefined && candidate.traceIds.size < maxNeedles) candidate.traceIds.add(traceId);
-  for (const span of [textOf(line, "span_id"), isChild(line) ? textOf(line, "parent_id") : undefined]) {
+  for (const span of [textOf(line, "span_id"), isChild(line) ? textOf(line, "parent_id") : undefined, ...namedSpans(line)]) {
     if (span !== undefined && candidate.spans.size < maxSpans) candidate.spans.add(span);
   }
 }

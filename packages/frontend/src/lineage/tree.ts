@@ -17,6 +17,8 @@ const requestTexts = [
   "worker_id",
   "prefill_worker_id",
   "decode_worker_id",
+  "attempt_span_id",
+  "prefill_attempt_span_id",
 ] as const;
 const requestNumbers = ["bytes", "elapsed_ms", "latency_ms", "ttft_ms", "avg_itl_ms", "input_tokens", "output_tokens", "attempts"] as const;
 const attemptTexts = ["span_id", "parent_id", "caller_span_id", "worker_id", "router_mode", "error"] as const;

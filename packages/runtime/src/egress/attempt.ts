@@ -229,7 +229,10 @@ export class Attempt {
 
   #log(outcome: AttemptOutcome, failure: RuntimeError | undefined): void {
     const log = this.#options.log.child({ requestId: this.#identity.requestId });
-    if (!log.isEnabled(failure ? "warn" : "route_request")) return;
+    // Of a request that a program makes itself this is the only line; where there is another, that names the attempt that answered.
+    const event = this.#route.isOwnSpan ? "request_completed" : "route_request";
+    const isFailed = failure !== undefined && failure.code !== "cancelled";
+    if (!log.isEnabled(isFailed ? "warn" : event)) return;
     const { number, startedAt, endedAt = startedAt, isSent } = this.#report;
     const fields = {
       ...toLogFields(this.#identity, spanName),
@@ -243,9 +246,8 @@ export class Attempt {
       router_mode: this.#options.mode,
       worker_id: this.instance.id,
     };
-    if (!failure) log.event("route_request", fields, "route request completed");
-    else if (failure.code === "cancelled") log.info(fields, "route request cancelled");
-    else log.warn({ ...fields, "error.type": failure.code, error: failure.message }, "route request failed");
+    if (isFailed) log.warn({ ...fields, "error.type": failure.code, error: failure.message }, "route request failed");
+    else log.event(event, fields, failure ? "route request cancelled" : "route request completed");
   }
 }
 

@@ -2,7 +2,7 @@
 import { RuntimeError } from "../errors.ts";
 import { levels, parseLevel, type Level } from "./filter.ts";
 
-/** The lines of a request that went well. Failures keep their own level. */
+/** The lines of a request that went well. Failures keep their own level. `route_request`: an attempt of a request that has a line of its own. */
 export const logEvents = ["request_received", "request_completed", "http_response_sent", "http_response_finished", "route_request"] as const;
 export type LogEvent = (typeof logEvents)[number];
 
@@ -18,14 +18,14 @@ function parseEvent(text: string, directive: string): LogEvent {
   return event;
 }
 
-/** Compile `EVENT=LEVEL`, separated by commas, blanks trimmed, later ones winning; the other events are INFO. @throws RuntimeError `invalid_argument`. */
+/** Compile `EVENT=LEVEL`, separated by commas, blanks trimmed, later ones winning; the other events are INFO, `route_request` DEBUG. @throws RuntimeError `invalid_argument`. */
 export function parseLogEvents(directives: string): EventLevels {
   const chosen: Record<LogEvent, Level | undefined> = {
     request_received: "info",
     request_completed: "info",
     http_response_sent: "info",
     http_response_finished: "info",
-    route_request: "info",
+    route_request: "debug",
   };
   for (const directive of directives.split(",").flatMap((text) => text.trim() || [])) {
     const [event = "", ...level] = directive.split("=");

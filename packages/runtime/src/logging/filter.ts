@@ -17,9 +17,6 @@ const names = new Map<string, Threshold>([
   ...["off", "error", "warn", "info", "debug", "trace"].map((_, index) => [String(index), off - index] as const),
 ]);
 
-// Applied before the user's directives, which therefore override them.
-const defaults = "request_span=trace";
-
 /** A level by name or Dynamo's number. `directive` is where it stands, for the error. @throws RuntimeError `invalid_argument`. */
 export function parseLevel(text: string, directive: string): Threshold {
   const level = names.get(text.trim().toLowerCase());
@@ -40,7 +37,7 @@ function covers(prefix: string, target: string): boolean {
 export function parseLogFilter(directives: string): LogFilter {
   let fallback: Threshold = levels.indexOf("info");
   const byTarget = new Map<string, Threshold>();
-  for (const raw of `${defaults},${directives}`.split(",")) {
+  for (const raw of directives.split(",")) {
     const directive = raw.trim();
     if (directive === "") continue;
     const equals = directive.lastIndexOf("=");

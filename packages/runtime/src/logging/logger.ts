@@ -11,7 +11,7 @@ export interface Logger {
   info(fields: Fields, message: string): void;
   warn(fields: Fields, message: string): void;
   error(fields: Fields, message: string): void;
-  /** The line of a lifecycle event: INFO, unless `DYN_LOG_EVENTS` says otherwise. */
+  /** The line of a lifecycle event, at the level that `DYN_LOG_EVENTS` gives it. */
   event(name: LogEvent, fields: Fields, message: string): void;
   isEnabled(what: Level | LogEvent): boolean;
   /** A logger whose lines also carry what `options` says. */
@@ -33,7 +33,7 @@ export type RecordSink = (record: Record<string, unknown>) => void;
 export interface LoggerOptions {
   readonly sink: RecordSink;
   readonly filter?: LogFilter;
-  /** Default: INFO for all of them. */
+  /** Default: as without `DYN_LOG_EVENTS`. */
   readonly events?: EventLevels;
   /** Default: every request. */
   readonly isLogged?: LogSampler;
