@@ -2,10 +2,12 @@
 import { mkdtemp, readdir, rename, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
-import { startMockWorker, type MockOptions } from "@dyn/mock-worker";
-import { createRuntime } from "@dyn/runtime";
+import { createFrontend } from "@dyn/frontend";
+import { parseFaults, startMockWorker, type MockOptions } from "@dyn/mock-worker";
+import { createMemorySpace, createRuntime } from "@dyn/runtime";
 import type { Delta, ModelJob } from "@dyn/runtime/llm";
 import { expect, test } from "vitest";
+import { createLogger } from "../../packages/runtime/dist/logging/logger.js";
 import { chat, eventually, postChat, startCluster, startProgram } from "../cluster.ts";
 
 interface Directory extends AsyncDisposable {
@@ -105,4 +107,29 @@ test("a drain that fails is told to whoever disposes, and crashes nobody who doe
   await symlink(basename(instances), instances); // a link to itself: nothing in it can be removed
   await Promise.resolve(worker[Symbol.asyncDispose]()).catch(() => undefined);
   await new Promise((resolve) => setImmediate(resolve));
+});
+
+test("a crash in a process of one's own ends its workers without a word, and not the process", async () => {
+  const memorySpace = createMemorySpace();
+  const config = { discoveryBackend: "mem", log: "off,request_span=off" } as const;
+  const lines: Readonly<Record<string, unknown>>[] = [];
+  await using runtime = await createRuntime({ config, memorySpace, log: createLogger({ sink: (record) => lines.push(record) }) });
+  await using worker = await startMockWorker({ config, memorySpace, numWorkers: 2, fault: parseFaults("crash@2") });
+  await using frontend = await createFrontend({ runtime, httpPort: 0 });
+  const broken = await postChat(frontend.url, chat("one two three", { stream: true }));
+  const events = await broken.text();
+  expect(events).toContain('"content":" two"');
+  expect(events).not.toContain('"content":" three"');
+  expect(events).not.toContain("[DONE]");
+  const attempt = lines.find(({ target }) => target === "request_span");
+  expect(attempt).toMatchObject({ "request.outcome": "worker_disconnected" });
+  await worker.closed;
+  using client = runtime.client("dyn://dynamo.backend.generate");
+  await eventually("nobody left", () => client.instances.length === 0);
+  await using _next = await startMockWorker({ config, memorySpace });
+  const answered = await eventually("an answer of the next worker", async () => {
+    const response = await postChat(frontend.url, chat("one two three"));
+    return response.status === 200 && response.text();
+  });
+  expect(answered).toContain('"one two three"');
 });

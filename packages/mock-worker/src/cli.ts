@@ -12,9 +12,14 @@ async function main(): Promise<void> {
   const flags = readFlags(command.parse(process.argv), settings);
   const config = readSettings(runtimeSettings, process.env, flags);
   const options = readSettings(mockSettings, process.env, flags);
-  await using worker = await startMockWorker({ ...options, config, shutdownSignals: ["SIGINT", "SIGTERM", "disconnect"] });
+  await using worker = await startMockWorker({ ...options, config, shutdownSignals: ["SIGINT", "SIGTERM", "disconnect"], onCrash: endByKill });
   tellParent({ instances: worker.servings.map(({ instanceId }) => instanceId) }); // to scripts/start.mjs
   await worker.closed;
+}
+
+// Nothing is closed, nobody is told.
+function endByKill(): void {
+  process.kill(process.pid, "SIGKILL");
 }
 
 try {

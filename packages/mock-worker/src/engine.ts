@@ -5,15 +5,27 @@ import type { MockOptions } from "./options.ts";
 
 export type Pace = Pick<MockOptions, "ttftMs" | "itlMs" | "speedupRatio" | "seed" | "disaggregationMode">;
 
-/** Create an engine for one worker. Nothing in it is random: token ids follow from `seed` and the token, faults from the plan. */
-export function createEchoEngine({ ttftMs, itlMs, speedupRatio, seed, disaggregationMode }: Pace, plan?: FaultPlan): Engine {
+/** What goes wrong in it. */
+export interface EngineFaults {
+  readonly plan: FaultPlan;
+  readonly crash: () => void;
+}
+
+/** Create an engine for one worker. Nothing in it is random: token ids follow from `seed` and the token, faults from their plan. */
+export function createEchoEngine({ ttftMs, itlMs, speedupRatio, seed, disaggregationMode }: Pace, wrong?: EngineFaults): Engine {
   const scale = (ms: number): number => (speedupRatio === 0 ? 0 : ms / speedupRatio);
   const firstMs = scale(ttftMs);
   const nextMs = scale(itlMs);
   return async function* echo(request, { signal, connection, log }) {
     using clock = createClock(signal);
-    const faults = plan?.next() ?? [];
-    const scene: FaultScene = { connection, log, sleep: (ms) => clock.sleep(ms), hold: async () => plan?.hold(signal) };
+    const faults = wrong?.plan.next() ?? [];
+    const scene: FaultScene = {
+      connection,
+      log,
+      sleep: (ms) => clock.sleep(ms),
+      hold: async () => wrong?.plan.hold(signal),
+      crash: () => wrong?.crash(),
+    };
     let sent = 0;
     // Wait for the time of the next token, and let the faults that are due strike before it.
     const step = async (waitMs: number): Promise<void> => {

@@ -104,10 +104,12 @@ export interface FaultScene {
   readonly sleep: (ms: number) => Promise<void>;
   /** Resolves once the faults are replaced, or the request is aborted. */
   readonly hold: () => Promise<void>;
+  /** End the worker, and all that were started with it, without a word. */
+  readonly crash: () => void;
 }
 
-/** Do what a fault says. A crash does not return, a hang only once it is held no longer. */
-export async function strike(fault: Fault, { connection, log, sleep, hold }: FaultScene): Promise<void> {
+/** Do what a fault says. A crash returns only where the process goes on, a hang only once it is held no longer. */
+export async function strike(fault: Fault, { connection, log, sleep, hold, crash }: FaultScene): Promise<void> {
   log.child({ target: "dyn_mock_worker" }).warn({ fault: formatFault(fault) }, "fault strikes");
   switch (fault.type) {
     case "error":
@@ -118,7 +120,7 @@ export async function strike(fault: Fault, { connection, log, sleep, hold }: Fau
       return hold();
     case "crash":
       await sleep(1); // until the line, and the tokens before it, have left
-      process.kill(process.pid, "SIGKILL");
+      crash();
       return sleep(maxTimerMs);
     case "cut":
       return connection.cut();

@@ -13,9 +13,9 @@ import {
   type ShutdownSignal,
 } from "@dyn/runtime";
 import { serveModel } from "@dyn/runtime/llm";
-import { createEchoEngine } from "./engine.ts";
+import { createEchoEngine, type EngineFaults } from "./engine.ts";
 import { createFaultControl, toFaultRoute } from "./fault-control.ts";
-import type { Fault, FaultPlan } from "./faults.ts";
+import type { Fault } from "./faults.ts";
 import { mockSettings, type MockOptions } from "./options.ts";
 
 export { createEchoEngine } from "./engine.ts";
@@ -32,6 +32,8 @@ export interface MockWorkerOptions extends Partial<MockOptions> {
   readonly memorySpace?: MemorySpace;
   /** Signals that begin a drain. Default: none is touched. */
   readonly shutdownSignals?: readonly ShutdownSignal[];
+  /** What the fault `crash` does. Default: these workers end as if their process had been killed, and this process, which may be a test's, goes on. */
+  readonly onCrash?: () => void;
 }
 
 export interface MockWorker extends AsyncDisposable {
@@ -54,7 +56,7 @@ const defaultComponents: Readonly<Record<MockOptions["disaggregationMode"], stri
 
 /** Start `numWorkers` echo workers in this process; resolves once all are registered, or a signal has stopped that. */
 export async function startMockWorker(given: MockWorkerOptions = {}): Promise<MockWorker> {
-  const { config, memorySpace = createMemorySpace(), shutdownSignals = [], ...settings } = given;
+  const { config, memorySpace = createMemorySpace(), shutdownSignals = [], onCrash, ...settings } = given;
   const options = completeSettings(mockSettings, settings, {});
   const runtimes: Runtime[] = [];
   const servings: Serving[] = [];
@@ -63,6 +65,9 @@ export async function startMockWorker(given: MockWorkerOptions = {}): Promise<Mo
   let started = false;
   const close = async (): Promise<void> => {
     await Promise.all(runtimes.map((runtime) => runtime[Symbol.asyncDispose]()));
+  };
+  const killAll = (): void => {
+    for (const runtime of runtimes) runtime.kill().catch((error: unknown) => runtime.log.error({ error }, "shutdown failed"));
   };
   // One watch and one log for all workers: each runtime's own would be a listener of the process, and the watch a line per worker.
   const signals = watchSignals(shutdownSignals, (signal) => {
@@ -79,7 +84,7 @@ export async function startMockWorker(given: MockWorkerOptions = {}): Promise<Mo
       const runtime = await createRuntime({ ...(config && { config }), ...shared, memorySpace });
       runtimes.push(runtime);
       if (!first) runtime.system.addRoute("/faults", toFaultRoute(faults, runtime.log));
-      servings.push(await serve(runtime, options, plan));
+      servings.push(await serve(runtime, options, { plan, crash: onCrash ?? killAll }));
     }
     started = true;
     if (stop.signal.aborted) await close();
@@ -101,11 +106,11 @@ export async function startMockWorker(given: MockWorkerOptions = {}): Promise<Mo
   };
 }
 
-function serve(runtime: Runtime, options: MockOptions, plan: FaultPlan): Promise<Serving> {
+function serve(runtime: Runtime, options: MockOptions, wrong: EngineFaults): Promise<Serving> {
   const { modelName: model, disaggregationMode: mode, migrationLimit, maxNumSeqs: requestLimit } = options;
   const role = mode === "agg" ? "aggregated" : mode;
   const component = options.component === "" ? defaultComponents[mode] : options.component;
   const endpoint = formatAddress({ ...options, component });
-  const engine = createEchoEngine(options, plan);
+  const engine = createEchoEngine(options, wrong);
   return serveModel(runtime, { model, role, endpoint, migrationLimit, requestLimit }, engine);
 }

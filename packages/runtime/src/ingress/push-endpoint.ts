@@ -41,7 +41,7 @@ export interface PushServer {
   accept(socket: Socket, head: Buffer): void;
   /** Tell every peer that no new request is taken. */
   goAway(reason: string): void;
-  /** Close every connection. */
+  /** Close every connection, and those to come. */
   close(): void;
 }
 
@@ -58,6 +58,7 @@ export function createPushServer(options: PushServerOptions): PushServer {
   const connections = new Set<ServerConnection>();
   const withdrawn = new Set<string>();
   let leaving: string | undefined;
+  let isClosed = false;
   return {
     add(endpoint) {
       const { path } = endpoint;
@@ -87,6 +88,7 @@ export function createPushServer(options: PushServerOptions): PushServer {
       };
     },
     accept(socket, head) {
+      if (isClosed) return void socket.destroy();
       const connection = new ServerConnection(socket, head, shared, () => connections.delete(connection));
       connections.add(connection);
       if (leaving !== undefined) connection.goAway(leaving);
@@ -97,6 +99,7 @@ export function createPushServer(options: PushServerOptions): PushServer {
       for (const connection of connections) connection.goAway(reason);
     },
     close() {
+      isClosed = true;
       for (const connection of connections) connection.end();
     },
   };
