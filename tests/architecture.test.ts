@@ -44,6 +44,7 @@ const houses: Readonly<Record<string, Floors>> = {
     "counts.ts": 0,
     "errors.ts": 0,
     "ids.ts": 0,
+    "version.ts": 0,
     "settings.ts": 0,
     "wall-clock.ts": 0,
   },

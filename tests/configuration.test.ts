@@ -35,6 +35,7 @@ const expected = `# Configuration
 A flag wins over its variable, a variable over the default. An empty variable counts as unset. A bad value is one line on standard error that
 names the flag or variable, the value and what was expected, and exit code 1. A switch (default true or false) takes 1, true, on, yes, 0, false,
 off or no; its flag alone means true. Blanks and line ends around a value do not count.
+\`--help\` shows the flags of a program, \`--version\` its version.
 
 Names and units are Dynamo's where Dynamo has the setting, but for three. \`DYN_DRAIN_TIMEOUT_MS\` is \`DYN_RUNTIME_GRACEFUL_SHUTDOWN_TIMEOUT_SECS\` there,
 \`DYN_TCP_CONNECT_TIMEOUT_MS\` is \`DYN_TCP_CONNECT_TIMEOUT\` in seconds, and \`--endpoint\` of the mocker is a whole address, \`dyn://namespace.component.endpoint\`. Defaults

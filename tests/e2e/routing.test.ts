@@ -39,20 +39,36 @@ test("a slow worker gets less when the least loaded is chosen", async () => {
   await Promise.all(held);
 });
 
-describe("direct", () => {
-  test("goes to the instance that is named, and to no other", async () => {
-    await using cluster = await startCluster({ workers: 2, frontendArgs: ["--router-mode", "direct"] });
+describe.each(["direct", "round-robin", "least-loaded"])("a request that names an instance, with the router mode %s,", (mode) => {
+  test("goes to it, and to no other", async () => {
+    await using cluster = await startCluster({ workers: 2, frontendArgs: ["--router-mode", mode] });
     const [first, second] = cluster.workers;
     if (!first || !second) throw new Error("two workers were asked for");
     expect(await sendAll(cluster, 5, { "x-worker-instance-id": idOf(second) })).toEqual([200, 200, 200, 200, 200]);
     expect([received(first).length, received(second).length]).toEqual([0, 5]);
-    const missing = await postChat(cluster.url, chat("hi"));
-    expect(missing.status).toBe(400);
-    expect(await missing.json()).toMatchObject({ error: { message: "the router mode is direct, and the request names no instance" } });
     const unknown = await postChat(cluster.url, chat("hi"), { "x-worker-instance-id": "12" });
-    expect(unknown.status).toBe(503);
+    expect([unknown.status, unknown.headers.get("retry-after")]).toEqual([503, "1"]);
     expect(await unknown.json()).toMatchObject({ error: { message: "instance 12 does not serve dynamo/backend/generate" } });
+    for (const id of ["worker-1", "0x1f", "007", "-1", "18446744073709551616", `${idOf(first)}, ${idOf(second)}`]) {
+      const refused = await postChat(cluster.url, chat("hi"), { "x-worker-instance-id": id });
+      const message = "x-worker-instance-id header must be the id of an instance as /health shows it, a decimal u64";
+      expect([refused.status, await refused.json()]).toEqual([400, { error: expect.objectContaining({ message }) }]);
+    }
+    const nobody = await postChat(cluster.url, chat("hi"), { "x-worker-instance-id": "" });
+    expect(nobody.status).toBe(mode === "direct" ? 400 : 200);
+    if (mode === "direct")
+      expect(await nobody.json()).toMatchObject({ error: { message: "the router mode is direct, and the request names no instance" } });
   });
+});
+
+test("an answer of an instance that was named goes on nowhere else", async () => {
+  await using cluster = await startCluster({ workers: 2, workerArgs: ["--fault", "cut@2"] });
+  const [first, second] = cluster.workers;
+  if (!first || !second) throw new Error("two workers were asked for");
+  const headers = { "x-worker-instance-id": idOf(first) };
+  const text = await (await postChat(cluster.url, chat("a b c d", { stream: true }), headers)).text();
+  expect(text).toContain('"code":"worker_disconnected"');
+  expect(received(second)).toEqual([]);
 });
 
 test("a worker that keeps failing is left alone, probed, and taken back", async () => {

@@ -130,6 +130,19 @@ describe("between runtimes", () => {
     expect(await collect(pair.client.generate({ count: 1 }, { timeoutMs: 2 ** 31 - 1 }))).toHaveLength(1);
   });
 
+  test("an instance that is named is asked in every router mode, and one that is not there by no other", async () => {
+    await using pair = await startPair();
+    const [instance] = await pair.client.waitForInstances();
+    if (!instance) throw new Error("there is no instance");
+    expect(await collect(pair.client.generate({ count: 1 }, { instanceId: instance.id }))).toHaveLength(1);
+    expect(await failureOf(collect(pair.client.generate({ count: 1 }, { instanceId: "12" })))).toMatchObject({
+      code: "unavailable",
+      message: expect.stringMatching(/^instance 12 does not serve /),
+    });
+    for (const instanceId of ["", "x", "0012", "-1", "18446744073709551616"])
+      expect(() => pair.client.generate({ count: 1 }, { instanceId })).toThrow("instanceId must be a decimal u64");
+  });
+
   test("a timeout travels to the worker", async () => {
     await using pair = await startPair();
     expect((await failureOf(collect(pair.client.generate({ count: 0 }, { timeoutMs: 50 })))).code).toBe("deadline_exceeded");

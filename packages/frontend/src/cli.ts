@@ -1,5 +1,5 @@
 /** `dyn-frontend`: flags and variables to options, then run until a signal; or follow one request through logs. */
-import { declareFlags, readFlags, readSettings, RuntimeError, sharedSettings, tellParent, wholeNumber } from "@dyn/runtime";
+import { declareFlags, readFlags, readSettings, RuntimeError, sharedSettings, tellParent, version, wholeNumber } from "@dyn/runtime";
 import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { text } from "node:stream/consumers";
 import { traceRequests } from "./lineage/trace-command.ts";
@@ -15,6 +15,7 @@ function createServe(): Command {
   );
   declareFlags(command, settings);
   return command
+    .version(`dyn-frontend ${version}`, "--version", "print the version")
     .helpCommand(false)
     .enablePositionalOptions()
     .action(async () => {

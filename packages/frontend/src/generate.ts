@@ -1,5 +1,5 @@
 /** From a model and a request to batches of deltas, counted and timed on the way. */
-import { RuntimeError, type GenerateOptions } from "@dyn/runtime";
+import { isInstanceId, RuntimeError, type GenerateOptions } from "@dyn/runtime";
 import { assertDelta, countJobTokens, type Delta, type ModelJob, type Prefill } from "@dyn/runtime/llm";
 import type { Deadlines } from "./deadlines.ts";
 import type { Exchange } from "./exchange.ts";
@@ -65,10 +65,19 @@ export async function generate(job: ModelJob, exchange: Exchange, parts: Generat
   return transcript.finish();
 }
 
-// The header names an instance for the router mode direct, as Dynamo's gateway does.
-function toOptions({ identity, signal, request }: Exchange, { deadlines: { endsAt } }: GenerateParts, header: string): GenerateOptions {
-  const instanceId = request.headers[header];
-  return { identity, signal, ...(endsAt !== undefined && { deadlineAt: endsAt }), ...(typeof instanceId === "string" && { instanceId }) };
+function toOptions(exchange: Exchange, { deadlines: { endsAt } }: GenerateParts, header: string): GenerateOptions {
+  const { identity, signal } = exchange;
+  const instanceId = readInstanceId(exchange, header);
+  return { identity, signal, ...(endsAt !== undefined && { deadlineAt: endsAt }), ...(instanceId !== undefined && { instanceId }) };
+}
+
+// The header names the one instance to ask, as Dynamo's gateway does; an empty one names none.
+function readInstanceId({ request }: Exchange, header: string): string | undefined {
+  const value = request.headers[header];
+  if (typeof value !== "string" || value === "") return undefined;
+  if (!isInstanceId(value))
+    throw new RuntimeError("invalid_argument", `${header} header must be the id of an instance as /health shows it, a decimal u64`);
+  return value;
 }
 
 // The first half of a disaggregated request: one result per prompt, however many completions each gets.

@@ -167,7 +167,7 @@ export const frontendSettings: SettingsOf<FrontendOptions> = {
     flag: "router-mode",
     default: "round-robin",
     parse: oneOf(...routerModes),
-    help: `how workers are chosen: ${routerModes.join(", ")} (as the header x-worker-instance-id says)`,
+    help: `how workers are chosen: ${routerModes.join(", ")} (only as the header x-worker-instance-id says)`,
   },
   metricsPrefix: {
     env: "DYN_METRICS_PREFIX",

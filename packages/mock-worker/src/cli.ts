@@ -1,5 +1,5 @@
 /** `dyn-mock-worker`: flags and variables to options, then run until a signal. */
-import { declareFlags, readFlags, readSettings, RuntimeError, runtimeSettings, tellParent } from "@dyn/runtime";
+import { declareFlags, readFlags, readSettings, RuntimeError, runtimeSettings, tellParent, version } from "@dyn/runtime";
 import { Command } from "commander";
 import { startMockWorker } from "./index.ts";
 import { mockSettings } from "./options.ts";
@@ -9,6 +9,7 @@ const settings = { ...mockSettings, ...runtimeSettings };
 async function main(): Promise<void> {
   const command = new Command("dyn-mock-worker").description("A deterministic worker that echoes the last user message, one word at a time.");
   declareFlags(command, settings);
+  command.version(`dyn-mock-worker ${version}`, "--version", "print the version");
   const flags = readFlags(command.parse(process.argv), settings);
   const config = readSettings(runtimeSettings, process.env, flags);
   const options = readSettings(mockSettings, process.env, flags);

@@ -5,7 +5,7 @@ import type { Instance, LiveSet } from "./discovery/live-set.ts";
 import type { AttemptReport, Route } from "./egress/attempt.ts";
 import type { Batches } from "./egress/router.ts";
 import type { Handler } from "./engine.ts";
-import { createRequestId, isSaneClientId, isUuid } from "./ids.ts";
+import { createRequestId, isInstanceId, isSaneClientId, isUuid } from "./ids.ts";
 import type { Logger } from "./logging/logger.ts";
 import { RuntimeError } from "./errors.ts";
 import type { Identity } from "./trace/identity.ts";
@@ -55,7 +55,7 @@ export interface GenerateOptions {
   readonly baggage?: string;
   /** Everything above at once, as a frontend has it. */
   readonly identity?: Identity;
-  /** With the router mode `direct`: the instance to ask, decimal u64. */
+  /** The one instance to ask, decimal u64: it answers, or nobody does. Default: any, by the router mode; `direct` needs it. */
   readonly instanceId?: string;
   /** Time the answer may take in all, a whole number of ms from 1 to 2³¹−1. Travels to the worker. */
   readonly timeoutMs?: number;
@@ -153,14 +153,15 @@ export function createClient<Request, Item>({ live, path, send, tracer, now, onD
     admit: (id) => live.admit(id),
     dismiss: (id) => live.dismiss(id),
     generate(request, options = {}) {
-      const { timeoutMs } = options;
+      const { timeoutMs, instanceId } = options;
       if (timeoutMs !== undefined) assertTimeout(timeoutMs);
+      if (instanceId !== undefined && !isInstanceId(instanceId)) throw new RuntimeError("invalid_argument", "instanceId must be a decimal u64");
       const route: Route = {
         ...toCaller(options, tracer),
         path,
         signal: withTimeout(options.signal, timeoutMs),
         deadlineAt: timeoutMs === undefined ? options.deadlineAt : now() + timeoutMs,
-        wanted: options.instanceId,
+        wanted: instanceId,
         candidates: () => live.instances,
         ...(options.resume && { resume: () => encodeRest(options.resume?.()) }),
         reports: [],

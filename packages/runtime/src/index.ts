@@ -63,7 +63,7 @@ export { openTls } from "./net/tls.ts";
 export type { TlsMaterial, TlsOptions, TlsPaths } from "./net/tls.ts";
 export type { SystemRoute } from "./system/route.ts";
 export type { System } from "./system/system.ts";
-export { createRequestId, describeBadRequestId, isSaneClientId, isUuid } from "./ids.ts";
+export { createRequestId, describeBadRequestId, isInstanceId, isSaneClientId, isUuid } from "./ids.ts";
 export { selectBaggage } from "./trace/baggage.ts";
 export { acceptTrace, isSampled } from "./trace/traceparent.ts";
 export { toOutcome } from "./trace/spans.ts";
@@ -75,4 +75,5 @@ export { createEndReport, createGate, tellParent, waitMs, watchSignals, within }
 export type { EndReport, ShutdownSignal } from "./lifetime.ts";
 export { createWallClock } from "./wall-clock.ts";
 export type { WallClock, WallClockOptions } from "./wall-clock.ts";
+export { version } from "./version.ts";
 export { maxContainers } from "./wire/msgpack-check.ts";

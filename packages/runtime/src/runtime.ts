@@ -25,10 +25,11 @@ import { createLazyListener, listen, type Listener } from "./net/listener.ts";
 import type { PlaneSecurity } from "./net/security.ts";
 import type { Membership, System } from "./system/system.ts";
 import type { Tracer } from "./trace/spans.ts";
+import { version } from "./version.ts";
 import { encodeValueItem, type EncodeItem } from "./wire/items.ts";
 import type { Hello } from "./wire/hello.ts";
 
-const agent = "dyn/0.1.0";
+const agent = `dyn/${version}`;
 
 export interface RuntimeOptions extends FoundationOptions {
   /** Signals that begin a drain; a second one ends the process at once. Default: none is touched. */

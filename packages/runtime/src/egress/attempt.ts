@@ -34,7 +34,7 @@ export interface Route {
   readonly signal: AbortSignal | undefined;
   /** Clock reading (ms, the router's `now`) after which nobody waits any more. */
   readonly deadlineAt: number | undefined;
-  /** With the mode `direct`: the instance to ask, decimal u64. */
+  /** The one instance to ask, decimal u64; undefined = any. */
   readonly wanted: string | undefined;
   /** Instances to choose from, asked anew for every attempt. */
   candidates(): readonly Instance[];

@@ -10,8 +10,6 @@ export interface PickInput {
   readonly instances: readonly Instance[];
   /** Attempts of this process that are under way at an instance. */
   readonly loadOf: (instanceId: string) => number;
-  /** The instance that the caller asked for, decimal u64. */
-  readonly wanted: string | undefined;
 }
 
 /** @returns undefined when nobody fits. */
@@ -29,7 +27,7 @@ export function createPick(mode: RouterMode, random: () => number): Pick {
     case "power-of-two":
       return ({ instances, loadOf }) => leastLoaded(drawTwo(instances, random), loadOf)[0];
     case "direct":
-      return ({ instances, wanted }) => instances.find(({ id }) => id === wanted);
+      return () => undefined; // a request that names an instance leaves no choice
   }
 }
 

@@ -92,14 +92,14 @@ export class RoutedAnswer implements Batches<unknown> {
     return attempt;
   }
 
-  // If nobody is well, whoever is there may try: a circuit must not turn a fault into an outage.
+  // An instance that is named is asked, or nobody. If nobody is well, whoever is there may try: a circuit must not turn a fault into an outage.
   #choose(): Instance | undefined {
-    const { pick, health, mode } = this.#options;
+    const { pick, health } = this.#options;
     const { wanted } = this.#route;
     const all = this.#route.candidates();
     const untried = this.#tried.size === 0 ? all : all.filter(({ id }) => !this.#tried.has(id));
-    const instances = mode === "direct" ? untried : this.#keepWell(untried);
-    return pick({ instances, loadOf: (id) => health.loadOf(id), wanted });
+    if (wanted !== undefined) return untried.find(({ id }) => id === wanted);
+    return pick({ instances: this.#keepWell(untried), loadOf: (id) => health.loadOf(id) });
   }
 
   // A first attempt may be the probe of an instance that has failed; one that has been disappointed goes where nobody has.
@@ -114,10 +114,10 @@ export class RoutedAnswer implements Batches<unknown> {
   }
 
   #noInstance(path: string): RuntimeError {
-    if (this.#options.mode !== "direct") return new RuntimeError("unavailable", `no instance serves ${path}`);
     const { wanted } = this.#route;
-    if (wanted === undefined) return new RuntimeError("invalid_argument", "the router mode is direct, and the request names no instance");
-    return new RuntimeError("unavailable", `instance ${wanted} does not serve ${path}`);
+    if (wanted !== undefined) return new RuntimeError("unavailable", `instance ${wanted} does not serve ${path}`);
+    if (this.#options.mode !== "direct") return new RuntimeError("unavailable", `no instance serves ${path}`);
+    return new RuntimeError("invalid_argument", "the router mode is direct, and the request names no instance");
   }
 
   async #retryOrThrow(failure: RuntimeError): Promise<void> {
@@ -143,7 +143,7 @@ export class RoutedAnswer implements Batches<unknown> {
     if (this.#state === "over" || !failure.traits.retryable || this.#attempts >= maxAttempts || this.#fruitless >= maxFruitless) return false;
     if (attempt.delivered) this.#tried.clear(); // those before it failed long ago
     this.#tried.add(attempt.instance.id);
-    if (this.#options.mode === "direct" || !this.#route.candidates().some(({ id }) => !this.#tried.has(id))) return false;
+    if (this.#route.wanted !== undefined || !this.#route.candidates().some(({ id }) => !this.#tried.has(id))) return false;
     const payload = attempt.delivered ? this.#route.resume?.() : this.#payload;
     if (!payload || !this.#isPaid(attempt, failure)) return false;
     this.#payload = payload;
