@@ -19,12 +19,15 @@ function toBytes(method: string, path: string, lines: readonly string[], body: s
   return [`${method} ${path} HTTP/1.1`, ...lines, "", body + smuggled].join("\r\n");
 }
 
+// The type is right: what is wrong with the rest is to be told.
+const start = ["Host: a", "Content-Type: application/json"];
+
 function post(...lines: readonly string[]): string {
-  return toBytes("POST", "/v1/messages", ["Host: a", ...lines], "hello");
+  return toBytes("POST", "/v1/messages", [...start, ...lines], "hello");
 }
 
 function postChunks(body: string, ...lines: readonly string[]): string {
-  return toBytes("POST", "/v1/messages", ["Host: a", ...(lines.length > 0 ? lines : [chunked])], body);
+  return toBytes("POST", "/v1/messages", [...start, ...(lines.length > 0 ? lines : [chunked])], body);
 }
 
 function get(...lines: readonly string[]): string {
