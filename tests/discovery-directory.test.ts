@@ -1,11 +1,13 @@
 // What a discovery directory does to those who listen, and what its troubles cost.
 import { mkdir, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { expect, test } from "vitest";
+import { directorySteps, type DirectorySteps } from "../packages/runtime/src/discovery/directory.ts";
 import { encodeFileName } from "../packages/runtime/src/discovery/record-file.ts";
-import { recordKey } from "../packages/runtime/src/discovery/records.ts";
+import { formatRecord, recordKey } from "../packages/runtime/src/discovery/records.ts";
 import { eventually } from "./cluster.ts";
-import { fileSpace, follow, record, startedAt } from "./discovery-spaces.ts";
+import { fileSpace, follow, record, replacePath, startedAt, ttlMs } from "./discovery-spaces.ts";
 
 // Replaces what is at `path` by a link to itself, in one step: all that is done with it fails.
 async function spoil(path: string): Promise<void> {
@@ -95,4 +97,86 @@ test("one that goes away later is said once, and its return too", async () => {
   expect(failures()).toHaveLength(1);
   await reader.publish(record(1n));
   await eventually("the record", () => watch.records.size === 1);
+});
+
+// Counts what is asked of the file system about files of a bucket.
+function counting(): { readonly steps: DirectorySteps; readonly counts: { list: number; stat: number; read: number } } {
+  const counts = { list: 0, stat: 0, read: 0 };
+  const count =
+    <Result>(name: keyof typeof counts, step: (path: string) => Promise<Result>) =>
+    (path: string): Promise<Result> => ((counts[name] += 1), step(path));
+  const { list, stat, read } = directorySteps;
+  return { steps: { ...directorySteps, list: count("list", list), stat: count("stat", stat), read: count("read", read) }, counts };
+}
+
+test("a join or a leave is looked at alone, however many records there are", async () => {
+  await using space = await fileSpace();
+  await using owner = await space.open({ heartbeatMs: 600_000 });
+  for (let id = 1n; id <= 200n; id += 1n) await owner.publish(record(id));
+  const { steps, counts } = counting();
+  await using reader = await space.open({ steps, relistMs: 600_000, heartbeatMs: 600_000 });
+  using watch = follow(reader);
+  await eventually("all", () => watch.records.size === 200);
+  await owner.publish(record(1_000n)); // until its own files are told of
+  await eventually("one more", () => watch.records.size === 201);
+  const before = { ...counts };
+  const last = await owner.publish(record(1_001n));
+  await eventually("the join", () => watch.records.size === 202);
+  await last[Symbol.asyncDispose]();
+  await eventually("the leave", () => watch.records.size === 201);
+  expect([counts.list - before.list, counts.read - before.read]).toEqual([0, 1]);
+  expect(counts.stat - before.stat).toBeLessThan(20); // its own, the temporary one, and what the one before has left to tell
+});
+
+test("a listing looks at nobody who is known to live, and at all whose time is up", async () => {
+  await using space = await fileSpace();
+  await using owner = await space.open({ heartbeatMs: 600_000 });
+  for (let id = 1n; id <= 50n; id += 1n) await owner.publish(record(id));
+  let now = Date.now();
+  const { steps, counts } = counting();
+  await using reader = await space.open({ steps, now: () => now, heartbeatMs: 600_000 });
+  using watch = follow(reader);
+  await eventually("all", () => watch.records.size === 50);
+  const anotherListing = async (): Promise<void> => {
+    const { list } = counts;
+    await eventually("two listings", () => counts.list >= list + 2);
+  };
+  await anotherListing();
+  const { stat } = counts;
+  await anotherListing();
+  expect(counts.stat).toBe(stat);
+  now += 2 * ttlMs;
+  await eventually("their end", () => watch.records.size === 0);
+  expect(counts.stat).toBe(stat + 50);
+});
+
+test("a process that is stopped while it looks takes nobody for dead", async () => {
+  await using space = await fileSpace();
+  await using owner = await space.open({ heartbeatMs: 600_000 });
+  await owner.publish(record(1n));
+  let now = Date.now();
+  const stat: DirectorySteps["stat"] = async (path) => {
+    const found = await directorySteps.stat(path);
+    now += 2 * ttlMs; // between the answer and what is made of it
+    return found;
+  };
+  await using reader = await space.open({ steps: { ...directorySteps, stat }, now: () => now });
+  using watch = follow(reader);
+  await watch.ready;
+  expect(watch.records.size).toBe(1);
+});
+
+test("records of a directory that takes the place of another are read anew, names that are known too", async () => {
+  await using space = await fileSpace();
+  await using owner = await space.open({ heartbeatMs: 600_000 });
+  await owner.publish(record(1n));
+  await using reader = await space.open({ heartbeatMs: 600_000 });
+  using watch = follow(reader);
+  await eventually("the record", () => watch.records.size === 1);
+  const [bucket, other] = [join(space.root, "v1/instances"), join(space.root, "other")];
+  const moved = { ...record(1n), transport: { tcp: "127.0.0.1:4001" } };
+  await mkdir(other);
+  await writeFile(join(other, encodeFileName(recordKey(moved))), formatRecord(moved));
+  await replacePath(other, bucket);
+  await eventually("the other record", () => isDeepStrictEqual([...watch.records.values()], [moved]));
 });

@@ -13,7 +13,7 @@ import { card, fileSpace, follow, record, startedAt, type FileSpace, type Follow
 
 type Refusal = (path: string) => Error | undefined;
 
-// The steps of the system, but those that `refusals` speak against.
+// The steps of the system, but those that `refusals` speak against. What changes are about is not told, so that each look is at everything.
 function refusing(refusals: Partial<Record<keyof DirectorySteps, Refusal>>): DirectorySteps {
   const check = (step: keyof DirectorySteps, path: string): void => {
     const error = refusals[step]?.(path);
@@ -22,11 +22,15 @@ function refusing(refusals: Partial<Record<keyof DirectorySteps, Refusal>>): Dir
   return {
     watch(path, onEvent) {
       check("watch", path);
-      return directorySteps.watch(path, onEvent);
+      return directorySteps.watch(path, (event) => onEvent(event, null));
     },
     async list(path) {
       check("list", path);
       return directorySteps.list(path);
+    },
+    async stat(path) {
+      check("stat", path);
+      return directorySteps.stat(path);
     },
     async read(path) {
       check("read", path);

@@ -1,5 +1,6 @@
 /** Tells of changes in a directory, where the system can. It only makes joining fast: the regular listing is what is relied on. */
 import type { FSWatcher } from "node:fs";
+import { basename } from "node:path";
 import type { Troubles } from "../condition.ts";
 import { messageOf, type DirectorySteps } from "./directory.ts";
 
@@ -11,7 +12,8 @@ export interface AnnouncerOptions {
   readonly steps: Pick<DirectorySteps, "watch">;
   /** Where it is said that changes are not announced. */
   readonly silence: Troubles;
-  readonly onChange: () => void;
+  /** The file of this name is new, another one or gone; undefined if it is not known which, or it is the directory itself. */
+  readonly onChange: (name: string | undefined) => void;
 }
 
 export interface Announcer extends Disposable {
@@ -33,10 +35,10 @@ export function createAnnouncer({ directory, steps, silence, onChange }: Announc
   }
 
   // Whether a watch works is known once it has told of something: one that fails each time must not fill the log.
-  function hear(event: string): void {
+  function hear(event: string, name: string | null): void {
     silence.end(directory);
     pause = 1;
-    if (event === "rename") onChange(); // a touch is a "change" and no news
+    if (event === "rename") onChange(name === null || name === basename(directory) ? undefined : name); // a touch is a "change" and no news
   }
 
   return {

@@ -1,21 +1,17 @@
 /** Follows one bucket of the directory for everybody in this runtime who listens to it. */
 import type { Troubles } from "../condition.ts";
-import { createAnnouncer } from "./announcer.ts";
+import { createAnnouncer, type Announcer } from "./announcer.ts";
 import { messageOf, openBucketDirectory } from "./directory.ts";
+import { createBucketFiles, type BucketFiles, type BucketFilesOptions } from "./bucket-files.ts";
 import { deliver, type Change, type OnChanges, type Watch } from "./discovery.ts";
-import { isTemporary, readRecordFile, type KnownFile, type ReadOptions } from "./record-file.ts";
 import { createRecordTable } from "./record-table.ts";
-import { recordKey } from "./records.ts";
 
 /** Changes announced within this time are one listing, ms. */
 const gatherMs = 20;
-/** How many files are looked at at a time. */
-const lanes = 16;
 
-export interface BucketWatchOptions extends ReadOptions {
+export interface BucketWatchOptions extends BucketFilesOptions {
+  /** The directory of the bucket is below it. */
   readonly root: string;
-  /** Of the bucket, below `root`. */
-  readonly directory: string;
   /** How often the bucket is listed even if no change was announced, ms. */
   readonly relistMs: number;
   /** A look that takes longer is a trouble, ms. */
@@ -33,38 +29,26 @@ export interface BucketWatch extends Disposable {
   listen(onChanges: OnChanges, under?: string): Watch;
 }
 
-type Files = ReadonlyMap<string, KnownFile>;
-
 /** Start following; the first listing is on its way. */
 export function openBucketWatch(options: BucketWatchOptions): BucketWatch {
-  const { root, directory, relistMs, answerMs, steps, troubles, silence, onClose } = options;
+  const { directory, relistMs, answerMs, steps, troubles, silence, onClose } = options;
   const table = createRecordTable();
   const listeners = new Set<Disposable>();
   const { promise: ready, resolve } = Promise.withResolvers<void>();
-  let known: Files = new Map();
+  const files = createBucketFiles(options);
   let closed = false;
 
-  const announcer = createAnnouncer({ directory, steps, silence, onChange: () => looks.soon() });
+  const onChange = (name: string | undefined): void => {
+    if (name === undefined) files.doubt();
+    else files.announce(name);
+    looks.soon(name === undefined);
+  };
+  const announcer = createAnnouncer({ directory, steps, silence, onChange });
 
-  const list = async (): Promise<void> => {
-    const inode = await openBucketDirectory(root, directory, steps);
-    if (closed) return;
-    if (inode !== undefined) announcer.follow(inode);
-    const current: Files = inode === undefined ? new Map() : await listFiles(known, options);
-    if (closed) return;
-    const changes = toChanges(known, current);
-    known = current;
-    table.apply(changes);
-    resolve();
+  const tell = (changes: readonly Change[]): void => {
+    if (!closed) table.apply(changes);
   };
-  const look = async (): Promise<void> => {
-    try {
-      await list();
-      troubles.end(directory);
-    } catch (error) {
-      if (!closed) troubles.begin(directory, `the directory cannot be listed: ${messageOf(error)}`);
-    }
-  };
+  const look = createLook({ ...options, files, announcer, tell, onListed: resolve, isClosed: () => closed });
   const onSlow = (): void => troubles.begin(directory, `the directory does not answer: nothing from ${directory} for ${answerMs / 1000} s`);
   const looks = createLooks({ everyMs: relistMs, slowMs: answerMs, look, onSlow });
   const close = (): void => {
@@ -92,19 +76,51 @@ export function openBucketWatch(options: BucketWatchOptions): BucketWatch {
   };
 }
 
+interface LookParts extends Pick<BucketWatchOptions, "root" | "directory" | "steps" | "troubles"> {
+  readonly files: BucketFiles;
+  readonly announcer: Announcer;
+  readonly tell: (changes: readonly Change[]) => void;
+  readonly onListed: () => void;
+  readonly isClosed: () => boolean;
+}
+
+// A look at the whole directory, or at what was announced. Never rejects.
+function createLook({ root, directory, steps, troubles, files, announcer, tell, onListed, isClosed }: LookParts): LooksOptions["look"] {
+  let listed: number | undefined;
+  const list = async (): Promise<void> => {
+    const inode = await openBucketDirectory(root, directory, steps);
+    if (isClosed()) return;
+    if (inode !== listed) files.doubt(); // another directory has taken its place
+    listed = inode;
+    if (inode !== undefined) announcer.follow(inode);
+    tell(inode === undefined ? files.clear() : await files.list());
+    troubles.end(directory);
+    onListed();
+  };
+  return async (isWhole) => {
+    try {
+      if (isWhole) await list();
+      else tell(await files.lookAtAnnounced());
+    } catch (error) {
+      if (!isClosed()) troubles.begin(directory, `the directory cannot be listed: ${messageOf(error)}`);
+    }
+  };
+}
+
 interface LooksOptions {
   readonly everyMs: number;
   /** A look that takes longer is told of. */
   readonly slowMs: number;
-  /** Must not reject. */
-  readonly look: () => Promise<void>;
+  /** At the whole directory, or at what was announced. Must not reject. */
+  readonly look: (isWhole: boolean) => Promise<void>;
   readonly onSlow: () => void;
 }
 
 interface Looks extends Disposable {
+  /** At the whole directory. */
   now(): void;
-  /** With all that ask within a moment. */
-  soon(): void;
+  /** With all that asks within a moment: at what was announced, or at the whole directory. */
+  soon(isWhole: boolean): void;
 }
 
 // One look at a time, at least every `everyMs`; whoever asks during one gets one more.
@@ -112,65 +128,48 @@ function createLooks({ everyMs, slowMs, look, onSlow }: LooksOptions): Looks {
   // Rounds, not time: those in which this process was stopped are not the directory's.
   const slowRounds = Math.ceil(slowMs / everyMs);
   let rounds = 0;
-  let running = false;
-  let again = false;
+  let isRunning = false;
+  let wanted: "whole" | "announced" | undefined;
   let closed = false;
   let gathering: NodeJS.Timeout | undefined;
+  let isWholeGathered = false;
   const run = async (): Promise<void> => {
-    running = true;
-    again = false;
-    rounds = 0;
-    await look();
-    running = false;
-    if (again) now();
+    isRunning = true;
+    while (wanted) {
+      const isWhole = wanted === "whole";
+      wanted = undefined;
+      rounds = 0;
+      await look(isWhole);
+    }
+    isRunning = false;
   };
-  function now(): void {
-    clearTimeout(gathering);
-    gathering = undefined;
+  const want = (isWhole: boolean): void => {
     if (closed) return;
-    if (running) again = true;
-    else void run();
-  }
+    if (wanted !== "whole") wanted = isWhole ? "whole" : "announced";
+    if (!isRunning) void run();
+  };
+  const gather = (): void => {
+    gathering = undefined;
+    want(isWholeGathered);
+    isWholeGathered = false;
+  };
   const timer = setInterval(() => {
     rounds += 1;
-    if (running && rounds === slowRounds) onSlow();
-    now();
+    if (isRunning && rounds === slowRounds) onSlow();
+    want(true);
   }, everyMs);
   return {
-    now,
-    soon() {
-      if (!closed) gathering ??= setTimeout(now, gatherMs);
+    now: () => want(true),
+    soon(isWhole) {
+      if (closed) return;
+      isWholeGathered ||= isWhole;
+      gathering ??= setTimeout(gather, gatherMs);
     },
     [Symbol.dispose]() {
       closed = true;
+      wanted = undefined;
       clearInterval(timer);
       clearTimeout(gathering);
     },
   };
-}
-
-function toChanges(before: Files, after: Files): Change[] {
-  const changes: Change[] = [];
-  for (const [name, { record }] of after) {
-    if (record && record !== before.get(name)?.record) changes.push({ key: recordKey(record), record });
-  }
-  for (const [name, { record }] of before) {
-    if (record && !after.get(name)?.record) changes.push({ key: recordKey(record), record: undefined });
-  }
-  return changes;
-}
-
-async function listFiles(known: Files, options: BucketWatchOptions): Promise<Files> {
-  const { directory, steps } = options;
-  const names = (await steps.list(directory)).values();
-  const live = new Map<string, KnownFile>();
-  const lane = async (): Promise<void> => {
-    for (const name of names) {
-      if (name.startsWith(".") && !isTemporary(name)) continue; // of others, such as Dynamo's lock
-      const file = await readRecordFile(directory, name, known.get(name), options);
-      if (file) live.set(name, file);
-    }
-  };
-  await Promise.all(Array.from({ length: lanes }, lane));
-  return live;
 }

@@ -1,12 +1,13 @@
 /** The steps on the file system that discovery takes. Each of them may fail alone, and must then cost no more than itself. */
-import { watch, type FSWatcher } from "node:fs";
+import { watch, type FSWatcher, type Stats } from "node:fs";
 import { mkdir, readdir, readFile, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 
 /** Steps that a system may refuse or leave unanswered; tests put others in their place. */
 export interface DirectorySteps {
-  readonly watch: (path: string, onEvent: (event: string) => void) => FSWatcher;
+  readonly watch: (path: string, onEvent: (event: string, name: string | null) => void) => FSWatcher;
   readonly list: (path: string) => Promise<readonly string[]>;
+  readonly stat: (path: string) => Promise<Stats>;
   readonly read: (path: string) => Promise<string>;
   readonly remove: (path: string) => Promise<void>;
 }
@@ -14,6 +15,7 @@ export interface DirectorySteps {
 export const directorySteps: DirectorySteps = {
   watch: (path, onEvent) => watch(path, { persistent: false }, onEvent),
   list: (path) => readdir(path),
+  stat: (path) => stat(path),
   read: (path) => readFile(path, "utf8"),
   remove: (path) => rm(path, { force: true }),
 };

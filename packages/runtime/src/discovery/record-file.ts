@@ -1,6 +1,6 @@
 /** One record as a file: its name, how it gets there as a whole, and how it is read back. */
 import { randomBytes } from "node:crypto";
-import { link, rename, rm, stat, writeFile } from "node:fs/promises";
+import { link, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { Logger } from "../logging/logger.ts";
 import { isMissing, makeDirectory, messageOf, type DirectorySteps } from "./directory.ts";
@@ -62,6 +62,8 @@ export interface KnownFile {
   readonly record: DiscoveryRecord | undefined;
   /** It is not read again while this is the same; undefined = it is, at every look. */
   readonly version: string | undefined;
+  /** Wall times, ms, between which its owner is known to live: until then nobody needs to look whether it still does. */
+  readonly alive?: { readonly from: number; readonly until: number };
   /** What was said to be wrong with it. */
   readonly fault?: string;
 }
@@ -84,14 +86,17 @@ export async function readRecordFile(
   options: ReadOptions,
 ): Promise<KnownFile | undefined> {
   const path = join(directory, name);
-  const found = await stat(path).catch((error: unknown) => toFaulty(path, before, error, options));
+  const from = options.now(); // before the look: a process that is stopped in between must not take those for dead that live
+  const found = await options.steps.stat(path).catch((error: unknown) => toFaulty(path, before, error, options));
   if (!found || !("isFile" in found)) return found;
   if (!found.isFile()) return undefined;
-  if (options.now() - found.mtimeMs > options.ttlMs) return removeDead(directory, name, before, options);
+  if (from - found.mtimeMs > options.ttlMs) return removeDead(directory, name, before, options);
   if (isTemporary(name)) return undefined;
   const version = `${found.ino}:${found.size}`;
   const brokenVersion = `${version}:${found.ctimeMs}`; // whoever mends it, or its permissions, changes that
-  if (before?.version === version || before?.version === brokenVersion) return before;
+  const alive = { from, until: Math.min(found.mtimeMs, from) + options.ttlMs };
+  if (before?.version === version) return { ...before, alive };
+  if (before?.version === brokenVersion) return before;
   let text: string;
   try {
     text = await options.steps.read(path);
@@ -102,7 +107,7 @@ export async function readRecordFile(
     const record = parseRecord(text);
     // Removal is known by the name alone, so name and content must agree.
     if (recordKey(record) !== decodeFileName(name)) throw new Error(`its content belongs to key ${recordKey(record)}`);
-    return { record, version };
+    return { record, version, alive };
   } catch (error) {
     return toFaulty(path, before, error, options, { record: undefined, version: brokenVersion });
   }

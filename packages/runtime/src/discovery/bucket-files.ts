@@ -1,0 +1,83 @@
+/** The files of one bucket as they were last looked at. A look costs what is new, was announced or is due, and of all the others no more than their names. */
+import type { Change } from "./discovery.ts";
+import { isTemporary, readRecordFile, type KnownFile, type ReadOptions } from "./record-file.ts";
+import { recordKey } from "./records.ts";
+
+/** How many files are looked at at a time. */
+const lanes = 16;
+
+export interface BucketFilesOptions extends ReadOptions {
+  readonly directory: string;
+}
+
+export interface BucketFiles {
+  /** The file of this name may be another one by now: the next look is at it, too. */
+  announce(name: string): void;
+  /** Look at the files that were announced. @returns what has changed. */
+  lookAtAnnounced(): Promise<Change[]>;
+  /** List the directory, and look at the files that are new, announced or due. @returns what has changed. Throws what the system says. */
+  list(): Promise<Change[]>;
+  /** Any of them may be another one by now: the next list looks at all. */
+  doubt(): void;
+  /** There is no directory. @returns what has changed. */
+  clear(): Change[];
+}
+
+/** Create it; nothing is known at first. One look at a time. */
+export function createBucketFiles(options: BucketFilesOptions): BucketFiles {
+  const { directory, steps, now } = options;
+  const known = new Map<string, KnownFile>();
+  const announced = new Set<string>();
+
+  function replace(name: string, file: KnownFile | undefined): Change[] {
+    const before = known.get(name)?.record;
+    if (file) known.set(name, file);
+    else known.delete(name);
+    const record = file?.record;
+    const either = record ?? before;
+    return either && record !== before ? [{ key: recordKey(either), record }] : [];
+  }
+
+  async function readAll(names: readonly string[]): Promise<Change[]> {
+    const left = names.values();
+    const changes: Change[] = [];
+    const lane = async (): Promise<void> => {
+      for (const name of left) changes.push(...replace(name, await readRecordFile(directory, name, known.get(name), options)));
+    };
+    await Promise.all(Array.from({ length: lanes }, lane));
+    return changes;
+  }
+
+  return {
+    announce: (name) => void announced.add(name),
+    lookAtAnnounced() {
+      const names = [...announced].filter(isOurs);
+      announced.clear(); // they may be announced again from here on
+      return readAll(names);
+    },
+    async list() {
+      const asked = new Set(announced);
+      const names = (await steps.list(directory)).filter(isOurs);
+      for (const name of asked) announced.delete(name);
+      const at = now();
+      const changes = await readAll(names.filter((name) => asked.has(name) || isDue(known.get(name), at)));
+      const there = new Set(names);
+      for (const name of known.keys()) if (!there.has(name)) changes.push(...replace(name, undefined));
+      return changes;
+    },
+    doubt() {
+      for (const [name, { alive: _, ...file }] of known) known.set(name, file);
+    },
+    clear: () => [...known.keys()].flatMap((name) => replace(name, undefined)),
+  };
+}
+
+// Other files with a dot are of others, such as Dynamo's lock.
+function isOurs(name: string): boolean {
+  return !name.startsWith(".") || isTemporary(name);
+}
+
+// A clock that was set back makes all of them due.
+function isDue(file: KnownFile | undefined, now: number): boolean {
+  return !file?.alive || now < file.alive.from || now > file.alive.until;
+}
