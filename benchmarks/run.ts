@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { eventually } from "../tests/cluster.ts";
 import { measureIdle } from "./idle.ts";
+import { measureJoins } from "./joins.ts";
 import { cpuSeconds, median, runLoad, type LoadResult } from "./load.ts";
 import { measurePlane } from "./plane.ts";
 import { atLeast, atMost, runBench, type Row } from "./table.ts";
@@ -148,13 +149,13 @@ function keep(results: Results): void {
 
 await runBench({
   script: "bench",
-  about: "what a request and a token cost, beside a bare HTTP server in the same run",
-  seconds: 60,
+  about: "what a request and a token cost, beside a bare HTTP server in the same run, and what a worker costs that joins many others",
+  seconds: 75,
   flags: { keep: "write the numbers to benchmarks/results/latest.json" },
   async measure(flags) {
     const results = await measureAll();
     if (flags.has("keep")) keep(results);
-    return toRows(results);
+    return [...toRows(results), ...(await measureJoins())];
   },
 });
 endAll();
