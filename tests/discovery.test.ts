@@ -223,6 +223,7 @@ test.each([
   ]),
   ["a card that is a list", formatRecord({ ...card(1n), card_json: [] as never })],
   ["a card whose context_length is negative", formatRecord({ ...card(1n), card_json: { ...card(1n).card_json, context_length: -1 } })],
+  ["a card with a time beyond all calendars", formatRecord({ ...card(1n), card_json: { ...card(1n).card_json, dyn_created: 1e18 } })],
   ["a card without a name", '{"type":"Model","namespace":"a","component":"b","endpoint":"c","instance_id":1,"card_json":{}}'],
 ])("%s is refused", (_name, text) => {
   expect(() => parseRecord(text)).toThrow(/discovery record/);

@@ -83,8 +83,26 @@ const workers: readonly Worker[] = Array.from({ length: 12 }, (_, index) => ({
     context_length: [0, 4_096, 32_768][index % 3] ?? 0,
     kv_cache_block_size: [16, 64][index % 2] ?? 0,
     migration_limit: index % 4,
+    dyn_created: [1_700_000_000, 1_700_000_060][index % 2] ?? 0,
   },
 }));
+
+test("a model is as old as the first of the workers that are there", async () => {
+  await using house = await openHouse();
+  using models = house.open();
+  const [old, young, silent] = [1_700_000_000, 1_700_000_060, undefined].map((dyn_created, index) => ({
+    id: BigInt(index + 1),
+    says: { ...(dyn_created && { dyn_created }) },
+  })) as [Worker, Worker, Worker];
+  for (const worker of [silent, young, old]) await house.join(worker);
+  const createdAt = (): unknown => models.list()[0]?.created;
+  await eventually("the oldest", () => createdAt() === 1_700_000_000);
+  await house.leave(old);
+  await eventually("the next", () => createdAt() === 1_700_000_060);
+  await house.leave(young);
+  await eventually("none that says", () => createdAt() === 0); // by the clock of this frontend
+  expect(house.said("model changed")).toEqual([]);
+});
 
 test("what is shown is the same on every frontend, whatever came and went before", async () => {
   const comingsAndGoings = fc.array(fc.constantFrom(...workers), { maxLength: 30 });

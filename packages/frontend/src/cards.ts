@@ -12,6 +12,12 @@ export interface CardFacts {
   readonly migrationLimit: number;
 }
 
+/** What is shown of a model, and when it began. */
+export interface ModelFacts extends CardFacts {
+  /** Unix time in seconds at which the first of the workers that are there began to serve it; 0 if no card says. */
+  readonly created: number;
+}
+
 /** The cards of one role that name the same endpoint. */
 export interface CardGroup {
   /** `dyn://…` */
@@ -21,6 +27,7 @@ export interface CardGroup {
   readonly contextLength: Least;
   readonly kvCacheBlockSize: Least;
   readonly migrationLimit: Least;
+  readonly created: Least;
 }
 
 /** All cards of one model. */
@@ -65,6 +72,7 @@ class Group implements CardGroup {
   readonly contextLength = new Least();
   readonly kvCacheBlockSize = new Least();
   readonly migrationLimit = new Least();
+  readonly created = new Least();
 
   constructor(endpoint: string) {
     this.endpoint = endpoint;
@@ -89,6 +97,7 @@ class Group implements CardGroup {
     if (card.context_length) this.contextLength[step](card.context_length);
     if (card.kv_cache_block_size) this.kvCacheBlockSize[step](card.kv_cache_block_size);
     this.migrationLimit[step](card.migration_limit ?? 0);
+    if (card.dyn_created) this.created[step](card.dyn_created);
   }
 }
 
@@ -135,17 +144,18 @@ function isBefore(one: Group, other: Group): boolean {
 }
 
 /** What is shown of a model with these cards, by role. */
-export function toFacts(served: ReadonlyMap<WorkerRole, CardGroup>): CardFacts {
+export function toFacts(served: ReadonlyMap<WorkerRole, CardGroup>): ModelFacts {
   const all = [...served.values()];
   const generating = [...served].flatMap(([role, group]) => (role === "prefill" ? [] : [group])); // a prompt is never gone on with
   return {
     contextLength: least(all, "contextLength"),
     kvCacheBlockSize: least(all, "kvCacheBlockSize"),
     migrationLimit: least(generating, "migrationLimit"),
+    created: least(all, "created"),
   };
 }
 
-function least(groups: readonly CardGroup[], name: keyof CardFacts): number {
+function least(groups: readonly CardGroup[], name: keyof ModelFacts): number {
   const values = groups.flatMap((group) => group[name].value ?? []);
   return values.length === 0 ? 0 : Math.min(...values);
 }

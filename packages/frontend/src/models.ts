@@ -6,7 +6,7 @@ import { createPools, type Pools, type Serving } from "./pools.ts";
 
 export interface Model extends CardFacts {
   readonly name: string;
-  /** Unix time in seconds at which this frontend first saw the model. */
+  /** Unix time in seconds: since when the first of its workers serves it, or, if no card says, when this frontend first saw it. */
   readonly created: number;
 }
 
@@ -51,6 +51,8 @@ export function followModels(options: ModelsOptions): Models {
 
 interface Entry {
   readonly pools: Pools;
+  /** Unix time in seconds. */
+  readonly seenAt: number;
   model: Model;
 }
 
@@ -105,7 +107,8 @@ class FollowedModels implements Disposable {
     if (known) return known;
     const { wallClock, ...options } = this.#options;
     const pools = createPools({ ...options, model: name, onLeave: (card) => this.#left(card) });
-    const entry = { pools, model: { name, created: Math.floor(wallClock() / 1000), ...pools.facts } };
+    const seenAt = Math.floor(wallClock() / 1000);
+    const entry = { pools, seenAt, model: toModel(name, pools, seenAt) };
     this.#entries.set(name, entry);
     this.#departed.remove(name);
     return entry;
@@ -139,9 +142,9 @@ class FollowedModels implements Disposable {
   #settle(name: string): void {
     const entry = this.#entries.get(name);
     if (!entry) return;
-    const { pools, model } = entry;
+    const { pools, seenAt } = entry;
     const left = pools.settle();
-    entry.model = { ...model, ...pools.facts };
+    entry.model = toModel(name, pools, seenAt);
     this.#listed = undefined;
     if (pools.isEmpty) {
       this.#entries.delete(name);
@@ -154,6 +157,10 @@ class FollowedModels implements Disposable {
     for (const { pools } of this.#entries.values()) pools[Symbol.dispose]();
     this.#entries.clear();
   }
+}
+
+function toModel(name: string, { facts }: Pools, seenAt: number): Model {
+  return { name, ...facts, created: facts.created || seenAt };
 }
 
 function toMissing(name: string, age: number | undefined): RuntimeError {

@@ -1,7 +1,7 @@
 /** The workers of one model: a pool per role, each with a client of the endpoint that is served. */
 import { formatAddress, RuntimeError, type Client, type Logger, type ModelRecord, type RouterMode, type Runtime } from "@dyn/runtime";
 import type { Delta, ModelJob, WorkerRole } from "@dyn/runtime/llm";
-import { createModelCards, roleOf, toFacts, type CardFacts, type CardGroup } from "./cards.ts";
+import { createModelCards, roleOf, toFacts, type CardFacts, type CardGroup, type ModelFacts } from "./cards.ts";
 
 export type ModelClient = Client<ModelJob, Delta>;
 
@@ -18,7 +18,7 @@ export interface Pools extends Disposable {
   /** True without cards. */
   readonly isEmpty: boolean;
   /** As of the last `settle`. */
-  readonly facts: CardFacts;
+  readonly facts: ModelFacts;
   /** True if requests are sent to the instance that this card is of. */
   isInUse(card: ModelRecord): boolean;
   /** In the place of the card of the same instance and role, if there is one. */
@@ -52,7 +52,7 @@ class ModelPools implements Pools {
   #options: PoolsOptions;
   #cards = createModelCards();
   #pools = new Map<WorkerRole, Pool>();
-  facts: CardFacts = toFacts(new Map());
+  facts: ModelFacts = toFacts(new Map());
 
   constructor(options: PoolsOptions) {
     this.#options = options;

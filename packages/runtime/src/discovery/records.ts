@@ -35,6 +35,8 @@ export interface ModelCard {
   readonly needs?: readonly unknown[];
   readonly context_length?: number;
   readonly runtime_config?: Readonly<Record<string, unknown>>;
+  /** Ours: since when the worker serves the model, Unix time in seconds. */
+  readonly dyn_created?: number;
 }
 
 export interface ModelRecord extends EndpointAddress {
@@ -155,8 +157,13 @@ function findMissingOfCard(card: Readonly<Record<string, unknown>> | null | unde
   if (!card || card["display_name"] === "") return "card_json.display_name";
   const text = ["display_name", "model_type", "model_input"].find((name) => typeof card[name] !== "string");
   const count = ["context_length", "kv_cache_block_size", "migration_limit"].find((name) => !isCount(card[name] ?? 0));
-  const missing = text ?? count;
+  const missing = text ?? count ?? (isTime(card["dyn_created"] ?? 0) ? undefined : "dyn_created");
   return missing && `card_json.${missing}`;
+}
+
+// Up to the year 9999.
+function isTime(value: unknown): boolean {
+  return Number.isInteger(value) && isCount(value) && Number(value) < 253_402_300_800;
 }
 
 function isCount(value: unknown): boolean {

@@ -60,6 +60,7 @@ export async function serveModel(runtime: Runtime, options: ServeModelOptions, e
       worker_type: role,
       needs: needs[role],
       runtime_config: {},
+      dyn_created: Math.floor(Date.now() / 1000),
     },
   };
   const card = await publishCard(runtime, record, serving);
