@@ -42,6 +42,7 @@ const houses: Readonly<Record<string, Floors>> = {
     "address.ts": 0,
     "condition.ts": 0,
     "counts.ts": 0,
+    "excerpt.ts": 0,
     "errors.ts": 0,
     "ids.ts": 0,
     "version.ts": 0,

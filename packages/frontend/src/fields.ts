@@ -1,5 +1,5 @@
 /** Fields of a request body: checked with zod, and one clear error that names the first that is wrong. */
-import { RuntimeError } from "@dyn/runtime";
+import { excerpt, RuntimeError } from "@dyn/runtime";
 import * as z from "zod";
 
 /** What is wrong with a field, in the words OpenAI's errors have as their `code`. */
@@ -194,10 +194,27 @@ export function parseFields<Schema extends z.ZodType>(schema: Schema, body: unkn
   return result.data;
 }
 
-/** The model a body names, for the log, even if the rest of it is wrong. */
-export function peekModel(body: unknown): string | undefined {
+const maxModelChars = 256;
+
+/** A model's name. */
+export const modelName: z.ZodString = z.string().min(1).max(maxModelChars);
+
+/** Looks at the length of the model's name alone, before all other fields. @throws FieldError. */
+export function checkModelLength(body: unknown): void {
+  const model = modelOf(body);
+  if (model === undefined || model.length <= maxModelChars) return;
+  throw new FieldError("model", toLimit("string", "most", maxModelChars) + toLength(model), "string_above_max_length");
+}
+
+function modelOf(body: unknown): string | undefined {
   const model: unknown = typeof body === "object" && body !== null && "model" in body ? body.model : undefined;
   return typeof model === "string" ? model : undefined;
+}
+
+/** The model a body names, for the log, even if the rest of it is wrong: the beginning of a long name. */
+export function peekModel(body: unknown): string | undefined {
+  const model = modelOf(body);
+  return model === undefined ? undefined : excerpt(model, maxModelChars);
 }
 
 /** Whether a body asks for a stream, for the log, even if the rest of it is wrong. */

@@ -3,7 +3,7 @@ import { MediaTypeError, toRuntimeError, type RuntimeError } from "@dyn/runtime"
 import type { Delta, ModelJob } from "@dyn/runtime/llm";
 import { Deadlines, readTimeout, timeoutHeader, type DeadlineLimits } from "./deadlines.ts";
 import type { Exchange } from "./exchange.ts";
-import { peekModel, peekStream, type FieldLimits } from "./fields.ts";
+import { checkModelLength, peekModel, peekStream, type FieldLimits } from "./fields.ts";
 import { generate, type GenerateParts } from "./generate.ts";
 import { parseJsonBody } from "./http/body.ts";
 import { readSources } from "./http/exact-json.ts";
@@ -144,6 +144,7 @@ function parse<Request extends InferenceRequest>(
   let body: unknown;
   try {
     body = parseJsonBody(raw);
+    checkModelLength(body);
     return { body, request: keepTools(api.parse(body, fieldLimits), raw), limits: readTimeout(headers[timeoutHeader], ours) };
   } catch (error) {
     return { body, error };

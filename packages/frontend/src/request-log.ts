@@ -68,7 +68,7 @@ export function beginRequestLog(exchange: Exchange, facts: RequestFacts, { metri
   const registered = isKnown ? modelRequested : undefined;
   const model = registered ?? unknownModel;
   const { apiKey: api_key } = exchange;
-  const named: Fields = { ...(isKnown ? {} : { model_requested: modelRequested?.slice(0, 256) }), ...(api_key !== undefined && { api_key }) };
+  const named: Fields = { ...(isKnown ? {} : { model_requested: modelRequested }), ...(api_key !== undefined && { api_key }) };
   const fields: Fields = { endpoint, model, request_type, ...named };
   const log = exchange.log.child({ target: "dyn_frontend::request_log", fields });
   const progress: RequestProgress = {

@@ -1,6 +1,6 @@
 /** The `http-request` span: what it says, and when it is over. */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { toOutcome, type Attributes, type Identity, type RuntimeError, type Span, type Tracer } from "@dyn/runtime";
+import { excerpt, toOutcome, type Attributes, type Identity, type RuntimeError, type Span, type Tracer } from "@dyn/runtime";
 
 /** What the request log knows when it closes. Times are ms on the clock of `performance.now()`. */
 export interface RequestReport {
@@ -34,7 +34,7 @@ export interface RequestSpanOptions {
 }
 
 const operations: Readonly<Record<string, string>> = { chat_completions: "chat", completions: "text_completion", anthropic_messages: "chat" };
-const maxModelChars = 256;
+const maxMessageChars = 1_024;
 
 /** Begin the span; undefined if nobody will see it. */
 export function openRequestSpan(options: RequestSpanOptions): RequestSpan | undefined {
@@ -84,7 +84,7 @@ function describe(span: Span, report: RequestReport): void {
     "request.outcome": toOutcome(failure),
     endpoint,
     "gen_ai.operation.name": operations[endpoint],
-    "gen_ai.request.model": modelRequested?.slice(0, maxModelChars),
+    "gen_ai.request.model": modelRequested,
     "gen_ai.usage.input_tokens": fields["input_tokens"],
     "gen_ai.usage.output_tokens": fields["output_tokens"],
     "gen_ai.response.finish_reasons": finishReasons.length > 0 ? finishReasons : undefined,
@@ -95,5 +95,5 @@ function describe(span: Span, report: RequestReport): void {
   if (!failure || failure.code === "cancelled") return;
   // What the client did wrong is no error of this server: its span has an error type, but no error status.
   if (failure.traits.status < 500) span.setAttributes({ "error.type": failure.code });
-  else span.fail(failure.code, failure.message);
+  else span.fail(failure.code, excerpt(failure.message, maxMessageChars));
 }

@@ -1,7 +1,7 @@
 /** The fields of a messages request that are read; unknown ones are ignored. */
 import type { Message, ModelJob } from "@dyn/runtime/llm";
 import * as z from "zod";
-import { checkLength, countLimit, listOf, parseFields, type FieldLimits } from "../fields.ts";
+import { checkLength, countLimit, listOf, modelName, parseFields, type FieldLimits } from "../fields.ts";
 import type { InferenceRequest } from "../inference.ts";
 import { skipParts } from "../parts.ts";
 import { toMessages, turnField } from "./conversation.ts";
@@ -20,7 +20,7 @@ const thinking = z.looseObject({
 });
 
 const countRequest = z.object({
-  model: z.string().min(1).max(256),
+  model: modelName,
   messages: listOf(turnField, { min: 1 }),
   system: system.nullish(),
   tools: z.array(z.unknown()).nullish(),

@@ -1,4 +1,5 @@
 /** JSON that keeps what JSON.parse rounds: the source text of the members of its outermost object. */
+import { excerpt } from "@dyn/runtime";
 
 /** As JSON.parse, except that whole numbers beyond 2^53 that are members of the outermost object are bigints. @throws SyntaxError. */
 export function parseJson(text: string): unknown {
@@ -27,7 +28,7 @@ export function readSources(text: string, names: ReadonlySet<string>): Map<strin
   let [depth, nameAt, nameEnd, valueAt] = [0, 0, 0, 0];
   const endMember = (at: number): void => {
     const name: unknown = valueAt > 0 && JSON.parse(text.slice(nameAt, nameEnd + 1));
-    if (typeof name === "string" && names.has(name)) found.set(name, copy(text.slice(valueAt, at).trim()));
+    if (typeof name === "string" && names.has(name)) found.set(name, excerpt(text.slice(valueAt, at).trim()));
     valueAt = 0;
   };
   for (let at = 0; at < text.length; at += 1) {
@@ -48,11 +49,6 @@ export function readSources(text: string, names: ReadonlySet<string>): Map<strin
 function toStep(char: string | undefined): number {
   if (char === "{" || char === "[") return 1;
   return char === "}" || char === "]" ? -1 : 0;
-}
-
-// A slice would keep the whole text in memory.
-function copy(slice: string): string {
-  return Buffer.from(slice).toString();
 }
 
 // The index of the quote that ends the string begun at `from`.

@@ -154,7 +154,7 @@ class RequestEntry implements RequestRecord {
     if (this.#state.type === "completed") return;
     const { fields, routes } = this.#state.start;
     const attempts = keepAttempts(routes);
-    this.#state = { type: "completed", fields: shorten(fields), final: shorten(final), endedAt: this.#now(), attempts };
+    this.#state = { type: "completed", fields: keep(fields), final: keep(final), endedAt: this.#now(), attempts };
     this.#onFinish(this);
   }
 
@@ -197,16 +197,14 @@ function roundMs(ms: number): number {
   return Math.round(ms * 1000) / 1000;
 }
 
-const maxKept = 256;
-
-// The same object, unless something in it is long.
-function shorten(fields: Fields): Fields {
-  let short: Record<string, unknown> | undefined;
+// Copies of all texts: a short one may be a slice of a long one.
+function keep(fields: Fields): Fields {
+  const kept: Record<string, unknown> = {};
   for (const name of Object.keys(fields)) {
     const value = fields[name];
-    if (typeof value === "string" && value.length > maxKept) short = Object.assign(short ?? { ...fields }, { [name]: cut(value) });
+    kept[name] = typeof value === "string" ? cut(value) : value;
   }
-  return short ?? fields;
+  return kept;
 }
 
 /** Most attempts of one request that are kept. */

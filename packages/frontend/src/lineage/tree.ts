@@ -1,4 +1,5 @@
 /** What is known of one request, whoever knows it: the request at the frontend, its attempts, and what each worker says it saw. JSON as it stands. */
+import { excerpt } from "@dyn/runtime";
 
 /** Facts of a line or of a live object: known names only, each of its type, long texts cut. */
 export type Facts<Texts extends string, Numbers extends string> = { readonly [Name in Texts]?: string } & { readonly [Name in Numbers]?: number };
@@ -149,7 +150,7 @@ const maxChars = 256;
 
 /** At most 256 characters, and nothing else of a long text is kept alive by it. */
 export function cut(text: string): string {
-  return text.length <= maxChars ? text : Buffer.from(`${text.slice(0, maxChars - 1)}…`).toString();
+  return text.length <= maxChars ? excerpt(text) : `${excerpt(text, maxChars - 1)}…`;
 }
 
 function pick<Texts extends string, Numbers extends string>(

@@ -1,7 +1,7 @@
 /** The fields of a chat request that are read; unknown ones are ignored, as the official API does. */
 import type { Message, ModelJob } from "@dyn/runtime/llm";
 import * as z from "zod";
-import { checkLength, countLimit, FieldError, listOf, parseFields, unsupported, type FieldLimits } from "../fields.ts";
+import { checkLength, countLimit, FieldError, listOf, modelName, parseFields, unsupported, type FieldLimits } from "../fields.ts";
 import type { InferenceRequest } from "../inference.ts";
 import { contentOf, skipParts, textPart, toText, type Part } from "../parts.ts";
 import { maxN, samplingFields, stopField, toSampling, toStop } from "./sampling.ts";
@@ -26,7 +26,7 @@ const message = z
   });
 
 const chatRequest = z.object({
-  model: z.string().min(1).max(256),
+  model: modelName,
   messages: listOf(message, { min: 1 }),
   stream: z.boolean().nullish(),
   stream_options: z.object({ include_usage: z.boolean().nullish() }).nullish(),

@@ -2,7 +2,7 @@
 import { countOf } from "@dyn/runtime";
 import type { ModelJob, Prompt } from "@dyn/runtime/llm";
 import * as z from "zod";
-import { countLimit, FieldError, listOf, parseFields, unsupported, type FieldLimits } from "../fields.ts";
+import { countLimit, FieldError, listOf, modelName, parseFields, unsupported, type FieldLimits } from "../fields.ts";
 import type { InferenceRequest } from "../inference.ts";
 import { maxN, samplingFields, stopField, toSampling, toStop } from "./sampling.ts";
 
@@ -16,7 +16,7 @@ const prompt = z.union([z.string(), listOf(z.string(), { min: 1, max: maxPrompts
 });
 
 const completionRequest = z.object({
-  model: z.string().min(1).max(256),
+  model: modelName,
   prompt: prompt.nullable(),
   stream: z.boolean().nullish(),
   stream_options: z.object({ include_usage: z.boolean().nullish() }).nullish(),

@@ -1,4 +1,5 @@
 /** W3C Baggage: which members of a client's header travel on to the worker. https://www.w3.org/TR/baggage/ */
+import { excerpt } from "../excerpt.ts";
 
 const maxHeaderBytes = 8_192;
 const maxMembers = 64;
@@ -10,5 +11,5 @@ export function selectBaggage(header: string | undefined, allowed: ReadonlySet<s
   const members = header.split(",");
   if (members.length > maxMembers) return undefined;
   const kept = members.filter((text) => allowed.has(member.exec(text)?.[1] ?? "")).map((text) => text.trim());
-  return kept.length > 0 ? kept.join(",") : undefined;
+  return kept.length > 0 ? excerpt(kept.join(",")) : undefined;
 }

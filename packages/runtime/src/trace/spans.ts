@@ -1,6 +1,7 @@
 /** Spans: what a request did, for a trace collector. No SDK is known here: `telemetry/` brings one when export is on, else all of this is two constants. */
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { RuntimeError } from "../errors.ts";
+import { excerpt } from "../excerpt.ts";
 import type { TraceContext } from "./traceparent.ts";
 
 /** As OpenTelemetry has them. */
@@ -69,7 +70,7 @@ const maxMessage = 1_024;
 export function endSpan(span: Span, failure: RuntimeError | undefined, outcome: string): void {
   if (span.isRecording) {
     span.setAttributes({ "request.outcome": outcome });
-    if (failure && failure.code !== "cancelled") span.fail(failure.code, failure.message.slice(0, maxMessage));
+    if (failure && failure.code !== "cancelled") span.fail(failure.code, excerpt(failure.message, maxMessage));
   }
   span.end();
 }

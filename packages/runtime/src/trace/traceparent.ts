@@ -1,4 +1,5 @@
 /** W3C Trace Context headers, level 2: https://www.w3.org/TR/trace-context-2/ */
+import { excerpt } from "../excerpt.ts";
 import { createSpanId, createTraceId } from "../ids.ts";
 import { acceptTracestate } from "./tracestate.ts";
 
@@ -25,7 +26,8 @@ export function parseTraceparent(header: string): Pick<TraceContext, "traceId" |
   const [, version, traceId = "", spanId = "", flags = "00", rest] = match;
   if (version === "ff" || (version === "00" && rest !== undefined)) return undefined;
   if (zeros.test(traceId) || zeros.test(spanId)) return undefined;
-  return { traceId, spanId, flags: Number.parseInt(flags, 16) & (sampled | random) };
+  // Copies: they are kept for longer than the header, which later versions may make as long as they like.
+  return { traceId: excerpt(traceId), spanId: excerpt(spanId), flags: Number.parseInt(flags, 16) & (sampled | random) };
 }
 
 export function formatTraceparent({ traceId, spanId, flags }: TraceContext): string {

@@ -1,4 +1,5 @@
 /** W3C `tracestate`, level 2: https://www.w3.org/TR/trace-context-2/#tracestate-header. Its members belong to others; we only carry them. */
+import { excerpt } from "../excerpt.ts";
 
 // Longer than any list of 32 members needs to be, and what Node takes for all headers of a request. No more is looked at.
 const maxReadChars = 16_384;
@@ -33,7 +34,7 @@ export function acceptTracestate(header: string): string | undefined {
 function shorten(members: readonly string[]): string | undefined {
   const whole = members.join(",");
   let excess = whole.length - maxKeptChars;
-  if (excess <= 0) return whole === "" ? undefined : whole;
+  if (excess <= 0) return whole === "" ? undefined : excerpt(whole);
   let kept = members;
   for (const spared of [longMemberChars, 0]) {
     kept = kept.toReversed().filter((text) => {
@@ -43,5 +44,5 @@ function shorten(members: readonly string[]): string | undefined {
     });
     kept = kept.toReversed();
   }
-  return kept.length > 0 ? kept.join(",") : undefined;
+  return kept.length > 0 ? excerpt(kept.join(",")) : undefined;
 }

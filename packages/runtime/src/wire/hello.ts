@@ -1,5 +1,6 @@
 /** The first frame in both directions: who speaks, and what it takes. Layout: docs/wire-format.md. */
 import { RuntimeError } from "../errors.ts";
+import { excerpt } from "../excerpt.ts";
 import type { FrameWriter } from "./frame-writer.ts";
 import { frameTypes, maxHelloBytes } from "./frames.ts";
 import { decodeMap, encodePayload } from "./payload.ts";
@@ -40,7 +41,7 @@ export function decodeHello(body: Buffer): Hello {
     throw new RuntimeError("protocol", `HELLO has a nonce that is not ${nonceBytes} bytes`);
   return {
     version,
-    agent: typeof agent === "string" ? agent.slice(0, 128) : "unknown",
+    agent: typeof agent === "string" ? excerpt(agent, 128) : "unknown",
     capabilities: Array.isArray(capabilities) ? capabilities.filter((name): name is string => typeof name === "string") : [],
     ...(instance_id !== undefined && { instance_id }),
     max_frame_bytes,

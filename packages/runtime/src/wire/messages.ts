@@ -1,6 +1,7 @@
 /** Bodies of all frames but HELLO and ITEMS: plain functions from message to bytes and back. Layouts: docs/wire-format.md. */
 import { countOf } from "../counts.ts";
 import { isErrorCode, RuntimeError, type ErrorCode } from "../errors.ts";
+import { excerpt } from "../excerpt.ts";
 import type { SeenIdentity } from "../trace/identity.ts";
 import type { FrameWriter } from "./frame-writer.ts";
 import { frameTypes } from "./frames.ts";
@@ -167,7 +168,7 @@ function toTrailer(map: Readonly<Record<string, unknown>>): Partial<Trailer> {
 }
 
 export function encodeError(writer: FrameWriter, streamId: number, error: ErrorMessage): void {
-  encodeMapFrame(writer, frameTypes.ERROR, streamId, { ...error, message: error.message.slice(0, maxMessageChars).toWellFormed() });
+  encodeMapFrame(writer, frameTypes.ERROR, streamId, { ...error, message: excerpt(error.message, maxMessageChars) });
 }
 
 /** A code this build does not know is kept as `internal`. */
@@ -175,7 +176,7 @@ export function decodeError(body: Buffer): ErrorMessage {
   const { code, message, retryable, produced, trailer } = decodeMap(body, "ERROR");
   return {
     code: isErrorCode(code) ? code : "internal",
-    message: typeof message === "string" ? message.slice(0, maxMessageChars) : "",
+    message: typeof message === "string" ? excerpt(message, maxMessageChars) : "",
     retryable: retryable === true,
     produced: produced === true,
     ...(isMap(trailer) && { trailer: toTrailer(trailer) }),
