@@ -3,6 +3,8 @@ import { mkdir, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { expect, test } from "vitest";
+import { createTroubles } from "../packages/runtime/src/condition.ts";
+import { createAnnouncer } from "../packages/runtime/src/discovery/announcer.ts";
 import { directorySteps, type DirectorySteps } from "../packages/runtime/src/discovery/directory.ts";
 import { encodeFileName } from "../packages/runtime/src/discovery/record-file.ts";
 import { formatRecord, recordKey } from "../packages/runtime/src/discovery/records.ts";
@@ -179,4 +181,21 @@ test("records of a directory that takes the place of another are read anew, name
   await writeFile(join(other, encodeFileName(recordKey(moved))), formatRecord(moved));
   await replacePath(other, bucket);
   await eventually("the other record", () => isDeepStrictEqual([...watch.records.values()], [moved]));
+});
+
+test("a directory that takes the name of another is watched anew, though it may have its inode, too", async () => {
+  await using space = await fileSpace();
+  const heard: (string | undefined)[] = [];
+  const events: ((event: string, name: string | null) => void)[] = [];
+  const watch: DirectorySteps["watch"] = (path, onEvent) => (events.push(onEvent), directorySteps.watch(path, onEvent));
+  const silence = createTroubles({ now: () => startedAt, onFirst: () => undefined, onOver: () => undefined });
+  using announcer = createAnnouncer({ directory: space.root, steps: { watch }, silence, onChange: (name) => heard.push(name) });
+  announcer.follow(7);
+  events[0]?.("rename", "a-record");
+  announcer.follow(7);
+  expect(events).toHaveLength(1);
+  events[0]?.("rename", basename(space.root));
+  announcer.follow(7);
+  expect(events).toHaveLength(2);
+  expect(heard).toEqual(["a-record", undefined]);
 });

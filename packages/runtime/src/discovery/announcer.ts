@@ -38,7 +38,10 @@ export function createAnnouncer({ directory, steps, silence, onChange }: Announc
   function hear(event: string, name: string | null): void {
     silence.end(directory);
     pause = 1;
-    if (event === "rename") onChange(name === null || name === basename(directory) ? undefined : name); // a touch is a "change" and no news
+    if (event !== "rename") return; // a touch is a "change" and no news
+    const isItself = name === basename(directory);
+    if (isItself) followed = undefined; // it is gone or moved: another may get its name, and its inode as well
+    onChange(isItself ? undefined : (name ?? undefined));
   }
 
   return {
