@@ -1,7 +1,7 @@
 // Which instances of an endpoint are in use.
 import { expect, test } from "vitest";
 import type { Change } from "../packages/runtime/src/discovery/discovery.ts";
-import { openLiveSet } from "../packages/runtime/src/discovery/live-set.ts";
+import { openLiveSet, type LiveSet } from "../packages/runtime/src/discovery/live-set.ts";
 import { createMemoryDiscovery, createMemorySpace } from "../packages/runtime/src/discovery/memory.ts";
 import { recordKey } from "../packages/runtime/src/discovery/records.ts";
 import { createLogger } from "../packages/runtime/src/logging/logger.ts";
@@ -39,6 +39,19 @@ test("lines about instances that come and go together count as they go by, and t
     ["instance left", "9", 2],
     ["instance left", "10", 1],
   ]);
+});
+
+test("whoever looks at those in use while one leaves sees none too few afterwards", () => {
+  const { tables } = createMemorySpace();
+  const log = createLogger({ sink: () => undefined });
+  const discovery = createMemoryDiscovery({ tables }, log);
+  const seen: string[][] = [];
+  const idsOf = (set: LiveSet): string[] => set.instances.map(({ id }) => id);
+  using live: LiveSet = openLiveSet({ discovery, address, log, onLeave: () => seen.push(idsOf(live)) });
+  const change = (id: bigint, isThere: boolean): Change => ({ key: recordKey(record(id)), record: isThere ? record(id) : undefined });
+  tables["v1/instances"].apply([change(1n, true)]);
+  tables["v1/instances"].apply([change(1n, false), change(2n, true)]);
+  expect([seen, idsOf(live)]).toEqual([[[]], ["2"]]);
 });
 
 test("a set of admitted instances has those that are admitted and there, whichever came first", async () => {

@@ -117,6 +117,7 @@ function createMembers({ address, log, presence, onLeave }: LiveSetOptions, onNe
     const { id, host, port } = instance;
     const isNew = !inUse.has(id);
     inUse.set(id, instance);
+    ordered = undefined;
     unlisted?.returned(id);
     if (isNew) log.info({ endpoint, instance_id: id, address: formatHostPort(host, port), instances: inUse.size }, "instance joined");
   }
@@ -150,7 +151,6 @@ function createMembers({ address, log, presence, onLeave }: LiveSetOptions, onNe
     },
     has: (id) => inUse.has(id),
     apply(changes) {
-      ordered = undefined;
       for (const change of changes) apply(change);
       onNews();
     },
