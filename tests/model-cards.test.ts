@@ -175,6 +175,21 @@ test("a card that takes the place of another changes what is shown, and its work
   expect(models.serving("n").client.has("1")).toBe(true);
 });
 
+test("a card that is lost and comes again as it was counts as before", async () => {
+  const memorySpace = createMemorySpace();
+  const log = createLogger({ sink: () => undefined });
+  await using runtime = await createRuntime({ config: { discoveryBackend: "mem" }, memorySpace, log });
+  using models = followModels({ runtime, namespace: "", routerMode: "round-robin", log, wallClock: () => 0 });
+  const { discovery } = runtime;
+  const its = card(1n);
+  await discovery.publish(record(1n));
+  const registration = await discovery.publish(its);
+  await registration[Symbol.asyncDispose]();
+  await discovery.publish(its);
+  expect(models.has("m")).toBe(true);
+  expect(models.serving("m").client.instances).toHaveLength(1);
+});
+
 test("how often a request may go on is what all who generate allow", async () => {
   await using house = await openHouse();
   using models = house.open();

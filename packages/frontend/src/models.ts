@@ -117,6 +117,8 @@ class FollowedModels implements Disposable {
   // Whose names are `touched` must be settled.
   #replace(key: string, card: ModelRecord | undefined, touched: Set<string>): void {
     const before = this.#cards.get(key);
+    if (before) this.#held.delete(before);
+    if (card === before) return; // it was held, and is back
     this.#cards.delete(key);
     if (card) {
       this.#cards.set(key, card);
@@ -124,7 +126,6 @@ class FollowedModels implements Disposable {
       touched.add(card.card_json.display_name);
     }
     if (before) {
-      this.#held.delete(before);
       this.#entryOf(before).pools.remove(before);
       touched.add(before.card_json.display_name);
     }
