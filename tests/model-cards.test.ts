@@ -47,7 +47,7 @@ async function openHouse(): Promise<House> {
   const workers = createMemoryDiscovery(memorySpace, log);
   const registrations = new Map<bigint, AsyncDisposable[]>();
   return {
-    open: () => followModels({ runtime, namespace: "", routerMode: "round-robin", log, wallClock: () => 0 }),
+    open: () => followModels({ runtime, namespace: "", routerMode: "round-robin", log, wallClock: () => 0, now: () => 0 }),
     async join(worker, see = (record) => record) {
       registrations.set(worker.id, await Promise.all(recordsOf(worker).map((record) => workers.publish(see(record)))));
     },
@@ -179,7 +179,7 @@ test("a card that is lost and comes again as it was counts as before", async () 
   const memorySpace = createMemorySpace();
   const log = createLogger({ sink: () => undefined });
   await using runtime = await createRuntime({ config: { discoveryBackend: "mem" }, memorySpace, log });
-  using models = followModels({ runtime, namespace: "", routerMode: "round-robin", log, wallClock: () => 0 });
+  using models = followModels({ runtime, namespace: "", routerMode: "round-robin", log, wallClock: () => 0, now: () => 0 });
   const { discovery } = runtime;
   const its = card(1n);
   await discovery.publish(record(1n));

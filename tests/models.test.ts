@@ -26,7 +26,7 @@ test("foreign cards that are broken are said once and cost no other model anythi
   await writeCard(root, { ...card(1n), card_json: cardWithoutType as ModelRecord["card_json"] });
   await writeCard(root, { ...card(2n), namespace: "Prod.A" });
   await writeCard(root, card(3n));
-  using models = followModels({ runtime, namespace: "", routerMode: "round-robin", log: runtime.log, wallClock: Date.now });
+  using models = followModels({ runtime, namespace: "", routerMode: "round-robin", log: runtime.log, wallClock: Date.now, now: () => 0 });
   await eventually("the good one", () => models.has("m"));
   await writeCard(root, { ...card(4n), card_json: { ...card(4n).card_json, display_name: "later" } });
   await eventually("a later one", () => models.has("later"));
@@ -41,7 +41,7 @@ test("a frontend that is gone follows no instance any more", async () => {
   const lines: Record<string, unknown>[] = [];
   const log = createLogger({ sink: (line) => lines.push(line) });
   await using runtime = await createRuntime({ config: { discoveryBackend: "mem" }, log });
-  const models = followModels({ runtime, namespace: "", routerMode: "round-robin", log, wallClock: Date.now });
+  const models = followModels({ runtime, namespace: "", routerMode: "round-robin", log, wallClock: Date.now, now: () => 0 });
   await runtime.discovery.publish(card(1n));
   const instance = await runtime.discovery.publish(record(1n));
   expect(models.serving("m").client.instances).toHaveLength(1);
@@ -54,8 +54,8 @@ test("a frontend that is gone follows no instance any more", async () => {
 test("a model whose last worker has just left is unavailable, and unknown half a minute later", async () => {
   const log = createLogger({ sink: () => undefined });
   await using runtime = await createRuntime({ config: { discoveryBackend: "mem" }, log });
-  let clock = 1_000_000;
-  using models = followModels({ runtime, namespace: "", routerMode: "round-robin", log, wallClock: () => clock });
+  let [clock, wallClock] = [1_000, Date.UTC(2026, 10, 24)];
+  using models = followModels({ runtime, namespace: "", routerMode: "round-robin", log, wallClock: () => wallClock, now: () => clock });
   expect(() => models.serving("m")).toThrow(
     expect.objectContaining({ code: "not_found", message: expect.stringContaining("no worker has registered it, see GET /v1/models") }),
   );
@@ -63,6 +63,7 @@ test("a model whose last worker has just left is unavailable, and unknown half a
   expect(models.find("m").name).toBe("m");
   await registration[Symbol.asyncDispose]();
   clock += 3_000;
+  wallClock -= 3_600_000; // it is set back
   for (const ask of [() => models.find("m"), () => models.serving("m")]) {
     expect(ask).toThrow(expect.objectContaining({ code: "unavailable", message: expect.stringContaining("the last one left 3 s ago") }));
   }

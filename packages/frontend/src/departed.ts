@@ -12,7 +12,7 @@ export interface DepartedOptions {
   readonly keepMs?: number;
   /** Most names; the one that left first is forgotten for a new one. Default 1 024. */
   readonly maxNames?: number;
-  /** Clock in ms. */
+  /** Monotonic clock in ms. */
   readonly now: () => number;
 }
 

@@ -91,7 +91,7 @@ async function startFrontend({ settings, runtime, asked, owned, release }: Front
     }
   });
   owned.push(watch);
-  const models = followModels({ runtime, namespace: settings.namespace, routerMode: settings.routerMode, log, wallClock: Date.now });
+  const models = followModels({ runtime, namespace: settings.namespace, routerMode: settings.routerMode, log, wallClock: Date.now, now });
   owned.push(models);
   const isDraining = (): boolean => drain.signal.aborted;
   const { metricsPrefix: prefix, metricsModelGraceSecs } = settings;

@@ -30,6 +30,8 @@ export interface ModelsOptions {
   readonly log: Logger;
   /** Wall clock in ms. */
   readonly wallClock: () => number;
+  /** Monotonic clock in ms. */
+  readonly now: () => number;
 }
 
 /** Start following. A model appears with its first card and goes with its last; a card goes with its instance. */
@@ -69,7 +71,7 @@ class FollowedModels implements Disposable {
 
   constructor(options: ModelsOptions) {
     this.#options = options;
-    this.#departed = createDeparted({ now: options.wallClock });
+    this.#departed = createDeparted({ now: options.now });
   }
 
   apply(changes: readonly Change[]): void {
@@ -105,8 +107,8 @@ class FollowedModels implements Disposable {
   #entryOf({ card_json: { display_name: name } }: ModelRecord): Entry {
     const known = this.#entries.get(name);
     if (known) return known;
-    const { wallClock, ...options } = this.#options;
-    const pools = createPools({ ...options, model: name, onLeave: (card) => this.#left(card) });
+    const { runtime, log, routerMode, wallClock } = this.#options;
+    const pools = createPools({ runtime, log, routerMode, model: name, onLeave: (card) => this.#left(card) });
     const seenAt = Math.floor(wallClock() / 1000);
     const entry = { pools, seenAt, model: toModel(name, pools, seenAt) };
     this.#entries.set(name, entry);
