@@ -54,7 +54,7 @@ function remember(fields: Record<string, unknown>, failure?: RuntimeError): void
     trailer: {},
   } as const;
   const record = history.begin({ identity: { requestId: "r", trace }, fields, startedAt: 0, routes: [[report]], measure: () => ({}) });
-  record.finish({ status: "error", ...fields });
+  record.finish({ status: "error", ...fields }, 1);
 }
 
 test("a slice keeps its text: without that this file would prove nothing", () => {

@@ -7,6 +7,7 @@ interface Fixture {
   readonly history: History;
   readonly begin: (identity: Partial<Identity>, reports?: readonly AttemptReport[], fields?: Record<string, unknown>) => RequestRecord;
   readonly advance: (ms: number) => void;
+  readonly now: () => number;
   /** Set the system's clock. */
   readonly setClock: (ms: number) => void;
 }
@@ -15,9 +16,11 @@ function createFixture(size: number): Fixture {
   let clock = 0;
   let offset = Date.UTC(2026, 10, 24);
   let count = 0;
-  const history = createHistory({ size, now: () => clock, clockOffset: () => offset });
+  const now = (): number => clock;
+  const history = createHistory({ size, now, clockOffset: () => offset });
   return {
     history,
+    now,
     begin(identity, reports = [], fields = {}) {
       count += 1;
       const trace = { traceId: `trace-${count}`, spanId: `span-${count}`, flags: 1 };
@@ -58,7 +61,7 @@ const success = { status: "success", attempts: 1, worker_id: "7", prefill_worker
 
 describe("a request", () => {
   test("is a tree while it runs, and another when it is over", () => {
-    const { history, begin, advance } = createFixture(10);
+    const { history, begin, advance, now } = createFixture(10);
     const running = report({ endedAt: undefined, outcome: undefined, trailer: {} });
     const record = begin({ xRequestId: "order-1" }, [running]);
     advance(4);
@@ -79,8 +82,8 @@ describe("a request", () => {
     });
     Object.assign(running, report());
     advance(6);
-    record.finish(success);
-    record.finish({ status: "error" });
+    record.finish(success, now());
+    record.finish({ status: "error" }, now());
     expect(history.find("request-1")).toEqual({
       request_id: "request-1",
       x_request_id: "order-1",
@@ -145,12 +148,22 @@ describe("a request", () => {
     for (const prefix of ["chatcmpl-", "cmpl-", "msg_"]) expect(history.find(prefix + requestId)?.request_id).toBe(requestId);
   });
 
+  test("has ended when it ended, however long its last lines take", () => {
+    const { history, begin, advance, now } = createFixture(10);
+    const record = begin({}, [report()]);
+    advance(10);
+    const endedAt = now();
+    advance(80);
+    record.finish(success, endedAt);
+    expect(history.find("request-1")).toMatchObject({ request: { ended_at: "2026-11-24T00:00:00.010000Z", elapsed_ms: 10 }, problems: [] });
+  });
+
   test("that lied about its ids is found out", () => {
-    const { history, begin, advance } = createFixture(10);
+    const { history, begin, advance, now } = createFixture(10);
     const seen = { request_id: "other", trace_id: "trace-1", parent_id: "attempt-span", span_id: "s", instance_id: "8", attempt: 1 };
     const record = begin({}, [report({ trailer: { seen, items: 4, elapsed_ms: 6 } })]);
     advance(10);
-    record.finish(success);
+    record.finish(success, now());
     const problems = history.find("request-1")?.problems.map(({ message }) => message);
     expect(problems).toEqual([
       "instance_id of the worker of attempt 0 at 7 is 8, but the attempt's worker_id is 7",
@@ -160,9 +173,9 @@ describe("a request", () => {
   });
 
   test("with an ambiguous client id is the newest; the others are named", () => {
-    const { history, begin, advance } = createFixture(10);
+    const { history, begin, advance, now } = createFixture(10);
     for (let index = 0; index < 3; index += 1) {
-      begin({ xRequestId: "same" }).finish({ status: "success", attempts: 0 });
+      begin({ xRequestId: "same" }).finish({ status: "success", attempts: 0 }, now());
       advance(1_000);
     }
     begin({ xRequestId: "same" });
@@ -180,12 +193,12 @@ describe("a request", () => {
 });
 
 test("a clock that is set shows in the next request; one that runs keeps the clock it began with, and its order", () => {
-  const { history, begin, advance, setClock } = createFixture(10);
+  const { history, begin, advance, setClock, now } = createFixture(10);
   const record = begin({}, [report()]);
   setClock(-3_600_000);
   advance(10);
   record.responded(200);
-  record.finish(success);
+  record.finish(success, now());
   expect(history.find("request-1")).toMatchObject({
     request: { received_at: "2026-11-24T00:00:00.000000Z", responded_at: "2026-11-24T00:00:00.010000Z", ended_at: "2026-11-24T00:00:00.010000Z" },
     problems: [],
@@ -196,20 +209,20 @@ test("a clock that is set shows in the next request; one that runs keeps the clo
 
 describe("the ring", () => {
   test("keeps the last finished ones, and all that run", () => {
-    const { history, begin } = createFixture(3);
+    const { history, begin, now } = createFixture(3);
     begin({}); // request-1 goes on
-    for (let index = 0; index < 10; index += 1) begin({}).finish({ status: "success", attempts: 0 });
+    for (let index = 0; index < 10; index += 1) begin({}).finish({ status: "success", attempts: 0 }, now());
     const known = Array.from({ length: 11 }, (_, index) => `request-${index + 1}`).filter((id) => history.find(id));
     expect(known).toEqual(["request-1", "request-9", "request-10", "request-11"]);
   });
 
   test("keeps nothing long, whoever sends it", () => {
-    const { history, begin } = createFixture(3);
+    const { history, begin, now } = createFixture(3);
     const long = "x".repeat(1_000_000);
     const seen = { request_id: long, trace_id: long, parent_id: long, span_id: long, instance_id: long, attempt: 0, more: long };
     const failure = Object.assign(new Error(long), { code: "disconnected" }) as unknown as NonNullable<AttemptReport["failure"]>;
     const reports = Array.from({ length: 100 }, () => report({ failure, trailer: { seen, items: 1, elapsed_ms: 1 } }));
-    begin({}, reports, { uri: long, model: long, model_requested: long, unknown: long }).finish({ ...success, error: long });
+    begin({}, reports, { uri: long, model: long, model_requested: long, unknown: long }).finish({ ...success, error: long }, now());
     const found = history.find("request-1");
     expect(found?.attempts).toHaveLength(16);
     const { problems, ...tree } = found ?? { problems: [] };

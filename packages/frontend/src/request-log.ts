@@ -114,7 +114,7 @@ export function beginRequestLog(exchange: Exchange, facts: RequestFacts, { metri
       const measured = measure(progress, exchange.startedAt);
       const completion = toCompletion({ ...measured, ...toSpans(progress), elapsed_ms, status: outcome }, failure);
       logCompletion(log, completion, failure);
-      record?.finish(completion);
+      record?.finish(completion, endedAt);
       progress.meter.finish({ endedAt, failure, isDisconnected: failure?.code === "cancelled" }, progress);
       const { span } = exchange;
       span?.complete({ ...progress, fields: { ...measured, elapsed_ms, model, request_type }, endpoint, modelRequested, parsedAt, failure });

@@ -21,8 +21,8 @@ export interface RequestStart {
 export interface RequestRecord {
   /** Its headers are out. */
   responded(status: number): void;
-  /** It is over: the facts of its last line. */
-  finish(fields: Fields): void;
+  /** It is over, since `endedAt`: the facts of its last line. */
+  finish(fields: Fields, endedAt: number): void;
 }
 
 /** Another request with the same client id or trace. */
@@ -150,11 +150,11 @@ class RequestEntry implements RequestRecord {
     this.#httpStatus = status;
   }
 
-  finish(final: Fields): void {
+  finish(final: Fields, endedAt: number): void {
     if (this.#state.type === "completed") return;
     const { fields, routes } = this.#state.start;
     const attempts = keepAttempts(routes);
-    this.#state = { type: "completed", fields: keep(fields), final: keep(final), endedAt: this.#now(), attempts };
+    this.#state = { type: "completed", fields: keep(fields), final: keep(final), endedAt, attempts };
     this.#onFinish(this);
   }
 
