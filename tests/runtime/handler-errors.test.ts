@@ -88,6 +88,28 @@ describe("whatever is thrown, the caller gets internal, the log says what it was
   });
 });
 
+// Its code and its message are read once, and it is not looked at again.
+test.each<[string, RuntimeError]>([
+  [
+    "a getter of its class",
+    new (class extends RuntimeError {
+      override get traits(): never {
+        return trapped();
+      }
+    })("unimplemented", "not here"),
+  ],
+  ["a cause whose getter throws", withProperty(new RuntimeError("unimplemented", "not here"), "cause", trap) as RuntimeError],
+  [
+    "a proxy",
+    new Proxy(new RuntimeError("unimplemented", "not here"), { get: (error, key) => (key === "traits" ? trapped() : Reflect.get(error, key)) }),
+  ],
+])("an error of ours with traps ends its request alone: %s", async (_name, error) => {
+  const { items, thrown, error: said } = await ask(throwing(() => error));
+  expect(items).toEqual([1]);
+  expect(thrown).toMatchObject({ code: expect.stringMatching(/^(unimplemented|internal)$/) });
+  expect(said).toMatch(/not here|cannot be read/);
+});
+
 describe("what a handler returns and yields is named in the log:", () => {
   const hostile = (iterator: Partial<AsyncIterator<unknown>>) => () => ({ [Symbol.asyncIterator]: () => iterator });
   const yielding = (item: unknown) =>

@@ -1,4 +1,5 @@
 // The plane between two runtimes over real sockets.
+import assert from "node:assert";
 import { describe, expect, test } from "vitest";
 import { createServer, type AddressInfo } from "node:net";
 import { parseAddress } from "../../packages/runtime/src/discovery/records.ts";
@@ -112,6 +113,18 @@ describe("between runtimes", () => {
     expect((await failureOf(collect(pair.client.generate({ count: 1 }, { signal: aborter.signal })))).code).toBe(code);
   });
 
+  test.each<[string, unknown]>([
+    ["an object without a prototype", Object.create(null)],
+    ["an Error with a trap", Object.defineProperty(new Error("x"), "name", { get: () => assert.fail("trapped") })],
+  ])("%s as the reason of an abort is a cancel like others", async (_name, reason) => {
+    await using pair = await startPair();
+    const aborter = new AbortController();
+    const answer = failureOf(collect(pair.client.generate({ count: 0 }, { signal: aborter.signal })));
+    await eventually("the request", () => pair.contexts.length === 1);
+    aborter.abort(reason);
+    expect(await answer).toMatchObject({ code: "cancelled", message: "something was thrown that cannot be read" });
+  });
+
   test("a reader that leaves while the worker is being dialled has sent nothing", async () => {
     await using pair = await startPair();
     const batches = pair.client.generate({ count: 0 }).batches();
@@ -145,8 +158,9 @@ describe("between runtimes", () => {
 
   test("a timeout travels to the worker", async () => {
     await using pair = await startPair();
-    expect((await failureOf(collect(pair.client.generate({ count: 0 }, { timeoutMs: 50 })))).code).toBe("deadline_exceeded");
-    await eventually("the abort", () => pair.contexts[0]?.signal.aborted);
+    await collect(pair.client.generate({ count: 1 })); // the worker is found and dialled: the time is for the request
+    expect((await failureOf(collect(pair.client.generate({ count: 0 }, { timeoutMs: 1_000 })))).code).toBe("deadline_exceeded");
+    await eventually("the abort", () => pair.contexts[1]?.signal.aborted);
   });
 
   test("an engine that throws ends its request with a typed error that keeps its secret", async () => {

@@ -225,19 +225,32 @@ export function toPublicMessage({ message, traits: { publicMessage } }: RuntimeE
   return publicMessage ?? message;
 }
 
-/** Why a signal was aborted: time ran out, or somebody wished it, whatever they gave as their reason. */
+/** Why a signal was aborted: time ran out, or somebody wished it, whatever they gave as their reason. Never throws itself. */
 export function toAbortError(reason: unknown): RuntimeError {
-  if (reason instanceof RuntimeError || (reason instanceof Error && reason.name === "TimeoutError")) return toRuntimeError(reason);
-  return new RuntimeError("cancelled", reason instanceof Error ? reason.message : String(reason), { cause: reason });
+  return attempt("cancelled", () => {
+    if (reason instanceof RuntimeError || (reason instanceof Error && reason.name === "TimeoutError")) return toRuntimeError(reason);
+    return new RuntimeError("cancelled", reason instanceof Error ? reason.message : String(reason), { cause: reason });
+  });
 }
 
 /** The one place where something thrown by foreign code becomes a RuntimeError: aborts keep their meaning, the rest is `internal`.
  *  Never throws itself, whatever it is given: anything may be thrown, and its getters and traps are foreign code too. */
 export function toRuntimeError(thrown: unknown): RuntimeError {
+  return attempt("internal", () => convert(thrown));
+}
+
+/** The same for what a handler has thrown: never the thrown object itself, whose getters may throw whenever they are read. */
+export function toHandlerError(thrown: unknown): RuntimeError {
+  const error = toRuntimeError(thrown);
+  if (error !== thrown) return error;
+  return attempt("internal", () => new RuntimeError(error.code, error.message, error.cause === undefined ? undefined : { cause: error }));
+}
+
+function attempt(code: ErrorCode, read: () => RuntimeError): RuntimeError {
   try {
-    return convert(thrown);
+    return read();
   } catch (cause) {
-    return new RuntimeError("internal", "something was thrown that cannot be read", { cause });
+    return new RuntimeError(code, "something was thrown that cannot be read", { cause });
   }
 }
 

@@ -1,7 +1,7 @@
 /** Runs the handler of one request: reopens its identity, sends its items, and writes the worker's pair of lifecycle lines. */
 import type { EndpointAddress } from "../discovery/records.ts";
 import { toItems, type Handler, type RequestContext } from "../engine.ts";
-import { RuntimeError, toRuntimeError } from "../errors.ts";
+import { RuntimeError, toHandlerError, toRuntimeError } from "../errors.ts";
 import { describeBadRequestId, isUuid } from "../ids.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { EndedRequest, EndpointMetrics, FailedStep } from "../metrics.ts";
@@ -88,7 +88,7 @@ export async function runRequest(stream: ServerStream, request: RequestMessage, 
     const work = (): Promise<void> => pump(running, request, endpoint, userLog, now);
     await (tracer.isOn ? span.run(work) : work());
   } catch (error) {
-    failure = stream.signal.aborted ? toRuntimeError(stream.signal.reason) : toHandlerError(error);
+    failure = stream.signal.aborted ? toRuntimeError(stream.signal.reason) : toFailure(error);
   } finally {
     clearTimeout(deadline);
   }
@@ -108,8 +108,8 @@ function openIdentity({ headers }: RequestMessage, tracer: Tracer): Identity {
 }
 
 // Nobody has cancelled the request: an abort of the handler's own, for instance of a call it makes, is a fault of its own.
-function toHandlerError(thrown: unknown): RuntimeError {
-  const error = toRuntimeError(thrown);
+function toFailure(thrown: unknown): RuntimeError {
+  const error = toHandlerError(thrown);
   return error.code === "cancelled" ? new RuntimeError("internal", error.message, { cause: thrown }) : error;
 }
 

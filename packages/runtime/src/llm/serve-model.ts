@@ -2,7 +2,7 @@
 import { parseAddress, toSlug, type ModelRecord } from "../discovery/records.ts";
 import type { Serving } from "../endpoint.ts";
 import { toItems, type RequestContext } from "../engine.ts";
-import { RuntimeError, toRuntimeError } from "../errors.ts";
+import { RuntimeError, toHandlerError } from "../errors.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { Runtime } from "../runtime.ts";
 import type { Tracer } from "../trace/spans.ts";
@@ -142,7 +142,7 @@ async function* runJob(job: ModelJob, served: Served, outer: RequestContext<Logg
     yield* mergeChoices(choices, () => aborter.abort(new RuntimeError("cancelled", "another choice of the request has failed")));
     yield { text: "", usage: sumUsage(tallies, job.n ?? 1) };
   } catch (error) {
-    failure = toRuntimeError(error);
+    failure = toHandlerError(error);
     throw error;
   } finally {
     // What a choice that has not ended comes to, for the line of a request that was cancelled or has failed.
