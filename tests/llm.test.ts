@@ -195,6 +195,12 @@ describe("an engine in plain JavaScript", () => {
       { text: "", finishReason: "eos" },
       'finishReason of a delta must be stop, length, content_filter, tool_calls, the engine yielded "eos"',
     ],
+    ...[[-1], [2 ** 32], [1.5], [Number.NaN], ["7"], [5n], [null], Array(1)].map((tokenIds): [string, unknown, string] => [
+      `the token ids [${String(tokenIds)}]`,
+      { text: "a", tokenIds },
+      "tokenIds of a delta must be a list of whole numbers from 0 to 4294967295, the engine yielded a list",
+    ]),
+    ["another choice", { text: "a", choice: 1 }, "choice of a delta is the runtime's to say, the engine must leave it out"],
     ["a usage of its own", { text: "", usage: { tokens: 5 } }, "usage of a delta must be an object with promptTokens and completionTokens"],
   ])("is told about %s", async (_name, delta, message) => {
     await expect(run([delta as Delta])).rejects.toMatchObject({ code: "internal", message: expect.stringContaining(message) });

@@ -10,6 +10,16 @@ export function isCount(value: unknown): boolean {
   return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
 }
 
+function isTokenId(value: unknown): boolean {
+  return typeof value === "number" && value >>> 0 === value; // a u32 on the plane
+}
+
+function isTokenIds(value: unknown): boolean {
+  if (!Array.isArray(value)) return false;
+  for (let index = 0; index < value.length; index += 1) if (!isTokenId(value[index])) return false; // every() passes over holes
+  return true;
+}
+
 function isUsage(value: unknown): boolean {
   if (!isMap(value) || !isCount(value["promptTokens"]) || !isCount(value["completionTokens"])) return false;
   return value["cachedTokens"] === undefined || isCount(value["cachedTokens"]);
@@ -18,7 +28,7 @@ function isUsage(value: unknown): boolean {
 // What each field must be, in the words of an error.
 const fields = {
   text: "a string",
-  tokenIds: "a list",
+  tokenIds: "a list of whole numbers from 0 to 4294967295",
   choice: "a whole number from 0",
   finishReason: [...finishReasons].join(", "),
   stopText: "a string",
@@ -28,7 +38,7 @@ const fields = {
 function findProblem(value: Readonly<Record<string, unknown>>): keyof typeof fields | undefined {
   const { text, tokenIds, choice, finishReason, stopText, usage } = value;
   if (typeof text !== "string") return "text";
-  if (tokenIds !== undefined && !Array.isArray(tokenIds)) return "tokenIds";
+  if (tokenIds !== undefined && !isTokenIds(tokenIds)) return "tokenIds";
   if (choice !== undefined && !isCount(choice)) return "choice";
   if (finishReason !== undefined && !finishReasons.has(finishReason)) return "finishReason";
   if (stopText !== undefined && typeof stopText !== "string") return "stopText";
@@ -44,6 +54,7 @@ export function assertDelta(value: unknown): asserts value is Delta {
 /** The same for what an engine yields. @throws RuntimeError `internal` saying what was expected, for the engine's author. */
 export function assertEngineDelta(value: unknown): asserts value is Delta {
   if (!isMap(value)) throw new RuntimeError("internal", `the engine yielded ${describe(value)}, expected an object with text`);
+  if ((value["choice"] ?? 0) !== 0) throw new RuntimeError("internal", "choice of a delta is the runtime's to say, the engine must leave it out");
   const problem = findProblem(value);
   if (problem === undefined) return;
   throw new RuntimeError("internal", `${problem} of a delta must be ${fields[problem]}, the engine yielded ${describe(value[problem])}`);
