@@ -1,5 +1,6 @@
 // What a process makes of the signals that ask it to end.
 import { afterEach, expect, test } from "vitest";
+import { createRuntime } from "../../packages/runtime/src/index.ts";
 import { watchSignals, type ShutdownSignal } from "../../packages/runtime/src/lifetime.ts";
 
 const open: Disposable[] = [];
@@ -41,4 +42,17 @@ test("signals are left alone once nobody watches any more", () => {
   const seen = watch();
   open.pop()?.[Symbol.dispose]();
   expect([send("SIGUSR2"), seen]).toEqual([false, []]);
+});
+
+test("a runtime hears a signal that comes while it is opened, and one that cannot be opened leaves nobody listening", async () => {
+  const shutdownSignals = ["SIGUSR2"] as const;
+  const config = { discoveryBackend: "mem", log: "off" } as const;
+  const opening = createRuntime({ config, shutdownSignals });
+  send("SIGUSR2");
+  await using runtime = await opening;
+  await Promise.resolve();
+  expect(runtime.draining.aborted).toBe(true);
+  await runtime[Symbol.asyncDispose]();
+  await expect(createRuntime({ config, shutdownSignals, environment: { DYN_TCP_RPC_PORT: "x" } })).rejects.toThrow("DYN_TCP_RPC_PORT");
+  expect(process.listeners("SIGUSR2")).toEqual([]);
 });

@@ -69,10 +69,18 @@ export interface Runtime extends AsyncDisposable {
 
 /** Create a runtime: no port but that of the system server is opened before something is served, no worker is dialled before something is asked.
  *  @throws RuntimeError `invalid_argument` on a bad setting, `unavailable` if the discovery directory or the system port cannot be used. */
-export async function createRuntime(options: RuntimeOptions = {}): Promise<Runtime> {
-  const runtime = new RuntimeParts(await openFoundation(options));
-  runtime.start(options.shutdownSignals ?? []);
-  return runtime;
+export async function createRuntime({ shutdownSignals = [], ...options }: RuntimeOptions = {}): Promise<Runtime> {
+  const { promise: asked, resolve: ask } = Promise.withResolvers<ShutdownSignal>();
+  // From here on: a signal that nobody watches for is lost to the first process of a container.
+  const signals = watchSignals(shutdownSignals, ask);
+  try {
+    const runtime = new RuntimeParts(await openFoundation(options), signals);
+    void asked.then((signal) => runtime.shutDown(signal));
+    return runtime;
+  } catch (error) {
+    signals[Symbol.dispose]();
+    throw error;
+  }
 }
 
 class RuntimeParts implements Runtime {
@@ -93,14 +101,15 @@ class RuntimeParts implements Runtime {
   #peers: ReturnType<typeof createPeers>;
   #server: PushServer;
   #listener = createLazyListener(() => this.#listen());
-  #signals: Disposable | undefined;
+  #signals: Disposable;
   #ending = createEndReport(() => performance.now());
   #closing: Promise<void> | undefined;
   #closeLast: () => Promise<void>;
   #now = (): number => performance.now();
   #health = createHealth({ now: this.#now });
 
-  constructor({ id, config, log, security, metrics, system, tracer, discovery, close }: Foundation) {
+  constructor({ id, config, log, security, metrics, system, tracer, discovery, close }: Foundation, signals: Disposable) {
+    this.#signals = signals;
     this.#id = id;
     this.#security = security;
     this.config = config;
@@ -132,13 +141,10 @@ class RuntimeParts implements Runtime {
     });
   }
 
-  start(signals: readonly ShutdownSignal[]): void {
-    if (signals.length === 0) return;
+  shutDown(signal: ShutdownSignal): void {
     const log = this.log.child({ target: "dyn_runtime" });
-    this.#signals = watchSignals(signals, (signal) => {
-      log.info({ signal, drain_timeout_ms: this.config.drainTimeoutMs }, "shutdown requested, draining; a second signal ends at once");
-      this.#close().catch((error: unknown) => log.error({ error }, "shutdown failed"));
-    });
+    log.info({ signal, drain_timeout_ms: this.config.drainTimeoutMs }, "shutdown requested, draining; a second signal ends at once");
+    this.#close().catch((error: unknown) => log.error({ error }, "shutdown failed"));
   }
 
   get draining(): AbortSignal {
@@ -261,7 +267,7 @@ class RuntimeParts implements Runtime {
     this.#server.close();
     await this.#listener[Symbol.asyncDispose]();
     await this.#step("the system server could not be left", () => this.#membership.leave());
-    this.#signals?.[Symbol.dispose]();
+    this.#signals[Symbol.dispose]();
     const log = this.log.child({ target: "dyn_runtime" });
     const report = this.#ending.facts(begunAt);
     if (report) log.info({ instance_id: this.instanceId, ...report }, "stopped");
