@@ -30,3 +30,14 @@ test.each(["dyn-frontend", "dyn-mock-worker"])("a second signal ends %s as proce
   expect(await program.exited).toBe(143);
   await answer;
 });
+
+test("the fault crash ends dyn-mock-worker as process 1", async () => {
+  const env = { DYN_FILE_KV: directory };
+  await using frontend = await startFirst("packages/frontend/dist/cli.js", ["--http-port", "0"], env);
+  await using worker = await startFirst("packages/mock-worker/dist/cli.js", ["--fault", "crash@1", "--migration-limit", "0"], env);
+  await has(frontend.program, "instance joined");
+  const listening = frontend.program.lines().find(({ message }) => message === "frontend is listening");
+  const answer = await postChat(String(listening?.["url"]), chat("hi you"));
+  expect(await answer.json()).toMatchObject({ error: { code: "worker_disconnected" } });
+  expect(await worker.program.exited).toBe(137);
+});
