@@ -18,6 +18,7 @@ const samples: Readonly<Record<string, string>> = {
   DYN_TCP_TLS_SERVER_NAME: "worker-1",
   DYN_PLANE_TOKEN_FILE: "/run/token",
   DYN_API_KEYS_FILE: "/run/keys",
+  DYN_HTTP_CORS_ORIGINS: "https://chat.example:8443",
   OTEL_EXPORTER_OTLP_ENDPOINT: "http://collector:4317",
   OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: "http://collector:4317",
   OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: "grpc",
