@@ -1,3 +1,4 @@
+import assert from "node:assert";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { mergeChoices, toRequests } from "../packages/runtime/src/llm/choices.ts";
@@ -17,7 +18,7 @@ async function run(
 ): Promise<{ text: string; last: Delta | undefined; all: Delta[] }> {
   const request: ModelRequest = { model: "m", messages: [{ role: "user", text: "two words" }], stop: [], sampling: {}, ...more };
   const all: Delta[] = [];
-  for await (const delta of enforceLimits(request, emit(deltas), createTally(), onLone)) all.push(delta);
+  for await (const delta of enforceLimits(request, () => emit(deltas), createTally(), onLone)) all.push(delta);
   return { text: all.map(({ text }) => text).join(""), last: all.at(-1), all };
 }
 
@@ -125,8 +126,14 @@ describe("an engine that ignores every limit", () => {
       }
     }
     const request: ModelRequest = { model: "m", messages: [], stop: [], sampling: {}, maxTokens: 3 };
-    for await (const _ of enforceLimits(request, endless(), createTally(), () => undefined));
+    for await (const _ of enforceLimits(request, endless, createTally(), () => undefined));
     expect(asked).toBe(3);
+  });
+
+  test("is not started at all if nothing may come", async () => {
+    const request: ModelRequest = { model: "m", messages: [], stop: [], sampling: {}, maxTokens: 0 };
+    const start = (): never => assert.fail("started");
+    for await (const delta of enforceLimits(request, start, createTally(), () => undefined)) expect(delta.finishReason).toBe("length");
   });
 });
 

@@ -49,6 +49,12 @@ test.each([false, true])("a request goes through both workers in one trace (stre
   for (const program of [prefill, decode]) expect(linesOf(program, "both", "request received")).toHaveLength(1);
 });
 
+test("a request for no tokens at all is prefilled like any other", async () => {
+  await using running = await start();
+  const response = await postChat(running.cluster.url, { ...chat("one two"), max_tokens: 0 });
+  expect(await response.json()).toMatchObject({ choices: [{ message: { content: "" }, finish_reason: "length" }], usage: { prompt_tokens: 2 } });
+});
+
 test("a batch with n each is prefilled once per prompt", async () => {
   await using running = await start();
   const response = await fetch(`${running.cluster.url}/v1/completions`, {

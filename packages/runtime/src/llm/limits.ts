@@ -33,19 +33,19 @@ export function tokensOf(delta: Delta): number {
   return delta.tokenIds?.length ?? (delta.text === "" ? 0 : 1);
 }
 
-/** Pass deltas on, each whole, until a limit is met; the last has `finishReason` and `usage`. A delta that would pass max_tokens is dropped.
- *  A resumed request counts what was generated before. `onLone` hears of half characters that became U+FFFD.
+/** Start an engine, unless nothing may come, and pass its deltas on, each whole, until a limit is met; the last has `finishReason` and `usage`.
+ *  A delta that would pass max_tokens is dropped. A resumed request counts what was generated before. `onLone` hears of half characters that became U+FFFD.
  *  @throws RuntimeError `internal` on what is no delta. */
 export async function* enforceLimits(
   request: ModelRequest,
-  deltas: AsyncIterable<Delta>,
+  start: () => AsyncIterable<Delta>,
   tally: Tally,
   onLone: () => void,
 ): AsyncGenerator<Delta, void, void> {
   const limiter = createLimiter(request, tally);
   const pairs = createPairJoin(onLone);
   if (!limiter.isFull) {
-    for await (const delta of deltas) {
+    for await (const delta of start()) {
       assertEngineDelta(delta);
       for (const allowed of pairs.isWhole(delta) ? limiter.admit(delta) : limiter.admitAll(pairs.push(delta))) yield allowed;
       if (tally.finishReason !== undefined) return;

@@ -116,6 +116,12 @@ function createLoneNotice(model: string): (log: Logger) => void {
   };
 }
 
+// A prefill worker ends with its result, however few tokens the completion may have.
+function toLimited(request: ModelRequest, role: WorkerRole): ModelRequest {
+  const { maxTokens: _, ...prompt } = request;
+  return role === "prefill" ? prompt : request;
+}
+
 async function* runJob(job: ModelJob, served: Served, outer: RequestContext<Logger>): AsyncGenerator<Delta, void, void> {
   const { engine } = served;
   const requests = toRequests(job);
@@ -123,8 +129,8 @@ async function* runJob(job: ModelJob, served: Served, outer: RequestContext<Logg
   const { context, now } = span;
   const tallies = requests.map(() => createTally(now));
   const run = (request: ModelRequest, seen: RequestContext<Logger>, tally: Tally): AsyncIterable<Delta> => {
-    const deltas = span.within(() => toItems(engine(request, seen), "the engine"));
-    return enforceLimits(request, deltas, tally, () => served.onLone(seen.log));
+    const start = (): AsyncIterable<Delta> => span.within(() => toItems(engine(request, seen), "the engine"));
+    return enforceLimits(toLimited(request, served.role), start, tally, () => served.onLone(seen.log));
   };
   let failure: RuntimeError | undefined;
   try {
