@@ -76,24 +76,49 @@ export function toTooLarge({ maxBytes, setting }: BodyLimit): RuntimeError {
 /** Create a decoder that works at so many bodies at a time, on threads; others wait for their turn.
  *  Each takes up to 16 MiB for its window, beside the decoded body itself. */
 export function createContentDecoder({ places = 2 }: { readonly places?: number } = {}): ContentDecoder {
-  let working = 0;
-  const waiting: (() => void)[] = []; // no more than there are connections
-  const leave = (): void => {
-    const next = waiting.shift();
-    if (next) next();
-    else working -= 1;
-  };
+  const turns = createTurns(places);
   return {
     async decode(body, applied, limit, signal) {
-      if (working < places) working += 1;
-      else await new Promise<void>((resolve) => waiting.push(resolve));
+      await turns.take(signal);
       try {
         let decoded = body;
         for (const coding of applied.toReversed()) decoded = await undo(decoded, coding, limit, signal);
         return decoded;
       } finally {
-        leave();
+        turns.leave();
       }
+    },
+  };
+}
+
+interface Turns {
+  /** @throws the signal's reason. Whoever leaves while it waits holds nothing any more. */
+  take(signal: AbortSignal | undefined): Promise<void>;
+  leave(): void;
+}
+
+function createTurns(places: number): Turns {
+  let taken = 0;
+  const waiting = new Set<() => void>(); // no more than there are connections
+  return {
+    async take(signal) {
+      signal?.throwIfAborted();
+      if (taken < places) return void (taken += 1);
+      const { promise, resolve, reject } = Promise.withResolvers<void>();
+      const giveUp = (): void => {
+        waiting.delete(resolve); // at once: in this very tick somebody may leave, and the turn must not be its
+        reject(signal?.reason);
+      };
+      waiting.add(resolve);
+      signal?.addEventListener("abort", giveUp, { once: true });
+      await promise;
+      signal?.removeEventListener("abort", giveUp);
+    },
+    leave() {
+      const [next] = waiting;
+      if (!next) return void (taken -= 1);
+      waiting.delete(next);
+      next();
     },
   };
 }
