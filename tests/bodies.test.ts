@@ -25,6 +25,7 @@ describe("a body of 45 MiB", () => {
     ["prompts that are none", parseCompletionRequest, fill('{"model":"m","prompt":[', "null,", "1]}"), "prompt must be a string, a list"],
     ["content that is none", parseMessagesRequest, fill('{"model":"m","max_tokens":1,"messages":[{"role":"user","content":[', "1,", "1]}]}"), "[0]"],
     ["objects without end", parseChatRequest, fill("[", "{},", "{}]"), "the request body holds more than 262144 lists and objects"],
+    ["fields without end", parseChatRequest, fill("{", '"a":1,', '"a":1}'), "the request body holds more than 1048576 fields"],
     ["lists in lists", parseChatRequest, fill("", "[", ""), "the request body is nested deeper than 1000 levels"],
     ["nothing but lines", parseChatRequest, fill("", "\n", "x"), "unexpected character at position 47185919 of 47185920 (line 47185920, column 1)"],
   ])("of %s is refused for what is wrong first", (_name, parseRequest, body, message) => {
@@ -32,7 +33,7 @@ describe("a body of 45 MiB", () => {
   });
 
   test("with everything in texts is taken", () => {
-    const body = parse(fill('{"model":"m","messages":[{"role":"user","content":"', '[{\\"\\\\', '"}]}'));
+    const body = parse(fill('{"model":"m","messages":[{"role":"user","content":"', '[{:\\"\\\\', '"}]}'));
     expect(parseChatRequest(body, limits).job.messages[0]?.text.length).toBeGreaterThan(largest / 2);
   });
 });

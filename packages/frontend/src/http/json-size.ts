@@ -1,29 +1,36 @@
-/** What a JSON text will be once it is parsed, before it is: millions of lists, or lists inside lists, take far more than their bytes. */
+/** What a JSON text will be once it is parsed, before it is: millions of lists, of names, or lists inside lists, take far more than their bytes. */
 import { maxContainers, RuntimeError } from "@dyn/runtime";
 
 /** Smaller bodies cannot do harm, and are most of them. */
 const smallBytes = 64 * 1024;
 const maxDepth = 1_000;
+/** Members of objects: the reader looks up the name of each. */
+const maxMembers = 4 * maxContainers;
 
-const [quote, backslash, openList, openMap, closeList, closeMap] = Buffer.from('"\\[{]}');
+const [quote, backslash, colon, openList, openMap, closeList, closeMap] = Buffer.from('"\\:[{]}');
 
 /** @throws RuntimeError `invalid_argument`. What is no JSON at all is for the parser to say. */
 export function assertJsonSize(body: Buffer): void {
   if (body.length <= smallBytes) return;
-  let depth = 0;
-  let containers = 0;
+  let [depth, containers, members] = [0, 0, 0];
   for (let at = 0; at < body.length; at += 1) {
     const byte = body[at];
     if (byte === quote) at = endOfText(body, at);
     else if (byte === closeList || byte === closeMap) depth -= 1;
-    else if (byte === openList || byte === openMap) {
+    else if (byte === colon) {
+      members += 1;
+      if (members > maxMembers) throw toError(`holds more than ${maxMembers} fields`);
+    } else if (byte === openList || byte === openMap) {
       depth += 1;
       containers += 1;
-      if (depth > maxDepth) throw new RuntimeError("invalid_argument", `the request body is nested deeper than ${maxDepth} levels`);
-      if (containers > maxContainers)
-        throw new RuntimeError("invalid_argument", `the request body holds more than ${maxContainers} lists and objects`);
+      if (depth > maxDepth) throw toError(`is nested deeper than ${maxDepth} levels`);
+      if (containers > maxContainers) throw toError(`holds more than ${maxContainers} lists and objects`);
     }
   }
+}
+
+function toError(problem: string): RuntimeError {
+  return new RuntimeError("invalid_argument", `the request body ${problem}`);
 }
 
 // The index of the quote that ends the text begun at `from`, or of the end of the body.
