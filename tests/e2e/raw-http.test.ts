@@ -139,12 +139,14 @@ test("a method that nobody knows is not worth another try", async () => {
   expect([coded.status, coded.headers.get("x-should-retry")]).toEqual([501, "false"]);
 });
 
-test("the root says what this is, without a key, and is no error", async () => {
+test("a browser's visit is no error: the root says what this is, without a key, and there is no icon", async () => {
   const before = cluster.frontend.lines().length;
   const shown = await sendRaw(["GET / HTTP/1.1", host]);
   expect([shown.status, shown.headers.get("content-type")]).toEqual([200, "application/json"]);
   expect(shown.body).toMatchObject({ name: "dyn-frontend", routes: expect.arrayContaining(["POST /v1/chat/completions", "GET /v1/models/{id}"]) });
   expect((await sendRaw(["HEAD / HTTP/1.1", host])).status).toBe(200);
+  const icon = await sendRaw(["GET /favicon.ico HTTP/1.1", host]);
+  expect([icon.status, icon.headers.get("cache-control")]).toEqual([204, "max-age=86400"]);
   const posted = await sendRaw(["POST / HTTP/1.1", host, "content-length: 0"]);
   expect([posted.status, posted.headers.get("allow")]).toEqual([405, "GET, HEAD"]);
   await eventually("the line of the last", () => linesOf(posted.headers.get("request-id")).some(({ status }) => status === 405));

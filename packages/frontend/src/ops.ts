@@ -1,4 +1,4 @@
-/** Routes for those who operate the frontend: /, /health, /live, /metrics, /v1/requests. */
+/** Routes for those who operate the frontend: / and its icon, /health, /live, /metrics, /v1/requests. */
 import { chooseMetricsFormat, renderMetrics, RuntimeError, type DiscoveryRecord, type EndpointRecord, type Runtime } from "@dyn/runtime";
 import type { Exchange } from "./exchange.ts";
 import { sendJson, sendText } from "./http/reply.ts";
@@ -23,6 +23,11 @@ function toShown({ namespace, component, endpoint, instance_id, transport }: End
 /** What this is, for whoever looks at the address alone: a browser, a probe. */
 export function serveIndex(exchange: Exchange, routes: readonly string[]): void {
   sendJson(exchange, 200, { name: "dyn-frontend", message: "an inference frontend that speaks the OpenAI and Anthropic APIs", routes });
+}
+
+/** None: browsers ask for one by themselves. */
+export function serveIcon({ response, commonHeaders }: Exchange): void {
+  response.writeHead(204, { ...commonHeaders, "cache-control": "max-age=86400" }).end();
 }
 
 /** Ready to serve? 503 while it drains, and while it neither knows a model nor can find one, so that a load balancer looks elsewhere.

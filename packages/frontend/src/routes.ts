@@ -10,7 +10,7 @@ import { chatApi } from "./openai/chat.ts";
 import { completionsApi } from "./openai/completions.ts";
 import * as openai from "./openai/errors.ts";
 import { listModels, showModel } from "./openai/list-models.ts";
-import { serveHealth, serveIndex, serveLive, serveMetrics, showRequest, type OpsParts } from "./ops.ts";
+import { serveHealth, serveIcon, serveIndex, serveLive, serveMetrics, showRequest, type OpsParts } from "./ops.ts";
 
 export interface RouteInput {
   readonly exchange: Exchange;
@@ -71,6 +71,7 @@ export function createRoutes(parts: InferenceParts & OpsParts): readonly RouteEn
     { method: "GET", path: "/live", isOpen: true, handle: ({ exchange }) => serveLive(exchange, parts), toErrorBody },
     { method: "GET", path: "/metrics", isOpen: true, handle: ({ exchange }) => serveMetrics(exchange, parts), toErrorBody },
     { method: "GET", path: "/", isOpen: true, handle: ({ exchange }) => serveIndex(exchange, routes.map(toShown)), toErrorBody },
+    { method: "GET", path: "/favicon.ico", isOpen: true, handle: ({ exchange }) => serveIcon(exchange), toErrorBody },
   ];
   return routes;
 }
