@@ -119,13 +119,18 @@ const typeNames: Readonly<Record<string, string>> = {
 const words: { readonly error: (issue: z.core.$ZodRawIssue) => string } = {
   error(issue) {
     if (issue.code === "invalid_type")
-      return typeof issue.input === "bigint" ? "is out of range" : `must be ${typeNames[issue.expected] ?? issue.expected}`;
+      return isBeyond(issue.expected, issue.input) ? "is out of range" : `must be ${typeNames[issue.expected] ?? issue.expected}`;
     if (issue.code === "too_small") return toLimit(issue.origin, "least", issue.minimum);
     if (issue.code === "too_big") return toLimit(issue.origin, "most", issue.maximum) + toLength(issue.input);
     if (issue.code !== "invalid_value") return "is not valid";
     return `must be ${issue.values.length > 1 ? "one of " : ""}${issue.values.map((value) => JSON.stringify(value)).join(", ")}`;
   },
 };
+
+// A number, but none that a number can hold.
+function isBeyond(expected: string, value: unknown): value is bigint {
+  return typeof value === "bigint" && (expected === "number" || expected === "int");
+}
 
 function toLimit(origin: string, bound: "least" | "most", limit: number | bigint): string {
   if (origin !== "string" && origin !== "array") return `must be at ${bound} ${limit}`;
@@ -171,7 +176,7 @@ function toReason(schema: z.ZodType, body: unknown, issue: z.core.$ZodIssue): Fi
   }
   const value = valueAt(body, issue.path);
   if (value === undefined) return "missing_required_parameter";
-  if (typeof value === "bigint") return value < 0n ? "integer_below_min_value" : "integer_above_max_value";
+  if (issue.code === "invalid_type" && isBeyond(issue.expected, value)) return value < 0n ? "integer_below_min_value" : "integer_above_max_value";
   if (issue.code === "invalid_union") return issue.errors.length === 0 ? "invalid_value" : "invalid_type"; // without members: an unknown kind of object
   return issue.code === "invalid_type" ? "invalid_type" : "invalid_value";
 }
