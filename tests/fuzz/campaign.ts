@@ -38,9 +38,9 @@ export function makeCase(target: Target, corpus: ReturnType<typeof corpusOf>, se
 }
 
 /** Feed one input. @returns what it came to, and whether a target may come to that. */
-export function feedCase(target: Target, bytes: Buffer): { readonly outcome: string; readonly isFailure: boolean } {
+async function feedCase(target: Target, bytes: Buffer): Promise<{ readonly outcome: string; readonly isFailure: boolean }> {
   try {
-    target.feed(bytes);
+    await target.feed(bytes);
     return { outcome: "taken", isFailure: false };
   } catch (thrown) {
     const code = refusalCode(target, thrown);
@@ -49,7 +49,7 @@ export function feedCase(target: Target, bytes: Buffer): { readonly outcome: str
 }
 
 /** The kept inputs, with indexes below 0, and then new ones. */
-export function runCampaign(target: Target, { seed, cases, onCase, onFailure }: CampaignOptions): Summary {
+export async function runCampaign(target: Target, { seed, cases, onCase, onFailure }: CampaignOptions): Promise<Summary> {
   const corpus = corpusOf(target);
   const outcomes: Record<string, number> = {};
   let failures = 0;
@@ -61,7 +61,7 @@ export function runCampaign(target: Target, { seed, cases, onCase, onFailure }: 
     const bytes = kept[index + kept.length]?.bytes ?? makeCase(target, corpus, seed, index);
     onCase?.(index, bytes);
     const begunAt = performance.now();
-    const { outcome, isFailure } = feedCase(target, bytes);
+    const { outcome, isFailure } = await feedCase(target, bytes);
     const ms = performance.now() - begunAt;
     if (ms > slowest.ms) slowest = { index, ms, bytes: bytes.length };
     if (isFailure) {

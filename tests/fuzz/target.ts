@@ -12,7 +12,7 @@ export interface Target {
   /** Make a new input of the known ones. */
   mutate(random: Random, corpus: Corpus): Buffer;
   /** Take one input as the program would. @throws RuntimeError with one of `codes` if it is refused, anything else if a promise is broken. */
-  feed(bytes: Buffer): void;
+  feed(bytes: Buffer): void | Promise<void>;
 }
 
 /** A promise that does not hold. */

@@ -25,7 +25,7 @@ const target = targets.find((each) => each.name === name);
 if (!target || !parentPort) throw new Error(`no target ${name}`);
 const port = parentPort;
 const say = (output: ThreadOutput): void => port.postMessage(output);
-const summary = runCampaign(target, {
+const summary = await runCampaign(target, {
   seed,
   cases,
   onCase(index, bytes) {
