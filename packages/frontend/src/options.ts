@@ -13,7 +13,6 @@ import {
   type RouterMode,
   routerModes,
   type SettingsOf,
-  wholeNumber,
 } from "@dyn/runtime";
 import { maxChoices } from "@dyn/runtime/llm";
 import { parseOrigins } from "./http/cors.ts";
@@ -54,13 +53,7 @@ export const frontendSettings: SettingsOf<FrontendOptions> = {
     parse: parseHost,
     help: "address to listen on; of a name that has several, the first",
   },
-  httpPort: {
-    env: "DYN_HTTP_PORT",
-    flag: "http-port",
-    default: 8000,
-    parse: wholeNumber(0, 65_535),
-    help: "port to listen on; 0 lets the system choose, the log says which",
-  },
+  httpPort: numberSetting("DYN_HTTP_PORT", "http-port", 8000, [0, 65_535], "port to listen on; 0 lets the system choose, the log says which"),
   tlsCertPath: {
     env: "DYN_TLS_CERT_PATH",
     flag: "tls-cert-path",
@@ -83,13 +76,7 @@ export const frontendSettings: SettingsOf<FrontendOptions> = {
     parse: parseOrigins,
     help: "origins of web pages that may ask from a browser, such as https://chat.example, separated by commas; * means all, none by default",
   },
-  bodyLimitMb: {
-    env: "DYN_HTTP_BODY_LIMIT_MB",
-    flag: "http-body-limit-mb",
-    default: 45,
-    parse: wholeNumber(1, 1024),
-    help: "largest request body, MiB",
-  },
+  bodyLimitMb: numberSetting("DYN_HTTP_BODY_LIMIT_MB", "http-body-limit-mb", 45, [1, 1024], "largest request body, MiB"),
   maxHeaderBytes: numberSetting(
     "DYN_HTTP_MAX_HEADER_BYTES",
     "http-max-header-bytes",
@@ -176,13 +163,13 @@ export const frontendSettings: SettingsOf<FrontendOptions> = {
     parse: parsePrefix,
     help: "first part of metric names",
   },
-  metricsModelGraceSecs: {
-    env: "DYN_METRICS_MODEL_GRACE_SECS",
-    flag: "metrics-model-grace-secs",
-    default: 300,
-    parse: wholeNumber(0, 86_400),
-    help: "how long the series of a model stay in the metrics after its last worker has left, s",
-  },
+  metricsModelGraceSecs: numberSetting(
+    "DYN_METRICS_MODEL_GRACE_SECS",
+    "metrics-model-grace-secs",
+    300,
+    [0, 86_400],
+    "how long the series of a model stay in the metrics after its last worker has left, s",
+  ),
   strictRequestId: {
     env: "DYN_STRICT_REQUEST_ID",
     flag: "strict-request-id",
@@ -197,34 +184,34 @@ export const frontendSettings: SettingsOf<FrontendOptions> = {
     parse: parseBaggageKeys,
     help: "keys of W3C baggage that travel on to workers, separated by commas; none by default",
   },
-  requestHistory: {
-    env: "DYN_REQUEST_HISTORY",
-    flag: "request-history",
-    default: 1_000,
-    parse: wholeNumber(0, 100_000),
-    help: "finished requests that GET /v1/requests/{id} can still show; 0 turns it off",
-  },
-  requestTimeoutMs: {
-    env: "DYN_REQUEST_TIMEOUT_MS",
-    flag: "request-timeout-ms",
-    default: 600_000,
-    parse: wholeNumber(0, maxTimerMs),
-    help: "how long a whole answer may take, ms; a client may ask for less with the header x-request-timeout-ms; 0 = no limit",
-  },
-  firstTokenTimeoutMs: {
-    env: "DYN_FIRST_TOKEN_TIMEOUT_MS",
-    flag: "first-token-timeout-ms",
-    default: 120_000,
-    parse: wholeNumber(0, maxTimerMs),
-    help: "how long the first token may take, ms; 0 = no limit",
-  },
-  tokenTimeoutMs: {
-    env: "DYN_TOKEN_TIMEOUT_MS",
-    flag: "token-timeout-ms",
-    default: 60_000,
-    parse: wholeNumber(0, maxTimerMs),
-    help: "how long each further token may take, ms; 0 = no limit",
-  },
+  requestHistory: numberSetting(
+    "DYN_REQUEST_HISTORY",
+    "request-history",
+    1_000,
+    [0, 100_000],
+    "finished requests that GET /v1/requests/{id} can still show; 0 turns it off",
+  ),
+  requestTimeoutMs: numberSetting(
+    "DYN_REQUEST_TIMEOUT_MS",
+    "request-timeout-ms",
+    600_000,
+    [0, maxTimerMs],
+    "how long a whole answer may take, ms; a client may ask for less with the header x-request-timeout-ms; 0 = no limit",
+  ),
+  firstTokenTimeoutMs: numberSetting(
+    "DYN_FIRST_TOKEN_TIMEOUT_MS",
+    "first-token-timeout-ms",
+    120_000,
+    [0, maxTimerMs],
+    "how long the first token may take, ms; 0 = no limit",
+  ),
+  tokenTimeoutMs: numberSetting(
+    "DYN_TOKEN_TIMEOUT_MS",
+    "token-timeout-ms",
+    60_000,
+    [0, maxTimerMs],
+    "how long each further token may take, ms; 0 = no limit",
+  ),
   sseKeepAliveMs: numberSetting(
     "DYN_HTTP_SSE_KEEP_ALIVE_INTERVAL_MS",
     "sse-keep-alive-ms",
@@ -239,13 +226,13 @@ export const frontendSettings: SettingsOf<FrontendOptions> = {
     [0, maxTimerMs],
     "how long after SIGTERM requests are still taken, while /health says draining, for balancers that have not heard of it, ms",
   ),
-  shutdownTimeoutSecs: {
-    env: "DYN_HTTP_GRACEFUL_SHUTDOWN_TIMEOUT_SECS",
-    flag: "http-graceful-shutdown-timeout-secs",
-    default: 30,
-    parse: wholeNumber(0, 86_400),
-    help: "how long running requests may take after SIGTERM, s",
-  },
+  shutdownTimeoutSecs: numberSetting(
+    "DYN_HTTP_GRACEFUL_SHUTDOWN_TIMEOUT_SECS",
+    "http-graceful-shutdown-timeout-secs",
+    30,
+    [0, 86_400],
+    "how long running requests may take after SIGTERM, s",
+  ),
 };
 
 function parseBaggageKeys(text: string): readonly string[] {

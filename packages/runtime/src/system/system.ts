@@ -13,8 +13,9 @@ import { chooseMetricsFormat, renderMetrics } from "../instruments/exposition.ts
 import { within } from "../lifetime.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { RuntimeMetrics } from "../metrics.ts";
-import { createReadiness, type EndpointReadiness, type Readiness } from "./readiness.ts";
+import { createReadiness, type EndpointReadiness } from "./readiness.ts";
 import { answerRoute, type SystemRoute } from "./route.ts";
+import { createStatus, type Status, type StatusSources } from "./status.ts";
 
 export interface SystemOptions {
   readonly host: string;
@@ -86,10 +87,8 @@ export async function openSystem(options: SystemOptions): Promise<System> {
   };
 }
 
-interface ServerParts {
-  readonly readiness: Readiness;
+interface ServerParts extends StatusSources {
   readonly routes: ReadonlyMap<string, SystemRoute>;
-  readonly discoveries: ReadonlySet<() => Condition>;
 }
 
 interface RunningServer {
@@ -154,26 +153,6 @@ async function closeServer(server: Server): Promise<void> {
   if (await within(closed, closeMs)) return;
   server.closeAllConnections();
   await closed;
-}
-
-interface Status {
-  readonly live: unknown;
-  readonly isReady: boolean;
-  readonly health: unknown;
-}
-
-function createStatus({ readiness, discoveries }: ServerParts, uptimeMs: () => number): () => Status {
-  return () => {
-    const { stage } = readiness;
-    const elapsedMs = uptimeMs();
-    const uptime = { secs: Math.floor(elapsedMs / 1000), nanos: Math.floor((elapsedMs % 1000) * 1e6) };
-    const endpoints = Object.fromEntries([...readiness.endpoints()].map(([name, its]) => [name, its === "serving" ? "ready" : "notready"]));
-    const isReady = stage === "serving";
-    const conditions = [...discoveries].map((discovery) => discovery());
-    const discovery = conditions.find(({ state }) => state === "degraded") ?? conditions[0];
-    const health = { status: isReady ? "ready" : "notready", stage, uptime, endpoints, discovery };
-    return { isReady, live: { status: "live", uptime, discovery }, health };
-  };
 }
 
 interface Sources {
