@@ -20,6 +20,11 @@ describe("bytes that are not UTF-8", () => {
     ["an overlong NUL", Buffer.of(0x61, 0x61, 0xc0, 0x80), "unexpected byte 0xc0 at position 2 of 4"],
     ["half of a surrogate pair", Buffer.of(0x61, 0x61, 0xed, 0xa0, 0x80), "unexpected byte 0xed at position 2 of 5"],
     ["a character beyond the last", Buffer.of(0x61, 0x61, 0xf4, 0x90, 0x80, 0x80), "unexpected byte 0xf4 at position 2 of 6"],
+    [
+      "gzip without a word of it",
+      Buffer.of(0x1f, 0x8b, 0x08, 0x00),
+      "unexpected byte 0x8b at position 1 of 4; it looks like gzip, which content-encoding must say",
+    ],
     ["UTF-16 with its mark", Buffer.from("\ufeff{}", "utf16le"), "it seems to be UTF-16 or UTF-32"],
     ["UTF-16 the other way round", Buffer.from("\ufeff{}", "utf16le").swap16(), "it seems to be UTF-16 or UTF-32"],
     ["UTF-16 without its mark", Buffer.from("{}", "utf16le"), "it seems to be UTF-16 or UTF-32"],
@@ -109,9 +114,11 @@ describe("the headers of a body", () => {
   });
 
   test("of a 415 say what could be read: a type or a coding, never both", () => {
-    expect(() => checkContent({ "content-type": "text/plain", "content-encoding": "compress" })).toThrow(
-      expect.objectContaining({ headers: { accept: json } }),
-    );
+    for (const type of ["text/plain", "application/json; charset=gbk"]) {
+      expect(() => checkContent({ "content-type": type, "content-encoding": "compress" })).toThrow(
+        expect.objectContaining({ headers: { accept: json } }),
+      );
+    }
     expect(() => checkContent({ "content-type": json, "content-encoding": "compress" })).toThrow(
       expect.objectContaining({ headers: { "accept-encoding": "gzip, deflate, br, zstd" } }),
     );

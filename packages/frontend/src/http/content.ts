@@ -2,13 +2,15 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { checkCharset, MediaTypeError, parseCodings, RuntimeError } from "@dyn/runtime";
 
+/** Of a 415 about the type: what could be read. */
+const readable = { accept: "application/json" };
 const jsonType = /^application\/(?:\w[\w.+-]*\+)?json\s*(?:;|$)/i;
 
 /** @throws MediaTypeError for what is not said to be JSON in UTF-8, in codings that can be undone; RuntimeError `invalid_argument` for a part of a body. */
 export function checkContent(headers: IncomingHttpHeaders): void {
   const { "content-type": type, "content-encoding": encoding, "content-range": range } = headers;
   if (type === undefined || !jsonType.test(type)) throw toTypeError(type);
-  checkCharset(type);
+  checkCharset(type, readable);
   parseCodings(encoding);
   // RFC 9110 section 14.5: taken for the whole, a part would mean something else.
   if (range !== undefined) throw new RuntimeError("invalid_argument", "content-range is not served: a request body must be whole");
@@ -16,5 +18,5 @@ export function checkContent(headers: IncomingHttpHeaders): void {
 
 function toTypeError(type: string | undefined): MediaTypeError {
   const got = type === undefined ? "none" : JSON.stringify(type.slice(0, 128));
-  return new MediaTypeError(`content-type must be application/json, got ${got}`, { accept: "application/json" });
+  return new MediaTypeError(`content-type must be application/json, got ${got}`, readable);
 }

@@ -7,12 +7,12 @@ const utf8Names: ReadonlySet<string> = new Set(["utf-8", "utf8"]);
 /** Bytes of a character. */
 const lengths = [1, 2, 3, 4];
 
-/** @throws MediaTypeError if a content-type names another charset than UTF-8. */
-export function checkCharset(contentType: string | undefined): void {
+/** @throws MediaTypeError, with `headers`, if a content-type names another charset than UTF-8. */
+export function checkCharset(contentType: string | undefined, headers?: Readonly<Record<string, string>>): void {
   for (const [, quoted, token = ""] of contentType?.matchAll(/;\s*charset\s*=\s*(?:"([^"]*)"|([^;\s]*))/gi) ?? []) {
     const name = quoted ?? token;
     if (!utf8Names.has(name.toLowerCase()))
-      throw new MediaTypeError(`the charset of content-type must be utf-8, got ${JSON.stringify(name.slice(0, 128))}`);
+      throw new MediaTypeError(`the charset of content-type must be utf-8, got ${JSON.stringify(name.slice(0, 128))}`, headers);
   }
 }
 
@@ -25,7 +25,11 @@ export function decodeText(body: Buffer): string {
   if (!isUtf8(body)) {
     const at = findBroken(body);
     const byte = (body[at] ?? 0).toString(16).padStart(2, "0");
-    throw new RuntimeError("invalid_argument", `the request body is not UTF-8: unexpected byte 0x${byte} at position ${at} of ${body.length}`);
+    const guess = first === 0x1f && second === 0x8b ? "; it looks like gzip, which content-encoding must say" : "";
+    throw new RuntimeError(
+      "invalid_argument",
+      `the request body is not UTF-8: unexpected byte 0x${byte} at position ${at} of ${body.length}${guess}`,
+    );
   }
   return body.toString("utf8", first === 0xef && second === 0xbb && third === 0xbf ? 3 : 0);
 }
