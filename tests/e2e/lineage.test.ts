@@ -227,16 +227,20 @@ test("the history keeps as many requests as it is told to, and can be off", asyn
 });
 
 test.each<[string[], number, RegExp]>([
-  [[], 2, /^error: missing required argument 'id'\n$/],
-  [["x"], 2, /^error: missing required argument 'log'\n$/],
+  [[], 2, /^dyn-frontend trace: missing required argument 'id'; see dyn-frontend trace --help\n$/],
+  [["x"], 2, /^dyn-frontend trace: missing required argument 'log'; see dyn-frontend trace --help\n$/],
   [["x", "/nowhere.jsonl"], 2, /^dyn-frontend trace: cannot read \/nowhere\.jsonl: ENOENT[^\n]*\n$/],
   [
     ["nobody", "package.json"],
     2,
-    /^dyn-frontend trace: package\.json: text, no JSONL of dyn [^\n]*\ndyn-frontend trace: no JSON line in 1 log \(0\.0 MB\) has the id nobody\n$/,
+    /^dyn-frontend trace: package\.json: text, no JSONL of dyn [^\n]*, 0 of this request\ndyn-frontend trace: no JSON line in 1 log \(0\.0 MB\) has the id nobody\n$/,
   ],
-  [["x", "package.json", "--limit", "0"], 2, /^error: option '--limit <count>' argument '0' is invalid\. expected a whole number from 1 to 30\n$/],
-  [["x", "package.json", "--http-port", "1"], 2, /^error: unknown option '--http-port'\n$/],
+  [
+    ["x", "package.json", "--limit", "0"],
+    2,
+    /^dyn-frontend trace: option '--limit <count>' argument '0' is invalid\. expected a whole number from 1 to 30; /,
+  ],
+  [["x", "package.json", "--http-port", "1"], 2, /^dyn-frontend trace: unknown option '--http-port'; see dyn-frontend trace --help\n$/],
 ])("dyn-frontend trace %j says what is wrong in one line and exits %i", async (args, code, message) => {
   const traced = await run(...args);
   expect(traced.stderr).toMatch(message);

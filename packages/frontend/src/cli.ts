@@ -1,5 +1,5 @@
 /** `dyn-frontend`: flags and variables to options, then run until a signal; or follow one request through logs. */
-import { declareFlags, readFlags, readSettings, RuntimeError, sharedSettings, tellParent, version, wholeNumber } from "@dyn/runtime";
+import { declareFlags, readFlags, readSettings, RuntimeError, sayWrongUsage, sharedSettings, tellParent, version, wholeNumber } from "@dyn/runtime";
 import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { text } from "node:stream/consumers";
 import { traceRequests } from "./lineage/trace-command.ts";
@@ -47,7 +47,9 @@ Example:
   dyn-frontend trace f52be7a9-8809-408c-9140-4fd7ca0dd680 frontend.jsonl worker-*.jsonl`;
 
 function createTrace(): Command {
-  return new Command("trace")
+  const command = new Command("trace");
+  sayWrongUsage(command, "dyn-frontend trace");
+  return command
     .description("follow one request through the logs of all processes: draw its timeline, say what is missing or contradictory")
     .argument("<id>", "which request")
     .argument("<log...>", "the logs of all processes")
@@ -59,7 +61,9 @@ function createTrace(): Command {
 }
 
 function createHashKey(): Command {
-  return new Command("hash-key")
+  const command = new Command("hash-key");
+  sayWrongUsage(command, "dyn-frontend hash-key");
+  return command
     .description("read an API key from standard input and write its line for the file of --api-keys-file")
     .argument("[name]", "who has the key; log lines show it")
     .action(async (name: string | undefined) => {

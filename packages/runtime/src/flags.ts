@@ -4,6 +4,7 @@ import type { Setting, Variable } from "./settings.ts";
 /** What takes flags, as a commander `Command` does. */
 export interface FlagTaker {
   option(flags: string, description: string): unknown;
+  name(): string;
   configureOutput(output: { outputError: (text: string, write: (text: string) => void) => void }): unknown;
   opts(): Readonly<Record<string, unknown>>;
 }
@@ -18,7 +19,18 @@ export function declareFlags(command: FlagTaker, settings: Settings): void {
     const value = typeof fallback === "boolean" ? "[switch]" : "<value>";
     command.option(`--${flag} ${value}`, `${help} [${env}, default ${JSON.stringify(fallback)}]`);
   }
-  command.configureOutput({ outputError: (text, write) => write(`${text.trim().replaceAll(/\s*\n\s*/g, " ")}\n`) });
+  sayWrongUsage(command, command.name());
+}
+
+/** What is wrong on the command line is said in one line, that of the program or its command. */
+export function sayWrongUsage(command: Pick<FlagTaker, "configureOutput">, program: string): void {
+  const toLine = (text: string): string =>
+    text
+      .trim()
+      .replaceAll(/\s*\n\s*/g, " ")
+      .replace(/^error: /, "")
+      .replace(/\.$/, ""); // as commander has it
+  command.configureOutput({ outputError: (text, write) => write(`${program}: ${toLine(text)}; see ${program} --help\n`) });
 }
 
 /** What was given on the command line, by the names of the settings: for `readSettings`. */

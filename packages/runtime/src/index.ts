@@ -38,7 +38,7 @@ export {
   wholeNumber,
 } from "./settings.ts";
 export type { Setting, SettingsOf, Variable, VariablesOf } from "./settings.ts";
-export { declareFlags, readFlags } from "./flags.ts";
+export { declareFlags, readFlags, sayWrongUsage } from "./flags.ts";
 export type { FlagTaker } from "./flags.ts";
 export type { ChildOptions, Logger } from "./logging/logger.ts";
 export type { LogEvent } from "./logging/events.ts";

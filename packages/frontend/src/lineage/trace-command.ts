@@ -47,7 +47,7 @@ function describeLooked({ scan, found }: Looked, requests: number): string {
   const { source, bytes, lines, dynLines, isTorn, omitted, tooLong } = scan;
   const parts = [
     describeForm(scan),
-    ...(bytes > 0 ? [countOf(lines, "line"), `${dynLines} of dyn`, `${found} of ${requests === 1 ? "this request" : "these requests"}`] : []),
+    ...(bytes > 0 ? [countOf(lines, "line"), `${dynLines} of dyn`, `${found} of ${requests > 1 ? "these requests" : "this request"}`] : []),
     ...(omitted > 0 ? [`${countOf(omitted, "long message")} left out by journalctl (--all keeps them)`] : []),
     ...(tooLong > 0 ? [`${countOf(tooLong, "line")} longer than 16 MiB not read`] : []),
     ...((isTorn && dynLines > 0) || source.isCut ? ["its end is missing"] : []),
