@@ -76,7 +76,7 @@ ${Object.values(malformedRequests)
 
 ## In a stream
 
-What fails before the first delta is a plain answer with its own status. After it, the stream ends with an event of the same shape:
+What fails before the headers are out is a plain answer with its own status. They leave with the first delta, or after \`--sse-keep-alive-ms\` (10 s) without one. From then on the stream ends with an event of the same shape:
 
 \`\`\`
 ${toErrorEvent(new RuntimeError("disconnected", "")).trimEnd()}

@@ -1,6 +1,6 @@
 // The frontend as a library: several in one process, and what is left of one that could not start.
 import { createFrontend } from "@dyn/frontend";
-import { createRuntime, type Runtime } from "@dyn/runtime";
+import { createRuntime, type RouterMode, type Runtime } from "@dyn/runtime";
 import { expect, test } from "vitest";
 import { createLogger } from "../packages/runtime/src/logging/logger.ts";
 import type { Line } from "./cluster.ts";
@@ -50,6 +50,10 @@ test("one that ends, or cannot start, listens to nothing any more", async () => 
   const before = home.listeners();
   await expect(createFrontend({ runtime, httpPort: first.port })).rejects.toMatchObject({ code: "unavailable" });
   await expect(createFrontend({ runtime, httpPort: 0, metricsPrefix: "no good" })).rejects.toThrow();
+  const routerMode: RouterMode = JSON.parse('"kv"');
+  const wrong = 'routerMode must be one of round-robin, random, least-loaded, power-of-two, direct, got "kv"';
+  await expect(createFrontend({ runtime, httpPort: 0, routerMode })).rejects.toThrow(wrong);
+  expect(() => runtime.client("dyn://a.b.c", { routerMode })).toThrow(wrong);
   expect(home.listeners()).toBe(before);
   await first[Symbol.asyncDispose]();
   expect(home.listeners()).toBe(0);

@@ -162,6 +162,21 @@ test("the endpoint that most cards name is served, of equals the first by its ad
   expect(house.said("model removed")).toEqual([]);
 });
 
+test("lines about instances that join and leave name the model they are counted for", async () => {
+  await using house = await openHouse();
+  using _models = house.open();
+  for (const worker of [{ id: 1n }, { id: 2n, says: { display_name: "n" } }, { id: 3n }]) await house.join(worker);
+  await house.leave({ id: 3n });
+  const counted = (message: string): unknown[] => house.said(message).map(({ model, instance_id, instances }) => [model, instance_id, instances]);
+  expect(counted("instance joined")).toEqual([
+    ["m", "1", 1],
+    ["n", "2", 1],
+    ["m", "3", 2],
+  ]);
+  await eventually("the line", () => counted("instance left").length > 0);
+  expect(counted("instance left")).toEqual([["m", "3", 1]]);
+});
+
 test("a card that takes the place of another changes what is shown, and its worker stays in use", async () => {
   await using house = await openHouse();
   using models = house.open();

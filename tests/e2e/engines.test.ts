@@ -128,6 +128,15 @@ describe("what an engine yields and is given", () => {
   });
 });
 
+test.each([
+  ["{}", "model must be a name of 1 to 256 characters, got a value of type undefined"],
+  ['{"model":""}', "model must be a name of 1 to 256 characters, got 0"],
+  [`{"model":"${"m".repeat(257)}"}`, "model must be a name of 1 to 256 characters, got 257"],
+])("serveModel with the options %.20s says what is wrong", async (options, message) => {
+  await using runtime = await createRuntime({ config: { discoveryBackend: "mem", log: "off" }, environment: {} });
+  await expect(serveModel(runtime, JSON.parse(options), async function* () {})).rejects.toMatchObject({ code: "invalid_argument", message });
+});
+
 test("a worker in plain JavaScript outlives what its engine gets wrong, and its log says what that was", async () => {
   await using cluster = await startCluster({ workers: 0 });
   await using worker = startProgram("node", [`${root}/tests/plain-worker.mjs`], { DYN_FILE_KV: cluster.directory });

@@ -162,7 +162,9 @@ test("a frontend that delays its drain begins it when the delay is over, and fin
   expect((await answer.text()).endsWith("data: [DONE]\n\n")).toBe(true);
   expect(await cluster.frontend.exited).toBe(0);
   expect(performance.now() - signalledAt).toBeGreaterThan(1_490);
-  expect(cluster.frontend.lines().at(-1)).toMatchObject({ message: "stopped", cut: 0 });
+  const stopped = cluster.frontend.lines().at(-1);
+  expect(stopped).toMatchObject({ message: "stopped", cut: 0 });
+  expect(stopped?.["elapsed_ms"]).toBeGreaterThan(1_490); // since the signal
 });
 
 test.each(["dyn-frontend", "dyn-mock-worker"])("a second signal ends %s at once", async (name) => {
@@ -202,7 +204,8 @@ test("a reader that stops holds its own stream, not its neighbours", async () =>
 });
 
 test.each([
-  [["--no-such-flag"], "unknown option '--no-such-flag'"],
+  [["--no-such-flag"], "dyn-frontend: unknown option '--no-such-flag'; see dyn-frontend --help"],
+  [["tracee"], "dyn-frontend: too many arguments. Expected 0 arguments but got 1: tracee; see dyn-frontend --help"],
   [["--http-port", "99999"], '--http-port "99999": expected a whole number from 0 to 65535'],
   [["--http-prt", "1"], "unknown option '--http-prt' (Did you mean --http-port?)"],
   [["--log", "chatty"], '--log "chatty": unknown log level "chatty"'],

@@ -1,6 +1,7 @@
 /** `@dyn/frontend`: the HTTP front door as a library. */
 /// <reference types="node" preserve="true" />
 import {
+  checkRouterMode,
   completeSettings,
   createRuntime,
   createWallClock,
@@ -49,6 +50,7 @@ export interface Frontend extends AsyncDisposable {
 /** Start a frontend; resolves once it listens. @throws RuntimeError `unavailable` if the port cannot be had. */
 export async function createFrontend({ config, runtime: given, shutdownSignals = [], ...options }: CreateFrontendOptions = {}): Promise<Frontend> {
   const settings = completeSettings(frontendSettings, options, {});
+  checkRouterMode(settings.routerMode); // programs may give anything
   const { promise: asked, resolve: ask } = Promise.withResolvers<ShutdownSignal>();
   // From here on: a signal that nobody watches for is lost to the first process of a container.
   const signals = watchSignals(shutdownSignals, ask);
@@ -109,8 +111,7 @@ async function startFrontend({ settings, runtime, asked, owned, release }: Front
   const routes = createRoutes({ ...shared, ...ops, models, limits, fieldLimits: settings, overloadStatus, keepAliveMs, wallClock: Date.now });
   const { httpHost: host, httpPort: port, bodyLimitMb, strictRequestId } = settings;
   const baggageKeys = new Set(settings.baggageKeys);
-  const maxBodyBytes = bodyLimitMb * 1024 * 1024;
-  const bounds = { maxBodyBytes, maxConcurrentRequests, limits: settings };
+  const bounds = { maxBodyBytes: bodyLimitMb * 1024 * 1024, maxConcurrentRequests, limits: settings };
   const { tracer } = runtime;
   const security = await openHttpSecurity(settings, log);
   owned.push(security);
@@ -126,9 +127,10 @@ async function startFrontend({ settings, runtime, asked, owned, release }: Front
   log.info({ url, port: server.port, discovery: runtime.discovery.kind, file_kv: runtime.config.fileKv }, "frontend is listening");
   const { shutdownTimeoutSecs: timeout_secs, drainDelayMs: delay_ms } = settings;
   const ending = createEnding(drain, async () => {
+    const begunAt = now();
     await waitMs(delay_ms, undefined);
     try {
-      await server.close(timeout_secs * 1000);
+      await server.close(timeout_secs * 1000, begunAt);
     } finally {
       await release();
     }

@@ -107,12 +107,12 @@ class ModelPools implements Pools {
   }
 
   #open(role: WorkerRole, { endpoint, cards }: CardGroup): void {
-    const { runtime, routerMode } = this.#options;
+    const { model, runtime, routerMode } = this.#options;
     const onLeave = (id: string): void => {
       const card = cards.get(id);
       if (card) this.#options.onLeave(card);
     };
-    const client = runtime.client<ModelJob, Delta>(endpoint, { admittedOnly: true, routerMode, onLeave });
+    const client = runtime.client<ModelJob, Delta>(endpoint, { admittedOnly: true, routerMode, onLeave, logFields: { model } });
     this.#pools.set(role, { client, endpoint, cards });
     for (const id of cards.keys()) client.admit(id);
   }

@@ -19,8 +19,8 @@ export interface ServerOptions extends Omit<AppOptions, "open" | "faultOf" | "se
 export interface HttpServer {
   readonly host: string;
   readonly port: number;
-  /** Accept no more; resolves when the last answer is out or `timeoutMs` is over. */
-  close(timeoutMs: number): Promise<void>;
+  /** Accept no more; resolves when the last answer is out or `timeoutMs` is over. The last line counts from `begunAt`, when the end was asked for. */
+  close(timeoutMs: number, begunAt: number): Promise<void>;
 }
 
 /** Start listening. @throws RuntimeError `unavailable` if the address is taken or not ours. */
@@ -41,8 +41,8 @@ export async function listenHttp(options: ServerOptions): Promise<HttpServer> {
     throw new RuntimeError("unavailable", `cannot listen on ${address}: ${toRuntimeError(cause).message}${advice}`, { cause });
   }
   const bound = app.server.address() as AddressInfo; // a TCP server that listens
-  const close = (timeoutMs: number): Promise<void> =>
-    closeApp(app, { open, handlers, log, now, timeoutMs }).finally(() => listener[Symbol.dispose]());
+  const close = (timeoutMs: number, begunAt: number): Promise<void> =>
+    closeApp(app, { open, handlers, log, now, begunAt, timeoutMs }).finally(() => listener[Symbol.dispose]());
   return { host: bound.address, port: bound.port, close };
 }
 
@@ -54,12 +54,12 @@ interface CloseOptions {
   readonly handlers: Tally;
   readonly log: Logger;
   readonly now: () => number;
+  readonly begunAt: number;
   readonly timeoutMs: number;
 }
 
 // Sockets that go idle after close() began are not closed by it: look again until all are gone.
-async function closeApp(app: FastifyInstance, { open, handlers, log, now, timeoutMs }: CloseOptions): Promise<void> {
-  const begunAt = now();
+async function closeApp(app: FastifyInstance, { open, handlers, log, now, begunAt, timeoutMs }: CloseOptions): Promise<void> {
   const report = createEndReport(now);
   report.count({ running: open.size, cut: 0 });
   const poll = setInterval(() => app.server.closeIdleConnections(), 50);

@@ -6,7 +6,7 @@ export { createRuntime } from "./runtime.ts";
 export type { ClientOptions, Runtime, RuntimeOptions } from "./runtime.ts";
 export type { Answer, Client, Endpoint, GenerateOptions, ServeOptions, Serving } from "./endpoint.ts";
 export type { AttemptOutcome, AttemptReport } from "./egress/attempt.ts";
-export { routerModes } from "./egress/pick.ts";
+export { checkRouterMode, routerModes } from "./egress/pick.ts";
 export type { RouterMode } from "./egress/pick.ts";
 export type { Batches } from "./egress/router.ts";
 export type { Handler, PeerConnection, RequestContext } from "./engine.ts";

@@ -6,7 +6,7 @@ import { openLiveSet } from "./discovery/live-set.ts";
 import { formatPath, parseAddress, toEndpointRecord, type EndpointAddress } from "./discovery/records.ts";
 import { createPeers } from "./egress/peers.ts";
 import { createHealth } from "./egress/health.ts";
-import { createPick, type RouterMode } from "./egress/pick.ts";
+import { checkRouterMode, createPick, type RouterMode } from "./egress/pick.ts";
 import { createRetryBudget } from "./egress/retry.ts";
 import { RoutedAnswer, type RouterOptions } from "./egress/router.ts";
 import { createClient, createServing, type Client, type Endpoint, type Serving, type ServeOptions } from "./endpoint.ts";
@@ -18,6 +18,7 @@ import { createAdmission } from "./ingress/admission.ts";
 import { drainEndpoint } from "./ingress/drain.ts";
 import { createPushServer, type PushServer } from "./ingress/push-endpoint.ts";
 import { createEndReport, watchSignals, type ShutdownSignal } from "./lifetime.ts";
+import type { Fields } from "./logging/format.ts";
 import type { Logger } from "./logging/logger.ts";
 import type { RuntimeMetrics } from "./metrics.ts";
 import { toAdvertisedAddress } from "./net/advertise.ts";
@@ -43,6 +44,8 @@ export interface ClientOptions {
   readonly routerMode?: RouterMode;
   /** Called when an instance has left. Must not throw. */
   readonly onLeave?: (instanceId: string) => void;
+  /** What lines about instances that join and leave say besides, for instance of which model they are counted. */
+  readonly logFields?: Fields;
 }
 
 /** One member of a deployment. Disposing it drains what it serves and closes what it opened. */
@@ -61,7 +64,7 @@ export interface Runtime extends AsyncDisposable {
   readonly draining: AbortSignal;
   /** The endpoint `dyn://namespace.component.endpoint`. @throws RuntimeError `invalid_argument` on a malformed address. */
   endpoint(uri: string): Endpoint;
-  /** A client of that endpoint. Disposed with the runtime. @throws RuntimeError `invalid_argument` on a malformed address, `unavailable` once the runtime closes. */
+  /** A client of that endpoint. Disposed with the runtime. @throws RuntimeError `invalid_argument` on a malformed address or another router mode, `unavailable` once the runtime closes. */
   client<Request, Item>(uri: string, options?: ClientOptions): Client<Request, Item>;
   /** For fault injection only: end as if the process had been killed. All connections are cut at once, without a word, and `signal`s abort; then it is disposed. */
   kill(): Promise<void>;
@@ -156,14 +159,17 @@ class RuntimeParts implements Runtime {
     return { serve: (handler, options) => this.#serve(address, handler, options) };
   }
 
-  client<Request, Item>(uri: string, { routerMode: mode = "round-robin", ...following }: ClientOptions = {}): Client<Request, Item> {
+  client<Request, Item>(
+    uri: string,
+    { routerMode: mode = "round-robin", logFields: fields, ...following }: ClientOptions = {},
+  ): Client<Request, Item> {
     this.#assertOpen();
     const { metrics, tracer } = this;
     const log = this.log.child({ target: "request_span" });
     const routing: RouterOptions = {
       peers: this.#peers,
       mode,
-      pick: createPick(mode, Math.random),
+      pick: createPick(checkRouterMode(mode), Math.random),
       health: this.#health,
       budget: createRetryBudget(),
       metrics,
@@ -173,7 +179,7 @@ class RuntimeParts implements Runtime {
       random: Math.random,
     };
     const address = parseAddress(uri);
-    const watchLog = this.log.child({ target: "dyn_runtime::discovery" });
+    const watchLog = this.log.child({ target: "dyn_runtime::discovery", ...(fields && { fields }) });
     const client = createClient<Request, Item>({
       live: openLiveSet({ discovery: this.discovery, presence: this.#peers, address, log: watchLog, ...following }),
       path: formatPath(address),

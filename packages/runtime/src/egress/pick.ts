@@ -1,8 +1,15 @@
 /** Which instance gets the next attempt. */
 import type { Instance } from "../discovery/live-set.ts";
+import { RuntimeError } from "../errors.ts";
 
 export const routerModes = ["round-robin", "random", "least-loaded", "power-of-two", "direct"] as const;
 export type RouterMode = (typeof routerModes)[number];
+
+/** Programs may give anything. @throws RuntimeError `invalid_argument` for what is no mode. */
+export function checkRouterMode(mode: RouterMode): RouterMode {
+  if (routerModes.includes(mode)) return mode;
+  throw new RuntimeError("invalid_argument", `routerMode must be one of ${routerModes.join(", ")}, got ${JSON.stringify(mode)}`);
+}
 
 /** What a choice is made by. */
 export interface PickInput {

@@ -35,8 +35,7 @@ export interface ServeModelOptions {
 export async function serveModel(runtime: Runtime, options: ServeModelOptions, engine: Engine): Promise<Serving> {
   const { model, role = "aggregated", contextLength = 0, migrationLimit = 0, requestLimit = 0 } = options;
   const endpoint = options.endpoint ?? (role === "prefill" ? "dyn://dynamo.prefill.generate" : "dyn://dynamo.backend.generate");
-  if (model.length === 0 || model.length > 256)
-    throw new RuntimeError("invalid_argument", `model name has ${model.length} characters, expected 1 to 256`);
+  checkName(model);
   const address = parseAddress(endpoint);
   const served: Served = { model, role, engine, tracer: runtime.tracer, onLone: createLoneNotice(model) };
   const serving = await runtime.endpoint(endpoint).serve<ModelJob, Delta>((job, context) => runJob(checkJob(job, role), served, context), {
@@ -77,6 +76,13 @@ export async function serveModel(runtime: Runtime, options: ServeModelOptions, e
       await serving[Symbol.asyncDispose]();
     },
   };
+}
+
+// Programs may give anything.
+function checkName(model: unknown): void {
+  if (typeof model === "string" && model.length >= 1 && model.length <= 256) return;
+  const got = typeof model === "string" ? `${model.length}` : `a value of type ${typeof model}`;
+  throw new RuntimeError("invalid_argument", `model must be a name of 1 to 256 characters, got ${got}`);
 }
 
 // An endpoint without its card is a model that nobody finds.
