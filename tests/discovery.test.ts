@@ -77,6 +77,19 @@ describe.each([
     expect(watch.heard).toHaveLength(4);
   });
 
+  test("all hear changes in their order, also one that somebody makes while hearing of another", async () => {
+    await using space = await openSpace();
+    await using owner = await space.open();
+    const moved = { ...record(1n), transport: { tcp: "127.0.0.1:4001" } };
+    let publication: Promise<unknown> | undefined;
+    using hasty = owner.watch("v1/instances", () => void (publication ??= owner.publish(moved)));
+    using watch = follow(owner);
+    await Promise.all([hasty.ready, watch.ready]);
+    await owner.publish(record(1n));
+    await eventually("both", () => watch.heard.length === 2);
+    expect([...watch.records.values()]).toEqual([moved]);
+  });
+
   test("a listener that throws costs neither the others nor whoever publishes anything", async () => {
     await using space = await openSpace();
     await using owner = await space.open();
