@@ -1,4 +1,5 @@
 // The system server: what probes see of a worker before, while and after it serves.
+import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
@@ -250,6 +251,24 @@ test.each([
   const answer = await readAll(socket);
   expect(answer.match(/HTTP\/1\.1 \d+/g)).toEqual([`HTTP/1.1 ${status}`]);
   expect(JSON.parse(answer.split("\r\n\r\n")[1] ?? "")).toEqual({ error: expect.any(String) });
+  expect(orders).toEqual([]);
+});
+
+test("a client that leaves in the middle of its order is nobody's fault, and is not obeyed", async () => {
+  const errors: unknown[] = [];
+  const orders: string[] = [];
+  const log = createLogger({ sink: ({ level, message }) => void (level === "ERROR" && errors.push(message)) });
+  {
+    await using runtime = await createRuntime({ config, log });
+    runtime.system.addRoute("/lamp", { read: () => "off", orders: { PUT: (body) => void orders.push(body) } });
+    const socket = connect(runtime.system.port ?? 0, "127.0.0.1");
+    socket.write("PUT /lamp HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n");
+    await once(socket, "data"); // the order is being read
+    socket.write("on");
+    socket.resetAndDestroy();
+    expect((await fetch(`http://127.0.0.1:${runtime.system.port}/live`)).status).toBe(200);
+  }
+  expect(errors).toEqual([]);
   expect(orders).toEqual([]);
 });
 

@@ -112,7 +112,8 @@ async function startServer(options: SystemOptions, parts: ServerParts): Promise<
       if (socket.writableLength > 0) socket.destroy(); // its client does not read
     });
     answer(request, response, gate, { metrics, toStatus, routes: parts.routes, decoder }).catch((error: unknown) => {
-      log.error({ error }, "system server could not answer");
+      const hasLeft = request.destroyed && !request.complete; // its client, in the middle of an order
+      if (!hasLeft) log.error({ error }, "system server could not answer");
       response.destroy();
     });
   });
@@ -121,13 +122,12 @@ async function startServer(options: SystemOptions, parts: ServerParts): Promise<
     .on("timeout", gate.expire)
     .on("clientError", gate.refuse)
     .on("connect", (_request, socket: Socket) => gate.refuseConnect(socket));
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", (cause) => {
-      gate[Symbol.dispose]();
-      reject(new RuntimeError("unavailable", `cannot listen on ${formatHostPort(host, port)} for DYN_SYSTEM_PORT: ${cause.message}`, { cause }));
-    });
-    server.listen({ host, port }, resolve);
-  });
+  try {
+    await listen(server, { host, port });
+  } catch (error) {
+    gate[Symbol.dispose]();
+    throw error;
+  }
   server.on("error", (error) => log.error({ error }, "system server failed"));
   const watch = metrics.eventLoopDelay.watch();
   const bound = server.address() as AddressInfo; // a TCP server that listens
@@ -140,6 +140,15 @@ async function startServer(options: SystemOptions, parts: ServerParts): Promise<
       watch[Symbol.dispose]();
     },
   };
+}
+
+function listen(server: Server, { host, port }: Pick<SystemOptions, "host" | "port">): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", (cause) => {
+      reject(new RuntimeError("unavailable", `cannot listen on ${formatHostPort(host, port)} for DYN_SYSTEM_PORT: ${cause.message}`, { cause }));
+    });
+    server.listen({ host, port }, resolve);
+  });
 }
 
 function toLimits(ms: number): HttpLimits {
