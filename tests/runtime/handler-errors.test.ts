@@ -4,6 +4,7 @@ import { createMemorySpace, createRuntime, RuntimeError, type Handler, type Logg
 import { serveModel } from "@dyn/runtime/llm";
 import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
 import { follow } from "../discovery-spaces.ts";
+import { collect, failureOf } from "./peers.ts";
 
 const config = { discoveryBackend: "mem", log: "off" } as const;
 
@@ -198,4 +199,22 @@ test("a model whose card cannot be withdrawn is served no more all the same", as
   using left = follow(discovery);
   expect(left.heard).toEqual([]);
   expect(lines).toContainEqual(expect.objectContaining({ level: "WARN", message: "model card could not be withdrawn" }));
+});
+
+test("an answer whose rest cannot be asked for ends, and its attempt with it", async () => {
+  const memorySpace = createMemorySpace();
+  await using caller = await createRuntime({ config, memorySpace });
+  await using first = await createRuntime({ config, memorySpace });
+  await using second = await createRuntime({ config, memorySpace });
+  for (const server of [first, second])
+    await server.endpoint("dyn://test.rest.generate").serve(async function* (_request: unknown, { connection }) {
+      yield 1;
+      await new Promise((resolve) => setImmediate(resolve)); // what was yielded has left
+      connection.cut();
+    });
+  const client = caller.client("dyn://test.rest.generate");
+  await client.waitForInstances({ count: 2 });
+  const answer = client.generate({}, { resume: trapped });
+  expect(await failureOf(collect(answer))).toMatchObject({ code: "internal", message: "trapped" });
+  expect(answer.reports).toMatchObject([{ outcome: "worker_disconnected" }]);
 });

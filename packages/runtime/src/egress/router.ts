@@ -1,6 +1,6 @@
 /** Sends a request to an instance; if that fails, another gets it, or the rest of it where the caller can say what the rest is. */
 import type { Instance } from "../discovery/live-set.ts";
-import { RuntimeError } from "../errors.ts";
+import { RuntimeError, toRuntimeError } from "../errors.ts";
 import { waitMs } from "../lifetime.ts";
 import { endSpan, noSpan, toOutcome, type Span } from "../trace/spans.ts";
 import { Attempt, isUnreachable, toAttemptError, type AttemptOptions, type Route } from "./attempt.ts";
@@ -122,9 +122,11 @@ export class RoutedAnswer implements Batches<unknown> {
 
   async #retryOrThrow(failure: RuntimeError): Promise<void> {
     const attempt = this.#attempt;
-    if (!attempt || !this.#mayRetry(attempt, failure)) {
+    try {
+      if (!attempt || !this.#mayRetry(attempt, failure)) throw failure;
+    } catch (thrown) {
       this.#end(failure);
-      throw failure;
+      throw toRuntimeError(thrown); // the failure, or what the caller's `resume` has thrown
     }
     attempt.close(failure);
     this.#attempt = undefined;
