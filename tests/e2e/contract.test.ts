@@ -2,7 +2,7 @@
 // tests/frontend/test_request_tracing_logs.py and what that leaves out.
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { chat, eventually, postChat, startCluster, startProgram, type Cluster, type Line, type Program } from "../cluster.ts";
+import { chat, eventually, postChat, release, startCluster, startProgram, type Cluster, type Line, type Program } from "../cluster.ts";
 
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 
@@ -68,16 +68,18 @@ describe("aggregated", () => {
   });
 
   test("a streamed success: the access line at the headers, one more at the end of the body with its bytes", async () => {
-    const [id, response] = await send(cluster, { stream: true });
+    await using held = await startCluster({ workerArgs: ["--fault", "hang@3"], env: { DYN_SYSTEM_PORT: "0" } });
+    const [id, response] = await send(held, { stream: true });
+    await release(held.workers[0]); // so that its tokens do not come all at once
     const text = await response.text();
-    const { received, completed, sent } = await lifecycle(cluster.frontend, id, "success");
+    const { received, completed, sent } = await lifecycle(held.frontend, id, "success");
     expect(received["request_type"]).toBe("stream");
     expect(sent["status"]).toBe(200);
     for (const name of ["ttft_ms", "avg_itl_ms"]) expect(completed[name]).toBeGreaterThan(0);
     expect(completed["output_tokens"]).toBe(7);
-    const order = linesOf(cluster.frontend, id).map(({ message }) => message);
+    const order = linesOf(held.frontend, id).map(({ message }) => message);
     expect(order).toEqual(["request received", "http response sent", "http response finished", "request completed"]);
-    expect(named(linesOf(cluster.frontend, id), "http response finished")[0]).toMatchObject({ bytes: Buffer.byteLength(text), outcome: "success" });
+    expect(named(linesOf(held.frontend, id), "http response finished")[0]).toMatchObject({ bytes: Buffer.byteLength(text), outcome: "success" });
   });
 
   test("an unknown model", async () => {
@@ -118,7 +120,7 @@ describe("aggregated", () => {
   });
 
   test.each(["before the first token", "during the stream", "during a unary answer"])("a client that leaves %s", async (when) => {
-    await using slow = await startCluster({ workerArgs: when === "before the first token" ? ["--ttft-ms", "600000"] : ["--itl-ms", "50"] });
+    await using slow = await startCluster({ workerArgs: when === "before the first token" ? ["--ttft-ms", "600000"] : ["--fault", "hang@2"] });
     const id = randomUUID();
     const aborter = new AbortController();
     const body = chat("w ".repeat(2_000), { stream: when !== "during a unary answer" });
@@ -149,7 +151,7 @@ describe("aggregated", () => {
   });
 
   test("a worker that is killed in mid-stream", async () => {
-    await using slow = await startCluster({ workerArgs: ["--itl-ms", "50"] });
+    await using slow = await startCluster({ workerArgs: ["--fault", "hang@2"] });
     const id = randomUUID();
     const response = await postChat(slow.url, chat("w ".repeat(2_000), { stream: true }), { "x-request-id": id });
     slow.workers[0]?.kill("SIGKILL");
@@ -171,7 +173,7 @@ describe("aggregated", () => {
 });
 
 test("a cancelled request tells the tokens of its prompt on both sides", async () => {
-  await using slow = await startCluster({ workerArgs: ["--itl-ms", "50"] });
+  await using slow = await startCluster({ workerArgs: ["--fault", "hang@2"] });
   const aborter = new AbortController();
   const response = await postChat(slow.url, chat("w ".repeat(500).trim(), { stream: true }), { "x-request-id": "left" }, aborter.signal);
   await response.body?.getReader().read();

@@ -28,18 +28,20 @@ const quick = ["--sse-keep-alive-ms", "20"];
 const silent = ["--ttft-ms", "600000"];
 
 test("a stream that fails after it has been kept open ends with an error event, a unary answer with its own status and no byte before", async () => {
-  await using cluster = await startCluster({ frontendArgs: [...quick, "--first-token-timeout-ms", "400"], workerArgs: silent });
+  await using cluster = await startCluster({ frontendArgs: quick, workerArgs: silent });
   const stream = await askSilent(cluster, { "x-request-id": "kept" });
+  cluster.workers[0]?.kill("SIGKILL");
   await stream.ended;
   expect(stream.status).toBe(200);
   expect(stream.text().replaceAll(word, "")).toBe(
-    'data: {"error":{"message":"no first token within 400 ms","type":"server_error","param":null,"code":"timeout"}}\n\n',
+    'data: {"error":{"message":"the connection to the worker was lost","type":"server_error","param":null,"code":"worker_disconnected"}}\n\n',
   );
   const line = await eventually("its completion", () =>
     cluster.frontend.lines().find((each) => each["x_request_id"] === "kept" && each["message"] === "request completed"),
   );
-  expect(line).toMatchObject({ status: "error", error_type: "response_timeout", output_tokens: 0 });
-  const unary = await postChat(cluster.url, chat("a b c"));
+  expect(line).toMatchObject({ status: "error", error_type: "unavailable", output_tokens: 0 });
+  await cluster.addWorker();
+  const unary = await postChat(cluster.url, chat("a b c"), { "x-request-timeout-ms": "400" });
   expect([unary.status, (await unary.text()).startsWith("{")]).toEqual([504, true]);
 });
 

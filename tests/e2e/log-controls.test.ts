@@ -111,7 +111,7 @@ test("an unsampled request that fails at the worker still has its error there, a
 
 test("events have the levels asked for, in both processes; failures and cancelled requests keep theirs", async () => {
   const DYN_LOG_EVENTS = "request_received=debug,request_completed=trace,http_response_sent=warn,http_response_finished=off,route_request=error";
-  await using cluster = await startCluster({ env: { DYN_LOG_EVENTS, DYN_LOG: "trace" }, workerArgs: ["--itl-ms", "5"] });
+  await using cluster = await startCluster({ env: { DYN_LOG_EVENTS, DYN_LOG: "trace" }, workerArgs: ["--itl-ms", "50"] });
   const [good, failed, cancelled] = [toId(1), toId(2), toId(3)];
   await answerOf(postChat(cluster.url, chat("one two", { stream: true }), { "request-id": good }));
   await answerOf(postChat(cluster.url, chat("one", { model: "nope" }), { "request-id": failed }));
@@ -143,7 +143,7 @@ test("events have the levels asked for, in both processes; failures and cancelle
 test("at ERROR nothing is written of requests that go well, and their spans are exported all the same", async () => {
   await using receiver = await startReceiver();
   const DYN_LOG = "error,dyn_frontend=info,dyn_frontend::request_log=error,dyn_runtime::discovery=info"; // without requests: the cluster's start is seen
-  await using cluster = await startCluster({ env: { ...receiver.env("http/protobuf"), DYN_LOG }, workerArgs: ["--itl-ms", "5"] });
+  await using cluster = await startCluster({ env: { ...receiver.env("http/protobuf"), DYN_LOG }, workerArgs: ["--itl-ms", "50"] });
   const [good, cancelled, failed] = [toId(1), toId(2), toId(3)];
   const trace = newTrace();
   expect(await answerOf(postChat(cluster.url, chat("one two", { stream: true }), { ...trace.headers, "request-id": good }))).toBe(200);

@@ -1,7 +1,7 @@
 // Metrics of real processes after known requests.
 import { randomBytes } from "node:crypto";
 import { expect, test } from "vitest";
-import { chat, eventually, postChat, startCluster, type Line, type Program } from "../cluster.ts";
+import { chat, eventually, postChat, release, startCluster, type Line, type Program } from "../cluster.ts";
 import { parseOpenMetrics, type Exposed } from "../open-metrics.ts";
 
 const accept = "application/openmetrics-text; version=1.0.0";
@@ -130,11 +130,13 @@ test("a thousand made-up models, paths and ids add no series", async () => {
 });
 
 test("exemplars point to spans of the log, of sampled traces only", async () => {
-  await using cluster = await startCluster({ workerArgs: ["--itl-ms", "5"], env: { DYN_SYSTEM_PORT: "0" } });
+  await using cluster = await startCluster({ workerArgs: ["--fault", "hang@2"], env: { DYN_SYSTEM_PORT: "0" } });
   const ids = [1, 0].map((flag) => ({ flag, traceId: randomBytes(16).toString("hex"), parentId: randomBytes(8).toString("hex") }));
   for (const { flag, traceId, parentId } of ids) {
     const headers = { traceparent: `00-${traceId}-${parentId}-0${flag}` };
-    await (await postChat(cluster.url, chat("a b c d", { stream: true }), headers)).text();
+    const response = await postChat(cluster.url, chat("a b c d", { stream: true }), headers);
+    await release(cluster.workers[0]); // so that its tokens do not come all at once
+    await response.text();
   }
   await eventually("both being over", () => completions(cluster.frontend).length === 2);
   const lineOf = (program: Program | undefined): Line | undefined =>

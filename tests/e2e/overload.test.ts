@@ -3,15 +3,15 @@ import { connect } from "node:net";
 import { expect, test } from "vitest";
 import { chat, eventually, postChat, startCluster, type Cluster, type Line } from "../cluster.ts";
 
-const long = chat("word ".repeat(10_000), { stream: true });
+const held = chat("a b c d", { stream: true });
 
 function linesOf(cluster: Cluster, id: string): Line[] {
   return cluster.frontend.lines().filter((line) => line["x_request_id"] === id && line["target"] === "dyn_frontend::request_log");
 }
 
 test("a worker at its limits refuses with 529 and Retry-After, and serves again when a request has ended", async () => {
-  await using cluster = await startCluster({ workerArgs: ["--itl-ms", "20", "--max-num-seqs", "1", "--request-queue-limit", "1"] });
-  const running = await postChat(cluster.url, long);
+  await using cluster = await startCluster({ workerArgs: ["--fault", "hang@2", "--max-num-seqs", "1", "--request-queue-limit", "1"] });
+  const running = await postChat(cluster.url, held);
   const aborter = new AbortController();
   const waiting = postChat(cluster.url, chat("second"), {}, aborter.signal).then(
     () => "answered",
@@ -38,11 +38,12 @@ test("a worker at its limits refuses with 529 and Retry-After, and serves again 
 
 test("the frontend refuses over its own limit, before the body, with its pair of lines and the status that was chosen", async () => {
   const frontendArgs = ["--max-concurrent-requests", "1", "--http-overload-status-code", "503"];
-  await using cluster = await startCluster({ frontendArgs, workerArgs: ["--itl-ms", "20"] });
-  const running = await postChat(cluster.url, long);
+  await using cluster = await startCluster({ frontendArgs, workerArgs: ["--fault", "hang@2"] });
+  const running = await postChat(cluster.url, held);
   const { hostname, port } = new URL(cluster.url);
   const socket = connect(Number(port), hostname);
   let answer = "";
+  socket.on("error", () => undefined); // a server that refuses may reset
   socket.on("data", (chunk: Buffer) => (answer += chunk.toString()));
   const head = ["POST /v1/messages HTTP/1.1", "host: here", "x-request-id: early", "content-type: application/json", "content-length: 1000000"];
   socket.write([...head, "", "{"].join("\r\n")); // the rest of the body never comes

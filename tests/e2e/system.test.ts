@@ -8,7 +8,7 @@ import { expect, test } from "vitest";
 import { createMemorySpace, createRuntime } from "@dyn/runtime";
 import { parseLogFilter } from "../../packages/runtime/src/logging/filter.ts";
 import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
-import { chat, eventually, postChat, startCluster, startProgram, type Program } from "../cluster.ts";
+import { chat, eventually, postChat, release, startCluster, startProgram, type Program } from "../cluster.ts";
 import { replacePath } from "../discovery-spaces.ts";
 import { parseOpenMetrics } from "../open-metrics.ts";
 
@@ -81,14 +81,14 @@ test("ready only while every endpoint serves; a slow request holds the drain, an
 });
 
 test("a worker on SIGTERM says so until its last request is out", async () => {
-  await using cluster = await startCluster({ workerArgs: ["--itl-ms", "20"], env: { DYN_SYSTEM_PORT: "0" } });
+  await using cluster = await startCluster({ workerArgs: ["--fault", "hang@2"], env: { DYN_SYSTEM_PORT: "0" } });
   const [worker] = cluster.workers;
   const url = systemUrl(worker);
   expect(await probe(`${url}/health`)).toEqual({
     status: 200,
     body: { status: "ready", stage: "serving", uptime, endpoints: { generate: "ready" }, discovery },
   });
-  const answer = postChat(cluster.url, chat("word ".repeat(100).trim(), { stream: true })).then((response) => response.text());
+  const answer = postChat(cluster.url, chat("a b c d", { stream: true })).then((response) => response.text());
   await eventually("the request", () => worker?.lines().some(({ message }) => message === "request received"));
   worker?.kill("SIGTERM");
   const draining = await eventually("the drain", async () => {
@@ -100,6 +100,7 @@ test("a worker on SIGTERM says so until its last request is out", async () => {
   const exposed = parseOpenMetrics(await (await fetch(`${url}/metrics`, { headers: { accept: "application/openmetrics-text" } })).text());
   expect(exposed.value("dynamo_component_inflight_requests")).toBe(1);
   expect(worker?.child.exitCode).toBeNull();
+  await release(worker);
   expect((await answer).endsWith("data: [DONE]\n\n")).toBe(true);
   expect(await worker?.exited).toBe(0);
   await expect(fetch(`${url}/live`)).rejects.toThrow();

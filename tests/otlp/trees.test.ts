@@ -117,7 +117,7 @@ test("an engine that throws is an error on every floor", async () => {
 
 test("a worker killed in mid-stream leaves the frontend's half of the tree, marked as failed", async () => {
   await using receiver = await startReceiver();
-  await using cluster = await startCluster({ env: receiver.env("http/protobuf"), workerArgs: ["--itl-ms", "20"] });
+  await using cluster = await startCluster({ env: receiver.env("http/protobuf"), workerArgs: ["--fault", "hang@2"] });
   const trace = newTrace();
   const response = await postChat(cluster.url, chat("word ".repeat(500), { stream: true }), trace.headers);
   cluster.workers[0]?.kill("SIGKILL");
@@ -195,7 +195,7 @@ test("a disaggregated request is one tree with two workers; decode links to pref
 
 test("a client that leaves cancels the tree; nothing in it is an error", async () => {
   await using receiver = await startReceiver();
-  await using cluster = await startCluster({ env: receiver.env("grpc"), workerArgs: ["--itl-ms", "20"] });
+  await using cluster = await startCluster({ env: receiver.env("grpc"), workerArgs: ["--fault", "hang@2"] });
   const trace = newTrace();
   const aborter = new AbortController();
   const response = await postChat(cluster.url, chat("word ".repeat(1_000), { stream: true }), trace.headers, aborter.signal);

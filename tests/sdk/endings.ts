@@ -66,7 +66,7 @@ export function describeEndings<Name extends string>(names: readonly Name[], fix
       const work = names.map(async (name) => {
         const tag = `t-${randomUUID()}`;
         const { complete, toFailure } = fixture().client(name);
-        raised.set(name, { tag, failure: await failureOf(toFailure, complete({ prompt, model: "slow", tag, timeoutMs: 1_500 })) });
+        raised.set(name, { tag, failure: await failureOf(toFailure, complete({ prompt, model: "slow", tag, timeoutMs: 3_000 })) });
       });
       await Promise.all(work);
     });

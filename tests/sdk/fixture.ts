@@ -4,9 +4,9 @@ import type { SdkClient } from "./client.ts";
 
 export interface SdkFixture<Name extends string> extends AsyncDisposable {
   readonly cluster: Cluster;
-  /** The worker of `slow`, 50 ms between tokens. */
+  /** The worker of `slow`, whose answers stop after three tokens and do not end. */
   readonly slow: Program;
-  /** The worker of `doomed`, 20 ms between tokens; a test kills it. */
+  /** The worker of `doomed`, as `slow`; a test kills it. */
   readonly doomed: Program;
   client(this: void, name: Name): SdkClient;
   /** The frontend's lines of the requests with this `x-request-id`. */
@@ -33,7 +33,8 @@ async function fillCluster<Name extends string>(cluster: Cluster, toClients: ToC
     cluster.addWorker("--model-name", model, "--component", model.replace("/", "-"), ...args);
   const addHalf = (mode: string): Promise<Program> =>
     cluster.addWorker("--model-name", "half", "--component", `half-${mode}`, "--disaggregation-mode", mode);
-  const [slow, doomed] = await Promise.all([add("slow", "--itl-ms", "50"), add("doomed", "--itl-ms", "20"), add("org/mock"), addHalf("decode")]);
+  const held = ["--fault", "hang@3"];
+  const [slow, doomed] = await Promise.all([add("slow", ...held), add("doomed", ...held), add("org/mock"), addHalf("decode")]);
   const countModels = (): number => cluster.frontend.lines().filter(({ message }) => message === "model added").length;
   await eventually("five models", () => countModels() === 5);
   const clients = await toClients(cluster.url);

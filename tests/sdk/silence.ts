@@ -72,10 +72,12 @@ export function describeSilence(names: readonly string[], toClients: ToClients):
     afterAll(() => cluster[Symbol.asyncDispose]());
 
     test.each(["openai", "anthropic"] as const)("of the API %s is kept open before its first event and after", async (api) => {
-      const text = await streamRaw(cluster.url, api);
       const { word } = apis[api];
-      expect(text.startsWith(word.repeat(2))).toBe(true);
-      expect(text.slice(text.indexOf("one")).split(word).length).toBeGreaterThan(2);
+      // A frontend that waits for a processor has fewer words, so it is asked again.
+      await eventually("words before the first event and after", async () => {
+        const text = await streamRaw(cluster.url, api);
+        return text.startsWith(word.repeat(2)) && text.slice(text.indexOf("one")).split(word).length > 2;
+      });
     });
 
     test.each(names)("is the same answer to %s, piece by piece", (name) => {
