@@ -169,7 +169,7 @@ test("logs from pipes, named and not, and from a socket are looked at: with all 
 test("an id that is in none of the logs is no lineage: --json prints nothing, and the exit code says so", async () => {
   const { code, stdout, stderr } = await runShell(`: | dyn-frontend trace order-1 - --json`);
   expect([code, stdout]).toEqual([2, ""]);
-  expect(stderr).toBe("dyn-frontend trace: stdin: empty\ndyn-frontend trace: no JSON line in 1 log (0.0 MB) has the id order-1\n");
+  expect(stderr).toBe("dyn-frontend trace: stdin: empty\ndyn-frontend trace: no JSON line in 1 log (0 bytes) has the id order-1\n");
 });
 
 test("prefill and decode workers: one lineage with two attempts", async () => {
@@ -244,7 +244,7 @@ test.each<[string[], number, RegExp]>([
   [
     ["nobody", "package.json"],
     2,
-    /^dyn-frontend trace: package\.json: text, no JSONL of dyn [^\n]*, 0 of this request\ndyn-frontend trace: no JSON line in 1 log \(0\.0 MB\) has the id nobody\n$/,
+    /^dyn-frontend trace: package\.json: text, no JSONL of dyn [^\n]*, 0 of this request\ndyn-frontend trace: no JSON line in 1 log \(\d+ bytes\) has the id nobody\n$/,
   ],
   [
     ["x", "package.json", "--limit", "0"],

@@ -172,6 +172,7 @@ describe("the state of each log is told in one line:", () => {
       "text, no JSONL of dyn (DYN_LOGGING_JSONL=1), 2 lines, 0 of dyn, 0 of this request",
     ],
     ["binary", Buffer.from("7f454c4600010a0001", "hex"), "binary, no JSONL of dyn (DYN_LOGGING_JSONL=1), 2 lines, 0 of dyn, 0 of this request"],
+    ["packed and empty", gzipSync(""), "gzip, empty"],
     ["torn", frontendLog.subarray(0, -30), "JSONL, 5 lines, 5 of dyn, 4 of this request, its end is missing"],
     ["without a last newline", workerLog.subarray(0, -1), "JSONL, 2 lines, 2 of dyn, 2 of this request"],
     ["after a hole, as a truncated one has", Buffer.concat([Buffer.alloc(20_000_000), workerLog]), "JSONL, 2 lines, 2 of dyn, 2 of this request"],
@@ -179,6 +180,13 @@ describe("the state of each log is told in one line:", () => {
     const traced = await traceAll({ "whole.log": wholeLog, "other.log": bytes });
     expect(traced.isWhole).toBe(true);
     expect(traced.remarks.slice(0, 2)).toEqual([`whole.log: JSONL, ${counts}`, `other.log: ${state}`]);
+  });
+
+  test("written anew by a collector, with its keys in another order", async () => {
+    const anew = recording.map(({ fields }) => `${JSON.stringify(Object.fromEntries(Object.entries(fields).toReversed()))}\n`);
+    const traced = await traceAll({ "anew.log": Buffer.from(anew.join("")) });
+    expect(traced.isWhole).toBe(true);
+    expect(traced.remarks).toEqual([`anew.log: JSON, ${recording.length} lines, 0 of dyn, ${recording.length} of this request`]);
   });
 });
 

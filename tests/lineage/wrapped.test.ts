@@ -67,12 +67,23 @@ describe("logs that somebody has wrapped", () => {
     );
   });
 
+  test("and that docker has split right behind a closing brace are joined", async () => {
+    const [first = "", ...others] = lines;
+    const filled = (count: number): string => `{"seen":{"fill":"${"x".repeat(count)}"},${first.slice(1)}`;
+    const wrapped = toDocker([filled(16_384 - filled(0).indexOf("},") - 1), ...others]);
+    expect(wrapped).toMatch(/^\{"log":"[^\n]*x\\"\}","stream"/); // the first piece
+    const traced = await traceBytes("stream", Buffer.from(wrapped));
+    expect(problemsOf(traced)).toBe("");
+    expect(traced.isWhole).toBe(true);
+  });
+
   test("and that journald has split are joined, each in its own stream", async () => {
     const [first = "", ...others] = lines;
     const part = (MESSAGE: string, more: object): string => toJournal([MESSAGE], { _STREAM_ID: "a", ...more });
     const split = [
       part(first.slice(0, 100), { _LINE_BREAK: "line-max" }),
       part("a line of somebody else", { _STREAM_ID: "b" }),
+      part("a line of the other stream of a container", { PRIORITY: "3" }),
       part(first.slice(100, 200), { CONTAINER_PARTIAL_MESSAGE: "true" }),
       part(first.slice(200), {}),
     ];

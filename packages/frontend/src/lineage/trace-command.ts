@@ -46,7 +46,7 @@ export async function traceRequests(options: TraceOptions): Promise<boolean> {
 function describeLooked({ scan, found }: Looked, requests: number): string {
   const { source, bytes, lines, dynLines, isTorn, omitted, tooLong } = scan;
   const parts = [
-    describeForm(scan),
+    describeForm(scan, found),
     ...(bytes > 0 ? [countOf(lines, "line"), `${dynLines} of dyn`, `${found} of ${requests > 1 ? "these requests" : "this request"}`] : []),
     ...(omitted > 0 ? [`${countOf(omitted, "long message")} left out by journalctl (--all keeps them)`] : []),
     ...(tooLong > 0 ? [`${countOf(tooLong, "line")} longer than 16 MiB not read`] : []),
@@ -55,21 +55,23 @@ function describeLooked({ scan, found }: Looked, requests: number): string {
   return `${plain(source.name)}: ${parts.join(", ")}`;
 }
 
-function describeForm({ source: { packing }, bytes, dynLines, forms, isBinary }: ScanResult): string {
-  const form = bytes === 0 ? "empty" : forms.size > 0 ? [...forms].join(" and ") : isBinary ? "binary" : "text";
+function describeForm({ source: { packing }, bytes, dynLines, forms, isBinary }: ScanResult, found: number): string {
+  if (bytes === 0) return packing === undefined ? "empty" : `${packing}, empty`;
+  // Lines that somebody has written anew, with their keys in another order, are found, though not known as ours.
+  const form = forms.size > 0 ? [...forms].join(" and ") : found > 0 ? "JSON" : isBinary ? "binary" : "text";
   const named = packing === undefined ? form : `${packing} of ${form}`;
-  return bytes > 0 && dynLines === 0 ? `${named}, no JSONL of dyn (DYN_LOGGING_JSONL=1)` : named;
+  return dynLines === 0 && found === 0 ? `${named}, no JSONL of dyn (DYN_LOGGING_JSONL=1)` : named;
 }
 
-function megabytes(bytes: number): string {
-  return `${(bytes / 1e6).toFixed(1)} MB`;
+function describeBytes(bytes: number): string {
+  return bytes < 100_000 ? countOf(bytes, "byte") : `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
 function describeUnknown(id: string, { looked, broken }: SearchResult): string {
   const bytes = looked.reduce((sum, { scan }) => sum + scan.bytes, 0);
   const lines = countOf(broken, "line mentions it, but is", "lines mention it, but are");
   const hint = broken > 0 ? `; ${lines} no JSON (logs must be written with DYN_LOGGING_JSONL=1)` : "";
-  return `no JSON line in ${countOf(looked.length, "log")} (${megabytes(bytes)}) has the id ${plain(id)}${hint}`;
+  return `no JSON line in ${countOf(looked.length, "log")} (${describeBytes(bytes)}) has the id ${plain(id)}${hint}`;
 }
 
 function describeSearch({ requests, broken, dropped, leftOut }: SearchResult, limit: number): string[] {

@@ -36,6 +36,7 @@ const newline = 0x0a;
 /** Of lines that wait for their last part, in all. */
 const maxPendingChars = 16 * 1024 * 1024;
 const maxPending = 1_000;
+const dockerPieceBytes = 16 * 1024;
 const dynHead = /^\{"time":"[^"]{1,40}","level":"[A-Z]{4,5}","(?:target|file)":"/;
 const dynHeadChars = 96;
 
@@ -136,21 +137,25 @@ function openRecord(line: string): Wrapped | undefined {
   }
 }
 
-// Docker splits at 16 KiB: what ends a line ends with a newline. Some collectors take that off, so a closing brace will do.
+// Docker splits at 16 KiB: what ends a line ends with a newline. Some collectors take that off, so a closing brace will do, unless a piece is full.
 // Source: moby, daemon/logger/copier.go and jsonfilelog.go.
 function openDocker(log: string, stream: string): Wrapped {
   const text = log.trimEnd();
-  return { form: "docker json-file", key: stream, text: log.endsWith("\n") ? text : log, isPart: !/[\n}]$/.test(log) };
+  return { form: "docker json-file", key: stream, text: log.endsWith("\n") ? text : log, isPart: !/[\n}]$/.test(log) || isFull(log) };
+}
+
+function isFull(log: string): boolean {
+  return Buffer.byteLength(log) === dockerPieceBytes && !log.endsWith("\n");
 }
 
 // A message is bytes if it is not all printable, and null if it is long and --all was not given. journald splits at LineMax, docker's driver at 16 KiB.
 // Sources: systemd.journal-fields(7), journalctl(1), moby daemon/logger/journald.
 function openJournal(record: Record<string, unknown>): Wrapped {
-  const { MESSAGE: message, _STREAM_ID: streamId, CONTAINER_ID: container, _PID: pid } = record;
+  const { MESSAGE: message, _STREAM_ID: streamId, CONTAINER_ID: container, _PID: pid, PRIORITY: priority } = record;
   const isBytes = Array.isArray(message) && message.every((byte) => typeof byte === "number");
   return {
     form: "journald JSON",
-    key: [streamId, container, pid].map(String).join(" "),
+    key: [streamId, container, pid, priority].map(String).join(" "), // docker and podman tell the two streams of a container apart by the last
     text: (isBytes ? Buffer.from(message).toString() : typeof message === "string" ? message : "").replaceAll("\n", " "), // just checked
     isPart: record["_LINE_BREAK"] === "line-max" || record["CONTAINER_PARTIAL_MESSAGE"] === "true",
     isOmitted: message === null,
