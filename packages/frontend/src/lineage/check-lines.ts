@@ -1,7 +1,7 @@
 /** Is every line there, once, and do all of them carry the same ids? */
 import { countOf } from "@dyn/runtime";
 import { mostCommon, type AttemptLines, type RequestLines, type WorkerLines } from "./group.ts";
-import { textOf, type LineEvent, type LogLine } from "./lines.ts";
+import { isSerious, textOf, type LineEvent, type LogLine } from "./lines.ts";
 import { contradiction, missing, note, type Problem } from "./tree.ts";
 
 /** Where lines come from. */
@@ -23,10 +23,6 @@ export function checkLines(group: RequestLines, origin: Origin): Problem[] {
     ...checkIds(group, workers, lifecycle),
     ...group.others.flatMap(checkWarning),
   ];
-}
-
-function isSerious(line: LogLine): boolean {
-  return ["WARN", "ERROR"].includes(textOf(line, "level") ?? "");
 }
 
 // True if lines below WARN are nowhere, although there must have been some.

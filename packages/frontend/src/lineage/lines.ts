@@ -29,6 +29,11 @@ export function textOf({ fields }: Pick<LogLine, "fields">, name: string): strin
   return typeof value === "string" ? value : undefined;
 }
 
+/** Its level is WARN or ERROR. */
+export function isSerious(line: LogLine): boolean {
+  return ["WARN", "ERROR"].includes(textOf(line, "level") ?? "");
+}
+
 /** The log in which a line stands. */
 export function logOf({ place }: Pick<LogLine, "place">): string {
   return place.slice(0, place.lastIndexOf(":"));

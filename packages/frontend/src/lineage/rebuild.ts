@@ -2,7 +2,7 @@
 import { checkLines, type Origin } from "./check-lines.ts";
 import { checkTree } from "./check-tree.ts";
 import { groupLines, mostCommon, type AttemptLines, type RequestLines, type WorkerLines } from "./group.ts";
-import { formatTime, logOf, textOf, type LineEvent, type LogLine } from "./lines.ts";
+import { formatTime, isSerious, logOf, textOf, type LineEvent, type LogLine } from "./lines.ts";
 import { orderAttempts } from "./named-attempts.ts";
 import {
   cut,
@@ -55,19 +55,21 @@ const workerSpans = ["span_id", "engine_span_id"] as const;
 const maxNotices = 10;
 
 function toSources(all: readonly LogLine[], others: readonly LogLine[]): LogSources {
-  const serious = others.filter((line) => ["WARN", "ERROR"].includes(textOf(line, "level") ?? ""));
   const text = (line: LogLine, name: string): string => cut(textOf(line, name) ?? "");
   return {
     lines: all.length - others.length,
     other_lines: others.length,
     files: [...new Set(all.map(logOf))],
-    notices: serious.slice(0, maxNotices).map((line) => ({
-      time: text(line, "time"),
-      level: text(line, "level"),
-      target: text(line, "target"),
-      message: text(line, "message"),
-      place: line.place,
-    })),
+    notices: others
+      .filter(isSerious)
+      .slice(0, maxNotices)
+      .map((line) => ({
+        time: text(line, "time"),
+        level: text(line, "level"),
+        target: text(line, "target"),
+        message: text(line, "message"),
+        place: line.place,
+      })),
   };
 }
 

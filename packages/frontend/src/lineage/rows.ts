@@ -37,9 +37,9 @@ export function toRows({ request, attempts, strays }: RequestTree): Row[] {
 }
 
 // "request received" is written once the body has been read; the clock of elapsed_ms began before.
-function beganAt({ elapsed_ms: elapsed, received_at, ended_at }: RequestNode = {}): number {
+function beganAt({ elapsed_ms: elapsed, received_at, ended_at }: RequestNode | WorkerNode = {}): number {
   const ended = parseTime(ended_at);
-  return elapsed === undefined || Number.isNaN(ended) ? parseTime(received_at) : ended - elapsed;
+  return elapsed === undefined || Number.isNaN(ended) ? parseTime(received_at ?? ended_at) : ended - elapsed;
 }
 
 function since(origin: number, time: number): number | undefined {
@@ -126,9 +126,8 @@ function remarkOn({ items, resumed_tokens: resumed }: WorkerNode, offset: number
 }
 
 // With a clock that is off, the bar goes to the middle of its attempt: there it was, more is not known.
-function startOf({ elapsed_ms: elapsed, received_at, ended_at }: WorkerNode, period: Period | undefined, offset: number): number {
-  const ended = parseTime(ended_at);
-  const start = elapsed === undefined || Number.isNaN(ended) ? parseTime(received_at ?? ended_at) : ended - elapsed;
+function startOf(worker: WorkerNode, period: Period | undefined, offset: number): number {
+  const start = beganAt(worker);
   if (!period || (offset === 0 && !Number.isNaN(start))) return start;
-  return ((Number.isNaN(period.start) ? period.end : period.start) + period.end - (elapsed ?? 0)) / 2;
+  return ((Number.isNaN(period.start) ? period.end : period.start) + period.end - (worker.elapsed_ms ?? 0)) / 2;
 }
