@@ -1,7 +1,6 @@
 // Two mock workers and a frontend on this machine: `npm start`. Ctrl-C drains them and leaves nothing behind.
 import { spawn } from "node:child_process";
 import { existsSync, rmdirSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { node, setUpOrExit } from "./bootstrap.mjs";
 
@@ -12,7 +11,16 @@ Whatever else you start in the same discovery directory joins. Only warnings are
 `;
 const frontend = "packages/frontend/bin/dyn-frontend.js";
 const worker = "packages/mock-worker/bin/dyn-mock-worker.js";
-const sharedFlags = new Set(["discovery-backend", "file-kv", "namespace", "drain-timeout-ms", "tcp-max-message-size", "log", "log-jsonl"]);
+const sharedFlags = new Set([
+  "discovery-backend",
+  "file-kv",
+  "file-kv-shared",
+  "namespace",
+  "drain-timeout-ms",
+  "tcp-max-message-size",
+  "log",
+  "log-jsonl",
+]);
 const quiet = "warn";
 const readyWithinMs = 30_000;
 // npm passes the terminal's Ctrl-C on to its child, which has had it already: two at once are one.
@@ -54,8 +62,10 @@ if (settingOf("discovery-backend", "DYN_DISCOVERY_BACKEND") === "mem") {
   process.exit(1);
 }
 
-const defaultDirectory = join(tmpdir(), "dynamo_store_kv");
+const { defaultFileKv } = await import("../packages/runtime/dist/config.js");
+const defaultDirectory = defaultFileKv();
 const directory = settingOf("file-kv", "DYN_FILE_KV") || defaultDirectory;
+const sharing = flags.flatMap(({ name, given }) => (name === "file-kv-shared" ? [` ${given.join(" ")}`] : [])).join("");
 const isOurDirectory = !existsSync(directory);
 const drainMs = Math.max(
   1000 * (settingOf("http-graceful-shutdown-timeout-secs", "DYN_HTTP_GRACEFUL_SHUTDOWN_TIMEOUT_SECS") || 30),
@@ -166,7 +176,7 @@ dyn is ready: a completion has succeeded. In another terminal, in this directory
   curl ${url}/v1/chat/completions -H 'content-type: application/json' \\
     -d '{"model":"mock","messages":[{"role":"user","content":"hello from the other side"}],"stream":true}'
 
-Start another worker there with:${directory === defaultDirectory ? "" : ` DYN_FILE_KV=${directory}`} npx dyn-mock-worker --model-name second
+Start another worker there with:${directory === defaultDirectory ? "" : ` DYN_FILE_KV=${directory}`} npx dyn-mock-worker${sharing} --model-name second
 Look next at ${url}/v1/models, /health and /metrics.
 ${isQuiet ? "Only warnings are logged; DYN_LOG=info npm start shows every request. " : ""}docs/logging.md explains the lines.
 Ctrl-C stops everything.

@@ -9,8 +9,8 @@ import { fileURLToPath } from "node:url";
 export const root: string = dirname(dirname(fileURLToPath(import.meta.url)));
 const binaries = join(root, "node_modules", ".bin");
 
-// Settings of whoever runs the tests must not reach the programs.
-const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("DYN_") && !name.startsWith("OTEL_")));
+// Settings of whoever runs the tests must not reach the programs, nor the directory where their own programs meet.
+const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(?:DYN_|OTEL_|XDG_RUNTIME_DIR$)/.test(name)));
 
 /** One JSONL record. */
 export type Line = Readonly<Record<string, unknown>>;

@@ -18,7 +18,8 @@ type AnySetting = Setting<never> | Setting<unknown> | Variable<never> | Variable
 function table(settings: Readonly<Record<string, AnySetting>>): string {
   const rows = Object.values(settings).map((setting) => {
     const { env, default: fallback, help } = setting;
-    const shown = env === "DYN_FILE_KV" ? "`dynamo_store_kv` in the system's temporary directory" : `\`${JSON.stringify(fallback)}\``;
+    const shown =
+      env === "DYN_FILE_KV" ? "`$XDG_RUNTIME_DIR/dyn`, else `dyn-<uid>` in the system's temporary directory" : `\`${JSON.stringify(fallback)}\``;
     return `| ${"flag" in setting ? `\`--${setting.flag}\`` : ""} | \`${env}\` | ${shown} | ${help} |`;
   });
   return ["| flag | variable | default | meaning |", "| --- | --- | --- | --- |", ...rows].join("\n");

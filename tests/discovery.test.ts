@@ -171,12 +171,12 @@ describe("the directory", () => {
     await using reader = await space.open();
     await reader.publish(record(1n));
     const bucket = join(space.root, "v1/instances");
-    await writeFile(join(bucket, ".tmp_old"), "{");
-    await utimes(join(bucket, ".tmp_old"), 1, 1);
-    await writeFile(join(bucket, ".tmp_new"), "{");
+    await writeFile(join(bucket, ".tmp_0123456789abcdef"), "{");
+    await utimes(join(bucket, ".tmp_0123456789abcdef"), 1, 1);
+    await writeFile(join(bucket, ".tmp_0123456789abcde0"), "{");
     using _watch = reader.watch("v1/instances", () => undefined);
-    await eventually("the sweep", async () => !(await readdir(bucket)).includes(".tmp_old"));
-    expect(await readdir(bucket)).toContain(".tmp_new");
+    await eventually("the sweep", async () => !(await readdir(bucket)).includes(".tmp_0123456789abcdef"));
+    expect(await readdir(bucket)).toContain(".tmp_0123456789abcde0");
   });
 
   test("files that are no records are passed over", async () => {

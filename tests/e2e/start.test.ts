@@ -1,6 +1,6 @@
 // `npm start` as a new user meets it: what it prints, what joins it, and every way it ends.
 import { execFile } from "node:child_process";
-import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { chmod, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -8,6 +8,8 @@ import { expect, test } from "vitest";
 import { eventually, postChat, startProgram, type Program } from "../cluster.ts";
 
 const run = promisify(execFile);
+// Of the default directory; those of other users have others.
+const ownName = `dyn-${process.geteuid?.()}`;
 
 interface Start extends AsyncDisposable {
   /** `npm start` itself, or rather what it execs. */
@@ -89,16 +91,18 @@ test("a worker of the same machine joins without a word about directories, and k
   expect(start.program.stderr()).toContain("with: npx dyn-mock-worker --model-name second");
   start.program.kill("SIGHUP"); // the terminal has been closed
   expect(await start.program.exited).toBe(0);
-  expect(await readdir(join(start.temporary, "dynamo_store_kv/v1/mdc"))).toHaveLength(1);
+  expect(await readdir(join(start.temporary, ownName, "v1/mdc"))).toHaveLength(1);
   second.kill("SIGTERM");
   expect(await second.exited).toBe(0);
 });
 
 test("flags reach whom they concern, and the hint names a directory that is not the default", async () => {
   const directory = await mkdtemp(join(tmpdir(), "dyn-kv-"));
-  await using start = await beginReady({ args: [`--file-kv=${directory}`, "--namespace", "dynamo", "--log", "info", "--log-jsonl", "true"] });
+  await chmod(directory, 0o777);
+  const args = [`--file-kv=${directory}`, "--file-kv-shared", "--namespace", "dynamo", "--log", "info", "--log-jsonl", "true"];
+  await using start = await beginReady({ args });
   expect(start.program.lines().filter(({ message }) => message === "endpoint is serving")).toHaveLength(2);
-  expect(start.program.stderr()).toContain(`DYN_FILE_KV=${directory} npx dyn-mock-worker`);
+  expect(start.program.stderr()).toContain(`DYN_FILE_KV=${directory} npx dyn-mock-worker --file-kv-shared --model-name second`);
   start.program.kill("SIGTERM");
   expect(await start.program.exited).toBe(0);
   expect(await readdir(join(directory, "v1/instances"))).toEqual([]);
@@ -109,7 +113,7 @@ test("if it is killed its children notice, drain and end", async () => {
   await using start = await beginReady();
   start.program.kill("SIGKILL");
   await eventually("their end", () => !start.children.some(isRunning));
-  expect(await readdir(join(start.temporary, "dynamo_store_kv/v1/instances"))).toEqual([]);
+  expect(await readdir(join(start.temporary, ownName, "v1/instances"))).toEqual([]);
 });
 
 test("a child that does not drain in time is killed", async () => {

@@ -1,4 +1,7 @@
 /** The only file of the runtime that reads the environment. */
+import { statSync } from "node:fs";
+import { tmpdir, userInfo } from "node:os";
+import { isAbsolute, join, resolve } from "node:path";
 import { RuntimeError } from "./errors.ts";
 import type { Setting, Variable, VariablesOf } from "./settings.ts";
 
@@ -20,6 +23,19 @@ function readSetting<Value>(setting: Variable<Value> | Setting<Value>, environme
 
 /** Longest delay a Node timer can hold, ms. */
 export const maxTimerMs: number = 2 ** 31 - 1;
+
+/** The discovery directory of those who name none: one for each user, so that nobody meets the processes of another by accident.
+ *  `XDG_RUNTIME_DIR` counts if it is a directory of this user (XDG Base Directory Specification): `su` and `sudo` may leave that of another. */
+export function defaultFileKv(environment: Environment = process.env, uid: number | undefined = process.geteuid?.()): string {
+  const runtimeDirectory = environment["XDG_RUNTIME_DIR"] ?? "";
+  if (isAbsolute(runtimeDirectory) && isDirectoryOf(runtimeDirectory, uid)) return join(runtimeDirectory, "dyn");
+  return resolve(tmpdir(), `dyn-${uid ?? userInfo().username}`);
+}
+
+function isDirectoryOf(path: string, uid: number | undefined): boolean {
+  const found = statSync(path, { throwIfNoEntry: false });
+  return found !== undefined && found.isDirectory() && (uid === undefined || found.uid === uid);
+}
 
 /** Every setting of a table: `flags` (by name, as text) over `environment` over the default. @throws RuntimeError `invalid_argument`. */
 export function readSettings<Config>(

@@ -1,7 +1,6 @@
 /** The settings of a runtime. Every variable is listed once: the docs and `--help` come from this list. */
-import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
-import { maxTimerMs } from "./config.ts";
+import { resolve } from "node:path";
+import { defaultFileKv, maxTimerMs } from "./config.ts";
 import { parseLogEvents } from "./logging/events.ts";
 import { parseLogFilter } from "./logging/filter.ts";
 import {
@@ -34,6 +33,7 @@ const maxRequests = 1_000_000;
 export interface RuntimeConfig {
   readonly discoveryBackend: "file" | "mem";
   readonly fileKv: string;
+  readonly fileKvShared: boolean;
   readonly tcpHost: string;
   readonly tcpPort: number;
   readonly tcpAdvertiseHost: string;
@@ -101,9 +101,16 @@ export const sharedSettings: SettingsOf<Omit<RuntimeConfig, WithoutFlag | Servin
   fileKv: {
     env: "DYN_FILE_KV",
     flag: "file-kv",
-    default: join(tmpdir(), "dynamo_store_kv"),
+    default: defaultFileKv(),
     parse: parseDirectory,
-    help: "directory of the file discovery",
+    help: "directory of the file discovery; others must not be able to write in it",
+  },
+  fileKvShared: {
+    env: "DYN_FILE_KV_SHARED",
+    flag: "file-kv-shared",
+    default: false,
+    parse: parseSwitch,
+    help: "take that directory whoever owns it and may write in it, as on a mount of several machines",
   },
   tcpTlsCert: pathSetting(
     "DYN_TCP_TLS_CERT",

@@ -1,17 +1,20 @@
 /** Follows one bucket of the directory for everybody in this runtime who listens to it. */
 import type { Troubles } from "../condition.ts";
 import { createAnnouncer, type Announcer } from "./announcer.ts";
-import { messageOf, openBucketDirectory } from "./directory.ts";
-import { createBucketFiles, type BucketFiles, type BucketFilesOptions } from "./bucket-files.ts";
+import { messageOf } from "./directory.ts";
+import { createBucketFiles, type BucketFiles } from "./bucket-files.ts";
+import type { Buckets } from "./buckets.ts";
 import { deliver, type Change, type OnChanges, type Watch } from "./discovery.ts";
 import { createRecordTable } from "./record-table.ts";
+import type { ReadOptions } from "./record-file.ts";
+import type { Bucket } from "./records.ts";
 
 /** Changes announced within this time are one listing, ms. */
 const gatherMs = 20;
 
-export interface BucketWatchOptions extends BucketFilesOptions {
-  /** The directory of the bucket is below it. */
-  readonly root: string;
+export interface BucketWatchOptions extends ReadOptions {
+  readonly bucket: Bucket;
+  readonly buckets: Buckets;
   /** How often the bucket is listed even if no change was announced, ms. */
   readonly relistMs: number;
   /** A look that takes longer is a trouble, ms. */
@@ -31,11 +34,12 @@ export interface BucketWatch extends Disposable {
 
 /** Start following; the first listing is on its way. */
 export function openBucketWatch(options: BucketWatchOptions): BucketWatch {
-  const { directory, relistMs, answerMs, steps, troubles, silence, onClose } = options;
+  const { bucket, buckets, relistMs, answerMs, steps, troubles, silence, onClose } = options;
+  const directory = buckets.pathOf(bucket);
   const table = createRecordTable();
   const listeners = new Set<Disposable>();
   const { promise: ready, resolve } = Promise.withResolvers<void>();
-  const files = createBucketFiles(options);
+  const files = createBucketFiles({ ...options, directory });
   let closed = false;
 
   const onChange = (name: string | undefined): void => {
@@ -48,7 +52,7 @@ export function openBucketWatch(options: BucketWatchOptions): BucketWatch {
   const tell = (changes: readonly Change[]): void => {
     if (!closed) table.apply(changes);
   };
-  const look = createLook({ ...options, files, announcer, tell, onListed: resolve, isClosed: () => closed });
+  const look = createLook({ ...options, directory, files, announcer, tell, onListed: resolve, isClosed: () => closed });
   const onSlow = (): void => troubles.begin(directory, `the directory does not answer: nothing from ${directory} for ${answerMs / 1000} s`);
   const looks = createLooks({ everyMs: relistMs, slowMs: answerMs, look, onSlow });
   const close = (): void => {
@@ -76,7 +80,8 @@ export function openBucketWatch(options: BucketWatchOptions): BucketWatch {
   };
 }
 
-interface LookParts extends Pick<BucketWatchOptions, "root" | "directory" | "steps" | "troubles"> {
+interface LookParts extends Pick<BucketWatchOptions, "bucket" | "buckets" | "troubles"> {
+  readonly directory: string;
   readonly files: BucketFiles;
   readonly announcer: Announcer;
   readonly tell: (changes: readonly Change[]) => void;
@@ -85,10 +90,10 @@ interface LookParts extends Pick<BucketWatchOptions, "root" | "directory" | "ste
 }
 
 // A look at the whole directory, or at what was announced. Never rejects.
-function createLook({ root, directory, steps, troubles, files, announcer, tell, onListed, isClosed }: LookParts): LooksOptions["look"] {
+function createLook({ bucket, buckets, directory, troubles, files, announcer, tell, onListed, isClosed }: LookParts): LooksOptions["look"] {
   let listed: number | undefined;
   const list = async (): Promise<void> => {
-    const inode = await openBucketDirectory(root, directory, steps);
+    const inode = await buckets.tryOpen(bucket);
     if (isClosed()) return;
     if (inode !== listed) files.doubt(); // another directory has taken its place
     listed = inode;
@@ -100,7 +105,7 @@ function createLook({ root, directory, steps, troubles, files, announcer, tell, 
   return async (isWhole) => {
     try {
       if (isWhole) await list();
-      else tell(await files.lookAtAnnounced());
+      else if ((await buckets.find(bucket)) !== undefined) tell(await files.lookAtAnnounced());
     } catch (error) {
       if (!isClosed()) troubles.begin(directory, `the directory cannot be listed: ${messageOf(error)}`);
     }

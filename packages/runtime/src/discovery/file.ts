@@ -5,7 +5,8 @@ import { RuntimeError } from "../errors.ts";
 import { within } from "../lifetime.ts";
 import type { Logger } from "../logging/logger.ts";
 import { openBucketWatch, type BucketWatch } from "./bucket-watch.ts";
-import { directorySteps, messageOf, openBucketDirectory, type DirectorySteps } from "./directory.ts";
+import { createBuckets, oncePerBucket, type Buckets } from "./buckets.ts";
+import { directorySteps, messageOf, type DirectorySteps } from "./directory.ts";
 import { toClosedError, type Discovery } from "./discovery.ts";
 import { startHeart } from "./heart.ts";
 import { encodeFileName, writeRecord } from "./record-file.ts";
@@ -13,6 +14,8 @@ import { bucketOf, recordKey, type Bucket, type DiscoveryRecord } from "./record
 
 export interface FileDiscoveryOptions {
   readonly root: string;
+  /** Others may write there, too, as on a mount of several machines: whose it is and what its mode is does not count. Default false. */
+  readonly isShared?: boolean;
   readonly log: Logger;
   /** A record whose mtime is older is dead, ms. Default 10 000, as Dynamo's. */
   readonly ttlMs?: number;
@@ -32,19 +35,29 @@ export interface FileDiscoveryOptions {
 
 type Settings = Required<FileDiscoveryOptions>;
 
-const defaults = { ttlMs: 10_000, heartbeatMs: 3_000, relistMs: 500, answerMs: 10_000, withdrawMs: 2_000, now: Date.now, steps: directorySteps };
+const defaults = {
+  isShared: false,
+  ttlMs: 10_000,
+  heartbeatMs: 3_000,
+  relistMs: 500,
+  answerMs: 10_000,
+  withdrawMs: 2_000,
+  now: Date.now,
+  steps: directorySteps,
+};
 
 /** Open a discovery directory; it is made if missing. Touches, re-publishes and sweeps until disposed.
- *  @throws RuntimeError `unavailable` if it can be neither made nor read, or does not answer. */
+ *  @throws RuntimeError `unavailable` if it can be neither made nor read, does not answer, or could be changed by others. */
 export async function openFileDiscovery(options: FileDiscoveryOptions): Promise<Discovery> {
   const settings: Settings = { ...defaults, ...options };
-  const { root, answerMs, withdrawMs, steps } = settings;
-  await checkDirectory(settings);
+  const { answerMs, withdrawMs } = settings;
+  const buckets = createBuckets(settings);
+  await checkBuckets(buckets, settings);
   const { troubles, silence } = createNotices(settings);
   const own = new Map<string, DiscoveryRecord>();
   const watches = new Map<Bucket, BucketWatch>();
-  const heart = startHeart({ ...settings, own, troubles });
-  const publishing = new Map<string, Promise<void>>();
+  const heart = startHeart({ ...settings, buckets, own, troubles });
+  const publishing = new Map<string, Placed & { readonly written: Promise<void> }>();
   let closed = false;
   return {
     kind: "file",
@@ -53,9 +66,10 @@ export async function openFileDiscovery(options: FileDiscoveryOptions): Promise<
     },
     async publish(record) {
       if (closed) throw toClosedError();
-      const path = join(root, bucketOf(record), encodeFileName(recordKey(record)));
-      const written = writeRecord(path, record);
-      publishing.set(path, written);
+      const bucket = bucketOf(record);
+      const path = join(buckets.pathOf(bucket), encodeFileName(recordKey(record)));
+      const written = buckets.open(bucket).then(() => writeRecord(path, record));
+      publishing.set(path, { path, bucket, written });
       try {
         await inTime(written, answerMs);
       } catch (cause) {
@@ -68,7 +82,7 @@ export async function openFileDiscovery(options: FileDiscoveryOptions): Promise<
       return {
         async [Symbol.asyncDispose]() {
           if (!own.delete(path)) return;
-          const withdrawn = heart.forget(path).then(() => steps.remove(path));
+          const withdrawn = heart.forget(path).then(() => removeAll([{ path, bucket }], buckets, settings));
           await inTime(withdrawn, withdrawMs);
         },
       };
@@ -76,7 +90,7 @@ export async function openFileDiscovery(options: FileDiscoveryOptions): Promise<
     watch(bucket, onChanges, under) {
       if (closed) throw toClosedError();
       const onClose = (): void => void watches.delete(bucket);
-      const shared = watches.get(bucket) ?? openBucketWatch({ ...settings, directory: join(root, bucket), troubles, silence, onClose });
+      const shared = watches.get(bucket) ?? openBucketWatch({ ...settings, bucket, buckets, troubles, silence, onClose });
       watches.set(bucket, shared);
       return shared.listen(onChanges, under);
     },
@@ -84,9 +98,11 @@ export async function openFileDiscovery(options: FileDiscoveryOptions): Promise<
       closed = true;
       heart[Symbol.dispose]();
       for (const watch of watches.values()) watch[Symbol.dispose]();
-      const paths = [...own.keys(), ...publishing.keys()];
+      const placed = [...Array.from(own, ([path, record]) => ({ path, bucket: bucketOf(record) })), ...publishing.values()];
+      const written = Array.from(publishing.values(), (publication) => publication.written);
       own.clear();
-      const withdrawn = Promise.allSettled([...paths.map((path) => heart.forget(path)), ...publishing.values()]).then(() => removeAll(paths, steps));
+      const settled = Promise.allSettled([...placed.map(({ path }) => heart.forget(path)), ...written]);
+      const withdrawn = settled.then(() => removeAll(placed, buckets, settings));
       await inTime(withdrawn, withdrawMs);
     },
   };
@@ -115,20 +131,26 @@ async function inTime(step: Promise<unknown>, limitMs: number): Promise<void> {
   if (!(await within(step, limitMs))) throw new Error(`the discovery directory does not answer within ${limitMs / 1000} s`);
 }
 
-// Each of them, whatever becomes of the others; those that stay expire.
-async function removeAll(paths: readonly string[], { remove }: DirectorySteps): Promise<void> {
-  const results = await Promise.allSettled(paths.map((path) => remove(path)));
+interface Placed {
+  readonly path: string;
+  readonly bucket: Bucket;
+}
+
+// Each of them, whatever becomes of the others; those that stay expire. None from a directory that has taken the place of ours.
+async function removeAll(placed: readonly Placed[], buckets: Buckets, { steps }: Settings): Promise<void> {
+  const findOnce = oncePerBucket((bucket) => buckets.find(bucket));
+  const remove = async ({ path, bucket }: Placed): Promise<void> => {
+    if ((await findOnce(bucket)) !== undefined) await steps.remove(path);
+  };
+  const results = await Promise.allSettled(placed.map(remove));
   const failure = results.find((result) => result.status === "rejected");
   if (failure) throw failure.reason;
 }
 
-async function checkDirectory({ root, answerMs, steps }: Settings): Promise<void> {
-  const buckets: readonly Bucket[] = ["v1/instances", "v1/mdc"];
+async function checkBuckets(buckets: Buckets, { root, answerMs, steps }: Settings): Promise<void> {
   const check = async (): Promise<void> => {
-    for (const bucket of buckets) {
-      const directory = join(root, bucket);
-      if ((await openBucketDirectory(root, directory, steps)) !== undefined) await steps.list(directory);
-    }
+    for (const bucket of ["v1/instances", "v1/mdc"] as const)
+      if ((await buckets.tryOpen(bucket)) !== undefined) await steps.list(buckets.pathOf(bucket));
   };
   try {
     await inTime(check(), answerMs);

@@ -1,14 +1,15 @@
 /** Keeps the records of this process alive: each is touched while it is there, and written again if it is not. */
-import { utimes } from "node:fs/promises";
 import type { Troubles } from "../condition.ts";
 import type { Logger } from "../logging/logger.ts";
-import { isMissing, messageOf } from "./directory.ts";
+import { oncePerBucket, type Buckets } from "./buckets.ts";
+import { isMissing, messageOf, touchFile } from "./directory.ts";
 import { writeRecord } from "./record-file.ts";
 import { bucketOf, recordKey, type DiscoveryRecord } from "./records.ts";
 
 export interface HeartOptions {
   /** Records by path. */
   readonly own: ReadonlyMap<string, DiscoveryRecord>;
+  readonly buckets: Buckets;
   readonly heartbeatMs: number;
   /** A beat that takes longer is a trouble, ms. */
   readonly answerMs: number;
@@ -26,12 +27,13 @@ export interface Heart extends Disposable {
 
 /** Start beating. A record whose touch fails is no reason to let the others die. */
 export function startHeart(options: HeartOptions): Heart {
-  const { own, heartbeatMs, answerMs, troubles } = options;
+  const { own, buckets, heartbeatMs, answerMs, troubles } = options;
   const failing = new Set<string>();
   let beating: Promise<void> | undefined;
   let rounds = 0;
   const beat = async (): Promise<void> => {
-    for (const [path, record] of own) await touch(path, record, failing, options);
+    const open = oncePerBucket((bucket) => buckets.open(bucket)); // they may have been exchanged since the last beat
+    for (const [path, record] of own) await touch(path, record, { ...options, failing, open });
     troubles.end("heartbeat");
   };
   const timer = setInterval(() => {
@@ -50,10 +52,16 @@ export function startHeart(options: HeartOptions): Heart {
   };
 }
 
+interface Beat extends HeartOptions, Pick<Buckets, "open"> {
+  /** Paths of records that could not be kept alive the last time. */
+  readonly failing: Set<string>;
+}
+
 // Never rejects.
-async function touch(path: string, record: DiscoveryRecord, failing: Set<string>, { own, troubles, log, now }: HeartOptions): Promise<void> {
+async function touch(path: string, record: DiscoveryRecord, beat: Beat): Promise<void> {
+  const { own, troubles, failing, log } = beat;
   try {
-    await keepAlive(path, record, { log, now });
+    await keepAlive(path, record, beat);
     failing.delete(path);
     troubles.end(path);
   } catch (error) {
@@ -65,13 +73,14 @@ async function touch(path: string, record: DiscoveryRecord, failing: Set<string>
   }
 }
 
-async function keepAlive(path: string, record: DiscoveryRecord, { log, now }: Pick<HeartOptions, "log" | "now">): Promise<void> {
-  const seconds = now() / 1000;
+async function keepAlive(path: string, record: DiscoveryRecord, { open, log, now }: Beat): Promise<void> {
+  const bucket = bucketOf(record);
+  await open(bucket);
   try {
-    await utimes(path, seconds, seconds);
+    await touchFile(path, now());
   } catch (error) {
     if (!isMissing(error)) throw error;
     await writeRecord(path, record);
-    log.warn({ bucket: bucketOf(record), key: recordKey(record) }, "discovery record was gone and has been published again");
+    log.warn({ bucket, key: recordKey(record) }, "discovery record was gone and has been published again");
   }
 }

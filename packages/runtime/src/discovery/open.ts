@@ -11,7 +11,7 @@ export async function openDiscovery(config: RuntimeConfig, log: Logger, memorySp
   const discoveryLog = log.child({ target: "dyn_runtime::discovery" });
   switch (config.discoveryBackend) {
     case "file":
-      return openFileDiscovery({ root: config.fileKv, log: discoveryLog });
+      return openFileDiscovery({ root: config.fileKv, isShared: config.fileKvShared, log: discoveryLog });
     case "mem":
       return createMemoryDiscovery(memorySpace ?? createMemorySpace(), discoveryLog);
   }

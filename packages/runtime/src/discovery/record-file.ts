@@ -1,16 +1,16 @@
 /** One record as a file: its name, how it gets there as a whole, and how it is read back. */
 import { randomBytes } from "node:crypto";
+import type { Stats } from "node:fs";
 import { link, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { Logger } from "../logging/logger.ts";
-import { isMissing, makeDirectory, messageOf, type DirectorySteps } from "./directory.ts";
+import { checkIsFile, checkRecordSize, isMissing, maxRecordBytes, messageOf, type DirectorySteps } from "./directory.ts";
 import { formatRecord, parseRecord, recordKey, type DiscoveryRecord } from "./records.ts";
+import { isOwnFile } from "./trust.ts";
 
-const temporaryPrefix = ".tmp_";
-
-/** True for the name of a file that is still being written. */
+/** True for the name of a file that is still being written. Dynamo's have it, too. */
 export function isTemporary(name: string): boolean {
-  return name.startsWith(temporaryPrefix);
+  return /^\.tmp_[0-9a-f]{16}$/.test(name);
 }
 
 /** Percent-encode every byte that is not A-Z a-z 0-9, as Dynamo does (`encodeURIComponent` leaves more). */
@@ -32,14 +32,14 @@ export function decodeFileName(name: string): string | undefined {
   }
 }
 
-/** Write a record: readers see the whole of it or nothing. */
+/** Write a record into its bucket, which is there: readers see the whole of it or nothing. */
 export async function writeRecord(path: string, record: DiscoveryRecord): Promise<void> {
+  const text = formatRecord(record);
+  checkRecordSize(Buffer.byteLength(text));
   // tmp + link: rewriting in place would be missed by Dynamo's watcher.
-  const directory = dirname(path);
-  await makeDirectory(directory);
-  const temporary = join(directory, `${temporaryPrefix}${randomBytes(8).toString("hex")}`);
+  const temporary = join(dirname(path), `.tmp_${randomBytes(8).toString("hex")}`);
   try {
-    await writeFile(temporary, formatRecord(record), { flag: "wx" });
+    await writeFile(temporary, text, { flag: "wx" });
     await putInPlace(temporary, path);
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => undefined); // whoever lists the directory sweeps it
@@ -86,34 +86,50 @@ export async function readRecordFile(
   options: ReadOptions,
 ): Promise<KnownFile | undefined> {
   const path = join(directory, name);
+  const { steps, ttlMs } = options;
   const from = options.now(); // before the look: a process that is stopped in between must not take those for dead that live
-  const found = await options.steps.stat(path).catch((error: unknown) => toFaulty(path, before, error, options));
+  const found = await steps.stat(path).catch((error: unknown) => toFaulty(path, before, error, options));
   if (!found || !("isFile" in found)) return found;
-  if (!found.isFile()) return undefined;
-  if (from - found.mtimeMs > options.ttlMs) return removeDead(directory, name, before, options);
-  if (isTemporary(name)) return undefined;
+  const isDead = from - found.mtimeMs > ttlMs;
+  if (isTemporary(name)) return isDead && isOwnFile(found) ? removeDead(directory, name, before, options) : undefined;
   const version = `${found.ino}:${found.size}`;
   const brokenVersion = `${version}:${found.ctimeMs}`; // whoever mends it, or its permissions, changes that
-  const alive = { from, until: Math.min(found.mtimeMs, from) + options.ttlMs };
-  if (before?.version === version) return { ...before, alive };
   if (before?.version === brokenVersion) return before;
-  let text: string;
+  const alive = { from, until: Math.min(found.mtimeMs, from) + ttlMs };
+  const isKnown = !isDead && before?.version === version; // what is removed is read first, whatever it was once
+  const file = isKnown ? { ...before, alive } : await readAnew(path, found, before, { version, brokenVersion, alive, ...options });
+  if (!isDead) return file;
+  return file?.version === version ? removeDead(directory, name, before, options) : file && { ...file, record: undefined };
+}
+
+interface AnewOptions extends ReadOptions, Required<Pick<KnownFile, "alive">> {
+  /** Of a file that is a record. */
+  readonly version: string;
+  readonly brokenVersion: string;
+}
+
+// Never rejects. Only what is a record has `version` then.
+async function readAnew(path: string, found: Stats, before: KnownFile | undefined, options: AnewOptions): Promise<KnownFile | undefined> {
+  const { version, brokenVersion, alive, steps } = options;
+  let text = "";
   try {
-    text = await options.steps.read(path);
+    if (found.isFile() && found.size <= maxRecordBytes) text = await steps.read(path);
   } catch (error) {
-    return toFaulty(path, before, error, options, { record: before?.record, version: undefined }); // its owner lives: it was touched
+    return toFaulty(path, before, error, options, { record: before?.record, version: undefined }); // its owner may live
   }
   try {
+    checkIsFile(found);
+    checkRecordSize(found.size);
     const record = parseRecord(text);
     // Removal is known by the name alone, so name and content must agree.
-    if (recordKey(record) !== decodeFileName(name)) throw new Error(`its content belongs to key ${recordKey(record)}`);
+    if (recordKey(record) !== decodeFileName(basename(path))) throw new Error(`its content belongs to key ${recordKey(record)}`);
     return { record, version, alive };
   } catch (error) {
     return toFaulty(path, before, error, options, { record: undefined, version: brokenVersion });
   }
 }
 
-// Its owner is dead: whoever notices sweeps, as in Dynamo. A writer that was killed before linking leaves its file behind, too.
+// A record, or one that was being written; its owner is dead. Whoever notices sweeps, as in Dynamo.
 async function removeDead(
   directory: string,
   name: string,

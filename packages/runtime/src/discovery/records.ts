@@ -47,6 +47,9 @@ export interface ModelRecord extends EndpointAddress {
 
 export type DiscoveryRecord = EndpointRecord | ModelRecord;
 
+/** Longest name of a model, characters. */
+export const maxModelNameLength = 256;
+
 /** Where an endpoint of ours listens. */
 export interface ListenerAddress {
   /** `host:port` */
@@ -154,9 +157,11 @@ function findMissing(value: Record<string, unknown> | null): string | undefined 
 
 // A prefill worker's model_type is empty.
 function findMissingOfCard(card: Readonly<Record<string, unknown>> | null | undefined): string | undefined {
-  if (!card || card["display_name"] === "") return "card_json.display_name";
-  const text = ["display_name", "model_type", "model_input"].find((name) => typeof card[name] !== "string");
-  const count = ["context_length", "kv_cache_block_size", "migration_limit"].find((name) => !isCount(card[name] ?? 0));
+  const name = card?.["display_name"];
+  if (!card || typeof name !== "string" || name === "" || name.length > maxModelNameLength)
+    return `card_json.display_name of 1 to ${maxModelNameLength} characters`;
+  const text = ["model_type", "model_input"].find((field) => typeof card[field] !== "string");
+  const count = ["context_length", "kv_cache_block_size", "migration_limit"].find((field) => !isCount(card[field] ?? 0));
   const missing = text ?? count ?? (isTime(card["dyn_created"] ?? 0) ? undefined : "dyn_created");
   return missing && `card_json.${missing}`;
 }

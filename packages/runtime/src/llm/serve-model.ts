@@ -1,5 +1,5 @@
 /** Serve a model: publish its endpoint and its card, and hold the engine to what requests ask. */
-import { parseAddress, toSlug, type ModelRecord } from "../discovery/records.ts";
+import { maxModelNameLength, parseAddress, toSlug, type ModelRecord } from "../discovery/records.ts";
 import type { Serving } from "../endpoint.ts";
 import { toItems, type RequestContext } from "../engine.ts";
 import { RuntimeError, toHandlerError } from "../errors.ts";
@@ -80,9 +80,9 @@ export async function serveModel(runtime: Runtime, options: ServeModelOptions, e
 
 // Programs may give anything.
 function checkName(model: unknown): void {
-  if (typeof model === "string" && model.length >= 1 && model.length <= 256) return;
+  if (typeof model === "string" && model.length >= 1 && model.length <= maxModelNameLength) return;
   const got = typeof model === "string" ? `${model.length}` : `a value of type ${typeof model}`;
-  throw new RuntimeError("invalid_argument", `model must be a name of 1 to 256 characters, got ${got}`);
+  throw new RuntimeError("invalid_argument", `model must be a name of 1 to ${maxModelNameLength} characters, got ${got}`);
 }
 
 // An endpoint without its card is a model that nobody finds.
