@@ -12,6 +12,12 @@ const binaries = join(root, "node_modules", ".bin");
 // Settings of whoever runs the tests must not reach the programs, nor the directory where their own programs meet.
 const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(?:DYN_|OTEL_|XDG_RUNTIME_DIR$)/.test(name)));
 
+// A test that is given up disposes nothing.
+const running = new Set<ChildProcess>();
+process.once("exit", () => {
+  for (const child of running) child.kill("SIGKILL");
+});
+
 /** One JSONL record. */
 export type Line = Readonly<Record<string, unknown>>;
 
@@ -66,6 +72,8 @@ export function startProgram(
     stdio: ["ignore", "pipe", "pipe", ...(isOwned ? (["ipc"] as const) : [])],
     detached: isOwned,
   });
+  running.add(child);
+  child.once("exit", () => running.delete(child));
   const output = { stdout: "", stderr: "" };
   child.stdout?.on("data", (chunk: Buffer) => (output.stdout += chunk.toString()));
   if (onLine && child.stderr) createInterface({ input: child.stderr }).on("line", onLine);
