@@ -1,4 +1,5 @@
 /** The requests of the HTTP server: begins an exchange for each, finds its route, and answers what has none or is refused before its body is read. */
+import type { RequestListener } from "node:http";
 import {
   countOf,
   createContentDecoder,
@@ -67,13 +68,12 @@ export function createApp(options: AppOptions, { gate, create, refuse }: HttpLis
       refuseUnmatched(exchange, exchange.rejection ?? new RuntimeError("invalid_argument", "the path is not valid percent-encoding"), options);
     },
   });
-  app.server.on("checkExpectation", (request, response) => {
-    if (gate.enter(request, response))
-      refuseExpectation(
-        beginExchange(request, response, options, () => undefined),
-        options,
-      );
-  });
+  const refuseAll: RequestListener = (request, response) =>
+    refuseExpectation(
+      beginExchange(request, response, options, () => undefined),
+      options,
+    );
+  app.server.on("checkExpectation", (request, response) => gate.enter(request, response, refuseAll));
   app.decorateRequest("exchange", undefined);
   // Bodies stay bytes: whether they are JSON is judged where the answer's shape is known.
   app.removeAllContentTypeParsers();

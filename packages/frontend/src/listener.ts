@@ -47,9 +47,7 @@ export function createHttpListener({ limits, tls, log, now }: ListenerOptions): 
     gate,
     refuse: (error, socket) => (/^ERR_(?:SSL|TLS)_/.test(error.code ?? "") ? refuseHandshake(error, socket, log) : gate.refuse(error, socket)),
     create(handler) {
-      const listener: RequestListener = (request, response) => {
-        if (gate.enter(request, response)) handler(request, response);
-      };
+      const listener: RequestListener = (request, response) => gate.enter(request, response, handler);
       const server = openServer(toServerOptions(limits), limits, tls, listener);
       tls?.follow(({ options }) => (server as TlsServer).setSecureContext(options)); // with TLS it is one
       limitServer(server, limits);

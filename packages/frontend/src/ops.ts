@@ -1,5 +1,5 @@
 /** Routes for those who operate the frontend: / and its icon, /health, /live, /metrics, /v1/requests. */
-import { chooseMetricsFormat, renderMetrics, RuntimeError, type DiscoveryRecord, type EndpointRecord, type Runtime } from "@dyn/runtime";
+import { chooseMetricsFormat, renderMetrics, RuntimeError, sharePages, type DiscoveryRecord, type EndpointRecord, type Runtime } from "@dyn/runtime";
 import type { Exchange } from "./exchange.ts";
 import { sendJson, sendText } from "./http/reply.ts";
 import type { History } from "./lineage/history.ts";
@@ -13,6 +13,28 @@ export interface OpsParts {
   /** Whether discovery has been listed since the start. */
   readonly isListed: () => boolean;
   readonly history: History | undefined;
+  /** Monotonic clock, ms. */
+  readonly now: () => number;
+}
+
+/** Pages that anybody may ask for, however large they are. */
+export interface OpsPages {
+  readonly metrics: (format: ReturnType<typeof chooseMetricsFormat>) => ReturnType<typeof renderMetrics>;
+  /** Of a frontend that serves. */
+  readonly health: () => Promise<string>;
+}
+
+export function createOpsPages({ runtime, instances, models, now }: OpsParts): OpsPages {
+  return {
+    metrics: sharePages((format) => renderMetrics(runtime.metrics.registry, format), now),
+    health: sharePages<void, string>(() => {
+      const records = [...instances()].filter((record) => record.type === "Endpoint");
+      const endpoints = new Set(records.map(({ namespace, component, endpoint }) => `dyn://${namespace}.${component}.${endpoint}`));
+      const names = models.list().map(({ name }) => name);
+      const { condition: discovery } = runtime.discovery;
+      return JSON.stringify({ status: "healthy", endpoints: [...endpoints].sort(), instances: records.map(toShown), models: names, discovery });
+    }, now),
+  };
 }
 
 // As Dynamo shows them, but with the id as text: a JSON number would lose digits in most readers.
@@ -32,7 +54,7 @@ export function serveIcon({ response, commonHeaders }: Exchange): void {
 
 /** Ready to serve? 503 while it drains, and while it neither knows a model nor can find one, so that a load balancer looks elsewhere.
  *  One that cannot look but knows its workers serves as before. */
-export function serveHealth(exchange: Exchange, { runtime, isDraining, instances, isListed, models }: OpsParts): void {
+export async function serveHealth(exchange: Exchange, { runtime, isDraining, isListed, models }: OpsParts, pages: OpsPages): Promise<void> {
   const discovery = runtime.discovery.condition;
   if (isDraining()) return sendJson(exchange, 503, { status: "not_ready", stage: "draining", message: "Service is not ready", discovery });
   const isBlind = !isListed() || discovery.state === "degraded";
@@ -40,15 +62,7 @@ export function serveHealth(exchange: Exchange, { runtime, isDraining, instances
     const message = "Service is not ready: it knows no model, and cannot look for one";
     return sendJson(exchange, 503, { status: "not_ready", stage: isListed() ? "degraded" : "starting", message, discovery });
   }
-  const records = [...instances()].filter((record) => record.type === "Endpoint");
-  const endpoints = new Set(records.map(({ namespace, component, endpoint }) => `dyn://${namespace}.${component}.${endpoint}`));
-  sendJson(exchange, 200, {
-    status: "healthy",
-    endpoints: [...endpoints].sort(),
-    instances: records.map(toShown),
-    models: models.list().map(({ name }) => name),
-    discovery,
-  });
+  sendText(exchange, 200, "application/json", await pages.health());
 }
 
 /** Alive? Yes, if this is answered at all. */
@@ -57,8 +71,8 @@ export function serveLive(exchange: Exchange, { runtime }: OpsParts): void {
 }
 
 /** In the format that is asked for. */
-export async function serveMetrics(exchange: Exchange, { runtime }: OpsParts): Promise<void> {
-  const { contentType, body } = await renderMetrics(runtime.metrics.registry, chooseMetricsFormat(exchange.request.headers.accept));
+export async function serveMetrics(exchange: Exchange, pages: OpsPages): Promise<void> {
+  const { contentType, body } = await pages.metrics(chooseMetricsFormat(exchange.request.headers.accept));
   sendText(exchange, 200, contentType, body);
 }
 

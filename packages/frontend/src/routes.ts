@@ -10,7 +10,7 @@ import { chatApi } from "./openai/chat.ts";
 import { completionsApi } from "./openai/completions.ts";
 import * as openai from "./openai/errors.ts";
 import { listModels, showModel } from "./openai/list-models.ts";
-import { serveHealth, serveIcon, serveIndex, serveLive, serveMetrics, showRequest, type OpsParts } from "./ops.ts";
+import { createOpsPages, serveHealth, serveIcon, serveIndex, serveLive, serveMetrics, showRequest, type OpsParts } from "./ops.ts";
 
 export interface RouteInput {
   readonly exchange: Exchange;
@@ -44,6 +44,7 @@ export function createRoutes(parts: InferenceParts & OpsParts): readonly RouteEn
     refuse: (exchange, error) => refuseInference(api, exchange, error, parts),
   });
   const { toErrorBody } = openai;
+  const pages = createOpsPages(parts);
   const routes: readonly RouteEntry[] = [
     inference("/v1/chat/completions", chatApi),
     inference("/v1/completions", completionsApi),
@@ -67,9 +68,9 @@ export function createRoutes(parts: InferenceParts & OpsParts): readonly RouteEn
       toErrorBody: toSharedBody,
     },
     { method: "GET", path: "/v1/requests/*", handle: ({ exchange, rest }) => showRequest(exchange, parts, rest), toErrorBody },
-    { method: "GET", path: "/health", isOpen: true, handle: ({ exchange }) => serveHealth(exchange, parts), toErrorBody },
+    { method: "GET", path: "/health", isOpen: true, handle: ({ exchange }) => serveHealth(exchange, parts, pages), toErrorBody },
     { method: "GET", path: "/live", isOpen: true, handle: ({ exchange }) => serveLive(exchange, parts), toErrorBody },
-    { method: "GET", path: "/metrics", isOpen: true, handle: ({ exchange }) => serveMetrics(exchange, parts), toErrorBody },
+    { method: "GET", path: "/metrics", isOpen: true, handle: ({ exchange }) => serveMetrics(exchange, pages), toErrorBody },
     { method: "GET", path: "/", isOpen: true, handle: ({ exchange }) => serveIndex(exchange, routes.map(toShown)), toErrorBody },
     { method: "GET", path: "/favicon.ico", isOpen: true, handle: ({ exchange }) => serveIcon(exchange), toErrorBody },
   ];

@@ -58,6 +58,7 @@ export { limitServer, toServerOptions } from "./http/limits.ts";
 export type { HttpLimits } from "./http/limits.ts";
 export { MediaTypeError, RequestFault } from "./http/malformed.ts";
 export type { Malformed, ParserError } from "./http/malformed.ts";
+export { sharePages } from "./http/shared-pages.ts";
 export { openReloading } from "./net/reload.ts";
 export type { Reloading, ReloadingOptions } from "./net/reload.ts";
 export { openTls } from "./net/tls.ts";

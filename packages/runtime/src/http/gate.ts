@@ -1,9 +1,10 @@
 /** The gate of an HTTP server: what becomes of a connection. After a request that is refused here nothing of what follows on it is handled. */
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { findFault, toPath } from "./faults.ts";
 import { toCheckIntervalMs, type HttpLimits } from "./limits.ts";
 import { describeMalformed, malformedRequests, RequestFault, type Malformed, type ParserError } from "./malformed.ts";
+import { createTurns, staysPaused, type Queue, type Turns } from "./turns.ts";
 
 export interface GateOptions {
   readonly limits: HttpLimits;
@@ -18,8 +19,8 @@ export interface RawAnswer {
 }
 
 export interface HttpGate extends Disposable {
-  /** Asked first of every request. False: its connection is at its end, nothing may be done with it. */
-  enter(request: IncomingMessage, response: ServerResponse): boolean;
+  /** Told first of every request. Hands it to `handle` when its turn has come, or never: if its connection is at its end. */
+  enter(request: IncomingMessage, response: ServerResponse, handle: RequestListener): void;
   /** Why a request that has entered must be refused; its connection then ends after the answer. */
   readonly faultOf: (request: IncomingMessage) => RequestFault | undefined;
   /** For "clientError". */
@@ -33,7 +34,7 @@ export interface HttpGate extends Disposable {
 /** How long a peer that was told to go may take to hear it. */
 const lingerMs = 1_000;
 
-interface Line {
+interface Line extends Queue {
   /** The last answer is on its way, or out. */
   isEnding: boolean;
   readonly open: Set<ServerResponse>;
@@ -45,49 +46,42 @@ interface Line {
 export function createHttpGate({ limits, now, toAnswer }: GateOptions): HttpGate {
   const faults = new WeakMap<IncomingMessage, RequestFault>();
   const idle = watchIdle(limits, now);
-  const lineOf = createLines((socket) => idle.end(socket));
+  const turns = createTurns();
+  const lineOf = createLines((line, socket) => {
+    idle.end(socket);
+    turns.clear(line);
+  });
+  const goOn = (line: Line, socket: Socket): void => {
+    if (socket.destroyed) return;
+    turns.goOn(line, socket);
+    if (line.open.size > 0) return;
+    if (line.isEnding) line.onIdle?.();
+    else idle.begin(socket);
+  };
 
   return {
-    enter(request, response) {
+    enter(request, response, handle) {
       const { socket } = request;
       const line = lineOf(socket);
-      if (line.isEnding) return false;
+      if (line.isEnding) return;
       idle.end(socket);
       line.latest = request;
       line.open.add(response);
       response.on("close", () => {
         line.open.delete(response);
-        if (line.open.size > 0 || socket.destroyed) return;
-        if (line.isEnding) line.onIdle?.();
-        else idle.begin(socket);
+        goOn(line, socket);
       });
       const fault = findFault(request, limits.maxHeaders);
       if (fault) faults.set(request, fault);
       else request.url = toPath(request.url ?? "");
       // The bytes after an offer to change protocols are lost in Node: whoever makes it has this answer alone.
-      if (fault || request.headers.upgrade !== undefined) {
-        line.isEnding = true;
-        response.setHeader("connection", "close");
-      }
-      return true;
+      if (fault || request.headers.upgrade !== undefined) endWith(line, response);
+      if (turns.take(line, socket, { response, handle: () => handle(request, response) })) return;
+      line.open.delete(response);
+      endAfterAnswers(line, socket, () => ""); // its client has to ask again
     },
     faultOf: (request) => faults.get(request),
-    refuse(error, socket) {
-      const line = lineOf(socket);
-      const malformed = describeMalformed(error, limits.maxHeaderBytes);
-      const current = [...line.open].find(({ req }) => !req.complete);
-      const isLeft = current !== undefined && error.code === "HPE_INVALID_EOF_STATE";
-      if (!malformed || isLeft) return void socket.destroy();
-      // Also of the last request of a connection, which it is for an offer of another protocol.
-      if (current && refuseBody(current, malformed)) {
-        line.isEnding = true;
-        return;
-      }
-      if (line.isEnding) return; // the parser complains about every further chunk
-      // What follows the last request, or belongs to one that has its answer, is nothing to be told of.
-      const isAnswered = error.code === "HPE_CLOSED_CONNECTION" || line.latest?.complete === false;
-      endAfterAnswers(line, socket, () => (isAnswered ? "" : toBytes(malformed, toAnswer(malformed, error, socket))));
-    },
+    refuse: createRefusal({ limits, toAnswer, turns, lineOf }),
     expire(socket) {
       const { latest, open } = lineOf(socket);
       if (latest && open.size === 0) socket.destroy();
@@ -102,14 +96,41 @@ export function createHttpGate({ limits, now, toAnswer }: GateOptions): HttpGate
   };
 }
 
-function createLines(onClose: (socket: Socket) => void): (socket: Socket) => Line {
+interface RefusalParts extends Pick<GateOptions, "limits" | "toAnswer"> {
+  readonly turns: Turns;
+  readonly lineOf: (socket: Socket) => Line;
+}
+
+function createRefusal({ limits, toAnswer, turns, lineOf }: RefusalParts): HttpGate["refuse"] {
+  return (error, socket) => {
+    const line = lineOf(socket);
+    const malformed = describeMalformed(error, limits.maxHeaderBytes);
+    const current = [...line.open].find(({ req }) => !req.complete);
+    const isLeft = current !== undefined && error.code === "HPE_INVALID_EOF_STATE";
+    if (!malformed || isLeft) return void socket.destroy();
+    // Also of the last request of a connection, which it is for an offer of another protocol.
+    if (current && refuseBody(current, malformed)) {
+      line.isEnding = true;
+      return;
+    }
+    const isDropped = current !== undefined && turns.drop(line, current);
+    if (isDropped) line.open.delete(current);
+    else if (line.isEnding) return; // the parser complains about every further chunk
+    // What follows the last request, or belongs to one that has its answer, is nothing to be told of.
+    const isAnswered = error.code === "HPE_CLOSED_CONNECTION" || (line.latest?.complete === false && !isDropped);
+    endAfterAnswers(line, socket, () => (isAnswered ? "" : toBytes(malformed, toAnswer(malformed, error, socket))));
+  };
+}
+
+function createLines(onClose: (line: Line, socket: Socket) => void): (socket: Socket) => Line {
   const lines = new WeakMap<Socket, Line>();
   return (socket) => {
     const known = lines.get(socket);
     if (known) return known;
-    const line: Line = { isEnding: false, open: new Set(), latest: undefined, onIdle: undefined };
+    const line: Line = { isEnding: false, open: new Set(), waiting: [], latest: undefined, onIdle: undefined };
     lines.set(socket, line);
-    socket.once("close", () => onClose(socket));
+    socket.once("close", () => onClose(line, socket));
+    staysPaused(line, socket);
     return line;
   };
 }
@@ -135,6 +156,11 @@ function watchIdle(limits: HttpLimits, now: () => number): Idle {
     end: (socket) => void since.delete(socket),
     [Symbol.dispose]: () => clearInterval(check),
   };
+}
+
+function endWith(line: Line, last: ServerResponse): void {
+  line.isEnding = true;
+  last.setHeader("connection", "close");
 }
 
 // Whoever reads the body is told, and answers. Destroying the request would take the socket away from the answer.

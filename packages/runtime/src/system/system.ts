@@ -1,6 +1,6 @@
 /** The system server of a process: /live, /health and /metrics over HTTP, for probes and Prometheus, and routes of whoever runs there.
  *  Like Dynamo's system_status_server.rs, but the three differ. */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { formatHostPort } from "../address.ts";
 import type { Condition } from "../condition.ts";
@@ -8,8 +8,9 @@ import { RuntimeError } from "../errors.ts";
 import { createContentDecoder, type ContentDecoder } from "../http/content-coding.ts";
 import { createHttpGate, type HttpGate } from "../http/gate.ts";
 import { limitServer, toServerOptions, type HttpLimits } from "../http/limits.ts";
+import { sharePages } from "../http/shared-pages.ts";
 import { createRequestId, isSaneClientId, isUuid } from "../ids.ts";
-import { chooseMetricsFormat, renderMetrics } from "../instruments/exposition.ts";
+import { chooseMetricsFormat, renderMetrics, type MetricsFormat } from "../instruments/exposition.ts";
 import { within } from "../lifetime.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { RuntimeMetrics } from "../metrics.ts";
@@ -103,20 +104,21 @@ async function startServer(options: SystemOptions, parts: ServerParts): Promise<
   const startedAt = now();
   const toStatus = createStatus(parts, () => now() - startedAt);
   const decoder = createContentDecoder();
+  const toMetricsPage = sharePages((format: MetricsFormat) => renderMetrics(metrics.registry, format), now);
   const systemLog = log.child({ target: "system_span" });
-  const server = createServer(toServerOptions(limits), (request, response) => {
-    if (!gate.enter(request, response)) return;
+  const serve: RequestListener = (request, response) => {
     const arrivedAt = now();
     response.once("finish", () => logAnswer(systemLog, request, response, now() - arrivedAt));
     response.on("timeout", (socket: Socket) => {
       if (socket.writableLength > 0) socket.destroy(); // its client does not read
     });
-    answer(request, response, gate, { metrics, toStatus, routes: parts.routes, decoder }).catch((error: unknown) => {
+    answer(request, response, gate, { toMetricsPage, toStatus, routes: parts.routes, decoder }).catch((error: unknown) => {
       const hasLeft = request.destroyed && !request.complete; // its client, in the middle of an order
       if (!hasLeft) log.error({ error }, "system server could not answer");
       response.destroy();
     });
-  });
+  };
+  const server = createServer(toServerOptions(limits), (request, response) => gate.enter(request, response, serve));
   limitServer(server, limits);
   server
     .on("timeout", gate.expire)
@@ -165,7 +167,7 @@ async function closeServer(server: Server): Promise<void> {
 }
 
 interface Sources {
-  readonly metrics: RuntimeMetrics;
+  readonly toMetricsPage: (format: MetricsFormat) => ReturnType<typeof renderMetrics>;
   readonly toStatus: () => Status;
   readonly routes: ReadonlyMap<string, SystemRoute>;
   readonly decoder: ContentDecoder;
@@ -175,7 +177,7 @@ async function answer(
   request: IncomingMessage,
   response: ServerResponse,
   gate: HttpGate,
-  { metrics, toStatus, routes, decoder }: Sources,
+  { toMetricsPage, toStatus, routes, decoder }: Sources,
 ): Promise<void> {
   setIds(request, response);
   const fault = gate.faultOf(request);
@@ -194,7 +196,7 @@ async function answer(
     return sendJson(response, status, body, headers);
   }
   if (path === "/metrics") {
-    const { contentType, body } = await renderMetrics(metrics.registry, chooseMetricsFormat(request.headers.accept));
+    const { contentType, body } = await toMetricsPage(chooseMetricsFormat(request.headers.accept));
     return send(response, 200, contentType, body);
   }
   if (path === "/") return sendJson(response, 200, { name: "dyn system server", routes: listRoutes(routes) });
