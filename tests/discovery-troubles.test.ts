@@ -1,5 +1,5 @@
 // What a file system can refuse to discovery, step by step, and that no step takes more than itself with it.
-import { readdir, rm, symlink, utimes, writeFile } from "node:fs/promises";
+import { readdir, rename, symlink, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { directorySteps, type DirectorySteps } from "../packages/runtime/src/discovery/directory.ts";
@@ -263,8 +263,8 @@ test("a record of one's own that cannot be touched is a trouble, until it is wit
   await using owner = await space.open({ steps: refusing({ remove: () => errorOf("EACCES") }) });
   const registration = await owner.publish(record(1n));
   const path = pathOf(space, record(1n));
-  await rm(path);
-  await symlink(encodeFileName(recordKey(record(1n))), path); // a link to itself: nothing can be done with it
+  await symlink("nowhere", `${space.root}/link`);
+  await rename(`${space.root}/link`, path);
   await eventually("the trouble", () => owner.condition.state === "degraded");
   expect(owner.condition).toMatchObject({ reason: "a record of this process cannot be kept alive: it is a symbolic link, which is not followed" });
   await expect(registration[Symbol.asyncDispose]()).rejects.toThrow("EACCES");

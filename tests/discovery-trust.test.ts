@@ -1,7 +1,7 @@
 // Whose a discovery directory must be, and that nothing behind a link in it is touched.
-import { chmod, mkdir, readdir, rm, stat, symlink, utimes, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, rename, rm, stat, symlink, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { describe, expect, test } from "vitest";
 import { defaultFileKv } from "../packages/runtime/src/config.ts";
 import { formatRecord, recordKey } from "../packages/runtime/src/discovery/records.ts";
@@ -20,14 +20,24 @@ describe("a link", () => {
       await rm(link, { recursive: true });
       await symlink(documents, link);
       for (const isShared of [false, true]) {
-        await expect(space.open({ root: kv, isShared })).rejects.toMatchObject({
+        await expect(space.open({ root: `${kv}/`, isShared })).rejects.toMatchObject({
           code: "unavailable",
-          message: `the discovery directory ${kv} (--file-kv, DYN_FILE_KV) cannot be used: ${link} is a symbolic link and must be a directory itself`,
+          message: `the discovery directory ${kv}/ (--file-kv, DYN_FILE_KV) cannot be used: ${link} is a symbolic link and must be a directory itself`,
         });
       }
       expect((await readdir(documents)).sort()).toEqual([".tmp_notes", "letters", "thesis.txt"]);
     },
   );
+
+  test("on the way is followed, since nobody else can change it, also that of a relative path", async () => {
+    await using space = await fileSpace();
+    await symlink(".", join(space.root, "link"));
+    await using owner = await space.open({ root: relative(process.cwd(), join(space.root, "link/kv")) });
+    await owner.publish(record(1n));
+    await using reader = await space.open({ root: join(space.root, "kv") });
+    using watch = follow(reader);
+    await eventually("the record", () => watch.records.size === 1);
+  });
 
   test.each([false, true])(
     "that takes the place of a bucket while a process runs is a trouble, and nothing behind it is touched (shared: %s)",
@@ -70,8 +80,8 @@ describe("a link", () => {
     await using owner = await space.open({ root: kv });
     await owner.publish(record(1n)); // takes the link's place
     await eventually("the record", () => watch.records.has(recordKey(record(1n))));
-    await rm(link);
-    await symlink(text, link);
+    await symlink(text, join(space.root, "link"));
+    await rename(join(space.root, "link"), link);
     await eventually("the trouble", () => owner.condition.state === "degraded");
     expect((await stat(text)).mtimeMs).toBe(1_000);
     await rm(link);
@@ -101,7 +111,7 @@ describe("a directory of others", () => {
     const [kv, path] = [await makeTree(space), join(space.root, part)];
     await chmod(path, mode);
     const shown = mode.toString(8).padStart(4, "0");
-    const open = `others can write in ${path}, mode ${shown}: run chmod go-w ${path}, or trust them with --file-kv-shared`;
+    const open = `others can write in ${path}, mode ${shown}: change that (chmod go-w), name another directory, or trust them with --file-kv-shared`;
     await expect(space.open({ root: kv })).rejects.toMatchObject({ code: "unavailable", message: expect.stringContaining(open) });
     await using shared = await space.open({ root: kv, isShared: true });
     await shared.publish(record(1n));
@@ -119,7 +129,7 @@ describe("a directory of others", () => {
     await watch.ready;
     await chmod(kv, 0o777);
     await eventually("the trouble", () => reader.condition.state === "degraded");
-    expect(reader.condition).toMatchObject({ reason: expect.stringContaining(`others can write in ${kv}, mode 0777: run chmod go-w ${kv}`) });
+    expect(reader.condition).toMatchObject({ reason: expect.stringContaining(`others can write in ${kv}, mode 0777: change that (chmod go-w)`) });
     await chmod(kv, 0o700);
     await eventually("its end", () => reader.condition.state === "listing");
   });
@@ -143,7 +153,9 @@ describe("a directory of others", () => {
     await symlink("open/../open/inner", join(space.root, "link"));
     await symlink(join(space.root, "link"), join(space.root, "second"));
     for (const root of [join(parent, "kv"), join(parent, "inner/kv"), join(space.root, "link/kv"), join(space.root, "second/kv")]) {
-      await expect(space.open({ root })).rejects.toMatchObject({ message: expect.stringContaining(`others can write in ${parent}, mode 0777`) });
+      await expect(space.open({ root })).rejects.toMatchObject({
+        message: expect.stringContaining(`others can write in ${parent}, mode 0777: change that (chmod go-w or +t)`),
+      });
       await using _shared = await space.open({ root, isShared: true });
     }
     await chmod(parent, 0o755);
@@ -181,7 +193,8 @@ describe("the default directory", () => {
     await writeFile(file, "");
     expect(defaultFileKv({ XDG_RUNTIME_DIR: space.root })).toBe(join(space.root, "dyn"));
     const fallback = join(tmpdir(), `dyn-${own}`);
-    for (const other of [undefined, "", "relative", file, join(space.root, "nowhere"), join(file, "below")])
+    await symlink("loop", join(space.root, "loop"));
+    for (const other of [undefined, "", "relative", file, ...["nowhere", "file/below", "loop"].map((name) => join(space.root, name))])
       expect(defaultFileKv({ XDG_RUNTIME_DIR: other })).toBe(fallback);
     expect(defaultFileKv({ XDG_RUNTIME_DIR: space.root }, own + 1)).toBe(join(tmpdir(), `dyn-${own + 1}`)); // as su leaves it
   });

@@ -33,8 +33,12 @@ export function defaultFileKv(environment: Environment = process.env, uid: numbe
 }
 
 function isDirectoryOf(path: string, uid: number | undefined): boolean {
-  const found = statSync(path, { throwIfNoEntry: false });
-  return found !== undefined && found.isDirectory() && (uid === undefined || found.uid === uid);
+  try {
+    const found = statSync(path);
+    return found.isDirectory() && (uid === undefined || found.uid === uid);
+  } catch {
+    return false; // whatever it is, it cannot be used
+  }
 }
 
 /** Every setting of a table: `flags` (by name, as text) over `environment` over the default. @throws RuntimeError `invalid_argument`. */

@@ -1,6 +1,6 @@
 /** Where the buckets of a discovery directory are. Each is looked at anew before anything is done in it: a link may have taken its place. */
 import { stat } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { isMissing, makeDirectory, type DirectorySteps } from "./directory.ts";
 import type { Bucket } from "./records.ts";
 import { checkDirectory, checkIsNoLink, checkWayTo } from "./trust.ts";
@@ -23,7 +23,8 @@ export interface BucketsOptions {
   readonly steps: Pick<DirectorySteps, "list" | "make" | "statDirectory">;
 }
 
-export function createBuckets({ root, isShared, steps }: BucketsOptions): Buckets {
+export function createBuckets({ root: named, isShared, steps }: BucketsOptions): Buckets {
+  const root = resolve(named); // with a slash or a dot at its end a link would be followed
   const check = isShared ? checkIsNoLink : checkDirectory;
   const mode = isShared ? 0o777 : 0o700; // less what the umask takes away
   const pathOf = (bucket: Bucket): string => join(root, bucket);

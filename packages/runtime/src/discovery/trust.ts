@@ -13,7 +13,7 @@ const maxLinks = 40;
 export function checkDirectory(path: string, found: Stats): void {
   checkIsNoLink(path, found);
   checkOwner(path, found);
-  if ((found.mode & othersMayWrite) !== 0) throw toOpenError(path, found);
+  if ((found.mode & othersMayWrite) !== 0) throw toOpenError(path, found, "go-w");
 }
 
 /** @throws Error if it is a link, wherever that leads. */
@@ -57,7 +57,7 @@ function partsOf(path: string): string[] {
 
 function checkStep(path: string, found: Stats): void {
   checkOwner(path, found);
-  if (!found.isSymbolicLink() && (found.mode & othersMayWrite) !== 0 && (found.mode & sticky) === 0) throw toOpenError(path, found);
+  if (!found.isSymbolicLink() && (found.mode & othersMayWrite) !== 0 && (found.mode & sticky) === 0) throw toOpenError(path, found, "go-w or +t");
 }
 
 // Where the system has no users, as Windows, the question does not arise.
@@ -69,9 +69,11 @@ function checkOwner(path: string, { uid }: Stats): void {
   );
 }
 
-function toOpenError(path: string, { mode }: Stats): Error {
+function toOpenError(path: string, { mode }: Stats, change: string): Error {
   const shown = (mode & 0o7777).toString(8).padStart(4, "0");
-  return new Error(`others can write in ${path}, mode ${shown}: run chmod go-w ${path}, or trust them with --file-kv-shared`);
+  return new Error(
+    `others can write in ${path}, mode ${shown}: change that (chmod ${change}), name another directory, or trust them with --file-kv-shared`,
+  );
 }
 
 /** True for a file that this process has written, or another one of the same user. */
