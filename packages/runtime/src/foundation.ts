@@ -8,6 +8,7 @@ import { createInstanceId } from "./ids.ts";
 import type { Logger } from "./logging/logger.ts";
 import { openProcessLog, type ProcessLog } from "./logging/process-log.ts";
 import { createRuntimeMetrics, type RuntimeMetrics } from "./metrics.ts";
+import { watchDescriptors } from "./net/descriptors.ts";
 import { openPlaneSecurity, type PlaneSecurity } from "./net/security.ts";
 import { openSystem, type System } from "./system/system.ts";
 import { openTelemetry, type Telemetry } from "./telemetry/telemetry.ts";
@@ -53,7 +54,9 @@ export async function openFoundation(options: FoundationOptions): Promise<Founda
   let telemetry: Telemetry | undefined;
   let discovery: Discovery | undefined;
   let security: (PlaneSecurity & Disposable) | undefined;
+  const descriptors = watchDescriptors({ log: log.child({ target: "dyn_runtime::net" }), now: () => performance.now() });
   const close = async (): Promise<void> => {
+    descriptors[Symbol.dispose]();
     security?.[Symbol.dispose]();
     try {
       await telemetry?.close();
