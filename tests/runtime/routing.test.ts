@@ -5,7 +5,7 @@ import { createPick, type PickInput } from "../../packages/runtime/src/egress/pi
 import { backoffMs, createRetryBudget } from "../../packages/runtime/src/egress/retry.ts";
 
 function input(ids: readonly string[], loads: Readonly<Record<string, number>> = {}): PickInput {
-  return { instances: ids.map((id) => ({ id, host: "h", port: 1, path: "p" })), loadOf: (id) => loads[id] ?? 0 };
+  return { instances: ids.map((id) => ({ id, key: id, host: "h", port: 1, path: "p" })), loadOf: (id) => loads[id] ?? 0 };
 }
 
 // A generator whose numbers are known: 0, 1/n, 2/n …

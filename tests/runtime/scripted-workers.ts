@@ -1,7 +1,7 @@
 /** Workers that say what a test tells them to, and a caller that knows them. */
 import { createServer, type AddressInfo } from "node:net";
 import { createMemoryDiscovery } from "../../packages/runtime/src/discovery/memory.ts";
-import { parseAddress } from "../../packages/runtime/src/discovery/records.ts";
+import { parseAddress, recordKey, type EndpointRecord } from "../../packages/runtime/src/discovery/records.ts";
 import { createMemorySpace, createRuntime, renderMetrics, type Client } from "../../packages/runtime/src/index.ts";
 import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
 import { fromPlaneHeaders, type SeenIdentity } from "../../packages/runtime/src/trace/identity.ts";
@@ -10,6 +10,7 @@ import { encodeDeltaItem } from "../../packages/runtime/src/wire/items.ts";
 import { encodeHello, type Hello } from "../../packages/runtime/src/wire/hello.ts";
 import * as messages from "../../packages/runtime/src/wire/messages.ts";
 import type { Line } from "../cluster.ts";
+import { follow } from "../discovery-spaces.ts";
 import { parseOpenMetrics } from "../open-metrics.ts";
 import { address, config, hello, rawPeer, type Ask, type RawPeer } from "./peers.ts";
 
@@ -20,10 +21,18 @@ export interface ScriptedWorker {
   readonly behave: Behave;
   /** What its HELLO says otherwise than the others'. */
   readonly hello?: Partial<Hello>;
+  /** It hangs up as soon as the caller has said HELLO too. */
+  readonly hangsUp?: boolean;
 }
 
 export interface ScriptedWorkers extends AsyncDisposable {
   readonly client: Client<Ask, unknown>;
+  /** Take all records away, and say so to everybody. */
+  loseRegistry(): void;
+  /** The record of the first worker's id at `endpoint` (default: everybody's) says from now on that it is where the worker with that index is. */
+  moveTo(index: number, endpoint?: string): void;
+  /** Another endpoint's client in the caller's process. */
+  openClient(endpoint: string): Client<Ask, unknown>;
   /** Log records of the caller. */
   readonly lines: Line[];
   /** For each worker its ends of the connections so far. */
@@ -40,24 +49,35 @@ export async function startScriptedWorkers(...workers: readonly ScriptedWorker[]
   const lines: Line[] = [];
   const log = createLogger({ sink: (record) => lines.push(record) });
   const discovery = createMemoryDiscovery(space, log);
+  const table = space.tables["v1/instances"];
+  const toRecord = (id: bigint, port: number, endpoint = address): EndpointRecord => ({
+    type: "Endpoint",
+    ...parseAddress(endpoint),
+    instance_id: id,
+    transport: { tcp: `127.0.0.1:${port}/x` },
+    dyn_plane: 1,
+  });
   const started = await Promise.all(
     workers.map(async (worker, index) => {
       const id = firstInstanceId + BigInt(index);
       const { port, ...rest } = await startWorker(worker, id.toString());
-      await discovery.publish({
-        type: "Endpoint",
-        ...parseAddress(address),
-        instance_id: id,
-        transport: { tcp: `127.0.0.1:${port}/x` },
-        dyn_plane: 1,
-      });
-      return rest;
+      await discovery.publish(toRecord(id, port));
+      return { port, ...rest };
     }),
   );
   const runtime = await createRuntime({ config, memorySpace: space, log });
   return {
     client: runtime.client<Ask, unknown>(address),
     lines,
+    loseRegistry() {
+      using all = follow(discovery);
+      table.apply(Array.from(all.records.keys(), (key) => ({ key, record: undefined })));
+    },
+    openClient: (endpoint) => runtime.client(endpoint),
+    moveTo(index, endpoint) {
+      const record = toRecord(firstInstanceId, started[index]?.port ?? 0, endpoint);
+      table.apply([{ key: recordKey(record), record }]);
+    },
     peers: started.map(({ peers }) => peers),
     async readCounter(name) {
       return parseOpenMetrics((await renderMetrics(runtime.metrics.registry, "openmetrics")).body).value(name);
@@ -69,7 +89,10 @@ export async function startScriptedWorkers(...workers: readonly ScriptedWorker[]
   };
 }
 
-async function startWorker({ behave, hello: more = {} }: ScriptedWorker, id: string): Promise<{ port: number; peers: RawPeer[]; close(): void }> {
+async function startWorker(
+  { behave, hello: more = {}, hangsUp = false }: ScriptedWorker,
+  id: string,
+): Promise<{ port: number; peers: RawPeer[]; close(): void }> {
   const peers: RawPeer[] = [];
   const server = createServer((socket) => {
     const peer = rawPeer(socket, true);
@@ -77,6 +100,7 @@ async function startWorker({ behave, hello: more = {} }: ScriptedWorker, id: str
     peer.send((writer) => encodeHello(writer, { ...hello, instance_id: id, ...more }));
     let seen = 0;
     socket.on("data", () => {
+      if (hangsUp && peer.frames.length > 0) socket.end();
       for (; seen < peer.frames.length; seen += 1) {
         const { type, id, body } = peer.frames[seen] ?? { type: 0, id: 0, body: Buffer.alloc(0) };
         if (type === frameTypes.REQUEST) behave(peer, id, messages.decodeRequest(body));

@@ -130,8 +130,8 @@ class RuntimeParts implements Runtime {
     const { connectTimeoutMs, pingIntervalMs } = config;
     const hello: Hello = { version: 1, agent, capabilities: [], max_frame_bytes: config.maxFrameBytes, max_streams: config.tcpMaxStreams };
     const egressLog = log.child({ target: "dyn_runtime::egress" });
-    const onLost = (id: string): void => this.#health.lost(id);
-    this.#peers = createPeers({ hello, connectTimeoutMs, pingIntervalMs, security, metrics: this.metrics, log: egressLog, onLost });
+    const onLost = (key: string): void => this.#health.lost(key);
+    this.#peers = createPeers({ hello, connectTimeoutMs, pingIntervalMs, security, metrics, log: egressLog, onLost, now: this.#now });
     this.#server = createPushServer({
       hello: { ...hello, instance_id: this.instanceId },
       helloTimeoutMs: connectTimeoutMs,

@@ -12,6 +12,8 @@ import { formatAddress, formatPath, type EndpointAddress, type EndpointRecord } 
 export interface Instance {
   /** Decimal u64. */
   readonly id: string;
+  /** Its id and where it is dialled: what is known of an instance is not known of one that says the same id elsewhere. */
+  readonly key: string;
   readonly host: string;
   readonly port: number;
   /** What a REQUEST names. */
@@ -51,7 +53,10 @@ export function toInstance(record: EndpointRecord): Instance | undefined {
   const host = match?.[1] ?? match?.[2];
   const port = Number(match?.[3]);
   if (record.dyn_plane !== 1 || host === undefined || !(port > 0 && port < 65_536)) return undefined;
-  return { id: record.instance_id.toString(), host, port, path: formatPath(record), ...(record.dyn_plane_tls === true && { isTls: true }) };
+  const id = record.instance_id.toString();
+  const isTls = record.dyn_plane_tls === true;
+  const key = `${id}@${isTls ? "tls" : "tcp"}://${formatHostPort(host, port)}`;
+  return { id, key, host, port, path: formatPath(record), ...(isTls && { isTls }) };
 }
 
 /** Follow one endpoint. */
@@ -115,11 +120,13 @@ function createMembers({ address, log, presence, onLeave }: LiveSetOptions, onNe
 
   function join(instance: Instance): void {
     const { id, host, port } = instance;
-    const isNew = !inUse.has(id);
+    const known = inUse.get(id);
     inUse.set(id, instance);
     ordered = undefined;
-    unlisted?.returned(id);
-    if (isNew) log.info({ endpoint, instance_id: id, address: formatHostPort(host, port), instances: inUse.size }, "instance joined");
+    if (known) unlisted?.returned(known);
+    const address = formatHostPort(host, port);
+    if (!known) log.info({ endpoint, instance_id: id, address, instances: inUse.size }, "instance joined");
+    else if (known.key !== instance.key) log.info({ endpoint, instance_id: id, address }, "instance moved");
   }
 
   function remove(id: string): boolean {
@@ -155,7 +162,8 @@ function createMembers({ address, log, presence, onLeave }: LiveSetOptions, onNe
       onNews();
     },
     dismiss(id) {
-      unlisted?.forget(id);
+      const known = inUse.get(id);
+      if (known) unlisted?.forget(known);
       remove(id);
     },
     [Symbol.dispose]: () => unlisted?.[Symbol.dispose](),

@@ -8,6 +8,6 @@ export interface Presence {
   whereabouts(instance: Instance): Whereabouts;
   /** Find out, by dialling it if need be. Never rejects. */
   probe(instance: Instance): Promise<Whereabouts>;
-  /** Hear that the whereabouts of one instance may have changed. */
-  onChange(instanceId: string, listener: () => void): Disposable;
+  /** Hear that the whereabouts of the instance with that key may have changed. */
+  onChange(key: string, listener: () => void): Disposable;
 }

@@ -19,65 +19,65 @@ export interface Unlisted extends Disposable {
   /** The record of an instance in use is gone. @returns true if it stays until it says that it leaves, or cannot be reached; false if it has said so. */
   keep(instance: Instance): boolean;
   /** It has a record again. */
-  returned(instanceId: string): void;
+  returned(instance: Instance): void;
   /** Nobody wants it any more. */
-  forget(instanceId: string): void;
+  forget(instance: Instance): void;
 }
 
 /** Create an empty set. */
 export function createUnlisted({ presence, endpoint, log, onGone }: UnlistedOptions): Unlisted {
-  const kept = new Map<string, Disposable>(); // what tells of its whereabouts
+  const kept = new Map<string, Disposable>(); // by key: what tells of its whereabouts
   const probing = new Set<string>();
   const announcements = createAnnouncements(endpoint, log);
 
   // Its connection says nothing (any more): dial once, and believe what comes of it.
   async function probe(instance: Instance): Promise<void> {
-    const { id } = instance;
-    if (probing.has(id)) return;
-    probing.add(id);
+    const { id, key } = instance;
+    if (probing.has(key)) return;
+    probing.add(key);
     const found = await presence.probe(instance);
-    probing.delete(id);
-    if (!kept.has(id)) return;
-    if (found === "here") setTimeout(() => kept.has(id) && announcements.stays(id), graceMs).unref();
-    else drop(id);
+    probing.delete(key);
+    if (!kept.has(key)) return;
+    if (found === "here") setTimeout(() => kept.has(key) && announcements.stays(id), graceMs).unref();
+    else drop(instance);
   }
 
-  function release(id: string): boolean {
-    kept.get(id)?.[Symbol.dispose]();
-    return kept.delete(id);
+  function release(key: string): boolean {
+    kept.get(key)?.[Symbol.dispose]();
+    return kept.delete(key);
   }
 
-  function drop(id: string): void {
+  function drop({ id, key }: Instance): void {
     announcements.left(id);
-    if (release(id)) onGone(id);
+    if (release(key)) onGone(id);
   }
 
   function look(instance: Instance): void {
     const where = presence.whereabouts(instance);
-    if (where === "left") drop(instance.id);
+    if (where === "left") drop(instance);
     else if (where === "unknown") void probe(instance);
   }
 
   return {
     keep(instance) {
-      const { id } = instance;
+      const { key } = instance;
       if (presence.whereabouts(instance) === "left") return false;
       kept.set(
-        id,
-        presence.onChange(id, () => look(instance)),
+        key,
+        presence.onChange(key, () => look(instance)),
       );
       void probe(instance);
       return true;
     },
-    returned(id) {
-      if (release(id)) announcements.returned(id);
+    returned({ id, key }) {
+      if (release(key)) announcements.returned(id);
     },
-    forget(id) {
+    forget({ id, key }) {
       announcements.left(id);
-      release(id);
+      release(key);
     },
     [Symbol.dispose]() {
-      for (const id of kept.keys()) release(id);
+      for (const key of kept.keys()) release(key);
     },
   };
 }

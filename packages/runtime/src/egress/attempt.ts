@@ -130,7 +130,7 @@ export class Attempt {
     };
     route.reports.push(this.#report);
     options.metrics.inflight.inc();
-    options.health.begin(instance.id);
+    options.health.begin(instance.key);
   }
 
   /** Send the request, or what is left of it. Rejects with a RuntimeError, or the signal's reason while it still dials. */
@@ -169,7 +169,7 @@ export class Attempt {
     const { metrics, now } = this.#options;
     metrics.roundtripTtft.observe((now() - this.#sentAt) / 1000);
     this.#sentAt = undefined;
-    if (this.#options.health.answered(this.instance.id)) this.#logCircuit("closed", undefined);
+    if (this.#options.health.answered(this.instance.key)) this.#logCircuit("closed", undefined);
   }
 
   /** End the stream here and now; a `next` under way rejects with `reason`. */
@@ -193,7 +193,7 @@ export class Attempt {
   }
 
   #judge(failure: RuntimeError | undefined): void {
-    const change = this.#options.health.end(this.instance.id, toVerdict(failure));
+    const change = this.#options.health.end(this.instance.key, toVerdict(failure));
     if (change) this.#logCircuit(change, failure);
   }
 

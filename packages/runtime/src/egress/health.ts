@@ -11,20 +11,21 @@ export interface HealthOptions {
   readonly now: () => number;
 }
 
+/** Instances go by their keys. */
 export interface Health {
-  loadOf(instanceId: string): number;
+  loadOf(key: string): number;
   /** False while the circuit is open, or half-open with its probe under way. */
-  isWell(instanceId: string): boolean;
+  isWell(key: string): boolean;
   /** True while the circuit is closed: asking it is no probe. */
-  isProven(instanceId: string): boolean;
+  isProven(key: string): boolean;
   /** It has said its first word of an attempt. @returns true if that closed the circuit: whoever answers is well, however long the answer takes. */
-  answered(instanceId: string): boolean;
+  answered(key: string): boolean;
   /** Its connection was lost, with or without something under way. */
-  lost(instanceId: string): void;
+  lost(key: string): void;
   /** An attempt begins. The first one after an open circuit is its probe. */
-  begin(instanceId: string): void;
+  begin(key: string): void;
   /** An attempt is over. @returns what changed, for the log. */
-  end(instanceId: string, verdict: Verdict): "opened" | "closed" | undefined;
+  end(key: string, verdict: Verdict): "opened" | "closed" | undefined;
 }
 
 /** How an attempt speaks of its instance; one that the caller ended says nothing. */
@@ -73,53 +74,53 @@ function afterAttempt(circuit: Circuit, verdict: Verdict, limits: Limits, at: nu
 export function createHealth({ failures = 3, openMs = 1_000, maxOpenMs = 30_000, now }: HealthOptions): Health {
   const limits: Limits = { failures, openMs, maxOpenMs };
   const states = new Map<string, State>();
-  const stateOf = (id: string): State => {
-    const known = states.get(id);
+  const stateOf = (key: string): State => {
+    const known = states.get(key);
     if (known) return known;
     const state: State = { load: 0, endedAt: now(), circuit: { type: "closed", failures: 0 } };
-    states.set(id, state);
+    states.set(key, state);
     return state;
   };
   const forget = (at: number): void => {
-    for (const [id, { load, endedAt }] of states) if (load === 0 && endedAt + forgetMs < at) states.delete(id);
+    for (const [key, { load, endedAt }] of states) if (load === 0 && endedAt + forgetMs < at) states.delete(key);
   };
   return {
-    loadOf: (id) => states.get(id)?.load ?? 0,
-    isWell(id) {
-      const circuit = states.get(id)?.circuit;
+    loadOf: (key) => states.get(key)?.load ?? 0,
+    isWell(key) {
+      const circuit = states.get(key)?.circuit;
       if (!circuit || circuit.type === "closed") return true;
       return circuit.type === "open" && now() >= circuit.until;
     },
-    isProven(id) {
-      const circuit = states.get(id)?.circuit;
+    isProven(key) {
+      const circuit = states.get(key)?.circuit;
       return !circuit || circuit.type === "closed";
     },
-    answered(id) {
-      const state = states.get(id);
+    answered(key) {
+      const state = states.get(key);
       if (state?.circuit.type !== "half-open") return false;
       state.circuit = { type: "closed", failures: 0 };
       return true;
     },
-    lost(id) {
-      const state = stateOf(id);
+    lost(key) {
+      const state = stateOf(key);
       state.endedAt = now();
       state.circuit = afterFailure(state.circuit, limits, true, state.endedAt);
       forget(state.endedAt);
     },
-    begin(id) {
-      const state = stateOf(id);
+    begin(key) {
+      const state = stateOf(key);
       state.load += 1;
       const { circuit } = state;
       if (circuit.type === "open" && now() >= circuit.until) state.circuit = { type: "half-open", openMs: circuit.openMs };
     },
-    end(id, verdict) {
-      const state = stateOf(id);
+    end(key, verdict) {
+      const state = stateOf(key);
       state.load -= 1;
       state.endedAt = now();
       const before = state.circuit;
       const after = afterAttempt(before, verdict, limits, state.endedAt);
       state.circuit = after;
-      if (after.type === "closed" && after.failures === 0 && state.load === 0) states.delete(id); // nothing to remember
+      if (after.type === "closed" && after.failures === 0 && state.load === 0) states.delete(key); // nothing to remember
       if (verdict !== "well") forget(state.endedAt); // only what fails is remembered, so only then there is more of it
       if (after.type === "open" && before.type !== "open" && verdict !== "unknown") return "opened";
       return after.type === "closed" && before.type !== "closed" ? "closed" : undefined;

@@ -1,4 +1,4 @@
-/** One connection per worker, dialled when first needed and shared by all requests. */
+/** One connection per instance and address, dialled when first needed and shared by all requests. */
 import { formatHostPort } from "../address.ts";
 import { RuntimeError } from "../errors.ts";
 import type { Instance } from "../discovery/live-set.ts";
@@ -8,6 +8,7 @@ import type { RuntimeMetrics } from "../metrics.ts";
 import type { PlaneSecurity } from "../net/security.ts";
 import type { Hello } from "../wire/hello.ts";
 import { PlaneClient } from "./plane-client.ts";
+import { createRedial } from "./redial.ts";
 
 export interface PeersOptions {
   readonly hello: Hello;
@@ -17,27 +18,32 @@ export interface PeersOptions {
   readonly metrics: RuntimeMetrics;
   readonly log: Logger;
   /** A connection has ended that nobody wanted to end. */
-  readonly onLost: (instanceId: string) => void;
+  readonly onLost: (key: string) => void;
+  /** Monotonic clock, ms. */
+  readonly now: () => number;
 }
 
 export interface Peers extends AsyncDisposable, Presence {
-  /** A usable connection to `instance`, at once if there is one. @throws RuntimeError `cannot_connect`, or `unavailable` while it drains. */
+  /** A usable connection to `instance`, at once if there is one.
+   *  @throws RuntimeError `cannot_connect`, at once if it has failed so often that it is not dialled yet; `unavailable` while it drains. */
   get(instance: Instance): PlaneClient | Promise<PlaneClient>;
 }
 
 /** Instances that have said GOAWAY and are remembered once their connection is over. */
 const maxLeft = 1_024;
+/** A connection that has lasted so long, ms, was of use even if nobody has asked anything. */
+const steadyMs = 1_000;
 
-type Peer = { type: "dialling"; client: Promise<PlaneClient> } | { type: "open"; client: PlaneClient };
+type Peer = { type: "dialling"; client: Promise<PlaneClient> } | { type: "open"; client: PlaneClient; openedAt: number };
 
 /** Create an empty set of connections. */
 export function createPeers(options: PeersOptions): Peers {
   const departures = createDepartures();
   const pool = createPool(options, departures);
 
-  function whereabouts({ id, path }: Instance): Whereabouts {
-    if (departures.has(id)) return "left"; // an id is one life of a process
-    const client = pool.find(id);
+  function whereabouts({ key, path }: Instance): Whereabouts {
+    if (departures.has(key)) return "left"; // an id is one life of a process
+    const client = pool.find(key);
     if (!client?.isUsable) return "unknown";
     return client.hasWithdrawn(path) ? "left" : "here";
   }
@@ -61,55 +67,59 @@ export function createPeers(options: PeersOptions): Peers {
 interface Pool {
   readonly get: Peers["get"];
   /** The connection to an instance, if it is open. */
-  find(id: string): PlaneClient | undefined;
+  find(key: string): PlaneClient | undefined;
   close(): void;
 }
 
 function createPool(options: PeersOptions, departures: Departures): Pool {
   const peers = new Map<string, Peer>();
+  const redial = createRedial({ now: options.now, random: Math.random });
   let closed = false;
   const parts: DialParts = {
     ...options,
     isClosed: () => closed,
-    onGone(id, client) {
-      const peer = peers.get(id);
-      if (peer?.type === "open" && peer.client === client) peers.delete(id);
-      if (client) departures.notify(id);
+    onGone(key, client) {
+      const peer = peers.get(key);
+      if (peer?.type === "open" && peer.client === client) {
+        peers.delete(key);
+        const wasOfUse = client.hasAnswered || options.now() - peer.openedAt >= steadyMs;
+        redial[wasOfUse ? "succeeded" : "failed"](key);
+      }
+      if (client) departures.notify(key);
     },
-    onLeave(id, isGoingAway) {
-      if (isGoingAway) departures.add(id);
-      departures.notify(id);
-    },
+    onLeave: (key, isGoingAway) => departures.leave(key, isGoingAway),
   };
 
-  async function settle(id: string, dialling: Promise<PlaneClient>): Promise<PlaneClient> {
+  async function settle(key: string, dialling: Promise<PlaneClient>): Promise<PlaneClient> {
     try {
       const client = await dialling;
-      peers.set(id, { type: "open", client });
+      peers.set(key, { type: "open", client, openedAt: options.now() });
       return client;
     } catch (error) {
-      peers.delete(id);
+      peers.delete(key);
+      redial.failed(key);
       throw error;
     }
   }
 
   function start(instance: Instance): Promise<PlaneClient> {
-    const client = settle(instance.id, dialInstance(instance, parts));
-    peers.set(instance.id, { type: "dialling", client });
+    assertMayDial(instance, redial.waitMs(instance.key));
+    const client = settle(instance.key, dialInstance(instance, parts));
+    peers.set(instance.key, { type: "dialling", client });
     return client;
   }
 
   return {
     get(instance) {
-      const peer = peers.get(instance.id);
+      const peer = peers.get(instance.key);
       if (closed) throw new RuntimeError("unavailable", "this runtime is closed");
       if (!peer) return start(instance);
       if (peer.type === "dialling" || peer.client.isUsable) return peer.client;
       if (peer.client.isGoingAway) throw new RuntimeError("unavailable", `instance ${instance.id} is draining`);
       return start(instance);
     },
-    find(id) {
-      const peer = peers.get(id);
+    find(key) {
+      const peer = peers.get(key);
       return peer?.type === "open" ? peer.client : undefined;
     },
     close() {
@@ -120,10 +130,17 @@ function createPool(options: PeersOptions, departures: Departures): Pool {
   };
 }
 
+function assertMayDial({ id, host, port }: Instance, waitMs: number): void {
+  if (waitMs <= 0) return;
+  const where = `instance ${id} at ${formatHostPort(host, port)}`;
+  throw new RuntimeError("cannot_connect", `${where} is dialled again in ${Math.ceil(waitMs)} ms: its last connections failed or were of no use`);
+}
+
 interface Departures {
-  has(id: string): boolean;
-  add(id: string): void;
-  notify(id: string): void;
+  has(key: string): boolean;
+  /** It takes no more requests, or (false) none for one of its endpoints. */
+  leave(key: string, isGoingAway: boolean): void;
+  notify(key: string): void;
   onChange: Presence["onChange"];
 }
 
@@ -131,22 +148,24 @@ interface Departures {
 function createDepartures(): Departures {
   const left = new Set<string>();
   const listeners = new Map<string, Set<() => void>>();
+  const notify = (key: string): void => {
+    for (const listener of listeners.get(key) ?? []) listener();
+  };
   return {
-    has: (id) => left.has(id),
-    add(id) {
-      left.add(id);
+    has: (key) => left.has(key),
+    leave(key, isGoingAway) {
+      if (isGoingAway) left.add(key);
       const [oldest] = left;
       if (left.size > maxLeft && oldest !== undefined) left.delete(oldest);
+      notify(key);
     },
-    notify(id) {
-      for (const listener of listeners.get(id) ?? []) listener();
-    },
-    onChange(id, listener) {
-      const its = listeners.get(id) ?? new Set();
-      listeners.set(id, its.add(listener));
+    notify,
+    onChange(key, listener) {
+      const its = listeners.get(key) ?? new Set();
+      listeners.set(key, its.add(listener));
       return {
         [Symbol.dispose]() {
-          if (its.delete(listener) && its.size === 0) listeners.delete(id);
+          if (its.delete(listener) && its.size === 0) listeners.delete(key);
         },
       };
     },
@@ -155,11 +174,11 @@ function createDepartures(): Departures {
 
 interface DialParts extends PeersOptions {
   readonly isClosed: () => boolean;
-  readonly onGone: (id: string, client: PlaneClient | undefined) => void;
-  readonly onLeave: (id: string, isGoingAway: boolean) => void;
+  readonly onGone: (key: string, client: PlaneClient | undefined) => void;
+  readonly onLeave: (key: string, isGoingAway: boolean) => void;
 }
 
-async function dialInstance({ id, host, port, isTls = false }: Instance, parts: DialParts): Promise<PlaneClient> {
+async function dialInstance({ key, id, host, port, isTls = false }: Instance, parts: DialParts): Promise<PlaneClient> {
   const { hello, connectTimeoutMs, pingIntervalMs, security, metrics, log } = parts;
   const address = formatHostPort(host, port);
   const state: { opened?: PlaneClient; isOver: boolean } = { isOver: false };
@@ -169,15 +188,15 @@ async function dialInstance({ id, host, port, isTls = false }: Instance, parts: 
     hello,
     connectTimeoutMs,
     pingIntervalMs,
-    onLeave: (isGoingAway) => parts.onLeave(id, isGoingAway),
+    onLeave: (isGoingAway) => parts.onLeave(key, isGoingAway),
     isTls,
     security,
     onClose(cause) {
       state.isOver = true;
-      parts.onGone(id, state.opened);
+      parts.onGone(key, state.opened);
       if (state.opened) metrics.connections.dec();
       if (cause && state.opened) {
-        parts.onLost(id);
+        parts.onLost(key);
         log.warn({ instance_id: id, address, error: cause.message }, "connection to instance lost");
       } else log.debug({ instance_id: id, address }, "connection to instance closed");
     },

@@ -15,8 +15,8 @@ export function checkRouterMode(mode: RouterMode): RouterMode {
 export interface PickInput {
   /** Those that may be chosen, at least one. */
   readonly instances: readonly Instance[];
-  /** Attempts of this process that are under way at an instance. */
-  readonly loadOf: (instanceId: string) => number;
+  /** Attempts of this process that are under way at the instance with that key. */
+  readonly loadOf: (key: string) => number;
 }
 
 /** @returns undefined when nobody fits. */
@@ -67,6 +67,6 @@ function drawTwo(instances: readonly Instance[], random: () => number): Instance
 }
 
 function leastLoaded(instances: readonly Instance[], loadOf: PickInput["loadOf"]): Instance[] {
-  const least = Math.min(...instances.map(({ id }) => loadOf(id)));
-  return instances.filter(({ id }) => loadOf(id) === least);
+  const least = Math.min(...instances.map(({ key }) => loadOf(key)));
+  return instances.filter(({ key }) => loadOf(key) === least);
 }

@@ -48,6 +48,7 @@ export class PlaneClient implements StreamOwner {
   #touched = new Set<ClientStream>();
   #lastId = 0;
   #goingAway = false;
+  #hasAnswered = false;
   #isClosedHere = false;
   #maxStreams = 1;
   #maxFrameBytes = 0;
@@ -86,6 +87,11 @@ export class PlaneClient implements StreamOwner {
 
   get isGoingAway(): boolean {
     return this.#goingAway;
+  }
+
+  /** True once the worker has said a word to a request. */
+  get hasAnswered(): boolean {
+    return this.#hasAnswered;
   }
 
   /** True if the worker has said that it serves this endpoint no more. */
@@ -178,6 +184,7 @@ export class PlaneClient implements StreamOwner {
       throw new RuntimeError("protocol", `${frameTypeName(type)} on stream ${streamId}, which was never opened`);
     const stream = this.#streams.get(streamId);
     if (!stream) return; // killed or failed here while the worker's last frames were under way
+    this.#hasAnswered = true;
     this.#touched.add(stream);
     try {
       this.#streamFrame(stream, type, body);

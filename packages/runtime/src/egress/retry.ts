@@ -29,11 +29,15 @@ export function createRetryBudget({ perRequest = 0.2, most = 100 }: RetryBudgetO
   };
 }
 
-const firstWaitMs = 10;
-const longestWaitMs = 250;
+export interface BackoffOptions {
+  /** Wait before the second retry, ms. Default 10. */
+  readonly firstMs?: number;
+  /** Longest wait, ms. Default 250. */
+  readonly longestMs?: number;
+}
 
-/** Time before the `retry`th retry (from 0), ms: none before the first, which goes elsewhere; then doubling, with jitter. */
-export function backoffMs(retry: number, random: () => number): number {
+/** Time before the `retry`th retry (from 0), ms: none before the first, then doubling, with jitter. */
+export function backoffMs(retry: number, random: () => number, { firstMs = 10, longestMs = 250 }: BackoffOptions = {}): number {
   if (retry === 0) return 0;
-  return Math.min(firstWaitMs * 2 ** (retry - 1), longestWaitMs) * (0.5 + random() / 2);
+  return Math.min(firstMs * 2 ** (retry - 1), longestMs) * (0.5 + random() / 2);
 }

@@ -97,19 +97,19 @@ export class RoutedAnswer implements Batches<unknown> {
     const { pick, health } = this.#options;
     const { wanted } = this.#route;
     const all = this.#route.candidates();
-    const untried = this.#tried.size === 0 ? all : all.filter(({ id }) => !this.#tried.has(id));
+    const untried = this.#tried.size === 0 ? all : all.filter(({ key }) => !this.#tried.has(key));
     if (wanted !== undefined) return untried.find(({ id }) => id === wanted);
-    return pick({ instances: this.#keepWell(untried), loadOf: (id) => health.loadOf(id) });
+    return pick({ instances: this.#keepWell(untried), loadOf: (key) => health.loadOf(key) });
   }
 
   // A first attempt may be the probe of an instance that has failed; one that has been disappointed goes where nobody has.
   #keepWell(instances: readonly Instance[]): readonly Instance[] {
     const { health } = this.#options;
-    const isProven = ({ id }: Instance): boolean => health.isProven(id);
+    const isProven = ({ key }: Instance): boolean => health.isProven(key);
     if (instances.every(isProven)) return instances;
     const proven = this.#attempts === 0 ? [] : instances.filter(isProven);
     if (proven.length > 0) return proven;
-    const well = instances.filter(({ id }) => health.isWell(id));
+    const well = instances.filter(({ key }) => health.isWell(key));
     return well.length > 0 ? well : instances;
   }
 
@@ -144,8 +144,8 @@ export class RoutedAnswer implements Batches<unknown> {
     this.#fruitless = attempt.delivered ? 1 : this.#fruitless + 1;
     if (this.#state === "over" || !failure.traits.retryable || this.#attempts >= maxAttempts || this.#fruitless >= maxFruitless) return false;
     if (attempt.delivered) this.#tried.clear(); // those before it failed long ago
-    this.#tried.add(attempt.instance.id);
-    if (this.#route.wanted !== undefined || !this.#route.candidates().some(({ id }) => !this.#tried.has(id))) return false;
+    this.#tried.add(attempt.instance.key);
+    if (this.#route.wanted !== undefined || !this.#route.candidates().some(({ key }) => !this.#tried.has(key))) return false;
     const payload = attempt.delivered ? this.#route.resume?.() : this.#payload;
     if (!payload || !this.#isPaid(attempt, failure)) return false;
     this.#payload = payload;
