@@ -15,7 +15,7 @@ function fill(before: string, repeated: string, after: string): Buffer {
   return Buffer.concat([Buffer.from(before), Buffer.alloc(times * repeated.length, repeated), Buffer.from(after)]);
 }
 
-const limits = { maxMessages: 100_000, maxCompletions: 1_000 };
+const limits = { maxMessages: 100_000, maxCompletions: 1_000, maxEchoBytes: 1_048_576 };
 
 const parse = (body: Buffer): unknown => parseJsonBody(body);
 

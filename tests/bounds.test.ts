@@ -12,7 +12,7 @@ import type { ModelJob } from "../packages/runtime/src/llm/contract.ts";
 import { checkJob } from "../packages/runtime/src/llm/job-check.ts";
 import { decodePayload, encodePayload } from "../packages/runtime/src/wire/payload.ts";
 
-const limits: FieldLimits = { maxMessages: 100_000, maxCompletions: 1_024 };
+const limits: FieldLimits = { maxMessages: 100_000, maxCompletions: 1_024, maxEchoBytes: 1_048_576 };
 
 const apis = {
   chat: [parseChatRequest, { model: "m", messages: [{ role: "user", content: "hi" }] }],

@@ -4,7 +4,7 @@ import { parseCountRequest, parseMessagesRequest } from "../packages/frontend/sr
 import { parseChatRequest } from "../packages/frontend/src/openai/chat-schema.ts";
 import type { Message } from "../packages/runtime/src/llm/contract.ts";
 
-const limits = { maxMessages: 100, maxCompletions: 1 };
+const limits = { maxMessages: 100, maxCompletions: 1, maxEchoBytes: 1_048_576 };
 
 interface Seen {
   readonly seen: readonly (readonly [role: string, text: string])[];

@@ -9,7 +9,7 @@ import { toRuntimeError } from "../packages/runtime/src/errors.ts";
 
 type Parse = (body: unknown, limits: FieldLimits) => unknown;
 
-const limits = { maxMessages: 3, maxCompletions: 1_000 };
+const limits = { maxMessages: 3, maxCompletions: 1_000, maxEchoBytes: 1_000 };
 
 function problemOf(parse: Parse, body: unknown): { message: string; param: string | null } {
   try {
@@ -121,7 +121,7 @@ describe.each<[string, Parse, Record<string, unknown>, (readonly [unknown, strin
 });
 
 test("fewer completions than the API has can be allowed", () => {
-  const few = { maxMessages: 3, maxCompletions: 2 };
+  const few = { maxMessages: 3, maxCompletions: 2, maxEchoBytes: 1_000 };
   expect(() => parseChatRequest({ model: "m", messages: [{ role: "user", content: "hi" }], n: 3 }, few)).toThrow("n must be at most 2");
   expect(() => parseCompletionRequest({ model: "m", prompt: ["a", "b", "c"] }, few)).toThrow("3 prompts with 1 completion each are more than 2");
 });

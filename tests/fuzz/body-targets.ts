@@ -50,7 +50,7 @@ function assertTravels({ job }: { readonly job: object }): void {
   assertThat(isSame(decodePayload(encodePayload(job), "job"), job), "a job is not what it was at the worker");
 }
 
-const limits = { maxMessages: 1_000, maxCompletions: 256 };
+const limits = { maxMessages: 1_000, maxCompletions: 256, maxEchoBytes: 1_048_576 };
 
 const bodies: Readonly<Record<string, (body: unknown) => void>> = {
   chat: (body) => assertTravels(parseChatRequest(body, limits)),

@@ -153,6 +153,8 @@ export interface FieldLimits {
   readonly maxMessages: number;
   /** Of all prompts of a request. */
   readonly maxCompletions: number;
+  /** Of all prompts that are repeated in an answer. */
+  readonly maxEchoBytes: number;
 }
 
 // Of the members of a union only those count that take the value's type; if they agree on what is wrong, that says most.

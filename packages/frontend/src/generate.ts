@@ -20,6 +20,8 @@ export interface GenerateParts {
   readonly models: Models;
   readonly progress: RequestProgress;
   readonly deadlines: Deadlines;
+  /** Most that is held of one answer. */
+  readonly maxAnswerBytes: number;
   /** Monotonic clock, ms. */
   readonly now: () => number;
 }
@@ -28,8 +30,8 @@ export interface GenerateParts {
 export async function generate(job: ModelJob, exchange: Exchange, parts: GenerateParts, { keepsTexts, onBatch }: Receiver): Promise<Completion> {
   const { client, prefill, migrationLimit } = parts.models.serving(job.model);
   const whole = prefill ? { ...job, prefill: await runPrefill(prefill, job, exchange, parts) } : job;
-  const { progress, deadlines, now } = parts;
-  const transcript = new Transcript(job, { texts: keepsTexts || migrationLimit > 0, tokens: migrationLimit > 0 });
+  const { progress, deadlines, maxAnswerBytes: maxBytes, now } = parts;
+  const transcript = new Transcript(job, { texts: keepsTexts || migrationLimit > 0, tokenIds: migrationLimit > 0, maxBytes });
   let resumptionsLeft = migrationLimit;
   const resume = (): ModelJob | undefined => (resumptionsLeft-- > 0 ? { ...whole, begun: transcript.begun() } : undefined);
   const answer = client.generate(whole, { ...toOptions(exchange, parts, "x-worker-instance-id"), resume });

@@ -16,6 +16,7 @@ import {
   type DiscoveryRecord,
 } from "@dyn/runtime";
 import { createCors, parseOrigins } from "./http/cors.ts";
+import type { InferenceParts } from "./inference.ts";
 import { createHistory } from "./lineage/history.ts";
 import { createFrontendMetrics } from "./metrics/metrics.ts";
 import { followModels } from "./models.ts";
@@ -108,7 +109,7 @@ async function startFrontend({ settings, runtime, asked, owned, release }: Front
   const { overloadStatus, maxConcurrentRequests, sseKeepAliveMs: keepAliveMs } = settings;
   let isListed = false; // what was there at the start is known
   const ops = { runtime, isDraining, instances: () => instances.values(), isListed: () => isListed };
-  const routes = createRoutes({ ...shared, ...ops, models, limits, fieldLimits: settings, overloadStatus, keepAliveMs, wallClock: Date.now });
+  const routes = createRoutes({ ...shared, ...ops, models, limits, ...toAnswerLimits(settings), overloadStatus, keepAliveMs, wallClock: Date.now });
   const { httpHost: host, httpPort: port, bodyLimitMb, strictRequestId } = settings;
   const baggageKeys = new Set(settings.baggageKeys);
   const bounds = { maxBodyBytes: bodyLimitMb * 1024 * 1024, maxConcurrentRequests, limits: settings };
@@ -140,6 +141,11 @@ async function startFrontend({ settings, runtime, asked, owned, release }: Front
     ending.close().catch((error: unknown) => log.error({ error }, "shutdown failed"));
   });
   return { host: server.host, port: server.port, url, closed: ending.closed, [Symbol.asyncDispose]: () => ending.close() };
+}
+
+function toAnswerLimits(settings: FrontendOptions): Pick<InferenceParts, "fieldLimits" | "maxAnswerBytes"> {
+  const maxAnswerBytes = settings.answerLimitMb * 1024 * 1024;
+  return { fieldLimits: { ...settings, maxEchoBytes: maxAnswerBytes }, maxAnswerBytes };
 }
 
 // Begins once, whoever asks; `closed` tells everybody how it went.

@@ -34,6 +34,8 @@ export interface AnswerHead {
 
 /** The events of one stream. Everything but the text is fixed, so it is built once. */
 export interface StreamFormat {
+  /** What stands before the first batch, if it may be large: written one by one, as fast as the client reads. */
+  readonly opening?: Iterable<string>;
   /** All events of one batch, joined. */
   batch(deltas: readonly Delta[]): string;
   /** What follows the last delta. */
@@ -70,6 +72,8 @@ export interface InferenceParts {
   readonly wallClock: () => number;
   readonly limits: DeadlineLimits;
   readonly fieldLimits: FieldLimits;
+  /** Most that is held of one answer. */
+  readonly maxAnswerBytes: number;
   /** HTTP status of `overloaded`. */
   readonly overloadStatus: number;
   /** After how much silence a stream says `keepAlive`, ms; 0 = never. */
@@ -201,13 +205,24 @@ async function complete<Request extends InferenceRequest>(inference: Inference<R
   requestLog.responded(200);
 }
 
+async function writeOpening(events: EventStream, opening: Iterable<string>, toBatch: () => string): Promise<void> {
+  for (const part of opening) await events.write(part);
+  await events.write(toBatch());
+}
+
 async function stream<Request extends InferenceRequest>(inference: Inference<Request>): Promise<void> {
   const { api, exchange, request, head, requestLog, generating } = inference;
   const { now, keepAliveMs } = generating;
   const { keepAlive } = api;
   const format = api.createStream(request, head);
   using events = new EventStream(exchange, { keepAlive, keepAliveMs, now, onBegin: () => requestLog.responded(200) });
-  const onBatch = (batch: readonly Delta[]): Promise<void> | undefined => events.write(format.batch(batch));
+  let { opening } = format;
+  const onBatch = (batch: readonly Delta[]): Promise<void> | undefined => {
+    if (!opening) return events.write(format.batch(batch));
+    const before = opening;
+    opening = undefined;
+    return writeOpening(events, before, () => format.batch(batch));
+  };
   try {
     // Headers wait for the first batch, or for `keepAliveMs`: what fails before is a plain error with its own status.
     const completion = await generate(request.job, exchange, generating, { keepsTexts: false, onBatch });

@@ -25,6 +25,7 @@ export interface FrontendOptions extends HttpLimits {
   readonly apiKeysFile: string;
   readonly corsOrigins: readonly string[];
   readonly bodyLimitMb: number;
+  readonly answerLimitMb: number;
   readonly maxMessages: number;
   readonly maxCompletions: number;
   readonly maxConcurrentRequests: number;
@@ -77,6 +78,14 @@ export const frontendSettings: SettingsOf<FrontendOptions> = {
     help: "origins of web pages that may ask from a browser, such as https://chat.example, separated by commas; * means all, none by default",
   },
   bodyLimitMb: numberSetting("DYN_HTTP_BODY_LIMIT_MB", "http-body-limit-mb", 45, [1, 1024], "largest request body, MiB"),
+  // With an echo as large beside it, the largest answer is a string that V8 can hold: 512 MiB.
+  answerLimitMb: numberSetting(
+    "DYN_HTTP_ANSWER_LIMIT_MB",
+    "http-answer-limit-mb",
+    16,
+    [1, 128],
+    "most that is held of one answer until it ends, all its choices together, MiB of JSON; and of prompts that echo repeats before them",
+  ),
   maxHeaderBytes: numberSetting(
     "DYN_HTTP_MAX_HEADER_BYTES",
     "http-max-header-bytes",

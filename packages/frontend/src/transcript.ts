@@ -1,6 +1,7 @@
 /** What a client has of an answer: what it comes to in the end, and where another worker would go on. */
 import { RuntimeError } from "@dyn/runtime";
 import { assertDelta, tokensOf, type BegunChoice, type Delta, type FinishReason, type ModelJob, type Usage } from "@dyn/runtime/llm";
+import { countJsonBytes } from "./http/json-size.ts";
 
 export interface Choice {
   /** Empty if texts are not kept. */
@@ -18,12 +19,23 @@ export interface Completion {
 /** What is kept of a delta beside how it ended. */
 export interface Keeping {
   readonly texts: boolean;
-  /** Counts and ids of tokens, for `begun`. */
-  readonly tokens: boolean;
+  /** Ids of tokens, for `begun`. */
+  readonly tokenIds: boolean;
+  /** Most bytes of all that is kept; texts as JSON has them. */
+  readonly maxBytes: number;
 }
+
+/** Tokens that a choice may have beyond `max_tokens`: a worker may count otherwise, and one delta of an engine holds several. */
+const spareTokens = 256;
+/** Texts that are joined at a time. */
+const maxPieces = 256;
+/** A double in a list. */
+const bytesPerId = 8;
 
 interface Open {
   text: string;
+  /** What comes after `text`. V8 holds a text that grows by a few letters at a time as a tree of them, many times its size. */
+  pieces: string[];
   tokens: number;
   tokenIds: number[];
   finishReason: FinishReason | undefined;
@@ -34,32 +46,46 @@ interface Open {
 export class Transcript {
   readonly #keeping: Keeping;
   readonly #choices: Open[] = [];
+  readonly #maxTokens: number;
+  #bytes = 0;
   #usage: Usage | undefined;
 
   constructor(job: ModelJob, keeping: Keeping) {
     this.#keeping = keeping;
+    this.#maxTokens = job.maxTokens ?? Number.POSITIVE_INFINITY;
     for (let left = countChoices(job); left > 0; left -= 1) {
-      this.#choices.push({ text: "", tokens: 0, tokenIds: [], finishReason: undefined, stopText: undefined });
+      this.#choices.push({ text: "", pieces: [], tokens: 0, tokenIds: [], finishReason: undefined, stopText: undefined });
     }
   }
 
-  /** @returns how many tokens they are. @throws RuntimeError `protocol` for what is no delta, or none of a choice that was asked for. */
+  /** @returns how many tokens they are. @throws RuntimeError `protocol` for what is no delta, or none of a choice that was asked for, and for more than was asked for or can be kept. */
   add(batch: readonly Delta[]): number {
-    const { texts: keepsTexts, tokens: keepsTokens } = this.#keeping;
     let tokens = 0;
     for (const delta of batch) {
       assertDelta(delta);
       const choice = this.#choices[delta.choice ?? 0];
       if (!choice) throw new RuntimeError("protocol", `the worker answered for choice ${delta.choice}, ${this.#choices.length} were asked for`);
-      const count = tokensOf(delta);
-      tokens += count;
-      if (keepsTexts) choice.text += delta.text;
-      if (keepsTokens) keepTokens(choice, delta, count);
+      tokens += this.#keep(choice, delta);
       if (delta.usage) this.#usage = delta.usage;
       if (delta.finishReason === undefined) continue;
       choice.finishReason = delta.finishReason;
       choice.stopText = delta.stopText;
     }
+    return tokens;
+  }
+
+  #keep(choice: Open, delta: Delta): number {
+    const { texts, tokenIds, maxBytes } = this.#keeping;
+    const tokens = tokensOf(delta);
+    choice.tokens += tokens;
+    if (choice.tokens > this.#maxTokens + spareTokens) throw toExcess(choice.tokens, delta.choice ?? 0, this.#maxTokens);
+    if (texts) this.#bytes += countJsonBytes(delta.text, maxBytes);
+    if (tokenIds && delta.tokenIds) this.#bytes += delta.tokenIds.length * bytesPerId;
+    if (delta.stopText !== undefined) this.#bytes += countJsonBytes(delta.stopText, maxBytes);
+    if (this.#bytes > maxBytes)
+      throw new RuntimeError("protocol", `the worker's answer is larger than ${maxBytes} bytes, the limit set by DYN_HTTP_ANSWER_LIMIT_MB`);
+    if (texts && delta.text !== "" && choice.pieces.push(delta.text) === maxPieces) joinPieces(choice);
+    if (tokenIds && delta.tokenIds) for (const id of delta.tokenIds) choice.tokenIds.push(id);
     return tokens;
   }
 
@@ -90,19 +116,26 @@ export class Transcript {
   }
 }
 
-function keepTokens(choice: Open, { tokenIds }: Delta, count: number): void {
-  choice.tokens += count;
-  if (tokenIds) for (const id of tokenIds) choice.tokenIds.push(id);
+function toExcess(tokens: number, choice: number, maxTokens: number): RuntimeError {
+  return new RuntimeError("protocol", `the worker sent ${tokens} tokens for choice ${choice}, max_tokens is ${maxTokens}`);
+}
+
+function joinPieces(choice: Open): string {
+  choice.text += choice.pieces.join("");
+  choice.pieces = [];
+  return choice.text;
 }
 
 // Ids only if there is one for each token: some engines give none.
-function toBegun({ text, tokens, tokenIds, finishReason }: Open): BegunChoice {
-  return { text, tokens, isFinished: finishReason !== undefined, ...(tokenIds.length === tokens && { tokenIds }) };
+function toBegun(choice: Open): BegunChoice {
+  const { tokens, tokenIds, finishReason } = choice;
+  return { text: joinPieces(choice), tokens, isFinished: finishReason !== undefined, ...(tokenIds.length === tokens && { tokenIds }) };
 }
 
-function toChoice({ text, finishReason, stopText }: Open, index: number): Choice {
+function toChoice(choice: Open, index: number): Choice {
+  const { finishReason, stopText } = choice;
   if (finishReason === undefined) throw new RuntimeError("protocol", `the worker ended its answer without a finish reason for choice ${index}`);
-  return { text, finishReason, stopText };
+  return { text: joinPieces(choice), finishReason, stopText };
 }
 
 function countChoices({ n = 1, prompts }: ModelJob): number {

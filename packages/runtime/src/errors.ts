@@ -132,7 +132,7 @@ const rows: Readonly<Record<ErrorCode, Row>> = {
     anthropic: "api_error",
     metric: "internal",
     publicMessage: "Internal server error",
-    meaning: "a peer on the plane broke its rules; how is in the log",
+    meaning: "a peer on the plane broke its rules, or answered more than it was asked for or may; how is in the log",
   },
   unimplemented: {
     status: 501,

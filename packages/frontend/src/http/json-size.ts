@@ -1,4 +1,4 @@
-/** What a JSON text will be once it is parsed, before it is: millions of lists, of names, or lists inside lists, take far more than their bytes. */
+/** What JSON takes, before it is parsed: millions of lists, of names, or lists inside lists, take far more than their bytes; and before it is written. */
 import { maxContainers, RuntimeError } from "@dyn/runtime";
 
 /** Smaller bodies cannot do harm, and are most of them. */
@@ -27,6 +27,18 @@ export function assertJsonSize(body: Buffer): void {
       if (containers > maxContainers) throw toError(`holds more than ${maxContainers} lists and objects`);
     }
   }
+}
+
+/** Characters that are written at a time to be counted. */
+const sliceChars = 64 * 1024;
+
+/** Bytes of a text inside a JSON text, which has six for some characters of one; counted no further than just beyond `most`. */
+export function countJsonBytes(text: string, most: number): number {
+  let bytes = 0;
+  for (let at = 0; at < text.length && bytes <= most; at += sliceChars) {
+    bytes += Buffer.byteLength(JSON.stringify(text.slice(at, at + sliceChars))) - 2; // without the quotes
+  }
+  return bytes;
 }
 
 function toError(problem: string): RuntimeError {

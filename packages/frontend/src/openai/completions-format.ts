@@ -4,18 +4,16 @@ import type { AnswerHead, StreamFormat } from "../inference.ts";
 import { toUsage } from "./chat-format.ts";
 import type { CompletionRequest } from "./completions-schema.ts";
 
-/** Each delta is one chunk; the last of a choice has its finish reason. */
+/** Each echo is one chunk, as is each delta; the last of a choice has its finish reason. */
 export function createCompletionStream({ job, echoes, includeUsage }: CompletionRequest, { requestId, created }: AnswerHead): StreamFormat {
   const head = `data: {"id":"cmpl-${requestId}","object":"text_completion","created":${created},"model":${JSON.stringify(job.model)},"choices":[`;
   const tail = includeUsage ? `],"usage":null}\n\n` : `]}\n\n`;
   const chunk = (text: string, index: number, reason: string): string =>
     `${head}{"text":${JSON.stringify(text)},"index":${index},"logprobs":null,"finish_reason":${reason}}${tail}`;
-  let begun = false;
   return {
+    ...(echoes.some((echo) => echo !== "") && { opening: toOpening(echoes, chunk) }),
     batch(deltas) {
       let events = "";
-      if (!begun) for (const [index, echo] of echoes.entries()) if (echo !== "") events += chunk(echo, index, "null");
-      begun = true;
       for (const { text, choice = 0, finishReason } of deltas) {
         if (finishReason !== undefined) events += chunk(text, choice, `"${finishReason}"`);
         else if (text !== "") events += chunk(text, choice, "null");
@@ -27,6 +25,10 @@ export function createCompletionStream({ job, echoes, includeUsage }: Completion
       return `${last}data: [DONE]\n\n`;
     },
   };
+}
+
+function* toOpening(echoes: readonly string[], chunk: (text: string, index: number, reason: string) => string): Generator<string, void, void> {
+  for (const [index, echo] of echoes.entries()) if (echo !== "") yield chunk(echo, index, "null");
 }
 
 /** The body of a unary answer. */

@@ -3,6 +3,7 @@ import { countOf } from "@dyn/runtime";
 import type { ModelJob, Prompt } from "@dyn/runtime/llm";
 import * as z from "zod";
 import { countLimit, FieldError, listOf, modelName, parseFields, unsupported, type FieldLimits } from "../fields.ts";
+import { countJsonBytes } from "../http/json-size.ts";
 import type { InferenceRequest } from "../inference.ts";
 import { maxN, samplingFields, stopField, toSampling, toStop } from "./sampling.ts";
 
@@ -39,7 +40,7 @@ export interface CompletionRequest extends InferenceRequest {
 }
 
 /** @throws FieldError naming the first field that is wrong. */
-export function parseCompletionRequest(body: unknown, { maxCompletions }: FieldLimits): CompletionRequest {
+export function parseCompletionRequest(body: unknown, { maxCompletions, maxEchoBytes }: FieldLimits): CompletionRequest {
   const given = parseFields(completionRequest, body);
   const n = given.n ?? 1;
   const prompts = toPrompts(given.prompt ?? ""); // null is the beginning of a document
@@ -50,14 +51,23 @@ export function parseCompletionRequest(body: unknown, { maxCompletions }: FieldL
       "n",
       `is too large: ${countOf(prompts.length, "prompt")} with ${countOf(n, "completion")} each are more than ${maxCompletions}`,
     );
-  if (given.echo === true && prompts.some((each) => each.tokenIds))
-    throw new FieldError("echo", "is not supported with token ids", "unsupported_value");
+  if (given.echo === true) checkEcho(prompts, n, maxEchoBytes);
   return {
     stream: given.stream === true,
     includeUsage: given.stream_options?.include_usage === true,
     echoes: prompts.flatMap(({ text }) => Array.from({ length: n }, () => (given.echo === true ? text : ""))),
     job: toJob(given, prompts, n),
   };
+}
+
+// A prompt stands before each of its choices: a small body could ask for an answer many times its size.
+function checkEcho(prompts: readonly Prompt[], n: number, maxBytes: number): void {
+  if (prompts.some((each) => each.tokenIds)) throw new FieldError("echo", "is not supported with token ids", "unsupported_value");
+  const bytes = n * prompts.reduce((sum, { text }) => sum + countJsonBytes(text, Number.POSITIVE_INFINITY), 0);
+  if (bytes <= maxBytes) return;
+  const choices = countOf(prompts.length * n, "choice");
+  const limit = `the limit is ${maxBytes}, set by DYN_HTTP_ANSWER_LIMIT_MB`;
+  throw new FieldError("echo", `is too large: the prompts before ${choices} are ${bytes} bytes, ${limit}`);
 }
 
 function toPrompts(given: NonNullable<CompletionBody["prompt"]>): readonly [Prompt, ...Prompt[]] {
