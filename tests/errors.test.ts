@@ -6,7 +6,7 @@ import { toErrorBody as toAnthropicBody, toErrorEvent as toAnthropicEvent } from
 import { FieldError } from "../packages/frontend/src/fields.ts";
 import { malformedRequests } from "../packages/runtime/src/http/malformed.ts";
 import { toErrorBody, toErrorEvent } from "../packages/frontend/src/openai/errors.ts";
-import { errorTable, RuntimeError, toRuntimeError, type ErrorCode } from "../packages/runtime/src/errors.ts";
+import { errorTable, RuntimeError, toRuntimeError, workerCodes, type ErrorCode } from "../packages/runtime/src/errors.ts";
 import { root } from "./cluster.ts";
 
 const page = join(root, "docs/errors.md");
@@ -35,6 +35,8 @@ Every failure has one code of a closed set. What a client sees, what the log and
 ${codes.map(toRow).join("\n")}
 
 An answer with 401 has \`www-authenticate: Bearer\`. One with 415 has \`accept\`, or \`accept-encoding\` if the \`content-encoding\` is what is wrong.
+
+A worker and its engine may end a request with ${[...workerCodes].map(shown).join(", ")}. Whatever else they say is \`internal\`, and the log names it: an engine that answers \`unauthenticated\` has not read the client's key.
 
 "Tried elsewhere" holds while nothing has been delivered; if it is answered all the same, the answer has \`retry-after: 1\`. The official clients try any 5xx again by themselves; \`unimplemented\` has \`x-should-retry: false\`, which they obey.
 

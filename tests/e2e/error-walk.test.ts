@@ -8,7 +8,7 @@ import { createRuntime, type Runtime } from "@dyn/runtime";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parseFaults } from "../../packages/mock-worker/dist/faults.js";
 import { createLogger } from "../../packages/runtime/dist/logging/logger.js";
-import { errorTable, type ErrorCode } from "../../packages/runtime/src/errors.ts";
+import { errorTable, workerCodes, type ErrorCode } from "../../packages/runtime/src/errors.ts";
 import { eventually } from "../cluster.ts";
 
 type Api = "openai" | "anthropic";
@@ -36,8 +36,8 @@ const routes: readonly Route[] = [
   },
 ];
 
-// What an engine may throw, each by a worker of its own that serves a model of that name. `cancelled` is no engine's to say.
-const thrown = (Object.keys(errorTable) as ErrorCode[]).filter((code) => code !== "cancelled");
+// What an engine may throw, each by a worker of its own that serves a model of that name.
+const thrown: readonly ErrorCode[] = [...workerCodes];
 
 let directory: string;
 let runtime: Runtime;
@@ -190,17 +190,15 @@ describe.each(routes)("$path", (route) => {
   });
 });
 
-test("an engine that says cancelled, which nobody has, is at fault", async () => {
+test.each(["cancelled", "unauthenticated"])("an engine that says %s, which is not an engine's to say, is at fault", async (code) => {
   const [route] = routes;
   if (!route) throw new Error("there are routes");
   const config = { fileKv: directory, log: "off" };
-  const worker = await startMockWorker({ config, modelName: "cancelled@0", component: "cancelled-0", fault: parseFaults("error:cancelled") });
+  const worker = await startMockWorker({ config, modelName: `${code}@0`, component: `${code}-0`, fault: parseFaults(`error:${code}`) });
   workers.push(worker);
-  await eventually("the model", async () => (await (await fetch(`${frontend.url}/v1/models`)).text()).includes("cancelled@0"));
-  await eventually("its instance", () =>
-    records.some(({ message, endpoint }) => message === "instance joined" && String(endpoint).includes("cancelled")),
-  );
-  await walk("internal", route, () => send(route.path, post(route.body("cancelled@0", false))));
+  await eventually("the model", async () => (await (await fetch(`${frontend.url}/v1/models`)).text()).includes(`${code}@0`));
+  await eventually("its instance", () => records.some(({ message, endpoint }) => message === "instance joined" && String(endpoint).includes(code)));
+  await walk("internal", route, () => send(route.path, post(route.body(`${code}@0`, false))));
 });
 
 test("the count of tokens refuses in Anthropic's shape, without a pair", async () => {

@@ -55,9 +55,20 @@ test.each([
   ["an abort of its own", new DOMException("its own call was aborted", "AbortError"), "internal"],
   ["a code of its own choice", new RuntimeError("unimplemented", "not here"), "unimplemented"],
   ["cancelled, which nobody has", new RuntimeError("cancelled", "says the engine"), "internal"],
+  ["a code of a limit", new RuntimeError("overloaded", "full"), "overloaded"],
 ])("%s", async (_name, error, code) => {
   expect(await ask(throwing(() => error))).toMatchObject({ items: [1], thrown: { code } });
 });
+
+// A frontend would tell its client that the API key is wrong, that nobody serves the model, or that another worker's connection was lost.
+test.each(["unauthenticated", "cancelled", "not_found", "unknown_route", "disconnected", "cannot_connect"] as const)(
+  "%s is not a handler's to say: the caller gets internal, and the log names it",
+  async (code) => {
+    const { thrown, error } = await ask(throwing(() => new RuntimeError(code, "says the engine")));
+    expect(thrown).toMatchObject({ code: "internal", message: "the worker failed" });
+    expect(error).toContain(`the handler failed with ${code}, which it may not say: says the engine`);
+  },
+);
 
 describe("whatever is thrown, the caller gets internal, the log says what it was, and the process goes on:", () => {
   test.each<[string, () => unknown, RegExp]>([

@@ -1,5 +1,6 @@
 // What a caller does with workers that mean no good.
 import { describe, expect, test } from "vitest";
+import { errorTable, toPublicMessage, workerCodes, type ErrorCode } from "../../packages/runtime/src/errors.ts";
 import type { SeenIdentity } from "../../packages/runtime/src/trace/identity.ts";
 import * as messages from "../../packages/runtime/src/wire/messages.ts";
 import { eventually } from "../cluster.ts";
@@ -69,6 +70,27 @@ describe("a hostile worker costs the request a clear error", () => {
   });
 });
 
+describe("an error code that is not a worker's to say", () => {
+  const other = (Object.keys(errorTable) as ErrorCode[]).filter((code) => !workerCodes.has(code));
+  test.each([...other, "weird"])("%s is internal, and the caller's log names it", async (code) => {
+    await using worker = await startScriptedWorkers({ behave: (peer, id) => sendError(peer, id, code as ErrorCode) });
+    const answer = worker.client.generate({ count: 1 });
+    const failure = await failureOf(collect(answer));
+    expect(failure).toMatchObject({ code: "internal", message: expect.stringMatching(new RegExp(`${code}.*: as told$`)) });
+    expect(toPublicMessage(failure)).toBe("Internal server error");
+    expect(answer.reports).toMatchObject([{ outcome: "error" }]);
+    const failed = worker.lines.find(({ message }) => message === "route request failed");
+    expect(failed).toMatchObject({ level: "WARN", "error.type": "internal", error: expect.stringContaining(code) });
+  });
+
+  test("and is as long as it likes is cut short", async () => {
+    await using worker = await startScriptedWorkers({ behave: (peer, id) => sendError(peer, id, "x".repeat(1_000_000) as ErrorCode) });
+    expect((await failureOf(collect(worker.client.generate({ count: 1 })))).message).toBe(
+      `"${"x".repeat(64)}" is no error code; the message was: as told`,
+    );
+  });
+});
+
 const mismatches = "dynamo_request_plane_lineage_mismatch_total";
 const all = ["request_id", "x_request_id", "trace_id", "parent_id", "instance_id", "attempt"];
 
@@ -98,6 +120,19 @@ describe("what a worker says it saw", () => {
     expect(warnings).toMatchObject([
       { level: "WARN", request_id: answer.requestId, x_request_id: "mine", worker_id: "77", mismatch: mismatch.join(",") },
     ]);
+  });
+
+  test("is kept and logged no longer than an honest worker's", async () => {
+    const long = "x".repeat(1_000_000);
+    const bad = { request_id: long, trace_id: [long], parent_id: { long }, instance_id: 77, [long]: long, other: long };
+    await using worker = await startScriptedWorkers({ behave: (peer, id) => sendEnd(peer, id, bad) });
+    const answer = worker.client.generate({ count: 1 });
+    await collect(answer);
+    const seen = { request_id: `${"x".repeat(256)}…`, trace_id: "a value of type object", parent_id: "a value of type object", instance_id: 77 };
+    expect(answer.trailer.seen).toEqual(seen);
+    const line = worker.lines.find(({ message }) => message === "worker saw other ids than were sent");
+    expect(line).toMatchObject({ seen, mismatch: "request_id,trace_id,parent_id,instance_id,attempt" });
+    expect(JSON.stringify(line).length).toBeLessThan(2_000);
   });
 
   test("is not asked of one that refused the request or is lost", async () => {

@@ -35,7 +35,7 @@ function attemptsAt(workers: ScriptedWorkers, index: number): number[] {
 }
 
 describe("a request that a worker refuses", () => {
-  test.each(["unavailable", "overloaded", "disconnected", "cannot_connect"] as const)("with %s goes to another", async (code) => {
+  test.each(["unavailable", "overloaded"] as const)("with %s goes to another", async (code) => {
     await using workers = await startScriptedWorkers(refuses(code), answers(1));
     for (let time = 0; time < 2; time += 1) {
       const answer = workers.client.generate({ count: 1 });

@@ -1,7 +1,7 @@
 /** The dialling end of one connection: opens streams and deals out what arrives for them. */
 import { formatHostPort } from "../address.ts";
 import { countOf } from "../counts.ts";
-import { RuntimeError, toRuntimeError } from "../errors.ts";
+import { RuntimeError, toRuntimeError, toWorkerError } from "../errors.ts";
 import { Connection, type ConnectionOptions } from "../net/connection.ts";
 import { dialSocket } from "../net/dial.ts";
 import type { PlaneSecurity } from "../net/security.ts";
@@ -206,7 +206,8 @@ export class PlaneClient implements StreamOwner {
     if (type === frameTypes.END) return stream.finish({ type: "end", trailer: decodeEnd(body) });
     if (type === frameTypes.ERROR) {
       const { code, message, trailer } = decodeError(body);
-      return stream.finish({ type: "error", error: new RuntimeError(code, message), ...(trailer && { trailer }) });
+      const error = toWorkerError(new RuntimeError(code, message), "the worker");
+      return stream.finish({ type: "error", error, ...(trailer && { trailer }) });
     }
     throw new RuntimeError("protocol", `${frameTypeName(type)} is not for the dialling side`);
   }

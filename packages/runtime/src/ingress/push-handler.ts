@@ -1,7 +1,7 @@
 /** Runs the handler of one request: reopens its identity, sends its items, and writes the worker's pair of lifecycle lines. */
 import type { EndpointAddress } from "../discovery/records.ts";
 import { toItems, type Handler, type RequestContext } from "../engine.ts";
-import { RuntimeError, toHandlerError, toRuntimeError } from "../errors.ts";
+import { RuntimeError, toHandlerError, toRuntimeError, toWorkerError } from "../errors.ts";
 import { describeBadRequestId, isUuid } from "../ids.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { EndedRequest, EndpointMetrics, FailedStep } from "../metrics.ts";
@@ -109,8 +109,7 @@ function openIdentity({ headers }: RequestMessage, tracer: Tracer): Identity {
 
 // Nobody has cancelled the request: an abort of the handler's own, for instance of a call it makes, is a fault of its own.
 function toFailure(thrown: unknown): RuntimeError {
-  const error = toHandlerError(thrown);
-  return error.code === "cancelled" ? new RuntimeError("internal", error.message, { cause: thrown }) : error;
+  return toWorkerError(toHandlerError(thrown), "the handler");
 }
 
 async function pump(running: Running, request: RequestMessage, endpoint: ServedEndpoint, log: Logger, now: () => number): Promise<void> {

@@ -44,6 +44,7 @@ export type CancelMode = "stop" | "kill";
 const maxText16 = 0xffff;
 /** At most 3072 bytes of UTF-8: an ERROR with its trailer fits into the least frame limit. */
 const maxMessageChars = 1024;
+const maxCodeChars = 64;
 const connectionStream = 0;
 
 function encodeMapFrame(writer: FrameWriter, type: (typeof frameTypes)[keyof typeof frameTypes], streamId: number, map: object): void {
@@ -151,7 +152,7 @@ export function encodeEnd(writer: FrameWriter, streamId: number, trailer: Traile
   encodeMapFrame(writer, frameTypes.END, streamId, trailer);
 }
 
-/** Missing or mistyped parts are left out, but there always is a `seen`: what it lacks shows as a lineage mismatch, not as a broken stream. */
+/** Missing or mistyped parts and other fields are left out, but there always is a `seen`: what it lacks shows as a lineage mismatch, not as a broken stream. */
 export function decodeEnd(body: Buffer): Partial<Trailer> {
   const map = decodeMap(body, "END");
   return toTrailer(isMap(map["seen"]) ? map : { ...map, seen: {} });
@@ -160,23 +161,39 @@ export function decodeEnd(body: Buffer): Partial<Trailer> {
 function toTrailer(map: Readonly<Record<string, unknown>>): Partial<Trailer> {
   const { seen, items, elapsed_ms, ttft_ms } = map;
   return {
-    ...(isMap(seen) && { seen: seen as unknown as SeenIdentity }), // every field is compared with what was sent, never trusted
+    ...(isMap(seen) && { seen: toSeen(seen) as unknown as SeenIdentity }), // every field is compared with what was sent, never trusted
     ...(typeof items === "number" && { items }),
     ...(typeof elapsed_ms === "number" && { elapsed_ms }),
     ...(typeof ttft_ms === "number" && { ttft_ms }),
   };
 }
 
+const seenFields = ["request_id", "x_request_id", "trace_id", "parent_id", "span_id", "instance_id", "attempt"] as const;
+/** The longest id is the client's. */
+const maxSeenChars = 256;
+
+// It is kept and logged: no more of it than an honest worker says. What is cut short or no scalar still differs from what was sent.
+function toSeen(seen: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(seenFields.flatMap((name) => (seen[name] === undefined ? [] : [[name, toSeenValue(seen[name])]])));
+}
+
+function toSeenValue(value: unknown): unknown {
+  if (typeof value === "string") return value.length > maxSeenChars ? `${excerpt(value, maxSeenChars)}…` : excerpt(value);
+  return typeof value === "number" ? value : `a value of type ${typeof value}`;
+}
+
 export function encodeError(writer: FrameWriter, streamId: number, error: ErrorMessage): void {
   encodeMapFrame(writer, frameTypes.ERROR, streamId, { ...error, message: excerpt(error.message, maxMessageChars) });
 }
 
-/** A code this build does not know is kept as `internal`. */
+/** A code this build does not know is `internal`, and the message names it. */
 export function decodeError(body: Buffer): ErrorMessage {
   const { code, message, retryable, produced, trailer } = decodeMap(body, "ERROR");
+  const text = typeof message === "string" ? excerpt(message, maxMessageChars) : "";
+  const shown = typeof code === "string" ? JSON.stringify(excerpt(code, maxCodeChars)) : `a value of type ${typeof code}`;
   return {
     code: isErrorCode(code) ? code : "internal",
-    message: typeof message === "string" ? excerpt(message, maxMessageChars) : "",
+    message: isErrorCode(code) ? text : `${shown} is no error code; the message was: ${text}`,
     retryable: retryable === true,
     produced: produced === true,
     ...(isMap(trailer) && { trailer: toTrailer(trailer) }),
