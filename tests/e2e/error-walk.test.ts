@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createFrontend, type Frontend } from "@dyn/frontend";
 import { startMockWorker, type MockWorker } from "@dyn/mock-worker";
-import { createRuntime, type Runtime } from "@dyn/runtime";
+import { createRuntime, renderMetrics, type Runtime } from "@dyn/runtime";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parseFaults } from "../../packages/mock-worker/dist/faults.js";
 import { createLogger } from "../../packages/runtime/dist/logging/logger.js";
@@ -125,8 +125,8 @@ async function expectLines(code: ErrorCode, endpoint: string, { id }: Sent): Pro
 }
 
 async function countErrors(endpoint: string, code: ErrorCode): Promise<number> {
-  const text = await (await fetch(`${frontend.url}/metrics`)).text();
-  const lines = text.split("\n").filter((line) => line.startsWith("dynamo_frontend_requests_total{"));
+  const { body } = await renderMetrics(runtime.metrics.registry, "openmetrics"); // not the page: that is shared for a while
+  const lines = body.split("\n").filter((line) => line.startsWith("dynamo_frontend_requests_total{"));
   const wanted = [`endpoint="${endpoint}"`, `error_type="${errorTable[code].metric}"`, 'status="error"'];
   return lines.filter((line) => wanted.every((label) => line.includes(label))).reduce((sum, line) => sum + Number(line.split(" ").at(-1)), 0);
 }
