@@ -26,6 +26,6 @@ export default defineConfig({
     // Far beyond what any test takes: they bound a run that is stuck, and must not judge a machine that is busy.
     testTimeout: 240_000,
     hookTimeout: 240_000,
-    maxWorkers: 2,
+    maxWorkers: 3, // many tests wait; two cores are busy with two of three
   },
 });
