@@ -1,14 +1,15 @@
 /** Identifiers: request ids, trace and span ids, instance ids. All of them are text outside this file, never a JS number. */
-import { randomBytes, randomUUID } from "node:crypto";
+import { randomBytes } from "node:crypto";
+import { v4, validate } from "uuid";
 
-// The spellings Dynamo's Uuid::parse_str accepts: hyphenated, simple, braced, urn.
+// What Dynamo's Uuid::parse_str accepts beyond RFC 9562: any version, and the spellings simple, braced and urn.
 const hyphenated = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}";
-const uuidPattern = new RegExp(`^(?:(?:urn:uuid:)?${hyphenated}|\\{${hyphenated}\\}|[0-9a-f]{32})$`, "i");
+const looseUuid = new RegExp(`^(?:(?:urn:uuid:)?${hyphenated}|\\{${hyphenated}\\}|[0-9a-f]{32})$`, "i");
 const visibleAscii = /^[\x21-\x7e]{1,256}$/;
 
 /** True for any spelling of a UUID that Dynamo accepts; the caller keeps the spelling. */
 export function isUuid(text: string): boolean {
-  return uuidPattern.test(text);
+  return validate(text) || looseUuid.test(text);
 }
 
 /** True if a client's `x-request-id` may be kept and echoed: visible ASCII, 1 to 256 characters. */
@@ -26,7 +27,7 @@ export function describeBadRequestId(header: string, value: string): string {
 }
 
 export function createRequestId(): string {
-  return randomUUID();
+  return v4();
 }
 
 // Random bytes are drawn 4 KiB at a time: one system call for 256 span pairs. The pool is the one state a module of ours has: it is
