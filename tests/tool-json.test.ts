@@ -72,6 +72,7 @@ test("tools keep the key __proto__ and their order of keys", () => {
 
 test.each([
   ["no JSON", { tools: "[" }, "tools of the request must be JSON"],
+  ["a string without an end behind a long number", { tools: '[1234567890123456789, "\\\\' }, "tools of the request must be JSON"],
   ["no list", { tools: "{}" }, "tools of the request must be a list"],
   ["a choice that is no JSON", { toolChoice: "auto" }, "tool_choice of the request must be JSON"],
   ["a deep list", { tools: `${"[".repeat(65)}${"]".repeat(65)}` }, "tools is nested deeper than 64 levels"],

@@ -1,5 +1,6 @@
 /** JSON that keeps what JSON.parse rounds: the source text of the members of its outermost object. */
 import { excerpt } from "@dyn/runtime";
+import { endOfString } from "@dyn/runtime/llm";
 
 /** As JSON.parse, except that whole numbers beyond 2^53 that are members of the outermost object are bigints. @throws SyntaxError. */
 export function parseJson(text: string): unknown {
@@ -49,13 +50,4 @@ export function readSources(text: string, names: ReadonlySet<string>): Map<strin
 function toStep(char: string | undefined): number {
   if (char === "{" || char === "[") return 1;
   return char === "}" || char === "]" ? -1 : 0;
-}
-
-// The index of the quote that ends the string begun at `from`.
-function endOfString(text: string, from: number): number {
-  for (let at = text.indexOf('"', from + 1); ; at = text.indexOf('"', at + 1)) {
-    let escapes = at;
-    while (text[escapes - 1] === "\\") escapes -= 1;
-    if ((at - escapes) % 2 === 0) return at;
-  }
 }

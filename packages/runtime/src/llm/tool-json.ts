@@ -43,7 +43,7 @@ function markNumbers(text: string, mark: string, what: string): string {
   let [marked, doneAt, numbers] = ["", 0, 0];
   for (let match = places.exec(text); match; match = places.exec(text)) {
     if (match[0] === '"') {
-      places.lastIndex = endOfString(text, match.index);
+      places.lastIndex = endOfString(text, match.index) + 1;
       continue;
     }
     const [from, to] = spanOfNumber(text, match.index);
@@ -68,11 +68,14 @@ function spanOfNumber(text: string, at: number): readonly [from: number, to: num
   return [from, to];
 }
 
-// What follows the string begun at `from`.
-function endOfString(text: string, from: number): number {
-  let at = from + 1;
-  for (; at < text.length && text[at] !== '"'; at += 1) if (text[at] === "\\") at += 1;
-  return at + 1;
+/** The index of the quote that ends the JSON string begun at `from`, or of the end of the text if none does. */
+export function endOfString(text: string, from: number): number {
+  for (let at = text.indexOf('"', from + 1); at !== -1; at = text.indexOf('"', at + 1)) {
+    let escapes = at;
+    while (text[escapes - 1] === "\\") escapes -= 1;
+    if ((at - escapes) % 2 === 0) return at;
+  }
+  return text.length;
 }
 
 function isExact(number: string): boolean {
