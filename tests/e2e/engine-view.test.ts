@@ -1,37 +1,22 @@
 // What an engine sees of requests that the official clients make, at the other end of a real connection.
-import Anthropic from "@anthropic-ai/sdk";
-import OpenAI from "openai";
+import type Anthropic from "@anthropic-ai/sdk";
+import type OpenAI from "openai";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { createFrontend, type Frontend } from "@dyn/frontend";
-import { createMemorySpace, createRuntime, type Runtime } from "@dyn/runtime";
-import { serveModel, type ModelRequest } from "@dyn/runtime/llm";
-import { createLogger } from "../../packages/runtime/dist/logging/logger.js";
-import { eventually } from "../cluster.ts";
+import type { ModelRequest } from "@dyn/runtime/llm";
+import { openEngine, type EngineFixture } from "../sdk/engine.ts";
 
 let last: ModelRequest | undefined;
-let worker: Runtime;
-let caller: Runtime;
-let frontend: Frontend;
+let fixture: EngineFixture;
 let openai: OpenAI;
 let anthropic: Anthropic;
 beforeAll(async () => {
-  const log = createLogger({ sink: () => undefined });
-  const memorySpace = createMemorySpace();
-  const open = (): Promise<Runtime> => createRuntime({ config: { discoveryBackend: "mem" }, memorySpace, log });
-  [worker, caller] = await Promise.all([open(), open()]);
-  await serveModel(worker, { model: "seer" }, async function* (request) {
+  fixture = await openEngine("seer", 0, async function* (request) {
     last = request;
     yield { text: "seen" };
   });
-  frontend = await createFrontend({ runtime: caller, httpPort: 0 });
-  openai = new OpenAI({ baseURL: `${frontend.url}/v1`, apiKey: "unused", maxRetries: 0 });
-  anthropic = new Anthropic({ baseURL: frontend.url, apiKey: "unused", maxRetries: 0 });
-  await eventually("the model", async () => (await openai.models.list()).data.length === 1);
+  ({ openai, anthropic } = fixture);
 });
-afterAll(async () => {
-  await frontend[Symbol.asyncDispose]();
-  await Promise.all([worker, caller].map((runtime) => runtime[Symbol.asyncDispose]()));
-});
+afterAll(() => fixture[Symbol.asyncDispose]());
 
 const seen = (): unknown => last?.messages.map(({ role, text }) => [role, text]);
 const image = { type: "image" as const, source: { type: "base64" as const, media_type: "image/png" as const, data: "AAAA" } };
@@ -103,7 +88,7 @@ test.each(["9007199254740993", "-9223372036854775808", "9223372036854775807"])("
   const bodies = { "chat/completions": `"messages":[{"role":"user","content":"hi"}]`, completions: `"prompt":"hi"` };
   for (const [path, more] of Object.entries(bodies)) {
     const body = `{"model":"seer","seed":${seed},"n":2,${more}}`;
-    const response = await fetch(`${frontend.url}/v1/${path}`, { method: "POST", headers: { "content-type": "application/json" }, body });
+    const response = await fetch(`${fixture.url}/v1/${path}`, { method: "POST", headers: { "content-type": "application/json" }, body });
     expect(response.status, await response.text()).toBe(200);
     expect(last?.sampling.seed).toBe(BigInt.asIntN(64, BigInt(seed) + 1n)); // of the second completion
   }

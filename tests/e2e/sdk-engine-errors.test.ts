@@ -2,41 +2,26 @@
 import Anthropic from "@anthropic-ai/sdk";
 import OpenAI from "openai";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { createFrontend, type Frontend } from "@dyn/frontend";
-import { createMemorySpace, createRuntime, RuntimeError, type ErrorCode, type Runtime } from "@dyn/runtime";
-import { serveModel } from "@dyn/runtime/llm";
-import { createLogger } from "../../packages/runtime/dist/logging/logger.js";
-import { eventually } from "../cluster.ts";
+import { RuntimeError, type ErrorCode } from "@dyn/runtime";
+import { openEngine, type EngineFixture } from "../sdk/engine.ts";
 
 // By prompt.
 const attempts = new Map<string, number>();
-let worker: Runtime;
-let caller: Runtime;
-let frontend: Frontend;
+let fixture: EngineFixture;
 let openai: OpenAI;
 let anthropic: Anthropic;
 beforeAll(async () => {
-  const log = createLogger({ sink: () => undefined });
-  const memorySpace = createMemorySpace();
-  const open = (): Promise<Runtime> => createRuntime({ config: { discoveryBackend: "mem" }, memorySpace, log });
-  [worker, caller] = await Promise.all([open(), open()]);
   // The prompt says which code to throw, after how many tokens, and to whom.
-  await serveModel(worker, { model: "thrower" }, async function* ({ messages }) {
+  fixture = await openEngine("thrower", 1, async function* ({ messages }) {
     const prompt = messages.at(-1)?.text ?? "";
     attempts.set(prompt, (attempts.get(prompt) ?? 0) + 1);
     const [code, tokens] = prompt.split(" ");
     for (let index = 0; index < Number(tokens); index += 1) yield { text: "x" };
     throw code === "bug" ? new TypeError("secret") : new RuntimeError(code as ErrorCode, "what happened");
   });
-  frontend = await createFrontend({ runtime: caller, httpPort: 0 });
-  openai = new OpenAI({ baseURL: `${frontend.url}/v1`, apiKey: "unused", maxRetries: 1 });
-  anthropic = new Anthropic({ baseURL: frontend.url, apiKey: "unused", maxRetries: 1 });
-  await eventually("the model", async () => (await openai.models.list()).data.length === 1);
+  ({ openai, anthropic } = fixture);
 });
-afterAll(async () => {
-  await frontend[Symbol.asyncDispose]();
-  await Promise.all([worker, caller].map((runtime) => runtime[Symbol.asyncDispose]()));
-});
+afterAll(() => fixture[Symbol.asyncDispose]());
 
 interface Raised {
   readonly constructor: { readonly name: string };
