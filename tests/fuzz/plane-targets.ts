@@ -1,6 +1,7 @@
 /** Bytes of the plane: cut into frames, and the frames read as a worker and as a caller read them. */
 import { assertDelta } from "../../packages/runtime/src/llm/deltas.ts";
-import { beginHandshake } from "../../packages/runtime/src/net/auth.ts";
+import { Socket } from "node:net";
+import { beginHandshake, parseTokens } from "../../packages/runtime/src/net/auth.ts";
 import { compareLineage, fromPlaneHeaders, toLogFields } from "../../packages/runtime/src/trace/identity.ts";
 import type { FrameWriter } from "../../packages/runtime/src/wire/frame-writer.ts";
 import { FrameDecoder, frameHeaderBytes, frameTypes, type FrameType } from "../../packages/runtime/src/wire/frames.ts";
@@ -128,11 +129,11 @@ function feedRequest(body: Buffer): void {
   feedPayload(request.payload);
 }
 
-const tokens = ["correct-horse-battery-staple"] as const;
+const guard = { role: "listener", tokens: parseTokens("correct-horse-battery-staple"), isAnnounced: () => true } as const;
 
 function feedAuth(body: Buffer): void {
-  const handshake = beginHandshake("listener", tokens);
-  handshake.greeted(Buffer.alloc(32, 7));
+  const handshake = beginHandshake(guard, new Socket());
+  handshake.greeted({ nonce: Buffer.alloc(32, 7), proof_version: 2, dialled: "7@tcp://127.0.0.1:7000" });
   handshake.proved(body);
 }
 

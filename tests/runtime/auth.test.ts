@@ -1,11 +1,10 @@
 // The shared token of the plane: who knows it is served, who does not gets a refusal and nothing else.
+import { createHmac } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { connect, createServer, type AddressInfo } from "node:net";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { createMemoryDiscovery } from "../../packages/runtime/src/discovery/memory.ts";
-import { parseAddress, toEndpointRecord } from "../../packages/runtime/src/discovery/records.ts";
 import { createPushServer } from "../../packages/runtime/src/ingress/push-endpoint.ts";
 import {
   createMemorySpace,
@@ -17,7 +16,7 @@ import {
 } from "../../packages/runtime/src/index.ts";
 import { parseLogFilter } from "../../packages/runtime/src/logging/filter.ts";
 import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
-import { parseTokens, proveToken } from "../../packages/runtime/src/net/auth.ts";
+import { parseTokens, proveToken, type Guard, type ProofInput, type Role } from "../../packages/runtime/src/net/auth.ts";
 import { listen } from "../../packages/runtime/src/net/listener.ts";
 import { offTracer } from "../../packages/runtime/src/trace/spans.ts";
 import type { FrameWriter } from "../../packages/runtime/src/wire/frame-writer.ts";
@@ -33,6 +32,8 @@ const other = "quite-another-token";
 
 interface Members extends AsyncDisposable {
   readonly port: number;
+  /** The worker, as its record has it. */
+  readonly dialled: string;
   ask(): Promise<unknown[]>;
   readonly lines: Record<string, unknown>[];
 }
@@ -51,6 +52,7 @@ async function startMembers(worker: Partial<RuntimeConfig>, caller: Partial<Runt
   await client.waitForInstances();
   return {
     port: Number(serving.address.split(":")[1]),
+    dialled: `${serving.instanceId}@tcp://${serving.address}`,
     ask: () => collect(client.generate({})),
     lines,
     async [Symbol.asyncDispose]() {
@@ -98,23 +100,24 @@ test("a token is replaced in the file without a gap, and without a restart", asy
       eventually("the reload", () => members.lines.filter(({ message }) => message === "plane tokens reloaded").length === count);
     writeFileSync(worker, `${other}\n${token}\n`); // the worker knows both, the caller proves the old one
     await reloaded(1);
-    for (const known of [token, other]) expect(await dial(members.port, known)).toBe("open");
+    for (const known of [token, other]) expect(await dial(members, known)).toBe("open");
     writeFileSync(worker, "short\n");
     await eventually("the warning", () => members.lines.some(({ message }) => message === "plane tokens cannot be reloaded, the last one stays"));
     expect(JSON.stringify(members.lines)).not.toContain("short\\n");
     writeFileSync(worker, `${other}\n`);
     await reloaded(2);
-    expect(await dial(members.port, other)).toBe("open");
-    expect(await dial(members.port, token)).toContain("unauthenticated");
+    expect(await dial(members, other)).toBe("open");
+    expect(await dial(members, token)).toContain("unauthenticated");
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
 });
 
-type Prove = (listenerNonce: Uint8Array, diallerNonce: Uint8Array) => Buffer;
+type Said = Omit<ProofInput, "role">;
+type Prove = (said: Said) => Buffer;
 
-function proveWith(secret: string): Prove {
-  return (listenerNonce, diallerNonce) => proveToken(secret, { role: "dialler", diallerNonce, listenerNonce });
+function proveWith(secret: string, role: Role = "dialler"): Prove {
+  return (said) => proveToken(parseTokens(secret)[0].proofKey, { role, ...said });
 }
 
 function lastOf(peer: RawPeer): string {
@@ -125,37 +128,48 @@ function lastOf(peer: RawPeer): string {
 }
 
 // A dialler by hand: resolves with "open", or with what the listener says at its end.
-async function dial(port: number, secret: string, prove: Prove = proveWith(secret)): Promise<string> {
+async function dial({ port, dialled }: Pick<Members, "port" | "dialled">, secret: string, prove: Prove = proveWith(secret)): Promise<string> {
   using peer = rawPeer(connect(port, "127.0.0.1"), false);
-  const nonce = Buffer.alloc(32, 7);
-  peer.send((writer) => (writer.bytes(preface), encodeHello(writer, { ...hello, nonce })));
+  const diallerNonce = Buffer.alloc(32, 7);
+  peer.send((writer) => (writer.bytes(preface), encodeHello(writer, { ...hello, nonce: diallerNonce, proof_version: 2, dialled })));
   const greeting = await eventually("its HELLO", () => peer.frames.find(({ type }) => type === frameTypes.HELLO));
-  const theirs = decodeHello(greeting.body).nonce ?? Buffer.alloc(0);
+  const listenerNonce = decodeHello(greeting.body).nonce ?? Buffer.alloc(0);
   expect(peer.frames).toHaveLength(1); // nothing made from the token before ours
-  peer.send((writer) => encodeAuth(writer, prove(theirs, nonce)));
+  const said = { dialled, diallerNonce, listenerNonce, channel: Buffer.alloc(0) };
+  peer.send((writer) => encodeAuth(writer, prove(said)));
   await eventually("an answer", () => peer.frames.length > 1);
   const answer = peer.frames[1];
   if (answer?.type !== frameTypes.AUTH) return lastOf(peer);
-  expect(answer.body.toString("hex")).toBe(proveToken(secret, { role: "listener", diallerNonce: nonce, listenerNonce: theirs }).toString("hex"));
+  expect(answer.body.toString("hex")).toBe(proveWith(secret, "listener")(said).toString("hex"));
   return "open";
 }
+
+const nonce = Buffer.alloc(32, 7);
+const proving = { ...hello, nonce, proof_version: 2 };
+const unannounced = "which this process has not announced: the record was changed, or somebody is in between";
 
 describe("a hostile dialler", () => {
   test("that knows the token is let in", async () => {
     await using members = await startMembers({ planeToken: token }, { planeToken: token });
-    expect(await dial(members.port, token)).toBe("open");
+    expect(await dial(members, token)).toBe("open");
   });
 
   test.each<[string, Prove]>([
     ["guesses", proveWith(other)],
     ["sends zeros", () => Buffer.alloc(32)],
     ["sends an empty proof", () => Buffer.alloc(0)],
-    ["sends a long proof", (theirs, ours) => Buffer.concat([proveWith(token)(theirs, ours), Buffer.alloc(1)])],
-    ["proves as a listener", (listenerNonce, diallerNonce) => proveToken(token, { role: "listener", diallerNonce, listenerNonce })],
-    ["replays the proof of another connection", (_theirs, ours) => proveWith(token)(Buffer.alloc(32, 9), ours)],
+    ["sends a long proof", (said) => Buffer.concat([proveWith(token)(said), Buffer.alloc(1)])],
+    ["proves as a listener", proveWith(token, "listener")],
+    ["replays the proof of another connection", (said) => proveWith(token)({ ...said, listenerNonce: Buffer.alloc(32, 9) })],
+    ["proves to have meant somebody else", (said) => proveWith(token)({ ...said, dialled: `${said.dialled}0` })],
+    ["proves to have come by TLS", (said) => proveWith(token)({ ...said, channel: Buffer.alloc(32, 9) })],
+    [
+      "proves in the first version",
+      ({ diallerNonce, listenerNonce }) => createHmac("sha256", token).update("dyn/1 dialler").update(diallerNonce).update(listenerNonce).digest(),
+    ],
   ])("that %s is refused", async (_name, prove) => {
     await using members = await startMembers({ planeToken: token }, { planeToken: token });
-    expect(await dial(members.port, token, prove)).toBe("unauthenticated: the dialler has another plane token");
+    expect(await dial(members, token, prove)).toBe("unauthenticated: the dialler has another plane token, or somebody is in between");
     expect(await members.ask()).toEqual(["hello"]);
   });
 
@@ -176,7 +190,8 @@ describe("a hostile dialler", () => {
   ])("that %s is refused", async (_name, build, reason) => {
     await using members = await startMembers({ planeToken: token, connectTimeoutMs: 1_000 }, { planeToken: token });
     using peer = rawPeer(connect(members.port, "127.0.0.1"), false);
-    peer.send((writer) => (writer.bytes(preface), encodeHello(writer, { ...hello, nonce: Buffer.alloc(32, 7) }), build(writer)));
+    const proving = { nonce: Buffer.alloc(32, 7), proof_version: 2, dialled: members.dialled };
+    peer.send((writer) => (writer.bytes(preface), encodeHello(writer, { ...hello, ...proving }), build(writer)));
     await eventually("the connection ending", () => peer.isClosed);
     expect(lastOf(peer)).toContain(reason);
     expect(members.lines.some(({ message }) => message === "request received")).toBe(false);
@@ -186,6 +201,24 @@ describe("a hostile dialler", () => {
     ["a short nonce", { ...hello, nonce: Buffer.alloc(31) }, "protocol: HELLO has a nonce that is not 32 bytes"],
     ["a nonce of text", { ...hello, nonce: "n".repeat(32) as unknown as Uint8Array }, "protocol: HELLO has a nonce that is not 32 bytes"],
     ["no nonce", hello, "unauthenticated: the dialler offers no proof of the plane token"],
+    ["a dialled of 301 characters", { ...hello, dialled: "x".repeat(301) }, "protocol: HELLO has a dialled that is not 1 to 300 characters"],
+    ["a version of text", { ...hello, proof_version: "2" as unknown as number }, "protocol: HELLO has a proof_version that is no number"],
+    [
+      "another instance",
+      { ...proving, dialled: "1@tcp://127.0.0.1:1" },
+      `unauthenticated: the dialler means to reach 1@tcp://127.0.0.1:1, ${unannounced}`,
+    ],
+    ["nobody it means to reach", proving, `unauthenticated: the dialler means to reach nobody, ${unannounced}`],
+    [
+      "the first version of the proof",
+      { ...hello, nonce },
+      "unauthenticated: the dialler speaks proof version 1, the listener version 2: upgrade the dialler",
+    ],
+    [
+      "a later version of the proof",
+      { ...proving, proof_version: 3 },
+      "unauthenticated: the dialler speaks proof version 3, the listener version 2: upgrade the listener",
+    ],
   ])("with %s is refused", async (_name, greeting, reason) => {
     await using members = await startMembers({ planeToken: token }, { planeToken: token });
     using peer = rawPeer(connect(members.port, "127.0.0.1"), false);
@@ -203,56 +236,11 @@ describe("a hostile dialler", () => {
   });
 });
 
-// A worker by hand, behind a record: it greets with a nonce, then answers the dialler's proof in its own way.
-async function askHostile(answer: (peer: RawPeer, proof: Buffer) => void): Promise<{ failure: string; types: number[] }> {
-  const memorySpace = createMemorySpace();
-  const peers: RawPeer[] = [];
-  const server = createServer((socket) => {
-    const peer = rawPeer(socket, true);
-    peers.push(peer);
-    peer.send((writer) => encodeHello(writer, { ...hello, instance_id: "77", nonce: Buffer.alloc(32, 3) }));
-    let isAnswered = false;
-    socket.on("data", () => {
-      const proof = peer.frames.find(({ type }) => type === frameTypes.AUTH);
-      if (!proof || isAnswered) return;
-      isAnswered = true;
-      answer(peer, proof.body);
-    });
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  const record = toEndpointRecord(parseAddress(address), 77n, { tcp: `127.0.0.1:${port}`, isTls: false });
-  await createMemoryDiscovery(memorySpace, createLogger({ sink: () => undefined })).publish(record);
-  await using runtime = await createRuntime({
-    config: { ...config, connectTimeoutMs: 2_000, planeToken: token },
-    memorySpace,
-    log: createLogger({ sink: () => undefined }),
-  });
-  const failure = await failureOf(collect(runtime.client<object, unknown>(address).generate({})));
-  await eventually("its end", () => peers.every(({ frames }) => frames.at(-1)?.type === frameTypes.ERROR));
-  for (const peer of peers) peer[Symbol.dispose]();
-  server.close();
-  return { failure: `${failure.code}: ${failure.message}`, types: peers.flatMap(({ frames }) => frames.map(({ type }) => type)) };
-}
-
-describe("a hostile listener", () => {
-  test.each<[string, (peer: RawPeer, proof: Buffer) => void, string]>([
-    ["sends zeros", (peer) => peer.send((writer) => encodeAuth(writer, Buffer.alloc(32))), "the listener has another plane token"],
-    ["sends the dialler's proof back", (peer, proof) => peer.send((writer) => encodeAuth(writer, proof)), "the listener has another plane token"],
-    ["says GOAWAY instead", (peer) => peer.send((writer) => messages.encodeGoaway(writer, "x")), "GOAWAY before AUTH"],
-    ["stays silent", () => undefined, "no AUTH from"],
-  ])("that %s is not sent a request", async (_name, answer, reason) => {
-    const { failure, types } = await askHostile(answer);
-    expect(failure).toContain("cannot_connect");
-    expect(failure).toContain(reason);
-    expect(types).toEqual([frameTypes.HELLO, frameTypes.AUTH, frameTypes.ERROR]);
-  });
-});
-
 test("a worker that drains says so only to those who have proven themselves", async () => {
   const log = createLogger({ sink: () => undefined });
   const parts = { hello: { ...hello, instance_id: "77" }, helloTimeoutMs: 5_000, pingIntervalMs: 5_000, log, now: () => performance.now() };
-  const server = createPushServer({ ...parts, rejections: createRuntimeMetrics().rejections, tracer: offTracer, tokens: () => [token] });
+  const guard = (): Guard => ({ role: "listener", tokens: parseTokens(token), isAnnounced: () => true });
+  const server = createPushServer({ ...parts, rejections: createRuntimeMetrics().rejections, tracer: offTracer, guard });
   await using listener = await listen({
     host: "127.0.0.1",
     port: 0,
@@ -263,11 +251,11 @@ test("a worker that drains says so only to those who have proven themselves", as
   });
   server.goAway("draining");
   using peer = rawPeer(connect(listener.port, "127.0.0.1"), false);
-  const nonce = Buffer.alloc(32, 7);
-  peer.send((writer) => (writer.bytes(preface), encodeHello(writer, { ...hello, nonce })));
+  const dialled = `77@tcp://127.0.0.1:${listener.port}`;
+  peer.send((writer) => (writer.bytes(preface), encodeHello(writer, { ...proving, dialled })));
   const greeting = await eventually("its HELLO", () => peer.frames[0]);
-  const theirs = decodeHello(greeting.body).nonce ?? Buffer.alloc(0);
-  peer.send((writer) => encodeAuth(writer, proveWith(token)(theirs, nonce)));
+  const listenerNonce = decodeHello(greeting.body).nonce ?? Buffer.alloc(0);
+  peer.send((writer) => encodeAuth(writer, proveWith(token)({ dialled, diallerNonce: nonce, listenerNonce, channel: Buffer.alloc(0) })));
   await eventually("GOAWAY", () => peer.frames.length === 3);
   expect(peer.frames.map(({ type }) => type)).toEqual([frameTypes.HELLO, frameTypes.AUTH, frameTypes.GOAWAY]);
   server.close();
@@ -275,7 +263,11 @@ test("a worker that drains says so only to those who have proven themselves", as
 
 describe("a list of tokens", () => {
   test("has one a line, between comments and empty lines", () => {
-    expect(parseTokens(`\n# old\n ${token} \r\n\n${other}`)).toEqual([token, other]);
+    const tokens = parseTokens(`\n# old\n ${token} \r\n\n${other}`);
+    const expected = [token, other].flatMap((each) => parseTokens(each));
+    expect(tokens.map(({ proofKey }) => proofKey.export().toString("hex"))).toEqual(
+      expected.map(({ proofKey }) => proofKey.export().toString("hex")),
+    );
   });
 
   test.each([

@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { proveToken } from "../../packages/runtime/src/net/auth.ts";
+import { parseTokens, proveToken } from "../../packages/runtime/src/net/auth.ts";
 import type { FrameWriter } from "../../packages/runtime/src/wire/frame-writer.ts";
 import { frameHeaderBytes, frameTypes, preface } from "../../packages/runtime/src/wire/frames.ts";
 import { decodeItems, encodeDeltaItem, encodeValueItem } from "../../packages/runtime/src/wire/items.ts";
@@ -31,9 +31,20 @@ const hello = {
   max_frame_bytes: 33_554_432,
   max_streams: 16_384,
 } as const;
-const token = "correct-horse-battery-staple";
+const [token] = parseTokens("correct-horse-battery-staple");
+const dialled = "8798227148140889201@tcp://10.0.0.7:7000";
 const [diallerNonce, listenerNonce] = [Buffer.alloc(32, 0xd1), Buffer.alloc(32, 0x15)];
-const proofOf = (role: "dialler" | "listener"): Buffer => proveToken(token, { role, diallerNonce, listenerNonce });
+const proofOf = (role: "dialler" | "listener", more = {}): string =>
+  proveToken(token.proofKey, { role, dialled, diallerNonce, listenerNonce, channel: Buffer.alloc(0), ...more }).toString("hex");
+// As the first, but in TLS whose exporter gives 32 bytes c5.
+const inTls = { dialled: "8798227148140889201@tls://10.0.0.7:7000", channel: Buffer.alloc(32, 0xc5) };
+const { instance_id: _, ...diallerHello } = hello;
+const helloOfDialler = { ...diallerHello, nonce: diallerNonce, proof_version: 2, dialled };
+const auth = (proof: string): Golden => ({
+  build: (writer) => encodeAuth(writer, Buffer.from(proof, "hex")),
+  decode: (body) => body.toString("hex"),
+  means: proof,
+});
 const headers = { traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "request-id": seen.request_id };
 const request = { path: "dynamo/backend/generate", headers, attempt: 1, deadlineMs: 5_000, credit: 262_144, payload: encodePayload({ name: "ada" }) };
 const failure = { code: "overloaded", message: "full", retryable: true, produced: false } as const;
@@ -52,21 +63,16 @@ function decodeItemsOf(body: Buffer): unknown[] {
 
 const golden: Readonly<Record<string, Golden>> = {
   hello: { build: (writer) => encodeHello(writer, hello), decode: decodeHello, means: hello },
-  "hello-nonce": {
-    build: (writer) => encodeHello(writer, { ...hello, nonce: listenerNonce }),
+  "hello-dialler": { build: (writer) => encodeHello(writer, helloOfDialler), decode: decodeHello, means: helloOfDialler },
+  "hello-listener": {
+    build: (writer) => encodeHello(writer, { ...hello, nonce: listenerNonce, proof_version: 2 }),
     decode: decodeHello,
-    means: { ...hello, nonce: listenerNonce },
+    means: { ...hello, nonce: listenerNonce, proof_version: 2 },
   },
-  "auth-dialler": {
-    build: (writer) => encodeAuth(writer, proofOf("dialler")),
-    decode: (body) => body.toString("hex"),
-    means: proofOf("dialler").toString("hex"),
-  },
-  "auth-listener": {
-    build: (writer) => encodeAuth(writer, proofOf("listener")),
-    decode: (body) => body.toString("hex"),
-    means: proofOf("listener").toString("hex"),
-  },
+  "auth-dialler": auth(proofOf("dialler")),
+  "auth-listener": auth(proofOf("listener")),
+  "auth-dialler-tls": auth(proofOf("dialler", inTls)),
+  "auth-listener-tls": auth(proofOf("listener", inTls)),
   request: {
     build: (writer) => messages.encodeRequest(writer, 1, request),
     decode: (body) => {

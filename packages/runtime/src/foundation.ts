@@ -1,7 +1,7 @@
 /** What a runtime stands on: settings, log, spans, discovery, metrics, the system server. Opened before everything else. */
 import { completeSettings, type Environment } from "./config.ts";
 import { runtimeSettings, type RuntimeConfig } from "./runtime-settings.ts";
-import type { Discovery } from "./discovery/discovery.ts";
+import { rememberAnnounced, type AnnouncingDiscovery } from "./discovery/announced.ts";
 import type { MemorySpace } from "./discovery/memory.ts";
 import { openDiscovery } from "./discovery/open.ts";
 import { createInstanceId } from "./ids.ts";
@@ -39,7 +39,7 @@ export interface Foundation {
   readonly system: System;
   readonly tracer: Tracer;
   /** The runtime disposes it. */
-  readonly discovery: Discovery;
+  readonly discovery: AnnouncingDiscovery;
   /** Stop watching files, export the spans that wait, write out the log. */
   readonly close: () => Promise<void>;
 }
@@ -52,7 +52,7 @@ export async function openFoundation(options: FoundationOptions): Promise<Founda
   const clock = createWallClock(); // one for both, so that lines and spans agree to the microsecond
   const { log, close: closeLog }: ProcessLog = options.log ? { log: options.log, close: () => Promise.resolve() } : openProcessLog(config, clock.now);
   let telemetry: Telemetry | undefined;
-  let discovery: Discovery | undefined;
+  let discovery: AnnouncingDiscovery | undefined;
   let security: (PlaneSecurity & Disposable) | undefined;
   const descriptors = watchDescriptors({ log: log.child({ target: "dyn_runtime::net" }), now: () => performance.now() });
   const close = async (): Promise<void> => {
@@ -68,7 +68,7 @@ export async function openFoundation(options: FoundationOptions): Promise<Founda
     const id = createInstanceId();
     security = await openPlaneSecurity(config, log.child({ target: "dyn_runtime::net" }));
     telemetry = await openTelemetry({ isEnabled: config.otelExportEnabled, environment, log, instanceId: id.toString(), clock });
-    discovery = await openDiscovery(config, log, options.memorySpace);
+    discovery = rememberAnnounced(await openDiscovery(config, log, options.memorySpace));
     const system = options.system ?? (await startSystem(config, metrics, log));
     return { id, config, log, security, metrics, system, tracer: telemetry.tracer, discovery, close };
   } catch (error) {

@@ -40,6 +40,7 @@ export interface RuntimeConfig {
   readonly tcpTlsCert: string;
   readonly tcpTlsKey: string;
   readonly tcpTlsCa: string;
+  readonly tcpTlsRequired: boolean;
   readonly tcpTlsServerName: string;
   readonly planeTokenFile: string;
   readonly planeToken: string;
@@ -61,6 +62,10 @@ export interface RuntimeConfig {
   readonly logEvents: string;
   readonly logSampleRatio: number;
   readonly otelExportEnabled: boolean;
+}
+
+function switchSetting(env: string, flag: string, help: string): Setting<boolean> {
+  return { env, flag, default: false, parse: parseSwitch, help };
 }
 
 function pathSetting(env: string, flag: string, help: string): Setting<string> {
@@ -105,13 +110,11 @@ export const sharedSettings: SettingsOf<Omit<RuntimeConfig, WithoutFlag | Servin
     parse: parseDirectory,
     help: "directory of the file discovery; others must not be able to write in it",
   },
-  fileKvShared: {
-    env: "DYN_FILE_KV_SHARED",
-    flag: "file-kv-shared",
-    default: false,
-    parse: parseSwitch,
-    help: "take that directory whoever owns it and may write in it, as on a mount of several machines",
-  },
+  fileKvShared: switchSetting(
+    "DYN_FILE_KV_SHARED",
+    "file-kv-shared",
+    "take that directory whoever owns it and may write in it, as on a mount of several machines",
+  ),
   tcpTlsCert: pathSetting(
     "DYN_TCP_TLS_CERT",
     "tcp-tls-cert",
@@ -122,6 +125,11 @@ export const sharedSettings: SettingsOf<Omit<RuntimeConfig, WithoutFlag | Servin
     "DYN_TCP_TLS_CA",
     "tcp-tls-ca",
     "authorities of peers on the request plane, a PEM file; with it nothing is dialled without TLS, and a listener with TLS asks for a certificate",
+  ),
+  tcpTlsRequired: switchSetting(
+    "DYN_TCP_TLS_REQUIRED",
+    "tcp-tls-required",
+    "dial nothing on the request plane without TLS, whatever its record says; --tcp-tls-ca asks for the same",
   ),
   tcpTlsServerName: {
     env: "DYN_TCP_TLS_SERVER_NAME",
@@ -180,13 +188,7 @@ export const sharedSettings: SettingsOf<Omit<RuntimeConfig, WithoutFlag | Servin
     parse: parseLog,
     help: "log filter: LEVEL or TARGET=LEVEL, separated by commas",
   },
-  logJsonl: {
-    env: "DYN_LOGGING_JSONL",
-    flag: "log-jsonl",
-    default: false,
-    parse: parseSwitch,
-    help: "write log lines as JSON instead of readable text",
-  },
+  logJsonl: switchSetting("DYN_LOGGING_JSONL", "log-jsonl", "write log lines as JSON instead of readable text"),
   logConsoleFormat: {
     env: "DYN_LOGGING_CONSOLE_FORMAT",
     flag: "log-console-format",
@@ -208,13 +210,7 @@ export const sharedSettings: SettingsOf<Omit<RuntimeConfig, WithoutFlag | Servin
     parse: decimalNumber(0, 1),
     help: "share of requests, chosen by request id, whose lines below WARN are written",
   },
-  otelExportEnabled: {
-    env: "OTEL_EXPORT_ENABLED",
-    flag: "otel-export-enabled",
-    default: false,
-    parse: parseSwitch,
-    help: "export spans by OTLP, as the OTEL_ variables say",
-  },
+  otelExportEnabled: switchSetting("OTEL_EXPORT_ENABLED", "otel-export-enabled", "export spans by OTLP, as the OTEL_ variables say"),
 };
 
 /** Settings of those that serve endpoints. */

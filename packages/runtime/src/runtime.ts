@@ -136,7 +136,7 @@ class RuntimeParts implements Runtime {
       hello: { ...hello, instance_id: this.instanceId },
       helloTimeoutMs: connectTimeoutMs,
       pingIntervalMs,
-      tokens: () => security.tokens?.current,
+      guard: () => security.tokens && { role: "listener", tokens: security.tokens.current, isAnnounced: discovery.isAnnounced },
       log: log.child({ target: "dyn_runtime::ingress" }),
       rejections: this.metrics.rejections,
       tracer: this.tracer,

@@ -183,6 +183,7 @@ async function dialInstance({ key, id, host, port, isTls = false }: Instance, pa
   const address = formatHostPort(host, port);
   const state: { opened?: PlaneClient; isOver: boolean } = { isOver: false };
   const client = await PlaneClient.dial({
+    key,
     host,
     port,
     hello,

@@ -2,6 +2,7 @@
 import { formatHostPort } from "../address.ts";
 import { countOf } from "../counts.ts";
 import { RuntimeError, toRuntimeError, toWorkerError } from "../errors.ts";
+import type { Guard } from "../net/auth.ts";
 import { Connection, type ConnectionOptions } from "../net/connection.ts";
 import { dialSocket } from "../net/dial.ts";
 import type { PlaneSecurity } from "../net/security.ts";
@@ -26,6 +27,8 @@ const maxQueuedBytes = 8 * 1024 * 1024;
 const maxWithdrawn = 4_096;
 
 export interface PlaneClientOptions {
+  /** The instance that is meant, and where: `Instance.key`. */
+  readonly key: string;
   readonly host: string;
   readonly port: number;
   readonly hello: Hello;
@@ -68,9 +71,10 @@ export class PlaneClient implements StreamOwner {
 
   /** Dial a worker and wait for its HELLO. @throws RuntimeError `cannot_connect`. */
   static async dial(options: PlaneClientOptions): Promise<PlaneClient> {
-    const { host, port, hello, connectTimeoutMs: helloTimeoutMs, pingIntervalMs, isTls, security } = options;
+    const { key: dialled, host, port, hello, connectTimeoutMs: helloTimeoutMs, pingIntervalMs, isTls, security } = options;
     const socket = await dialSocket({ host, port, timeoutMs: helloTimeoutMs, isTls, security });
-    const settings: ConnectionOptions = { role: "dialler", hello, helloTimeoutMs, pingIntervalMs, tokens: security.tokens?.current };
+    const guard: Guard | undefined = security.tokens && { role: "dialler", tokens: security.tokens.current, dialled };
+    const settings: ConnectionOptions = { role: "dialler", hello, helloTimeoutMs, pingIntervalMs, guard };
     const client = new PlaneClient((owner) => new Connection(socket, settings, owner.#events()), options);
     try {
       await client.ready;

@@ -5,7 +5,7 @@ import { RuntimeError, toRuntimeError } from "../errors.ts";
 import { createGate } from "../lifetime.ts";
 import type { Counter } from "../instruments/series.ts";
 import type { Logger } from "../logging/logger.ts";
-import type { Tokens } from "../net/auth.ts";
+import type { Guard } from "../net/auth.ts";
 import { Connection, type ConnectionEvents } from "../net/connection.ts";
 import type { Tracer } from "../trace/spans.ts";
 import type { FrameWriter } from "../wire/frame-writer.ts";
@@ -24,8 +24,8 @@ export interface PushServerOptions {
   readonly hello: Hello;
   readonly helloTimeoutMs: number;
   readonly pingIntervalMs: number;
-  /** Of which a dialler must know one; undefined = nobody is asked. */
-  readonly tokens?: () => Tokens | undefined;
+  /** What diallers must prove, asked for each connection; undefined = nothing. */
+  readonly guard?: () => Guard | undefined;
   readonly log: Logger;
   /** Requests refused because streams or places are used up. */
   readonly rejections: Counter;
@@ -134,9 +134,9 @@ class ServerConnection {
         onGone();
       },
     };
-    const tokens = shared.options.tokens?.();
-    this.#isGuarded = tokens !== undefined;
-    this.#connection = new Connection(socket, { role: "listener", hello, helloTimeoutMs, pingIntervalMs, tokens, head }, events);
+    const guard = shared.options.guard?.();
+    this.#isGuarded = guard !== undefined;
+    this.#connection = new Connection(socket, { role: "listener", hello, helloTimeoutMs, pingIntervalMs, guard, head }, events);
   }
 
   goAway(reason: string): void {

@@ -7,7 +7,7 @@ import { FrameDecoder, frameTypeName, frameTypes, maxHelloBytes, preface, type F
 import { decodeError, encodeError, encodePing } from "../wire/messages.ts";
 import { decodeHello, encodeHello, type Hello } from "../wire/hello.ts";
 import { encodeAuth } from "../wire/proof.ts";
-import { beginHandshake, type Handshake, type Role, type Tokens } from "./auth.ts";
+import { beginHandshake, type Guard, type Handshake, type Role } from "./auth.ts";
 
 /** Bytes that may wait for the kernel before senders are told to pause. */
 const highWaterBytes = 1024 * 1024;
@@ -26,8 +26,8 @@ export interface ConnectionOptions {
   readonly helloTimeoutMs: number;
   /** Silence after which the peer is pinged, ms; it is dead after three of these. */
   readonly pingIntervalMs: number;
-  /** Which the peer must know too. Default: none is asked for. */
-  readonly tokens?: Tokens | undefined;
+  /** With it the peer must prove that it knows the token, too. Default: no proof is asked for. */
+  readonly guard?: Guard | undefined;
   /** Bytes already read from the socket, after the preface. */
   readonly head?: Buffer;
 }
@@ -67,7 +67,7 @@ export class Connection {
     this.#socket = socket;
     this.#events = events;
     this.#options = options;
-    this.#handshake = beginHandshake(options.role, options.tokens);
+    this.#handshake = beginHandshake(options.guard, socket);
     this.remote = formatHostPort(socket.remoteAddress ?? "?", socket.remotePort ?? 0);
     this.#decoder = new FrameDecoder(Math.min(maxHelloBytes, options.hello.max_frame_bytes));
     const { promise, resolve, reject } = Promise.withResolvers<Hello>();
@@ -88,8 +88,7 @@ export class Connection {
       );
     }, options.helloTimeoutMs).unref();
     if (options.role === "dialler") socket.write(preface);
-    const { nonce } = this.#handshake;
-    encodeHello(this.writer, nonce ? { ...options.hello, nonce } : options.hello);
+    encodeHello(this.writer, { ...options.hello, ...this.#handshake.greeting });
     this.flushSoon();
     const { head } = options;
     if (head && head.length > 0) queueMicrotask(() => this.#read(head));
@@ -207,8 +206,8 @@ export class Connection {
   #hello(type: FrameType, streamId: number, body: Buffer): void {
     if (type !== frameTypes.HELLO || streamId !== 0) throw new RuntimeError("protocol", `${frameTypeName(type)} before HELLO`);
     const peer = decodeHello(body);
-    this.#prove(this.#handshake.greeted(peer.nonce));
-    if (this.#handshake.nonce) this.#phase = { type: "auth", peer };
+    this.#prove(this.#handshake.greeted(peer));
+    if (this.#handshake.greeting) this.#phase = { type: "auth", peer };
     else this.#opened(peer);
   }
 

@@ -14,12 +14,12 @@ export interface DialOptions {
   readonly security: PlaneSecurity;
 }
 
-/** @throws RuntimeError `cannot_connect`, also if the listener's certificate is not of our authority, or it has none where we have an authority. */
+/** @throws RuntimeError `cannot_connect`, also if the listener's certificate is not of our authority, or it has none where TLS is asked for. */
 export async function dialSocket(options: DialOptions): Promise<Socket> {
   const { host, port, timeoutMs, isTls, security } = options;
   const address = formatHostPort(host, port);
-  if (!isTls && security.tls?.current.hasAuthority) {
-    throw new RuntimeError("cannot_connect", `${address} offers no TLS, and --tcp-tls-ca asks for it`);
+  if (!isTls && security.tlsDemandedBy !== undefined) {
+    throw new RuntimeError("cannot_connect", `${address} offers no TLS, and ${security.tlsDemandedBy} asks for it`);
   }
   const socket = isTls ? startTls(options) : connectTcp({ host, port });
   socket.setNoDelay(true).setKeepAlive(true);

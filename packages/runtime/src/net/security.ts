@@ -11,6 +11,8 @@ export interface PlaneSecurity {
   readonly tls: Reloading<TlsMaterial> | undefined;
   /** Certificates for a listener; undefined = it speaks no TLS. */
   readonly listenerTls: (() => TlsMaterial) | undefined;
+  /** The flag for which nothing is dialled without TLS; undefined = it is dialled as its record says. */
+  readonly tlsDemandedBy: "--tcp-tls-ca" | "--tcp-tls-required" | undefined;
   /** Name that listeners' certificates must have; "" = the host that is dialled. */
   readonly serverName: string;
 }
@@ -22,12 +24,13 @@ export interface PlaneSecuritySettings {
   readonly tcpTlsCert: string;
   readonly tcpTlsKey: string;
   readonly tcpTlsCa: string;
+  readonly tcpTlsRequired: boolean;
   readonly tcpTlsServerName: string;
 }
 
 /** Read what is set, and follow the files. @throws RuntimeError `invalid_argument` if one cannot be used. */
 export async function openPlaneSecurity(settings: PlaneSecuritySettings, log: Logger): Promise<PlaneSecurity & Disposable> {
-  const { planeToken, planeTokenFile, tcpTlsCert: cert, tcpTlsKey: key, tcpTlsCa: ca, tcpTlsServerName: serverName } = settings;
+  const { planeToken, planeTokenFile, tcpTlsCert: cert, tcpTlsKey: key, tcpTlsCa: ca, tcpTlsRequired, tcpTlsServerName: serverName } = settings;
   const tls = await openTls({ what: "certificates of the plane", paths: { cert, key, ca }, minVersion: "TLSv1.3", log });
   const tokens = await openTokens(planeToken, planeTokenFile, log).catch((error: unknown) => {
     tls?.[Symbol.dispose]();
@@ -37,6 +40,7 @@ export async function openPlaneSecurity(settings: PlaneSecuritySettings, log: Lo
     tokens,
     tls,
     listenerTls: tls?.current.hasCertificate ? () => tls.current : undefined,
+    tlsDemandedBy: tcpTlsRequired ? "--tcp-tls-required" : ca === "" ? undefined : "--tcp-tls-ca",
     serverName,
     [Symbol.dispose]() {
       tokens?.[Symbol.dispose]();

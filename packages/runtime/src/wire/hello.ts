@@ -4,7 +4,7 @@ import { excerpt } from "../excerpt.ts";
 import type { FrameWriter } from "./frame-writer.ts";
 import { frameTypes, maxHelloBytes } from "./frames.ts";
 import { decodeMap, encodePayload } from "./payload.ts";
-import { nonceBytes } from "./proof.ts";
+import { maxDialledLength, nonceBytes } from "./proof.ts";
 
 /** What HELLO says. */
 export interface Hello {
@@ -19,6 +19,10 @@ export interface Hello {
   readonly max_streams: number;
   /** 32 random bytes: the sender asks for a proof of the shared token, and offers one. */
   readonly nonce?: Uint8Array;
+  /** Which proof is meant. One that does not say it beside its nonce means the first. */
+  readonly proof_version?: number;
+  /** Of a dialler that proves: whom it means to reach, `<decimal instance id>@tcp://host:port`, or `tls` in place of `tcp`. */
+  readonly dialled?: string;
 }
 
 /** Layout: a msgpack map. */
@@ -31,14 +35,12 @@ export function encodeHello(writer: FrameWriter, hello: Hello): void {
 /** @throws RuntimeError `protocol` naming what is missing or wrong. */
 export function decodeHello(body: Buffer): Hello {
   const map = decodeMap(body, "HELLO");
-  const { version, agent, capabilities, instance_id, max_frame_bytes, max_streams, nonce } = map;
+  const { version, agent, capabilities, instance_id, max_frame_bytes, max_streams } = map;
   if (version !== 1) throw new RuntimeError("protocol", `HELLO has version ${typeof version === "number" ? version : typeof version}, expected 1`);
   if (!isCount(max_frame_bytes) || !isCount(max_streams)) throw new RuntimeError("protocol", "HELLO lacks max_frame_bytes or max_streams");
   if (max_frame_bytes < maxHelloBytes)
     throw new RuntimeError("protocol", `HELLO has max_frame_bytes ${max_frame_bytes}, expected at least ${maxHelloBytes}`);
   if (instance_id !== undefined && !isDecimalU64(instance_id)) throw new RuntimeError("protocol", "HELLO has an instance_id that is no decimal u64");
-  if (nonce !== undefined && !(nonce instanceof Uint8Array && nonce.length === nonceBytes))
-    throw new RuntimeError("protocol", `HELLO has a nonce that is not ${nonceBytes} bytes`);
   return {
     version,
     agent: typeof agent === "string" ? excerpt(agent, 128) : "unknown",
@@ -46,7 +48,21 @@ export function decodeHello(body: Buffer): Hello {
     ...(instance_id !== undefined && { instance_id }),
     max_frame_bytes,
     max_streams,
+    ...toProving(map),
+  };
+}
+
+// What it says about the proof, if one is asked for.
+function toProving({ nonce, proof_version, dialled }: Readonly<Record<string, unknown>>): Pick<Hello, "nonce" | "proof_version" | "dialled"> {
+  if (nonce !== undefined && !(nonce instanceof Uint8Array && nonce.length === nonceBytes))
+    throw new RuntimeError("protocol", `HELLO has a nonce that is not ${nonceBytes} bytes`);
+  if (proof_version !== undefined && !isCount(proof_version)) throw new RuntimeError("protocol", "HELLO has a proof_version that is no number");
+  if (dialled !== undefined && !isDialled(dialled))
+    throw new RuntimeError("protocol", `HELLO has a dialled that is not 1 to ${maxDialledLength} characters`);
+  return {
     ...(nonce !== undefined && { nonce: Buffer.from(nonce) }), // a copy: it outlives its chunk
+    ...(proof_version !== undefined && { proof_version }),
+    ...(dialled !== undefined && { dialled }),
   };
 }
 
@@ -56,4 +72,8 @@ function isCount(value: unknown): value is number {
 
 function isDecimalU64(value: unknown): value is string {
   return typeof value === "string" && /^\d{1,20}$/.test(value) && BigInt(value) < 2n ** 64n;
+}
+
+function isDialled(value: unknown): value is string {
+  return typeof value === "string" && value.length >= 1 && value.length <= maxDialledLength;
 }

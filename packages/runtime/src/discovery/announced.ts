@@ -1,0 +1,32 @@
+/** What a process has said of itself: who it is, and where it is dialled. */
+import type { Discovery } from "./discovery.ts";
+import { toInstance } from "./live-set.ts";
+
+/** Most addresses that are remembered, the latest ones. A runtime has one, unless a program announces others for it. */
+const maxAnnounced = 1_024;
+
+export interface AnnouncingDiscovery extends Discovery {
+  /** True for the `Instance.key` of a record that was published here, also once it is withdrawn: whoever has read it may still dial. */
+  readonly isAnnounced: (key: string) => boolean;
+}
+
+/** Takes ownership of `discovery`. */
+export function rememberAnnounced(discovery: Discovery): AnnouncingDiscovery {
+  const announced = new Set<string>();
+  return {
+    kind: discovery.kind,
+    get condition() {
+      return discovery.condition;
+    },
+    publish(record) {
+      const key = record.type === "Endpoint" ? toInstance(record)?.key : undefined;
+      if (key !== undefined) announced.add(key); // before anybody can read it
+      const [oldest] = announced;
+      if (announced.size > maxAnnounced && oldest !== undefined) announced.delete(oldest);
+      return discovery.publish(record);
+    },
+    watch: (bucket, onChanges, under) => discovery.watch(bucket, onChanges, under),
+    isAnnounced: (key) => announced.has(key),
+    [Symbol.asyncDispose]: () => discovery[Symbol.asyncDispose](),
+  };
+}
