@@ -92,12 +92,19 @@ ${toAnthropicEvent(new RuntimeError("disconnected", ""), id).trimEnd()}
 
 ## From a worker
 
-A handler that throws \`new RuntimeError(code, message)\` chooses the code; the message reaches the client unless the table says otherwise. Anything else that is thrown is \`internal\`, and only the worker's log has its text. On the plane the code travels in [ERROR](wire-format.md#error).
+A handler that throws \`new RuntimeError(code, message)\` chooses the code; the message reaches the client unless the table says otherwise, or the error has the option \`publicMessage\`: clients then read that, and the worker's log has the message. Anything else that is thrown is \`internal\`, and only the worker's log has its text. The same holds for the text of a \`TimeoutError\`, which is \`deadline_exceeded\`.
+
+No message for clients names an address, a host or a path, or quotes other software; a handler's own messages are as its author wrote them. On the plane the code travels in [ERROR](wire-format.md#error).
 `;
 
 test("the page of errors says what the code does", () => {
   if (process.env["UPDATE_DOCS"] === "1") writeFileSync(page, expected);
   expect(readFileSync(page, "utf8")).toBe(expected);
+});
+
+test("an error may have a text of its own for clients, unless its code has one", () => {
+  const said = (code: ErrorCode): string => toErrorBody(new RuntimeError(code, "10.0.0.7 is full", { publicMessage: "it is full" })).error.message;
+  expect([said("overloaded"), said("disconnected")]).toEqual(["it is full", errorTable.disconnected.publicMessage]);
 });
 
 test("codes that hide their message hide it in both shapes", () => {

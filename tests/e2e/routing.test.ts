@@ -48,7 +48,7 @@ describe.each(["direct", "round-robin", "least-loaded"])("a request that names a
     expect([received(first).length, received(second).length]).toEqual([0, 5]);
     const unknown = await postChat(cluster.url, chat("hi"), { "x-worker-instance-id": "12" });
     expect([unknown.status, unknown.headers.get("retry-after")]).toEqual([503, "1"]);
-    expect(await unknown.json()).toMatchObject({ error: { message: "instance 12 does not serve dynamo/backend/generate" } });
+    expect(await unknown.json()).toMatchObject({ error: { message: "instance 12 does not serve the endpoint" } });
     for (const id of ["worker-1", "0x1f", "007", "-1", "18446744073709551616", `${idOf(first)}, ${idOf(second)}`]) {
       const refused = await postChat(cluster.url, chat("hi"), { "x-worker-instance-id": id });
       const message = "x-worker-instance-id header must be the id of an instance as /health shows it, a decimal u64";

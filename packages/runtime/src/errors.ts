@@ -200,12 +200,15 @@ export function isErrorCode(value: unknown): value is ErrorCode {
 export class RuntimeError extends Error {
   override readonly name = "RuntimeError";
   readonly code: ErrorCode;
+  /** What clients read instead of a message with addresses, paths or words of other software in it. */
+  readonly publicMessage: string | undefined;
 
   /** @throws TypeError on a code that is not one of the set; plain JavaScript may give any. */
-  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions & { readonly publicMessage?: string }) {
     if (!isErrorCode(code)) throw new TypeError(describeBadCode(code, message), options);
     super(message, options);
     this.code = code;
+    this.publicMessage = options?.publicMessage;
   }
 
   get traits(): ErrorTraits {
@@ -221,8 +224,8 @@ export class StalledError extends RuntimeError {
 }
 
 /** What a client may read of an error. */
-export function toPublicMessage({ message, traits: { publicMessage } }: RuntimeError): string {
-  return publicMessage ?? message;
+export function toPublicMessage({ message, publicMessage, traits }: RuntimeError): string {
+  return traits.publicMessage ?? publicMessage ?? message;
 }
 
 /** Why a signal was aborted: time ran out, or somebody wished it, whatever they gave as their reason. Never throws itself. */
@@ -243,7 +246,11 @@ export function toRuntimeError(thrown: unknown): RuntimeError {
 export function toHandlerError(thrown: unknown): RuntimeError {
   const error = toRuntimeError(thrown);
   if (error !== thrown) return error;
-  return attempt("internal", () => new RuntimeError(error.code, error.message, error.cause === undefined ? undefined : { cause: error }));
+  return attempt("internal", () => {
+    const { code, message, publicMessage, cause } = error;
+    const hidden = typeof publicMessage === "string" && { publicMessage };
+    return new RuntimeError(code, message, { ...hidden, ...(cause !== undefined && { cause: error }) });
+  });
 }
 
 /** Codes with which a worker may end a request. The others speak of the client, of what is served, or of the connection: only this side knows of those. */
@@ -280,7 +287,7 @@ function convert(thrown: unknown): RuntimeError {
     if (isErrorCode(code) && typeof message === "string") return thrown;
     return new RuntimeError("internal", describeBadCode(code, message), { cause: thrown });
   }
-  if (name === "TimeoutError") return new RuntimeError("deadline_exceeded", message, { cause: thrown });
+  if (name === "TimeoutError") return new RuntimeError("deadline_exceeded", message, { cause: thrown, publicMessage: "a time limit was reached" });
   if (name === "AbortError") return new RuntimeError("cancelled", message, { cause: thrown });
   return new RuntimeError("internal", message, { cause: thrown });
 }

@@ -73,7 +73,7 @@ export async function openFileDiscovery(options: FileDiscoveryOptions): Promise<
       try {
         await inTime(written, answerMs);
       } catch (cause) {
-        throw new RuntimeError("unavailable", `cannot write discovery record ${path}: ${messageOf(cause)}`, { cause });
+        throw toUnusable(`cannot write discovery record ${path}`, cause);
       } finally {
         publishing.delete(path);
       }
@@ -155,6 +155,10 @@ async function checkBuckets(buckets: Buckets, { root, answerMs, steps }: Setting
   try {
     await inTime(check(), answerMs);
   } catch (cause) {
-    throw new RuntimeError("unavailable", `the discovery directory ${root} (--file-kv, DYN_FILE_KV) cannot be used: ${messageOf(cause)}`, { cause });
+    throw toUnusable(`the discovery directory ${root} (--file-kv, DYN_FILE_KV) cannot be used`, cause);
   }
+}
+
+function toUnusable(what: string, cause: unknown): RuntimeError {
+  return new RuntimeError("unavailable", `${what}: ${messageOf(cause)}`, { cause, publicMessage: "discovery cannot be used" });
 }

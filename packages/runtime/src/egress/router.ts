@@ -115,8 +115,9 @@ export class RoutedAnswer implements Batches<unknown> {
 
   #noInstance(path: string): RuntimeError {
     const { wanted } = this.#route;
-    if (wanted !== undefined) return new RuntimeError("unavailable", `instance ${wanted} does not serve ${path}`);
-    if (this.#options.mode !== "direct") return new RuntimeError("unavailable", `no instance serves ${path}`);
+    const toError = (what: string): RuntimeError => new RuntimeError("unavailable", `${what} ${path}`, { publicMessage: `${what} the endpoint` });
+    if (wanted !== undefined) return toError(`instance ${wanted} does not serve`);
+    if (this.#options.mode !== "direct") return toError("no instance serves");
     return new RuntimeError("invalid_argument", "the router mode is direct, and the request names no instance");
   }
 

@@ -202,7 +202,10 @@ class ServerConnection {
       request = decodeRequest(Buffer.from(body)); // its payload outlives this frame's chunk
       const endpoint = endpoints.get(request.path);
       if (this.#goneAway) throw new RuntimeError("unavailable", "this worker is draining");
-      if (!endpoint) throw new RuntimeError("unavailable", `this worker does not serve ${request.path}`);
+      if (!endpoint)
+        throw new RuntimeError("unavailable", `this worker does not serve ${request.path}`, {
+          publicMessage: "this worker does not serve the endpoint",
+        });
       if (this.#streams.size >= options.hello.max_streams)
         throw new RuntimeError("overloaded", `${countOf(this.#streams.size, "stream is", "streams are")} open, the limit`);
       const stream = new ServerStream(this.#connection, streamId, request.credit);
@@ -221,8 +224,9 @@ class ServerConnection {
     }
   }
 
-  #refuse(streamId: number, request: RequestMessage | undefined, { code, message, traits }: RuntimeError): void {
-    encodeError(this.#connection.writer, streamId, { code, message, retryable: traits.retryable, produced: false });
+  #refuse(streamId: number, request: RequestMessage | undefined, { code, message, publicMessage, traits }: RuntimeError): void {
+    const said = publicMessage ?? message;
+    encodeError(this.#connection.writer, streamId, { code, message: said, retryable: traits.retryable, produced: false });
     this.#connection.flushSoon();
     const { hello, log, rejections } = this.#shared.options;
     if (code === "overloaded") rejections.inc();

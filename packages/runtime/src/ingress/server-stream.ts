@@ -100,12 +100,12 @@ export class ServerStream implements PeerConnection {
     this.#connection.flushSoon();
   }
 
-  fail({ code, message, traits }: RuntimeError, trailer: Trailer): void {
+  fail({ code, message, publicMessage, traits }: RuntimeError, trailer: Trailer): void {
     if (this.#ended) return;
     this.#ended = true;
     if (this.#connection.isClosed) return;
     // What an engine says about its own fault is for the log, not for the client.
-    const said = code === "internal" ? "the worker failed" : message;
+    const said = code === "internal" ? "the worker failed" : (publicMessage ?? message);
     encodeError(this.#connection.writer, this.id, { code, message: said, retryable: traits.retryable, produced: trailer.items > 0, trailer });
     this.#connection.flushSoon();
   }

@@ -63,7 +63,12 @@ export async function listen(options: ListenOptions): Promise<Listener> {
     server.once("error", (cause) => {
       const isTaken = "code" in cause && cause.code === "EADDRINUSE";
       const advice = isTaken ? "; choose another port with --tcp-port or DYN_TCP_RPC_PORT" : "";
-      reject(new RuntimeError("unavailable", `cannot listen on ${formatHostPort(host, port)}: ${cause.message}${advice}`, { cause }));
+      reject(
+        new RuntimeError("unavailable", `cannot listen on ${formatHostPort(host, port)}: ${cause.message}${advice}`, {
+          cause,
+          publicMessage: "the request plane cannot listen",
+        }),
+      );
     });
     server.listen({ host, port }, resolve);
   });

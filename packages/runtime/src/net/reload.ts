@@ -67,7 +67,10 @@ async function load<Value>(what: string, paths: readonly string[], parse: (conte
   try {
     return parse(await Promise.all(paths.map((path) => readFile(path))));
   } catch (cause) {
-    throw new RuntimeError("invalid_argument", `${what} (${paths.join(", ")}): ${(cause as Error).message}`, { cause });
+    throw new RuntimeError("invalid_argument", `${what} (${paths.join(", ")}): ${(cause as Error).message}`, {
+      cause,
+      publicMessage: `${what} cannot be used`,
+    });
   }
 }
 
