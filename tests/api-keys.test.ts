@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { formatKeyLine, parseApiKeys } from "../packages/frontend/src/http/api-keys.ts";
+import { formatKeyLine, parseApiKeys } from "../packages/runtime/src/http/api-keys.ts";
 import { root } from "./cluster.ts";
 
 const key = "sk-0123456789abcdef";
@@ -12,10 +12,10 @@ const hex = createHash("sha256").update(key).digest("hex");
 describe("a file of keys", () => {
   test("has a hash a line, and a name if wanted", () => {
     const keys = parseApiKeys(`# ours\n\n  ${hex}   team-a  \r\n${createHash("sha256").update("another").digest("hex").toUpperCase()}\n`);
-    expect(keys.find({ "x-api-key": key })).toBe("team-a");
-    expect(keys.find({ authorization: `Bearer ${key}` })).toBe("team-a");
-    expect(keys.find({ authorization: "Bearer another" })).toMatch(/^sha256:[0-9a-f]{8}$/);
-    expect(keys.find({ authorization: "Bearer unknown", "x-api-key": key })).toBe("team-a");
+    expect(keys.find({ "x-api-key": key })).toMatchObject({ name: "team-a", hash: hex });
+    expect(keys.find({ authorization: `Bearer ${key}` })?.name).toBe("team-a");
+    expect(keys.find({ authorization: "Bearer another" })?.name).toMatch(/^sha256:[0-9a-f]{8}$/);
+    expect(keys.find({ authorization: "Bearer unknown", "x-api-key": key })).toMatchObject({ name: "team-a", hash: hex });
     expect(keys.find({ authorization: `Bearer  ${key} more` })).toBeUndefined();
     expect(keys.find({})).toBeUndefined();
   });

@@ -53,8 +53,15 @@ function remember(fields: Record<string, unknown>, failure?: RuntimeError): void
     failure,
     trailer: {},
   } as const;
-  const record = history.begin({ identity: { requestId: "r", trace }, fields, startedAt: 0, routes: [[report]], measure: () => ({}) });
-  record.finish({ status: "error", ...fields }, 1);
+  const record = history.begin({
+    identity: { requestId: "r", trace },
+    owner: undefined,
+    fields,
+    startedAt: 0,
+    routes: [[report]],
+    measure: () => ({}),
+  });
+  record.finish({ status: "error", ...fields }, 1, failure);
 }
 
 test("a slice keeps its text: without that this file would prove nothing", () => {

@@ -40,7 +40,7 @@ const expected = `# Metrics
 
 Text 0.0.4 is the default. A scraper whose \`Accept\` names \`application/openmetrics-text\`, as Prometheus does when it stores exemplars, gets OpenMetrics 1.0.0.
 There a bucket of the histograms of time to first token, time between tokens and duration carries an exemplar: \`trace_id\` and \`span_id\` of the latest request counted in it
-whose trace is sampled. They are the ids of its log lines. A request's slowest gap between tokens is the one that is marked.
+whose trace is sampled. They are the ids of its log lines. A frontend shows them to [operators](security.md#operators) alone. A request's slowest gap between tokens is the one that is marked.
 
 ## The label \`model\`
 

@@ -1,16 +1,26 @@
 // What a frontend remembers of its requests: those that run, the last that ended, and never more than it may.
 import { describe, expect, test } from "vitest";
-import type { AttemptReport, Identity } from "@dyn/runtime";
-import { createHistory, type History, type RequestRecord } from "../../packages/frontend/src/lineage/history.ts";
+import { RuntimeError, type AttemptReport, type Identity } from "@dyn/runtime";
+import { createHistory, type FoundTree, type Reader, type RequestRecord } from "../../packages/frontend/src/lineage/history.ts";
 
 interface Fixture {
-  readonly history: History;
-  readonly begin: (identity: Partial<Identity>, reports?: readonly AttemptReport[], fields?: Record<string, unknown>) => RequestRecord;
+  readonly history: {
+    /** As an operator, unless `reader` is somebody else. */
+    find(id: string, reader?: Reader): FoundTree | undefined;
+  };
+  readonly begin: (
+    identity: Partial<Identity>,
+    reports?: readonly AttemptReport[],
+    fields?: Record<string, unknown>,
+    owner?: string,
+  ) => RequestRecord;
   readonly advance: (ms: number) => void;
   readonly now: () => number;
   /** Set the system's clock. */
   readonly setClock: (ms: number) => void;
 }
+
+const operator: Reader = { owner: undefined, seesAll: true };
 
 function createFixture(size: number): Fixture {
   let clock = 0;
@@ -19,13 +29,14 @@ function createFixture(size: number): Fixture {
   const now = (): number => clock;
   const history = createHistory({ size, now, clockOffset: () => offset });
   return {
-    history,
+    history: { find: (id, reader = operator) => history.find(id, reader) },
     now,
-    begin(identity, reports = [], fields = {}) {
+    begin(identity, reports = [], fields = {}, owner) {
       count += 1;
       const trace = { traceId: `trace-${count}`, spanId: `span-${count}`, flags: 1 };
       return history.begin({
         identity: { requestId: `request-${count}`, trace, ...identity },
+        owner,
         fields: { endpoint: "chat_completions", model: "mock", request_type: "stream", method: "POST", uri: "/v1/chat/completions", ...fields },
         startedAt: clock,
         routes: [reports],
@@ -220,13 +231,58 @@ describe("the ring", () => {
     const { history, begin, now } = createFixture(3);
     const long = "x".repeat(1_000_000);
     const seen = { request_id: long, trace_id: long, parent_id: long, span_id: long, instance_id: long, attempt: 0, more: long };
-    const failure = Object.assign(new Error(long), { code: "disconnected" }) as unknown as NonNullable<AttemptReport["failure"]>;
+    const failure = new RuntimeError("unavailable", long);
     const reports = Array.from({ length: 100 }, () => report({ failure, trailer: { seen, items: 1, elapsed_ms: 1 } }));
-    begin({}, reports, { uri: long, model: long, model_requested: long, unknown: long }).finish({ ...success, error: long }, now());
+    begin({}, reports, { uri: long, model: long, model_requested: long, unknown: long }).finish({ ...success, error: long }, now(), failure);
     const found = history.find("request-1");
     expect(found?.attempts).toHaveLength(16);
     const { problems, ...tree } = found ?? { problems: [] };
     expect(JSON.stringify(tree).length).toBeLessThan(16 * 10 * 260);
     expect(problems.every(({ message }) => message.length < 1_000)).toBe(true);
+  });
+});
+
+describe("a request is shown", () => {
+  const ann: Reader = { owner: "ann", seesAll: false };
+  const bob: Reader = { owner: "bob", seesAll: false };
+  const nobody: Reader = { owner: undefined, seesAll: false };
+  const trace = { traceId: "one-trace", spanId: "span", flags: 1 };
+
+  test("to its owner and to operators, whatever it is asked for by, and to nobody else", () => {
+    const { history, begin, now } = createFixture(10);
+    begin({ xRequestId: "ann-1", trace }, [], {}, "ann").finish(success, now());
+    begin({ xRequestId: "ann-2" }, [], {}, "ann");
+    begin({ xRequestId: "nobody-1" }).finish(success, now());
+    for (const id of ["request-1", "ann-1", "one-trace", "request-2", "ann-2"]) {
+      expect([ann, operator, bob, nobody].map((reader) => history.find(id, reader) !== undefined)).toEqual([true, true, false, false]);
+    }
+    expect([ann, operator, bob, nobody].map((reader) => history.find("nobody-1", reader) !== undefined)).toEqual([false, true, false, false]);
+  });
+
+  test("without a word of others that have the same client id or trace", () => {
+    const { history, begin, advance } = createFixture(10);
+    for (const owner of ["ann", "bob", "ann"]) {
+      begin({ xRequestId: "same", trace }, [], {}, owner);
+      advance(1);
+    }
+    expect(history.find("same", bob)).toMatchObject({ request_id: "request-2" });
+    expect(history.find("same", bob)).not.toHaveProperty("others");
+    expect(history.find("one-trace", ann)).toMatchObject({ request_id: "request-3", others: [{ request_id: "request-1" }] });
+    expect(history.find("same")).toMatchObject({ others: [{ request_id: "request-2" }, { request_id: "request-1" }] });
+  });
+
+  test("with the errors that its client was told, and to operators with those of the log", () => {
+    const { history, begin, now } = createFixture(10);
+    const lost = new RuntimeError("disconnected", "10.0.0.7:1234 closed the connection");
+    const none = new RuntimeError("unavailable", "no instance serves a/b/c", { publicMessage: "no instance serves the endpoint" });
+    const record = begin({}, [report({ outcome: "worker_disconnected", failure: lost })], {}, "ann");
+    expect(history.find("request-1", ann)?.attempts[0]).toMatchObject({ error: "the connection to the worker was lost", error_type: "disconnected" });
+    record.finish({ status: "error", error: none.message, attempts: 1 }, now(), none);
+    expect(history.find("request-1", ann)).toMatchObject({
+      request: { error: "no instance serves the endpoint" },
+      attempts: [{ error: "the connection to the worker was lost" }],
+    });
+    expect(history.find("request-1")).toMatchObject({ request: { error: none.message }, attempts: [{ error: lost.message }] });
+    expect(JSON.stringify(history.find("request-1", ann))).not.toMatch(/10\.0\.0\.7|a\/b\/c/);
   });
 });

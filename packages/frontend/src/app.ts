@@ -13,7 +13,6 @@ import {
 } from "@dyn/runtime";
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import { beginExchange, logRefused, type Exchange, type ExchangeOptions } from "./exchange.ts";
-import { toKeyError } from "./http/api-keys.ts";
 import { checkContent } from "./http/content.ts";
 import { createPlaces, type Places } from "./http/places.ts";
 import type { Tally } from "./http/tally.ts";
@@ -183,11 +182,12 @@ function closeIfWaiting({ request, response }: Exchange): void {
 
 // Before the body is read: neither a stranger nor a flood costs more than its headers.
 function toRefusal(exchange: Exchange, route: RouteEntry, { places, limit, options }: RouteParts): RuntimeError | undefined {
-  const { apiKey, request, response, rejection } = exchange;
+  const { caller, request, response, rejection } = exchange;
   if (rejection) return rejection;
-  if (options.apiKeys && !route.isOpen && apiKey === undefined) {
+  const stranger = options.callers.refuse(caller, route.audience, request.headers);
+  if (stranger) {
     response.setHeader("www-authenticate", "Bearer");
-    return toKeyError(request.headers);
+    return stranger;
   }
   try {
     if (route.method === "POST") checkContent(request.headers);

@@ -1,9 +1,19 @@
 /** `dyn-frontend`: flags and variables to options, then run until a signal; or follow one request through logs. */
-import { declareFlags, readFlags, readSettings, RuntimeError, sayWrongUsage, sharedSettings, tellParent, version, wholeNumber } from "@dyn/runtime";
+import {
+  declareFlags,
+  formatKeyLine,
+  readFlags,
+  readSettings,
+  RuntimeError,
+  sayWrongUsage,
+  sharedSettings,
+  tellParent,
+  version,
+  wholeNumber,
+} from "@dyn/runtime";
 import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { text } from "node:stream/consumers";
 import { traceRequests } from "./lineage/trace-command.ts";
-import { formatKeyLine } from "./http/api-keys.ts";
 import { frontendSettings } from "./options.ts";
 
 // It serves no endpoint of its own.
@@ -64,7 +74,7 @@ function createHashKey(): Command {
   const command = new Command("hash-key");
   sayWrongUsage(command, "dyn-frontend hash-key");
   return command
-    .description("read an API key from standard input and write its line for the file of --api-keys-file")
+    .description("read an API key from standard input and write its line for the file of --api-keys-file or --operator-keys-file")
     .argument("[name]", "who has the key; log lines show it")
     .action(async (name: string | undefined) => {
       process.stdout.write(`${formatKeyLine((await text(process.stdin)).trim(), name)}\n`);

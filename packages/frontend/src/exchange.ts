@@ -16,7 +16,7 @@ import {
   type RequestFault,
   type Tracer,
 } from "@dyn/runtime";
-import type { ApiKeys } from "./http/api-keys.ts";
+import type { Caller, Callers } from "./http/callers.ts";
 import type { Cors } from "./http/cors.ts";
 import { watchDisconnect } from "./http/disconnect.ts";
 import type { Reply } from "./http/reply.ts";
@@ -34,8 +34,7 @@ export interface Exchange extends Reply {
   readonly startedAt: number;
   /** Undefined unless it is exported. */
   readonly span: RequestSpan | undefined;
-  /** Name of the API key it carries; undefined if it carries none that is known. */
-  readonly apiKey: string | undefined;
+  readonly caller: Caller;
   /** Why the request must be refused before anything else. */
   readonly rejection: RuntimeError | undefined;
 }
@@ -47,8 +46,7 @@ export interface ExchangeOptions {
   readonly baggageKeys: ReadonlySet<string>;
   readonly tracer: Tracer;
   readonly now: () => number;
-  /** Keys in use; undefined = nobody is asked for one. */
-  readonly apiKeys: (() => ApiKeys) | undefined;
+  readonly callers: Callers;
   /** Undefined = nothing is said to pages of other origins. */
   readonly cors: Cors | undefined;
   /** Why a request must be refused for the way it is written. */
@@ -136,7 +134,7 @@ export function beginExchange(
     abort: (reason) => aborter.abort(reason),
     startedAt,
     span: undefined,
-    apiKey: options.apiKeys?.().find(request.headers),
+    caller: options.callers.find(request.headers),
     rejection: fault ?? rejection,
   };
   return options.tracer.isOn ? { ...exchange, span: openSpan(exchange, options.tracer, toRoute()) } : exchange;

@@ -15,6 +15,7 @@ import {
   type ShutdownSignal,
   type DiscoveryRecord,
 } from "@dyn/runtime";
+import { createCallers } from "./http/callers.ts";
 import { createCors, parseOrigins } from "./http/cors.ts";
 import type { InferenceParts } from "./inference.ts";
 import { createHistory } from "./lineage/history.ts";
@@ -114,15 +115,15 @@ async function startFrontend({ settings, runtime, asked, owned, release }: Front
   const baggageKeys = new Set(settings.baggageKeys);
   const bounds = { maxBodyBytes: bodyLimitMb * 1024 * 1024, maxConcurrentRequests, limits: settings };
   const { tracer } = runtime;
-  const security = await openHttpSecurity(settings, log);
+  const security = await openHttpSecurity({ ...settings, ...runtime.config }, log);
   owned.push(security);
-  const { tls, apiKeys } = security;
+  const { tls, keys } = security;
   // Whoever takes the place of another frontend must not be asked before it knows the workers.
   const listed = Promise.all([watch.ready, models.ready]).then(() => (isListed = true));
   if (!(await within(Promise.race([asked, listed]), firstLookMs))) log.warn({ waited_ms: firstLookMs }, "discovery is slow, listening without it");
   const origins = parseOrigins(settings.corsOrigins.join(",")); // programs may give anything
   const cors = createCors(origins, [...new Set(routes.flatMap(methodsOf))]);
-  const http = { host, port, tls, apiKeys, cors, routes, isDraining };
+  const http = { host, port, tls, callers: createCallers(keys), cors, routes, isDraining };
   const server = await listenHttp({ ...shared, ...bounds, ...http, log, tracer, strictRequestId, baggageKeys });
   const url = `http${tls ? "s" : ""}://${formatHostPort(server.host, server.port)}`;
   log.info({ url, port: server.port, discovery: runtime.discovery.kind, file_kv: runtime.config.fileKv }, "frontend is listening");

@@ -17,16 +17,22 @@ export interface OpsParts {
   readonly now: () => number;
 }
 
-/** Pages that anybody may ask for, however large they are. */
+/** Pages that may be asked for often, however large they are. */
 export interface OpsPages {
-  readonly metrics: (format: ReturnType<typeof chooseMetricsFormat>) => ReturnType<typeof renderMetrics>;
-  /** Of a frontend that serves. */
+  readonly metrics: (page: MetricsPage) => ReturnType<typeof renderMetrics>;
+  /** Of a frontend that serves, for operators. */
   readonly health: () => Promise<string>;
 }
 
+/** A format, or OpenMetrics without exemplars: for those who may not know of the requests of others. */
+type MetricsPage = ReturnType<typeof chooseMetricsFormat> | "bare";
+
 export function createOpsPages({ runtime, instances, models, now }: OpsParts): OpsPages {
   return {
-    metrics: sharePages((format) => renderMetrics(runtime.metrics.registry, format), now),
+    metrics: sharePages((page) => {
+      const { registry } = runtime.metrics;
+      return page === "bare" ? renderMetrics(registry, "openmetrics", { hasExemplars: false }) : renderMetrics(registry, page);
+    }, now),
     health: sharePages<void, string>(() => {
       const records = [...instances()].filter((record) => record.type === "Endpoint");
       const endpoints = new Set(records.map(({ namespace, component, endpoint }) => `dyn://${namespace}.${component}.${endpoint}`));
@@ -53,33 +59,42 @@ export function serveIcon({ response, commonHeaders }: Exchange): void {
 }
 
 /** Ready to serve? 503 while it drains, and while it neither knows a model nor can find one, so that a load balancer looks elsewhere.
- *  One that cannot look but knows its workers serves as before. */
-export async function serveHealth(exchange: Exchange, { runtime, isDraining, isListed, models }: OpsParts, pages: OpsPages): Promise<void> {
-  const discovery = runtime.discovery.condition;
-  if (isDraining()) return sendJson(exchange, 503, { status: "not_ready", stage: "draining", message: "Service is not ready", discovery });
-  const isBlind = !isListed() || discovery.state === "degraded";
+ *  One that cannot look but knows its workers serves as before. Who is there is for operators. */
+export async function serveHealth(exchange: Exchange, parts: OpsParts, pages: OpsPages): Promise<void> {
+  const { runtime, isDraining, isListed, models } = parts;
+  const discovery = showDiscovery(exchange, parts);
+  if (isDraining()) return sendJson(exchange, 503, { status: "not_ready", stage: "draining", message: "Service is not ready", ...discovery });
+  const isBlind = !isListed() || runtime.discovery.condition.state === "degraded";
   if (isBlind && models.list().length === 0) {
     const message = "Service is not ready: it knows no model, and cannot look for one";
-    return sendJson(exchange, 503, { status: "not_ready", stage: isListed() ? "degraded" : "starting", message, discovery });
+    return sendJson(exchange, 503, { status: "not_ready", stage: isListed() ? "degraded" : "starting", message, ...discovery });
   }
+  if (!exchange.caller.isOperator) return sendJson(exchange, 200, { status: "healthy" });
   sendText(exchange, 200, "application/json", await pages.health());
 }
 
 /** Alive? Yes, if this is answered at all. */
-export function serveLive(exchange: Exchange, { runtime }: OpsParts): void {
-  sendJson(exchange, 200, { status: "live", message: "Service is live", discovery: runtime.discovery.condition });
+export function serveLive(exchange: Exchange, parts: OpsParts): void {
+  sendJson(exchange, 200, { status: "live", message: "Service is live", ...showDiscovery(exchange, parts) });
+}
+
+// What is wrong with it names a path.
+function showDiscovery({ caller }: Exchange, { runtime }: OpsParts): object {
+  return caller.isOperator ? { discovery: runtime.discovery.condition } : {};
 }
 
 /** In the format that is asked for. */
 export async function serveMetrics(exchange: Exchange, pages: OpsPages): Promise<void> {
-  const { contentType, body } = await pages.metrics(chooseMetricsFormat(exchange.request.headers.accept));
+  const format = chooseMetricsFormat(exchange.request.headers.accept);
+  const { contentType, body } = await pages.metrics(format === "openmetrics" && !exchange.caller.isOperator ? "bare" : format);
   sendText(exchange, 200, contentType, body);
 }
 
-/** What this frontend knows of one request. @throws RuntimeError `unknown_request`. */
+/** What this frontend knows of one request, to those who may see it. @throws RuntimeError `unknown_request`: that of another's is the same. */
 export function showRequest(exchange: Exchange, { history }: OpsParts, id: string): void {
   if (!history) throw new RuntimeError("unknown_request", "this frontend keeps no history of requests (--request-history 0)");
-  const found = history.find(id);
+  const { apiKey, isOperator } = exchange.caller;
+  const found = history.find(id, { owner: apiKey?.hash, seesAll: isOperator });
   if (!found)
     throw new RuntimeError("unknown_request", `no request ${JSON.stringify(id.slice(0, 256))} among those that run and the last that ended`);
   sendJson(exchange, 200, found);

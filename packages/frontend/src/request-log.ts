@@ -67,8 +67,8 @@ export function beginRequestLog(exchange: Exchange, facts: RequestFacts, { metri
   const { endpoint, requestType: request_type, modelRequested, isKnown } = facts;
   const registered = isKnown ? modelRequested : undefined;
   const model = registered ?? unknownModel;
-  const { apiKey: api_key } = exchange;
-  const named: Fields = { ...(isKnown ? {} : { model_requested: modelRequested }), ...(api_key !== undefined && { api_key }) };
+  const { apiKey } = exchange.caller;
+  const named: Fields = { ...(isKnown ? {} : { model_requested: modelRequested }), ...(apiKey && { api_key: apiKey.name }) };
   const fields: Fields = { endpoint, model, request_type, ...named };
   const log = exchange.log.child({ target: "dyn_frontend::request_log", fields });
   const progress: RequestProgress = {
@@ -114,7 +114,7 @@ export function beginRequestLog(exchange: Exchange, facts: RequestFacts, { metri
       const measured = measure(progress, exchange.startedAt);
       const completion = toCompletion({ ...measured, ...toSpans(progress), elapsed_ms, status: outcome }, failure);
       logCompletion(log, completion, failure);
-      record?.finish(completion, endedAt);
+      record?.finish(completion, endedAt, failure);
       progress.meter.finish({ endedAt, failure, isDisconnected: failure?.code === "cancelled" }, progress);
       const { span } = exchange;
       span?.complete({ ...progress, fields: { ...measured, elapsed_ms, model, request_type }, endpoint, modelRequested, parsedAt, failure });
@@ -122,9 +122,16 @@ export function beginRequestLog(exchange: Exchange, facts: RequestFacts, { metri
   };
 }
 
-function toStart({ identity, startedAt, request }: Exchange, fields: Fields, progress: RequestProgress): RequestStart {
+function toStart({ identity, startedAt, request, caller }: Exchange, fields: Fields, progress: RequestProgress): RequestStart {
   const { method, url: uri } = request;
-  return { identity, startedAt, fields: { ...fields, method, uri }, routes: progress.routes, measure: () => ({ ...measure(progress, startedAt) }) };
+  return {
+    identity,
+    owner: caller.apiKey?.hash,
+    startedAt,
+    fields: { ...fields, method, uri },
+    routes: progress.routes,
+    measure: () => ({ ...measure(progress, startedAt) }),
+  };
 }
 
 // The spans above those of the workers: attempts have lines of their own only from DEBUG on. What was never sent has no worker's span below it.

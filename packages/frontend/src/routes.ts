@@ -5,6 +5,7 @@ import * as anthropic from "./anthropic/errors.ts";
 import { listModelInfos, showModelInfo } from "./anthropic/list-models.ts";
 import { messagesApi } from "./anthropic/messages.ts";
 import type { Exchange } from "./exchange.ts";
+import type { Audience } from "./http/callers.ts";
 import { refuseInference, serveInference, type InferenceApi, type InferenceParts, type InferenceRequest } from "./inference.ts";
 import { chatApi } from "./openai/chat.ts";
 import { completionsApi } from "./openai/completions.ts";
@@ -22,8 +23,7 @@ export interface RouteInput {
 export interface RouteEntry {
   readonly method: "GET" | "POST";
   readonly path: string;
-  /** Asks for no API key. Default false. */
-  readonly isOpen?: true;
+  readonly audience: Audience;
   handle(input: RouteInput): void | Promise<void>;
   toErrorBody(error: RuntimeError, exchange: Exchange): unknown;
   /** Inference routes answer early failures themselves, with their pair of log lines. */
@@ -39,6 +39,7 @@ export function createRoutes(parts: InferenceParts & OpsParts): readonly RouteEn
   const inference = <Request extends InferenceRequest>(path: string, api: InferenceApi<Request>): RouteEntry => ({
     method: "POST",
     path,
+    audience: "clients",
     handle: ({ exchange, body }) => serveInference(api, exchange, body, parts),
     toErrorBody: (error, { identity }) => api.toErrorBody(error, identity.requestId),
     refuse: (exchange, error) => refuseInference(api, exchange, error, parts),
@@ -52,27 +53,30 @@ export function createRoutes(parts: InferenceParts & OpsParts): readonly RouteEn
     {
       method: "POST",
       path: "/v1/messages/count_tokens",
+      audience: "clients",
       handle: ({ exchange, body }) => countTokens(exchange, body, parts.models, parts.fieldLimits),
       toErrorBody: (error, { identity }) => anthropic.toErrorBody(error, identity.requestId),
     },
     {
       method: "GET",
       path: "/v1/models",
+      audience: "clients",
       handle: ({ exchange }) => (isAnthropic(exchange) ? listModelInfos : listModels)(exchange, parts.models),
       toErrorBody: toSharedBody,
     },
     {
       method: "GET",
       path: "/v1/models/*",
+      audience: "clients",
       handle: ({ exchange, rest }) => (isAnthropic(exchange) ? showModelInfo : showModel)(exchange, parts.models, rest),
       toErrorBody: toSharedBody,
     },
-    { method: "GET", path: "/v1/requests/*", handle: ({ exchange, rest }) => showRequest(exchange, parts, rest), toErrorBody },
-    { method: "GET", path: "/health", isOpen: true, handle: ({ exchange }) => serveHealth(exchange, parts, pages), toErrorBody },
-    { method: "GET", path: "/live", isOpen: true, handle: ({ exchange }) => serveLive(exchange, parts), toErrorBody },
-    { method: "GET", path: "/metrics", isOpen: true, handle: ({ exchange }) => serveMetrics(exchange, pages), toErrorBody },
-    { method: "GET", path: "/", isOpen: true, handle: ({ exchange }) => serveIndex(exchange, routes.map(toShown)), toErrorBody },
-    { method: "GET", path: "/favicon.ico", isOpen: true, handle: ({ exchange }) => serveIcon(exchange), toErrorBody },
+    { method: "GET", path: "/v1/requests/*", audience: "both", handle: ({ exchange, rest }) => showRequest(exchange, parts, rest), toErrorBody },
+    { method: "GET", path: "/health", audience: "anybody", handle: ({ exchange }) => serveHealth(exchange, parts, pages), toErrorBody },
+    { method: "GET", path: "/live", audience: "anybody", handle: ({ exchange }) => serveLive(exchange, parts), toErrorBody },
+    { method: "GET", path: "/metrics", audience: "operators", handle: ({ exchange }) => serveMetrics(exchange, pages), toErrorBody },
+    { method: "GET", path: "/", audience: "anybody", handle: ({ exchange }) => serveIndex(exchange, routes.map(toShown)), toErrorBody },
+    { method: "GET", path: "/favicon.ico", audience: "anybody", handle: ({ exchange }) => serveIcon(exchange), toErrorBody },
   ];
   return routes;
 }

@@ -1,18 +1,17 @@
-/** The files behind HTTPS and API keys, followed while the frontend runs. */
-import { openReloading, openTls, type Logger, type Reloading, type TlsMaterial } from "@dyn/runtime";
-import { parseApiKeys, type ApiKeys } from "./http/api-keys.ts";
+/** The files behind HTTPS and keys, followed while the frontend runs. */
+import { openReloading, openTls, parseApiKeys, type ApiKeys, type Logger, type Reloading, type TlsMaterial } from "@dyn/runtime";
+import type { CallerKeys } from "./http/callers.ts";
 
 export interface HttpSecurity extends Disposable {
   /** Undefined = plain HTTP. */
   readonly tls: HttpTls | undefined;
-  /** Undefined = nobody is asked for a key. */
-  readonly apiKeys: (() => ApiKeys) | undefined;
+  readonly keys: CallerKeys;
 }
 
 /** Certificates for a server. */
 export interface HttpTls {
   readonly current: TlsMaterial;
-  /** Call `use` with those that come later. One caller. */
+  /** Call `use` with those that come later. */
   follow(use: (material: TlsMaterial) => void): void;
 }
 
@@ -21,33 +20,42 @@ export interface HttpSecuritySettings {
   readonly tlsCertPath: string;
   readonly tlsKeyPath: string;
   readonly apiKeysFile: string;
+  readonly operatorKeysFile: string;
 }
 
 /** Read what is set. @throws RuntimeError `invalid_argument` if a file cannot be used. */
-export async function openHttpSecurity({ tlsCertPath, tlsKeyPath, apiKeysFile }: HttpSecuritySettings, log: Logger): Promise<HttpSecurity> {
-  let use: (material: TlsMaterial) => void = () => undefined;
+export async function openHttpSecurity(settings: HttpSecuritySettings, log: Logger): Promise<HttpSecurity> {
+  const owned: Disposable[] = [];
+  const release = (): void => {
+    for (const each of owned) each[Symbol.dispose]();
+  };
+  const openKeys = async (what: string, path: string): Promise<(() => ApiKeys) | undefined> => {
+    if (path === "") return undefined;
+    const keys: Reloading<ApiKeys> = await openReloading({ what, paths: [path], parse: ([bytes]) => parseApiKeys(String(bytes)), log });
+    owned.push(keys);
+    return () => keys.current;
+  };
+  try {
+    const tls = await openHttpTls(settings, log, owned);
+    const apiKeys = await openKeys("API keys", settings.apiKeysFile);
+    const operatorKeys = await openKeys("operators' keys", settings.operatorKeysFile);
+    return { tls, keys: { apiKeys, operatorKeys }, [Symbol.dispose]: release };
+  } catch (error) {
+    release();
+    throw error;
+  }
+}
+
+async function openHttpTls({ tlsCertPath, tlsKeyPath }: HttpSecuritySettings, log: Logger, owned: Disposable[]): Promise<HttpTls | undefined> {
+  const users: ((material: TlsMaterial) => void)[] = [];
   const tls = await openTls({
     what: "certificates of the HTTP server",
     paths: { cert: tlsCertPath, key: tlsKeyPath },
     minVersion: "TLSv1.2",
     log,
-    onChange: (material) => use(material),
+    onChange: (material) => users.forEach((use) => use(material)),
   });
-  const keys = await openKeys(apiKeysFile, log).catch((error: unknown) => {
-    tls?.[Symbol.dispose]();
-    throw error;
-  });
-  return {
-    tls: tls && { current: tls.current, follow: (next) => (use = next) },
-    apiKeys: keys && (() => keys.current),
-    [Symbol.dispose]() {
-      tls?.[Symbol.dispose]();
-      keys?.[Symbol.dispose]();
-    },
-  };
-}
-
-async function openKeys(path: string, log: Logger): Promise<Reloading<ApiKeys> | undefined> {
-  if (path === "") return undefined;
-  return openReloading({ what: "API keys", paths: [path], parse: ([bytes]) => parseApiKeys(String(bytes)), log });
+  if (!tls) return undefined;
+  owned.push(tls);
+  return { current: tls.current, follow: (use) => void users.push(use) };
 }

@@ -49,6 +49,8 @@ export { createCounters, createGauges, createHistograms } from "./instruments/fa
 export type { Family, Labels } from "./instruments/family.ts";
 export type { Counter, Gauge, Histogram } from "./instruments/series.ts";
 export { chooseMetricsFormat, renderMetrics } from "./instruments/exposition.ts";
+export { formatKeyLine, parseApiKeys, toKeyError } from "./http/api-keys.ts";
+export type { ApiKey, ApiKeys } from "./http/api-keys.ts";
 export { createContentDecoder, parseCodings, toTooLarge } from "./http/content-coding.ts";
 export type { BodyLimit, Coding, ContentDecoder } from "./http/content-coding.ts";
 export { checkCharset, decodeText } from "./http/content-text.ts";

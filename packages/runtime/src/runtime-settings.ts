@@ -12,7 +12,6 @@ import {
   parsePath,
   parsePrefix,
   parseSwitch,
-  wholeNumber,
   type Setting,
   type SettingsOf,
   type VariablesOf,
@@ -50,6 +49,7 @@ export interface RuntimeConfig {
   readonly connectTimeoutMs: number;
   readonly pingIntervalMs: number;
   readonly drainTimeoutMs: number;
+  readonly operatorKeysFile: string;
   readonly engineRequestLimit: number;
   readonly requestQueueLimit: number;
   readonly systemHost: string;
@@ -181,6 +181,11 @@ export const sharedSettings: SettingsOf<Omit<RuntimeConfig, WithoutFlag | Servin
     [0, maxTimerMs],
     "how long a drain waits for running requests before it ends them, ms",
   ),
+  operatorKeysFile: pathSetting(
+    "DYN_OPERATOR_KEYS_FILE",
+    "operator-keys-file",
+    "hashes of operators' keys, one a line as dyn-frontend hash-key writes them, read again when it changes; with it /metrics, requests of others and the details of /health need one",
+  ),
   log: {
     env: "DYN_LOG",
     flag: "log",
@@ -222,13 +227,7 @@ export const servingSettings: SettingsOf<Pick<RuntimeConfig, Serving>> = {
     parse: parseHost,
     help: "address the request plane listens on",
   },
-  tcpPort: {
-    env: "DYN_TCP_RPC_PORT",
-    flag: "tcp-port",
-    default: 0,
-    parse: wholeNumber(0, 65_535),
-    help: "port of the request plane; 0 lets the system choose",
-  },
+  tcpPort: numberSetting("DYN_TCP_RPC_PORT", "tcp-port", 0, [0, 65_535], "port of the request plane; 0 lets the system choose"),
   tcpAdvertiseHost: {
     env: "DYN_TCP_ADVERTISE_HOST",
     flag: "tcp-advertise-host",
@@ -264,13 +263,13 @@ export const servingSettings: SettingsOf<Pick<RuntimeConfig, Serving>> = {
     parse: parseHost,
     help: "address of the system server",
   },
-  systemPort: {
-    env: "DYN_SYSTEM_PORT",
-    flag: "system-port",
-    default: -1,
-    parse: wholeNumber(-1, 65_535),
-    help: "port of the system server with /live, /health and /metrics; 0 lets the system choose, the log says which; -1 turns it off",
-  },
+  systemPort: numberSetting(
+    "DYN_SYSTEM_PORT",
+    "system-port",
+    -1,
+    [-1, 65_535],
+    "port of the system server with /live, /health and /metrics; 0 lets the system choose, the log says which; -1 turns it off",
+  ),
   systemTimeoutMs: numberSetting(
     "DYN_SYSTEM_TIMEOUT_MS",
     "system-timeout-ms",

@@ -1,13 +1,16 @@
 /** What this frontend knows of its own requests: those that run, and the latest of those that are over. */
-import type { AttemptReport, Fields, Identity } from "@dyn/runtime";
+import type { AttemptReport, Fields, Identity, RuntimeError } from "@dyn/runtime";
 import { checkSeen, checkTree } from "./check-tree.ts";
+import { keepAttempts, keepError, keepTexts, roundMs, toAttemptNode, type KeptAttempt, type KeptError } from "./kept.ts";
 import { formatTime } from "./lines.ts";
 import { toRequestId } from "./request-ids.ts";
-import { cut, toRequestFacts, toWorkerFacts, type AttemptNode, type RequestTree, type WorkerNode } from "./tree.ts";
+import { toRequestFacts, type RequestTree } from "./tree.ts";
 
 /** What is known of a request when it begins. Times are readings of the history's clock, ms. */
 export interface RequestStart {
   readonly identity: Identity;
+  /** Whose it is; undefined = nobody's in particular. */
+  readonly owner: string | undefined;
   /** Facts of its first line: method, uri, model, … */
   readonly fields: Fields;
   readonly startedAt: number;
@@ -21,8 +24,16 @@ export interface RequestStart {
 export interface RequestRecord {
   /** Its headers are out. */
   responded(status: number): void;
-  /** It is over, since `endedAt`: the facts of its last line. */
-  finish(fields: Fields, endedAt: number): void;
+  /** It is over, since `endedAt`: the facts of its last line, and what went wrong. */
+  finish(fields: Fields, endedAt: number, failure?: RuntimeError): void;
+}
+
+/** Who wants to know. */
+export interface Reader {
+  /** Of the requests that it may see; undefined = it has none. */
+  readonly owner: string | undefined;
+  /** Sees everybody's, and errors as the log has them: with addresses. Owners see what their clients were told. */
+  readonly seesAll: boolean;
 }
 
 /** Another request with the same client id or trace. */
@@ -36,8 +47,8 @@ export type FoundTree = RequestTree & { readonly others?: readonly OtherRequest[
 
 export interface History {
   begin(start: RequestStart): RequestRecord;
-  /** By request id, client id, trace id or the id of an answer; the newest if there are several. */
-  find(id: string): FoundTree | undefined;
+  /** By request id, client id, trace id or the id of an answer; of those that `reader` may see the newest. */
+  find(id: string, reader: Reader): FoundTree | undefined;
 }
 
 export interface HistoryOptions {
@@ -69,28 +80,21 @@ export function createHistory({ size, now, clockOffset }: HistoryOptions): Histo
       running.add(entry);
       return entry;
     },
-    find(text) {
+    find(text, reader) {
       const id = toRequestId(text);
-      const found = [...finished, ...running].filter((entry) => entry.matches(id)).sort((left, right) => left.startedAt - right.startedAt);
-      const newest = found.pop()?.toTree();
+      const matching = [...finished, ...running].filter((entry) => entry.matches(id) && entry.isFor(reader));
+      const found = matching.sort((left, right) => left.startedAt - right.startedAt);
+      const newest = found.pop()?.toTree(reader);
       if (!newest) return undefined;
       const others = found.slice(-maxOthers).reverse();
       const problems = [...checkTree(newest), ...checkSeen(newest)];
-      return { ...newest, problems, ...(others.length > 0 && { others: others.map((entry) => toOther(entry.toTree())) }) };
+      return { ...newest, problems, ...(others.length > 0 && { others: others.map((entry) => toOther(entry.toTree(reader))) }) };
     },
   };
 }
 
 function toOther({ request_id, request, state }: Tree): OtherRequest {
   return { request_id, state, ...(request?.received_at !== undefined && { received_at: request.received_at }) };
-}
-
-/** An attempt as it is kept: nothing of it is long, and nothing else is kept alive by it. */
-interface KeptAttempt {
-  readonly report: Omit<AttemptReport, "failure" | "trailer">;
-  readonly errorType: string | undefined;
-  readonly error: string | undefined;
-  readonly worker: WorkerNode | undefined;
 }
 
 /** What is needed of an identity. */
@@ -108,6 +112,7 @@ type State =
       readonly type: "completed";
       readonly fields: Fields;
       readonly final: Fields;
+      readonly error: KeptError | undefined;
       readonly endedAt: number;
       readonly attempts: readonly KeptAttempt[];
     };
@@ -123,6 +128,7 @@ interface EntryParts {
 class RequestEntry implements RequestRecord {
   readonly startedAt: number;
   #ids: KeptIds;
+  #owner: string | undefined;
   #state: State;
   #now: () => number;
   #offset: number;
@@ -134,6 +140,7 @@ class RequestEntry implements RequestRecord {
     const { requestId, xRequestId, trace } = start.identity;
     this.startedAt = start.startedAt;
     this.#ids = { requestId, xRequestId, traceId: trace.traceId, spanId: trace.spanId, parentId: trace.parentId };
+    this.#owner = start.owner;
     this.#state = { type: "running", start };
     this.#now = now;
     this.#offset = offset;
@@ -145,104 +152,55 @@ class RequestEntry implements RequestRecord {
     return id === requestId || id === xRequestId || id === traceId;
   }
 
+  isFor({ owner, seesAll }: Reader): boolean {
+    return seesAll || (owner !== undefined && owner === this.#owner);
+  }
+
   responded(status: number): void {
     this.#respondedAt = this.#now();
     this.#httpStatus = status;
   }
 
-  finish(final: Fields, endedAt: number): void {
+  finish(final: Fields, endedAt: number, failure?: RuntimeError): void {
     if (this.#state.type === "completed") return;
     const { fields, routes } = this.#state.start;
     const attempts = keepAttempts(routes);
-    this.#state = { type: "completed", fields: keep(fields), final: keep(final), endedAt, attempts };
+    this.#state = { type: "completed", fields: keepTexts(fields), final: keepTexts(final), error: keepError(failure), endedAt, attempts };
     this.#onFinish(this);
   }
 
-  toTree(): Tree {
+  toTree({ seesAll }: Reader): Tree {
     const toTime = (at: number): string => formatTime(at + this.#offset);
     const { requestId, xRequestId, traceId, spanId, parentId } = this.#ids;
-    const { fields, attempts, endedAt, status } = this.#read();
+    const toText = (error: KeptError | undefined): string | undefined => (seesAll ? error?.message : error?.publicMessage);
+    const { fields, error, attempts, endedAt, status } = this.#read();
     return {
       request_id: requestId,
       ...(xRequestId !== undefined && { x_request_id: xRequestId }),
       trace_id: traceId,
       state: this.#state.type,
       request: {
-        ...toRequestFacts({ ...fields, span_id: spanId, parent_id: parentId }),
+        ...toRequestFacts({ ...fields, error: toText(error), span_id: spanId, parent_id: parentId }),
         received_at: toTime(this.startedAt),
         ...(this.#respondedAt !== undefined && { responded_at: toTime(this.#respondedAt) }),
         ...(this.#httpStatus !== undefined && { http_status: this.#httpStatus }),
         ...(endedAt !== undefined && { ended_at: toTime(endedAt) }),
         ...(typeof status === "string" && { status }),
       },
-      attempts: attempts.map((attempt) => toAttemptNode(attempt, spanId, toTime)),
+      attempts: attempts.map((attempt) => toAttemptNode(attempt, toText(attempt.error), spanId, toTime)),
       strays: [],
     };
   }
 
-  #read(): { fields: Fields; attempts: readonly KeptAttempt[]; endedAt?: number; status?: unknown } {
+  #read(): { fields: Fields; error?: KeptError | undefined; attempts: readonly KeptAttempt[]; endedAt?: number; status?: unknown } {
     const state = this.#state;
     if (state.type === "completed") {
-      const { fields, final, endedAt, attempts } = state;
-      return { fields: { ...fields, ...final }, attempts, endedAt, status: final["status"] };
+      const { fields, final, error, endedAt, attempts } = state;
+      return { fields: { ...fields, ...final }, error, attempts, endedAt, status: final["status"] };
     }
     const { fields, measure, routes } = state.start;
     const attempts = keepAttempts(routes);
     const elapsed_ms = roundMs(this.#now() - this.startedAt);
     return { fields: { ...fields, ...measure(), elapsed_ms, attempts: attempts.length }, attempts };
   }
-}
-
-function roundMs(ms: number): number {
-  return Math.round(ms * 1000) / 1000;
-}
-
-// Copies of all texts: a short one may be a slice of a long one.
-function keep(fields: Fields): Fields {
-  const kept: Record<string, unknown> = {};
-  for (const name of Object.keys(fields)) {
-    const value = fields[name];
-    kept[name] = typeof value === "string" ? cut(value) : value;
-  }
-  return kept;
-}
-
-/** Most attempts of one request that are kept. */
-const maxAttempts = 16;
-
-function keepAttempts(routes: RequestStart["routes"]): KeptAttempt[] {
-  return routes.flat().slice(-maxAttempts).map(keepAttempt);
-}
-
-// Name by name: "all the others" costs several times as much.
-function keepAttempt(attempt: Readonly<AttemptReport>): KeptAttempt {
-  const { number, workerId, spanId, startedAt, endedAt, isSent, outcome, failure, trailer } = attempt;
-  return {
-    report: { number, workerId, spanId, startedAt, endedAt, isSent, outcome },
-    errorType: failure?.code,
-    error: failure && cut(failure.message),
-    worker: trailer.seen && toWorkerNode(trailer),
-  };
-}
-
-function toAttemptNode({ report, errorType, error, worker }: KeptAttempt, parentId: string, toTime: (at: number) => string): AttemptNode {
-  const { number, workerId, spanId, startedAt, endedAt, isSent, outcome } = report;
-  return {
-    attempt: number,
-    span_id: spanId,
-    parent_id: parentId,
-    worker_id: workerId,
-    started_at: toTime(startedAt),
-    ...(endedAt !== undefined && { ended_at: toTime(endedAt), elapsed_ms: roundMs(endedAt - startedAt) }),
-    ...(outcome !== undefined && { outcome }),
-    ...(errorType !== undefined && { error_type: errorType }),
-    ...(error !== undefined && { error }),
-    sent: isSent,
-    workers: worker ? [worker] : [],
-  };
-}
-
-// The worker's own words: taken for nothing but what they are.
-function toWorkerNode({ seen, items, elapsed_ms, ttft_ms }: AttemptReport["trailer"]): WorkerNode {
-  return toWorkerFacts({ ...seen, items, elapsed_ms, ttft_ms });
 }

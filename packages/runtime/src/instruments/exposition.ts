@@ -37,8 +37,17 @@ export function chooseMetricsFormat(accept: string | undefined): MetricsFormat {
   return openmetrics > 0 && openmetrics >= text ? "openmetrics" : "text";
 }
 
+export interface RenderOptions {
+  /** False leaves out the exemplars of OpenMetrics, which name the traces of requests. Default true. */
+  readonly hasExemplars?: boolean;
+}
+
 /** Everything of `registry`, families in the order of their names. */
-export async function renderMetrics(registry: Registry, format: MetricsFormat): Promise<{ contentType: string; body: string }> {
+export async function renderMetrics(
+  registry: Registry,
+  format: MetricsFormat,
+  { hasExemplars = true }: RenderOptions = {},
+): Promise<{ contentType: string; body: string }> {
   const families = await registry.getMetricsAsJSON();
   const lines: string[] = [];
   for (const { name, help, type, values } of families.sort((left, right) => (left.name < right.name ? -1 : 1))) {
@@ -46,16 +55,21 @@ export async function renderMetrics(registry: Registry, format: MetricsFormat): 
     const family = isRenamed ? name.replace(/_total$/, "") : name;
     lines.push(`# HELP ${family} ${escape(help, format === "openmetrics")}`, `# TYPE ${family} ${type}`);
     const sampleName = isRenamed ? `${family}_total` : name;
-    for (const value of values as unknown as readonly Partial<Sample>[]) lines.push(formatSample(value, sampleName, format)); // its type leaves out names and exemplars
+    // The registry's type leaves out names and exemplars.
+    for (const { exemplar, ...sample } of values as unknown as readonly Partial<Sample>[])
+      lines.push(formatSample(sample, sampleName, format) + (hasExemplars && format === "openmetrics" ? formatExemplar(exemplar) : ""));
   }
   if (format === "openmetrics") lines.push("# EOF");
   return { contentType: contentTypes[format], body: `${lines.join("\n")}\n` };
 }
 
-function formatSample({ metricName, labels = {}, value = 0, exemplar }: Partial<Sample>, name: string, format: MetricsFormat): string {
-  const line = `${metricName ?? name}${formatLabels(labels, format)} ${formatNumber(value)}`;
-  if (!exemplar || format === "text") return line;
-  return `${line} # ${formatLabels(exemplar.labelSet, format) || "{}"} ${formatNumber(exemplar.value)} ${exemplar.timestamp.toFixed(3)}`;
+function formatSample({ metricName, labels = {}, value = 0 }: Partial<Sample>, name: string, format: MetricsFormat): string {
+  return `${metricName ?? name}${formatLabels(labels, format)} ${formatNumber(value)}`;
+}
+
+function formatExemplar(exemplar: Sample["exemplar"]): string {
+  if (!exemplar) return "";
+  return ` # ${formatLabels(exemplar.labelSet, "openmetrics") || "{}"} ${formatNumber(exemplar.value)} ${exemplar.timestamp.toFixed(3)}`;
 }
 
 // By name, but what tells the lines of one series apart comes last.

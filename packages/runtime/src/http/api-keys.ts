@@ -1,17 +1,23 @@
-/** Who may ask: API keys, of which only hashes are kept. */
+/** Who may ask: keys of clients and of operators, of which only hashes are kept. */
 import { createHash, createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
-import { RuntimeError } from "@dyn/runtime";
+import { RuntimeError } from "../errors.ts";
 
 /** Keys by hash, as a file lists them. */
 export interface ApiKeys {
-  /** The name of the key that a request carries; undefined if it carries none, or none that is known. */
-  find(headers: IncomingHttpHeaders): string | undefined;
+  /** The key that a request carries; undefined if it carries none, or none that is known. */
+  find(headers: IncomingHttpHeaders): ApiKey | undefined;
 }
 
-interface Known {
-  readonly digest: Buffer;
+export interface ApiKey {
+  /** For log lines. */
   readonly name: string;
+  /** Tells it from all others, also those of its name. Not for log lines. */
+  readonly hash: string;
+}
+
+interface Known extends ApiKey {
+  readonly digest: Buffer;
 }
 
 const minKeyChars = 16;
@@ -31,16 +37,16 @@ export function parseApiKeys(text: string): ApiKeys {
     if (known.has(place)) throw new Error(`line ${index + 1}: that key is listed already`);
     known.set(place, entry);
   }
-  const nameOf = (key: string): string | undefined => {
+  const lookUp = (key: string): ApiKey | undefined => {
     const digest = hash(key);
     const found = known.get(blind(digest));
-    return found && timingSafeEqual(found.digest, digest) ? found.name : undefined;
+    return found && timingSafeEqual(found.digest, digest) ? found : undefined;
   };
   return {
     find(headers) {
       for (const key of keysOf(headers)) {
-        const name = nameOf(key);
-        if (name !== undefined) return name;
+        const found = lookUp(key);
+        if (found) return found;
       }
       return undefined;
     },
@@ -54,7 +60,7 @@ function parseLine(line: string, number: number): Known | undefined {
   if (!/^[0-9a-f]{64}$/i.test(hex)) throw new Error(`line ${number}: expected a SHA-256 of 64 hex digits, as dyn-frontend hash-key writes it`);
   if (words.length > 1 && !namePattern.test(name)) throw new Error(`line ${number}: expected a name of 1 to 64 letters, digits and . _ @ -`);
   if (rest.length > 0) throw new Error(`line ${number}: expected a hash and a name, nothing after them`);
-  return { digest: Buffer.from(hex, "hex"), name };
+  return { digest: Buffer.from(hex, "hex"), hash: hex.toLowerCase(), name };
 }
 
 function hash(key: string): Buffer {
@@ -68,10 +74,10 @@ function keysOf(headers: IncomingHttpHeaders): string[] {
 }
 
 /** Why a request without a known key is refused. */
-export function toKeyError(headers: IncomingHttpHeaders): RuntimeError {
+export function toKeyError(headers: IncomingHttpHeaders, kind: "API key" | "operator's key"): RuntimeError {
   const hasKey = keysOf(headers).length > 0;
   const how = "send one as Authorization: Bearer KEY, or as x-api-key: KEY";
-  return new RuntimeError("unauthenticated", hasKey ? "the API key is not known here" : `an API key is required: ${how}`);
+  return new RuntimeError("unauthenticated", hasKey ? `the ${kind} is not known here` : `an ${kind} is required: ${how}`);
 }
 
 /** The line of a file for `key`. @throws RuntimeError `invalid_argument` for a key or a name that cannot be used. */

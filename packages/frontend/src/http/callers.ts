@@ -1,0 +1,45 @@
+/** Who asks, and what is for them: clients have API keys, operators keys of their own. */
+import type { IncomingHttpHeaders } from "node:http";
+import { toKeyError, type ApiKey, type ApiKeys, type RuntimeError } from "@dyn/runtime";
+
+export interface Caller {
+  /** Undefined if it carries none that is known. */
+  readonly apiKey: ApiKey | undefined;
+  /** May see all there is: requests of others, addresses, ids of traces. */
+  readonly isOperator: boolean;
+}
+
+/** Whom a route is for: `both` are clients and operators. */
+export type Audience = "anybody" | "clients" | "operators" | "both";
+
+export interface Callers {
+  find(headers: IncomingHttpHeaders): Caller;
+  /** Why a route is not for this caller; undefined if it is. */
+  refuse(caller: Caller, audience: Audience, headers: IncomingHttpHeaders): RuntimeError | undefined;
+}
+
+/** Keys in use; undefined = nobody is asked for one. */
+export interface CallerKeys {
+  readonly apiKeys: (() => ApiKeys) | undefined;
+  readonly operatorKeys: (() => ApiKeys) | undefined;
+}
+
+/** Without keys of operators nobody can be told to be one: everybody is where nobody is asked for a key, nobody where clients are. */
+export function createCallers({ apiKeys, operatorKeys }: CallerKeys): Callers {
+  return {
+    find: (headers) => ({
+      apiKey: apiKeys?.().find(headers),
+      isOperator: operatorKeys ? operatorKeys().find(headers) !== undefined : !apiKeys,
+    }),
+    refuse({ apiKey, isOperator }, audience, headers) {
+      const isRefused: Readonly<Record<Audience, boolean>> = {
+        anybody: false,
+        clients: apiKeys !== undefined && apiKey === undefined,
+        operators: operatorKeys !== undefined && !isOperator,
+        both: apiKey === undefined && !isOperator,
+      };
+      if (!isRefused[audience]) return undefined;
+      return toKeyError(headers, audience === "operators" || !apiKeys ? "operator's key" : "API key");
+    },
+  };
+}
