@@ -71,7 +71,7 @@ ${table("dynamo_component_", "dynamo_work_handler_", "dynamo_rejection_")}
 
 ## Every process
 
-${table("dynamo_discovery_", "dynamo_event_loop_")}
+${table("dynamo_discovery_", "dynamo_event_loop_", "dynamo_request_memory_")}
 
 Metrics of your own, made with \`@prometheus-io/client\` and \`registers: [runtime.metrics.registry]\`, are served beside these in both formats.
 

@@ -7,7 +7,8 @@ import { Transcript } from "../packages/frontend/src/transcript.ts";
 import type { Delta, ModelJob } from "../packages/runtime/src/llm/contract.ts";
 
 const job: ModelJob = { model: "m", messages: [], stop: [], sampling: {}, maxTokens: 4, n: 2 };
-const keeping = { texts: true, tokenIds: true, maxBytes: 1_000 };
+const memory = { take: (): void => undefined };
+const keeping = { texts: true, tokenIds: true, maxBytes: 1_000, memory };
 const ids = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
 const end = { text: "", finishReason: "stop", usage: { promptTokens: 1, completionTokens: 1 } } as const;
 const limits = { maxMessages: 1, maxCompletions: 8, maxEchoBytes: 24 };
@@ -24,7 +25,7 @@ test("a text in many pieces is whole, also in the middle and across choices", ()
 });
 
 test("a choice may have 256 tokens more than max_tokens, and not one more", () => {
-  const transcript = new Transcript(job, { texts: false, tokenIds: false, maxBytes: 1 });
+  const transcript = new Transcript(job, { texts: false, tokenIds: false, maxBytes: 1, memory });
   expect(transcript.add([{ text: "a", tokenIds: ids(260) }])).toBe(260);
   expect(transcript.add([{ text: "a", tokenIds: ids(260), choice: 1 }])).toBe(260);
   expect(() => transcript.add([{ text: "a", choice: 1 }])).toThrow("the worker sent 261 tokens for choice 1, max_tokens is 4");
@@ -42,8 +43,16 @@ test.each<[string, Delta, number]>([
 });
 
 test("a text that is not kept has no limit", () => {
-  const transcript = new Transcript({ ...job, maxTokens: 1_000 }, { texts: false, tokenIds: false, maxBytes: 1 });
+  const transcript = new Transcript({ ...job, maxTokens: 1_000 }, { texts: false, tokenIds: false, maxBytes: 1, memory });
   expect(transcript.add([{ text: "x".repeat(100) }])).toBe(1);
+});
+
+test("what is kept is taken from the memory for requests, twice its bytes", () => {
+  let taken = 0;
+  const transcript = new Transcript(job, { ...keeping, memory: { take: (bytes) => (taken += bytes) } });
+  expect(taken).toBe(1_024); // two choices
+  transcript.add([{ text: "abc" }, { text: "\u0001", choice: 1, tokenIds: [1] }]);
+  expect(taken).toBe(1_024 + 2 * (3 + 6 + 8));
 });
 
 test("bytes of a text are those that JSON has for it", () => {

@@ -4,11 +4,14 @@ import { createServer, IncomingMessage, ServerResponse } from "node:http";
 import { Duplex } from "node:stream";
 import { Socket, type AddressInfo } from "node:net";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { createMemoryBudget } from "../../packages/runtime/src/memory-budget.ts";
+import { createRuntimeMetrics } from "../../packages/runtime/src/metrics.ts";
 import { EventStream } from "../../packages/frontend/src/http/sse.ts";
 import { eventually } from "../cluster.ts";
 import { dial } from "../http-client.ts";
 
 const keepAlive = ": keep-alive\n\n";
+const memory = createMemoryBudget(1, createRuntimeMetrics().memory).open();
 const commonHeaders = { "x-request-id": "mine", "request-id": "ours" };
 const words = (text: string): number => text.split(keepAlive).length - 1;
 
@@ -37,7 +40,7 @@ function open(keepAliveMs: number, { isReading = true } = {}): Stream {
   const response = new ServerResponse(new IncomingMessage(new Socket()));
   response.assignSocket(socket as Socket);
   const onBegin = (): void => void (begun += 1);
-  const events = new EventStream({ response, commonHeaders }, { keepAlive, keepAliveMs, now: () => performance.now(), onBegin });
+  const events = new EventStream({ response, commonHeaders, memory }, { keepAlive, keepAliveMs, now: () => performance.now(), onBegin });
   const read = (): void => {
     reads = true;
     waiting?.();
@@ -127,7 +130,7 @@ test("words wait for the answers before theirs, and do not pile up, where a clie
   if (!first || !response) throw new Error("a request is missing");
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
   using events = new EventStream(
-    { response, commonHeaders },
+    { response, commonHeaders, memory },
     { keepAlive, keepAliveMs: 100, now: () => performance.now(), onBegin: () => undefined },
   );
   await vi.advanceTimersByTimeAsync(1_000);

@@ -1,16 +1,6 @@
 /** The requests of the HTTP server: begins an exchange for each, finds its route, and answers what has none or is refused before its body is read. */
 import type { RequestListener } from "node:http";
-import {
-  countOf,
-  createContentDecoder,
-  parseCodings,
-  RequestFault,
-  RuntimeError,
-  toRuntimeError,
-  toTooLarge,
-  type BodyLimit,
-  type ContentDecoder,
-} from "@dyn/runtime";
+import { countOf, parseCodings, RequestFault, RuntimeError, statedBytes, toRuntimeError, toTooLarge } from "@dyn/runtime";
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import { beginExchange, logRefused, type Exchange, type ExchangeOptions } from "./exchange.ts";
 import { checkContent } from "./http/content.ts";
@@ -18,6 +8,7 @@ import { createPlaces, type Places } from "./http/places.ts";
 import type { Tally } from "./http/tally.ts";
 import { sendJson } from "./http/reply.ts";
 import { toErrorHeaders } from "./inference.ts";
+import { createIntake, type Intake, type IntakeOptions } from "./intake.ts";
 import { awaitsContinue, type HttpListener } from "./listener.ts";
 import type { RequestLogOptions } from "./request-log.ts";
 import { methodsOf, type RouteEntry } from "./routes.ts";
@@ -35,10 +26,11 @@ const maxShown = 128;
 
 type ExchangeOf = (request: FastifyRequest, reply: FastifyReply) => Exchange;
 
-export interface AppOptions extends ExchangeOptions, RequestLogOptions {
-  readonly maxBodyBytes: number;
+export interface AppOptions extends ExchangeOptions, RequestLogOptions, IntakeOptions {
   /** Inference requests under way at a time. */
   readonly maxConcurrentRequests: number;
+  /** HTTP status of `overloaded`. */
+  readonly overloadStatus: number;
   readonly routes: readonly RouteEntry[];
   readonly isDraining: () => boolean;
   /** Counts those at work. */
@@ -56,7 +48,6 @@ export function createApp(options: AppOptions, { gate, create, refuse }: HttpLis
   };
   const app = Fastify({
     logger: false,
-    bodyLimit: options.maxBodyBytes,
     return503OnClosing: false,
     serverFactory: create,
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 1024 },
@@ -74,9 +65,6 @@ export function createApp(options: AppOptions, { gate, create, refuse }: HttpLis
     );
   app.server.on("checkExpectation", (request, response) => gate.enter(request, response, refuseAll));
   app.decorateRequest("exchange", undefined);
-  // Bodies stay bytes: whether they are JSON is judged where the answer's shape is known.
-  app.removeAllContentTypeParsers();
-  app.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
   app.addHook("onRequest", (request, reply, done) => {
     const exchange = exchangeOf(request, reply);
     if (options.isDraining()) reply.raw.setHeader("connection", "close");
@@ -87,10 +75,12 @@ export function createApp(options: AppOptions, { gate, create, refuse }: HttpLis
   const parts: RouteParts = {
     exchangeOf,
     places: createPlaces(options.maxConcurrentRequests),
-    limit: { maxBytes: options.maxBodyBytes, setting: "DYN_HTTP_BODY_LIMIT_MB" },
-    decoder: createContentDecoder(),
+    intake: createIntake(options),
     options,
   };
+  // Bodies stay bytes: whether they are JSON is judged where the answer's shape is known.
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser("*", async ({ exchange }: FastifyRequest) => exchange && parts.intake.read(exchange));
   for (const route of options.routes) addRoute(app, route, parts);
   app.setErrorHandler((error: unknown, request, reply) => {
     if (reply.raw.headersSent) return void reply.hijack(); // answered before its body was there
@@ -99,7 +89,7 @@ export function createApp(options: AppOptions, { gate, create, refuse }: HttpLis
     reply.hijack();
     if (error instanceof RequestFault) logRefused(exchange.log, error, exchange.request.socket); // its body is
     if (!route) return answerUnmatched(exchange, options.routes, options);
-    answerError(exchange, toHttpError(error, exchange, parts.limit), route);
+    answerError(exchange, toHttpError(error, exchange), route, options);
     if (!route.refuse) logSystem(exchange, options.now);
   });
   return app;
@@ -121,8 +111,7 @@ function refuseExpectation(exchange: Exchange, options: AppOptions): void {
 interface RouteParts {
   readonly exchangeOf: ExchangeOf;
   readonly places: Places;
-  readonly limit: BodyLimit;
-  readonly decoder: ContentDecoder;
+  readonly intake: Intake;
   readonly options: AppOptions;
 }
 
@@ -142,7 +131,7 @@ function addRoute(app: FastifyInstance, route: RouteEntry, parts: RouteParts): v
       }
       reply.hijack();
       closeIfWaiting(exchange);
-      answerError(exchange, refusal, route);
+      answerError(exchange, refusal, route, options);
       if (!route.refuse) logSystem(exchange, now);
     },
     async handler(request, reply) {
@@ -153,7 +142,7 @@ function addRoute(app: FastifyInstance, route: RouteEntry, parts: RouteParts): v
       try {
         await handle(route, exchange, takeBody(request), rest, parts);
       } catch (error) {
-        answerError(exchange, toRuntimeError(error), route);
+        answerError(exchange, toRuntimeError(error), route, options);
       } finally {
         handlers.end();
         if (!route.refuse) logSystem(exchange, now);
@@ -169,10 +158,10 @@ function takeBody(request: FastifyRequest): unknown {
   return body;
 }
 
-function handle(route: RouteEntry, exchange: Exchange, body: unknown, rest: string, { decoder, limit }: RouteParts): void | Promise<void> {
+function handle(route: RouteEntry, exchange: Exchange, body: unknown, rest: string, parts: RouteParts): void | Promise<void> {
   const codings = route.method === "POST" ? parseCodings(exchange.request.headers["content-encoding"]) : [];
   if (codings.length === 0 || !Buffer.isBuffer(body) || body.length === 0) return route.handle({ exchange, body, rest });
-  return decoder.decode(body, codings, limit, exchange.signal).then((decoded) => route.handle({ exchange, body: decoded, rest }));
+  return parts.intake.decode(exchange, body, codings).then((decoded) => route.handle({ exchange, body: decoded, rest }));
 }
 
 // A client that is answered without having been asked for its body may or may not send it.
@@ -181,7 +170,7 @@ function closeIfWaiting({ request, response }: Exchange): void {
 }
 
 // Before the body is read: neither a stranger nor a flood costs more than its headers.
-function toRefusal(exchange: Exchange, route: RouteEntry, { places, limit, options }: RouteParts): RuntimeError | undefined {
+function toRefusal(exchange: Exchange, route: RouteEntry, { places, intake, options }: RouteParts): RuntimeError | undefined {
   const { caller, request, response, rejection } = exchange;
   if (rejection) return rejection;
   const stranger = options.callers.refuse(caller, route.audience, request.headers);
@@ -195,9 +184,10 @@ function toRefusal(exchange: Exchange, route: RouteEntry, { places, limit, optio
     return toRuntimeError(error);
   }
   // Only of a client that waits: one that sends already would not read the answer while its connection is closed under it.
-  if (awaitsContinue(request) && Number(request.headers["content-length"]) > limit.maxBytes) return toTooLarge(limit);
-  if (!route.refuse || places.take(response)) return undefined;
-  return new RuntimeError("overloaded", `${countOf(places.limit, "request is", "requests are")} under way, the limit of this frontend`);
+  if (awaitsContinue(request) && statedBytes(request) > intake.limit.maxBytes) return toTooLarge(intake.limit);
+  if (route.refuse && !places.take(response))
+    return new RuntimeError("overloaded", `${countOf(places.limit, "request is", "requests are")} under way, the limit of this frontend`);
+  return intake.reserve(exchange, route);
 }
 
 // Probes and lists: silent at info.
@@ -207,21 +197,20 @@ function logSystem({ log, response, startedAt }: Exchange, now: () => number): v
 }
 
 // What went wrong before the handler was asked.
-function toHttpError(error: unknown, { signal }: Exchange, limit: BodyLimit): RuntimeError {
+function toHttpError(error: unknown, { signal }: Exchange): RuntimeError {
   if (error instanceof RequestFault) return error;
   if (signal.aborted) return toRuntimeError(signal.reason); // the rest of the body will not come
-  const code = error instanceof Error && "code" in error ? error.code : undefined;
-  if (code === "FST_ERR_CTP_BODY_TOO_LARGE") return toTooLarge(limit);
   const status = error instanceof Error && "statusCode" in error ? error.statusCode : undefined;
   if (error instanceof Error && typeof status === "number" && status < 500)
     return new RuntimeError("invalid_argument", error.message, { cause: error });
   return toRuntimeError(error);
 }
 
-function answerError(exchange: Exchange, error: RuntimeError, route: RouteEntry): void {
+function answerError(exchange: Exchange, error: RuntimeError, route: RouteEntry, { overloadStatus }: AppOptions): void {
   if (route.refuse) return route.refuse(exchange, error);
   const { response, log } = exchange;
   if (error.traits.metric === "internal") log.error({ error: error.cause ?? error }, "request failed");
   if (response.headersSent || response.destroyed) return;
-  sendJson(exchange, error.traits.status, route.toErrorBody(error, exchange), toErrorHeaders(error));
+  const status = error.code === "overloaded" ? overloadStatus : error.traits.status;
+  sendJson(exchange, status, route.toErrorBody(error, exchange), toErrorHeaders(error));
 }

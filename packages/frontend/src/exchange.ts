@@ -13,6 +13,7 @@ import {
   type Fields,
   type Identity,
   type Logger,
+  type MemoryBudget,
   type RequestFault,
   type Tracer,
 } from "@dyn/runtime";
@@ -53,6 +54,8 @@ export interface ExchangeOptions {
   readonly faultOf: (request: IncomingMessage) => RequestFault | undefined;
   /** How long nothing of an answer may leave for want of a reader, ms. */
   readonly sendTimeoutMs: number;
+  /** What requests may take of the memory of this process. */
+  readonly memory: MemoryBudget;
   /** Controllers of the exchanges under way. */
   readonly open: Set<AbortController>;
 }
@@ -124,9 +127,12 @@ export function beginExchange(
   const fault = options.faultOf(request);
   if (fault) logRefused(log, fault, request.socket);
   const aborter = watchDisconnect(response, options);
+  const memory = options.memory.open();
+  response.on("close", () => memory[Symbol.dispose]());
   const exchange: Exchange = {
     request,
     response,
+    memory,
     commonHeaders: { "x-request-id": sane ? clientId : requestId, "request-id": requestId, ...options.cors?.headersOf(request) },
     identity,
     log,

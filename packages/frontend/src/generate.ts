@@ -1,5 +1,5 @@
 /** From a model and a request to batches of deltas, counted and timed on the way. */
-import { isInstanceId, RuntimeError, type GenerateOptions } from "@dyn/runtime";
+import { isInstanceId, payloadBytes, requestFactor, RuntimeError, type GenerateOptions } from "@dyn/runtime";
 import { assertDelta, countJobTokens, type Delta, type ModelJob, type Prefill } from "@dyn/runtime/llm";
 import type { Deadlines } from "./deadlines.ts";
 import type { Exchange } from "./exchange.ts";
@@ -31,7 +31,8 @@ export async function generate(job: ModelJob, exchange: Exchange, parts: Generat
   const { client, prefill, migrationLimit } = parts.models.serving(job.model);
   const whole = prefill ? { ...job, prefill: await runPrefill(prefill, job, exchange, parts) } : job;
   const { progress, deadlines, maxAnswerBytes: maxBytes, now } = parts;
-  const transcript = new Transcript(job, { texts: keepsTexts || migrationLimit > 0, tokenIds: migrationLimit > 0, maxBytes });
+  const keeping = { texts: keepsTexts || migrationLimit > 0, tokenIds: migrationLimit > 0, maxBytes, memory: exchange.memory };
+  const transcript = new Transcript(job, keeping);
   let resumptionsLeft = migrationLimit;
   const resume = (): ModelJob | undefined => (resumptionsLeft-- > 0 ? { ...whole, begun: transcript.begun() } : undefined);
   const answer = client.generate(whole, { ...toOptions(exchange, parts, "x-worker-instance-id"), resume });
@@ -85,6 +86,7 @@ function readInstanceId({ request }: Exchange, header: string): string | undefin
 // The first half of a disaggregated request: one result per prompt, however many completions each gets.
 async function runPrefill(client: ModelClient, job: ModelJob, exchange: Exchange, parts: GenerateParts): Promise<Prefill> {
   const { progress } = parts;
+  const keep = createKeeper(exchange, parts);
   const answer = client.generate({ ...job, n: 1 }, toOptions(exchange, parts, "x-prefill-instance-id"));
   const results: unknown[] = Array.from({ length: job.prompts?.length ?? 1 });
   progress.routes.push(answer.reports);
@@ -94,7 +96,7 @@ async function runPrefill(client: ModelClient, job: ModelJob, exchange: Exchange
         assertDelta(delta);
         const { prefillResult, choice = 0 } = delta;
         if (choice >= results.length) throw new RuntimeError("protocol", `the prefill worker answered for prompt ${choice} of ${results.length}`);
-        if (prefillResult !== undefined) results[choice] = prefillResult;
+        if (prefillResult !== undefined) results[choice] = keep(prefillResult);
       }
     }
   } catch (error) {
@@ -109,6 +111,19 @@ async function runPrefill(client: ModelClient, job: ModelJob, exchange: Exchange
   if (missing >= 0) throw new RuntimeError("protocol", `the prefill worker gave no result for prompt ${missing} of ${results.length}`);
   const { seen } = answer.trailer;
   return { results, ...(seen && { traceId: seen.trace_id, spanId: seen.span_id }) };
+}
+
+// Results are held beside the prompt until the answer is over: within the limit of an answer.
+function createKeeper({ memory }: Exchange, { maxAnswerBytes }: GenerateParts): (result: unknown) => unknown {
+  let heldBytes = 0;
+  return (result) => {
+    const bytes = payloadBytes(result);
+    heldBytes += bytes;
+    if (heldBytes > maxAnswerBytes)
+      throw new RuntimeError("protocol", `the prefill results are larger than ${maxAnswerBytes} bytes, the limit set by DYN_HTTP_ANSWER_LIMIT_MB`);
+    memory.take(requestFactor * bytes);
+    return result;
+  };
 }
 
 function record(tokens: number, { usage }: Transcript, progress: RequestProgress, at: number): void {

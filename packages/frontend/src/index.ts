@@ -113,8 +113,8 @@ async function startFrontend({ settings, runtime, asked, owned, release }: Front
   const routes = createRoutes({ ...shared, ...ops, models, limits, ...toAnswerLimits(settings), overloadStatus, keepAliveMs, wallClock: Date.now });
   const { httpHost: host, httpPort: port, bodyLimitMb, strictRequestId } = settings;
   const baggageKeys = new Set(settings.baggageKeys);
-  const bounds = { maxBodyBytes: bodyLimitMb * 1024 * 1024, maxConcurrentRequests, limits: settings };
-  const { tracer } = runtime;
+  const bounds = { maxBodyBytes: bodyLimitMb * 1024 * 1024, maxConcurrentRequests, overloadStatus, limits: settings };
+  const { tracer, memory } = runtime;
   const security = await openHttpSecurity({ ...settings, ...runtime.config }, log);
   owned.push(security);
   const { tls, keys } = security;
@@ -124,7 +124,7 @@ async function startFrontend({ settings, runtime, asked, owned, release }: Front
   const origins = parseOrigins(settings.corsOrigins.join(",")); // programs may give anything
   const cors = createCors(origins, [...new Set(routes.flatMap(methodsOf))]);
   const http = { host, port, tls, callers: createCallers(keys), cors, routes, isDraining };
-  const server = await listenHttp({ ...shared, ...bounds, ...http, log, tracer, strictRequestId, baggageKeys });
+  const server = await listenHttp({ ...shared, ...bounds, ...http, log, tracer, memory, strictRequestId, baggageKeys });
   const url = `http${tls ? "s" : ""}://${formatHostPort(server.host, server.port)}`;
   log.info({ url, port: server.port, discovery: runtime.discovery.kind, file_kv: runtime.config.fileKv }, "frontend is listening");
   const { shutdownTimeoutSecs: timeout_secs, drainDelayMs: delay_ms } = settings;

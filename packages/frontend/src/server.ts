@@ -7,7 +7,7 @@ import { createTally, type Tally } from "./http/tally.ts";
 import { createHttpListener } from "./listener.ts";
 import type { HttpTls } from "./security.ts";
 
-export interface ServerOptions extends Omit<AppOptions, "open" | "faultOf" | "sendTimeoutMs" | "handlers"> {
+export interface ServerOptions extends Omit<AppOptions, "open" | "faultOf" | "sendTimeoutMs" | "decodeTimeoutMs" | "handlers"> {
   readonly host: string;
   /** 0 lets the system choose. */
   readonly port: number;
@@ -29,8 +29,9 @@ export async function listenHttp(options: ServerOptions): Promise<HttpServer> {
   const open = new Set<AbortController>();
   const listener = createHttpListener({ limits, tls, log, now });
   const { faultOf } = listener.gate;
+  const { sendTimeoutMs, receiveTimeoutMs: decodeTimeoutMs } = limits;
   const handlers = createTally();
-  const app = createApp({ ...options, open, faultOf, sendTimeoutMs: limits.sendTimeoutMs, handlers }, listener);
+  const app = createApp({ ...options, open, faultOf, sendTimeoutMs, decodeTimeoutMs, handlers }, listener);
   try {
     await app.listen({ host, port });
   } catch (cause) {

@@ -1,5 +1,5 @@
 /** What a client has of an answer: what it comes to in the end, and where another worker would go on. */
-import { RuntimeError } from "@dyn/runtime";
+import { RuntimeError, textFactor, type MemoryShare } from "@dyn/runtime";
 import { assertDelta, tokensOf, type BegunChoice, type Delta, type FinishReason, type ModelJob, type Usage } from "@dyn/runtime/llm";
 import { countJsonBytes } from "./http/json-size.ts";
 
@@ -23,6 +23,8 @@ export interface Keeping {
   readonly tokenIds: boolean;
   /** Most bytes of all that is kept; texts as JSON has them. */
   readonly maxBytes: number;
+  /** What is kept is taken from it. */
+  readonly memory: Pick<MemoryShare, "take">;
 }
 
 /** Tokens that a choice may have beyond `max_tokens`: a worker may count otherwise, and one delta of an engine holds several. */
@@ -31,6 +33,8 @@ const spareTokens = 256;
 const maxPieces = 256;
 /** A double in a list. */
 const bytesPerId = 8;
+/** Of memory: what is known of a choice, and the events that begin it. */
+const choiceBytes = 512;
 
 interface Open {
   text: string;
@@ -53,14 +57,17 @@ export class Transcript {
   constructor(job: ModelJob, keeping: Keeping) {
     this.#keeping = keeping;
     this.#maxTokens = job.maxTokens ?? Number.POSITIVE_INFINITY;
-    for (let left = countChoices(job); left > 0; left -= 1) {
+    const choices = countChoices(job);
+    keeping.memory.take(choices * choiceBytes);
+    for (let left = choices; left > 0; left -= 1) {
       this.#choices.push({ text: "", pieces: [], tokens: 0, tokenIds: [], finishReason: undefined, stopText: undefined });
     }
   }
 
-  /** @returns how many tokens they are. @throws RuntimeError `protocol` for what is no delta, or none of a choice that was asked for, and for more than was asked for or can be kept. */
+  /** @returns how many tokens they are. @throws RuntimeError `protocol` for what is no delta, or none of a choice that was asked for, and for more than was asked for or can be kept; `overloaded` if there is no memory for it. */
   add(batch: readonly Delta[]): number {
     let tokens = 0;
+    const bytesBefore = this.#bytes;
     for (const delta of batch) {
       assertDelta(delta);
       const choice = this.#choices[delta.choice ?? 0];
@@ -71,6 +78,7 @@ export class Transcript {
       choice.finishReason = delta.finishReason;
       choice.stopText = delta.stopText;
     }
+    this.#keeping.memory.take(textFactor * (this.#bytes - bytesBefore));
     return tokens;
   }
 

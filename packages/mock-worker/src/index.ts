@@ -80,7 +80,7 @@ export async function startMockWorker(given: MockWorkerOptions = {}): Promise<Mo
     for (const plan of faults.plans) {
       if (stop.signal.aborted) break;
       const [first] = runtimes;
-      const shared = first && { log: first.log, metrics: first.metrics, system: first.system };
+      const shared = first && { log: first.log, metrics: first.metrics, memory: first.memory, system: first.system };
       const runtime = await createRuntime({ ...(config && { config }), ...shared, memorySpace });
       runtimes.push(runtime);
       if (!first) runtime.system.addRoute("/faults", toFaultRoute(faults, runtime.log));

@@ -180,7 +180,7 @@ const rows: Readonly<Record<ErrorCode, Row>> = {
     anthropic: "overloaded_error",
     metric: "overload",
     retryable: true,
-    meaning: "a limit of requests at a time has been reached; `--http-overload-status-code` sets the status",
+    meaning: "a limit of requests at a time, or of the memory for them, has been reached; `--http-overload-status-code` sets the status",
   },
 };
 

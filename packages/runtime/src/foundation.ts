@@ -6,6 +6,7 @@ import type { MemorySpace } from "./discovery/memory.ts";
 import { openDiscovery } from "./discovery/open.ts";
 import { createInstanceId } from "./ids.ts";
 import type { Logger } from "./logging/logger.ts";
+import { createMemoryBudget, type MemoryBudget } from "./memory-budget.ts";
 import { openProcessLog, type ProcessLog } from "./logging/process-log.ts";
 import { createRuntimeMetrics, type RuntimeMetrics } from "./metrics.ts";
 import { watchDescriptors } from "./net/descriptors.ts";
@@ -26,6 +27,8 @@ export interface FoundationOptions {
   readonly memorySpace?: MemorySpace;
   /** Default: new ones. Runtimes of one process share them to be seen at one /metrics. */
   readonly metrics?: RuntimeMetrics;
+  /** Default: a new one, as `DYN_MEMORY_LIMIT_MB` says. Runtimes of one process share it. */
+  readonly memory?: MemoryBudget;
   /** Default: a new one, if `DYN_SYSTEM_PORT` asks for it. Runtimes of one process share it together with `metrics`. */
   readonly system?: System;
 }
@@ -36,6 +39,7 @@ export interface Foundation {
   readonly log: Logger;
   readonly security: PlaneSecurity;
   readonly metrics: RuntimeMetrics;
+  readonly memory: MemoryBudget;
   readonly system: System;
   readonly tracer: Tracer;
   /** The runtime disposes it. */
@@ -49,6 +53,7 @@ export async function openFoundation(options: FoundationOptions): Promise<Founda
   const { environment } = options;
   const config = completeSettings(runtimeSettings, options.config ?? {}, environment);
   const metrics = options.metrics ?? createRuntimeMetrics({ componentPrefix: config.componentMetricsPrefix });
+  const memory = options.memory ?? createMemoryBudget(config.memoryLimitMb, metrics.memory);
   const clock = createWallClock(); // one for both, so that lines and spans agree to the microsecond
   const { log, close: closeLog }: ProcessLog = options.log ? { log: options.log, close: () => Promise.resolve() } : openProcessLog(config, clock.now);
   let telemetry: Telemetry | undefined;
@@ -69,8 +74,8 @@ export async function openFoundation(options: FoundationOptions): Promise<Founda
     security = await openPlaneSecurity(config, log.child({ target: "dyn_runtime::net" }));
     telemetry = await openTelemetry({ isEnabled: config.otelExportEnabled, environment, log, instanceId: id.toString(), clock });
     discovery = rememberAnnounced(await openDiscovery(config, log, options.memorySpace));
-    const system = options.system ?? (await startSystem(config, metrics, log));
-    return { id, config, log, security, metrics, system, tracer: telemetry.tracer, discovery, close };
+    const system = options.system ?? (await startSystem(config, { metrics, memory, log }));
+    return { id, config, log, security, metrics, memory, system, tracer: telemetry.tracer, discovery, close };
   } catch (error) {
     await discovery?.[Symbol.asyncDispose]();
     await close();
@@ -78,7 +83,7 @@ export async function openFoundation(options: FoundationOptions): Promise<Founda
   }
 }
 
-function startSystem(config: RuntimeConfig, metrics: RuntimeMetrics, log: Logger): Promise<System> {
+function startSystem(config: RuntimeConfig, { metrics, memory, log }: Pick<Foundation, "metrics" | "memory" | "log">): Promise<System> {
   const { systemHost: host, systemPort: port, systemTimeoutMs: timeoutMs } = config;
-  return openSystem({ host, port, timeoutMs, metrics, log: log.child({ target: "dyn_runtime::system" }), now: () => performance.now() });
+  return openSystem({ host, port, timeoutMs, metrics, memory, log: log.child({ target: "dyn_runtime::system" }), now: () => performance.now() });
 }

@@ -19,6 +19,8 @@ export interface RuntimeMetrics {
   readonly eventLoopDelay: EventLoopDelay;
   /** Requests refused by this process because streams or places are used up. */
   readonly rejections: Counter;
+  /** What requests take of the memory of this process, in bytes; and how often there was not enough left. */
+  readonly memory: { readonly limit: Gauge; readonly used: Gauge; readonly refusals: Counter };
   /** The series of one served endpoint. */
   endpoint(labels: EndpointLabels): EndpointMetrics;
   /** From now on the uptime of this instance is shown. */
@@ -88,6 +90,7 @@ export function createRuntimeMetrics({
   return {
     registry,
     ...createPlaneMetrics(registry),
+    memory: createMemoryMetrics(registry),
     eventLoopDelay: createEventLoopDelay(registry, now),
     endpoint: (labels) => createEndpointMetrics(families, labels),
     started: (workerId) => void startedAt.set(workerId, now()),
@@ -109,7 +112,20 @@ function createDiscoveryMetric(registry: Registry): RuntimeMetrics["watchDiscove
   };
 }
 
-type PlaneMetrics = Omit<RuntimeMetrics, "registry" | "eventLoopDelay" | "endpoint" | "started" | "watchDiscovery">;
+function createMemoryMetrics(registry: Registry): RuntimeMetrics["memory"] {
+  const gauge = (name: string, help: string): Gauge => createGauges({ registry, name: `dynamo_request_memory_${name}`, help }).with({});
+  return {
+    limit: gauge("limit_bytes", "Most that requests may take of the memory of this process, all together"),
+    used: gauge("used_bytes", "What they take of it now: bodies, prompts, and answers that are held or not yet read"),
+    refusals: createCounters({
+      registry,
+      name: "dynamo_request_memory_refusals_total",
+      help: "How often there was not enough of it left for more",
+    }).with({}),
+  };
+}
+
+type PlaneMetrics = Omit<RuntimeMetrics, "registry" | "memory" | "eventLoopDelay" | "endpoint" | "started" | "watchDiscovery">;
 
 function createPlaneMetrics(registry: Registry): PlaneMetrics {
   const prefix = "dynamo_request_plane";

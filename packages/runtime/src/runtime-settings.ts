@@ -1,10 +1,8 @@
 /** The settings of a runtime. Every variable is listed once: the docs and `--help` come from this list. */
 import { resolve } from "node:path";
 import { defaultFileKv, maxTimerMs } from "./config.ts";
-import { parseLogEvents } from "./logging/events.ts";
-import { parseLogFilter } from "./logging/filter.ts";
+import { logSettings, type LogConfig } from "./logging/settings.ts";
 import {
-  decimalNumber,
   numberSetting,
   oneOf,
   optional,
@@ -17,19 +15,9 @@ import {
   type VariablesOf,
 } from "./settings.ts";
 
-function parseLog(text: string): string {
-  parseLogFilter(text);
-  return text.trim();
-}
-
-function parseEvents(text: string): string {
-  parseLogEvents(text);
-  return text.trim();
-}
-
 const maxRequests = 1_000_000;
 
-export interface RuntimeConfig {
+export interface RuntimeConfig extends LogConfig {
   readonly discoveryBackend: "file" | "mem";
   readonly fileKv: string;
   readonly fileKvShared: boolean;
@@ -50,17 +38,13 @@ export interface RuntimeConfig {
   readonly pingIntervalMs: number;
   readonly drainTimeoutMs: number;
   readonly operatorKeysFile: string;
+  readonly memoryLimitMb: number;
   readonly engineRequestLimit: number;
   readonly requestQueueLimit: number;
   readonly systemHost: string;
   readonly componentMetricsPrefix: string;
   readonly systemPort: number;
   readonly systemTimeoutMs: number;
-  readonly log: string;
-  readonly logJsonl: boolean;
-  readonly logConsoleFormat: "auto" | "readable" | "jsonl";
-  readonly logEvents: string;
-  readonly logSampleRatio: number;
   readonly otelExportEnabled: boolean;
 }
 
@@ -186,35 +170,14 @@ export const sharedSettings: SettingsOf<Omit<RuntimeConfig, WithoutFlag | Servin
     "operator-keys-file",
     "hashes of operators' keys, one a line as dyn-frontend hash-key writes them, read again when it changes; with it /metrics, requests of others and the details of /health need one",
   ),
-  log: {
-    env: "DYN_LOG",
-    flag: "log",
-    default: "info",
-    parse: parseLog,
-    help: "log filter: LEVEL or TARGET=LEVEL, separated by commas",
-  },
-  logJsonl: switchSetting("DYN_LOGGING_JSONL", "log-jsonl", "write log lines as JSON instead of readable text"),
-  logConsoleFormat: {
-    env: "DYN_LOGGING_CONSOLE_FORMAT",
-    flag: "log-console-format",
-    default: "auto",
-    parse: oneOf("auto", "readable", "jsonl"),
-    help: "form of log lines: readable, jsonl, or auto, which leaves it to DYN_LOGGING_JSONL",
-  },
-  logEvents: {
-    env: "DYN_LOG_EVENTS",
-    flag: "log-events",
-    default: "",
-    parse: parseEvents,
-    help: "level of a lifecycle event: EVENT=LEVEL, separated by commas; the others are info, route_request debug",
-  },
-  logSampleRatio: {
-    env: "DYN_LOG_SAMPLE_RATIO",
-    flag: "log-sample-ratio",
-    default: 1,
-    parse: decimalNumber(0, 1),
-    help: "share of requests, chosen by request id, whose lines below WARN are written",
-  },
+  memoryLimitMb: numberSetting(
+    "DYN_MEMORY_LIMIT_MB",
+    "memory-limit-mb",
+    0,
+    [0, 1_048_576],
+    "most that requests may take of the memory of this process, all together, MiB; further ones are refused; 0 = a third of what V8 may use for its heap",
+  ),
+  ...logSettings,
   otelExportEnabled: switchSetting("OTEL_EXPORT_ENABLED", "otel-export-enabled", "export spans by OTLP, as the OTEL_ variables say"),
 };
 

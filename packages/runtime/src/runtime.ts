@@ -20,6 +20,7 @@ import { createPushServer, type PushServer } from "./ingress/push-endpoint.ts";
 import { createEndReport, watchSignals, type ShutdownSignal } from "./lifetime.ts";
 import type { Fields } from "./logging/format.ts";
 import type { Logger } from "./logging/logger.ts";
+import type { MemoryBudget } from "./memory-budget.ts";
 import type { RuntimeMetrics } from "./metrics.ts";
 import { toAdvertisedAddress } from "./net/advertise.ts";
 import { createLazyListener, listen, type Listener } from "./net/listener.ts";
@@ -53,6 +54,8 @@ export interface Runtime extends AsyncDisposable {
   readonly config: RuntimeConfig;
   readonly log: Logger;
   readonly metrics: RuntimeMetrics;
+  /** What requests may take of the memory of this process. */
+  readonly memory: MemoryBudget;
   /** The system server of this process. */
   readonly system: System;
   /** Makes the spans that are exported; off unless `otelExportEnabled`. */
@@ -90,6 +93,7 @@ class RuntimeParts implements Runtime {
   readonly config: RuntimeConfig;
   readonly log: Logger;
   readonly metrics: RuntimeMetrics;
+  readonly memory: MemoryBudget;
   readonly system: System;
   readonly tracer: Tracer;
   readonly discovery: Discovery;
@@ -111,7 +115,7 @@ class RuntimeParts implements Runtime {
   #now = (): number => performance.now();
   #health = createHealth({ now: this.#now });
 
-  constructor({ id, config, log, security, metrics, system, tracer, discovery, close }: Foundation, signals: Disposable) {
+  constructor({ id, config, log, security, metrics, memory, system, tracer, discovery, close }: Foundation, signals: Disposable) {
     this.#signals = signals;
     this.#id = id;
     this.#security = security;
@@ -121,6 +125,7 @@ class RuntimeParts implements Runtime {
     this.#closeLast = close;
     this.instanceId = id.toString();
     this.metrics = metrics;
+    this.memory = memory;
     this.metrics.started(formatInstanceKey(this.#id));
     this.system = system;
     this.discovery = discovery;
@@ -166,18 +171,8 @@ class RuntimeParts implements Runtime {
     this.#assertOpen();
     const { metrics, tracer } = this;
     const log = this.log.child({ target: "request_span" });
-    const routing: RouterOptions = {
-      peers: this.#peers,
-      mode,
-      pick: createPick(checkRouterMode(mode), Math.random),
-      health: this.#health,
-      budget: createRetryBudget(),
-      metrics,
-      log,
-      tracer,
-      now: this.#now,
-      random: Math.random,
-    };
+    const parts = { peers: this.#peers, health: this.#health, metrics, log, tracer, now: this.#now, random: Math.random };
+    const routing: RouterOptions = { ...parts, mode, pick: createPick(checkRouterMode(mode), Math.random), budget: createRetryBudget() };
     const address = parseAddress(uri);
     const watchLog = this.log.child({ target: "dyn_runtime::discovery", ...(fields && { fields }) });
     const client = createClient<Request, Item>({

@@ -1,16 +1,21 @@
 /** Writes whole answers, the ids among their headers. */
 import type { ServerResponse } from "node:http";
+import type { MemoryShare } from "@dyn/runtime";
 
 /** An answer, and the headers that every one of its request has. Given with the others, not set before: Node then writes them as they are. */
 export interface Reply {
   readonly response: ServerResponse;
+  /** What the request has taken of the memory, until its answer is out. */
+  readonly memory: MemoryShare;
   readonly commonHeaders: Readonly<Record<string, string>>;
 }
 
+/** @throws RuntimeError `overloaded` if there is no memory for it; nothing is sent then. */
 export function sendJson(reply: Reply, status: number, body: unknown, headers?: Readonly<Record<string, string>>): void {
   send(reply, status, "application/json", JSON.stringify(body), headers);
 }
 
+/** @throws as `sendJson`. */
 export function sendText(reply: Reply, status: number, contentType: string, text: string): void {
   send(reply, status, contentType, text);
 }
@@ -18,16 +23,21 @@ export function sendText(reply: Reply, status: number, contentType: string, text
 /** Of statuses that Node has no phrase for. */
 const reasons: Readonly<Record<number, string>> = { 529: "Overloaded" };
 
+/** Smaller answers are not counted: there must always be room for one that says no. */
+const smallBytes = 16 * 1024;
+
 // As a string, body and head leave in one write; a Buffer would cost a second one.
 function send(
-  { response, commonHeaders }: Reply,
+  { response, memory, commonHeaders }: Reply,
   status: number,
   contentType: string,
   text: string,
   headers?: Readonly<Record<string, string>>,
 ): void {
+  const bytes = Buffer.byteLength(text);
+  if (bytes > smallBytes) memory.take(bytes); // until it has been read
   const reason = reasons[status];
   if (reason !== undefined) response.statusMessage = reason;
-  response.writeHead(status, { ...commonHeaders, "content-type": contentType, "content-length": Buffer.byteLength(text), ...headers });
+  response.writeHead(status, { ...commonHeaders, "content-type": contentType, "content-length": bytes, ...headers });
   response.end(text);
 }

@@ -14,6 +14,8 @@ export interface BodyLimit {
   readonly maxBytes: number;
   /** The setting it comes from, if it is one. */
   readonly setting?: string;
+  /** Told how many bytes more the body is about to take, if its `content-length` has not said so before. What it throws ends the work. */
+  readonly onGrow?: (bytes: number) => void;
 }
 
 export interface ContentDecoder {
@@ -133,6 +135,7 @@ async function undo(body: Buffer, coding: Coding, limit: BodyLimit, signal: Abor
     if (size <= keptBytes) kept.push(chunk);
     else kept = [];
   });
+  limit.onGrow?.(size);
   if (size <= keptBytes) return Buffer.concat(kept, size);
   const decoded = Buffer.allocUnsafeSlow(size);
   let filled = 0;

@@ -1,9 +1,11 @@
 /** Routes that whoever runs in a process adds to its system server: something to read, and orders. */
 import type { IncomingMessage } from "node:http";
-import { toRuntimeError, type ErrorCode } from "../errors.ts";
-import { parseCodings, toTooLarge, type ContentDecoder } from "../http/content-coding.ts";
+import { RuntimeError, toRuntimeError, type ErrorCode } from "../errors.ts";
+import { parseCodings, type BodyLimit, type ContentDecoder } from "../http/content-coding.ts";
 import { checkCharset, decodeText } from "../http/content-text.ts";
 import { MediaTypeError } from "../http/malformed.ts";
+import { readBody, statedBytes } from "../http/read-body.ts";
+import type { MemoryBudget } from "../memory-budget.ts";
 
 export interface SystemRoute {
   /** What GET shows, as a JSON value. */
@@ -18,16 +20,31 @@ export interface RouteAnswer {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-const limit = { maxBytes: 65_536 };
+const maxBytes = 65_536;
 /** Of requests; what else fails is a fault of ours. */
-const theirs: ReadonlySet<ErrorCode> = new Set(["invalid_argument", "too_large", "unsupported_media_type", "unimplemented"]);
+const theirs: ReadonlySet<ErrorCode> = new Set([
+  "invalid_argument",
+  "too_large",
+  "unsupported_media_type",
+  "unimplemented",
+  "overloaded",
+  "deadline_exceeded",
+]);
+
+/** What reading an order takes. */
+export interface OrderParts {
+  readonly decoder: ContentDecoder;
+  readonly memory: MemoryBudget;
+  /** For a body in a coding to be decoded, ms. */
+  readonly timeoutMs: number;
+}
 
 /** Obey a request whose method the route has, and say what the state is after it. */
-export async function answerRoute(request: IncomingMessage, route: SystemRoute, decoder: ContentDecoder): Promise<RouteAnswer> {
+export async function answerRoute(request: IncomingMessage, route: SystemRoute, parts: OrderParts): Promise<RouteAnswer> {
   const order = route.orders[request.method ?? ""];
   if (!order) return { status: 200, body: route.read() };
   try {
-    order(await readText(request, decoder));
+    order(await readText(request, parts));
   } catch (thrown) {
     const error = toRuntimeError(thrown);
     if (!theirs.has(error.code)) throw error;
@@ -37,22 +54,23 @@ export async function answerRoute(request: IncomingMessage, route: SystemRoute, 
   return { status: 200, body: route.read() };
 }
 
-async function readText(request: IncomingMessage, decoder: ContentDecoder): Promise<string> {
+async function readText(request: IncomingMessage, { decoder, memory, timeoutMs }: OrderParts): Promise<string> {
   const { "content-type": type, "content-encoding": encoding } = request.headers;
   checkCharset(type);
   const codings = parseCodings(encoding);
-  const body = await readBody(request);
-  return decodeText(codings.length > 0 && body.length > 0 ? await decoder.decode(body, codings, limit) : body);
-}
-
-// What is too large is not read to its end.
-async function readBody(request: IncomingMessage): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of request.iterator({ destroyOnReturn: false })) {
-    bytes += (chunk as Buffer).length; // no encoding is set: chunks are Buffers
-    if (bytes > limit.maxBytes) throw toTooLarge(limit);
-    chunks.push(chunk as Buffer);
+  using share = memory.open();
+  const limit: BodyLimit = { maxBytes, onGrow: (bytes) => share.take(bytes) };
+  if (statedBytes(request) <= maxBytes) share.take(statedBytes(request));
+  const body = await readBody(request, limit);
+  if (codings.length === 0 || body.length === 0) return decodeText(body);
+  const late = new AbortController();
+  const timer = setTimeout(
+    () => late.abort(new RuntimeError("deadline_exceeded", `the request body was not decoded within ${timeoutMs} ms`)),
+    timeoutMs,
+  );
+  try {
+    return decodeText(await decoder.decode(body, codings, limit, late.signal));
+  } finally {
+    clearTimeout(timer);
   }
-  return Buffer.concat(chunks);
 }

@@ -5,7 +5,7 @@ import type { AddressInfo, Socket } from "node:net";
 import { formatHostPort } from "../address.ts";
 import type { Condition } from "../condition.ts";
 import { RuntimeError } from "../errors.ts";
-import { createContentDecoder, type ContentDecoder } from "../http/content-coding.ts";
+import { createContentDecoder } from "../http/content-coding.ts";
 import { createHttpGate, type HttpGate } from "../http/gate.ts";
 import { limitServer, toServerOptions, type HttpLimits } from "../http/limits.ts";
 import { sharePages } from "../http/shared-pages.ts";
@@ -13,9 +13,10 @@ import { createRequestId, isSaneClientId, isUuid } from "../ids.ts";
 import { chooseMetricsFormat, renderMetrics, type MetricsFormat } from "../instruments/exposition.ts";
 import { within } from "../lifetime.ts";
 import type { Logger } from "../logging/logger.ts";
+import type { MemoryBudget } from "../memory-budget.ts";
 import type { RuntimeMetrics } from "../metrics.ts";
 import { createReadiness, type EndpointReadiness } from "./readiness.ts";
-import { answerRoute, type SystemRoute } from "./route.ts";
+import { answerRoute, type OrderParts, type SystemRoute } from "./route.ts";
 import { createStatus, type Status, type StatusSources } from "./status.ts";
 
 export interface SystemOptions {
@@ -25,6 +26,8 @@ export interface SystemOptions {
   /** For a request to arrive, for its answer to leave, and for the next one to begin. */
   readonly timeoutMs: number;
   readonly metrics: RuntimeMetrics;
+  /** Bodies of requests are taken from it. */
+  readonly memory: MemoryBudget;
   readonly log: Logger;
   readonly now: () => number;
 }
@@ -98,12 +101,12 @@ interface RunningServer {
 }
 
 async function startServer(options: SystemOptions, parts: ServerParts): Promise<RunningServer> {
-  const { host, port, timeoutMs, metrics, log, now } = options;
+  const { host, port, timeoutMs, metrics, memory, log, now } = options;
   const limits = toLimits(timeoutMs);
   const gate = createHttpGate({ limits, now, toAnswer: ({ message }) => ({ body: { error: message } }) });
   const startedAt = now();
   const toStatus = createStatus(parts, () => now() - startedAt);
-  const decoder = createContentDecoder();
+  const orders: OrderParts = { decoder: createContentDecoder(), memory, timeoutMs };
   const toMetricsPage = sharePages((format: MetricsFormat) => renderMetrics(metrics.registry, format), now);
   const systemLog = log.child({ target: "system_span" });
   const serve: RequestListener = (request, response) => {
@@ -112,7 +115,7 @@ async function startServer(options: SystemOptions, parts: ServerParts): Promise<
     response.on("timeout", (socket: Socket) => {
       if (socket.writableLength > 0) socket.destroy(); // its client does not read
     });
-    answer(request, response, gate, { toMetricsPage, toStatus, routes: parts.routes, decoder }).catch((error: unknown) => {
+    answer(request, response, gate, { toMetricsPage, toStatus, routes: parts.routes, orders }).catch((error: unknown) => {
       const hasLeft = request.destroyed && !request.complete; // its client, in the middle of an order
       if (!hasLeft) log.error({ error }, "system server could not answer");
       response.destroy();
@@ -170,14 +173,14 @@ interface Sources {
   readonly toMetricsPage: (format: MetricsFormat) => ReturnType<typeof renderMetrics>;
   readonly toStatus: () => Status;
   readonly routes: ReadonlyMap<string, SystemRoute>;
-  readonly decoder: ContentDecoder;
+  readonly orders: OrderParts;
 }
 
 async function answer(
   request: IncomingMessage,
   response: ServerResponse,
   gate: HttpGate,
-  { toMetricsPage, toStatus, routes, decoder }: Sources,
+  { toMetricsPage, toStatus, routes, orders }: Sources,
 ): Promise<void> {
   setIds(request, response);
   const fault = gate.faultOf(request);
@@ -192,7 +195,7 @@ async function answer(
     return sendJson(response, 405, { error: `${method} is not allowed on ${path}` });
   }
   if (route) {
-    const { status, body, headers } = await answerRoute(request, route, decoder);
+    const { status, body, headers } = await answerRoute(request, route, orders);
     return sendJson(response, status, body, headers);
   }
   if (path === "/metrics") {

@@ -20,6 +20,11 @@ export function encodePayload(value: unknown): Buffer {
   return attempt(() => packr.pack(value));
 }
 
+/** Bytes of a value once it is encoded. @throws as `encodePayload`. */
+export function payloadBytes(value: unknown): number {
+  return encodePayload(value).length;
+}
+
 // Getters and traps of a value are foreign code.
 function attempt<Result>(read: () => Result): Result {
   try {

@@ -1,0 +1,60 @@
+/** Settings of the log. */
+import { decimalNumber, oneOf, parseSwitch, type SettingsOf } from "../settings.ts";
+import { parseLogEvents } from "./events.ts";
+import { parseLogFilter } from "./filter.ts";
+
+export interface LogConfig {
+  readonly log: string;
+  readonly logJsonl: boolean;
+  readonly logConsoleFormat: "auto" | "readable" | "jsonl";
+  readonly logEvents: string;
+  readonly logSampleRatio: number;
+}
+
+function parseLog(text: string): string {
+  parseLogFilter(text);
+  return text.trim();
+}
+
+function parseEvents(text: string): string {
+  parseLogEvents(text);
+  return text.trim();
+}
+
+export const logSettings: SettingsOf<LogConfig> = {
+  log: {
+    env: "DYN_LOG",
+    flag: "log",
+    default: "info",
+    parse: parseLog,
+    help: "log filter: LEVEL or TARGET=LEVEL, separated by commas",
+  },
+  logJsonl: {
+    env: "DYN_LOGGING_JSONL",
+    flag: "log-jsonl",
+    default: false,
+    parse: parseSwitch,
+    help: "write log lines as JSON instead of readable text",
+  },
+  logConsoleFormat: {
+    env: "DYN_LOGGING_CONSOLE_FORMAT",
+    flag: "log-console-format",
+    default: "auto",
+    parse: oneOf("auto", "readable", "jsonl"),
+    help: "form of log lines: readable, jsonl, or auto, which leaves it to DYN_LOGGING_JSONL",
+  },
+  logEvents: {
+    env: "DYN_LOG_EVENTS",
+    flag: "log-events",
+    default: "",
+    parse: parseEvents,
+    help: "level of a lifecycle event: EVENT=LEVEL, separated by commas; the others are info, route_request debug",
+  },
+  logSampleRatio: {
+    env: "DYN_LOG_SAMPLE_RATIO",
+    flag: "log-sample-ratio",
+    default: 1,
+    parse: decimalNumber(0, 1),
+    help: "share of requests, chosen by request id, whose lines below WARN are written",
+  },
+};
