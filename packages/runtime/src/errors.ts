@@ -22,6 +22,7 @@ export type ErrorCode =
   | "method_not_allowed"
   | "too_large"
   | "unsupported_media_type"
+  | "poisoned"
   | "cancelled"
   | "internal"
   | "protocol"
@@ -110,6 +111,14 @@ const rows: Readonly<Record<ErrorCode, Row>> = {
     anthropic: "invalid_request_error",
     metric: "validation",
     meaning: "the body is not said to be JSON in UTF-8, or it is in a coding that is not served",
+  },
+  poisoned: {
+    // Every client library tries a 5xx again, and each try might take two more workers (openai, @anthropic-ai/sdk, LangChain, the Vercel AI SDK, LiteLLM).
+    status: 400,
+    openai: ["invalid_request_error", "poisoned_request"],
+    anthropic: "invalid_request_error",
+    metric: "internal",
+    meaning: "workers were lost while they ran the request, two in a row or as many as it may go on after; the message names it",
   },
   cancelled: {
     status: 499,

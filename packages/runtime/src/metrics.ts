@@ -10,6 +10,8 @@ export interface RuntimeMetrics {
   readonly registry: Registry;
   /** Answers whose ids differ from what was sent. Must stay 0. */
   readonly lineageMismatch: Counter;
+  /** Requests refused because workers were lost while they ran them. */
+  readonly poisoned: Counter;
   readonly inflight: Gauge;
   readonly connections: Gauge;
   /** Seconds from an attempt's beginning until its request is sent: choosing done, dialling included. */
@@ -135,6 +137,11 @@ function createPlaneMetrics(registry: Registry): PlaneMetrics {
       registry,
       name: `${prefix}_lineage_mismatch_total`,
       help: "Answers whose request id, trace id, parent span, instance or attempt differ from what was sent",
+    }).with(none),
+    poisoned: createCounters({
+      registry,
+      name: `${prefix}_poisoned_requests_total`,
+      help: "Requests that were refused because two workers or more were lost while they ran them",
     }).with(none),
     inflight: createGauges({ registry, name: `${prefix}_inflight_requests`, help: "Attempts that wait for a worker's answer" }).with(none),
     connections: createGauges({ registry, name: `${prefix}_connections`, help: "Open connections to workers" }).with(none),

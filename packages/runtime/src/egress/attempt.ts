@@ -153,6 +153,11 @@ export class Attempt {
     if (this.#span.isRecording) this.#span.addEvent("dispatched", this.#sentAt);
   }
 
+  /** The ids that lines about it carry. */
+  get ids(): Readonly<Record<string, string>> {
+    return toLogFields(this.#identity, spanName);
+  }
+
   /** True once an item has arrived: another instance would say it again. */
   get delivered(): boolean {
     return this.#stream?.produced ?? false;
@@ -214,7 +219,7 @@ export class Attempt {
     if (mismatch.length === 0) return;
     this.#options.metrics.lineageMismatch.inc();
     const fields = { mismatch: mismatch.join(","), seen: trailer.seen, worker_id: this.instance.id };
-    this.#options.log.warn({ ...toLogFields(this.#identity, spanName), ...fields }, "worker saw other ids than were sent");
+    this.#options.log.warn({ ...this.ids, ...fields }, "worker saw other ids than were sent");
   }
 
   #endSpan(outcome: AttemptOutcome, failure: RuntimeError | undefined): void {
@@ -235,7 +240,7 @@ export class Attempt {
     if (!log.isEnabled(isFailed ? "warn" : event)) return;
     const { number, startedAt, endedAt = startedAt, isSent } = this.#report;
     const fields = {
-      ...toLogFields(this.#identity, spanName),
+      ...this.ids,
       elapsed_ms: Math.round((endedAt - startedAt) * 1000) / 1000,
       // No line tells of a call's own span: the caller's stands here instead.
       caller_span_id: this.#route.callerSpanId,

@@ -19,6 +19,8 @@ type Ending = { type: "end"; trailer: Partial<Trailer> } | { type: "error"; erro
 /** One answer on its way. Read it with `next` until undefined; an error is thrown once the items before it have been read. */
 export class ClientStream {
   readonly id: number;
+  /** The worker was silent already when the request was sent. */
+  readonly isUnheard: boolean;
   /** True once an item has arrived. */
   produced = false;
   #owner: StreamOwner;
@@ -28,9 +30,10 @@ export class ClientStream {
   #ending: Ending | undefined;
   #waiter: { resolve: (items: unknown[] | undefined) => void; reject: (error: RuntimeError) => void } | undefined;
 
-  constructor(owner: StreamOwner, id: number) {
+  constructor(owner: StreamOwner, id: number, isUnheard: boolean) {
     this.#owner = owner;
     this.id = id;
+    this.isUnheard = isUnheard;
   }
 
   /** What the worker reported at the end; empty until then and after a lost connection. */

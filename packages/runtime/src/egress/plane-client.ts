@@ -19,6 +19,7 @@ import {
   type RequestMessage,
 } from "../wire/messages.ts";
 import type { Hello } from "../wire/hello.ts";
+import { LostWorkerError } from "./losses.ts";
 import { ClientStream, windowBytes, type StreamOwner } from "./client-stream.ts";
 
 /** Bytes that may wait for a worker's socket before it gets no more requests: a burst of long prompts is no fault of its yet. */
@@ -122,7 +123,7 @@ export class PlaneClient implements StreamOwner {
     const id = this.#lastId + 1;
     encodeRequest(this.#connection.writer, id, { ...request, credit: windowBytes });
     this.#lastId = id;
-    const stream = new ClientStream(this, id);
+    const stream = new ClientStream(this, id, this.#connection.isSilent);
     this.#streams.set(id, stream);
     this.#connection.flushSoon();
     return stream;
@@ -164,11 +165,14 @@ export class PlaneClient implements StreamOwner {
   }
 
   #closed(cause: RuntimeError | undefined): void {
+    const message = cause?.message ?? `${this.#connection.remote} closed the connection`;
     const error = this.#isClosedHere
       ? new RuntimeError("unavailable", "this runtime is closed")
-      : new RuntimeError("disconnected", cause?.message ?? `${this.#connection.remote} closed the connection`, { cause });
+      : new RuntimeError("disconnected", message, { cause });
+    // Nothing that runs there has taken a worker that leaves, or that was gone before it was sent.
+    const lost = this.#isClosedHere || this.#goingAway ? error : new LostWorkerError(message, { cause });
     for (const stream of this.#streams.values()) {
-      stream.finish({ type: "error", error });
+      stream.finish({ type: "error", error: stream.isUnheard ? error : lost });
       stream.wake();
     }
     // A worker that leaves says so first.

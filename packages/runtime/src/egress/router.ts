@@ -4,6 +4,7 @@ import { RuntimeError, toRuntimeError } from "../errors.ts";
 import { waitMs } from "../lifetime.ts";
 import { endSpan, noSpan, toOutcome, type Span } from "../trace/spans.ts";
 import { Attempt, isUnreachable, toAttemptError, type AttemptOptions, type Route } from "./attempt.ts";
+import { Losses } from "./losses.ts";
 import type { Pick } from "./pick.ts";
 import { backoffMs, type RetryBudget } from "./retry.ts";
 
@@ -34,6 +35,7 @@ export class RoutedAnswer implements Batches<unknown> {
   #attempt: Attempt | undefined;
   #attempts = 0;
   #fruitless = 0;
+  #losses = new Losses();
   #payload: Uint8Array | undefined;
   #span: Span = noSpan;
   #state: "new" | "running" | "over" = "new";
@@ -124,10 +126,13 @@ export class RoutedAnswer implements Batches<unknown> {
   async #retryOrThrow(failure: RuntimeError): Promise<void> {
     const attempt = this.#attempt;
     try {
-      if (!attempt || !this.#mayRetry(attempt, failure)) throw failure;
+      if (!attempt || !this.#mayRetry(attempt, failure)) throw this.#losses.toEnd(failure, this.#route.identity.requestId);
     } catch (thrown) {
-      this.#end(failure);
-      throw toRuntimeError(thrown); // the failure, or what the caller's `resume` has thrown
+      attempt?.close(failure);
+      const end = toRuntimeError(thrown); // the failure, what it comes to, or what the caller's `resume` has thrown
+      if (end.code === "poisoned") this.#tellPoison(end, attempt);
+      this.#end(end);
+      throw end;
     }
     attempt.close(failure);
     this.#attempt = undefined;
@@ -143,6 +148,8 @@ export class RoutedAnswer implements Batches<unknown> {
   // With something delivered, only the caller knows what is left to ask for.
   #mayRetry(attempt: Attempt, failure: RuntimeError): boolean {
     this.#fruitless = attempt.delivered ? 1 : this.#fruitless + 1;
+    this.#losses.add(attempt, failure);
+    if (this.#losses.isPoison) return false;
     if (this.#state === "over" || !failure.traits.retryable || this.#attempts >= maxAttempts || this.#fruitless >= maxFruitless) return false;
     if (attempt.delivered) this.#tried.clear(); // those before it failed long ago
     this.#tried.add(attempt.instance.key);
@@ -157,6 +164,15 @@ export class RoutedAnswer implements Batches<unknown> {
   // and an answer that has begun is limited by its caller.
   #isPaid({ delivered }: Attempt, failure: RuntimeError): boolean {
     return delivered || isUnreachable(failure) || this.#options.budget.withdraw();
+  }
+
+  #tellPoison({ code, message: error }: RuntimeError, attempt: Attempt | undefined): void {
+    const { metrics, log } = this.#options;
+    const { identity, path: endpoint } = this.#route;
+    metrics.poisoned.inc();
+    const scope = log.child({ target: "dyn_runtime::egress", requestId: identity.requestId });
+    const fields = { endpoint, attempts: this.#attempts, lost_workers: this.#losses.workers.join(","), "error.type": code, error };
+    scope.warn({ ...attempt?.ids, ...fields }, "request refused, its workers were lost while they ran it");
   }
 
   #end(failure: RuntimeError | undefined): void {

@@ -102,6 +102,11 @@ export class Connection {
     return this.#phase.type === "closed";
   }
 
+  /** True while the peer has not answered a ping. */
+  get isSilent(): boolean {
+    return this.#silent > 0 && !this.#heard;
+  }
+
   /** Bytes that wait for the kernel. */
   get queuedBytes(): number {
     return this.#socket.writableLength + this.writer.queuedBytes;
