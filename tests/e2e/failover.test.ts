@@ -28,7 +28,8 @@ interface Answer {
 
 // Choices of a chat stream, put together.
 async function read(response: Response): Promise<Answer> {
-  const events = (await response.text()).trimEnd().split("\n\n");
+  const blocks = (await response.text()).trimEnd().split("\n\n");
+  const events = blocks.filter((block) => !block.startsWith(":")); // a busy machine is silent for long enough to need keep-alive
   expect(events.pop()).toBe("data: [DONE]");
   const answer: Answer & { usage: unknown } = { texts: [], reasons: [], usage: undefined };
   for (const event of events) {
