@@ -6,7 +6,8 @@ import { toErrorBody as toAnthropicBody, toErrorEvent as toAnthropicEvent } from
 import { FieldError } from "../packages/frontend/src/fields.ts";
 import { malformedRequests } from "../packages/runtime/src/http/malformed.ts";
 import { toErrorBody, toErrorEvent } from "../packages/frontend/src/openai/errors.ts";
-import { errorTable, RuntimeError, toRuntimeError, workerCodes, type ErrorCode } from "../packages/runtime/src/errors.ts";
+import { errorTable, RuntimeError, toRuntimeError, type ErrorCode } from "../packages/runtime/src/errors.ts";
+import { workerCodes } from "../packages/runtime/src/worker-errors.ts";
 import { root } from "./cluster.ts";
 
 const page = join(root, "docs/errors.md");

@@ -8,7 +8,8 @@ import { createRuntime, renderMetrics, type Runtime } from "@dyn/runtime";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parseFaults } from "../../packages/mock-worker/dist/faults.js";
 import { createLogger } from "../../packages/runtime/dist/logging/logger.js";
-import { errorTable, workerCodes, type ErrorCode } from "../../packages/runtime/src/errors.ts";
+import { errorTable, type ErrorCode } from "../../packages/runtime/src/errors.ts";
+import { workerCodes } from "../../packages/runtime/src/worker-errors.ts";
 import { eventually } from "../cluster.ts";
 
 type Api = "openai" | "anthropic";

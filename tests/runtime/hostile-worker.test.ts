@@ -1,6 +1,7 @@
 // What a caller does with workers that mean no good.
 import { describe, expect, test } from "vitest";
-import { errorTable, toPublicMessage, workerCodes, type ErrorCode } from "../../packages/runtime/src/errors.ts";
+import { errorTable, toPublicMessage, type ErrorCode } from "../../packages/runtime/src/errors.ts";
+import { workerCodes } from "../../packages/runtime/src/worker-errors.ts";
 import type { SeenIdentity } from "../../packages/runtime/src/trace/identity.ts";
 import * as messages from "../../packages/runtime/src/wire/messages.ts";
 import { eventually } from "../cluster.ts";

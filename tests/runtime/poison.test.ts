@@ -167,13 +167,14 @@ test("what is sent to a worker that is silent already has not taken it", async (
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const client = await PlaneClient.dial({
+    key: "77",
     host: "127.0.0.1",
     port: (server.address() as AddressInfo).port,
     hello,
     connectTimeoutMs: 2_000,
     pingIntervalMs: 100,
     isTls: false,
-    security: { tokens: undefined, tls: undefined, listenerTls: undefined, serverName: "" },
+    security: { tokens: undefined, tls: undefined, listenerTls: undefined, serverName: "", tlsDemandedBy: undefined },
     onClose: () => undefined,
     onLeave: () => undefined,
   });

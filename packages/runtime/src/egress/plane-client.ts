@@ -1,7 +1,7 @@
 /** The dialling end of one connection: opens streams and deals out what arrives for them. */
 import { formatHostPort } from "../address.ts";
 import { countOf } from "../counts.ts";
-import { RuntimeError, toRuntimeError, toWorkerError } from "../errors.ts";
+import { RuntimeError, toRuntimeError } from "../errors.ts";
 import type { Guard } from "../net/auth.ts";
 import { Connection, type ConnectionOptions } from "../net/connection.ts";
 import { dialSocket } from "../net/dial.ts";
@@ -19,6 +19,7 @@ import {
   type RequestMessage,
 } from "../wire/messages.ts";
 import type { Hello } from "../wire/hello.ts";
+import { toWorkerError } from "../worker-errors.ts";
 import { LostWorkerError } from "./losses.ts";
 import { ClientStream, windowBytes, type StreamOwner } from "./client-stream.ts";
 

@@ -1,7 +1,7 @@
 /** Runs the handler of one request: reopens its identity, sends its items, and writes the worker's pair of lifecycle lines. */
 import type { EndpointAddress } from "../discovery/records.ts";
 import { toItems, type Handler, type RequestContext } from "../engine.ts";
-import { RuntimeError, toHandlerError, toRuntimeError, toWorkerError } from "../errors.ts";
+import { RuntimeError, toHandlerError, toRuntimeError } from "../errors.ts";
 import { describeBadRequestId, isUuid } from "../ids.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { EndedRequest, EndpointMetrics, FailedStep } from "../metrics.ts";
@@ -11,6 +11,7 @@ import { formatTraceparent, isSampled } from "../trace/traceparent.ts";
 import type { EncodeItem } from "../wire/items.ts";
 import type { RequestMessage, Trailer } from "../wire/messages.ts";
 import { decodePayload } from "../wire/payload.ts";
+import { toWorkerError } from "../worker-errors.ts";
 import type { Admission, Place } from "./admission.ts";
 import type { ServerStream } from "./server-stream.ts";
 
