@@ -1,7 +1,7 @@
 /** A server of ours behind the gate, which answers as it is told. */
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import type { AddressInfo, Socket } from "node:net";
+import type { AddressInfo } from "node:net";
 import { createHttpGate } from "../packages/runtime/src/http/gate.ts";
 import { limitServer, toServerOptions, type HttpLimits } from "../packages/runtime/src/http/limits.ts";
 import { dial, type Client } from "./http-client.ts";
@@ -54,10 +54,8 @@ export async function openSubject(limits: Partial<HttpLimits> = {}, answer: Answ
     gate.enter(request, response, serve);
   });
   limitServer(server, all);
-  server
-    .on("timeout", gate.expire)
-    .on("clientError", gate.refuse)
-    .on("connect", (_request, socket: Socket) => gate.refuseConnect(socket));
+  gate.guard(server);
+  server.on("clientError", gate.refuse);
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;

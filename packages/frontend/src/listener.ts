@@ -52,7 +52,7 @@ export function createHttpListener({ limits, tls, log, now }: ListenerOptions): 
       tls?.follow(({ options }) => (server as TlsServer).setSecureContext(options)); // with TLS it is one
       limitServer(server, limits);
       server.on("checkContinue", listener); // whoever handles it asks for the body, or does not
-      server.on("timeout", gate.expire).on("connect", (_request, socket: Socket) => gate.refuseConnect(socket));
+      gate.guard(server);
       warnWhenFull(server, limits.maxConnections, { log, now });
       return server;
     },

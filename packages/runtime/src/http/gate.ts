@@ -1,10 +1,12 @@
 /** The gate of an HTTP server: what becomes of a connection. After a request that is refused here nothing of what follows on it is handled. */
-import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
+import { Server as TlsServer } from "node:tls";
 import { findFault, toPath } from "./faults.ts";
 import { toCheckIntervalMs, type HttpLimits } from "./limits.ts";
 import { describeMalformed, malformedRequests, RequestFault, type Malformed, type ParserError } from "./malformed.ts";
-import { createTurns, staysPaused, type Queue, type Turns } from "./turns.ts";
+import { readInSlices, readOn } from "./slices.ts";
+import { createTurns, type Queue, type Turns } from "./turns.ts";
 
 export interface GateOptions {
   readonly limits: HttpLimits;
@@ -19,16 +21,14 @@ export interface RawAnswer {
 }
 
 export interface HttpGate extends Disposable {
+  /** Watch over the connections of a server that does not listen yet. */
+  guard(server: Server): void;
   /** Told first of every request. Hands it to `handle` when its turn has come, or never: if its connection is at its end. */
   enter(request: IncomingMessage, response: ServerResponse, handle: RequestListener): void;
   /** Why a request that has entered must be refused; its connection then ends after the answer. */
   readonly faultOf: (request: IncomingMessage) => RequestFault | undefined;
   /** For "clientError". */
   readonly refuse: (error: ParserError, socket: Socket) => void;
-  /** For "timeout": closes a connection that has been idle for too long between requests. Before the first one it is late, and answered. */
-  readonly expire: (socket: Socket) => void;
-  /** For "connect", which Node would not answer. */
-  refuseConnect(socket: Socket): void;
 }
 
 /** How long a peer that was told to go may take to hear it. */
@@ -60,6 +60,7 @@ export function createHttpGate({ limits, now, toAnswer }: GateOptions): HttpGate
   };
 
   return {
+    guard: createGuard({ lineOf, toAnswer }),
     enter(request, response, handle) {
       const { socket } = request;
       const line = lineOf(socket);
@@ -76,23 +77,36 @@ export function createHttpGate({ limits, now, toAnswer }: GateOptions): HttpGate
       else request.url = toPath(request.url ?? "");
       // The bytes after an offer to change protocols are lost in Node: whoever makes it has this answer alone.
       if (fault || request.headers.upgrade !== undefined) endWith(line, response);
-      if (turns.take(line, socket, { response, handle: () => handle(request, response) })) return;
+      if (turns.take(line, { response, handle: () => handle(request, response) })) return;
       line.open.delete(response);
       endAfterAnswers(line, socket, () => ""); // its client has to ask again
     },
     faultOf: (request) => faults.get(request),
     refuse: createRefusal({ limits, toAnswer, turns, lineOf }),
-    expire(socket) {
-      const { latest, open } = lineOf(socket);
-      if (latest && open.size === 0) socket.destroy();
-    },
-    refuseConnect(socket) {
-      const line = lineOf(socket);
-      socket.on("error", () => socket.destroy()); // Node has let go of it
-      if (!line.isEnding)
-        endAfterAnswers(line, socket, () => toBytes(malformedRequests.connect, toAnswer(malformedRequests.connect, undefined, socket)));
-    },
     [Symbol.dispose]: () => idle[Symbol.dispose](),
+  };
+}
+
+interface GuardParts extends Pick<GateOptions, "toAnswer"> {
+  readonly lineOf: (socket: Socket) => Line;
+}
+
+function createGuard({ lineOf, toAnswer }: GuardParts): HttpGate["guard"] {
+  const { connect } = malformedRequests;
+  return (server) => {
+    server.on(server instanceof TlsServer ? "secureConnection" : "connection", (socket: Socket) => {
+      const { waiting } = lineOf(socket);
+      readInSlices(socket, () => waiting.length > 0);
+    });
+    server.on("timeout", (socket: Socket) => {
+      const { latest, open } = lineOf(socket);
+      if (latest && open.size === 0) socket.destroy(); // before its first request it is late, and answered
+    });
+    server.on("connect", (_request, socket: Socket) => {
+      const line = lineOf(socket);
+      socket.on("error", () => socket.destroy()); // Node has let go of it, and would not answer
+      if (!line.isEnding) endAfterAnswers(line, socket, () => toBytes(connect, toAnswer(connect, undefined, socket)));
+    });
   };
 }
 
@@ -130,7 +144,6 @@ function createLines(onClose: (line: Line, socket: Socket) => void): (socket: So
     const line: Line = { isEnding: false, open: new Set(), waiting: [], latest: undefined, onIdle: undefined };
     lines.set(socket, line);
     socket.once("close", () => onClose(line, socket));
-    staysPaused(line, socket);
     return line;
   };
 }
@@ -189,7 +202,7 @@ function toBytes({ status, reason }: Malformed, { body, headers = {} }: RawAnswe
 function endSocket(socket: Socket, answer: string): void {
   if (!socket.writable) return void socket.destroy();
   socket.end(answer);
-  socket.resume();
+  readOn(socket);
   const timer = setTimeout(() => socket.destroy(), lingerMs).unref();
   socket.once("close", () => clearTimeout(timer));
 }

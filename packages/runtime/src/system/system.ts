@@ -123,10 +123,8 @@ async function startServer(options: SystemOptions, parts: ServerParts): Promise<
   };
   const server = createServer(toServerOptions(limits), (request, response) => gate.enter(request, response, serve));
   limitServer(server, limits);
-  server
-    .on("timeout", gate.expire)
-    .on("clientError", gate.refuse)
-    .on("connect", (_request, socket: Socket) => gate.refuseConnect(socket));
+  gate.guard(server);
+  server.on("clientError", gate.refuse);
   try {
     await listen(server, { host, port });
   } catch (error) {

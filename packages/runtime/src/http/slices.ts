@@ -1,0 +1,29 @@
+/** Hands Node's HTTP parser what has been read a slice at a time. It makes requests of all that it is given before anybody else is heard: of 64 KiB, which
+ *  is what Node reads at once, some two thousand. Between slices a connection can be held; the rest then waits as bytes. */
+import type { Socket } from "node:net";
+
+/** Some dozens of the shortest requests. */
+const sliceBytes = 2_048;
+
+/** Read an HTTP connection in slices from now on. Nothing is handed on while `isHeld`; `readOn` goes on when it is over. */
+export function readInSlices(socket: Socket, isHeld: () => boolean): void {
+  const hold = (): void => {
+    if (isHeld()) socket.pause();
+  };
+  // Called after the parser, which resumes the connection whenever it has found the end of a request. Also, Node's parser takes bytes from the system
+  // by itself, past all this, unless somebody listens to them.
+  socket.on("data", hold).on("resume", hold);
+  const push = socket.push.bind(socket);
+  socket.push = (chunk: Buffer | null, encoding) => {
+    if (chunk === null) return push(chunk, encoding);
+    let wantsMore = true;
+    for (let at = 0; at < chunk.length; at += sliceBytes) wantsMore = push(chunk.subarray(at, at + sliceBytes), encoding);
+    return wantsMore && !socket.isPaused();
+  };
+}
+
+/** Read on, unless Node has stopped reading because answers wait for the client: then it goes on by itself. */
+export function readOn(socket: Socket): void {
+  const { _paused: isHeldByNode } = socket as Socket & { readonly _paused?: boolean }; // nothing public says so, and reading all the same throws in there
+  if (isHeldByNode !== true) socket.resume();
+}
