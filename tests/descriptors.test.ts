@@ -22,7 +22,7 @@ test("descriptors that are used up are one line, and connections are taken again
   for (const client of clients) client[Symbol.dispose]();
   await eventually("the next line", () => said("there are file descriptors again").length > 0);
   using client = dial(port);
-  client.socket.write("GET /live HTTP/1.1\r\nHost: a\r\n\r\n");
+  client.socket.write("GET /live HTTP/1.1\r\nHost: localhost\r\n\r\n");
   await eventually("an answer", () => client.statuses().length === 1);
   expect(client.statuses()).toEqual([200]);
   expect([said("file descriptors are used up"), said("there are file descriptors again")]).toMatchObject([

@@ -1,7 +1,7 @@
 /** Bytes on a connection to an HTTP server, and what must become of them: malformed requests, smuggled ones, and their harmless neighbours. */
 
 /** How often a second request, one that must never be handled, stands behind a first one. */
-export const smuggled = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
+export const smuggled = "GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 /** The first answer is a refusal and the last; nothing is handled but at most the refused request. */
 export interface Refused {
@@ -20,7 +20,7 @@ function toBytes(method: string, path: string, lines: readonly string[], body: s
 }
 
 // The type is right: what is wrong with the rest is to be told.
-const start = ["Host: a", "Content-Type: application/json"];
+const start = ["Host: localhost", "Content-Type: application/json"];
 
 function post(...lines: readonly string[]): string {
   return toBytes("POST", "/v1/messages", [...start, ...lines], "hello");
@@ -35,7 +35,7 @@ function get(...lines: readonly string[]): string {
 }
 
 function line(first: string): string {
-  return `${first}\r\nHost: a\r\n\r\n${smuggled}`;
+  return `${first}\r\nHost: localhost\r\n\r\n${smuggled}`;
 }
 
 function table(status: number, entries: Readonly<Record<string, string>>): readonly Refused[] {
@@ -120,37 +120,37 @@ const bigExtension = table(413, { "a chunk's extension of 20 000 bytes": postChu
 const lines = table(400, {
   "a folded header": post("X-A: a", " b", "Content-Length: 5"),
   "a header folded with a tab": post("X-A: a", "\tb", "Content-Length: 5"),
-  "a blank before the first header": get(" Host: a"),
-  "LF alone everywhere": `GET /v1/models HTTP/1.1\nHost: a\n\n${smuggled}`,
-  "LF alone behind the request line": `GET /v1/models HTTP/1.1\nHost: a\r\n\r\n${smuggled}`,
-  "LF alone behind a header": `GET /v1/models HTTP/1.1\r\nHost: a\nX-A: b\r\n\r\n${smuggled}`,
-  "LF alone at the end of the headers": `GET /v1/models HTTP/1.1\r\nHost: a\r\n\n${smuggled}`,
-  "CR alone behind a header": `GET /v1/models HTTP/1.1\r\nHost: a\rX-A: b\r\n\r\n${smuggled}`,
-  "CR alone at the end of the headers": `GET /v1/models HTTP/1.1\r\nHost: a\r\n\r${smuggled}`,
-  "CR CR LF behind a header": `GET /v1/models HTTP/1.1\r\nHost: a\r\r\n\r\n${smuggled}`,
-  "NUL in a header's value": get("Host: a", "X-A: a\0b"),
-  "NUL in a header's name": get("Host: a", "X\0A: a"),
-  "a control character in a header's value": get("Host: a", "X-A: a\u0001b"),
-  "DEL in a header's value": get("Host: a", "X-A: a\u007fb"),
-  "a blank in a header's name": get("Host: a", "X A: b"),
-  "a header without a name": get("Host: a", ": b"),
-  "a bracket in a header's name": get("Host: a", "X(A): b"),
-  "a byte over 127 in a header's name": get("Host: a", "X\u00e9: b"),
-  "a header without a colon": get("Host: a", "garbage"),
-  "a blank before a header's colon": get("Host: a", "X-A : b"),
-  "two Authorizations": get("Host: a", "Authorization: Bearer x", "authorization: Bearer y"),
-  "two Content-Types": get("Host: a", "Content-Type: a/b", "Content-Type: a/b"),
+  "a blank before the first header": get(" Host: localhost"),
+  "LF alone everywhere": `GET /v1/models HTTP/1.1\nHost: localhost\n\n${smuggled}`,
+  "LF alone behind the request line": `GET /v1/models HTTP/1.1\nHost: localhost\r\n\r\n${smuggled}`,
+  "LF alone behind a header": `GET /v1/models HTTP/1.1\r\nHost: localhost\nX-A: b\r\n\r\n${smuggled}`,
+  "LF alone at the end of the headers": `GET /v1/models HTTP/1.1\r\nHost: localhost\r\n\n${smuggled}`,
+  "CR alone behind a header": `GET /v1/models HTTP/1.1\r\nHost: localhost\rX-A: b\r\n\r\n${smuggled}`,
+  "CR alone at the end of the headers": `GET /v1/models HTTP/1.1\r\nHost: localhost\r\n\r${smuggled}`,
+  "CR CR LF behind a header": `GET /v1/models HTTP/1.1\r\nHost: localhost\r\r\n\r\n${smuggled}`,
+  "NUL in a header's value": get("Host: localhost", "X-A: a\0b"),
+  "NUL in a header's name": get("Host: localhost", "X\0A: a"),
+  "a control character in a header's value": get("Host: localhost", "X-A: a\u0001b"),
+  "DEL in a header's value": get("Host: localhost", "X-A: a\u007fb"),
+  "a blank in a header's name": get("Host: localhost", "X A: b"),
+  "a header without a name": get("Host: localhost", ": b"),
+  "a bracket in a header's name": get("Host: localhost", "X(A): b"),
+  "a byte over 127 in a header's name": get("Host: localhost", "X\u00e9: b"),
+  "a header without a colon": get("Host: localhost", "garbage"),
+  "a blank before a header's colon": get("Host: localhost", "X-A : b"),
+  "two Authorizations": get("Host: localhost", "Authorization: Bearer x", "authorization: Bearer y"),
+  "two Content-Types": get("Host: localhost", "Content-Type: a/b", "Content-Type: a/b"),
 });
 
 const hosts = table(400, {
   "no Host": get("X-A: a"),
-  "two Hosts": get("Host: a", "Host: b"),
-  "two Hosts that agree": get("Host: a", "Host: a"),
-  "a Host with a blank": get("Host: a b"),
+  "two Hosts": get("Host: localhost", "Host: b"),
+  "two Hosts that agree": get("Host: localhost", "Host: localhost"),
+  "a Host with a blank": get("Host: localhost b"),
   "a Host with a user": get("Host: user@a"),
-  "a Host with a path": get("Host: a/b"),
-  "a list of Hosts": get("Host: a, b"),
-  "a Host with a port that is none": get("Host: a:80x"),
+  "a Host with a path": get("Host: localhost/b"),
+  "a list of Hosts": get("Host: localhost, b"),
+  "a Host with a port that is none": get("Host: localhost:80x"),
   "a Host with an open bracket": get("Host: [::1"),
 });
 
@@ -200,9 +200,9 @@ const versions = table(505, {
 });
 
 const tooMany = table(431, {
-  "101 headers": get("Host: a", ...Array.from({ length: 100 }, (_, index) => `X-${index}: 1`)),
+  "101 headers": get("Host: localhost", ...Array.from({ length: 100 }, (_, index) => `X-${index}: 1`)),
   "the Content-Length behind 100 headers": post(...Array.from({ length: 100 }, (_, index) => `X-${index}: 1`), "Content-Length: 5"),
-  "headers of 20 000 bytes": get("Host: a", `X-A: ${"x".repeat(20_000)}`),
+  "headers of 20 000 bytes": get("Host: localhost", `X-A: ${"x".repeat(20_000)}`),
   "a path of 20 000 bytes": line(`GET /${"x".repeat(20_000)} HTTP/1.1`),
 });
 
@@ -242,7 +242,7 @@ const next = "GET /smuggled ";
 
 /** The harmless neighbours: here the second request is meant as one. */
 export const served: readonly Served[] = [
-  { name: "two requests at once", bytes: get("Host: a"), handled: ["GET /v1/models ", next] },
+  { name: "two requests at once", bytes: get("Host: localhost"), handled: ["GET /v1/models ", next] },
   { name: "a body by its length", bytes: post("Content-Length: 5"), handled: [post5, next] },
   { name: "a length with zeros before it", bytes: post("Content-Length: 0005"), handled: [post5, next] },
   { name: "a body in chunks", bytes: postChunks(whole), handled: [post5, next] },
@@ -252,22 +252,26 @@ export const served: readonly Served[] = [
   { name: "a trailer", bytes: postChunks("5\r\nhello\r\n0\r\nX-T: 1\r\n\r\n"), handled: [post5, next] },
   {
     name: "a GET whose body looks like a request",
-    bytes: `GET /v1/models HTTP/1.1\r\nHost: a\r\nContent-Length: ${smuggled.length}\r\n\r\n${smuggled}`,
+    bytes: `GET /v1/models HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${smuggled.length}\r\n\r\n${smuggled}`,
     handled: [`GET /v1/models ${smuggled}`],
   },
   { name: "a header that looks like one of the body's", bytes: post("Transfer_Encoding: chunked", "Content-Length: 5"), handled: [post5, next] },
   { name: "an expectation that is met", bytes: post("Expect: 100-continue", "Content-Length: 5"), handled: [post5, next] },
-  { name: "an address with the same host", bytes: line("GET http://A/v1/models?x=1 HTTP/1.1"), handled: ["GET /v1/models?x=1 ", next] },
-  { name: "an address without a path", bytes: line("GET http://a?x=1 HTTP/1.1"), handled: ["GET /?x=1 ", next] },
+  { name: "an address with the same host", bytes: line("GET http://LOCALHOST/v1/models?x=1 HTTP/1.1"), handled: ["GET /v1/models?x=1 ", next] },
+  { name: "an address without a path", bytes: line("GET http://localhost?x=1 HTTP/1.1"), handled: ["GET /?x=1 ", next] },
   { name: "OPTIONS *", bytes: line("OPTIONS * HTTP/1.1"), handled: ["OPTIONS * ", next] },
-  { name: "empty lines before a request", bytes: `\r\n\r\n${get("Host: a")}`, handled: ["GET /v1/models ", next] },
-  { name: "100 headers", bytes: get("Host: a", ...Array.from({ length: 99 }, (_, index) => `X-${index}: 1`)), handled: ["GET /v1/models ", next] },
+  { name: "empty lines before a request", bytes: `\r\n\r\n${get("Host: localhost")}`, handled: ["GET /v1/models ", next] },
+  {
+    name: "100 headers",
+    bytes: get("Host: localhost", ...Array.from({ length: 99 }, (_, index) => `X-${index}: 1`)),
+    handled: ["GET /v1/models ", next],
+  },
   { name: "an address of IPv6", bytes: get("Host: [::1]:80"), handled: ["GET /v1/models ", next] },
   { name: "HTTP/1.0, which ends with its answer", bytes: get().replace("HTTP/1.1", "HTTP/1.0"), handled: ["GET /v1/models "] },
   {
     name: "an offer of another protocol, which is the last request",
-    bytes: get("Host: a", "Connection: Upgrade", "Upgrade: h2c"),
+    bytes: get("Host: localhost", "Connection: Upgrade", "Upgrade: h2c"),
     handled: ["GET /v1/models "],
   },
-  { name: "Connection: close", bytes: get("Host: a", "Connection: close"), handled: ["GET /v1/models "] },
+  { name: "Connection: close", bytes: get("Host: localhost", "Connection: close"), handled: ["GET /v1/models "] },
 ];

@@ -11,6 +11,8 @@ export interface RawAnswer {
 export interface RawRequest {
   /** Default: a chat completion. */
   readonly requestLine?: string;
+  /** Default: localhost. */
+  readonly host?: string;
   /** Each without its line end; characters are bytes. */
   readonly headers?: readonly string[];
   readonly body?: string;
@@ -19,10 +21,10 @@ export interface RawRequest {
 /** Send one request on a connection of its own, and read until the server closes it. */
 export async function sendRaw(
   url: string,
-  { requestLine = "POST /v1/chat/completions HTTP/1.1", headers = [], body = "" }: RawRequest,
+  { requestLine = "POST /v1/chat/completions HTTP/1.1", host = "localhost", headers = [], body = "" }: RawRequest,
 ): Promise<RawAnswer> {
   const { hostname, port } = new URL(url);
-  const fixed = ["host: test", "connection: close", "content-type: application/json", `content-length: ${Buffer.byteLength(body)}`];
+  const fixed = [`host: ${host}`, "connection: close", "content-type: application/json", `content-length: ${Buffer.byteLength(body)}`];
   const socket = connect(Number(port), hostname);
   socket.on("error", () => undefined); // a server that refuses may reset; what it said before is looked at
   const chunks: Buffer[] = [];

@@ -45,7 +45,7 @@ describe("malformed requests", () => {
 
   test("trailers are no headers", async () => {
     using client = dial(cluster.url);
-    const head = "POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
+    const head = "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
     const trailers = "0\r\nContent-Type: text/plain\r\nx-request-id: from-a-trailer\r\nrequest-id: 7f9c24e8-3b12-4fef-91e0-4b8a2f0f8a10\r\n\r\n";
     client.socket.write(`${head}2\r\n{}\r\n${trailers}`);
     await eventually("an answer", () => client.text().includes("model is required"));
@@ -73,14 +73,14 @@ describe("slow clients", () => {
   afterAll(async () => cluster[Symbol.asyncDispose]());
 
   const head = (path: string, id: string): string =>
-    `POST ${path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nx-request-id: ${id}\r\nContent-Length: 100000\r\n\r\n`;
+    `POST ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nx-request-id: ${id}\r\nContent-Length: 100000\r\n\r\n`;
 
   test.each<[string, readonly number[], string, string]>([
     ["says nothing", [408], "", ""],
     ["drips its headers", [408], "GET /live HTTP/1.1\r\nx-a: ", "x"],
-    ["is idle after its request", [200], "GET /live HTTP/1.1\r\nHost: a\r\n\r\n", ""],
-    ["sends empty lines after its request", [200], "GET /live HTTP/1.1\r\nHost: a\r\n\r\n", "\r\n"],
-    ["drips the body of a request that is refused before it", [404], "POST /no HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n", "x"],
+    ["is idle after its request", [200], "GET /live HTTP/1.1\r\nHost: localhost\r\n\r\n", ""],
+    ["sends empty lines after its request", [200], "GET /live HTTP/1.1\r\nHost: localhost\r\n\r\n", "\r\n"],
+    ["drips the body of a request that is refused before it", [404], "POST /no HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n", "x"],
   ])("one that %s is answered %j and closed, and others are served beside it", async (_name, statuses, first, more) => {
     using client = dial(cluster.url);
     client.socket.write(first);
@@ -122,7 +122,7 @@ test("a client that never reads its stream is cut off, and the worker stops", as
   using client = dial(cluster.url);
   client.socket.pause();
   const body = JSON.stringify(chat("word ".repeat(400_000), { stream: true }));
-  const head = ["POST /v1/chat/completions HTTP/1.1", "Host: a", "Content-Type: application/json", "x-request-id: asleep"];
+  const head = ["POST /v1/chat/completions HTTP/1.1", "Host: localhost", "Content-Type: application/json", "x-request-id: asleep"];
   client.socket.write([...head, `Content-Length: ${body.length}`, "", body].join("\r\n"));
   const line = await eventually("its line", () => completed(cluster, "asleep"));
   expect(line).toMatchObject({ status: "cancelled", error: "the client has read nothing of its answer for 300 ms" });
@@ -139,7 +139,7 @@ test("a client that reads slowly is not cut off, and neither is one whose engine
   using client = dial(cluster.url);
   const body = JSON.stringify(chat("word ".repeat(100_000), { stream: true }));
   client.socket.write(
-    `POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+    `POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
   );
   const timer = setInterval(() => {
     client.socket.pause();
@@ -169,7 +169,7 @@ describe("over TLS", () => {
 
   test.each([
     ["slow headers", "GET /live HTTP/1.1\r\nx-a: ", 408],
-    ["a smuggled request", "GET /live HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n", 400],
+    ["a smuggled request", "GET /live HTTP/1.1\r\nHost: localhost\r\nHost: b\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n", 400],
   ])("%s: refused as without it", async (_name, bytes, status) => {
     const socket = connectTls({ port: Number(new URL(cluster.url).port), host: "127.0.0.1", ca: readFileSync(authority.ca) });
     let answer = "";
@@ -192,18 +192,18 @@ test("every limit of the port can be set", async () => {
   await eventually("its end", first.isClosed);
   expect(first.text()).toContain("larger than the limit of 2000 bytes");
   using second = dial(cluster.url);
-  second.socket.write(`GET /live HTTP/1.1\r\nHost: a\r\n${"x-a: 1\r\n".repeat(5)}\r\n`);
+  second.socket.write(`GET /live HTTP/1.1\r\nHost: localhost\r\n${"x-a: 1\r\n".repeat(5)}\r\n`);
   await eventually("its end", second.isClosed);
   expect(second.statuses()).toEqual([431]);
   expect(second.text()).toContain("the request has 6 headers, the limit is 5");
   using third = dial(cluster.url);
-  third.socket.write("POST /v1/messages HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 1048577\r\n\r\n");
+  third.socket.write("POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1048577\r\n\r\n");
   await eventually("an answer", () => third.statuses().length > 0);
   expect(third.statuses()).toEqual([413]);
   expect(third.text()).toContain("1048576 bytes");
   third[Symbol.dispose]();
   const kept = [dial(cluster.url), dial(cluster.url)];
-  for (const each of kept) each.socket.write("GET /live HTTP/1.1\r\nHost: a\r\n\r\n");
+  for (const each of kept) each.socket.write("GET /live HTTP/1.1\r\nHost: localhost\r\n\r\n");
   await eventually("two answers", () => kept.every((each) => each.statuses().length === 1));
   using tooMany = dial(cluster.url);
   await eventually("its end", tooMany.isClosed);

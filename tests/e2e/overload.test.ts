@@ -45,7 +45,7 @@ test("the frontend refuses over its own limit, before the body, with its pair of
   let answer = "";
   socket.on("error", () => undefined); // a server that refuses may reset
   socket.on("data", (chunk: Buffer) => (answer += chunk.toString()));
-  const head = ["POST /v1/messages HTTP/1.1", "host: here", "x-request-id: early", "content-type: application/json", "content-length: 1000000"];
+  const head = ["POST /v1/messages HTTP/1.1", "host: localhost", "x-request-id: early", "content-type: application/json", "content-length: 1000000"];
   socket.write([...head, "", "{"].join("\r\n")); // the rest of the body never comes
   await eventually("the refusal", () => answer.includes("overloaded_error"));
   socket.destroy();

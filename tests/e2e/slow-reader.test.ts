@@ -22,7 +22,9 @@ function readSlowly(url: string): SlowReader {
   const { hostname, port } = new URL(url);
   const socket: Socket = connect(Number(port), hostname);
   const body = JSON.stringify(chat("endless", { stream: true }));
-  socket.write(`POST /v1/chat/completions HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`);
+  socket.write(
+    `POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+  );
   socket.pause();
   let bytes = 0;
   const timer = setInterval(() => (bytes += (socket.read(102) as Buffer | null)?.length ?? 0), 100);

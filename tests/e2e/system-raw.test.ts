@@ -18,12 +18,12 @@ async function readAll(socket: Socket): Promise<string> {
 
 test.each([
   ["no HTTP", "garbage\r\n\r\n", 400, "not valid HTTP/1.1"],
-  ["two lengths", "GET /live HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n", 400, "where the body ends is not clear"],
-  ["no Host", "GET /live HTTP/1.1\r\n\r\nGET /live HTTP/1.1\r\nHost: a\r\n\r\n", 400, "the Host header is missing"],
-  ["too many headers", `GET /live HTTP/1.1\r\nHost: a\r\n${"x-a: 1\r\n".repeat(100)}\r\n`, 431, "101 headers, the limit is 100"],
+  ["two lengths", "GET /live HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n", 400, "where the body ends is not clear"],
+  ["no Host", "GET /live HTTP/1.1\r\n\r\nGET /live HTTP/1.1\r\nHost: localhost\r\n\r\n", 400, "the Host header is missing"],
+  ["too many headers", `GET /live HTTP/1.1\r\nHost: localhost\r\n${"x-a: 1\r\n".repeat(100)}\r\n`, 431, "101 headers, the limit is 100"],
   ["too large headers", `GET /live HTTP/1.1\r\nx-a: ${"x".repeat(20_000)}\r\n\r\n`, 431, "larger than the limit of 16384 bytes"],
-  ["CONNECT", "CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n", 501, "CONNECT"],
-  ["an unknown method", "FROB /live HTTP/1.1\r\nHost: a\r\n\r\n", 501, "method"],
+  ["CONNECT", "CONNECT a:80 HTTP/1.1\r\nHost: localhost\r\n\r\n", 501, "CONNECT"],
+  ["an unknown method", "FROB /live HTTP/1.1\r\nHost: localhost\r\n\r\n", 501, "method"],
   ["no version", "GET /live\r\n\r\n", 400, "no version"],
 ])("%s is refused there, too, as the last answer of its connection", async (_name, bytes, status, message) => {
   await using runtime = await createRuntime({ config, log: silent });
@@ -37,9 +37,9 @@ test.each([
 test.each([
   ["says nothing", "", "", 408],
   ["drips its headers", "GET /live HTTP/1.1\r\nx-a: ", "x", 408],
-  ["drips its body", "GET /live HTTP/1.1\r\nHost: a\r\nContent-Length: 10000\r\n\r\n", "x", 200],
-  ["asks for nothing more", "GET /live HTTP/1.1\r\nHost: a\r\n\r\n", "", 200],
-  ["sends empty lines after its request", "GET /live HTTP/1.1\r\nHost: a\r\n\r\n", "\r\n", 200],
+  ["drips its body", "GET /live HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10000\r\n\r\n", "x", 200],
+  ["asks for nothing more", "GET /live HTTP/1.1\r\nHost: localhost\r\n\r\n", "", 200],
+  ["sends empty lines after its request", "GET /live HTTP/1.1\r\nHost: localhost\r\n\r\n", "\r\n", 200],
 ])("a client of it that %s is closed in time, and probes are answered beside it", async (_name, first, more, status) => {
   await using runtime = await createRuntime({ config: { ...config, systemTimeoutMs: 200 }, log: silent });
   const port = runtime.system.port ?? 0;
@@ -59,7 +59,7 @@ test.each([
   const orders: string[] = [];
   runtime.system.addRoute("/lamp", { read: () => "off", orders: { PUT: (body) => void orders.push(body) } });
   const socket = connect(runtime.system.port ?? 0, "127.0.0.1");
-  socket.write(`PUT /lamp HTTP/1.1\r\nHost: a\r\n${rest}`);
+  socket.write(`PUT /lamp HTTP/1.1\r\nHost: localhost\r\n${rest}`);
   const answer = await readAll(socket);
   expect(answer.match(/HTTP\/1\.1 \d+/g)).toEqual([`HTTP/1.1 ${status}`]);
   expect(JSON.parse(answer.split("\r\n\r\n")[1] ?? "")).toEqual({ error: expect.any(String) });
@@ -74,7 +74,7 @@ test("a client that leaves in the middle of its order is nobody's fault, and is 
     await using runtime = await createRuntime({ config, log });
     runtime.system.addRoute("/lamp", { read: () => "off", orders: { PUT: (body) => void orders.push(body) } });
     const socket = connect(runtime.system.port ?? 0, "127.0.0.1");
-    socket.write("PUT /lamp HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n");
+    socket.write("PUT /lamp HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n");
     await once(socket, "data"); // the order is being read
     socket.write("on");
     socket.resetAndDestroy();

@@ -85,7 +85,13 @@ export function createLiveCases(seed: number): MakeLiveCase {
   const makeRequest = (random: Random, index: number): LiveCase => {
     const { path, target, corpus } = random.pick([firstBody, ...otherBodies]);
     const body = makeCase(target, corpus, seed, index);
-    const head = [`POST ${path} HTTP/1.1`, "host: fuzz", "connection: close", "content-type: application/json", `content-length: ${body.length}`];
+    const head = [
+      `POST ${path} HTTP/1.1`,
+      "host: localhost",
+      "connection: close",
+      "content-type: application/json",
+      `content-length: ${body.length}`,
+    ];
     const bytes = Buffer.concat([Buffer.from([...head, "", ""].join("\r\n")), body]);
     if (!random.oneIn(5)) return { door: "http", bytes, isRequest: true };
     return { door: "http", bytes: mutateBytes(random, bytes, corpus), isRequest: false };

@@ -97,6 +97,7 @@ function readRequestId(request: IncomingMessage, strict: boolean): Ids {
 export function logRefused(log: Logger, { code, status, message }: RequestFault, { remoteAddress: remote }: Socket): void {
   const fields = { remote, status, error: message, "error.type": code };
   if (status === 408) log.info(fields, "slow client refused");
+  else if (status === 421) log.warn(fields, "request for another host refused");
   else log.warn(fields, "malformed HTTP refused");
 }
 

@@ -6,6 +6,7 @@ import {
   createRuntime,
   createWallClock,
   formatHostPort,
+  parseHosts,
   parsePrefix,
   waitMs,
   watchSignals,
@@ -22,9 +23,9 @@ import { createHistory } from "./lineage/history.ts";
 import { createFrontendMetrics } from "./metrics/metrics.ts";
 import { followModels } from "./models.ts";
 import { frontendSettings, type FrontendOptions } from "./options.ts";
-import { createRoutes, methodsOf } from "./routes.ts";
+import { createRoutes, methodsOf, type RouteEntry } from "./routes.ts";
 import { openHttpSecurity } from "./security.ts";
-import { listenHttp } from "./server.ts";
+import { listenHttp, type ServerOptions } from "./server.ts";
 
 export { frontendSettings } from "./options.ts";
 export type { FrontendOptions } from "./options.ts";
@@ -121,9 +122,7 @@ async function startFrontend({ settings, runtime, asked, owned, release }: Front
   // Whoever takes the place of another frontend must not be asked before it knows the workers.
   const listed = Promise.all([watch.ready, models.ready]).then(() => (isListed = true));
   if (!(await within(Promise.race([asked, listed]), firstLookMs))) log.warn({ waited_ms: firstLookMs }, "discovery is slow, listening without it");
-  const origins = parseOrigins(settings.corsOrigins.join(",")); // programs may give anything
-  const cors = createCors(origins, [...new Set(routes.flatMap(methodsOf))]);
-  const http = { host, port, tls, callers: createCallers(keys), cors, routes, isDraining };
+  const http = { host, port, ...toVisitors(settings, routes), tls, callers: createCallers(keys), isOpen: !keys.apiKeys, routes, isDraining };
   const server = await listenHttp({ ...shared, ...bounds, ...http, log, tracer, memory, strictRequestId, baggageKeys });
   const url = `http${tls ? "s" : ""}://${formatHostPort(server.host, server.port)}`;
   log.info({ url, port: server.port, discovery: runtime.discovery.kind, file_kv: runtime.config.fileKv }, "frontend is listening");
@@ -142,6 +141,12 @@ async function startFrontend({ settings, runtime, asked, owned, release }: Front
     ending.close().catch((error: unknown) => log.error({ error }, "shutdown failed"));
   });
   return { host: server.host, port: server.port, url, closed: ending.closed, [Symbol.asyncDispose]: () => ending.close() };
+}
+
+// Programs may give anything.
+function toVisitors({ corsOrigins, allowedHosts }: FrontendOptions, routes: readonly RouteEntry[]): Pick<ServerOptions, "cors" | "allowedHosts"> {
+  const cors = createCors(parseOrigins(corsOrigins.join(",")), [...new Set(routes.flatMap(methodsOf))]);
+  return { cors, allowedHosts: parseHosts(allowedHosts.join(",")) };
 }
 
 function toAnswerLimits(settings: FrontendOptions): Pick<InferenceParts, "fieldLimits" | "maxAnswerBytes"> {

@@ -8,6 +8,7 @@ import {
   limitServer,
   RequestFault,
   toServerOptions,
+  type HostRules,
   type HttpGate,
   type HttpLimits,
   type Logger,
@@ -22,6 +23,7 @@ import type { HttpTls } from "./security.ts";
 
 export interface ListenerOptions {
   readonly limits: HttpLimits;
+  readonly hosts: HostRules;
   /** Undefined = plain HTTP. */
   readonly tls: HttpTls | undefined;
   readonly log: Logger;
@@ -41,8 +43,8 @@ export function awaitsContinue({ headers, httpVersion }: IncomingMessage): boole
   return headers.expect !== undefined && httpVersion === "1.1";
 }
 
-export function createHttpListener({ limits, tls, log, now }: ListenerOptions): HttpListener {
-  const gate = createHttpGate({ limits, now, toAnswer: (malformed, error, socket) => toRawAnswer(malformed, error, socket, log) });
+export function createHttpListener({ limits, hosts, tls, log, now }: ListenerOptions): HttpListener {
+  const gate = createHttpGate({ limits, now, hosts, toAnswer: (malformed, error, socket) => toRawAnswer(malformed, error, socket, log) });
   return {
     gate,
     refuse: (error, socket) => (/^ERR_(?:SSL|TLS)_/.test(error.code ?? "") ? refuseHandshake(error, socket, log) : gate.refuse(error, socket)),

@@ -5,6 +5,7 @@ import {
   oneOf,
   optional,
   parseHost,
+  parseHosts,
   parseName,
   parsePath,
   parsePrefix,
@@ -23,6 +24,7 @@ export interface FrontendOptions extends HttpLimits {
   readonly tlsCertPath: string;
   readonly tlsKeyPath: string;
   readonly apiKeysFile: string;
+  readonly allowedHosts: readonly string[];
   readonly corsOrigins: readonly string[];
   readonly bodyLimitMb: number;
   readonly answerLimitMb: number;
@@ -69,6 +71,13 @@ export const frontendSettings: SettingsOf<FrontendOptions> = {
     default: "",
     parse: parsePath,
     help: "hashes of the API keys that are accepted, one a line as dyn-frontend hash-key writes them, read again when it changes; empty means that no key is asked for",
+  },
+  allowedHosts: {
+    env: "DYN_HTTP_ALLOWED_HOSTS",
+    flag: "http-allowed-hosts",
+    default: [],
+    parse: parseHosts,
+    help: "names by which the frontend may be asked beside localhost and addresses, separated by commas, * for all; others are a 421; without any, names are looked at on loopback without API keys only",
   },
   corsOrigins: {
     env: "DYN_HTTP_CORS_ORIGINS",

@@ -12,6 +12,10 @@ export interface ServerOptions extends Omit<AppOptions, "open" | "faultOf" | "se
   /** 0 lets the system choose. */
   readonly port: number;
   readonly limits: HttpLimits;
+  /** Names by which it is asked, beside localhost and addresses. */
+  readonly allowedHosts: readonly string[];
+  /** Nobody needs an API key. */
+  readonly isOpen: boolean;
   /** Undefined = plain HTTP. */
   readonly tls: HttpTls | undefined;
 }
@@ -25,9 +29,10 @@ export interface HttpServer {
 
 /** Start listening. @throws RuntimeError `unavailable` if the address is taken or not ours. */
 export async function listenHttp(options: ServerOptions): Promise<HttpServer> {
-  const { host, port, log, now, limits, tls } = options;
+  const { host, port, log, now, limits, tls, allowedHosts: allowed, isOpen } = options;
   const open = new Set<AbortController>();
-  const listener = createHttpListener({ limits, tls, log, now });
+  const hosts = { allowed, setting: "--http-allowed-hosts (DYN_HTTP_ALLOWED_HOSTS)", isOpen };
+  const listener = createHttpListener({ limits, hosts, tls, log, now });
   const { faultOf } = listener.gate;
   const { sendTimeoutMs, receiveTimeoutMs: decodeTimeoutMs } = limits;
   const handlers = createTally();

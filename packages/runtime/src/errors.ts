@@ -22,6 +22,7 @@ export type ErrorCode =
   | "method_not_allowed"
   | "too_large"
   | "unsupported_media_type"
+  | "misdirected"
   | "poisoned"
   | "cancelled"
   | "internal"
@@ -111,6 +112,13 @@ const rows: Readonly<Record<ErrorCode, Row>> = {
     anthropic: "invalid_request_error",
     metric: "validation",
     meaning: "the body is not said to be JSON in UTF-8, or it is in a coding that is not served",
+  },
+  misdirected: {
+    status: 421,
+    openai: ["invalid_request_error", "host_not_allowed"],
+    anthropic: "invalid_request_error",
+    metric: "validation",
+    meaning: "the request is for a host that is not served; the message says what to set",
   },
   poisoned: {
     // Every client library tries a 5xx again, and each try might take two more workers (openai, @anthropic-ai/sdk, LangChain, the Vercel AI SDK, LiteLLM).

@@ -4,6 +4,7 @@ import { runtimeSettings, type RuntimeConfig } from "./runtime-settings.ts";
 import { rememberAnnounced, type AnnouncingDiscovery } from "./discovery/announced.ts";
 import type { MemorySpace } from "./discovery/memory.ts";
 import { openDiscovery } from "./discovery/open.ts";
+import { parseHosts } from "./http/hosts.ts";
 import { createInstanceId } from "./ids.ts";
 import type { Logger } from "./logging/logger.ts";
 import { createMemoryBudget, type MemoryBudget } from "./memory-budget.ts";
@@ -85,5 +86,15 @@ export async function openFoundation(options: FoundationOptions): Promise<Founda
 
 function startSystem(config: RuntimeConfig, { metrics, memory, log }: Pick<Foundation, "metrics" | "memory" | "log">): Promise<System> {
   const { systemHost: host, systemPort: port, systemTimeoutMs: timeoutMs } = config;
-  return openSystem({ host, port, timeoutMs, metrics, memory, log: log.child({ target: "dyn_runtime::system" }), now: () => performance.now() });
+  const allowedHosts = parseHosts(config.systemAllowedHosts.join(",")); // programs may give anything
+  return openSystem({
+    host,
+    port,
+    allowedHosts,
+    timeoutMs,
+    metrics,
+    memory,
+    log: log.child({ target: "dyn_runtime::system" }),
+    now: () => performance.now(),
+  });
 }

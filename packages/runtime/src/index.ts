@@ -1,6 +1,6 @@
 /** `@dyn/runtime`: endpoints, clients, and the identity of a request. */
 /// <reference types="node" preserve="true" />
-export { formatHostPort } from "./address.ts";
+export { formatHostPort, isLoopback } from "./address.ts";
 export type { Condition } from "./condition.ts";
 export { createRuntime } from "./runtime.ts";
 export type { ClientOptions, Runtime, RuntimeOptions } from "./runtime.ts";
@@ -59,6 +59,8 @@ export { readBody, statedBytes } from "./http/read-body.ts";
 export { checkCharset, decodeText } from "./http/content-text.ts";
 export { createHttpGate } from "./http/gate.ts";
 export type { HttpGate, RawAnswer } from "./http/gate.ts";
+export { parseHosts } from "./http/hosts.ts";
+export type { HostRules } from "./http/hosts.ts";
 export { limitServer, toServerOptions } from "./http/limits.ts";
 export type { HttpLimits } from "./http/limits.ts";
 export { MediaTypeError, RequestFault } from "./http/malformed.ts";

@@ -1,6 +1,7 @@
 /** The settings of a runtime. Every variable is listed once: the docs and `--help` come from this list. */
 import { resolve } from "node:path";
 import { defaultFileKv, maxTimerMs } from "./config.ts";
+import { parseHosts } from "./http/hosts.ts";
 import { logSettings, type LogConfig } from "./logging/settings.ts";
 import {
   numberSetting,
@@ -44,8 +45,13 @@ export interface RuntimeConfig extends LogConfig {
   readonly systemHost: string;
   readonly componentMetricsPrefix: string;
   readonly systemPort: number;
+  readonly systemAllowedHosts: readonly string[];
   readonly systemTimeoutMs: number;
   readonly otelExportEnabled: boolean;
+}
+
+function hostSetting(env: string, flag: string, help: string): Setting<string> {
+  return { env, flag, default: "127.0.0.1", parse: parseHost, help };
 }
 
 function switchSetting(env: string, flag: string, help: string): Setting<boolean> {
@@ -75,6 +81,7 @@ type Serving =
   | "requestQueueLimit"
   | "systemHost"
   | "systemPort"
+  | "systemAllowedHosts"
   | "systemTimeoutMs"
   | "componentMetricsPrefix";
 
@@ -183,13 +190,7 @@ export const sharedSettings: SettingsOf<Omit<RuntimeConfig, WithoutFlag | Servin
 
 /** Settings of those that serve endpoints. */
 export const servingSettings: SettingsOf<Pick<RuntimeConfig, Serving>> = {
-  tcpHost: {
-    env: "DYN_TCP_RPC_HOST",
-    flag: "tcp-host",
-    default: "127.0.0.1",
-    parse: parseHost,
-    help: "address the request plane listens on",
-  },
+  tcpHost: hostSetting("DYN_TCP_RPC_HOST", "tcp-host", "address the request plane listens on"),
   tcpPort: numberSetting("DYN_TCP_RPC_PORT", "tcp-port", 0, [0, 65_535], "port of the request plane; 0 lets the system choose"),
   tcpAdvertiseHost: {
     env: "DYN_TCP_ADVERTISE_HOST",
@@ -219,13 +220,7 @@ export const servingSettings: SettingsOf<Pick<RuntimeConfig, Serving>> = {
     [0, maxRequests],
     "requests that may wait at a served endpoint whose requests are limited; further ones are refused",
   ),
-  systemHost: {
-    env: "DYN_SYSTEM_HOST",
-    flag: "system-host",
-    default: "127.0.0.1",
-    parse: parseHost,
-    help: "address of the system server",
-  },
+  systemHost: hostSetting("DYN_SYSTEM_HOST", "system-host", "address of the system server"),
   systemPort: numberSetting(
     "DYN_SYSTEM_PORT",
     "system-port",
@@ -233,6 +228,13 @@ export const servingSettings: SettingsOf<Pick<RuntimeConfig, Serving>> = {
     [-1, 65_535],
     "port of the system server with /live, /health and /metrics; 0 lets the system choose, the log says which; -1 turns it off",
   ),
+  systemAllowedHosts: {
+    env: "DYN_SYSTEM_ALLOWED_HOSTS",
+    flag: "system-allowed-hosts",
+    default: [],
+    parse: parseHosts,
+    help: "names by which the system server may be asked beside localhost and addresses, separated by commas, * for all; others are a 421; without any, names are looked at on loopback only",
+  },
   systemTimeoutMs: numberSetting(
     "DYN_SYSTEM_TIMEOUT_MS",
     "system-timeout-ms",

@@ -59,6 +59,11 @@ function checkTarget({ method, url = "", headers }: IncomingMessage): RequestFau
     : new RequestFault(400, "the request's target names another host than the Host header");
 }
 
+/** The host of a target that is a whole address, with its port. */
+export function authorityOf(url: string): string | undefined {
+  return url.startsWith("/") ? undefined : absolutePattern.exec(url)?.[2];
+}
+
 /** The path and query of a target that is a whole address; others as they are. */
 export function toPath(url: string): string {
   if (url.startsWith("/")) return url;

@@ -3,6 +3,7 @@ import type { IncomingMessage, RequestListener, Server, ServerResponse } from "n
 import type { Socket } from "node:net";
 import { Server as TlsServer } from "node:tls";
 import { findFault, toPath } from "./faults.ts";
+import { createHostGuard, type HostGuard, type HostRules } from "./hosts.ts";
 import { toCheckIntervalMs, type HttpLimits } from "./limits.ts";
 import { describeMalformed, malformedRequests, RequestFault, type Malformed, type ParserError } from "./malformed.ts";
 import { readInSlices, readOn } from "./slices.ts";
@@ -11,6 +12,8 @@ import { createTurns, type Queue, type Turns } from "./turns.ts";
 export interface GateOptions {
   readonly limits: HttpLimits;
   readonly now: () => number;
+  /** Default: requests for all hosts are handled. */
+  readonly hosts?: HostRules;
   /** The answer to bytes that are no request: its body as JSON, and headers of its own. */
   readonly toAnswer: (malformed: Malformed, error: ParserError | undefined, socket: Socket) => RawAnswer;
 }
@@ -43,10 +46,11 @@ interface Line extends Queue {
   onIdle: (() => void) | undefined;
 }
 
-export function createHttpGate({ limits, now, toAnswer }: GateOptions): HttpGate {
+export function createHttpGate({ limits, now, hosts, toAnswer }: GateOptions): HttpGate {
   const faults = new WeakMap<IncomingMessage, RequestFault>();
   const idle = watchIdle(limits, now);
   const turns = createTurns();
+  const hostGuard = hosts && createHostGuard(hosts);
   const lineOf = createLines((line, socket) => {
     idle.end(socket);
     turns.clear(line);
@@ -60,7 +64,7 @@ export function createHttpGate({ limits, now, toAnswer }: GateOptions): HttpGate
   };
 
   return {
-    guard: createGuard({ lineOf, toAnswer }),
+    guard: createGuard({ lineOf, toAnswer, hostGuard }),
     enter(request, response, handle) {
       const { socket } = request;
       const line = lineOf(socket);
@@ -72,7 +76,7 @@ export function createHttpGate({ limits, now, toAnswer }: GateOptions): HttpGate
         line.open.delete(response);
         goOn(line, socket);
       });
-      const fault = findFault(request, limits.maxHeaders);
+      const fault = findFault(request, limits.maxHeaders) ?? hostGuard?.check(request);
       if (fault) faults.set(request, fault);
       else request.url = toPath(request.url ?? "");
       // The bytes after an offer to change protocols are lost in Node: whoever makes it has this answer alone.
@@ -89,11 +93,13 @@ export function createHttpGate({ limits, now, toAnswer }: GateOptions): HttpGate
 
 interface GuardParts extends Pick<GateOptions, "toAnswer"> {
   readonly lineOf: (socket: Socket) => Line;
+  readonly hostGuard: HostGuard | undefined;
 }
 
-function createGuard({ lineOf, toAnswer }: GuardParts): HttpGate["guard"] {
+function createGuard({ lineOf, toAnswer, hostGuard }: GuardParts): HttpGate["guard"] {
   const { connect } = malformedRequests;
   return (server) => {
+    hostGuard?.watch(server);
     server.on(server instanceof TlsServer ? "secureConnection" : "connection", (socket: Socket) => {
       const { waiting } = lineOf(socket);
       readInSlices(socket, () => waiting.length > 0);

@@ -1,5 +1,5 @@
 /** What to say to bytes that Node's parser does not take for an HTTP request, and what they seem to be. */
-import { RuntimeError, type ErrorTraits } from "../errors.ts";
+import { RuntimeError, type ErrorCode, type ErrorTraits } from "../errors.ts";
 
 /** An error of Node's HTTP parser. */
 export interface ParserError extends Error {
@@ -19,12 +19,14 @@ export interface Malformed {
   readonly message: string;
 }
 
+const codes: Readonly<Record<number, ErrorCode>> = { 421: "misdirected", 501: "unimplemented" };
+
 /** A request that is answered with a status of HTTP's own, whatever its code's status. */
 export class RequestFault extends RuntimeError {
   readonly status: number;
 
   constructor(status: number, message: string) {
-    super(status === 501 ? "unimplemented" : "invalid_argument", message);
+    super(codes[status] ?? "invalid_argument", message);
     this.status = status;
   }
 

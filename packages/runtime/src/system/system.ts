@@ -7,6 +7,7 @@ import type { Condition } from "../condition.ts";
 import { RuntimeError } from "../errors.ts";
 import { createContentDecoder } from "../http/content-coding.ts";
 import { createHttpGate, type HttpGate } from "../http/gate.ts";
+import type { HostRules } from "../http/hosts.ts";
 import { limitServer, toServerOptions, type HttpLimits } from "../http/limits.ts";
 import { sharePages } from "../http/shared-pages.ts";
 import { createRequestId, isSaneClientId, isUuid } from "../ids.ts";
@@ -23,6 +24,8 @@ export interface SystemOptions {
   readonly host: string;
   /** 0 lets the system choose; -1 = no server. */
   readonly port: number;
+  /** Names by which it is asked, beside localhost and addresses. */
+  readonly allowedHosts: readonly string[];
   /** For a request to arrive, for its answer to leave, and for the next one to begin. */
   readonly timeoutMs: number;
   readonly metrics: RuntimeMetrics;
@@ -54,6 +57,7 @@ export interface Membership {
 /** Answers that are still under way when the server closes have this long. */
 const closeMs = 500;
 const maxShown = 256;
+const hostsSetting = "--system-allowed-hosts (DYN_SYSTEM_ALLOWED_HOSTS)";
 const ownPaths: ReadonlySet<string> = new Set(["/", "/live", "/health", "/metrics"]);
 
 /** Start the server, if there is to be one. @throws RuntimeError `unavailable` if the address cannot be had. */
@@ -103,7 +107,8 @@ interface RunningServer {
 async function startServer(options: SystemOptions, parts: ServerParts): Promise<RunningServer> {
   const { host, port, timeoutMs, metrics, memory, log, now } = options;
   const limits = toLimits(timeoutMs);
-  const gate = createHttpGate({ limits, now, toAnswer: ({ message }) => ({ body: { error: message } }) });
+  const hosts: HostRules = { allowed: options.allowedHosts, setting: hostsSetting, isOpen: true, isForOwnPages: true };
+  const gate = createHttpGate({ limits, now, hosts, toAnswer: ({ message }) => ({ body: { error: message } }) });
   const startedAt = now();
   const toStatus = createStatus(parts, () => now() - startedAt);
   const orders: OrderParts = { decoder: createContentDecoder(), memory, timeoutMs };
