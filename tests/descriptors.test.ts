@@ -8,10 +8,16 @@ import { dial } from "./http-client.ts";
 
 const limit = 64;
 
+// Removed after the frontend has ended, because it makes its folders in there once it has descriptors again.
+async function temporary(): Promise<AsyncDisposable & { readonly path: string }> {
+  const path = await mkdtemp(join(tmpdir(), "dyn-descriptors-"));
+  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
+}
+
 test("descriptors that are used up are one line, and connections are taken again when there are some", async () => {
-  const directory = await mkdtemp(join(tmpdir(), "dyn-descriptors-"));
+  await using directory = await temporary();
   const runner = ["sh", "-c", `ulimit -n ${limit}; exec "$@"`, "sh"];
-  await using frontend = startProgram("dyn-frontend", ["--http-port", "0"], { DYN_FILE_KV: directory }, { runner });
+  await using frontend = startProgram("dyn-frontend", ["--http-port", "0"], { DYN_FILE_KV: directory.path }, { runner });
   const said = (message: string): Line[] => frontend.lines().filter((line) => String(line["message"]).startsWith(message));
   const [listening] = await eventually("the frontend listening", () => said("frontend is listening").length > 0 && said("frontend is listening"));
   const port = Number(listening?.["port"]);
@@ -29,5 +35,4 @@ test("descriptors that are used up are one line, and connections are taken again
     [{ level: "ERROR", error: expect.stringMatching(/^EMFILE: /) }],
     [{ level: "INFO" }],
   ]);
-  await rm(directory, { recursive: true, force: true });
 });
