@@ -24,7 +24,7 @@ async function memoryOf(url: string): Promise<Memory> {
 function post(port: number, length: number | "chunked"): Client {
   const client = dial(port);
   const body = length === "chunked" ? "transfer-encoding: chunked" : `content-length: ${length}`;
-  client.socket.write(`POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n${body}\r\n\r\n`);
+  client.socket.write(`POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n${body}\r\n\r\n`);
   return client;
 }
 
