@@ -132,7 +132,7 @@ test("a record that was dead is in use again once its owner touches it, though i
   await using space = await fileSpace();
   await using reader = await space.open({ steps: refusing({ remove: () => errorOf("EACCES") }) });
   const path = pathOf(space, record(1n));
-  await writeRecord(path, record(1n));
+  await writeRecord(path, formatRecord(record(1n)));
   await utimes(path, 1, 1);
   using seen = follow(reader);
   await eventually("the word of it", () => said(space, "left-over discovery file cannot be removed").length === 1);
@@ -166,7 +166,7 @@ test("a record that is known stays in use while the next version of it cannot be
   using seen = follow(reader);
   await eventually("the record", () => seen.records.size === 1);
   isClosed = true;
-  await writeRecord(pathOf(space, record(1n)), record(1n));
+  await writeRecord(pathOf(space, record(1n)), formatRecord(record(1n)));
   await eventually("the word of it", () => said(space, "discovery record ignored").length === 1);
   await expectAnotherLook(owner, seen, 2n);
   expect([...seen.records.keys()].sort()).toEqual([record(1n), record(2n)].map(recordKey));

@@ -1,6 +1,6 @@
 // HTTPS, API keys and the secured plane as whole programs have them, with the official clients; and what the logs must not hold.
 import { createHash } from "node:crypto";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { request as requestHttps } from "node:https";
 import { join } from "node:path";
 import { getCACertificates, setDefaultCACertificates } from "node:tls";
@@ -192,12 +192,39 @@ test("the certificate of the HTTP server is replaced without a restart", async (
 test("workers with a wrong token or without a certificate are not sent anything, and cost the others nothing", async () => {
   const wrongToken = join(authority.directory, "wrong-token");
   writeFileSync(wrongToken, "another-token-0123456789\n");
-  await using _stranger = await cluster.addWorker("--plane-token-file", wrongToken);
-  await using _bare = await cluster.addWorker("--tcp-tls-cert", "", "--tcp-tls-key", "");
+  await using stranger = startProgram("dyn-mock-worker", ["--plane-token-file", wrongToken], { DYN_FILE_KV: cluster.directory });
+  const ignored = (): number => cluster.frontend.lines().filter(({ message }) => message === "discovery record ignored").length;
+  await eventually("its record and its card being ignored", () => ignored() === 2);
+  await using bare = await cluster.addWorker("--tcp-tls-cert", "", "--tcp-tls-key", "");
   for (let count = 0; count < 8; count += 1) {
     expect((await postChat(cluster.url, chat(prompt), { "x-api-key": key })).status).toBe(200);
   }
-  for (const worker of cluster.workers.slice(2)) expect(worker.lines().some(({ message }) => message === "request received")).toBe(false);
+  for (const worker of [stranger, bare]) expect(worker.lines().some(({ message }) => message === "request received")).toBe(false);
+});
+
+test("a record that somebody changes leads nobody astray, and its worker writes it again", async () => {
+  const bucket = join(cluster.directory, "v1", "instances");
+  const name = readdirSync(bucket).find((each) => readFileSync(join(bucket, each), "utf8").includes('"dyn_plane_tls"')) ?? "";
+  const path = join(bucket, name);
+  const good = readFileSync(path, "utf8");
+  expect(good).toMatch(/"dyn_plane_tls":true,"dyn_signature":"[0-9a-f]{64}"\}$/);
+  const changed = good.replace(/127\.0\.0\.1:\d+/, "127.0.0.1:9").replace('"dyn_plane_tls":true,', "");
+  const isIgnored = (): boolean =>
+    cluster.frontend.lines().some((line) => line["message"] === "discovery record ignored" && line["path"] === path && line["level"] === "WARN");
+  // A heartbeat may come before the frontend has looked.
+  const change = async (): Promise<boolean> => {
+    writeFileSync(join(authority.directory, "changed"), changed);
+    renameSync(join(authority.directory, "changed"), path);
+    expect((await postChat(cluster.url, chat(prompt), { "x-api-key": key })).status).toBe(200);
+    await eventually("its return", () => readFileSync(path, "utf8") === good);
+    return isIgnored();
+  };
+  await eventually("the frontend's line", change);
+  const said = cluster.workers.flatMap((worker) =>
+    worker.lines().filter(({ message }) => message === "discovery record was changed by somebody else and has been published again"),
+  );
+  expect(said[0]).toMatchObject({ level: "WARN", bucket: "v1/instances", key: decodeURIComponent(name) });
+  expect(cluster.frontend.stderr()).not.toContain('127.0.0.1:9"');
 });
 
 test("no secret and no prompt is in any log, at any level", async () => {

@@ -74,7 +74,8 @@ export async function openFoundation(options: FoundationOptions): Promise<Founda
     const id = createInstanceId();
     security = await openPlaneSecurity(config, log.child({ target: "dyn_runtime::net" }));
     telemetry = await openTelemetry({ isEnabled: config.otelExportEnabled, environment, log, instanceId: id.toString(), clock });
-    discovery = rememberAnnounced(await openDiscovery(config, log, options.memorySpace));
+    const { tokens } = security;
+    discovery = rememberAnnounced(await openDiscovery(config, { log, tokens: () => tokens?.current, memorySpace: options.memorySpace }));
     const system = options.system ?? (await startSystem(config, { metrics, memory, log }));
     return { id, config, log, security, metrics, memory, system, tracer: telemetry.tracer, discovery, close };
   } catch (error) {

@@ -1,5 +1,6 @@
 /** The files of one bucket as they were last looked at. A look costs what is new, was announced or is due, and of all the others no more than their names. */
 import type { Change } from "./discovery.ts";
+import { createIgnoredNotice } from "./ignored.ts";
 import { isTemporary, readRecordFile, type KnownFile, type ReadOptions } from "./record-file.ts";
 import { recordKey } from "./records.ts";
 
@@ -25,9 +26,19 @@ export interface BucketFiles {
 
 /** Create it; nothing is known at first. One look at a time. */
 export function createBucketFiles(options: BucketFilesOptions): BucketFiles {
-  const { directory, steps, now } = options;
+  const { directory, steps, now, tokens } = options;
   const known = new Map<string, KnownFile>();
   const announced = new Set<string>();
+  const ignored = createIgnoredNotice(options);
+  const looking = { ...options, onIgnored: ignored.tell };
+  let judgedBy = tokens();
+
+  // A token that is gone vouches for nothing any more, and one that is new may vouch for what was ignored.
+  function followTokens(): void {
+    if (tokens() === judgedBy) return;
+    judgedBy = tokens();
+    for (const [name, { alive: _, ...file }] of known) known.set(name, { ...file, version: undefined });
+  }
 
   function replace(name: string, file: KnownFile | undefined): Change[] {
     const before = known.get(name)?.record;
@@ -42,7 +53,7 @@ export function createBucketFiles(options: BucketFilesOptions): BucketFiles {
     const left = names.values();
     const changes: Change[] = [];
     const lane = async (): Promise<void> => {
-      for (const name of left) changes.push(...replace(name, await readRecordFile(directory, name, known.get(name), options)));
+      for (const name of left) changes.push(...replace(name, await readRecordFile(directory, name, known.get(name), looking)));
     };
     await Promise.all(Array.from({ length: lanes }, lane));
     return changes;
@@ -56,6 +67,8 @@ export function createBucketFiles(options: BucketFilesOptions): BucketFiles {
       return readAll(names);
     },
     async list() {
+      ignored.look();
+      followTokens();
       const asked = new Set(announced);
       const names = (await steps.list(directory)).filter(isOurs);
       for (const name of asked) announced.delete(name);

@@ -4,13 +4,14 @@ import { createTroubles, type Troubles } from "../condition.ts";
 import { RuntimeError } from "../errors.ts";
 import { within } from "../lifetime.ts";
 import type { Logger } from "../logging/logger.ts";
+import type { Tokens } from "../net/auth.ts";
 import { openBucketWatch, type BucketWatch } from "./bucket-watch.ts";
 import { createBuckets, oncePerBucket, type Buckets } from "./buckets.ts";
 import { directorySteps, messageOf, type DirectorySteps } from "./directory.ts";
 import { toClosedError, type Discovery } from "./discovery.ts";
-import { startHeart } from "./heart.ts";
-import { encodeFileName, writeRecord } from "./record-file.ts";
-import { bucketOf, recordKey, type Bucket, type DiscoveryRecord } from "./records.ts";
+import { startHeart, type OwnRecord } from "./heart.ts";
+import { encodeFileName, toFileText, writeRecord } from "./record-file.ts";
+import { bucketOf, recordKey, type Bucket } from "./records.ts";
 
 export interface FileDiscoveryOptions {
   readonly root: string;
@@ -29,6 +30,8 @@ export interface FileDiscoveryOptions {
   readonly withdrawMs?: number;
   /** Wall clock in ms. */
   readonly now?: () => number;
+  /** Own records are signed with the first of them, and others count only if one of them has signed them. Default: none are set. */
+  readonly tokens?: () => Tokens | undefined;
   /** Default: those of the system. */
   readonly steps?: DirectorySteps;
 }
@@ -43,6 +46,7 @@ const defaults = {
   answerMs: 10_000,
   withdrawMs: 2_000,
   now: Date.now,
+  tokens: (): undefined => undefined,
   steps: directorySteps,
 };
 
@@ -50,14 +54,14 @@ const defaults = {
  *  @throws RuntimeError `unavailable` if it can be neither made nor read, does not answer, or could be changed by others. */
 export async function openFileDiscovery(options: FileDiscoveryOptions): Promise<Discovery> {
   const settings: Settings = { ...defaults, ...options };
-  const { answerMs, withdrawMs } = settings;
+  const { answerMs, withdrawMs, tokens } = settings;
   const buckets = createBuckets(settings);
   await checkBuckets(buckets, settings);
   const { troubles, silence } = createNotices(settings);
-  const own = new Map<string, DiscoveryRecord>();
+  const own = new Map<string, OwnRecord>();
   const watches = new Map<Bucket, BucketWatch>();
-  const heart = startHeart({ ...settings, buckets, own, troubles });
   const publishing = new Map<string, Placed & { readonly written: Promise<void> }>();
+  const heart = startHeart({ ...settings, buckets, own, troubles, isInHand: (path) => publishing.has(path) });
   let closed = false;
   return {
     kind: "file",
@@ -68,7 +72,8 @@ export async function openFileDiscovery(options: FileDiscoveryOptions): Promise<
       if (closed) throw toClosedError();
       const bucket = bucketOf(record);
       const path = join(buckets.pathOf(bucket), encodeFileName(recordKey(record)));
-      const written = buckets.open(bucket).then(() => writeRecord(path, record));
+      const text = toFileText(record, tokens());
+      const written = buckets.open(bucket).then(() => writeRecord(path, text));
       publishing.set(path, { path, bucket, written });
       try {
         await inTime(written, answerMs);
@@ -78,7 +83,7 @@ export async function openFileDiscovery(options: FileDiscoveryOptions): Promise<
         publishing.delete(path);
       }
       if (closed) throw toClosedError(); // whoever closed it removes the file
-      own.set(path, record);
+      own.set(path, { record, text });
       return {
         async [Symbol.asyncDispose]() {
           if (!own.delete(path)) return;
@@ -98,7 +103,7 @@ export async function openFileDiscovery(options: FileDiscoveryOptions): Promise<
       closed = true;
       heart[Symbol.dispose]();
       for (const watch of watches.values()) watch[Symbol.dispose]();
-      const placed = [...Array.from(own, ([path, record]) => ({ path, bucket: bucketOf(record) })), ...publishing.values()];
+      const placed = [...Array.from(own, ([path, { record }]) => ({ path, bucket: bucketOf(record) })), ...publishing.values()];
       const written = Array.from(publishing.values(), (publication) => publication.written);
       own.clear();
       const settled = Promise.allSettled([...placed.map(({ path }) => heart.forget(path)), ...written]);

@@ -1,14 +1,27 @@
-/** Keeps the records of this process alive: each is touched while it is there, and written again if it is not. */
+/** Keeps the records of this process alive: each is touched while it is as it was written, and written again if it is not. */
 import type { Troubles } from "../condition.ts";
+import type { Fields } from "../logging/format.ts";
 import type { Logger } from "../logging/logger.ts";
+import type { Tokens } from "../net/auth.ts";
 import { oncePerBucket, type Buckets } from "./buckets.ts";
-import { isMissing, messageOf, touchFile } from "./directory.ts";
-import { writeRecord } from "./record-file.ts";
+import { checkIsFile, isMissing, maxRecordBytes, messageOf, touchFile, type DirectorySteps } from "./directory.ts";
+import { toFileText, writeRecord } from "./record-file.ts";
 import { bucketOf, recordKey, type DiscoveryRecord } from "./records.ts";
+
+export interface OwnRecord {
+  readonly record: DiscoveryRecord;
+  /** What was written last. */
+  text: string;
+}
 
 export interface HeartOptions {
   /** Records by path. */
-  readonly own: ReadonlyMap<string, DiscoveryRecord>;
+  readonly own: ReadonlyMap<string, OwnRecord>;
+  /** True while a record of that path is being published: it may be there already, and in `own` not yet. */
+  readonly isInHand: (path: string) => boolean;
+  /** Those that sign: records are signed again once there is another first one. */
+  readonly tokens: () => Tokens | undefined;
+  readonly steps: Pick<DirectorySteps, "stat" | "read">;
   readonly buckets: Buckets;
   readonly heartbeatMs: number;
   /** A beat that takes longer is a trouble, ms. */
@@ -33,7 +46,7 @@ export function startHeart(options: HeartOptions): Heart {
   let rounds = 0;
   const beat = async (): Promise<void> => {
     const open = oncePerBucket((bucket) => buckets.open(bucket)); // they may have been exchanged since the last beat
-    for (const [path, record] of own) await touch(path, record, { ...options, failing, open });
+    for (const [path, each] of own) await touch(path, each, { ...options, failing, open });
     troubles.end("heartbeat");
   };
   const timer = setInterval(() => {
@@ -58,29 +71,46 @@ interface Beat extends HeartOptions, Pick<Buckets, "open"> {
 }
 
 // Never rejects.
-async function touch(path: string, record: DiscoveryRecord, beat: Beat): Promise<void> {
+async function touch(path: string, each: OwnRecord, beat: Beat): Promise<void> {
   const { own, troubles, failing, log } = beat;
   try {
-    await keepAlive(path, record, beat);
+    await keepAlive(path, each, beat);
     failing.delete(path);
     troubles.end(path);
   } catch (error) {
     if (!own.has(path)) return; // withdrawn meanwhile
     troubles.begin(path, `a record of this process cannot be kept alive: ${messageOf(error)}`);
-    if (!failing.has(path))
-      log.warn({ bucket: bucketOf(record), key: recordKey(record), error: messageOf(error) }, "discovery record cannot be kept alive");
+    if (!failing.has(path)) log.warn({ ...toFields(each), error: messageOf(error) }, "discovery record cannot be kept alive");
     failing.add(path);
   }
 }
 
-async function keepAlive(path: string, record: DiscoveryRecord, { open, log, now }: Beat): Promise<void> {
-  const bucket = bucketOf(record);
-  await open(bucket);
+async function keepAlive(path: string, each: OwnRecord, { own, isInHand, buckets, open, tokens, steps, log, now }: Beat): Promise<void> {
+  const text = toFileText(each.record, tokens());
+  let notice: string | undefined = "discovery record was gone and has been published again";
+  await open(bucketOf(each.record));
   try {
-    await touchFile(path, now());
+    const found = await readText(path, steps);
+    if (found === text) return await touchFile(path, now());
+    // Another token signs now: that is no change of anybody else's.
+    notice = found === each.text ? undefined : "discovery record was changed by somebody else and has been published again";
   } catch (error) {
     if (!isMissing(error)) throw error;
-    await writeRecord(path, record);
-    log.warn({ bucket, key: recordKey(record) }, "discovery record was gone and has been published again");
   }
+  if (isInHand(path) || own.get(path) !== each) return;
+  await buckets.open(bucketOf(each.record)); // whoever has taken the record away may have exchanged its bucket
+  await writeRecord(path, text);
+  each.text = text;
+  if (notice !== undefined) log.warn(toFields(each), notice);
+}
+
+// Undefined: it is larger than any record.
+async function readText(path: string, { stat, read }: HeartOptions["steps"]): Promise<string | undefined> {
+  const found = await stat(path);
+  checkIsFile(found);
+  return found.size <= maxRecordBytes ? read(path) : undefined;
+}
+
+function toFields({ record }: OwnRecord): Fields {
+  return { bucket: bucketOf(record), key: recordKey(record) };
 }

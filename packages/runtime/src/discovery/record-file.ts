@@ -4,8 +4,10 @@ import type { Stats } from "node:fs";
 import { link, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { Logger } from "../logging/logger.ts";
+import type { Tokens } from "../net/auth.ts";
 import { checkIsFile, checkRecordSize, isMissing, maxRecordBytes, messageOf, type DirectorySteps } from "./directory.ts";
-import { formatRecord, parseRecord, recordKey, type DiscoveryRecord } from "./records.ts";
+import { bucketOf, formatRecord, parseRecord, recordKey, type DiscoveryRecord } from "./records.ts";
+import { findBadSignature, signRecord } from "./signature.ts";
 import { isOwnFile } from "./trust.ts";
 
 /** True for the name of a file that is still being written. Dynamo's have it, too. */
@@ -32,9 +34,13 @@ export function decodeFileName(name: string): string | undefined {
   }
 }
 
+/** The text of a record, signed if there is a token. */
+export function toFileText(record: DiscoveryRecord, tokens: Tokens | undefined): string {
+  return signRecord(formatRecord(record), `${bucketOf(record)}/${recordKey(record)}`, tokens);
+}
+
 /** Write a record into its bucket, which is there: readers see the whole of it or nothing. */
-export async function writeRecord(path: string, record: DiscoveryRecord): Promise<void> {
-  const text = formatRecord(record);
+export async function writeRecord(path: string, text: string): Promise<void> {
   checkRecordSize(Buffer.byteLength(text));
   // tmp + link: rewriting in place would be missed by Dynamo's watcher.
   const temporary = join(dirname(path), `.tmp_${randomBytes(8).toString("hex")}`);
@@ -75,6 +81,13 @@ export interface ReadOptions {
   readonly now: () => number;
   readonly log: Logger;
   readonly steps: DirectorySteps;
+  /** Only what one of them has signed is a record to use; undefined = no signature is asked for. */
+  readonly tokens: () => Tokens | undefined;
+}
+
+export interface LookOptions extends ReadOptions {
+  /** A file is not a record to use. Called once per file and reason. */
+  readonly onIgnored: (path: string, error: string) => void;
 }
 
 /** Look at a file, and read it unless it is as it was `before`; what a dead process has left is removed. Never rejects: no file costs another anything.
@@ -83,7 +96,7 @@ export async function readRecordFile(
   directory: string,
   name: string,
   before: KnownFile | undefined,
-  options: ReadOptions,
+  options: LookOptions,
 ): Promise<KnownFile | undefined> {
   const path = join(directory, name);
   const { steps, ttlMs } = options;
@@ -102,7 +115,7 @@ export async function readRecordFile(
   return file?.version === version ? removeDead(directory, name, before, options) : file && { ...file, record: undefined };
 }
 
-interface AnewOptions extends ReadOptions, Required<Pick<KnownFile, "alive">> {
+interface AnewOptions extends LookOptions, Required<Pick<KnownFile, "alive">> {
   /** Of a file that is a record. */
   readonly version: string;
   readonly brokenVersion: string;
@@ -110,7 +123,7 @@ interface AnewOptions extends ReadOptions, Required<Pick<KnownFile, "alive">> {
 
 // Never rejects. Only what is a record has `version` then.
 async function readAnew(path: string, found: Stats, before: KnownFile | undefined, options: AnewOptions): Promise<KnownFile | undefined> {
-  const { version, brokenVersion, alive, steps } = options;
+  const { version, brokenVersion, alive, steps, tokens } = options;
   let text = "";
   try {
     if (found.isFile() && found.size <= maxRecordBytes) text = await steps.read(path);
@@ -121,9 +134,12 @@ async function readAnew(path: string, found: Stats, before: KnownFile | undefine
     checkIsFile(found);
     checkRecordSize(found.size);
     const record = parseRecord(text);
+    const key = recordKey(record);
     // Removal is known by the name alone, so name and content must agree.
-    if (recordKey(record) !== decodeFileName(basename(path))) throw new Error(`its content belongs to key ${recordKey(record)}`);
-    return { record, version, alive };
+    if (key !== decodeFileName(basename(path))) throw new Error(`its content belongs to key ${key}`);
+    const bad = findBadSignature(text, `v1/${basename(dirname(path))}/${key}`, tokens());
+    // A record all the same, which is removed when it is dead.
+    return bad === undefined ? { record, version, alive } : toFaulty(path, before, new Error(bad), options, { record: undefined, version, alive });
   } catch (error) {
     return toFaulty(path, before, error, options, { record: undefined, version: brokenVersion });
   }
@@ -155,11 +171,11 @@ function toFaulty(
   path: string,
   before: KnownFile | undefined,
   error: unknown,
-  { log }: ReadOptions,
+  { onIgnored }: LookOptions,
   known: Omit<KnownFile, "fault"> = unread,
 ): KnownFile | undefined {
   if (isMissing(error)) return undefined; // its owner has removed or renamed it meanwhile
   const fault = messageOf(error);
-  if (before?.fault !== fault) log.warn({ path, error: fault }, "discovery record ignored");
+  if (before?.fault !== fault) onIgnored(path, fault);
   return { ...known, fault };
 }
