@@ -51,7 +51,7 @@ export async function createAuthority(): Promise<Authority> {
         ],
       });
       writeFileSync(cert, made.cert);
-      writeFileSync(key, made.private);
+      writeFileSync(key, made.private, { mode: 0o600 });
       return { cert, key };
     },
     [Symbol.dispose]: () => rmSync(directory, { recursive: true, force: true }),

@@ -36,6 +36,24 @@ describe("the filter", () => {
   });
 });
 
+test("a warning that is to be said once is said once, whoever says it, for each of its facts", () => {
+  const said: unknown[] = [];
+  const log = createLogger({ sink: ({ message, level, n }) => said.push([level, message, n]) });
+  for (const each of [log, log.child({ target: "other", fields: { more: 1 } })]) {
+    for (const n of [1, 2n, 2n, undefined]) each.warnOnce({ n }, "here");
+    each.warnOnce({ n: 1 }, "there");
+    each.warn({ n: 1 }, "here");
+  }
+  expect(said).toEqual([
+    ["WARN", "here", 1],
+    ["WARN", "here", expect.toSatisfy((n) => String(n) === "2")],
+    ["WARN", "here", undefined],
+    ["WARN", "there", 1],
+    ["WARN", "here", 1],
+    ["WARN", "here", 1],
+  ]);
+});
+
 describe("a record", () => {
   test("has the reserved keys first, then the rest in order", () => {
     const record = toRecord("info", "t", "m", { b: 1, a: "x" }, { c: true });

@@ -31,7 +31,13 @@ export async function openHttpSecurity(settings: HttpSecuritySettings, log: Logg
   };
   const openKeys = async (what: string, path: string): Promise<(() => ApiKeys) | undefined> => {
     if (path === "") return undefined;
-    const keys: Reloading<ApiKeys> = await openReloading({ what, paths: [path], parse: ([bytes]) => parseApiKeys(String(bytes)), log });
+    const keys: Reloading<ApiKeys> = await openReloading({
+      what,
+      paths: [path],
+      secrets: [path],
+      parse: ([bytes]) => parseApiKeys(String(bytes)),
+      log,
+    });
     owned.push(keys);
     return () => keys.current;
   };

@@ -1,6 +1,6 @@
 /** The HTTP server: listens, and closes when the last answer is out. */
 import type { AddressInfo } from "node:net";
-import { createEndReport, formatHostPort, RuntimeError, toRuntimeError, within, type HttpLimits, type Logger } from "@dyn/runtime";
+import { createEndReport, formatHostPort, isLoopback, RuntimeError, toRuntimeError, within, type HttpLimits, type Logger } from "@dyn/runtime";
 import type { FastifyInstance } from "fastify";
 import { createApp, type AppOptions } from "./app.ts";
 import { createTally, type Tally } from "./http/tally.ts";
@@ -27,6 +27,9 @@ export interface HttpServer {
   close(timeoutMs: number, begunAt: number): Promise<void>;
 }
 
+const openWarning =
+  "everybody who reaches the HTTP port is served, nobody is asked for an API key: set --api-keys-file, or listen on 127.0.0.1 with --http-host";
+
 /** Start listening. @throws RuntimeError `unavailable` if the address is taken or not ours. */
 export async function listenHttp(options: ServerOptions): Promise<HttpServer> {
   const { host, port, log, now, limits, tls, allowedHosts: allowed, isOpen } = options;
@@ -47,6 +50,7 @@ export async function listenHttp(options: ServerOptions): Promise<HttpServer> {
     throw new RuntimeError("unavailable", `cannot listen on ${address}: ${toRuntimeError(cause).message}${advice}`, { cause });
   }
   const bound = app.server.address() as AddressInfo; // a TCP server that listens
+  if (isOpen && !isLoopback(bound.address)) log.warn({ host: bound.address }, openWarning);
   const close = (timeoutMs: number, begunAt: number): Promise<void> =>
     closeApp(app, { open, handlers, log, now, begunAt, timeoutMs }).finally(() => listener[Symbol.dispose]());
   return { host: bound.address, port: bound.port, close };

@@ -1,4 +1,5 @@
 /** The composition root: builds every part of one runtime, owns them, and ends them in order. */
+import type { Socket } from "node:net";
 import type { RuntimeConfig } from "./runtime-settings.ts";
 import type { Condition } from "./condition.ts";
 import type { Discovery } from "./discovery/discovery.ts";
@@ -24,7 +25,7 @@ import type { MemoryBudget } from "./memory-budget.ts";
 import type { RuntimeMetrics } from "./metrics.ts";
 import { toAdvertisedAddress } from "./net/advertise.ts";
 import { createLazyListener, listen, type Listener } from "./net/listener.ts";
-import type { PlaneSecurity } from "./net/security.ts";
+import { asksCallers, type PlaneSecurity } from "./net/security.ts";
 import type { Membership, System } from "./system/system.ts";
 import type { Tracer } from "./trace/spans.ts";
 import { version } from "./version.ts";
@@ -242,7 +243,8 @@ class RuntimeParts implements Runtime {
     const { tcpHost: host, tcpPort: port, connectTimeoutMs: prefaceTimeoutMs, tcpMaxConnections: maxConnections } = this.config;
     const log = this.log.child({ target: "dyn_runtime::net" });
     const { listenerTls: tls } = this.#security;
-    return listen({ host, port, prefaceTimeoutMs, maxConnections, log, tls, onConnection: (socket, head) => this.#server.accept(socket, head) });
+    const onConnection = (socket: Socket, head: Buffer): void => this.#server.accept(socket, head);
+    return listen({ host, port, prefaceTimeoutMs, maxConnections, log, tls, isOpen: !asksCallers(this.#security), onConnection });
   }
 
   kill(): Promise<void> {

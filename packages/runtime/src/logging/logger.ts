@@ -11,6 +11,8 @@ export interface Logger {
   info(fields: Fields, message: string): void;
   warn(fields: Fields, message: string): void;
   error(fields: Fields, message: string): void;
+  /** A warning that is said once in the life of a process, however many of its parts find the same. */
+  warnOnce(fields: Fields, message: string): void;
   /** The line of a lifecycle event, at the level that `DYN_LOG_EVENTS` gives it. */
   event(name: LogEvent, fields: Fields, message: string): void;
   isEnabled(what: Level | LogEvent): boolean;
@@ -42,11 +44,17 @@ export interface LoggerOptions {
 
 /** Create the root logger of a process. */
 export function createLogger({ sink, filter = parseLogFilter(""), events = parseLogEvents(""), isLogged, target = "dyn" }: LoggerOptions): Logger {
-  const root: Root = { sink, filter, events, isLogged: isLogged ?? (() => true) };
+  const root: Root = { sink, filter, events, isLogged: isLogged ?? (() => true), said: new Set() };
   return new BoundLogger(root, { target, parent: undefined, fields: {}, isQuiet: false });
 }
 
-type Root = Required<Pick<LoggerOptions, "sink" | "filter" | "events" | "isLogged">>;
+interface Root extends Required<Pick<LoggerOptions, "sink" | "filter" | "events" | "isLogged">> {
+  /** Warnings that are not said again. */
+  readonly said: Set<string>;
+}
+
+/** Beyond so many a warning may be said twice. */
+const maxSaid = 1_000;
 
 interface Binding {
   readonly target: string;
@@ -96,6 +104,14 @@ class BoundLogger implements Logger {
 
   error(fields: Fields, message: string): void {
     this.#write("error", fields, message);
+  }
+
+  warnOnce(fields: Fields, message: string): void {
+    const { said } = this.#root;
+    const warning = [message, ...Object.entries(fields).flat()].map(String).join(" ");
+    if (said.has(warning)) return;
+    if (said.size < maxSaid) said.add(warning);
+    this.warn(fields, message);
   }
 
   event(name: LogEvent, fields: Fields, message: string): void {

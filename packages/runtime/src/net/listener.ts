@@ -1,6 +1,6 @@
 /** The listening socket of a process: sniffs the first bytes and hands over connections that speak the native plane. */
 import { createServer, type AddressInfo, type Socket } from "node:net";
-import { formatHostPort } from "../address.ts";
+import { formatHostPort, isLoopback } from "../address.ts";
 import { RuntimeError } from "../errors.ts";
 import type { Logger } from "../logging/logger.ts";
 import { preface } from "../wire/frames.ts";
@@ -18,6 +18,8 @@ export interface ListenOptions {
   readonly log: Logger;
   /** Certificates in use, asked for each connection; undefined = no TLS. */
   readonly tls?: (() => TlsMaterial) | undefined;
+  /** Callers are asked for nothing: it is a warning if those of other machines can come. Default false. */
+  readonly isOpen?: boolean;
   /** Takes ownership of a socket whose preface has been read; `head` is what came after it. */
   readonly onConnection: (socket: Socket, head: Buffer) => void;
 }
@@ -50,6 +52,9 @@ export function createLazyListener(listen: () => Promise<Listener>): LazyListene
   };
 }
 
+const openWarning =
+  "everybody who reaches the request plane is served, nobody is asked for a token: set --plane-token-file, or listen on 127.0.0.1 with --tcp-host";
+
 /** Start listening. @throws RuntimeError `unavailable` if the address cannot be had. */
 export async function listen(options: ListenOptions): Promise<Listener> {
   const { host, port, log } = options;
@@ -74,6 +79,7 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   });
   server.on("error", (error) => log.error({ error }, "request plane listener failed"));
   const bound = server.address() as AddressInfo; // a TCP server that listens
+  if (options.isOpen && !isLoopback(bound.address)) log.warnOnce({ host: bound.address }, openWarning);
   let closing: Promise<void> | undefined;
   return {
     host: bound.address,

@@ -2,11 +2,14 @@
 import { readFile, stat } from "node:fs/promises";
 import { RuntimeError } from "../errors.ts";
 import type { Logger } from "../logging/logger.ts";
+import { warnOfExposed } from "./secret-files.ts";
 
 export interface ReloadingOptions<Value> {
   /** What the files are, for log lines and errors; never what they hold. */
   readonly what: string;
   readonly paths: readonly string[];
+  /** Those of them with secrets: it is a warning if others can read them, now or later. Default: none. */
+  readonly secrets?: readonly string[];
   /** From the files' contents, in the order of `paths`. Throws an Error whose message quotes no secret. */
   readonly parse: (contents: readonly Buffer[]) => Value;
   readonly log: Logger;
@@ -23,9 +26,10 @@ export interface Reloading<Value> extends Disposable {
 
 /** Read the files and follow them. @throws RuntimeError `invalid_argument` if they cannot be used now. */
 export async function openReloading<Value>(options: ReloadingOptions<Value>): Promise<Reloading<Value>> {
-  const { what, paths, parse, log, onChange, intervalMs = 1_000 } = options;
+  const { what, paths, secrets = [], parse, log, onChange, intervalMs = 1_000 } = options;
   // The stamp is taken first: what is written while the files are read is found at the next look.
   let seen = await stampOf(paths);
+  await warnOfExposed(secrets, log);
   let current = await load(what, paths, parse);
   let failedAt: string | undefined;
   let isLooking = false;
@@ -33,6 +37,8 @@ export async function openReloading<Value>(options: ReloadingOptions<Value>): Pr
 
   async function look(): Promise<void> {
     const stamp = await stampOf(paths);
+    if (isClosed) return;
+    await warnOfExposed(secrets, log);
     if (stamp === seen || isClosed) return;
     try {
       const next = await load(what, paths, parse);

@@ -49,9 +49,15 @@ export async function openPlaneSecurity(settings: PlaneSecuritySettings, log: Lo
   };
 }
 
+/** True if callers of a listener need the token, or a certificate. */
+export function asksCallers({ tokens, tls }: Pick<PlaneSecurity, "tokens" | "tls">): boolean {
+  return tokens !== undefined || (tls !== undefined && tls.current.hasCertificate && tls.current.hasAuthority);
+}
+
 // The file wins: it can be changed while the process runs.
 async function openTokens(planeToken: string, path: string, log: Logger): Promise<Reloading<Tokens> | undefined> {
-  if (path !== "") return openReloading({ what: "plane tokens", paths: [path], parse: ([bytes]) => parseTokens(String(bytes)), log });
+  if (path !== "")
+    return openReloading({ what: "plane tokens", paths: [path], secrets: [path], parse: ([bytes]) => parseTokens(String(bytes)), log });
   return planeToken === "" ? undefined : { current: parseVariable(planeToken), [Symbol.dispose]: () => undefined };
 }
 

@@ -42,7 +42,8 @@ export async function openTls({ what, paths, minVersion, log, onChange }: TlsOpt
   if (given.length === 0) return undefined;
   const parse = (contents: readonly Buffer[]): TlsMaterial =>
     toMaterial({ ...Object.fromEntries(given.map(([name], index) => [name, contents[index]])), minVersion });
-  return openReloading({ what, paths: given.map(([, path]) => path), parse, log, ...(onChange && { onChange }) });
+  const secrets = given.flatMap(([name, path]) => (name === "key" ? [path] : []));
+  return openReloading({ what, paths: given.map(([, path]) => path), secrets, parse, log, ...(onChange && { onChange }) });
 }
 
 function toMaterial(options: SecureContextOptions): TlsMaterial {

@@ -2,7 +2,7 @@
  *  Like Dynamo's system_status_server.rs, but the three differ. */
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
-import { formatHostPort } from "../address.ts";
+import { formatHostPort, isLoopback } from "../address.ts";
 import type { Condition } from "../condition.ts";
 import { RuntimeError } from "../errors.ts";
 import { createContentDecoder } from "../http/content-coding.ts";
@@ -60,6 +60,9 @@ const maxShown = 256;
 const hostsSetting = "--system-allowed-hosts (DYN_SYSTEM_ALLOWED_HOSTS)";
 const ownPaths: ReadonlySet<string> = new Set(["/", "/live", "/health", "/metrics"]);
 
+const openWarning =
+  "everybody who reaches the system server can give it orders: listen on 127.0.0.1 with --system-host, or let nobody else reach that port";
+
 /** Start the server, if there is to be one. @throws RuntimeError `unavailable` if the address cannot be had. */
 export async function openSystem(options: SystemOptions): Promise<System> {
   const readiness = createReadiness();
@@ -75,6 +78,7 @@ export async function openSystem(options: SystemOptions): Promise<System> {
     addRoute(path, route) {
       if (ownPaths.has(path) || routes.has(path)) throw new RuntimeError("invalid_argument", `${path} of the system server is taken`);
       routes.set(path, route);
+      if (server && !isLoopback(server.host) && Object.keys(route.orders).length > 0) options.log.warnOnce({ host: server.host, path }, openWarning);
     },
     join(discovery) {
       discoveries.add(discovery);
@@ -100,6 +104,7 @@ interface ServerParts extends StatusSources {
 }
 
 interface RunningServer {
+  readonly host: string;
   readonly port: number;
   close(): Promise<void>;
 }
@@ -141,6 +146,7 @@ async function startServer(options: SystemOptions, parts: ServerParts): Promise<
   const bound = server.address() as AddressInfo; // a TCP server that listens
   log.info({ host: bound.address, port: bound.port }, "system server is listening");
   return {
+    host: bound.address,
     port: bound.port,
     async close() {
       await closeServer(server);
