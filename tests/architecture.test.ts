@@ -46,6 +46,7 @@ const houses: Readonly<Record<string, Floors>> = {
     "counts.ts": 0,
     "excerpt.ts": 0,
     "errors.ts": 0,
+    "hidden-text.ts": 0,
     "ids.ts": 0,
     "version.ts": 0,
     "settings.ts": 0,

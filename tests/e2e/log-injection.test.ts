@@ -34,7 +34,8 @@ const controls = [
   range(0x00, 0x1f),
   range(0x7f, 0x9f),
   "\u2028\u2029\u0085",
-  "\u202egnirts\u202c \u2066x\u2069",
+  "\u202egnirts\u202c \u2066x\u2069 \u200e\u200f\u061c",
+  "so\u00adft \ufeff ze\u200bro \u{e0041}\u{e007f}",
   "naïve 模型 🦊=1",
 ];
 const huge = "x".repeat(65_536);

@@ -1,5 +1,5 @@
 /** `dyn-mock-worker`: flags and variables to options, then run until a signal. */
-import { declareFlags, readFlags, readSettings, RuntimeError, runtimeSettings, tellParent, version } from "@dyn/runtime";
+import { declareFlags, escapeHidden, readFlags, readSettings, RuntimeError, runtimeSettings, tellParent, version } from "@dyn/runtime";
 import { Command } from "commander";
 import { startMockWorker } from "./index.ts";
 import { mockSettings } from "./options.ts";
@@ -29,6 +29,6 @@ try {
   process.exit(); // a reader of the log that does not read would hold the process
 } catch (error) {
   if (!(error instanceof RuntimeError)) throw error;
-  process.stderr.write(`dyn-mock-worker: ${error.message}\n`);
+  process.stderr.write(`dyn-mock-worker: ${escapeHidden(error.message)}\n`);
   process.exit(1);
 }

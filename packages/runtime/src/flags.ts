@@ -1,4 +1,5 @@
 /** Command-line flags of settings, for any program built on them. */
+import { escapeHidden } from "./hidden-text.ts";
 import type { Setting, Variable } from "./settings.ts";
 
 /** What takes flags, as a commander `Command` does. */
@@ -25,11 +26,13 @@ export function declareFlags(command: FlagTaker, settings: Settings): void {
 /** What is wrong on the command line is said in one line, that of the program or its command. */
 export function sayWrongUsage(command: Pick<FlagTaker, "configureOutput">, program: string): void {
   const toLine = (text: string): string =>
-    text
-      .trim()
-      .replaceAll(/\s*\n\s*/g, " ")
-      .replace(/^error: /, "")
-      .replace(/\.$/, ""); // as commander has it
+    escapeHidden(
+      text
+        .trim()
+        .replaceAll(/\s*\n\s*/g, " ")
+        .replace(/^error: /, "")
+        .replace(/\.$/, ""), // as commander has it
+    );
   command.configureOutput({ outputError: (text, write) => write(`${program}: ${toLine(text)}; see ${program} --help\n`) });
 }
 

@@ -12,6 +12,7 @@ export type { Batches } from "./egress/router.ts";
 export type { Handler, PeerConnection, RequestContext } from "./engine.ts";
 export { countOf } from "./counts.ts";
 export { excerpt } from "./excerpt.ts";
+export { escapeHidden } from "./hidden-text.ts";
 export { isErrorCode, RuntimeError, StalledError, toPublicMessage, toRuntimeError } from "./errors.ts";
 export type { ErrorCode, ErrorTraits } from "./errors.ts";
 export { createMemorySpace } from "./discovery/memory.ts";

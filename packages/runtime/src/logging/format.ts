@@ -1,4 +1,5 @@
 /** Turns one event into one record: reserved keys first, the rest alphabetical, values as they are. */
+import { escapeHidden, hasHidden } from "../hidden-text.ts";
 import { formatError, isError } from "./causes.ts";
 import type { Level } from "./filter.ts";
 
@@ -25,9 +26,9 @@ export function createTimeFormat(): (epochMs: number) => string {
 /** One line of JSONL, `time` first. */
 export function formatJsonLine(time: string, record: Record<string, unknown>): string {
   const line = `{"time":"${time}",${JSON.stringify(record).slice(1)}\n`;
-  // JSON.stringify leaves what only some readers take for a control or a line's end. Most lines are ASCII, which is seen at little cost.
+  // JSON.stringify has escaped the controls below the blank. Most lines are ASCII, which is seen at little cost.
   if (Buffer.byteLength(line) === line.length && !line.includes("\u007f")) return line;
-  return `${line.slice(0, -1).replace(unsafe, escapeCharacter)}\n`;
+  return `${escapeHidden(line.slice(0, -1))}\n`;
 }
 
 // A value may be anything that foreign code has thrown: the line matters more than a cycle, a getter or a trap in it.
@@ -59,26 +60,18 @@ export function toRecord(level: Level, target: string, message: string, own: Fie
   return record;
 }
 
-// What a terminal must not obey or a reader take for a line's end: C0, DEL, C1, line separators, changes of the writing direction.
-// oxlint-disable-next-line no-control-regex -- naming control characters is this line's purpose
-const unsafe = /[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g;
-// oxlint-disable-next-line no-control-regex -- see above
-const needsQuotes = /[\s"=\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/;
-// oxlint-disable-next-line no-control-regex -- see above
-const forgesFacts = /["=\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/;
-
-function escapeCharacter(character: string): string {
-  return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
-}
+const needsQuotes = /[\s"=]/;
+const forgesFacts = /["=]/;
 
 function readableValue(value: unknown): string {
-  return typeof value === "string" && value !== "" && !needsQuotes.test(value) ? value : JSON.stringify(value);
+  return typeof value === "string" && value !== "" && !needsQuotes.test(value) && !hasHidden(value) ? value : JSON.stringify(value);
 }
 
-/** `TIME LEVEL target: message key=value …`: one line. What has blanks, quotes, `=` or control characters is quoted, so that facts cannot be forged. */
+/** `TIME LEVEL target: message key=value …`: one line. What has blanks, quotes, `=` or hidden characters is quoted, so that facts cannot be forged. */
 export function formatReadable(time: string, record: Record<string, unknown>): string {
   const { level, target, message, ...rest } = record;
   const facts = Object.entries(rest).map(([key, value]) => ` ${readableValue(key)}=${readableValue(value)}`);
-  const said = forgesFacts.test(String(message)) ? JSON.stringify(message) : String(message);
-  return `${`${time} ${String(level).padStart(5)} ${String(target)}: ${said}${facts.join("")}`.replace(unsafe, escapeCharacter)}\n`;
+  const text = String(message);
+  const said = forgesFacts.test(text) || hasHidden(text) ? JSON.stringify(text) : text;
+  return `${escapeHidden(`${time} ${String(level).padStart(5)} ${String(target)}: ${said}${facts.join("")}`)}\n`;
 }
