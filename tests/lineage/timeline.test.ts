@@ -1,6 +1,6 @@
 // The picture: as it was looked at and found good, at any width, and safe whatever a log contains.
 import { describe, expect, test } from "vitest";
-import { parseTime, formatTime } from "../../packages/frontend/src/lineage/lines.ts";
+import { parseTime, formatTime } from "../../packages/frontend/src/lineage/times.ts";
 import { formatMs } from "../../packages/frontend/src/lineage/terminal.ts";
 import { drawTree } from "../../packages/frontend/src/lineage/timeline.ts";
 import type { RequestTree } from "../../packages/frontend/src/lineage/tree.ts";

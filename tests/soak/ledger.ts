@@ -1,7 +1,6 @@
 /** What became of every request: what its client got, and what all processes have logged of it. Keeps only requests that are not settled. */
 import { appendFile } from "node:fs/promises";
-import { isRequestLine } from "../../packages/frontend/src/lineage/group.ts";
-import { parseLine, textOf, type LogLine } from "../../packages/frontend/src/lineage/lines.ts";
+import { isRequestLine, parseLine, textOf, type LogLine } from "../../packages/frontend/src/lineage/lines.ts";
 import { rebuildTrees } from "../../packages/frontend/src/lineage/rebuild.ts";
 import { judge, type Fault, type Finding } from "./answers.ts";
 import type { Ask } from "./asks.ts";
@@ -31,6 +30,7 @@ export interface LedgerOptions {
 interface Entry {
   readonly ask: Ask;
   readonly lines: LogLine[];
+  readonly texts: string[];
   reply: Reply | undefined;
   /** Its client has no more to say. */
   answeredAt: number;
@@ -49,7 +49,7 @@ export function createLedger({ file, now }: LedgerOptions): Ledger {
     counts[fault] += 1;
     const id = entry?.ask.id ?? "";
     if (findings.length < maxFindings) findings.push(`${fault} ${id}: ${why}`);
-    const record = { fault, why, ask: entry?.ask, reply: entry?.reply, lines: entry?.lines.map(({ fields }) => fields) };
+    const record = { fault, why, ask: entry?.ask, reply: entry?.reply, lines: entry?.texts.map((text) => JSON.parse(text) as unknown) };
     writes = writes.then(() => appendFile(file, `${JSON.stringify(record)}\n`));
   };
   const settle = (entry: Entry): void => {
@@ -70,11 +70,14 @@ export function createLedger({ file, now }: LedgerOptions): Ledger {
     line(text, process) {
       const line = parseLine(text, `${process}:0`);
       const id = line?.fields["x_request_id"];
-      if (line && typeof id === "string") entries.get(id)?.lines.push(line);
+      const entry = typeof id === "string" ? entries.get(id) : undefined;
+      if (!line || !entry) return;
+      entry.lines.push(line);
+      entry.texts.push(text);
     },
     note: (fault, why) => note(fault, why),
     async follow(ask, send) {
-      const entry: Entry = { ask, lines: [], reply: undefined, answeredAt: Number.POSITIVE_INFINITY };
+      const entry: Entry = { ask, lines: [], texts: [], reply: undefined, answeredAt: Number.POSITIVE_INFINITY };
       entries.set(ask.id, entry);
       counts.asked += 1;
       try {
@@ -122,7 +125,7 @@ function checkLines({ ask, lines, reply }: Entry): Finding[] {
     findings.push({ fault: "mismatched", why: `completed with status ${String(status)} in the log` });
   }
   const requestIds = new Set(lines.filter(isRequestLine).flatMap((line) => textOf(line, "request_id") ?? []));
-  const trees = rebuildTrees(lines, requestIds);
+  const { trees } = rebuildTrees(lines, requestIds);
   if (trees.length === 0) findings.push({ fault: "lost", why: "no line of the frontend has a request_id" });
   for (const { kind, message } of trees.flatMap(({ problems }) => problems)) {
     if (kind === "contradiction") findings.push({ fault: "mismatched", why: message });

@@ -1,6 +1,7 @@
 /** `dyn-frontend`: flags and variables to options, then run until a signal; or follow one request through logs. */
 import {
   declareFlags,
+  escapeHidden,
   formatKeyLine,
   readFlags,
   readSettings,
@@ -120,6 +121,6 @@ try {
 } catch (error) {
   if (error instanceof CommanderError) process.exit(error.exitCode === 0 ? 0 : 2); // commander has said why
   if (!(error instanceof RuntimeError)) throw error;
-  process.stderr.write(`dyn-frontend${command === undefined ? "" : ` ${command}`}: ${error.message}\n`);
+  process.stderr.write(`dyn-frontend${command === undefined ? "" : ` ${command}`}: ${escapeHidden(error.message)}\n`);
   process.exit(command === undefined ? 1 : 2);
 }

@@ -1,6 +1,6 @@
 /** What the clocks say. Those of two machines differ, and any may be set while a request runs: that is told, and no fault, because durations are measured otherwise. */
-import { parseTime } from "./lines.ts";
 import { formatMs } from "./terminal.ts";
+import { parseTime } from "./times.ts";
 import { note, type AttemptNode, type Problem, type RequestNode, type RequestTree, type WorkerNode } from "./tree.ts";
 
 /** Lines are a little later than what they tell of. */
@@ -74,9 +74,10 @@ function requestStep(request: RequestNode, attempts: readonly AttemptNode[]): nu
     elapsed_ms: elapsed,
     latency_ms: latency,
   } = request;
-  const own = attempts.filter(({ caller_span_id: caller }) => caller === undefined);
-  const orders = [[received, responded, finished, ended], ...own.map((attempt) => [received, attempt.started_at, attempt.ended_at, ended])];
-  const back = Math.min(...orders.map(stepBack));
+  let back = stepBack([received, responded, finished, ended]);
+  for (const { caller_span_id: caller, started_at: startedAt, ended_at: endedAt } of attempts) {
+    if (caller === undefined) back = Math.min(back, stepBack([received, startedAt, endedAt, ended]));
+  }
   if (back < 0) return back;
   // The first line is written when the body has been read: no earlier than the request began.
   return (

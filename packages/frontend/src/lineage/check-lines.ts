@@ -1,12 +1,14 @@
 /** Is every line there, once, and do all of them carry the same ids? */
 import { countOf } from "@dyn/runtime";
-import { mostCommon, type AttemptLines, type RequestLines, type WorkerLines } from "./group.ts";
+import { mostCommon, type RequestLines } from "./group.ts";
+import type { AttemptLines, WorkerLines } from "./homes.ts";
 import { isSerious, textOf, type LineEvent, type LogLine } from "./lines.ts";
-import { contradiction, missing, note, type Problem } from "./tree.ts";
+import { listSome } from "./lists.ts";
+import { contradiction, cut, missing, note, type Problem } from "./tree.ts";
 
 /** Where lines come from. */
 export interface Origin {
-  /** All lines by their text. */
+  /** All lines by their digest. */
   readonly copies: ReadonlyMap<string, readonly LogLine[]>;
   /** How many logs were looked at. */
   readonly logs?: number;
@@ -19,6 +21,7 @@ export function checkLines(group: RequestLines, origin: Origin): Problem[] {
   const lifecycle = [...group.request, ...group.attempts.flatMap(({ lines }) => lines), ...workers.flatMap(({ lines }) => lines)];
   return [
     ...noteCopies(lifecycle, origin),
+    ...noteOdd(lifecycle),
     ...(isThinned(group, lifecycle) ? explainAbsence(lifecycle) : checkPresence(group, origin)),
     ...checkIds(group, workers, lifecycle),
     ...group.others.flatMap(checkWarning),
@@ -50,23 +53,33 @@ function checkIds(group: RequestLines, workers: readonly WorkerLines[], lifecycl
   ];
 }
 
-function nameOf({ fields, place }: LogLine): string {
-  return `"${String(fields["message"])}" (${place})`;
+function nameOf(line: LogLine): string {
+  return `"${cut(textOf(line, "message") ?? "?")}" (${line.place})`;
 }
 
 function listOf(lines: readonly LogLine[]): string {
-  const shown = lines.slice(0, 4).map(nameOf);
-  return lines.length > shown.length ? `${shown.join(", ")} and ${lines.length - shown.length} more` : shown.join(", ");
+  return listSome(lines.map(nameOf));
+}
+
+function show(value: string | undefined): string {
+  return value === undefined ? "absent" : cut(value);
 }
 
 // A line has its time to the microsecond and its span: what is the same to the last character is a copy, as of a log that was rotated or given twice.
 function noteCopies(lifecycle: readonly LogLine[], { copies }: Origin): Problem[] {
-  const [first, ...more] = lifecycle.map(({ text }) => copies.get(text) ?? []).filter((same) => same.length > 1);
+  const [first, ...more] = lifecycle.map(({ digest }) => copies.get(digest) ?? []).filter((same) => same.length > 1);
   if (!first) return [];
-  const places = first.map(({ place }) => place).join(", ");
+  const places = listSome(first.map(({ place }) => place));
   return [
     note(`${countOf(more.length + 1, "line is", "lines are")} there more than once and taken as one: ${places}${more.length > 0 ? ", …" : ""}`),
   ];
+}
+
+// No process of dyn writes a list where a number belongs; somebody in between may.
+function noteOdd(lifecycle: readonly LogLine[]): Problem[] {
+  const odd = lifecycle.flatMap((line) => line.odd.map((name) => `${name} of ${nameOf(line)}`));
+  if (odd.length === 0) return [];
+  return [note(`${countOf(odd.length, "field was", "fields were")} left out, because of values that cannot be there: ${listSome(odd)}`)];
 }
 
 // One id, in all lines; the odd ones out are named.
@@ -76,9 +89,7 @@ function checkSame(name: string, lines: readonly LogLine[]): Problem[] {
     lines.filter((line) => textOf(line, name) !== expected),
     (line) => textOf(line, name),
   );
-  return [...odd].map(([value, where]) =>
-    contradiction(`${name} is ${value ?? "absent"} in ${listOf(where)}, but ${expected ?? "absent"} elsewhere`),
-  );
+  return [...odd].map(([value, where]) => contradiction(`${name} is ${show(value)} in ${listOf(where)}, but ${show(expected)} elsewhere`));
 }
 
 function count(lines: readonly LogLine[], event: LineEvent): number {
@@ -111,17 +122,19 @@ function checkRequest({ request, attempts }: RequestLines): Problem[] {
 
 function checkAttempt(attempt: AttemptLines, origin: Origin): Problem[] {
   const { fields, lines, workers } = attempt;
-  const name = `attempt ${String(fields["request.attempt"])}`;
+  const name = `attempt ${String(fields["request.attempt"] ?? "?")}`;
   const problems = checkTwice(name, lines, ["attempt ended"]);
-  const instance = textOf(attempt, "worker_id") ?? "unknown";
+  const instance = textOf(attempt, "worker_id");
   const isExpected = fields["request.sent"] !== false;
   if (isExpected && workers.length === 0) problems.push(missing(describeSilence(name, instance, origin)));
-  if (!isExpected && workers.length > 0) problems.push(contradiction(`${name} was never sent, but instance ${instance} worked on it`));
+  if (!isExpected && workers.length > 0)
+    problems.push(contradiction(`${name} was never sent, but instance ${cut(instance ?? "unknown")} worked on it`));
   return [...problems, ...workers.flatMap((worker) => checkWorker(worker, name))];
 }
 
-function describeSilence(attempt: string, instance: string, { logs, logsOf }: Origin): string {
-  const log = logsOf?.get(instance);
+function describeSilence(attempt: string, id: string | undefined, { logs, logsOf }: Origin): string {
+  const log = id === undefined ? undefined : logsOf?.get(id);
+  const instance = cut(id ?? "unknown");
   if (log !== undefined)
     return `${attempt}: ${log} is a log of instance ${instance}, but has no line of it: its completion is unknown (it ended before it wrote, or its lines were filtered or lost)`;
   const where = logs === undefined ? "" : `${countOf(logs, "log was", "logs were")} looked at, and `;
@@ -129,7 +142,7 @@ function describeSilence(attempt: string, instance: string, { logs, logsOf }: Or
 }
 
 function checkWorker({ lines }: WorkerLines, attempt: string): Problem[] {
-  const who = `instance ${mostCommon(lines.map((line) => textOf(line, "instance_id"))) ?? "unknown"}`;
+  const who = `instance ${cut(mostCommon(lines.map((line) => textOf(line, "instance_id"))) ?? "unknown")}`;
   const problems = checkTwice(`${who}, ${attempt},`, lines, ["worker received", "worker completed", "worker refused"]);
   const [received, completed, refused] = (["worker received", "worker completed", "worker refused"] as const).map((event) => count(lines, event) > 0);
   if (refused) return received || completed ? [...problems, contradiction(`${who} refused ${attempt} and worked on it`)] : problems;
@@ -144,14 +157,14 @@ function checkWorker({ lines }: WorkerLines, attempt: string): Problem[] {
 
 function checkStray(worker: WorkerLines): Problem[] {
   const [line] = worker.lines;
-  const parent = mostCommon(worker.lines.map((line) => textOf(line, "parent_id"))) ?? "none";
-  const who = `instance ${(line && textOf(line, "instance_id")) ?? "unknown"}`;
+  const parent = cut(mostCommon(worker.lines.map((line) => textOf(line, "parent_id"))) ?? "none");
+  const who = `instance ${cut((line && textOf(line, "instance_id")) ?? "unknown")}`;
   const problem = missing(`the line of the attempt with span_id ${parent}: ${who} worked on it, but no frontend tells of it`);
   return [problem, ...checkWorker(worker, `span ${parent}`)];
 }
 
 // The frontend compares the ids a worker says it saw by itself.
 function checkWarning(line: LogLine): Problem[] {
-  if (line.fields["message"] !== "worker saw other ids than were sent") return [];
-  return [contradiction(`the frontend noticed that the worker saw another ${String(line.fields["mismatch"])} (${line.place})`)];
+  if (textOf(line, "message") !== "worker saw other ids than were sent") return [];
+  return [contradiction(`the frontend noticed that the worker saw another ${cut(textOf(line, "mismatch") ?? "id")} (${line.place})`)];
 }

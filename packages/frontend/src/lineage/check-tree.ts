@@ -1,5 +1,6 @@
 /** Does the tree hold together? Spans, instances, counts, tokens, statuses and durations; for trees from logs and from memory alike. */
 import { countOf } from "@dyn/runtime";
+import { listSome } from "./lists.ts";
 import { checkClocks } from "./check-clocks.ts";
 import {
   contradiction,
@@ -17,8 +18,8 @@ type Tree = Omit<RequestTree, "problems">;
 
 /** What is wrong with `tree`. What still runs is not missed. */
 export function checkTree(tree: Tree): Problem[] {
-  const { request, attempts } = tree;
-  const all = [...walkAttempts(attempts)];
+  const { request, attempts, strays } = tree;
+  const all = [...walkAttempts([...attempts, ...strays.flatMap((stray) => stray.attempts ?? [])])];
   return [
     ...all.flatMap((attempt) => checkWorkers(attempt, request)),
     ...(request ? checkRequest(request, attempts, tree.state) : []),
@@ -61,7 +62,7 @@ function checkWorkers(attempt: AttemptNode, request: RequestNode | undefined): P
   const name = nameOf(attempt);
   const problems = workers.flatMap((worker) => checkWorker(attempt, worker, request));
   if (workers.length > 1)
-    problems.push(contradiction(`${name} ran ${workers.length} times: on ${workers.map(({ instance_id: id }) => id).join(", ")}`));
+    problems.push(contradiction(`${name} ran ${workers.length} times: on ${listSome(workers.map(({ instance_id: id }) => show(id)))}`));
   return problems;
 }
 
@@ -196,14 +197,13 @@ function checkNumbers(attempts: readonly AttemptNode[]): Problem[] {
 // A decode worker says which span did its prefill.
 function checkPrefill(attempts: readonly AttemptNode[]): Problem[] {
   const workers = [...walkAttempts(attempts)].flatMap(({ workers }) => workers);
-  const spans = workers.filter(({ disagg_role: role }) => role === "prefill").map(({ span_id: span }) => span);
-  const decoders = workers.filter(({ disagg_role: role, prefill_span_id: span }) => span !== undefined || (role === "decode" && spans.length > 0));
+  const spans = new Set(workers.filter(({ disagg_role: role }) => role === "prefill").map(({ span_id: span }) => span));
+  const decoders = workers.filter(({ disagg_role: role, prefill_span_id: span }) => span !== undefined || (role === "decode" && spans.size > 0));
+  const known = listSome([...spans].map(show)) || "unknown";
   return decoders
     .map(({ prefill_span_id: span }) => span)
-    .filter((span) => !spans.includes(span))
-    .map((span) =>
-      contradiction(`prefill_span_id of the decode worker is ${show(span)}, but its prefill has span_id ${spans.join(", ") || "unknown"}`),
-    );
+    .filter((span) => !spans.has(span))
+    .map((span) => contradiction(`prefill_span_id of the decode worker is ${show(span)}, but its prefill has span_id ${known}`));
 }
 
 /** Clocks of two processes run at nearly the same rate, whatever they show. */

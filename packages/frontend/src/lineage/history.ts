@@ -2,8 +2,8 @@
 import type { AttemptReport, Fields, Identity, RuntimeError } from "@dyn/runtime";
 import { checkSeen, checkTree } from "./check-tree.ts";
 import { keepAttempts, keepError, keepTexts, roundMs, toAttemptNode, type KeptAttempt, type KeptError } from "./kept.ts";
-import { formatTime } from "./lines.ts";
 import { toRequestId } from "./request-ids.ts";
+import { formatTime } from "./times.ts";
 import { toRequestFacts, type RequestTree } from "./tree.ts";
 
 /** What is known of a request when it begins. Times are readings of the history's clock, ms. */

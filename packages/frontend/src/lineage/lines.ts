@@ -1,4 +1,7 @@
 /** Log lines as evidence: what kind of line it is, where it stands, and its fields. docs/logging.md describes them. */
+import { hash } from "node:crypto";
+import { readFields, type LineFields } from "./line-fields.ts";
+import { parseTime } from "./times.ts";
 
 /** Which span a line is about, and what it says of it. `other` lines only mention the request. */
 export type LineEvent =
@@ -12,21 +15,31 @@ export type LineEvent =
   | "worker refused"
   | "other";
 
-export interface LogLine {
+export interface LogLine extends LineFields {
   readonly event: LineEvent;
-  readonly fields: Readonly<Record<string, unknown>>;
   /** Unix time in ms with a fraction; NaN without a readable `time`. */
   readonly at: number;
   /** `file:line`. */
   readonly place: string;
-  /** The record as it was written, to recognise copies. */
-  readonly text: string;
+  /** The same for two lines with the same record, to the last character. */
+  readonly digest: string;
 }
 
 /** Text of a field; undefined if it is missing or no text. */
 export function textOf({ fields }: Pick<LogLine, "fields">, name: string): string | undefined {
   const value = fields[name];
   return typeof value === "string" ? value : undefined;
+}
+
+const ofRequests = new Set<LineEvent>(["request received", "response sent", "stream finished", "request completed"]);
+const ofWorkers = new Set<LineEvent>(["worker received", "worker completed", "worker refused"]);
+
+export function isRequestLine({ event }: LogLine): boolean {
+  return ofRequests.has(event);
+}
+
+export function isWorkerLine({ event }: LogLine): boolean {
+  return ofWorkers.has(event);
 }
 
 /** Its level is WARN or ERROR. */
@@ -37,19 +50,6 @@ export function isSerious(line: LogLine): boolean {
 /** The log in which a line stands. */
 export function logOf({ place }: Pick<LogLine, "place">): string {
   return place.slice(0, place.lastIndexOf(":"));
-}
-
-/** Unix time in ms of an RFC 3339 time, down to microseconds; NaN if it is none. */
-export function parseTime(text: string | undefined): number {
-  const match = /^(.{19})(\.\d+)?(Z|[+-]\d\d:\d\d)$/.exec(text ?? "");
-  return match ? Date.parse(`${match[1]}${match[3]}`) + Number(match[2] ?? 0) * 1000 : Number.NaN;
-}
-
-/** RFC 3339 in UTC with microseconds, as in the log. */
-export function formatTime(epochMs: number): string {
-  const second = Math.floor(epochMs / 1000);
-  const micros = Math.min(999_999, Math.round((epochMs - second * 1000) * 1000));
-  return `${new Date(second * 1000).toISOString().slice(0, -5)}.${String(micros).padStart(6, "0")}Z`;
 }
 
 const requestEvents: Readonly<Record<string, LineEvent>> = {
@@ -65,7 +65,7 @@ const workerEvents: Readonly<Record<string, LineEvent>> = {
 };
 
 // The target is part of it: what a handler logs has the worker's span, too, and any message.
-function eventOf(fields: Readonly<Record<string, unknown>>): LineEvent {
+function eventOf(fields: LogLine["fields"]): LineEvent {
   const { span_name: span, target, message } = fields;
   if (typeof message !== "string" || typeof target !== "string") return "other";
   if (span === "http-request") return target === "system_span" ? "other" : own(requestEvents, message);
@@ -82,9 +82,18 @@ export function parseLine(line: string, place: string): LogLine | undefined {
   const start = line.indexOf("{");
   if (start < 0) return undefined;
   const text = line.slice(start).trimEnd();
+  const record = parseRecord(text);
+  if (!record) return undefined;
+  const read = readFields(record);
+  const time = textOf(read, "time");
+  const at = parseTime(time);
+  const odd = time !== undefined && Number.isNaN(at) ? [...read.odd, "time"] : read.odd;
+  return { fields: read.fields, odd, chars: read.chars, event: eventOf(read.fields), at, place, digest: hash("sha256", text, "base64") };
+}
+
+function parseRecord(text: string): object | undefined {
   try {
-    const fields = JSON.parse(text) as Record<string, unknown>; // begins with {, so it is an object
-    return { event: eventOf(fields), fields, at: parseTime(textOf({ fields }, "time")), place, text };
+    return JSON.parse(text) as object; // begins with {, so it is one
   } catch {
     return undefined; // counted by the caller
   }

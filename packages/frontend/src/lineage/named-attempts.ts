@@ -33,11 +33,12 @@ export function nameAttempts(lines: readonly LogLine[], written: readonly Fields
 
 function toFields(request: Fields, span: string | undefined, worker: string): Fields {
   const { attempts, status, span_id: parent, prefill_attempt_span_id: prefill, worker_id: answering } = request;
+  const [spanId, workerId] = [span === undefined ? undefined : request[span], request[worker]];
   const isOver = status === "success" || (worker === "prefill_worker_id" && answering !== undefined);
   return {
-    ...(span !== undefined && { span_id: request[span] }),
-    parent_id: parent,
-    worker_id: request[worker],
+    ...(spanId !== undefined && { span_id: spanId }),
+    ...(parent !== undefined && { parent_id: parent }),
+    ...(workerId !== undefined && { worker_id: workerId }),
     "request.outcome": isOver ? "success" : status === "cancelled" ? "cancelled" : "unknown",
     // Numbers begin anew at the second worker: its own lines tell.
     ...(prefill === undefined && { "request.attempt": Number(attempts) - 1 }),

@@ -1,9 +1,12 @@
 /** From log lines to trees: the lines of each request become its nodes, and what does not fit is said. */
 import { checkLines, type Origin } from "./check-lines.ts";
 import { checkTree } from "./check-tree.ts";
-import { groupLines, mostCommon, type AttemptLines, type RequestLines, type WorkerLines } from "./group.ts";
-import { formatTime, isSerious, logOf, textOf, type LineEvent, type LogLine } from "./lines.ts";
+import { groupLines, mostCommon, sortLines, type RequestLines } from "./group.ts";
+import type { AttemptLines, WorkerLines } from "./homes.ts";
+import { isSerious, logOf, textOf, type LineEvent, type LogLine } from "./lines.ts";
 import { orderAttempts } from "./named-attempts.ts";
+import { createNest } from "./nest.ts";
+import { compareTimes, formatTime } from "./times.ts";
 import {
   cut,
   toAttemptFacts,
@@ -16,42 +19,63 @@ import {
   type WorkerNode,
 } from "./tree.ts";
 
-/** One tree per request with one of the ids `wanted`, the earliest first. Lines may come in any order and from any number of processes. */
-export function rebuildTrees(lines: readonly LogLine[], wanted: ReadonlySet<string>, origin: Omit<Origin, "copies"> = {}): RequestTree[] {
-  const copies = Map.groupBy(lines, ({ text }) => text);
+export interface RebuildOptions extends Omit<Origin, "copies"> {
+  /** Most trees, those of the latest requests. Default all. */
+  readonly limit?: number;
+}
+
+export interface RebuiltTrees {
+  /** One per request, the earliest first. */
+  readonly trees: readonly RequestTree[];
+  /** Requests that are earlier than those. */
+  readonly skipped: number;
+}
+
+/** The requests with one of the ids `wanted`. Lines may come in any order and from any number of processes. */
+export function rebuildTrees(
+  lines: readonly LogLine[],
+  wanted: ReadonlySet<string>,
+  { limit = Number.POSITIVE_INFINITY, ...origin }: RebuildOptions = {},
+): RebuiltTrees {
+  const copies = Map.groupBy(lines, ({ digest }) => digest);
   const unique = [...copies.values()].flatMap(([line]) => line ?? []);
-  return groupLines(unique, wanted).map((group) => {
+  const groups = groupLines(unique, wanted);
+  const skipped = Math.max(0, groups.length - limit);
+  const trees = groups.slice(skipped).map((own) => {
+    const group = sortLines(own);
     const tree = toTree(group);
     return Object.assign(tree, { problems: [...checkLines(group, { ...origin, copies }), ...checkTree(tree)] });
   });
+  return { trees, skipped };
 }
 
 function toTree(group: RequestLines): Omit<RequestTree, "problems"> {
   const all = [...group.request, ...group.attempts.flatMap(({ lines }) => lines), ...group.others, ...workersOf(group).flatMap(({ lines }) => lines)];
   const [xRequestId, traceId] = ["x_request_id", "trace_id"].map((name) => mostCommon(all.map((line) => textOf(line, name))));
   const request = group.request.length > 0 ? toRequestNode(group.request) : undefined;
-  const [written, named] = [group.attempts.filter(({ lines }) => lines.length > 0), group.attempts.filter(({ lines }) => lines.length === 0)];
-  const nodes = written.map(toAttemptNode).sort((left, right) => startOf(left) - startOf(right));
-  const spans = new Set(workersOf(group).flatMap(({ lines }) => lines.flatMap((line) => workerSpans.map((name) => textOf(line, name)))));
-  const [inner, outer] = [nodes.filter((node) => isInner(node, spans)), nodes.filter((node) => !isInner(node, spans))];
   return {
     request_id: cut(group.requestId),
     ...(xRequestId !== undefined && { x_request_id: cut(xRequestId) }),
     ...(traceId !== undefined && { trace_id: cut(traceId) }),
     state: group.request.some(({ event }) => event === "request completed") ? "completed" : "unknown",
     ...(request && { request }),
-    attempts: orderAttempts(
-      outer.map(({ node }) => node),
-      named.map((attempt) => toAttemptNode(attempt).node),
-      request,
-    ).map((node) => nest(node, inner)),
-    strays: group.strays.map(toWorkerNode),
+    ...arrange(group, request),
     log: toSources(all, group.others),
   };
 }
 
-/** The spans in which a worker makes requests of its own: the handler's and the engine's. */
-const workerSpans = ["span_id", "engine_span_id"] as const;
+// Every attempt and every worker in its place.
+function arrange(group: RequestLines, request: RequestNode | undefined): Pick<RequestTree, "attempts" | "strays"> {
+  const written = group.attempts.filter(({ lines }) => lines.length > 0).map(toPlaced);
+  const named = group.attempts.filter(({ lines }) => lines.length === 0).map((attempt) => toPlaced(attempt).node);
+  const nodes = written.sort((left, right) => compareTimes(startOf(left), startOf(right))).map(({ node }) => node);
+  const strays = group.strays.map(toWorkerNode);
+  const nest = createNest(nodes, [...[...nodes, ...named].flatMap(({ workers }) => workers), ...strays]);
+  const attempts = orderAttempts(nest.outer, named, request).map(nest.fillAttempt);
+  const filled = strays.map(nest.fillWorker);
+  return { attempts: [...attempts, ...nest.rest()], strays: filled };
+}
+
 const maxNotices = 10;
 
 function toSources(all: readonly LogLine[], others: readonly LogLine[]): LogSources {
@@ -86,21 +110,6 @@ interface Placed {
   readonly at: number;
 }
 
-// A handler's own request under the same id: its attempts lie below the worker.
-function isInner({ node }: Placed, spans: ReadonlySet<string | undefined>): boolean {
-  return node.caller_span_id !== undefined && spans.has(node.caller_span_id);
-}
-
-function nest(node: AttemptNode, inner: readonly Placed[], depth = 0): AttemptNode {
-  if (depth > 16) return node;
-  const workers = node.workers.map((worker) => {
-    const isOwn = ({ node: { caller_span_id: caller } }: Placed): boolean => workerSpans.some((name) => worker[name] === caller);
-    const own = inner.filter(isOwn).map((child) => nest(child.node, inner, depth + 1));
-    return own.length > 0 ? { ...worker, attempts: own } : worker;
-  });
-  return { ...node, workers };
-}
-
 function timeOf(lines: readonly LogLine[], event: LineEvent): string | undefined {
   const time = lines.find((line) => line.event === event)?.fields["time"];
   return typeof time === "string" ? time : undefined;
@@ -108,7 +117,8 @@ function timeOf(lines: readonly LogLine[], event: LineEvent): string | undefined
 
 // Later lines know more; spans are what most lines say.
 function mergeFields(lines: readonly LogLine[]): Record<string, unknown> {
-  const merged: Record<string, unknown> = Object.assign({}, ...lines.map(({ fields }) => fields)) as Record<string, unknown>;
+  const merged: Record<string, unknown> = {};
+  for (const { fields } of lines) Object.assign(merged, fields);
   for (const name of ["span_id", "parent_id", "instance_id"]) merged[name] = mostCommon(lines.map((line) => textOf(line, name)));
   return merged;
 }
@@ -135,7 +145,7 @@ function toRequestNode(lines: readonly LogLine[]): RequestNode {
   };
 }
 
-function toAttemptNode(attempt: AttemptLines): Placed {
+function toPlaced(attempt: AttemptLines): Placed {
   const { fields, lines, workers } = attempt;
   const at = lines[0]?.at ?? Number.NaN;
   const facts = toAttemptFacts(fields);

@@ -1,8 +1,8 @@
 /** From a tree to the rows of its picture: who, from when to when, and how it ended. */
 import { countOf } from "@dyn/runtime";
 import { clockOffset, isOutside, toPeriod, type Period } from "./check-clocks.ts";
-import { parseTime } from "./lines.ts";
 import { formatMs } from "./terminal.ts";
+import { parseTime } from "./times.ts";
 import type { AttemptNode, RequestNode, RequestTree, WorkerNode } from "./tree.ts";
 
 /** Times are ms since the request began. */

@@ -1,11 +1,12 @@
 /** All lines of the requests an id stands for, in logs of any number of processes. Reads them twice: the first time to learn the other ids. */
-import { RuntimeError } from "@dyn/runtime";
-import { isWorkerLine } from "./group.ts";
-import { logOf, parseLine, textOf, type LogLine } from "./lines.ts";
+import { escapeHidden, RuntimeError } from "@dyn/runtime";
+import { readText } from "./line-fields.ts";
+import { isWorkerLine, logOf, parseLine, textOf, type LogLine } from "./lines.ts";
 import { namedSpans } from "./named-attempts.ts";
 import type { Source } from "./packing.ts";
 import { scanSource, type ScanResult } from "./scan.ts";
 import { toReadError } from "./sources.ts";
+import { compareTimes } from "./times.ts";
 
 /** One request that has the id. */
 export interface FoundRequest {
@@ -47,6 +48,8 @@ export interface SearchOptions {
 
 const maxRequests = 10_000;
 const maxLines = 100_000;
+/** Of their texts. */
+const maxLineChars = 256 * 1024 * 1024;
 const maxOthers = 10_000;
 const maxSpans = 1_000;
 /** Each needle is one more search through all bytes. */
@@ -61,8 +64,8 @@ interface Candidate {
 
 /** Search `sources` for `id`. @throws RuntimeError `invalid_argument` if a source cannot be read or far too much matches. */
 export async function searchLogs({ id, sources, limit }: SearchOptions): Promise<SearchResult> {
-  const { candidates, scans, broken, dropped } = await learn(id, sources);
-  const requests = [...candidates.values()].sort((left, right) => left.at - right.at);
+  const { candidates, scans, broken, dropped } = await learn(readText(id), sources);
+  const requests = [...candidates.values()].sort((left, right) => compareTimes(left.at, right.at));
   const { lines, counts, leftOut } = await collect(requests.slice(-limit), sources);
   return {
     requests,
@@ -90,7 +93,7 @@ async function learn(id: string, sources: readonly Source[]): Promise<Learned> {
     const scan = await read(source, toNeedles([id, dropNotice]), (text, place) => {
       const line = parseLine(text, place);
       if (!line) return void (broken += 1);
-      if (textOf(line, "message") === dropNotice) dropped += Number(line.fields["dropped_lines"] ?? 0);
+      if (textOf(line, "message") === dropNotice && typeof line.fields["dropped_lines"] === "number") dropped += line.fields["dropped_lines"];
       if (["request_id", "x_request_id", "trace_id"].some((name) => textOf(line, name) === id)) remember(line, candidates);
     });
     scans.push(scan);
@@ -128,15 +131,17 @@ async function collect(chosen: readonly Candidate[], sources: readonly Source[])
   const needles = toNeedles([...ids, ...chosen.flatMap(({ traceIds }) => [...traceIds])]);
   const lines: LogLine[] = [];
   const counts: number[] = [];
-  let [others, leftOut] = [0, 0];
+  let [others, leftOut, chars] = [0, 0, 0];
   for (const source of needles.length > 0 ? sources : []) {
     let count = 0;
     await read(source, needles, (text, place) => {
       const line = parseLine(text, place);
       if (!line || !isPartOf(line, ids, spans)) return; // what is broken was counted the first time
       count += 1;
-      if (line.event === "other" && (others += 1) > maxOthers) leftOut += 1;
-      else keep(line, lines);
+      if (line.event === "other" && (others += 1) > maxOthers) return void (leftOut += 1);
+      chars += line.chars;
+      if (chars > maxLineChars) throw new RuntimeError("invalid_argument", "the lines that belong to this id hold more than 256 MiB of text");
+      keep(line, lines);
     });
     counts.push(count);
   }
@@ -183,10 +188,11 @@ function keep(line: LogLine, lines: LogLine[]): void {
   lines.push(line);
 }
 
-// Each id as it stands between the quotes of a JSON text.
+// Each id as it stands between the quotes of a JSON text: as dyn writes it, and as others do.
 function toNeedles(texts: readonly string[]): readonly Buffer[] {
   const known = [...new Set(texts)].filter((text) => text !== "").slice(0, maxNeedles);
-  return known.map((text) => Buffer.from(JSON.stringify(text).slice(1, -1)));
+  const written = known.map((text) => JSON.stringify(text).slice(1, -1));
+  return [...new Set([...written, ...written.map(escapeHidden)])].map((text) => Buffer.from(text));
 }
 
 async function read(source: Source, needles: readonly Buffer[], onLine: (line: string, place: string) => void): Promise<ScanResult> {

@@ -1,4 +1,4 @@
-/** Text for terminals: safe, measured, wrapped, coloured if somebody looks. */
+/** Text for terminals: measured, wrapped, coloured if somebody looks. */
 import { styleText } from "node:util";
 
 export type Style = "bold" | "dim" | "green" | "yellow" | "red";
@@ -7,14 +7,6 @@ export type Paint = (style: Style, text: string) => string;
 /** Create a painter; without `color` it leaves texts as they are. */
 export function createPaint(color: boolean): Paint {
   return (style, text) => (color && text !== "" ? styleText(style, text, { validateStream: false }) : text);
-}
-
-// oxlint-disable-next-line no-control-regex -- naming control characters is this line's purpose
-const unsafe = /[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g;
-
-/** Text that a terminal can only show, never obey. */
-export function plain(text: string): string {
-  return text.replace(unsafe, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
 /** Three digits are enough: `0.41 ms`, `28.3 ms`, `1.24 s`. */

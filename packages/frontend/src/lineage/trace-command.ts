@@ -1,13 +1,12 @@
 /** `dyn-frontend trace`: one id and some logs in, trees and a verdict out. */
-import { countOf, RuntimeError } from "@dyn/runtime";
+import { countOf, escapeHidden, RuntimeError } from "@dyn/runtime";
 import { toRequestId } from "./request-ids.ts";
 import { rebuildTrees } from "./rebuild.ts";
 import { searchLogs, type Looked, type SearchResult } from "./search.ts";
 import type { ScanResult } from "./scan.ts";
 import { openSources } from "./sources.ts";
-import { plain } from "./terminal.ts";
 import { drawTree } from "./timeline.ts";
-import { isWhole, type RequestTree } from "./tree.ts";
+import { cut, isWhole, type RequestTree } from "./tree.ts";
 
 export interface TraceOptions {
   /** A request id, client id, trace id, or the id of an answer's body. */
@@ -28,17 +27,22 @@ export interface TraceOptions {
 
 /** @returns true if every lineage that was looked at is whole. @throws RuntimeError `invalid_argument` if the id is unknown or a log cannot be read. */
 export async function traceRequests(options: TraceOptions): Promise<boolean> {
-  const { files, limit, print, remark, json } = options;
+  const { files, limit, print, json } = options;
+  const remark = (text: string): void => options.remark(escapeHidden(text));
   const id = toRequestId(options.id);
   if (id === "") throw new RuntimeError("invalid_argument", "the id is empty");
   await using sources = await openSources(files, options.input);
   const found = await searchLogs({ id, sources: sources.list, limit });
   for (const text of [...found.looked.map((log) => describeLooked(log, found.requests.length)), ...describeSearch(found, limit)]) remark(text);
   const chosen = new Set(found.requests.slice(-limit).map(({ requestId }) => requestId));
-  const trees = rebuildTrees(found.lines, chosen, { logs: found.looked.length, logsOf: found.logsOf });
+  const { trees, skipped } = rebuildTrees(found.lines, chosen, { limit, logs: found.looked.length, logsOf: found.logsOf });
+  if (skipped > 0)
+    remark(
+      `${countOf(skipped, "earlier request with the same request id was", "earlier requests with the same request id were")} not looked at (--limit)`,
+    );
   // Nothing that was looked at is wrong if nothing was looked at: that is no verdict.
   if (trees.length === 0) throw new RuntimeError("invalid_argument", describeUnknown(id, found));
-  if (json) for (const tree of trees) print(`${JSON.stringify(tree)}\n`);
+  if (json) for (const tree of trees) print(`${escapeHidden(JSON.stringify(tree))}\n`);
   else print(drawAll(trees, found, options));
   return trees.every(isWhole);
 }
@@ -52,7 +56,7 @@ function describeLooked({ scan, found }: Looked, requests: number): string {
     ...(tooLong > 0 ? [`${countOf(tooLong, "line")} longer than 16 MiB not read`] : []),
     ...((isTorn && dynLines > 0) || source.isCut ? ["its end is missing"] : []),
   ];
-  return `${plain(source.name)}: ${parts.join(", ")}`;
+  return `${source.name}: ${parts.join(", ")}`;
 }
 
 function describeForm({ source: { packing }, bytes, dynLines, forms, isBinary }: ScanResult, found: number): string {
@@ -71,7 +75,7 @@ function describeUnknown(id: string, { looked, broken }: SearchResult): string {
   const bytes = looked.reduce((sum, { scan }) => sum + scan.bytes, 0);
   const lines = countOf(broken, "line mentions it, but is", "lines mention it, but are");
   const hint = broken > 0 ? `; ${lines} no JSON (logs must be written with DYN_LOGGING_JSONL=1)` : "";
-  return `no JSON line in ${countOf(looked.length, "log")} (${describeBytes(bytes)}) has the id ${plain(id)}${hint}`;
+  return `no JSON line in ${countOf(looked.length, "log")} (${describeBytes(bytes)}) has the id ${cut(id)}${hint}`;
 }
 
 function describeSearch({ requests, broken, dropped, leftOut }: SearchResult, limit: number): string[] {
@@ -97,7 +101,9 @@ function drawAll(trees: readonly RequestTree[], { requests }: SearchResult, opti
   const pictures = trees.map((tree) => drawTree(tree, options));
   if (pictures.length === 1 && requests.length <= options.limit) return pictures[0] ?? "";
   const shown = requests.slice(-maxListed);
-  const rows = shown.map(({ requestId, at }) => `  ${Number.isNaN(at) ? "?".padEnd(24) : new Date(at).toISOString()}  ${plain(requestId)}`);
+  const rows = shown.map(
+    ({ requestId, at }) => `  ${Number.isNaN(at) ? "?".padEnd(24) : new Date(at).toISOString()}  ${escapeHidden(cut(requestId))}`,
+  );
   const more = requests.length > shown.length ? [`  … and ${countOf(requests.length - shown.length, "earlier one")}`] : [];
   const drawn = requests.length > options.limit ? `, the latest ${countOf(options.limit, "is", "are")} drawn (--limit)` : "";
   const head = [`${countOf(requests.length, "request has", "requests have")} this id${drawn}:`, ...more, ...rows].join("\n");

@@ -53,6 +53,11 @@ const workerNumbers = [
   "request_bytes",
 ] as const;
 
+/** Names of all facts that are texts. */
+export const factTexts: readonly string[] = [...requestTexts, ...attemptTexts, ...workerTexts];
+/** Names of all facts that are numbers. */
+export const factNumbers: readonly string[] = [...requestNumbers, ...workerNumbers];
+
 /** `success`, `error` or `cancelled`; another word is kept as it is. */
 type Status = string;
 
