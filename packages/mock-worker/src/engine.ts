@@ -53,9 +53,9 @@ export function createEchoEngine({ ttftMs, itlMs, speedupRatio, seed, disaggrega
 }
 
 // The last user message, without what another worker has said of it already.
-function toTokens({ messages, generated }: ModelRequest): string[] {
+function toTokens({ messages, generated }: ModelRequest): Iterable<string> {
   const text = messages.findLast(({ role }) => role === "user")?.text ?? "";
-  return splitTokens(text).slice(generated?.tokens ?? 0);
+  return splitTokens(text, generated?.tokens);
 }
 
 // FNV-1a over the UTF-16 units, begun at the seed.

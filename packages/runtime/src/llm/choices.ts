@@ -1,6 +1,8 @@
 /** Several completions of one job: the requests an engine sees, and their deltas merged into one stream. */
-import { readTools } from "./tool-json.ts";
 import type { BegunChoice, Delta, ModelJob, ModelRequest, Prompt } from "./contract.ts";
+import { createTally, type Tally } from "./limits.ts";
+import { countPromptTokens } from "./tokens.ts";
+import { readTools } from "./tool-json.ts";
 
 /** A bare prompt as the conversation an engine may read instead. */
 function toMessages({ text }: Prompt): ModelRequest["messages"] {
@@ -15,6 +17,26 @@ export function toRequests({ n = 1, prompts, prefill, begun, toolJson, ...asked 
   const bases = (prompts ? prompts.map(forPrompt) : [request.prompt ? forPrompt(request.prompt) : request]).map(withResult);
   const requests = bases.flatMap((base) => Array.from({ length: n }, (_, index) => withSeed(base, index)));
   return begun ? requests.map((each, index) => withBeginning(each, begun[index])) : requests;
+}
+
+/** One choice at the engine. */
+export interface Run {
+  readonly request: ModelRequest;
+  readonly tally: Tally;
+}
+
+/** One run per choice, in the order of their indexes. Those of a prompt share its count, made when somebody wants it: it may be as long as a frame. */
+export function createRuns(job: ModelJob, now: (() => number) | undefined): Run[] {
+  let countPrompt = (): number => 0;
+  return toRequests(job).map((request, index) => {
+    if (index % (job.n ?? 1) === 0) countPrompt = createPromptCount(request);
+    return { request, tally: createTally(countPrompt, now) };
+  });
+}
+
+function createPromptCount(request: ModelRequest): () => number {
+  let count: number | undefined;
+  return () => (count ??= countPromptTokens(request));
 }
 
 function withBeginning(request: ModelRequest, begun: BegunChoice | undefined): ModelRequest {

@@ -3,10 +3,11 @@ import type { Delta, FinishReason, ModelRequest, Usage } from "./contract.ts";
 import { assertEngineDelta } from "./deltas.ts";
 import { createPairJoin } from "./pairs.ts";
 import { createStopGate, type Stopped, type StopStep } from "./stops.ts";
-import { countPromptTokens } from "./tokens.ts";
 
 /** What a completion came to, for the worker's own log line. */
 export interface Tally {
+  /** Of the prompt, as the runtime counts them. */
+  readonly countPrompt: () => number;
   outputTokens: number;
   usage: Usage | undefined;
   finishReason: FinishReason | undefined;
@@ -18,13 +19,22 @@ export interface Tally {
   timedTokens: number;
 }
 
-export function createTally(now?: () => number): Tally {
-  return { outputTokens: 0, usage: undefined, finishReason: undefined, now, firstTokenAt: undefined, lastTokenAt: undefined, timedTokens: 0 };
+export function createTally(countPrompt: () => number, now?: () => number): Tally {
+  return {
+    countPrompt,
+    outputTokens: 0,
+    usage: undefined,
+    finishReason: undefined,
+    now,
+    firstTokenAt: undefined,
+    lastTokenAt: undefined,
+    timedTokens: 0,
+  };
 }
 
 /** The engine's own usage, or else the runtime's count of what there is. */
-export function settleUsage(tally: Tally, request: ModelRequest): Usage {
-  tally.usage ??= { promptTokens: countPromptTokens(request), completionTokens: tally.outputTokens };
+export function settleUsage(tally: Tally): Usage {
+  tally.usage ??= { promptTokens: tally.countPrompt(), completionTokens: tally.outputTokens };
   return tally.usage;
 }
 
@@ -83,7 +93,7 @@ function createLimiter(request: ModelRequest, tally: Tally): Limiter {
   // The last delta that is released carries the end; text before a stop string is a delta of its own.
   function end(released: readonly Delta[], reason: FinishReason, stopped: Stopped | undefined): Delta[] {
     tally.finishReason = stopped ? "stop" : reason;
-    const ending = { finishReason: tally.finishReason, usage: settleUsage(tally, request) };
+    const ending = { finishReason: tally.finishReason, usage: settleUsage(tally) };
     if (stopped) return [...released, { text: stopped.text, ...ending, stopText: stopped.stopText }];
     return [...released.slice(0, -1), { ...(released.at(-1) ?? { text: "" }), ...ending }];
   }

@@ -7,11 +7,11 @@ import type { Logger } from "../logging/logger.ts";
 import type { Runtime } from "../runtime.ts";
 import type { Tracer } from "../trace/spans.ts";
 import { encodeDeltaItem } from "../wire/items.ts";
-import { mergeChoices, toRequests } from "./choices.ts";
+import { createRuns, mergeChoices, type Run } from "./choices.ts";
 import type { Delta, Engine, ModelJob, ModelRequest, Usage, WorkerRole } from "./contract.ts";
 import { openEngineSpan } from "./engine-span.ts";
 import { checkJob } from "./job-check.ts";
-import { createTally, enforceLimits, settleUsage, tokensOf, type Tally } from "./limits.ts";
+import { enforceLimits, settleUsage, tokensOf, type Tally } from "./limits.ts";
 
 // What must be there besides for a model to be served, in the form of Dynamo's cards.
 const needs: Readonly<Record<WorkerRole, readonly unknown[]>> = { aggregated: [], prefill: [["decode"]], decode: [["prefill"]] };
@@ -130,26 +130,24 @@ function toLimited(request: ModelRequest, role: WorkerRole): ModelRequest {
 
 async function* runJob(job: ModelJob, served: Served, outer: RequestContext<Logger>): AsyncGenerator<Delta, void, void> {
   const { engine } = served;
-  const requests = toRequests(job);
   const span = openEngineSpan(outer, served.tracer);
   const { context, now } = span;
-  const tallies = requests.map(() => createTally(now));
-  const run = (request: ModelRequest, seen: RequestContext<Logger>, tally: Tally): AsyncIterable<Delta> => {
-    const start = (): AsyncIterable<Delta> => span.within(() => toItems(engine(request, seen), "the engine"));
-    return enforceLimits(toLimited(request, served.role), start, tally, () => served.onLone(seen.log));
+  const runs = createRuns(job, now);
+  const tallies = runs.map(({ tally }) => tally);
+  const start = ({ request, tally }: Run, seen: RequestContext<Logger>): AsyncIterable<Delta> => {
+    const run = (): AsyncIterable<Delta> => span.within(() => toItems(engine(request, seen), "the engine"));
+    return enforceLimits(toLimited(request, served.role), run, tally, () => served.onLone(seen.log));
   };
   let failure: RuntimeError | undefined;
   try {
-    const [request, ...others] = requests;
-    const [tally] = tallies;
-    if (request && tally && others.length === 0 && !job.begun?.[0]?.isFinished) return yield* run(request, context, tally);
+    const [first, ...others] = runs;
+    if (first && others.length === 0 && !job.begun?.[0]?.isFinished) return yield* start(first, context);
     const aborter = new AbortController();
     const inner = { ...context, signal: AbortSignal.any([context.signal, aborter.signal]) };
     const choices = new Map<number, AsyncIterable<Delta>>();
-    for (const [index, each] of requests.entries()) {
-      const tallied = tallies[index] ?? createTally();
-      if (job.begun?.[index]?.isFinished) finishTally(tallied, each);
-      else choices.set(index, run(each, inner, tallied));
+    for (const [index, each] of runs.entries()) {
+      if (job.begun?.[index]?.isFinished) finish(each);
+      else choices.set(index, start(each, inner));
     }
     yield* mergeChoices(choices, () => aborter.abort(new RuntimeError("cancelled", "another choice of the request has failed")));
     yield { text: "", usage: sumUsage(tallies, job.n ?? 1) };
@@ -158,7 +156,7 @@ async function* runJob(job: ModelJob, served: Served, outer: RequestContext<Logg
     throw error;
   } finally {
     // What a choice that has not ended comes to, for the line of a request that was cancelled or has failed.
-    requests.forEach((each, index) => settleUsage(tallies[index] ?? createTally(), each));
+    tallies.forEach(settleUsage);
     const facts = toFacts(served, tallies, job);
     outer.report({ ...facts, engine_span_id: span.spanId });
     span.end(failure, facts, job, tallies);
@@ -166,9 +164,9 @@ async function* runJob(job: ModelJob, served: Served, outer: RequestContext<Logg
 }
 
 // A choice that another worker has finished: only its share of the usage is wanted.
-function finishTally(tally: Tally, request: ModelRequest): void {
+function finish({ request, tally }: Run): void {
   tally.outputTokens = request.generated?.tokens ?? 0;
-  settleUsage(tally, request);
+  settleUsage(tally);
 }
 
 // A prompt is read once, however many completions it gets.
