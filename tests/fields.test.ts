@@ -36,6 +36,7 @@ describe.each<[string, Parse, Record<string, unknown>, (readonly [unknown, strin
       [{ messages: [] }, "messages must not be empty"],
       [{ messages: "hi" }, "messages must be a list"],
       [{ messages: ["hi"] }, "messages[0] must be an object"],
+      [{ tools: {} }, "tools must be a list"],
       [
         { messages: [{ role: "wizard", content: "hi" }] },
         'messages[0].role must be one of "system", "developer", "user", "assistant", "tool", "function"',
@@ -75,7 +76,16 @@ describe.each<[string, Parse, Record<string, unknown>, (readonly [unknown, strin
     [
       [{ prompt: undefined }, "prompt is required"],
       [{ prompt: 7 }, "prompt must be a string, a list of token ids, or a list of 1 to 1024 of either"],
-      [{ prompt: Array.from({ length: 1_025 }, () => "x") }, "prompt must be a string, a list of token ids, or a list of 1 to 1024 of either"],
+      [{ prompt: [null] }, "prompt must be a string, a list of token ids, or a list of 1 to 1024 of either"],
+      [{ prompt: [] }, "prompt must not be empty"],
+      [{ prompt: ["x", 1] }, "prompt[1] must be a string"],
+      [{ prompt: [1, 2, "x"] }, "prompt[2] must be a number"],
+      [{ prompt: [1.5] }, "prompt[0] must be a whole number"],
+      [{ prompt: [-1] }, "prompt[0] must be at least 0"],
+      [{ prompt: [4_294_967_296] }, "prompt[0] must be at most 4294967295"],
+      [{ prompt: [[1], "x"] }, "prompt[1] must be a list"],
+      [{ prompt: [[1], []] }, "prompt[1] must not be empty"],
+      [{ prompt: [[1], [2, null]] }, "prompt[1][1] must be a number"],
       [{ prompt: Array.from({ length: 8 }, () => "x"), n: 126 }, "n is too large: 8 prompts with 126 completions each are more than 1000"],
       [{ suffix: "x" }, "suffix is not supported"],
       [{ best_of: 2 }, "best_of is only supported when equal to n"],
@@ -118,6 +128,25 @@ describe.each<[string, Parse, Record<string, unknown>, (readonly [unknown, strin
   test("a good body is taken", () => {
     expect(() => parse(good, limits)).not.toThrow();
   });
+});
+
+test("a prompt has no more items than may be, nor token ids in all", () => {
+  const ids = Array.from({ length: 1_048_576 }, (_, index) => index);
+  const parsePrompt = (prompt: unknown): readonly number[] => {
+    const { job } = parseCompletionRequest({ model: "m", prompt }, limits);
+    return (job.prompts ?? [job.prompt]).map((each) => each?.tokenIds?.length ?? 0);
+  };
+  expect(parsePrompt(ids)).toEqual([1_048_576]);
+  expect(parsePrompt([ids.slice(1), [0]])).toEqual([1_048_575, 1]);
+  const reason = "array_above_max_length";
+  expect(() => parsePrompt([...ids, 0])).toThrow(expect.objectContaining({ message: "prompt must have at most 1048576 items, not 1048577", reason }));
+  expect(() => parsePrompt([ids, [0]])).toThrow(
+    expect.objectContaining({ message: "prompt must have at most 1048576 token ids in all, not 1048577", reason }),
+  );
+  for (const item of ["x", [1]]) {
+    const many = Array.from({ length: 1_025 }, () => item);
+    expect(() => parsePrompt(many)).toThrow(expect.objectContaining({ message: "prompt must have at most 1024 items, not 1025", reason }));
+  }
 });
 
 test("fewer completions than the API has can be allowed", () => {

@@ -82,7 +82,7 @@ test.each([
 });
 
 describe("the source text of a body's members", () => {
-  const read = (text: string, ...names: string[]): unknown => Object.fromEntries(readSources(text, new Set(names)));
+  const read = (text: string, ...names: string[]): unknown => Object.fromEntries(readSources(Buffer.from(text), new Set(names)));
 
   test("is what stands there, of the outermost object only", () => {
     const text = ' { "x" : {"tools":[1]} , "tools" :\n [ 1.0, "a,}]\\"b" ] , "tool_choice":"auto"} ';
@@ -97,7 +97,7 @@ describe("the source text of a body's members", () => {
   test("is the text of any member of any object", () => {
     fc.assert(
       fc.property(fc.dictionary(fc.string(), fc.jsonValue(), { noNullPrototype: true }), fc.constantFrom(undefined, 1, "\t"), (object, space) => {
-        const sources = readSources(JSON.stringify(object, undefined, space), new Set(Object.keys(object)));
+        const sources = readSources(Buffer.from(JSON.stringify(object, undefined, space)), new Set(Object.keys(object)));
         expect(Object.fromEntries([...sources].map(([name, source]) => [name, JSON.parse(source)]))).toEqual(JSON.parse(JSON.stringify(object)));
       }),
     );

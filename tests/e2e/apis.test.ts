@@ -89,7 +89,7 @@ describe("plain completions", () => {
 
   test.each([
     ["prompt", { prompt: [] }],
-    ["prompt", { prompt: ["a", 1] }],
+    ["prompt[1]", { prompt: ["a", 1] }],
     ["prompt", {}],
     ["n", { prompt: "a", n: 0 }],
     ["n", { prompt: Array.from({ length: 9 }, () => "a"), n: 128 }],

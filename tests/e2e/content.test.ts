@@ -99,9 +99,9 @@ test("bombs cost their own requests a 413, and nobody memory", async () => {
   const beside = await postChat(cluster.url, chat("is everything all right?"));
   expect(beside.status).toBe(200);
   for (const { status, text } of await Promise.all(answers)) {
-    expect([status, text]).toEqual([413, expect.stringContaining("larger than 47185920 bytes, the limit set by DYN_HTTP_BODY_LIMIT_MB")]);
+    expect([status, text]).toEqual([413, expect.stringContaining("larger than 33554432 bytes, the limit set by DYN_HTTP_BODY_LIMIT_MB")]);
   }
-  // Held, they would take 540 MiB; what there is more are windows, and chunks that wait for the collector.
+  // Held, they would take 384 MiB; what there is more are windows, and chunks that wait for the collector.
   if (before !== undefined) expect((peakMib(pid) ?? 0) - before).toBeLessThan(256);
 });
 

@@ -49,43 +49,68 @@ function toExactNumber(value: bigint): number | bigint {
   return Number.isSafeInteger(number) ? number : value;
 }
 
-const unknowns: z.ZodArray<z.ZodUnknown> = z.array(z.unknown());
 /** Items looked at before it is asked whether one was wrong. */
 const sliceItems = 256;
 
-/** A list of so many items at least and at most. Looks no further than the first wrong ones: to describe millions of them takes all memory there is. */
-export function listOf<Item extends z.ZodType>(
-  item: Item,
-  { min = 0, max = Number.POSITIVE_INFINITY }: { readonly min?: number; readonly max?: number } = {},
-): z.ZodPipe<typeof unknowns, z.ZodTransform<z.infer<Item>[], unknown[]>> {
+interface ListOptions {
+  /** Fewest and most items. Default: any number. */
+  readonly min?: number;
+  readonly max?: number;
+  /** Tells good items without the schema, which takes a hundred times as long: for lists that may have millions. */
+  readonly isItem?: (value: unknown) => boolean;
+}
+
+/** A list of items. Looks no further than the first wrong ones: to describe millions of them takes all memory there is. */
+export function listOf<Schema extends z.ZodType>(item: Schema, options: ListOptions = {}): z.ZodType<z.infer<Schema>[]> {
+  const { min = 0, max = Number.POSITIVE_INFINITY, isItem } = options;
   const slice = z.array(item);
-  return unknowns
-    .min(min)
-    .max(max)
-    .transform((items, context) => {
-      const taken: z.infer<Item>[] = [];
-      for (let at = 0; at < items.length; at += sliceItems) {
-        const { data, error } = slice.safeParse(items.slice(at, at + sliceItems), words);
-        const [issue] = error?.issues ?? [];
-        if (issue) {
-          const [index = 0, ...rest] = issue.path;
-          return raise({ ...issue, path: [at + Number(index), ...rest] }, items, context);
-        }
-        taken.push(...(data ?? []));
+  const readItems = (items: readonly unknown[], context: z.RefinementCtx): z.infer<Schema>[] => {
+    const taken: z.infer<Schema>[] = [];
+    for (let at = 0; at < items.length; at += sliceItems) {
+      const { data, error } = slice.safeParse(items.slice(at, at + sliceItems), words);
+      const [issue] = error?.issues ?? [];
+      if (issue) {
+        const [index = 0, ...rest] = issue.path;
+        return raise({ ...issue, path: [at + Number(index), ...rest] }, items, context);
       }
-      return taken;
-    });
+      taken.push(...(data ?? []));
+    }
+    return taken;
+  };
+  // No z.array of anything: it makes objects for each of its items.
+  return z.unknown().transform((given, context) => {
+    const issue = toListIssue(given, min, max);
+    if (issue) context.issues.push(issue);
+    if (issue || !Array.isArray(given)) return z.NEVER;
+    return isItem && given.every(isItem) ? (given as z.infer<Schema>[]) : readItems(given, context);
+  });
+}
+
+function toListIssue(input: unknown, min: number, max: number): z.core.$ZodRawIssue | undefined {
+  if (!Array.isArray(input)) return { code: "invalid_type", expected: "array", input };
+  const bounds = { origin: "array", inclusive: true, input } as const;
+  if (input.length < min) return { code: "too_small", minimum: min, ...bounds };
+  return input.length > max ? { code: "too_big", maximum: max, ...bounds } : undefined;
+}
+
+/** A list of anything. */
+export const anyList: z.ZodType<unknown[]> = listOf(z.unknown(), { isItem: () => true });
+
+/** A value of one of several kinds, read by the schema of its kind. A union would try one after the other, and describe what is wrong with each. */
+export function chosenBy<Read>(choose: (given: unknown) => z.ZodType<Read>): z.ZodType<Read> {
+  return z.unknown().transform((given, context) => {
+    const { data, error } = choose(given).safeParse(given, words);
+    const [issue] = error?.issues ?? [];
+    return issue ? raise(issue, given, context) : (data as Read); // without an issue there is a value
+  });
 }
 
 /** An object of one of several kinds, as its `type` says: read by the schema of its kind, or made of the type alone if that is none of them. */
 export function kindOf<Read>(known: Readonly<Record<string, z.ZodType<Read>>>, other: (type: string) => Read): z.ZodType<Read> {
-  return z.looseObject({ type: z.string() }).transform((given, context) => {
-    const { type } = given;
-    const schema = Object.hasOwn(known, type) ? known[type] : undefined;
-    if (!schema) return other(type);
-    const { data, error } = schema.safeParse(given, words);
-    const [issue] = error?.issues ?? [];
-    return issue ? raise(issue, given, context) : (data as Read); // without an issue there is a value
+  const unknownKind = z.object({ type: z.string() }).transform(({ type }) => other(type));
+  return chosenBy((given) => {
+    const type = typeof given === "object" && given !== null && "type" in given ? given.type : undefined;
+    return (typeof type === "string" && Object.hasOwn(known, type) && known[type]) || unknownKind;
   });
 }
 
@@ -96,7 +121,7 @@ function raise(issue: z.core.$ZodIssue, input: unknown, { issues }: z.Refinement
 }
 
 function toFieldError(schema: z.ZodType, body: unknown, { issues }: z.ZodError): RuntimeError {
-  const issue = issues[0] && toInnermost(issues[0]);
+  const [issue] = issues;
   if (!issue || issue.path.length === 0) return new RuntimeError("invalid_argument", "the request body must be a JSON object");
   const path = issue.path.map((key) => (typeof key === "number" ? `[${key}]` : `.${String(key)}`)).join("");
   const reason = toReason(schema, body, issue);
@@ -157,15 +182,6 @@ export interface FieldLimits {
   readonly maxEchoBytes: number;
 }
 
-// Of the members of a union only those count that take the value's type; if they agree on what is wrong, that says most.
-function toInnermost(issue: z.core.$ZodIssue): z.core.$ZodIssue {
-  if (issue.code !== "invalid_union") return issue;
-  const fitting = issue.errors.flatMap(([first]) => (first && !(first.code === "invalid_type" && first.path.length === 0) ? [first] : []));
-  const [first] = fitting;
-  const agree = fitting.every(({ code, path }) => code === first?.code && path.join() === first.path.join());
-  return first && agree ? toInnermost({ ...first, path: [...issue.path, ...first.path] }) : issue;
-}
-
 function toReason(schema: z.ZodType, body: unknown, issue: z.core.$ZodIssue): FieldReason {
   if (issue.message === unsupported.error) return "unsupported_value";
   if (issue.code === "too_big") {
@@ -179,7 +195,6 @@ function toReason(schema: z.ZodType, body: unknown, issue: z.core.$ZodIssue): Fi
   const value = valueAt(body, issue.path);
   if (value === undefined) return "missing_required_parameter";
   if (issue.code === "invalid_type" && isBeyond(issue.expected, value)) return value < 0n ? "integer_below_min_value" : "integer_above_max_value";
-  if (issue.code === "invalid_union") return issue.errors.length === 0 ? "invalid_value" : "invalid_type"; // without members: an unknown kind of object
   return issue.code === "invalid_type" ? "invalid_type" : "invalid_value";
 }
 

@@ -161,7 +161,7 @@ const toolMembers: ReadonlySet<string> = new Set(["tools", "tool_choice"]);
 function keepTools<Request extends InferenceRequest>(request: Request, raw: unknown): Request {
   const { tools: list, toolChoice: choice, ...job } = request.job;
   if ((list === undefined && choice === undefined) || !Buffer.isBuffer(raw)) return request;
-  const sources = readSources(raw.toString(), toolMembers);
+  const sources = readSources(raw, toolMembers);
   const tools = list && sources.get("tools");
   const toolChoice = choice === undefined ? undefined : sources.get("tool_choice");
   const toolJson = { ...(tools !== undefined && { tools }), ...(toolChoice !== undefined && { toolChoice }) };

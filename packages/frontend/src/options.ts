@@ -86,7 +86,7 @@ export const frontendSettings: SettingsOf<FrontendOptions> = {
     parse: parseOrigins,
     help: "origins of web pages that may ask from a browser, such as https://chat.example, separated by commas; * means all, none by default",
   },
-  bodyLimitMb: numberSetting("DYN_HTTP_BODY_LIMIT_MB", "http-body-limit-mb", 45, [1, 1024], "largest request body, MiB"),
+  bodyLimitMb: numberSetting("DYN_HTTP_BODY_LIMIT_MB", "http-body-limit-mb", 32, [1, 1024], "largest request body, MiB"),
   // With an echo as large beside it, the largest answer is a string that V8 can hold: 512 MiB.
   answerLimitMb: numberSetting(
     "DYN_HTTP_ANSWER_LIMIT_MB",

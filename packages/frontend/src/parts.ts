@@ -1,7 +1,7 @@
 /** Parts of messages: the text that engines see of them, and what becomes of those that are no text. */
 import type { Logger } from "@dyn/runtime";
 import * as z from "zod";
-import { FieldError, kindOf, listOf } from "./fields.ts";
+import { chosenBy, FieldError, kindOf, listOf } from "./fields.ts";
 
 /** A part of a message. */
 export interface Part {
@@ -29,7 +29,9 @@ export const textPart: z.ZodType<Part> = z.object({ text: z.string() }).transfor
 
 /** A text, or a list of parts of any kind: `known` are those in which there is text. */
 export function contentOf(known: Readonly<Record<string, z.ZodType<Part>>>, words: string): z.ZodType<Content> {
-  return z.union([z.string(), listOf(kindOf<Part>(known, (type) => ({ type })))], { error: words });
+  const text = z.string({ error: words });
+  const parts = listOf(kindOf<Part>(known, (type) => ({ type })));
+  return chosenBy<Content>((given) => (Array.isArray(given) ? parts : text));
 }
 
 /** All that engines see of it. */

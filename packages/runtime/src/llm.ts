@@ -5,7 +5,6 @@ export { serveModel } from "./llm/serve-model.ts";
 export type { ServeModelOptions } from "./llm/serve-model.ts";
 export { tokensOf } from "./llm/limits.ts";
 export { assertDelta } from "./llm/deltas.ts";
-export { endOfString } from "./llm/tool-json.ts";
 export type {
   BegunChoice,
   Delta,

@@ -1,7 +1,7 @@
 /** The fields of a messages request that are read; unknown ones are ignored. */
 import type { Message, ModelJob } from "@dyn/runtime/llm";
 import * as z from "zod";
-import { checkLength, countLimit, listOf, modelName, parseFields, type FieldLimits } from "../fields.ts";
+import { anyList, checkLength, chosenBy, countLimit, listOf, modelName, parseFields, type FieldLimits } from "../fields.ts";
 import type { InferenceRequest } from "../inference.ts";
 import { skipParts } from "../parts.ts";
 import { toMessages, turnField } from "./conversation.ts";
@@ -9,9 +9,9 @@ import { toMessages, turnField } from "./conversation.ts";
 /** Of ours: each costs its share of every character of the answer. */
 const maxStops = 1_024;
 
-const system = z.union([z.string(), listOf(z.object({ type: z.literal("text"), text: z.string() }))], {
-  error: "must be a string or a list of text blocks",
-});
+const systemText = z.string({ error: "must be a string or a list of text blocks" });
+const systemBlocks = listOf(z.object({ type: z.literal("text"), text: z.string() }));
+const system = chosenBy<z.infer<typeof systemText | typeof systemBlocks>>((given) => (Array.isArray(given) ? systemBlocks : systemText));
 
 // Permission to think, not an order to: what @anthropic-ai/sdk calls ThinkingConfigParam. No engine thinks yet.
 const thinking = z.looseObject({
@@ -23,7 +23,7 @@ const countRequest = z.object({
   model: modelName,
   messages: listOf(turnField, { min: 1 }),
   system: system.nullish(),
-  tools: z.array(z.unknown()).nullish(),
+  tools: anyList.nullish(),
 });
 
 const messagesRequest = countRequest.extend({

@@ -1,6 +1,6 @@
 /** Request bodies: JSON of whole characters, and a clear word when they are not. */
 import { countOf, decodeText, RuntimeError } from "@dyn/runtime";
-import { parseJson } from "./exact-json.ts";
+import { keepDigits } from "./exact-json.ts";
 import { assertWhole, mayHoldHalves } from "./json-halves.ts";
 import { findJsonProblem } from "./json-position.ts";
 import { assertJsonSize } from "./json-size.ts";
@@ -10,14 +10,14 @@ export function parseJsonBody(body: unknown): unknown {
   if (!Buffer.isBuffer(body) || body.length === 0) throw new RuntimeError("invalid_argument", "the request body is empty, expected a JSON object");
   assertJsonSize(body);
   const text = decodeText(body);
-  const value = parse(text);
+  const value = keepDigits(parse(text), body);
   if (mayHoldHalves(text)) assertWhole(value);
   return value;
 }
 
 function parse(text: string): unknown {
   try {
-    return parseJson(text);
+    return JSON.parse(text) as unknown;
   } catch {
     throw new RuntimeError("invalid_argument", `the request body is not valid JSON: ${describeProblem(text)}`); // the parser's words quote it
   }
@@ -27,6 +27,6 @@ function describeProblem(text: string): string {
   const at = findJsonProblem(text) ?? text.length;
   if (at === text.length) return `it ends too early, after ${countOf(at, "character")}`;
   let [line, lineAt] = [1, 0];
-  for (let end = text.indexOf("\n"); end !== -1 && end < at; end = text.indexOf("\n", lineAt)) [line, lineAt] = [line + 1, end + 1];
+  for (let index = 0; index < at; index += 1) if (text.charCodeAt(index) === 0x0a) [line, lineAt] = [line + 1, index + 1];
   return `unexpected character at position ${at} of ${text.length} (line ${line}, column ${at - lineAt + 1})`;
 }

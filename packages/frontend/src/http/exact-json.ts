@@ -1,53 +1,56 @@
 /** JSON that keeps what JSON.parse rounds: the source text of the members of its outermost object. */
-import { excerpt } from "@dyn/runtime";
-import { endOfString } from "@dyn/runtime/llm";
+import { RuntimeError } from "@dyn/runtime";
+import { closeList, closeMap, colon, endOfText, isMark, openList, openMap, quote } from "./json-size.ts";
 
-/** As JSON.parse, except that whole numbers beyond 2^53 that are members of the outermost object are bigints. @throws SyntaxError. */
-export function parseJson(text: string): unknown {
-  const value: unknown = JSON.parse(text);
+/** Of one body: each is looked for in its bytes, and no API has as many fields. */
+const maxRounded = 64;
+
+/** Makes bigints, with every digit, of the whole numbers beyond 2^53 that are members of a parsed body itself. @throws RuntimeError `invalid_argument` for many of them. */
+export function keepDigits(value: unknown, body: Buffer): unknown {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
-  const rounded = new Set(Object.keys(value).filter((name) => isRounded(Reflect.get(value, name)))); // no entries: there may be a million members
+  const rounded = new Set(Object.keys(value).filter((name) => isRounded(Reflect.get(value, name))));
+  if (rounded.size > maxRounded)
+    throw new RuntimeError("invalid_argument", `the request body has more than ${maxRounded} fields with whole numbers beyond 2^53`);
   if (rounded.size === 0) return value;
-  const sources = readSources(text, rounded);
-  const members = Object.entries(value);
-  return Object.fromEntries(members.map(([name, member]) => [name, rounded.has(name) ? toExact(member, sources.get(name)) : member]));
-}
-
-// 1e20 has no digits but those it says.
-function toExact(rounded: unknown, source = ""): unknown {
-  return /^-?\d+$/.test(source) ? BigInt(source) : rounded;
+  for (const [name, source] of readSources(body, rounded)) {
+    if (/^-?\d+$/.test(source)) Reflect.set(value, name, BigInt(source)); // 1e20 has no digits but those it says
+  }
+  return value;
 }
 
 function isRounded(member: unknown): boolean {
   return typeof member === "number" && Number.isInteger(member) && !Number.isSafeInteger(member);
 }
 
-/** The source text of members of the outermost object; of two with one name the last, as JSON.parse has it. `text` is valid JSON.
+/** The source text of members of the outermost object; of two with one name the last, as JSON.parse has it. `body` is valid JSON.
  *  A reviver would have the source too, but it is called for every value there is, and a body may hold millions. */
-export function readSources(text: string, names: ReadonlySet<string>): Map<string, string> {
+export function readSources(body: Buffer, names: ReadonlySet<string>): Map<string, string> {
   const found = new Map<string, string>();
   let [depth, nameAt, nameEnd, valueAt] = [0, 0, 0, 0];
   const endMember = (at: number): void => {
-    const name: unknown = valueAt > 0 && JSON.parse(text.slice(nameAt, nameEnd + 1));
-    if (typeof name === "string" && names.has(name)) found.set(name, excerpt(text.slice(valueAt, at).trim()));
+    const name = valueAt === 0 ? undefined : readName(body, nameAt, nameEnd);
+    if (name !== undefined && names.has(name)) found.set(name, body.toString("utf8", valueAt, at).trim());
     valueAt = 0;
   };
-  for (let at = 0; at < text.length; at += 1) {
-    const char = text[at];
-    if (char === '"') {
-      const end = endOfString(text, at);
+  for (let at = 0; at < body.length; at += 1) {
+    const byte = body[at] ?? 0; // never beyond the end
+    if (isMark[byte] === 0) continue;
+    if (byte === quote) {
+      const end = endOfText(body, at);
       if (depth === 1 && valueAt === 0) [nameAt, nameEnd] = [at, end];
       at = end;
-      continue;
+    } else if (byte === openList || byte === openMap) depth += 1;
+    else {
+      if (depth === 1 && byte === colon) valueAt = at + 1;
+      else if (depth === 1) endMember(at);
+      if (byte === closeList || byte === closeMap) depth -= 1;
     }
-    if (depth === 1 && char === ":") valueAt = at + 1;
-    if (depth === 1 && (char === "," || char === "}")) endMember(at);
-    depth += toStep(char);
   }
   return found;
 }
 
-function toStep(char: string | undefined): number {
-  if (char === "{" || char === "[") return 1;
-  return char === "}" || char === "]" ? -1 : 0;
+// Between two quotes.
+function readName(body: Buffer, from: number, to: number): string {
+  const name = body.toString("utf8", from + 1, to);
+  return name.includes("\\") ? (JSON.parse(`"${name}"`) as string) : name; // a JSON string is a string
 }

@@ -1,7 +1,7 @@
 /** The fields of a chat request that are read; unknown ones are ignored, as the official API does. */
 import type { Message, ModelJob } from "@dyn/runtime/llm";
 import * as z from "zod";
-import { checkLength, countLimit, FieldError, listOf, modelName, parseFields, unsupported, type FieldLimits } from "../fields.ts";
+import { anyList, checkLength, countLimit, FieldError, listOf, modelName, parseFields, unsupported, type FieldLimits } from "../fields.ts";
 import type { InferenceRequest } from "../inference.ts";
 import { contentOf, skipParts, textPart, toText, type Part } from "../parts.ts";
 import { maxN, samplingFields, stopField, toSampling, toStop } from "./sampling.ts";
@@ -34,7 +34,7 @@ const chatRequest = z.object({
   max_completion_tokens: countLimit.nullish(),
   stop: stopField,
   ...samplingFields,
-  tools: z.array(z.unknown()).nullish(),
+  tools: anyList.nullish(),
   tool_choice: z.unknown().optional(),
   n: z.int().min(1).max(maxN).nullish(),
   logprobs: z.literal(false, unsupported).nullish(),

@@ -2,23 +2,17 @@
 import { countOf } from "@dyn/runtime";
 import type { ModelJob, Prompt } from "@dyn/runtime/llm";
 import * as z from "zod";
-import { countLimit, FieldError, listOf, modelName, parseFields, unsupported, type FieldLimits } from "../fields.ts";
+import { countLimit, FieldError, modelName, parseFields, unsupported, type FieldLimits } from "../fields.ts";
 import { countJsonBytes } from "../http/json-size.ts";
 import type { InferenceRequest } from "../inference.ts";
+import { promptField } from "./prompts.ts";
 import { maxN, samplingFields, stopField, toSampling, toStop } from "./sampling.ts";
 
 /** Tokens of a completion whose request does not say, as in OpenAI's API. */
 const defaultMaxTokens = 16;
-const maxPrompts = 1_024;
-
-const tokenIds = listOf(z.int().min(0).max(0xffff_ffff), { min: 1 });
-const prompt = z.union([z.string(), listOf(z.string(), { min: 1, max: maxPrompts }), tokenIds, listOf(tokenIds, { min: 1, max: maxPrompts })], {
-  error: `must be a string, a list of token ids, or a list of 1 to ${maxPrompts} of either`,
-});
-
 const completionRequest = z.object({
   model: modelName,
-  prompt: prompt.nullable(),
+  prompt: promptField.nullable(),
   stream: z.boolean().nullish(),
   stream_options: z.object({ include_usage: z.boolean().nullish() }).nullish(),
   max_tokens: countLimit.nullish(),
@@ -43,7 +37,7 @@ export interface CompletionRequest extends InferenceRequest {
 export function parseCompletionRequest(body: unknown, { maxCompletions, maxEchoBytes }: FieldLimits): CompletionRequest {
   const given = parseFields(completionRequest, body);
   const n = given.n ?? 1;
-  const prompts = toPrompts(given.prompt ?? ""); // null is the beginning of a document
+  const prompts = given.prompt ?? ([{ text: "" }] as const); // null is the beginning of a document
   if (given.stream_options && given.stream !== true) throw new FieldError("stream_options", "is only allowed when stream is true");
   if (given.best_of && given.best_of !== n) throw new FieldError("best_of", "is only supported when equal to n", "unsupported_value");
   if (prompts.length * n > maxCompletions)
@@ -68,17 +62,6 @@ function checkEcho(prompts: readonly Prompt[], n: number, maxBytes: number): voi
   const choices = countOf(prompts.length * n, "choice");
   const limit = `the limit is ${maxBytes}, set by DYN_HTTP_ANSWER_LIMIT_MB`;
   throw new FieldError("echo", `is too large: the prompts before ${choices} are ${bytes} bytes, ${limit}`);
-}
-
-function toPrompts(given: NonNullable<CompletionBody["prompt"]>): readonly [Prompt, ...Prompt[]] {
-  if (typeof given === "string") return [{ text: given }];
-  const [first, ...others] = given;
-  if (typeof first === "number") return [toPrompt(given as number[])]; // the schema has no list of mixed kinds
-  return [toPrompt(first as string | number[]), ...(others as (string | number[])[]).map(toPrompt)]; // and no empty one
-}
-
-function toPrompt(given: string | readonly number[]): Prompt {
-  return typeof given === "string" ? { text: given } : { text: given.join(" "), tokenIds: given };
 }
 
 function toJob(given: CompletionBody, prompts: readonly [Prompt, ...Prompt[]], n: number): ModelJob {

@@ -1,16 +1,19 @@
 /** The fields that chat and plain completions share. */
 import type { Sampling } from "@dyn/runtime/llm";
 import * as z from "zod";
-import { int64, listOf } from "../fields.ts";
+import { chosenBy, int64, listOf } from "../fields.ts";
 
 /** Most completions per prompt, as in OpenAI's API. */
 export const maxN = 128;
 
 type Optional<Schema extends z.ZodType> = z.ZodOptional<z.ZodNullable<Schema>>;
 
-export const stopField: Optional<z.ZodType<string | string[]>> = z
-  .union([z.string(), listOf(z.string(), { max: 4 })], { error: "must be a string or a list of up to 4" })
-  .nullish();
+const stopText = z.string({ error: "must be a string or a list of up to 4" });
+const stopTexts = listOf(z.string(), { max: 4 });
+
+export const stopField: Optional<z.ZodType<string | string[]>> = chosenBy<string | string[]>((given) =>
+  Array.isArray(given) ? stopTexts : stopText,
+).nullish();
 
 export const samplingFields: {
   readonly temperature: Optional<z.ZodNumber>;
