@@ -226,6 +226,9 @@ function byIndex(...choices: AsyncIterable<Delta>[]): Map<number, AsyncIterable<
   return new Map(choices.entries());
 }
 
+/** As many as there are. */
+const begin = (): Promise<Disposable> => Promise.resolve({ [Symbol.dispose]: () => undefined });
+
 describe("a job for several choices", () => {
   const job: ModelJob = {
     model: "m",
@@ -254,7 +257,8 @@ describe("a job for several choices", () => {
       }
     };
     const texts = ["", "", ""];
-    for await (const delta of mergeChoices(byIndex(choice(5), choice(0), choice(40)), () => undefined)) texts[delta.choice ?? 0] += delta.text;
+    for await (const delta of mergeChoices(byIndex(choice(5), choice(0), choice(40)), { begin, stop: () => undefined }))
+      texts[delta.choice ?? 0] += delta.text;
     expect(texts).toEqual([" 0 1 2 3 4", "", Array.from({ length: 40 }, (_, index) => ` ${index}`).join("")]);
   });
 
@@ -263,7 +267,7 @@ describe("a job for several choices", () => {
     const endless = async function* (): AsyncGenerator<Delta> {
       for (;;) yield { text: String((made += 1)) };
     };
-    const merged = mergeChoices(byIndex(endless(), endless()), () => undefined);
+    const merged = mergeChoices(byIndex(endless(), endless()), { begin, stop: () => undefined });
     await merged.next();
     expect(made).toBeLessThanOrEqual(4);
     await merged.return();
@@ -280,7 +284,7 @@ describe("a job for several choices", () => {
       throw new Error("broken");
     };
     const reading = (async () => {
-      for await (const _ of mergeChoices(byIndex(waiting(), failing()), () => aborter.abort())) continue;
+      for await (const _ of mergeChoices(byIndex(waiting(), failing()), { begin, stop: () => aborter.abort() })) continue;
     })();
     await expect(reading).rejects.toThrow("broken");
     expect(aborter.signal.aborted).toBe(true);

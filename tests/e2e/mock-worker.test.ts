@@ -8,7 +8,8 @@ import { createMemorySpace, createRuntime } from "@dyn/runtime";
 import type { Delta, ModelJob } from "@dyn/runtime/llm";
 import { expect, test } from "vitest";
 import { createLogger } from "../../packages/runtime/dist/logging/logger.js";
-import { chat, eventually, postChat, startCluster, startProgram } from "../cluster.ts";
+import { chat, eventually, postChat, release, startCluster, startProgram } from "../cluster.ts";
+import { parseOpenMetrics } from "../open-metrics.ts";
 
 interface Directory extends AsyncDisposable {
   readonly path: string;
@@ -132,4 +133,37 @@ test("a crash in a process of one's own ends its workers without a word, and not
     return response.status === 200 && response.text();
   });
   expect(answered).toContain('"one two three"');
+});
+
+test("with --max-num-seqs 1 it makes one completion at a time, however many a request asks for, and serves another request in between", async () => {
+  const workerArgs = ["--max-num-seqs", "1", "--fault", "hang@2"];
+  await using cluster = await startCluster({ workerArgs, env: { DYN_SYSTEM_PORT: "0" } });
+  const [worker] = cluster.workers;
+  const line = worker?.lines().find(({ message }) => message === "system server is listening");
+  const counts = async (): Promise<string> => {
+    const headers = { accept: "application/openmetrics-text" };
+    const page = parseOpenMetrics(await (await fetch(`http://127.0.0.1:${String(line?.["port"])}/metrics`, { headers })).text());
+    return ["places", "places_taken", "queue_depth"].map((name) => page.value(`dynamo_work_handler_${name}`)).join();
+  };
+  const many = fetch(`${cluster.url}/v1/completions`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ model: "mock", prompt: ["a b c", "d e f"], n: 2, stream: true }),
+  });
+  await eventually("one that runs and three that wait", async () => (await counts()) === "1,1,3");
+  const other = postChat(cluster.url, chat("other"));
+  await eventually("the other one waiting", async () => (await counts()) === "1,1,4");
+  await release(worker);
+  const events = (await (await many).text()).split("\n\n").filter((event) => event.includes('"text"'));
+  const choices = events.flatMap((event) => (JSON.parse(event.slice(6)) as { choices: { index: number; text: string }[] }).choices);
+  const order = choices.map(({ index }) => index);
+  expect(order).toEqual(order.toSorted((left, right) => left - right)); // none begins before the one before it has ended
+  expect(Object.values(Object.groupBy(choices, ({ index }) => index)).map((pieces) => pieces?.map(({ text }) => text).join(""))).toEqual([
+    "a b c",
+    "a b c",
+    "d e f",
+    "d e f",
+  ]);
+  expect((await other).status).toBe(200);
+  await eventually("all places being free", async () => (await counts()) === "1,0,0");
 });

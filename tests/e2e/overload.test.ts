@@ -22,7 +22,7 @@ test("a worker at its limits refuses with 529 and Retry-After, and serves again 
   const refused = await postChat(cluster.url, chat("third"), { "x-request-id": "third" });
   expect([refused.status, refused.statusText, refused.headers.get("retry-after")]).toEqual([529, "Overloaded", "1"]);
   const type = "overloaded_error";
-  const message = "1 request is running and 1 waiting, the limits of this worker";
+  const message = "1 place is taken and 1 request is waiting, the limits of this worker";
   expect(await refused.json()).toEqual({ error: { message, type, param: null, code: "overloaded" } });
   const completed = await eventually("its line", () => linesOf(cluster, "third").find((line) => line["message"] === "request completed"));
   expect(completed).toMatchObject({ status: "error", error_type: "overload" });

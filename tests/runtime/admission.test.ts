@@ -1,7 +1,8 @@
 // How many requests a served endpoint runs, how many wait, and what becomes of the rest.
 import { createMemorySpace, createRuntime, createRuntimeMetrics, renderMetrics, type Client, type Runtime } from "@dyn/runtime";
-import { expect, test } from "vitest";
-import { createAdmission } from "../../packages/runtime/src/ingress/admission.ts";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { createAdmission, type Admission, type Place } from "../../packages/runtime/src/ingress/admission.ts";
 import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
 import { eventually } from "../cluster.ts";
 import { address, collect, config, failureOf } from "./peers.ts";
@@ -69,7 +70,7 @@ test("requests over the limit wait in the order they came, and those over the qu
   await eventually("two waiting", async () => (await valueOf(house, "dynamo_work_handler_queue_depth")) === 2);
   expect(await valueOf(house, "dynamo_work_handler_queue_capacity")).toBe(2);
   const failure = await failureOf(ask("fourth"));
-  expect(failure).toMatchObject({ code: "overloaded", message: "1 request is running and 2 waiting, the limits of this worker" });
+  expect(failure).toMatchObject({ code: "overloaded", message: "1 place is taken and 2 requests are waiting, the limits of this worker" });
   expect(house.lines.filter(({ message }) => message === "request refused")).toEqual([expect.objectContaining({ "error.type": "overloaded" })]);
   expect(await valueOf(house, "dynamo_rejection_request_total")).toBe(1);
   for (const [name, answer] of [
@@ -162,4 +163,123 @@ test("the lower of the engine's own limit and the setting holds, and without any
     return Infinity;
   };
   expect([admitted(3, 5), admitted(5, 3), admitted(0, 4), admitted(4, 0), admitted(0, 0)]).toEqual([3, 3, 4, 4, Infinity]);
+});
+
+describe("places", () => {
+  const labels = { dynamo_namespace: "n", dynamo_component: "c", dynamo_endpoint: "e", worker_id: "1", model: "m" };
+  const never = new AbortController().signal;
+
+  interface Room {
+    readonly admission: Admission;
+    enter(): Place;
+    /** Taken and waited for. */
+    counts(): [taken: number, waiting: number];
+  }
+
+  function openRoom(limit: number, queueLimit = 10): Room {
+    const metrics = createRuntimeMetrics().endpoint(labels);
+    const admission = createAdmission({ limits: [limit], queueLimit, metrics });
+    return {
+      admission,
+      enter() {
+        const place = admission.enter();
+        if (!place) throw new Error("places are not limited");
+        return place;
+      },
+      counts: () => [metrics.placesTaken.value, metrics.queueDepth.value],
+    };
+  }
+
+  // Takes `count` places, one for each of so many parts, and notes when each part has its own.
+  async function run(name: string, count: number, place: Place, log: string[]): Promise<void> {
+    await place.turn(never);
+    const parts = Array.from({ length: count }, async (_, index) => {
+      using _part = await place.take(never);
+      log.push(`${name}${index}`);
+      await Promise.resolve();
+    });
+    await Promise.all(parts);
+    place[Symbol.dispose]();
+  }
+
+  test("are each taken by one part of a request; one that wants more than there are runs its parts in turns", async () => {
+    const room = openRoom(2);
+    const place = room.enter();
+    await place.turn(never);
+    const given = [await place.take(never), await place.take(never)];
+    const third = place.take(never);
+    expect(room.counts()).toEqual([2, 1]);
+    given[1]?.[Symbol.dispose]();
+    given.push(await third);
+    expect(room.counts()).toEqual([2, 0]);
+    given[0]?.[Symbol.dispose](); // the request's own
+    place[Symbol.dispose]();
+    expect(room.counts()).toEqual([1, 0]);
+    given[2]?.[Symbol.dispose]();
+    expect(room.counts()).toEqual([0, 0]);
+  });
+
+  test("go in turn to the requests that wait, however many each of them wants", async () => {
+    const room = openRoom(1);
+    const log: string[] = [];
+    await Promise.all([run("a", 4, room.enter(), log), run("b", 2, room.enter(), log), run("c", 1, room.enter(), log)]);
+    expect(log).toEqual(["a0", "b0", "c0", "a1", "b1", "a2", "a3"]);
+    expect(room.counts()).toEqual([0, 0]);
+  });
+
+  test("are refused to a request when others wait for their first one, not for what those that run still want", async () => {
+    const room = openRoom(1, 1);
+    const first = room.enter();
+    const parts = Array.from({ length: 5 }, () => first.take(never));
+    const second = room.enter();
+    expect(() => room.enter()).toThrow("1 place is taken and 1 request is waiting, the limits of this worker");
+    expect(room.counts()).toEqual([1, 5]);
+    second[Symbol.dispose]();
+    for (const part of parts) (await part)[Symbol.dispose]();
+    expect(room.counts()).toEqual([0, 0]);
+  });
+
+  test("are given up by what is aborted, whether it has one or waits", async () => {
+    const room = openRoom(2);
+    const aborter = new AbortController();
+    const one = room.enter();
+    const held = [await one.take(never), await one.take(never)];
+    const waiting = [one.take(aborter.signal), one.take(aborter.signal)];
+    const other = room.enter();
+    const turn = other.turn(never);
+    aborter.abort(new Error("enough"));
+    for (const each of waiting) await expect(each).rejects.toThrow("enough");
+    expect(room.counts()).toEqual([2, 1]);
+    held[1]?.[Symbol.dispose]();
+    await turn;
+    await expect(one.take(aborter.signal)).rejects.toThrow("enough");
+    for (const each of [one, other]) each[Symbol.dispose]();
+    expect(room.counts()).toEqual([0, 0]);
+  });
+
+  test("are never more than there are, and all come back, whatever is wanted and given up", async () => {
+    const wish = fc.record({ parts: fc.integer({ min: 0, max: 6 }), isAborted: fc.boolean(), steps: fc.integer({ min: 0, max: 4 }) });
+    await fc.assert(
+      fc.asyncProperty(fc.integer({ min: 1, max: 4 }), fc.array(wish, { maxLength: 8 }), async (limit, wishes) => {
+        const room = openRoom(limit, 100);
+        let running = 0;
+        await Promise.all(
+          wishes.map(async ({ parts, isAborted, steps }) => {
+            using place = room.enter();
+            const aborter = new AbortController();
+            const work = Array.from({ length: parts }, async () => {
+              using _part = await place.take(aborter.signal);
+              running += 1;
+              expect(running).toBeLessThanOrEqual(limit);
+              for (let step = 0; step < steps; step += 1) await Promise.resolve();
+              running -= 1;
+            });
+            if (isAborted) aborter.abort(new Error("enough"));
+            await Promise.allSettled(work);
+          }),
+        );
+        expect(room.counts()).toEqual([0, 0]);
+      }),
+    );
+  });
 });

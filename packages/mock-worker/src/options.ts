@@ -51,7 +51,7 @@ export const mockSettings: SettingsOf<MockOptions> = {
     flag: "max-num-seqs",
     default: 256,
     parse: wholeNumber(1, manySeqs),
-    help: "requests a worker runs at a time; further ones wait their turn, up to --request-queue-limit",
+    help: "completions a worker runs at a time, n of them for each prompt of a request; further ones wait their turn, requests up to --request-queue-limit",
   },
   ttftMs: { env: "DYN_MOCK_TTFT_MS", flag: "ttft-ms", default: 0, parse: decimalNumber(0, maxTimerMs), help: "time to the first token, ms" },
   itlMs: { env: "DYN_MOCK_ITL_MS", flag: "itl-ms", default: 0, parse: decimalNumber(0, maxTimerMs), help: "time between tokens, ms" },

@@ -10,6 +10,13 @@ export interface PeerConnection {
   inject(bytes: Uint8Array): void;
 }
 
+/** Places of a served endpoint: so many requests run at a time, or so many parts of requests. */
+export interface Places {
+  /** For a handler that runs several things for one request, each of which is to have a place. The first to ask is given the request's own; others wait, in turn with other requests.
+   *  Dispose it when that thing has run. Resolves at once where places are not limited. Rejects with the signal's reason. */
+  take(signal: AbortSignal): Promise<Disposable>;
+}
+
 /** Everything a handler may want to know besides the request itself. `Log` is the runtime's logger. */
 export interface RequestContext<Log> {
   /** Aborts when the client has left, the deadline has passed or a drain ran out of time. Long work must watch it. */
@@ -27,6 +34,8 @@ export interface RequestContext<Log> {
   readonly baggage?: string;
   /** 0 for the first try of a request. */
   readonly attempt: number;
+  /** A handler that never asks has one place for the whole request. */
+  readonly places: Places;
   /** For fault injection only. */
   readonly connection: PeerConnection;
   /** Facts for this request's completion line, for instance token counts; later calls win. */

@@ -9,7 +9,7 @@ export type { AttemptOutcome, AttemptReport } from "./egress/attempt.ts";
 export { checkRouterMode, routerModes } from "./egress/pick.ts";
 export type { RouterMode } from "./egress/pick.ts";
 export type { Batches } from "./egress/router.ts";
-export type { Handler, PeerConnection, RequestContext } from "./engine.ts";
+export type { Handler, PeerConnection, Places, RequestContext } from "./engine.ts";
 export { countOf } from "./counts.ts";
 export { excerpt } from "./excerpt.ts";
 export { escapeHidden } from "./hidden-text.ts";

@@ -54,9 +54,12 @@ export interface EndedRequest {
 export interface EndpointMetrics {
   begin(requestBytes: number): void;
   end(request: EndedRequest): void;
-  /** Requests that wait for their turn. */
+  /** How many requests, or completions, run at a time; 0 = not limited. */
+  readonly places: Gauge;
+  readonly placesTaken: Gauge;
+  /** Requests and completions that wait for a place. */
   readonly queueDepth: Gauge;
-  /** How many may. */
+  /** Requests that may. */
   readonly queueCapacity: Gauge;
 }
 
@@ -174,6 +177,8 @@ interface ComponentFamilies {
   readonly cancellations: Family<EndpointLabel, Counter>;
   readonly errors: Family<EndpointLabel | "error_type", Counter>;
   readonly firstResponse: Histogram;
+  readonly places: Family<EndpointLabel, Gauge>;
+  readonly placesTaken: Family<EndpointLabel, Gauge>;
   readonly queueDepth: Family<EndpointLabel, Gauge>;
   readonly queueCapacity: Family<EndpointLabel, Gauge>;
 }
@@ -208,7 +213,24 @@ function createComponentFamilies(registry: Registry, prefix: string): ComponentF
       help: "From a request's arrival at the worker to its first item with a token",
       buckets: firstResponses,
     }).with({}),
-    queueDepth: createGauges({ registry, name: "dynamo_work_handler_queue_depth", help: "Requests that wait for their turn", labels }),
+    places: createGauges({
+      registry,
+      name: "dynamo_work_handler_places",
+      help: "Requests that run at a time, of a model completions; 0 if they are not limited",
+      labels,
+    }),
+    placesTaken: createGauges({
+      registry,
+      name: "dynamo_work_handler_places_taken",
+      help: "Places in use: requests that run, of a model completions; not counted if they are not limited",
+      labels,
+    }),
+    queueDepth: createGauges({
+      registry,
+      name: "dynamo_work_handler_queue_depth",
+      help: "Requests that wait for their turn, and further completions of those that run",
+      labels,
+    }),
     queueCapacity: createGauges({
       registry,
       name: "dynamo_work_handler_queue_capacity",
@@ -227,6 +249,8 @@ function createEndpointMetrics(families: ComponentFamilies, labels: EndpointLabe
   const responseBytes = families.responseBytes.with(labels);
   const cancellations = families.cancellations.with(labels);
   return {
+    places: families.places.with(labels),
+    placesTaken: families.placesTaken.with(labels),
     queueDepth: families.queueDepth.with(labels),
     queueCapacity: families.queueCapacity.with(labels),
     begin(bytes) {

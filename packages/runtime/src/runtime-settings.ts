@@ -211,7 +211,7 @@ export const servingSettings: SettingsOf<Pick<RuntimeConfig, Serving>> = {
     "engine-request-limit",
     0,
     [0, maxRequests],
-    "requests a served endpoint runs at a time; 0 = no limit",
+    "requests a served endpoint runs at a time, of a model completions; 0 = no limit",
   ),
   requestQueueLimit: numberSetting(
     "DYN_DYNAMO_REQUEST_QUEUE_LIMIT",

@@ -1,24 +1,27 @@
-/** How many requests of an endpoint run at a time, and how many more may wait for their turn. */
+/** Places of an endpoint: how many requests, or completions of requests, run at a time, and how many requests may wait for their first place. */
 import { countOf } from "../counts.ts";
+import type { Places } from "../engine.ts";
 import { RuntimeError } from "../errors.ts";
 import type { EndpointMetrics } from "../metrics.ts";
 
+type Metrics = Pick<EndpointMetrics, "places" | "placesTaken" | "queueDepth" | "queueCapacity">;
+
 export interface AdmissionOptions {
-  /** Requests that run at a time; the lowest holds, 0 = as many as come. */
+  /** Places; the lowest holds, 0 = as many as are wanted. */
   readonly limits: readonly number[];
-  /** Requests that may wait beside them. */
+  /** Requests that may wait beside those that have a place. */
   readonly queueLimit: number;
-  readonly metrics: Pick<EndpointMetrics, "queueDepth" | "queueCapacity">;
+  readonly metrics: Metrics;
 }
 
-/** A request's place, to run or to wait. Disposing it gives it to the next. */
-export interface Place extends Disposable {
-  /** Resolves when it is this request's turn, in the order of arrival. Rejects with the signal's reason; the place is given back then. */
+/** A request's place, to run or to wait. Disposing it gives it to whoever is next. */
+export interface Place extends Disposable, Places {
+  /** Resolves when it is this request's turn. Rejects with the signal's reason; the place is given back then. */
   turn(signal: AbortSignal): Promise<void>;
 }
 
 export interface Admission {
-  /** Take a place. @returns undefined if requests are not limited. @throws RuntimeError `overloaded` if none is left, to run or to wait. */
+  /** Take a place. @returns undefined if they are not limited. @throws RuntimeError `overloaded` if none is left, to run or to wait. */
   enter(): Place | undefined;
 }
 
@@ -26,50 +29,117 @@ export interface Admission {
 export function createAdmission({ limits, queueLimit, metrics }: AdmissionOptions): Admission {
   const limit = Math.min(...limits.filter((each) => each > 0));
   if (limit === Infinity) return { enter: () => undefined };
-  const depth = metrics.queueDepth;
+  metrics.places.set(limit);
   metrics.queueCapacity.set(queueLimit);
-  const queue = new Set<QueuedPlace>();
-  let running = 0;
-  const onLeave = (place: QueuedPlace, hadTurn: boolean): void => {
-    if (queue.delete(place)) depth.dec();
-    if (!hadTurn) return;
-    const [next] = queue;
-    if (!next) {
-      running -= 1;
-      return;
-    }
-    queue.delete(next); // the place changes hands without becoming free
-    depth.dec();
-    next.call();
-  };
+  const room = new Room(limit, metrics);
   return {
     enter() {
-      if (running >= limit && queue.size >= queueLimit) {
-        throw new RuntimeError(
-          "overloaded",
-          `${countOf(running, "request is", "requests are")} running and ${queue.size} waiting, the limits of this worker`,
-        );
+      if (room.isFull && room.newcomers >= queueLimit) {
+        const taken = countOf(limit, "place is", "places are");
+        const waiting = countOf(room.newcomers, "request is", "requests are");
+        throw new RuntimeError("overloaded", `${taken} taken and ${waiting} waiting, the limits of this worker`);
       }
-      const place = new QueuedPlace(onLeave);
-      if (running < limit) {
-        running += 1;
-        place.call();
-      } else {
-        queue.add(place);
-        depth.inc();
-      }
-      return place;
+      return new RequestPlaces(room);
     },
   };
 }
 
+/** The places, and who waits for one. Requests take turns, each with one place at a time: what wants many must not hold up what wants one. */
+class Room {
+  /** Requests that wait for their first place. */
+  newcomers = 0;
+  #limit: number;
+  #metrics: Metrics;
+  #taken = 0;
+  #queue = new Map<RequestPlaces, Set<QueuedPlace>>();
+
+  constructor(limit: number, metrics: Metrics) {
+    this.#limit = limit;
+    this.#metrics = metrics;
+  }
+
+  get isFull(): boolean {
+    return this.#taken >= this.#limit;
+  }
+
+  /** A place for `request`, called at once if one is free. */
+  ask(request: RequestPlaces, isFirst: boolean): QueuedPlace {
+    const place = new QueuedPlace(isFirst, (hadTurn) => (hadTurn ? this.#passOn() : this.#forget(request, place)));
+    if (this.isFull) {
+      const waiting = this.#queue.get(request);
+      if (waiting) waiting.add(place);
+      else this.#queue.set(request, new Set([place]));
+      if (isFirst) this.newcomers += 1;
+      this.#metrics.queueDepth.inc();
+    } else {
+      this.#setTaken(this.#taken + 1);
+      place.call();
+    }
+    return place;
+  }
+
+  // The place changes hands without becoming free.
+  #passOn(): void {
+    for (const [request, waiting] of this.#queue) {
+      for (const place of waiting) {
+        this.#forget(request, place);
+        if (this.#queue.delete(request)) this.#queue.set(request, waiting); // what else it wants comes after the others
+        return place.call();
+      }
+    }
+    this.#setTaken(this.#taken - 1);
+  }
+
+  #forget(request: RequestPlaces, place: QueuedPlace): void {
+    const waiting = this.#queue.get(request);
+    if (!waiting?.delete(place)) return;
+    if (waiting.size === 0) this.#queue.delete(request);
+    if (place.isFirst) this.newcomers -= 1;
+    this.#metrics.queueDepth.dec();
+  }
+
+  #setTaken(taken: number): void {
+    this.#taken = taken;
+    this.#metrics.placesTaken.set(taken);
+  }
+}
+
+class RequestPlaces implements Place {
+  #room: Room;
+  #own: QueuedPlace;
+  #isOwnTaken = false;
+
+  constructor(room: Room) {
+    this.#room = room;
+    this.#own = room.ask(this, true);
+  }
+
+  turn(signal: AbortSignal): Promise<void> {
+    return this.#own.turn(signal);
+  }
+
+  async take(signal: AbortSignal): Promise<Disposable> {
+    const place = this.#isOwnTaken ? this.#room.ask(this, false) : this.#own;
+    this.#isOwnTaken = true;
+    await place.turn(signal);
+    return place;
+  }
+
+  [Symbol.dispose](): void {
+    this.#own[Symbol.dispose]();
+  }
+}
+
 // A class: it has an identity in the queue.
-class QueuedPlace implements Place {
-  #onLeave: (place: QueuedPlace, hadTurn: boolean) => void;
+class QueuedPlace implements Disposable {
+  /** The first of its request. */
+  readonly isFirst: boolean;
+  #onLeave: (hadTurn: boolean) => void;
   #state: "waiting" | "called" | "left" = "waiting";
   #wake: (() => void) | undefined;
 
-  constructor(onLeave: (place: QueuedPlace, hadTurn: boolean) => void) {
+  constructor(isFirst: boolean, onLeave: (hadTurn: boolean) => void) {
+    this.isFirst = isFirst;
     this.#onLeave = onLeave;
   }
 
@@ -101,6 +171,6 @@ class QueuedPlace implements Place {
     if (this.#state === "left") return;
     const hadTurn = this.#state === "called";
     this.#state = "left";
-    this.#onLeave(this, hadTurn);
+    this.#onLeave(hadTurn);
   }
 }

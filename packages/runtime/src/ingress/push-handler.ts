@@ -1,6 +1,6 @@
 /** Runs the handler of one request: reopens its identity, sends its items, and writes the worker's pair of lifecycle lines. */
 import type { EndpointAddress } from "../discovery/records.ts";
-import { toItems, type Handler, type RequestContext } from "../engine.ts";
+import { toItems, type Handler, type Places, type RequestContext } from "../engine.ts";
 import { RuntimeError, toHandlerError, toRuntimeError } from "../errors.ts";
 import { describeBadRequestId, isUuid } from "../ids.ts";
 import type { Logger } from "../logging/logger.ts";
@@ -38,12 +38,15 @@ export interface RunOptions {
   readonly tracer: Tracer;
 }
 
+const unlimited: Places = { take: () => Promise.resolve({ [Symbol.dispose]: () => undefined }) };
+
 interface Running {
   readonly stream: ServerStream;
   readonly identity: Identity;
   readonly span: Span;
   readonly log: Logger;
   readonly facts: Record<string, string | number | boolean>;
+  readonly places: Places;
   readonly startedAt: number;
   /** What it is at; tells which step a failure belongs to. */
   step: FailedStep;
@@ -70,6 +73,7 @@ export async function runRequest(stream: ServerStream, request: RequestMessage, 
     span,
     log,
     facts: {},
+    places: place ?? unlimited,
     startedAt,
     step: "generate",
     items: 0,
@@ -114,7 +118,7 @@ function toFailure(thrown: unknown): RuntimeError {
 }
 
 async function pump(running: Running, request: RequestMessage, endpoint: ServedEndpoint, log: Logger, now: () => number): Promise<void> {
-  const { stream, identity, facts } = running;
+  const { stream, identity, facts, places } = running;
   running.step = "deserialization";
   const body = decodePayload(request.payload, "request payload");
   running.step = "generate";
@@ -128,6 +132,7 @@ async function pump(running: Running, request: RequestMessage, endpoint: ServedE
     ...(identity.baggage !== undefined && { baggage: identity.baggage }),
     trace: identity.trace,
     attempt: request.attempt,
+    places,
     connection: stream,
     report: (more) => void Object.assign(facts, more),
   };

@@ -54,9 +54,16 @@ function addToSeed(seed: number | bigint, index: number): number | bigint {
   return Number.isSafeInteger(Number(sum)) ? Number(sum) : sum;
 }
 
-/** All of `choices`, by index, at the same time; each delta is marked with its index. A choice is held until its last delta has been taken.
- *  Rejects with the first failure; `stop` then tells the others, as it does when the reader leaves. */
-export async function* mergeChoices(choices: ReadonlyMap<number, AsyncIterable<Delta>>, stop: () => void): AsyncGenerator<Delta, void, void> {
+export interface Merging {
+  /** Resolves when one more choice may begin; disposed when that has ended. */
+  readonly begin: () => Promise<Disposable>;
+  /** Called if choices are to end before their time: one has failed, or the reader leaves. */
+  readonly stop: () => void;
+}
+
+/** All of `choices`, by index, as many at the same time as may begin; each delta is marked with its index. A choice is held until its last delta has been taken.
+ *  Rejects with the first failure. */
+export async function* mergeChoices(choices: ReadonlyMap<number, AsyncIterable<Delta>>, { begin, stop }: Merging): AsyncGenerator<Delta, void, void> {
   let ready: Delta[] = [];
   let running = choices.size;
   let failure: { readonly cause: unknown } | undefined;
@@ -67,6 +74,7 @@ export async function* mergeChoices(choices: ReadonlyMap<number, AsyncIterable<D
 
   async function pump([choice, deltas]: readonly [number, AsyncIterable<Delta>]): Promise<void> {
     try {
+      using _place = await begin();
       for await (const { usage: _, ...delta } of deltas) {
         if (isOver) return;
         ready.push({ ...delta, choice });

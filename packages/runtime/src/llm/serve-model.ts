@@ -27,7 +27,8 @@ export interface ServeModelOptions {
   readonly migrationLimit?: number;
   /** Tokens of prompt and completion together, shown by `/v1/models`. */
   readonly contextLength?: number;
-  /** Requests the engine can run at a time; the lower of this and `--engine-request-limit` holds. Default 0: no limit of its own. */
+  /** Completions the engine can run at a time, of all requests together; the lower of this and `--engine-request-limit` holds. A request for more has them
+   *  made one after the other, in turn with other requests. Default 0: no limit of its own. */
   readonly requestLimit?: number;
 }
 
@@ -149,7 +150,10 @@ async function* runJob(job: ModelJob, served: Served, outer: RequestContext<Logg
       if (job.begun?.[index]?.isFinished) finish(each);
       else choices.set(index, start(each, inner));
     }
-    yield* mergeChoices(choices, () => aborter.abort(new RuntimeError("cancelled", "another choice of the request has failed")));
+    yield* mergeChoices(choices, {
+      begin: () => context.places.take(inner.signal),
+      stop: () => aborter.abort(new RuntimeError("cancelled", "another choice of the request has failed")),
+    });
     yield { text: "", usage: sumUsage(tallies, job.n ?? 1) };
   } catch (error) {
     failure = toHandlerError(error);
