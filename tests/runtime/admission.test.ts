@@ -98,6 +98,7 @@ test("a request that is cancelled or late leaves the queue at once, without havi
   expect((await second).code).toBe("cancelled");
   await eventually("its place being free", depth(0));
   expect((await failureOf(collect(house.client.generate({ name: "third" }, { timeoutMs: 50 })))).code).toBe("deadline_exceeded");
+  await eventually("its arrival", () => house.lines.filter(({ message }) => message === "request received").length === 3);
   await eventually("its place being free too", depth(0));
   house.finish("first");
   await first;
