@@ -60,7 +60,7 @@ test("unfinished bodies: those that do not fit are refused before they are read,
   for (const client of stated) client[Symbol.dispose]();
   await allGivenBack(cluster.url);
 
-  const chunked = Array.from({ length: 30 }, () => post(port, "chunked"));
+  const chunked = Array.from({ length: 12 }, () => post(port, "chunked"));
   const piece = `${(256 * 1024).toString(16)}\r\n${" ".repeat(256 * 1024)}\r\n`;
   for (let sent = 0; sent < 16; sent += 1)
     await Promise.all(chunked.filter((client) => client.statuses().length === 0).map((client) => send(client, piece)));
@@ -93,4 +93,37 @@ test("prompts that wait for a place: those that do not fit are refused, and what
   await allGivenBack(cluster.url);
   expectAlive(cluster.frontend);
   for (const worker of cluster.workers) expectAlive(worker);
+});
+
+test("streams that nobody reads hold little, and what each may hold is counted", async () => {
+  await using cluster = await startCluster({ env: small, workerArgs: ["--migration-limit", "0"] });
+  const port = Number(new URL(cluster.url).port);
+  const count = 24;
+  const body = JSON.stringify(chat("a ".repeat(50_000), { stream: true })); // as events 12 MB, far more than the systems' buffers take
+  const before = peakMib(cluster.frontend.pid) ?? 0;
+  const deaf = Array.from({ length: count }, () => {
+    const client = post(port, body.length);
+    client.socket.pause();
+    client.socket.write(body);
+    return client;
+  });
+  const tokensOf = async (): Promise<number> => {
+    const text = await (await fetch(`${cluster.url}/metrics`)).text();
+    return Number(/^dynamo_frontend_output_tokens_total\{\S+ (\d+)$/m.exec(text)?.[1] ?? 0);
+  };
+  let [tokens, looks] = [0, 0];
+  await eventually("all of them standing still", async () => {
+    const now = await tokensOf();
+    looks = now > 0 && now === tokens ? looks + 1 : 0;
+    tokens = now;
+    return looks > 50;
+  });
+  const { used } = await memoryOf(cluster.url);
+  expect(used).toBeGreaterThan(count * 64 * 1024);
+  expect(tokens).toBeLessThan(count * 50_000);
+  const peak = peakMib(cluster.frontend.pid);
+  if (peak !== undefined) expect(peak - before).toBeLessThan(120); // 5 MiB each
+  for (const client of deaf) client[Symbol.dispose]();
+  await allGivenBack(cluster.url);
+  expectAlive(cluster.frontend);
 });

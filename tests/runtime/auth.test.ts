@@ -25,7 +25,7 @@ import { decodeHello, encodeHello, type Hello } from "../../packages/runtime/src
 import * as messages from "../../packages/runtime/src/wire/messages.ts";
 import { encodeAuth } from "../../packages/runtime/src/wire/proof.ts";
 import { eventually } from "../cluster.ts";
-import { address, collect, config, failureOf, hello, rawPeer, request, type RawPeer } from "./peers.ts";
+import { address, collect, config, failureOf, hello, memory, rawPeer, request, type RawPeer } from "./peers.ts";
 
 const token = "a token of nobody".replaceAll(" ", "-");
 const other = "quite-another-token";
@@ -240,7 +240,7 @@ test("a worker that drains says so only to those who have proven themselves", as
   const log = createLogger({ sink: () => undefined });
   const parts = { hello: { ...hello, instance_id: "77" }, helloTimeoutMs: 5_000, pingIntervalMs: 5_000, log, now: () => performance.now() };
   const guard = (): Guard => ({ role: "listener", tokens: parseTokens(token), isAnnounced: () => true });
-  const server = createPushServer({ ...parts, rejections: createRuntimeMetrics().rejections, tracer: offTracer, guard });
+  const server = createPushServer({ ...parts, rejections: createRuntimeMetrics().rejections, tracer: offTracer, memory, guard });
   await using listener = await listen({
     host: "127.0.0.1",
     port: 0,

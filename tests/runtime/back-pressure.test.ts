@@ -10,7 +10,7 @@ import { frameTypes } from "../../packages/runtime/src/wire/frames.ts";
 import { encodeHello } from "../../packages/runtime/src/wire/hello.ts";
 import * as messages from "../../packages/runtime/src/wire/messages.ts";
 import { eventually } from "../cluster.ts";
-import { hello, openEnds, rawPeer, request } from "./peers.ts";
+import { hello, memory, openEnds, rawPeer, request } from "./peers.ts";
 
 const mebibyte = 1024 * 1024;
 const log = createLogger({ sink: () => undefined });
@@ -31,9 +31,10 @@ test.each<[ConnectionOptions["role"]]>([["listener"], ["dialler"]])(
     let most = 0;
     const connection = new Connection(
       ends.near,
-      { role, hello, ...timing },
+      { role, hello, memory, ...timing },
       {
         onFrame: () => undefined,
+        onRefused: () => undefined,
         onChunkEnd: () => (most = Math.max(most, connection.queuedBytes)),
         onDrain: () => undefined,
         onClose: () => undefined,
@@ -56,7 +57,7 @@ test.each<[ConnectionOptions["role"]]>([["listener"], ["dialler"]])(
 
 test("a listener reads no more requests from a peer that leaves the answers unread, and answers them all once it reads", async () => {
   await using ends = await openEnds();
-  const server = createPushServer({ hello, ...timing, log, rejections, tracer: offTracer, now: () => performance.now() });
+  const server = createPushServer({ hello, memory, ...timing, log, rejections, tracer: offTracer, now: () => performance.now() });
   server.accept(ends.near, Buffer.alloc(0));
   const asked = 30_000;
   ends.far.write(build(asked, (writer, index) => messages.encodeRequest(writer, index + 1, { ...request, path: "no/such/thing" })));
@@ -71,7 +72,7 @@ test("a listener reads no more requests from a peer that leaves the answers unre
 
 test("a peer that never reads its answers is given up in the end", async () => {
   await using ends = await openEnds();
-  const server = createPushServer({ hello, ...timing, pingIntervalMs: 20, log, rejections, tracer: offTracer, now: () => performance.now() });
+  const server = createPushServer({ hello, memory, ...timing, pingIntervalMs: 20, log, rejections, tracer: offTracer, now: () => performance.now() });
   server.accept(ends.near, Buffer.alloc(0));
   ends.far.write(build(30_000, (writer, index) => messages.encodeRequest(writer, index + 1, { ...request, path: "no/such/thing" })));
   await eventually("the pause", () => ends.near.isPaused());

@@ -1,6 +1,8 @@
 // Frames of the native plane: any cuts, any sizes, and input nobody should send.
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { createMemoryBudget } from "../../packages/runtime/src/memory-budget.ts";
+import { createRuntimeMetrics } from "../../packages/runtime/src/metrics.ts";
 import type { FrameWriter } from "../../packages/runtime/src/wire/frame-writer.ts";
 import { FrameDecoder, frameTypes, preface } from "../../packages/runtime/src/wire/frames.ts";
 import { decodeItems, encodeDeltaItem } from "../../packages/runtime/src/wire/items.ts";
@@ -160,4 +162,39 @@ describe("frames", () => {
       [3, "00000004"],
     ]);
   });
+});
+
+test("a frame that there is no memory for is passed over, however it is cut; the others are handed on", () => {
+  const sizes = fc.array(fc.constantFrom(0, 1, 100, 16_000, 16_384, 20_000, 70_000), { minLength: 1, maxLength: 8 });
+  fc.assert(
+    fc.property(sizes, fc.array(fc.integer({ min: 1, max: 30_000 }), { minLength: 1, maxLength: 12 }), (bodies, cuts) => {
+      const bytes = Buffer.concat(
+        bodies.map((size, index) => {
+          const header = Buffer.alloc(9);
+          header.writeUInt32BE(size);
+          header[4] = frameTypes.REQUEST;
+          header.writeUInt32BE(index + 1, 5);
+          return Buffer.concat([header, Buffer.alloc(size, index)]);
+        }),
+      );
+      const budget = createMemoryBudget(1, createRuntimeMetrics().memory);
+      using others = budget.open();
+      for (let left = 4; left > 0; left -= 1) others.take((budget.limitBytes - 40_000) / 4);
+      using share = budget.open();
+      const seen: number[] = [];
+      const refused: number[] = [];
+      const decoder = new FrameDecoder(100_000, { share, onRefused: (_type, streamId) => refused.push(streamId) });
+      for (let at = 0, turn = 0; at < bytes.length; turn += 1) {
+        const next = at + (cuts[turn % cuts.length] ?? 1);
+        decoder.push(bytes.subarray(at, next), (_type, streamId, body) => {
+          expect(body.equals(Buffer.alloc(bodies[streamId - 1] ?? 0, streamId - 1))).toBe(true);
+          seen.push(streamId);
+        });
+        at = next;
+      }
+      expect([...seen, ...refused].toSorted((left, right) => left - right)).toEqual(bodies.map((_, index) => index + 1));
+      expect(refused.every((id) => bodies[id - 1] === 70_000)).toBe(true);
+      expect(share.bytes).toBe(0);
+    }),
+  );
 });

@@ -13,7 +13,7 @@ import { frameTypes, preface } from "../../packages/runtime/src/wire/frames.ts";
 import { encodeValueItem } from "../../packages/runtime/src/wire/items.ts";
 import * as messages from "../../packages/runtime/src/wire/messages.ts";
 import { eventually, type Line } from "../cluster.ts";
-import { address, collect, failureOf, greeting, hello, openEnds, path, rawPeer, request, startPair, type RawPeer } from "./peers.ts";
+import { address, collect, failureOf, greeting, hello, memory, openEnds, path, rawPeer, request, startPair, type RawPeer } from "./peers.ts";
 
 const silent = createLogger({ sink: () => undefined });
 
@@ -88,6 +88,7 @@ describe("the listener's limits", () => {
       hello: { ...hello, max_streams: 2 },
       helloTimeoutMs: 60_000,
       pingIntervalMs: 60_000,
+      memory,
       log: silent,
       rejections: metrics.rejections,
       tracer: offTracer,

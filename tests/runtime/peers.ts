@@ -14,6 +14,8 @@ import {
   type Runtime,
   type RuntimeConfig,
 } from "../../packages/runtime/src/index.ts";
+import { createMemoryBudget } from "../../packages/runtime/src/memory-budget.ts";
+import { createRuntimeMetrics } from "../../packages/runtime/src/metrics.ts";
 import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
 import { FrameWriter } from "../../packages/runtime/src/wire/frame-writer.ts";
 import { FrameDecoder, preface } from "../../packages/runtime/src/wire/frames.ts";
@@ -21,6 +23,8 @@ import { encodeHello, type Hello } from "../../packages/runtime/src/wire/hello.t
 import { encodePayload } from "../../packages/runtime/src/wire/payload.ts";
 import type { Line } from "../cluster.ts";
 
+/** More than any test takes. */
+export const memory = createMemoryBudget(1_024, createRuntimeMetrics().memory);
 export const address = "dyn://test.echo.generate";
 export const path = "test/echo/generate";
 export const config = { discoveryBackend: "mem", connectTimeoutMs: 2_000, pingIntervalMs: 1_000, drainTimeoutMs: 60_000 } as const;

@@ -8,6 +8,9 @@ import type { ModelClient } from "./pools.ts";
 import type { RequestProgress } from "./request-log.ts";
 import { Transcript, type Completion } from "./transcript.ts";
 
+/** Bytes of items that may be under way of each answer: some thousand tokens, since each client that does not read holds as much. */
+const windowBytes = 32 * 1024;
+
 /** What becomes of an answer on its way. */
 export interface Receiver {
   /** True if the texts are wanted in the completion. */
@@ -71,7 +74,7 @@ export async function generate(job: ModelJob, exchange: Exchange, parts: Generat
 function toOptions(exchange: Exchange, { deadlines: { endsAt } }: GenerateParts, header: string): GenerateOptions {
   const { identity, signal } = exchange;
   const instanceId = readInstanceId(exchange, header);
-  return { identity, signal, ...(endsAt !== undefined && { deadlineAt: endsAt }), ...(instanceId !== undefined && { instanceId }) };
+  return { identity, signal, windowBytes, ...(endsAt !== undefined && { deadlineAt: endsAt }), ...(instanceId !== undefined && { instanceId }) };
 }
 
 // The header names the one instance to ask, as Dynamo's gateway does; an empty one names none.

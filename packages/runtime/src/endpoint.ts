@@ -3,6 +3,7 @@ import { countOf } from "./counts.ts";
 import { maxTimerMs } from "./config.ts";
 import type { Instance, LiveSet } from "./discovery/live-set.ts";
 import type { AttemptReport, Route } from "./egress/attempt.ts";
+import { defaultWindowBytes } from "./egress/client-stream.ts";
 import type { Batches } from "./egress/router.ts";
 import type { Handler } from "./engine.ts";
 import { createRequestId, isInstanceId, isSaneClientId, isUuid } from "./ids.ts";
@@ -61,6 +62,8 @@ export interface GenerateOptions {
   readonly timeoutMs?: number;
   /** Reading of `performance.now()` after which nobody waits any more: it travels to the worker, whoever asks keeps it with `signal`. */
   readonly deadlineAt?: number;
+  /** Bytes of items that may be under way, from 1 to 2³¹−1: a reader that is slow holds as much. Default 262 144. */
+  readonly windowBytes?: number;
   /** Asked when a worker fails after it has delivered items, all of which have been read: the request for the rest, which another worker gets.
    *  Undefined = it cannot be continued, and the answer fails. Default: it cannot. */
   readonly resume?: () => unknown;
@@ -154,13 +157,16 @@ export function createClient<Request, Item>({ live, path, send, tracer, now, onD
     dismiss: (id) => live.dismiss(id),
     generate(request, options = {}) {
       const { timeoutMs, instanceId } = options;
-      if (timeoutMs !== undefined) assertTimeout(timeoutMs);
+      const { windowBytes = defaultWindowBytes } = options;
+      if (timeoutMs !== undefined) assertWhole("timeoutMs", timeoutMs, maxTimerMs);
+      assertWhole("windowBytes", windowBytes, maxTimerMs);
       if (instanceId !== undefined && !isInstanceId(instanceId)) throw new RuntimeError("invalid_argument", "instanceId must be a decimal u64");
       const route: Route = {
         ...toCaller(options, tracer),
         path,
         signal: withTimeout(options.signal, timeoutMs),
         deadlineAt: timeoutMs === undefined ? options.deadlineAt : now() + timeoutMs,
+        windowBytes,
         wanted: instanceId,
         candidates: () => live.instances,
         ...(options.resume && { resume: () => encodeRest(options.resume?.()) }),
@@ -179,10 +185,10 @@ function encodeRest(request: unknown): Uint8Array | undefined {
   return request === undefined ? undefined : encodePayload(request);
 }
 
-// A timer would take a longer time for 1 ms.
-function assertTimeout(timeoutMs: number): void {
-  if (Number.isInteger(timeoutMs) && timeoutMs >= 1 && timeoutMs <= maxTimerMs) return;
-  throw new RuntimeError("invalid_argument", `timeoutMs must be a whole number from 1 to ${maxTimerMs}, got ${timeoutMs}`);
+// A timer would take a longer time for 1 ms, and a worker that much credit for a fault.
+function assertWhole(name: string, value: number, most: number): void {
+  if (Number.isInteger(value) && value >= 1 && value <= most) return;
+  throw new RuntimeError("invalid_argument", `${name} must be a whole number from 1 to ${most}, got ${value}`);
 }
 
 function withTimeout(signal: AbortSignal | undefined, timeoutMs: number | undefined): AbortSignal | undefined {

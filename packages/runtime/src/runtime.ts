@@ -137,11 +137,12 @@ class RuntimeParts implements Runtime {
     const hello: Hello = { version: 1, agent, capabilities: [], max_frame_bytes: config.maxFrameBytes, max_streams: config.tcpMaxStreams };
     const egressLog = log.child({ target: "dyn_runtime::egress" });
     const onLost = (key: string): void => this.#health.lost(key);
-    this.#peers = createPeers({ hello, connectTimeoutMs, pingIntervalMs, security, metrics, log: egressLog, onLost, now: this.#now });
+    this.#peers = createPeers({ hello, connectTimeoutMs, pingIntervalMs, security, memory, metrics, log: egressLog, onLost, now: this.#now });
     this.#server = createPushServer({
       hello: { ...hello, instance_id: this.instanceId },
       helloTimeoutMs: connectTimeoutMs,
       pingIntervalMs,
+      memory,
       guard: () => security.tokens && { role: "listener", tokens: security.tokens.current, isAnnounced: discovery.isAnnounced },
       log: log.child({ target: "dyn_runtime::ingress" }),
       rejections: this.metrics.rejections,

@@ -34,6 +34,8 @@ export interface Route {
   readonly signal: AbortSignal | undefined;
   /** Clock reading (ms, the router's `now`) after which nobody waits any more. */
   readonly deadlineAt: number | undefined;
+  /** Bytes of items that may be under way. */
+  readonly windowBytes: number;
   /** The one instance to ask, decimal u64; undefined = any. */
   readonly wanted: string | undefined;
   /** Instances to choose from, asked anew for every attempt. */
@@ -145,6 +147,7 @@ export class Attempt {
       headers: toPlaneHeaders(this.#identity),
       attempt: this.#report.number,
       deadlineMs: deadlineAt === undefined ? 0 : Math.min(Math.max(1, Math.ceil(deadlineAt - now())), maxDeadlineMs),
+      credit: this.#route.windowBytes,
       payload,
     });
     this.#sentAt = now();
@@ -187,6 +190,7 @@ export class Attempt {
     if (this.#closed) return;
     this.#closed = true;
     if (failure) this.kill(failure);
+    this.#stream?.[Symbol.dispose]();
     this.#report.endedAt = this.#options.now();
     this.#report.outcome = failure ? (outcomes[failure.code] ?? "error") : "success";
     this.#report.failure = failure;

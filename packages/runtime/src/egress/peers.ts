@@ -4,6 +4,7 @@ import { RuntimeError } from "../errors.ts";
 import type { Instance } from "../discovery/live-set.ts";
 import type { Presence, Whereabouts } from "../discovery/presence.ts";
 import type { Logger } from "../logging/logger.ts";
+import type { MemoryBudget } from "../memory-budget.ts";
 import type { RuntimeMetrics } from "../metrics.ts";
 import type { PlaneSecurity } from "../net/security.ts";
 import type { Hello } from "../wire/hello.ts";
@@ -15,6 +16,7 @@ export interface PeersOptions {
   readonly connectTimeoutMs: number;
   readonly pingIntervalMs: number;
   readonly security: PlaneSecurity;
+  readonly memory: MemoryBudget;
   readonly metrics: RuntimeMetrics;
   readonly log: Logger;
   /** A connection has ended that nobody wanted to end. */
@@ -179,7 +181,7 @@ interface DialParts extends PeersOptions {
 }
 
 async function dialInstance({ key, id, host, port, isTls = false }: Instance, parts: DialParts): Promise<PlaneClient> {
-  const { hello, connectTimeoutMs, pingIntervalMs, security, metrics, log } = parts;
+  const { hello, connectTimeoutMs, pingIntervalMs, security, memory, metrics, log } = parts;
   const address = formatHostPort(host, port);
   const state: { opened?: PlaneClient; isOver: boolean } = { isOver: false };
   const client = await PlaneClient.dial({
@@ -192,6 +194,7 @@ async function dialInstance({ key, id, host, port, isTls = false }: Instance, pa
     onLeave: (isGoingAway) => parts.onLeave(key, isGoingAway),
     isTls,
     security,
+    memory,
     onClose(cause) {
       state.isOver = true;
       parts.onGone(key, state.opened);

@@ -5,6 +5,7 @@ import { RuntimeError, toRuntimeError } from "../errors.ts";
 import type { Guard } from "../net/auth.ts";
 import { Connection, type ConnectionOptions } from "../net/connection.ts";
 import { dialSocket } from "../net/dial.ts";
+import type { MemoryBudget } from "../memory-budget.ts";
 import type { PlaneSecurity } from "../net/security.ts";
 import { frameTypeName, frameTypes, maxStreamId, type FrameType } from "../wire/frames.ts";
 import {
@@ -21,7 +22,7 @@ import {
 import type { Hello } from "../wire/hello.ts";
 import { toWorkerError } from "../worker-errors.ts";
 import { LostWorkerError } from "./losses.ts";
-import { ClientStream, windowBytes, type StreamOwner } from "./client-stream.ts";
+import { ClientStream, type StreamOwner } from "./client-stream.ts";
 
 /** Bytes that may wait for a worker's socket before it gets no more requests: a burst of long prompts is no fault of its yet. */
 const maxQueuedBytes = 8 * 1024 * 1024;
@@ -39,15 +40,20 @@ export interface PlaneClientOptions {
   /** The worker speaks TLS, says its record. */
   readonly isTls: boolean;
   readonly security: PlaneSecurity;
+  /** For frames under way, and items that wait to be read. */
+  readonly memory: MemoryBudget;
   /** Called once when the connection is over; `undefined` = in good order. */
   readonly onClose: (cause: RuntimeError | undefined) => void;
   /** Called when the worker says that it takes no more requests, or (false) none for one of its endpoints. */
   readonly onLeave: (isGoingAway: boolean) => void;
 }
 
+type Owner = Pick<PlaneClientOptions, "memory" | "onClose" | "onLeave">;
+
 /** All streams between this process and one worker. */
 export class PlaneClient implements StreamOwner {
   readonly ready: Promise<Hello>;
+  readonly memory: MemoryBudget;
   #connection: Connection;
   #streams = new Map<number, ClientStream>();
   #touched = new Set<ClientStream>();
@@ -58,10 +64,11 @@ export class PlaneClient implements StreamOwner {
   #maxStreams = 1;
   #maxFrameBytes = 0;
   #withdrawn = new Set<string>();
-  #owner: Pick<PlaneClientOptions, "onClose" | "onLeave">;
+  #owner: Owner;
 
-  private constructor(connection: (client: PlaneClient) => Connection, owner: Pick<PlaneClientOptions, "onClose" | "onLeave">) {
+  private constructor(connection: (client: PlaneClient) => Connection, owner: Owner) {
     this.#owner = owner;
+    this.memory = owner.memory;
     this.#connection = connection(this);
     this.ready = this.#connection.ready.then((peer) => {
       this.#maxStreams = peer.max_streams;
@@ -73,10 +80,10 @@ export class PlaneClient implements StreamOwner {
 
   /** Dial a worker and wait for its HELLO. @throws RuntimeError `cannot_connect`. */
   static async dial(options: PlaneClientOptions): Promise<PlaneClient> {
-    const { key: dialled, host, port, hello, connectTimeoutMs: helloTimeoutMs, pingIntervalMs, isTls, security } = options;
+    const { key: dialled, host, port, hello, connectTimeoutMs: helloTimeoutMs, pingIntervalMs, isTls, security, memory } = options;
     const socket = await dialSocket({ host, port, timeoutMs: helloTimeoutMs, isTls, security });
     const guard: Guard | undefined = security.tokens && { role: "dialler", tokens: security.tokens.current, dialled };
-    const settings: ConnectionOptions = { role: "dialler", hello, helloTimeoutMs, pingIntervalMs, guard };
+    const settings: ConnectionOptions = { role: "dialler", hello, helloTimeoutMs, pingIntervalMs, guard, memory };
     const client = new PlaneClient((owner) => new Connection(socket, settings, owner.#events()), options);
     try {
       await client.ready;
@@ -106,7 +113,7 @@ export class PlaneClient implements StreamOwner {
   }
 
   /** Send a request. @throws RuntimeError `overloaded` at the worker's stream limit or when it does not read, `too_large` over its frame limit; nothing is sent then. */
-  open(request: Omit<RequestMessage, "credit">): ClientStream {
+  open(request: RequestMessage): ClientStream {
     if (!this.isUsable) throw new RuntimeError("disconnected", `connection to ${this.#connection.remote} is closing`);
     if (this.#streams.size >= this.#maxStreams) {
       throw new RuntimeError("overloaded", `${countOf(this.#maxStreams, "stream to the worker is", "streams to the worker are")} open, its limit`);
@@ -122,9 +129,10 @@ export class PlaneClient implements StreamOwner {
       throw new RuntimeError("too_large", `the request is ${size} bytes on the plane, ${limit}`);
     }
     const id = this.#lastId + 1;
-    encodeRequest(this.#connection.writer, id, { ...request, credit: windowBytes });
+    encodeRequest(this.#connection.writer, id, request);
     this.#lastId = id;
-    const stream = new ClientStream(this, id, this.#connection.isSilent);
+    const { isSilent: isUnheard } = this.#connection;
+    const stream = new ClientStream(this, id, { windowBytes: request.credit, isUnheard });
     this.#streams.set(id, stream);
     this.#connection.flushSoon();
     return stream;
@@ -156,6 +164,7 @@ export class PlaneClient implements StreamOwner {
   #events(): ConstructorParameters<typeof Connection>[2] {
     return {
       onFrame: (type, streamId, body) => this.#frame(type, streamId, body),
+      onRefused: (_type, streamId, error) => this.#streams.get(streamId)?.cancel("kill", error),
       onChunkEnd: () => {
         for (const stream of this.#touched) stream.wake();
         this.#touched.clear();

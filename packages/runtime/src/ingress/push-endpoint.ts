@@ -2,6 +2,7 @@
 import type { Socket } from "node:net";
 import { countOf } from "../counts.ts";
 import { RuntimeError, toRuntimeError } from "../errors.ts";
+import { requestFactor, type MemoryBudget } from "../memory-budget.ts";
 import { createGate } from "../lifetime.ts";
 import type { Counter } from "../instruments/series.ts";
 import type { Logger } from "../logging/logger.ts";
@@ -17,6 +18,8 @@ import type { Place } from "./admission.ts";
 import { runRequest, type ServedEndpoint } from "./push-handler.ts";
 import { ServerStream } from "./server-stream.ts";
 
+/** Memory for what is known of a request, beside its bytes. */
+const requestBytes = 8 * 1024;
 /** Endpoints served once of which later diallers are told that they are gone. */
 const maxWithdrawn = 1_024;
 
@@ -26,8 +29,10 @@ export interface PushServerOptions {
   readonly pingIntervalMs: number;
   /** What diallers must prove, asked for each connection; undefined = nothing. */
   readonly guard?: () => Guard | undefined;
+  /** For requests, from their arrival to their end. */
+  readonly memory: MemoryBudget;
   readonly log: Logger;
-  /** Requests refused because streams or places are used up. */
+  /** Requests refused because streams, places or memory are used up. */
   readonly rejections: Counter;
   readonly tracer: Tracer;
   readonly now: () => number;
@@ -122,9 +127,10 @@ class ServerConnection {
 
   constructor(socket: Socket, head: Buffer, shared: Shared, onGone: () => void) {
     this.#shared = shared;
-    const { hello, helloTimeoutMs, pingIntervalMs } = shared.options;
+    const { hello, helloTimeoutMs, pingIntervalMs, memory } = shared.options;
     const events: ConnectionEvents = {
       onFrame: (type, streamId, body) => this.#frame(type, streamId, body),
+      onRefused: (type, streamId, error) => this.#passedOver(type, streamId, error),
       onChunkEnd: () => undefined,
       onDrain: () => {
         for (const stream of this.#streams.values()) stream.wake();
@@ -136,7 +142,7 @@ class ServerConnection {
     };
     const guard = shared.options.guard?.();
     this.#isGuarded = guard !== undefined;
-    this.#connection = new Connection(socket, { role: "listener", hello, helloTimeoutMs, pingIntervalMs, guard, head }, events);
+    this.#connection = new Connection(socket, { role: "listener", memory, hello, helloTimeoutMs, pingIntervalMs, guard, head }, events);
   }
 
   goAway(reason: string): void {
@@ -191,14 +197,27 @@ class ServerConnection {
     else stream.abort(new RuntimeError("cancelled", "cancelled by the client"));
   }
 
-  #request(streamId: number, body: Buffer): void {
+  // Its caller sends the rest of it all the same.
+  #passedOver(type: FrameType, streamId: number, error: RuntimeError): void {
+    if (type !== frameTypes.REQUEST || streamId === 0) throw error;
+    this.#begin(streamId);
+    this.#refuse(streamId, undefined, error);
+  }
+
+  #begin(streamId: number): void {
     if (streamId <= this.#lastId) throw new RuntimeError("protocol", `REQUEST reuses stream ${streamId}, the last was ${this.#lastId}`);
     this.#lastId = streamId;
+  }
+
+  #request(streamId: number, body: Buffer): void {
+    this.#begin(streamId);
     if (!this.#connection.isWritable) this.#connection.pause(); // every request is answered, and the answers are not read
     const { endpoints, running, gate, options } = this.#shared;
     let request: RequestMessage | undefined;
     let place: Place | undefined;
+    const share = options.memory.open();
     try {
+      share.take(requestFactor * body.length + requestBytes);
       request = decodeRequest(Buffer.from(body)); // its payload outlives this frame's chunk
       const endpoint = endpoints.get(request.path);
       if (this.#goneAway) throw new RuntimeError("unavailable", "this worker is draining");
@@ -215,11 +234,13 @@ class ServerConnection {
       ofEndpoint?.add(stream);
       void runRequest(stream, request, { endpoint, place, now: options.now, tracer: options.tracer }).finally(() => {
         place?.[Symbol.dispose]();
+        share[Symbol.dispose]();
         this.#streams.delete(streamId);
         ofEndpoint?.delete(stream);
         gate.wake();
       });
     } catch (error) {
+      share[Symbol.dispose]();
       this.#refuse(streamId, request, toRuntimeError(error));
     }
   }

@@ -2,6 +2,7 @@
 import type { Socket } from "node:net";
 import { formatHostPort } from "../address.ts";
 import { RuntimeError, toRuntimeError } from "../errors.ts";
+import type { MemoryBudget, MemoryShare } from "../memory-budget.ts";
 import { FrameWriter } from "../wire/frame-writer.ts";
 import { FrameDecoder, frameTypeName, frameTypes, maxHelloBytes, preface, type FrameType } from "../wire/frames.ts";
 import { decodeError, encodeError, encodePing } from "../wire/messages.ts";
@@ -11,6 +12,8 @@ import { beginHandshake, type Guard, type Handshake, type Role } from "./auth.ts
 
 /** Bytes that may wait for the kernel before senders are told to pause. */
 const highWaterBytes = 1024 * 1024;
+/** The same while there is no memory for more; as much may wait on each connection without a question. */
+const lowWaterBytes = 128 * 1024;
 /** Bytes queued within one tick that leave without waiting for its end. */
 const earlyFlushBytes = 256 * 1024;
 /** Silent ping intervals after which the peer is taken for dead. */
@@ -28,6 +31,8 @@ export interface ConnectionOptions {
   readonly pingIntervalMs: number;
   /** With it the peer must prove that it knows the token, too. Default: no proof is asked for. */
   readonly guard?: Guard | undefined;
+  /** For frames that arrive in pieces, and what waits for a peer that reads slowly. */
+  readonly memory: MemoryBudget;
   /** Bytes already read from the socket, after the preface. */
   readonly head?: Buffer;
 }
@@ -35,6 +40,8 @@ export interface ConnectionOptions {
 /** What the owner of a connection hears. All are called synchronously, `onClose` exactly once and last. */
 export interface ConnectionEvents {
   onFrame(type: FrameType, streamId: number, body: Buffer): void;
+  /** There is no memory for a frame: it is passed over. */
+  onRefused(type: FrameType, streamId: number, error: RuntimeError): void;
   /** All frames of one chunk have been handed over: the moment to wake readers, once each. */
   onChunkEnd(): void;
   onDrain(): void;
@@ -54,6 +61,11 @@ export class Connection {
   #events: ConnectionEvents;
   #phase: Phase = { type: "hello" };
   #decoder: FrameDecoder;
+  #share: MemoryShare;
+  /** For what waits for the kernel. */
+  #queue: MemoryShare;
+  /** There is no room for more of that. */
+  #isTight = false;
   #flushing = false;
   #handshake: Handshake;
   #heartbeat: NodeJS.Timeout | undefined;
@@ -69,7 +81,12 @@ export class Connection {
     this.#options = options;
     this.#handshake = beginHandshake(options.guard, socket);
     this.remote = formatHostPort(socket.remoteAddress ?? "?", socket.remotePort ?? 0);
-    this.#decoder = new FrameDecoder(Math.min(maxHelloBytes, options.hello.max_frame_bytes));
+    this.#share = options.memory.open();
+    this.#queue = options.memory.open();
+    const onRefused: ConnectionEvents["onRefused"] = (type, streamId, error) => {
+      if (this.isOpen) events.onRefused(type, streamId, error);
+    };
+    this.#decoder = new FrameDecoder(Math.min(maxHelloBytes, options.hello.max_frame_bytes), { share: this.#share, onRefused });
     const { promise, resolve, reject } = Promise.withResolvers<Hello>();
     this.#settle = { resolve, reject };
     this.ready = promise;
@@ -77,6 +94,7 @@ export class Connection {
     socket.setNoDelay(true);
     socket.on("data", (chunk: Buffer) => this.#read(chunk));
     socket.on("drain", () => {
+      this.#account();
       if (socket.isPaused()) socket.resume();
       events.onDrain();
     });
@@ -114,7 +132,7 @@ export class Connection {
 
   /** False while too much waits for the kernel: the peer is slow, senders should wait for `onDrain`. */
   get isWritable(): boolean {
-    return this.queuedBytes < highWaterBytes;
+    return this.queuedBytes < (this.#isTight ? lowWaterBytes : highWaterBytes);
   }
 
   /** Read nothing more until everything queued has left: for a peer that keeps asking and does not read the answers. */
@@ -137,11 +155,27 @@ export class Connection {
     const [first] = buffers;
     if (first && buffers.length === 1) {
       this.#socket.write(first);
+    } else {
+      this.#socket.cork(); // several arenas still leave in one write
+      for (const buffer of buffers) this.#socket.write(buffer);
+      this.#socket.uncork();
+    }
+    this.#account();
+  }
+
+  #account(): void {
+    const wanted = Math.max(0, this.queuedBytes - lowWaterBytes);
+    const { bytes: taken } = this.#queue;
+    if (wanted <= taken) {
+      this.#queue.release(taken - wanted);
+      this.#isTight = false;
       return;
     }
-    this.#socket.cork(); // several arenas still leave in one write
-    for (const buffer of buffers) this.#socket.write(buffer);
-    this.#socket.uncork();
+    try {
+      this.#queue.take(wanted - taken);
+    } catch {
+      this.#isTight = true; // senders wait for the peer, as for one that reads more slowly
+    }
   }
 
   /** Tell the peer why (ERROR on stream 0) and end at once. Idempotent. */
@@ -172,6 +206,8 @@ export class Connection {
     this.#phase = { type: "closed", cause };
     clearInterval(this.#heartbeat);
     clearTimeout(this.#helloTimer);
+    this.#share[Symbol.dispose]();
+    this.#queue[Symbol.dispose]();
     this.#socket.unref();
     // A peer that never reads must not keep its socket: give the farewell a moment, then destroy.
     setTimeout(() => this.#socket.destroy(), 1_000).unref();

@@ -1,5 +1,6 @@
 /** Frames of the native plane `dyn/1`: u32 body length · u8 type · u32 stream id · body, big-endian. See docs/wire-format.md. */
-import { RuntimeError } from "../errors.ts";
+import { RuntimeError, toRuntimeError } from "../errors.ts";
+import type { MemoryShare } from "../memory-budget.ts";
 
 /** First bytes of a connection. Read as a Dynamo request frame they announce a path of 65535 bytes that begins with 0xFF, which no UTF-8 text does. */
 export const preface: Buffer = Buffer.from([0xff, 0xff, 0xff, ...Buffer.from("dyn/1", "latin1")]);
@@ -41,15 +42,29 @@ const holdFactor = 32;
 /** Called for each whole frame. `body` is a view: copy what must outlive the call. */
 export type OnFrame = (type: FrameType, streamId: number, body: Buffer) => void;
 
+/** Smaller frames are kept, while they are under way, without a question. */
+const freeBytes = 16 * 1024;
+
+export interface FrameRoom {
+  /** Frames that have not arrived whole are taken from it. */
+  readonly share: MemoryShare;
+  /** Called for each frame that there is no memory for, when its header has arrived. The frame is passed over. */
+  readonly onRefused: (type: FrameType, streamId: number, error: RuntimeError) => void;
+}
+
 /** Cuts a byte stream into frames. A length over the limit or an unknown type is refused when its header arrives, before anything is kept. */
 export class FrameDecoder {
   // A frame that has not arrived whole, copied: were its pieces kept, one of a byte would cost a buffer of its own.
   #held: Buffer = nothing;
   #heldBytes = 0;
+  /** Of a frame that was refused, what is still to come. */
+  #skipBytes = 0;
   #maxBodyBytes: number;
+  #room: FrameRoom | undefined;
 
-  constructor(maxBodyBytes: number) {
+  constructor(maxBodyBytes: number, room?: FrameRoom) {
     this.#maxBodyBytes = maxBodyBytes;
+    this.#room = room;
   }
 
   set maxBodyBytes(limit: number) {
@@ -58,10 +73,16 @@ export class FrameDecoder {
 
   /** @throws RuntimeError `too_large` or `protocol`; the framing is then lost and the decoder must not be used again. */
   push(chunk: Buffer, onFrame: OnFrame): void {
-    let at = this.#heldBytes > 0 ? this.#complete(chunk, onFrame) : 0;
+    let at = Math.min(this.#skipBytes, chunk.length);
+    this.#skipBytes -= at;
+    if (this.#heldBytes > 0) at = this.#complete(chunk, onFrame);
     while (chunk.length - at >= frameHeaderBytes) {
       const end = at + this.#frameBytes(chunk, at);
-      if (end > chunk.length) return this.#hold(chunk, at, chunk.length, end - at);
+      if (end > chunk.length) {
+        if (this.#mayHold(chunk, at, end - at)) this.#hold(chunk, at, chunk.length, end - at);
+        else this.#skipBytes = end - chunk.length;
+        return;
+      }
       const type = chunk[at + 4] as FrameType; // #frameBytes has checked it
       onFrame(type, chunk.readUInt32BE(at + 5), chunk.subarray(at + frameHeaderBytes, end));
       at = end;
@@ -76,6 +97,7 @@ export class FrameDecoder {
       at = Math.min(chunk.length, frameHeaderBytes - this.#heldBytes);
       this.#hold(chunk, 0, at, smallFrameBytes);
       if (this.#heldBytes < frameHeaderBytes) return at;
+      if (!this.#mayHold(this.#held, 0, this.#frameBytes(this.#held, 0))) return this.#passOver(chunk, at);
     }
     const size = this.#frameBytes(this.#held, 0);
     const end = Math.min(chunk.length, at + size - this.#heldBytes);
@@ -84,8 +106,31 @@ export class FrameDecoder {
     const frame = this.#held;
     this.#held = nothing; // the body may live on: the next frame gets memory of its own
     this.#heldBytes = 0;
+    this.#room?.share.release(size);
     onFrame(frame[4] as FrameType, frame.readUInt32BE(5), frame.subarray(frameHeaderBytes, size)); // #frameBytes has checked the type
     return end;
+  }
+
+  // Asked once for each frame that is not there whole.
+  #mayHold(bytes: Buffer, at: number, size: number): boolean {
+    if (size <= freeBytes || !this.#room) return true;
+    try {
+      this.#room.share.take(size);
+      return true;
+    } catch (error) {
+      this.#room.onRefused(bytes[at + 4] as FrameType, bytes.readUInt32BE(at + 5), toRuntimeError(error)); // #frameBytes has checked the type
+      return false;
+    }
+  }
+
+  // @returns where the next frame begins, or the end of the chunk.
+  #passOver(chunk: Buffer, at: number): number {
+    const left = this.#frameBytes(this.#held, 0) - frameHeaderBytes;
+    const here = Math.min(left, chunk.length - at);
+    this.#skipBytes = left - here;
+    this.#held = nothing;
+    this.#heldBytes = 0;
+    return at + here;
   }
 
   // Memory follows what has arrived, up to `size`: a header alone claims little, and a large frame is moved once or twice.

@@ -8,8 +8,6 @@ const valueForm = 0;
 const deltaForm = 1;
 const maxTextChars = 0xffff / 3;
 const maxTokenIds = 0xff;
-/** More than the credit of a stream lets through: each is an object here, many times the size of its bytes. */
-const maxItems = 65_536;
 
 /** The part of a language model's delta that the compact form can say. */
 export interface CompactDelta {
@@ -56,17 +54,17 @@ function truncated(): RuntimeError {
   return new RuntimeError("protocol", "an item ends after its ITEMS frame");
 }
 
-/** Decode all items of one frame body, appending to `items`. @throws RuntimeError `protocol` on too many, an unknown form, a cut item or bad UTF-8. */
-export function decodeItems(body: Buffer, items: unknown[]): void {
-  const most = items.length + maxItems;
+/** Decode items of a frame's body, appending at most `most` to `items`. @returns where the next one begins. @throws RuntimeError `protocol` on an unknown form, a cut item or bad UTF-8. */
+export function decodeItems(body: Buffer, items: unknown[], most: number = Number.POSITIVE_INFINITY): number {
+  const end = items.length + most;
   let at = 0;
-  while (at < body.length) {
-    if (items.length === most) throw new RuntimeError("protocol", `an ITEMS frame has more than ${maxItems} items`);
+  while (at < body.length && items.length < end) {
     const form = body[at];
     if (form === deltaForm) at = decodeDelta(body, at + 1, items);
     else if (form === valueForm) at = decodeValue(body, at + 1, items);
     else throw new RuntimeError("protocol", `unknown item form ${String(form)}`);
   }
+  return at;
 }
 
 function decodeValue(body: Buffer, at: number, items: unknown[]): number {
