@@ -8,7 +8,7 @@ import { encodeHello } from "../../packages/runtime/src/wire/hello.ts";
 import { frameTypes } from "../../packages/runtime/src/wire/frames.ts";
 import { encodeGoaway } from "../../packages/runtime/src/wire/messages.ts";
 import { eventually } from "../cluster.ts";
-import { collect, failureOf, hello, rawPeer, request, type RawPeer } from "./peers.ts";
+import { collect, failureOf, hello, memory, rawPeer, request, type RawPeer } from "./peers.ts";
 import {
   firstInstanceId,
   seenBy,
@@ -175,6 +175,7 @@ test("what is sent to a worker that is silent already has not taken it", async (
     pingIntervalMs: 100,
     isTls: false,
     security: { tokens: undefined, tls: undefined, listenerTls: undefined, serverName: "", tlsDemandedBy: undefined },
+    memory,
     onClose: () => undefined,
     onLeave: () => undefined,
   });

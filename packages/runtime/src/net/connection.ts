@@ -8,12 +8,9 @@ import { FrameDecoder, frameTypeName, frameTypes, maxHelloBytes, preface, type F
 import { decodeError, encodeError, encodePing } from "../wire/messages.ts";
 import { decodeHello, encodeHello, type Hello } from "../wire/hello.ts";
 import { encodeAuth } from "../wire/proof.ts";
+import { QueueRoom } from "./queue-room.ts";
 import { beginHandshake, type Guard, type Handshake, type Role } from "./auth.ts";
 
-/** Bytes that may wait for the kernel before senders are told to pause. */
-const highWaterBytes = 1024 * 1024;
-/** The same while there is no memory for more; as much may wait on each connection without a question. */
-const lowWaterBytes = 128 * 1024;
 /** Bytes queued within one tick that leave without waiting for its end. */
 const earlyFlushBytes = 256 * 1024;
 /** Silent ping intervals after which the peer is taken for dead. */
@@ -62,10 +59,7 @@ export class Connection {
   #phase: Phase = { type: "hello" };
   #decoder: FrameDecoder;
   #share: MemoryShare;
-  /** For what waits for the kernel. */
-  #queue: MemoryShare;
-  /** There is no room for more of that. */
-  #isTight = false;
+  #room: QueueRoom;
   #flushing = false;
   #handshake: Handshake;
   #heartbeat: NodeJS.Timeout | undefined;
@@ -82,7 +76,7 @@ export class Connection {
     this.#handshake = beginHandshake(options.guard, socket);
     this.remote = formatHostPort(socket.remoteAddress ?? "?", socket.remotePort ?? 0);
     this.#share = options.memory.open();
-    this.#queue = options.memory.open();
+    this.#room = new QueueRoom(options.memory.open());
     const onRefused: ConnectionEvents["onRefused"] = (type, streamId, error) => {
       if (this.isOpen) events.onRefused(type, streamId, error);
     };
@@ -94,7 +88,7 @@ export class Connection {
     socket.setNoDelay(true);
     socket.on("data", (chunk: Buffer) => this.#read(chunk));
     socket.on("drain", () => {
-      this.#account();
+      this.#room.account(this.queuedBytes);
       if (socket.isPaused()) socket.resume();
       events.onDrain();
     });
@@ -132,7 +126,7 @@ export class Connection {
 
   /** False while too much waits for the kernel: the peer is slow, senders should wait for `onDrain`. */
   get isWritable(): boolean {
-    return this.queuedBytes < (this.#isTight ? lowWaterBytes : highWaterBytes);
+    return this.queuedBytes < this.#room.mostBytes;
   }
 
   /** Read nothing more until everything queued has left: for a peer that keeps asking and does not read the answers. */
@@ -160,22 +154,7 @@ export class Connection {
       for (const buffer of buffers) this.#socket.write(buffer);
       this.#socket.uncork();
     }
-    this.#account();
-  }
-
-  #account(): void {
-    const wanted = Math.max(0, this.queuedBytes - lowWaterBytes);
-    const { bytes: taken } = this.#queue;
-    if (wanted <= taken) {
-      this.#queue.release(taken - wanted);
-      this.#isTight = false;
-      return;
-    }
-    try {
-      this.#queue.take(wanted - taken);
-    } catch {
-      this.#isTight = true; // senders wait for the peer, as for one that reads more slowly
-    }
+    this.#room.account(this.queuedBytes);
   }
 
   /** Tell the peer why (ERROR on stream 0) and end at once. Idempotent. */
@@ -207,7 +186,7 @@ export class Connection {
     clearInterval(this.#heartbeat);
     clearTimeout(this.#helloTimer);
     this.#share[Symbol.dispose]();
-    this.#queue[Symbol.dispose]();
+    this.#room[Symbol.dispose]();
     this.#socket.unref();
     // A peer that never reads must not keep its socket: give the farewell a moment, then destroy.
     setTimeout(() => this.#socket.destroy(), 1_000).unref();
