@@ -8,7 +8,7 @@ import Anthropic, { AuthenticationError as AnthropicAuthenticationError } from "
 import OpenAI, { AuthenticationError } from "openai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createAuthority, replacePem, type Authority, type Pem } from "../certificates.ts";
-import { chat, eventually, postChat, startCluster, startProgram, type Cluster } from "../cluster.ts";
+import { chat, eventually, postChat, startCluster, startProgram, type Cluster, type Line } from "../cluster.ts";
 
 const key = "sk-key-of-team-a-0123456789";
 const laterKey = "sk-key-of-team-b-0123456789";
@@ -220,10 +220,9 @@ test("a record that somebody changes leads nobody astray, and its worker writes 
     return isIgnored();
   };
   await eventually("the frontend's line", change);
-  const said = cluster.workers.flatMap((worker) =>
-    worker.lines().filter(({ message }) => message === "discovery record was changed by somebody else and has been published again"),
-  );
-  expect(said[0]).toMatchObject({ level: "WARN", bucket: "v1/instances", key: decodeURIComponent(name) });
+  const isSaid = ({ message }: Line): boolean => message === "discovery record was changed by somebody else and has been published again";
+  const said = await eventually("the worker's line", () => cluster.workers.flatMap((worker) => worker.lines()).find(isSaid));
+  expect(said).toMatchObject({ level: "WARN", bucket: "v1/instances", key: decodeURIComponent(name) });
   expect(cluster.frontend.stderr()).not.toContain('127.0.0.1:9"');
 });
 

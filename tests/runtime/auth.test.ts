@@ -146,7 +146,7 @@ async function dial({ port, dialled }: Pick<Members, "port" | "dialled">, secret
 
 const nonce = Buffer.alloc(32, 7);
 const proving = { ...hello, nonce, proof_version: 2 };
-const unannounced = "which this process has not announced: the record was changed, or somebody is in between";
+const unannounced = "which this process has not announced: the record is old or was changed, or somebody is in between";
 
 describe("a hostile dialler", () => {
   test("that knows the token is let in", async () => {

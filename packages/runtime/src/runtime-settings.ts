@@ -120,7 +120,7 @@ export const sharedSettings: SettingsOf<Omit<RuntimeConfig, WithoutFlag | Servin
   tcpTlsRequired: switchSetting(
     "DYN_TCP_TLS_REQUIRED",
     "tcp-tls-required",
-    "dial nothing on the request plane without TLS, whatever its record says; --tcp-tls-ca asks for the same",
+    "dial nothing on the request plane without TLS, whatever its record says, and serve nothing without a certificate",
   ),
   tcpTlsServerName: {
     env: "DYN_TCP_TLS_SERVER_NAME",

@@ -25,7 +25,7 @@ import type { MemoryBudget } from "./memory-budget.ts";
 import type { RuntimeMetrics } from "./metrics.ts";
 import { toAdvertisedAddress } from "./net/advertise.ts";
 import { createLazyListener, listen, type Listener } from "./net/listener.ts";
-import { asksCallers, type PlaneSecurity } from "./net/security.ts";
+import { asksCallers, requireListenerTls, type PlaneSecurity } from "./net/security.ts";
 import type { Membership, System } from "./system/system.ts";
 import type { Tracer } from "./trace/spans.ts";
 import { version } from "./version.ts";
@@ -240,10 +240,10 @@ class RuntimeParts implements Runtime {
     if (this.#drain.signal.aborted) throw new RuntimeError("unavailable", "this runtime is closing");
   }
 
-  #listen(): Promise<Listener> {
+  async #listen(): Promise<Listener> {
     const { tcpHost: host, tcpPort: port, connectTimeoutMs: prefaceTimeoutMs, tcpMaxConnections: maxConnections } = this.config;
     const log = this.log.child({ target: "dyn_runtime::net" });
-    const { listenerTls: tls } = this.#security;
+    const tls = requireListenerTls(this.#security);
     const onConnection = (socket: Socket, head: Buffer): void => this.#server.accept(socket, head);
     return listen({ host, port, prefaceTimeoutMs, maxConnections, log, tls, isOpen: !asksCallers(this.#security), onConnection });
   }

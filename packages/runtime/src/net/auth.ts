@@ -129,7 +129,7 @@ function checkGreeting({ nonce, proof_version: version = 1 }: Greeting, role: Ro
 
 function checkDialled(dialled: string | undefined, { isAnnounced }: Extract<Guard, { role: "listener" }>): string {
   if (dialled !== undefined && isAnnounced(dialled)) return dialled;
-  const reason = "which this process has not announced: the record was changed, or somebody is in between";
+  const reason = "which this process has not announced: the record is old or was changed, or somebody is in between";
   throw new RuntimeError("unauthenticated", `the dialler means to reach ${dialled ?? "nobody"}, ${reason}`);
 }
 

@@ -54,6 +54,13 @@ export function asksCallers({ tokens, tls }: Pick<PlaneSecurity, "tokens" | "tls
   return tokens !== undefined || (tls !== undefined && tls.current.hasCertificate && tls.current.hasAuthority);
 }
 
+/** Certificates for a listener; undefined = it speaks no TLS. @throws RuntimeError `invalid_argument` if it must and has none. */
+export function requireListenerTls({ listenerTls, tlsDemandedBy }: PlaneSecurity): PlaneSecurity["listenerTls"] {
+  if (listenerTls || tlsDemandedBy !== "--tcp-tls-required") return listenerTls;
+  const advice = "set --tcp-tls-cert and --tcp-tls-key";
+  throw new RuntimeError("invalid_argument", `${tlsDemandedBy} asks for TLS, and this process has no certificate to serve with: ${advice}`);
+}
+
 // The file wins: it can be changed while the process runs.
 async function openTokens(planeToken: string, path: string, log: Logger): Promise<Reloading<Tokens> | undefined> {
   if (path !== "")
