@@ -94,6 +94,7 @@ has all of it. The runtimes of one process can share one: \`createRuntime({ metr
 
 \`/health\` is JSON: \`status\` (\`ready\` or \`notready\`), \`stage\` (\`starting\`, \`serving\` or \`draining\`), \`uptime\` in \`secs\` and \`nanos\`, \`endpoints\`, each \`ready\` or \`notready\`,
 and \`discovery\`, as [frontends](http-api.md#health) show it. Discovery that is degraded makes no worker unready. \`/live\` has \`uptime\` and \`discovery\`, too.
+With \`--operator-keys-file\` all but \`/\`, \`/live\` and \`/health\` need the key of an [operator](security.md#operators), and without one these two say \`status\` and \`stage\` alone.
 The server is the last thing a drain closes. Anything else is a 404, another method a 405, another [host](security.md#names) on loopback a 421, a web page's \`Origin\` a 403, all in JSON.
 `;
 

@@ -1,7 +1,9 @@
 // The system server: what probes see of a worker before, while and after it serves.
+import { createHash } from "node:crypto";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { startMockWorker } from "@dyn/mock-worker";
 import { expect, test } from "vitest";
 import { createMemorySpace, createRuntime } from "@dyn/runtime";
 import { parseLogFilter } from "../../packages/runtime/src/logging/filter.ts";
@@ -219,4 +221,38 @@ test("a port in use is one clear line and a non-zero exit", async () => {
   expect(await second.exited).toBe(1);
   expect(second.stderr().trim().split("\n")).toHaveLength(1);
   expect(second.stderr()).toContain(`cannot listen on 127.0.0.1:${port} for DYN_SYSTEM_PORT`);
+});
+
+test("with operators' keys strangers learn that it lives and whether it is ready, read nothing else and give no orders", async () => {
+  const directory = await mkdtemp(join(tmpdir(), "dyn-operators-"));
+  const [operatorKeysFile, key] = [join(directory, "keys"), "key-of-prometheus-0123456789"];
+  await writeFile(operatorKeysFile, createHash("sha256").update(key).digest("hex"));
+  const worker = await startMockWorker({ config: { ...config, log: "off", operatorKeysFile } });
+  try {
+    const url = `http://127.0.0.1:${worker.systemPort}`;
+    const ask = async (method: string, path: string, headers = {}): Promise<readonly [number, string]> => {
+      const response = await fetch(`${url}${path}`, { method, headers, ...(method === "PUT" && { body: "error:overloaded" }) });
+      expect(response.headers.get("www-authenticate")).toBe(response.status === 401 ? "Bearer" : null);
+      return [response.status, await response.text()];
+    };
+    expect(await ask("GET", "/live")).toEqual([200, '{"status":"live"}']);
+    expect(await ask("GET", "/health")).toEqual([200, '{"status":"ready","stage":"serving"}']);
+    const orders = [
+      ["GET", "/metrics"],
+      ["GET", "/faults"],
+      ["PUT", "/faults"],
+      ["DELETE", "/faults"],
+    ] as const;
+    for (const [method, path] of orders) {
+      expect(await ask(method, path)).toEqual([401, expect.stringContaining("an operator's key is required")]);
+      expect((await ask(method, path, { "x-api-key": "another-key-0123456789" }))[0]).toBe(401);
+    }
+    const headers = { authorization: `Bearer ${key}` };
+    expect(await ask("GET", "/faults", headers)).toEqual([200, '{"faults":""}']); // the orders before were not obeyed
+    for (const [method, path] of orders) expect((await ask(method, path, headers))[0]).toBe(200);
+    expect(JSON.parse((await ask("GET", "/health", headers))[1])).toMatchObject({ status: "ready", uptime, discovery });
+  } finally {
+    await worker[Symbol.asyncDispose]();
+    await rm(directory, { recursive: true, force: true });
+  }
 });

@@ -1,5 +1,5 @@
 /** The files behind HTTPS and keys, followed while the frontend runs. */
-import { openReloading, openTls, parseApiKeys, type ApiKeys, type Logger, type Reloading, type TlsMaterial } from "@dyn/runtime";
+import { openApiKeys, openTls, type ApiKeys, type Logger, type TlsMaterial } from "@dyn/runtime";
 import type { CallerKeys } from "./http/callers.ts";
 
 export interface HttpSecurity extends Disposable {
@@ -30,14 +30,8 @@ export async function openHttpSecurity(settings: HttpSecuritySettings, log: Logg
     for (const each of owned) each[Symbol.dispose]();
   };
   const openKeys = async (what: string, path: string): Promise<(() => ApiKeys) | undefined> => {
-    if (path === "") return undefined;
-    const keys: Reloading<ApiKeys> = await openReloading({
-      what,
-      paths: [path],
-      secrets: [path],
-      parse: ([bytes]) => parseApiKeys(String(bytes)),
-      log,
-    });
+    const keys = await openApiKeys(what, path, log);
+    if (!keys) return undefined;
     owned.push(keys);
     return () => keys.current;
   };

@@ -11,7 +11,7 @@ import { createMemoryBudget, type MemoryBudget } from "./memory-budget.ts";
 import { openProcessLog, type ProcessLog } from "./logging/process-log.ts";
 import { createRuntimeMetrics, type RuntimeMetrics } from "./metrics.ts";
 import { watchDescriptors } from "./net/descriptors.ts";
-import { openPlaneSecurity, type PlaneSecurity } from "./net/security.ts";
+import { openApiKeys, openPlaneSecurity, type PlaneSecurity } from "./net/security.ts";
 import { openSystem, type System } from "./system/system.ts";
 import { openTelemetry, type Telemetry } from "./telemetry/telemetry.ts";
 import type { Tracer } from "./trace/spans.ts";
@@ -60,10 +60,12 @@ export async function openFoundation(options: FoundationOptions): Promise<Founda
   let telemetry: Telemetry | undefined;
   let discovery: AnnouncingDiscovery | undefined;
   let security: (PlaneSecurity & Disposable) | undefined;
+  const owned: Disposable[] = [];
   const descriptors = watchDescriptors({ log: log.child({ target: "dyn_runtime::net" }), now: () => performance.now() });
   const close = async (): Promise<void> => {
     descriptors[Symbol.dispose]();
     security?.[Symbol.dispose]();
+    for (const each of owned) each[Symbol.dispose]();
     try {
       await telemetry?.close();
     } finally {
@@ -76,7 +78,7 @@ export async function openFoundation(options: FoundationOptions): Promise<Founda
     telemetry = await openTelemetry({ isEnabled: config.otelExportEnabled, environment, log, instanceId: id.toString(), clock });
     const { tokens } = security;
     discovery = rememberAnnounced(await openDiscovery(config, { log, tokens: () => tokens?.current, memorySpace: options.memorySpace }));
-    const system = options.system ?? (await startSystem(config, { metrics, memory, log }));
+    const system = options.system ?? (await startSystem(config, { metrics, memory, log }, owned));
     return { id, config, log, security, metrics, memory, system, tracer: telemetry.tracer, discovery, close };
   } catch (error) {
     await discovery?.[Symbol.asyncDispose]();
@@ -85,17 +87,22 @@ export async function openFoundation(options: FoundationOptions): Promise<Founda
   }
 }
 
-function startSystem(config: RuntimeConfig, { metrics, memory, log }: Pick<Foundation, "metrics" | "memory" | "log">): Promise<System> {
-  const { systemHost: host, systemPort: port, systemTimeoutMs: timeoutMs } = config;
-  const allowedHosts = parseHosts(config.systemAllowedHosts.join(",")); // programs may give anything
+type SystemParts = Pick<Foundation, "metrics" | "memory" | "log">;
+
+async function startSystem(config: RuntimeConfig, { metrics, memory, log: logger }: SystemParts, owned: Disposable[]): Promise<System> {
+  const { systemHost: host, systemPort: port, systemTimeoutMs: timeoutMs, operatorKeysFile } = config;
+  const log = logger.child({ target: "dyn_runtime::system" });
+  const keys = port < 0 ? undefined : await openApiKeys("operators' keys", operatorKeysFile, log);
+  if (keys) owned.push(keys);
   return openSystem({
     host,
     port,
-    allowedHosts,
+    allowedHosts: parseHosts(config.systemAllowedHosts.join(",")), // programs may give anything
+    operatorKeys: keys && (() => keys.current),
     timeoutMs,
     metrics,
     memory,
-    log: log.child({ target: "dyn_runtime::system" }),
+    log,
     now: () => performance.now(),
   });
 }

@@ -1,5 +1,6 @@
-/** What the two ends of the plane know to protect it: the shared token, certificates. */
+/** What protects a process: the shared token of the plane, certificates, keys. Files, followed while it runs. */
 import { RuntimeError } from "../errors.ts";
+import { parseApiKeys, type ApiKeys } from "../http/api-keys.ts";
 import type { Logger } from "../logging/logger.ts";
 import { parseTokens, type Tokens } from "./auth.ts";
 import { openReloading, type Reloading } from "./reload.ts";
@@ -74,4 +75,10 @@ function parseVariable(planeToken: string): Tokens {
   } catch (cause) {
     throw new RuntimeError("invalid_argument", `DYN_PLANE_TOKEN: ${(cause as Error).message}`, { cause });
   }
+}
+
+/** The keys in a file; undefined if none is set. `what` names them in log lines and errors. @throws RuntimeError `invalid_argument` if it cannot be used. */
+export async function openApiKeys(what: string, path: string, log: Logger): Promise<Reloading<ApiKeys> | undefined> {
+  if (path === "") return undefined;
+  return openReloading({ what, paths: [path], secrets: [path], parse: ([bytes]) => parseApiKeys(String(bytes)), log });
 }

@@ -5,6 +5,7 @@ import type { AddressInfo, Socket } from "node:net";
 import { formatHostPort, isLoopback } from "../address.ts";
 import type { Condition } from "../condition.ts";
 import { RuntimeError } from "../errors.ts";
+import { toKeyError, type ApiKeys } from "../http/api-keys.ts";
 import { createContentDecoder } from "../http/content-coding.ts";
 import { createHttpGate, type HttpGate } from "../http/gate.ts";
 import type { HostRules } from "../http/hosts.ts";
@@ -28,6 +29,8 @@ export interface SystemOptions {
   readonly allowedHosts: readonly string[];
   /** For a request to arrive, for its answer to leave, and for the next one to begin. */
   readonly timeoutMs: number;
+  /** Of operators: for everything but to learn that the process lives and whether it is ready. Undefined = everybody may. */
+  readonly operatorKeys: (() => ApiKeys) | undefined;
   readonly metrics: RuntimeMetrics;
   /** Bodies of requests are taken from it. */
   readonly memory: MemoryBudget;
@@ -61,7 +64,7 @@ const hostsSetting = "--system-allowed-hosts (DYN_SYSTEM_ALLOWED_HOSTS)";
 const ownPaths: ReadonlySet<string> = new Set(["/", "/live", "/health", "/metrics"]);
 
 const openWarning =
-  "everybody who reaches the system server can give it orders: listen on 127.0.0.1 with --system-host, or let nobody else reach that port";
+  "everybody who reaches the system server can give it orders: set --operator-keys-file, or listen on 127.0.0.1 with --system-host";
 
 /** Start the server, if there is to be one. @throws RuntimeError `unavailable` if the address cannot be had. */
 export async function openSystem(options: SystemOptions): Promise<System> {
@@ -78,7 +81,8 @@ export async function openSystem(options: SystemOptions): Promise<System> {
     addRoute(path, route) {
       if (ownPaths.has(path) || routes.has(path)) throw new RuntimeError("invalid_argument", `${path} of the system server is taken`);
       routes.set(path, route);
-      if (server && !isLoopback(server.host) && Object.keys(route.orders).length > 0) options.log.warnOnce({ host: server.host, path }, openWarning);
+      const isOpen = server && !isLoopback(server.host) && !options.operatorKeys;
+      if (isOpen && Object.keys(route.orders).length > 0) options.log.warnOnce({ host: server.host, path }, openWarning);
     },
     join(discovery) {
       discoveries.add(discovery);
@@ -110,9 +114,9 @@ interface RunningServer {
 }
 
 async function startServer(options: SystemOptions, parts: ServerParts): Promise<RunningServer> {
-  const { host, port, timeoutMs, metrics, memory, log, now } = options;
+  const { host, port, timeoutMs, operatorKeys, metrics, memory, log, now } = options;
   const limits = toLimits(timeoutMs);
-  const hosts: HostRules = { allowed: options.allowedHosts, setting: hostsSetting, isOpen: true, isForOwnPages: true };
+  const hosts: HostRules = { allowed: options.allowedHosts, setting: hostsSetting, isOpen: !operatorKeys, isForOwnPages: true };
   const gate = createHttpGate({ limits, now, hosts, toAnswer: ({ message }) => ({ body: { error: message } }) });
   const startedAt = now();
   const toStatus = createStatus(parts, () => now() - startedAt);
@@ -125,7 +129,7 @@ async function startServer(options: SystemOptions, parts: ServerParts): Promise<
     response.on("timeout", (socket: Socket) => {
       if (socket.writableLength > 0) socket.destroy(); // its client does not read
     });
-    answer(request, response, gate, { toMetricsPage, toStatus, routes: parts.routes, orders }).catch((error: unknown) => {
+    answer(request, response, gate, { toMetricsPage, toStatus, routes: parts.routes, orders, operatorKeys }).catch((error: unknown) => {
       const hasLeft = request.destroyed && !request.complete; // its client, in the middle of an order
       if (!hasLeft) log.error({ error }, "system server could not answer");
       response.destroy();
@@ -180,16 +184,17 @@ async function closeServer(server: Server): Promise<void> {
 
 interface Sources {
   readonly toMetricsPage: (format: MetricsFormat) => ReturnType<typeof renderMetrics>;
-  readonly toStatus: () => Status;
+  readonly toStatus: (hasDetails: boolean) => Status;
   readonly routes: ReadonlyMap<string, SystemRoute>;
   readonly orders: OrderParts;
+  readonly operatorKeys: (() => ApiKeys) | undefined;
 }
 
 async function answer(
   request: IncomingMessage,
   response: ServerResponse,
   gate: HttpGate,
-  { toMetricsPage, toStatus, routes, orders }: Sources,
+  { toMetricsPage, toStatus, routes, orders, operatorKeys }: Sources,
 ): Promise<void> {
   setIds(request, response);
   const fault = gate.faultOf(request);
@@ -203,6 +208,11 @@ async function answer(
     response.setHeader("allow", methods.join(", "));
     return sendJson(response, 405, { error: `${method} is not allowed on ${path}` });
   }
+  const isOperator = !operatorKeys || operatorKeys().find(request.headers) !== undefined;
+  if (!isOperator && (route || path === "/metrics")) {
+    const { traits, message } = toKeyError(request.headers, "operator's key");
+    return sendJson(response, traits.status, { error: message }, { "www-authenticate": "Bearer" });
+  }
   if (route) {
     const { status, body, headers } = await answerRoute(request, route, orders);
     return sendJson(response, status, body, headers);
@@ -212,7 +222,7 @@ async function answer(
     return send(response, 200, contentType, body);
   }
   if (path === "/") return sendJson(response, 200, { name: "dyn system server", routes: listRoutes(routes) });
-  const { live, isReady, health } = toStatus();
+  const { live, isReady, health } = toStatus(isOperator);
   return path === "/live" ? sendJson(response, 200, live) : sendJson(response, isReady ? 200 : 503, health);
 }
 
