@@ -54,13 +54,18 @@ const warning = {
       "everybody who reaches the HTTP port is served, nobody is asked for an API key: set --api-keys-file, or listen on 127.0.0.1 with --http-host",
     host: everywhere,
   },
+  operators: {
+    message:
+      "everybody who reaches the operators' port sees all requests, nobody is asked for a key: set --operator-keys-file, or listen on 127.0.0.1 with --operator-host",
+    host: everywhere,
+  },
   plane: {
     message:
       "everybody who reaches the request plane is served, nobody is asked for a token: set --plane-token-file, or listen on 127.0.0.1 with --tcp-host",
     host: everywhere,
   },
   orders: {
-    message: "everybody who reaches the system server can give it orders: listen on 127.0.0.1 with --system-host, or let nobody else reach that port",
+    message: "everybody who reaches the system server can give it orders: set --operator-keys-file, or listen on 127.0.0.1 with --system-host",
     host: everywhere,
   },
   secret: (path: string) => ({
@@ -80,6 +85,12 @@ test("a frontend for everybody, whose secrets everybody can read", async () => {
   expect(warnings).toEqual(expect.arrayContaining([warning.http, ...secrets]));
 });
 
+test("an operators' port for everybody", async () => {
+  await giveMode(0o600);
+  await using frontend = start.frontend("--operator-port", "0", "--operator-host", everywhere);
+  expect(await warningsOf(frontend, "frontend is listening")).toEqual([warning.operators]);
+});
+
 test("workers for everybody, several in a process", async () => {
   await giveMode(0o644);
   const tls = ["--tcp-tls-cert", pem.cert, "--tcp-tls-key", pem.key]; // of callers no certificate is asked for
@@ -97,6 +108,16 @@ test.each<[string, () => Program, string]>([
   ["a worker out of the box, with a system server", () => start.worker("--system-port", "0"), "model is serving"],
   ["a frontend for all who have a key", () => start.frontend("--http-host", everywhere, "--api-keys-file", secret.keys), "frontend is listening"],
   ["a worker for all who know the token", () => start.worker("--tcp-host", everywhere, "--plane-token-file", secret.token), "model is serving"],
+  [
+    "a frontend for all operators who have a key",
+    () => start.frontend("--operator-port", "0", "--operator-host", everywhere, "--operator-keys-file", secret.keys),
+    "frontend is listening",
+  ],
+  [
+    "a worker that takes orders from operators",
+    () => start.worker("--system-port", "0", "--system-host", everywhere, "--operator-keys-file", secret.keys),
+    "model is serving",
+  ],
   [
     "a worker for all who have a certificate",
     () => start.worker("--tcp-host", everywhere, "--tcp-tls-cert", pem.cert, "--tcp-tls-key", pem.key, "--tcp-tls-ca", authority.ca),

@@ -3,9 +3,9 @@
 import {
   checkRouterMode,
   completeSettings,
+  createEndReport,
   createRuntime,
   createWallClock,
-  formatHostPort,
   parseHosts,
   parsePrefix,
   waitMs,
@@ -16,16 +16,15 @@ import {
   type ShutdownSignal,
   type DiscoveryRecord,
 } from "@dyn/runtime";
-import { createCallers } from "./http/callers.ts";
-import { createCors, parseOrigins } from "./http/cors.ts";
+import { parseOrigins } from "./http/cors.ts";
 import type { InferenceParts } from "./inference.ts";
 import { createHistory } from "./lineage/history.ts";
 import { createFrontendMetrics } from "./metrics/metrics.ts";
 import { followModels } from "./models.ts";
 import { frontendSettings, type FrontendOptions } from "./options.ts";
-import { createRoutes, methodsOf, type RouteEntry } from "./routes.ts";
+import { createRoutes } from "./routes.ts";
 import { openHttpSecurity } from "./security.ts";
-import { listenHttp, type ServerOptions } from "./server.ts";
+import { listenHttp, type PortsOptions } from "./server.ts";
 
 export { frontendSettings } from "./options.ts";
 export type { FrontendOptions } from "./options.ts";
@@ -46,6 +45,8 @@ export interface Frontend extends AsyncDisposable {
   readonly host: string;
   readonly port: number;
   readonly url: string;
+  /** Of the operators' port; undefined = it has none of its own. */
+  readonly operatorUrl: string | undefined;
   /** Resolves after a drain, whoever began it. */
   readonly closed: Promise<void>;
 }
@@ -108,13 +109,10 @@ async function startFrontend({ settings, runtime, asked, owned, release }: Front
   const limits = { totalMs, firstTokenMs, betweenTokensMs };
   const history = size > 0 ? createHistory({ size, now, clockOffset: createWallClock().offset }) : undefined;
   const shared = { metrics, history, now };
-  const { overloadStatus, maxConcurrentRequests, sseKeepAliveMs: keepAliveMs } = settings;
+  const { overloadStatus, sseKeepAliveMs: keepAliveMs } = settings;
   let isListed = false; // what was there at the start is known
   const ops = { runtime, isDraining, instances: () => instances.values(), isListed: () => isListed };
   const routes = createRoutes({ ...shared, ...ops, models, limits, ...toAnswerLimits(settings), overloadStatus, keepAliveMs, wallClock: Date.now });
-  const { httpHost: host, httpPort: port, bodyLimitMb, strictRequestId } = settings;
-  const baggageKeys = new Set(settings.baggageKeys);
-  const bounds = { maxBodyBytes: bodyLimitMb * 1024 * 1024, maxConcurrentRequests, overloadStatus, limits: settings };
   const { tracer, memory } = runtime;
   const security = await openHttpSecurity({ ...settings, ...runtime.config }, log);
   owned.push(security);
@@ -122,16 +120,18 @@ async function startFrontend({ settings, runtime, asked, owned, release }: Front
   // Whoever takes the place of another frontend must not be asked before it knows the workers.
   const listed = Promise.all([watch.ready, models.ready]).then(() => (isListed = true));
   if (!(await within(Promise.race([asked, listed]), firstLookMs))) log.warn({ waited_ms: firstLookMs }, "discovery is slow, listening without it");
-  const http = { host, port, ...toVisitors(settings, routes), tls, callers: createCallers(keys), isOpen: !keys.apiKeys, routes, isDraining };
-  const server = await listenHttp({ ...shared, ...bounds, ...http, log, tracer, memory, strictRequestId, baggageKeys });
-  const url = `http${tls ? "s" : ""}://${formatHostPort(server.host, server.port)}`;
-  log.info({ url, port: server.port, discovery: runtime.discovery.kind, file_kv: runtime.config.fileKv }, "frontend is listening");
+  const ports = await listenHttp({ ...shared, ...toPortsOptions(settings), tls, keys, routes, isDraining, log, tracer, memory });
+  const { http, operators } = ports;
+  if (operators) log.info({ url: operators.url, port: operators.port }, "operators' port is listening");
+  log.info({ url: http.url, port: http.port, discovery: runtime.discovery.kind, file_kv: runtime.config.fileKv }, "frontend is listening");
   const { shutdownTimeoutSecs: timeout_secs, drainDelayMs: delay_ms } = settings;
   const ending = createEnding(drain, async () => {
     const begunAt = now();
     await waitMs(delay_ms, undefined);
     try {
-      await server.close(timeout_secs * 1000, begunAt);
+      const report = createEndReport(now);
+      await ports.close(timeout_secs * 1000, report);
+      log.info({ ...report.facts(begunAt) }, "stopped");
     } finally {
       await release();
     }
@@ -140,13 +140,27 @@ async function startFrontend({ settings, runtime, asked, owned, release }: Front
     log.info({ signal, timeout_secs, ...(delay_ms > 0 && { delay_ms }) }, "shutdown requested, draining; a second signal ends at once");
     ending.close().catch((error: unknown) => log.error({ error }, "shutdown failed"));
   });
-  return { host: server.host, port: server.port, url, closed: ending.closed, [Symbol.asyncDispose]: () => ending.close() };
+  const { host, port, url } = http;
+  return { host, port, url, operatorUrl: operators?.url, closed: ending.closed, [Symbol.asyncDispose]: () => ending.close() };
 }
 
-// Programs may give anything.
-function toVisitors({ corsOrigins, allowedHosts }: FrontendOptions, routes: readonly RouteEntry[]): Pick<ServerOptions, "cors" | "allowedHosts"> {
-  const cors = createCors(parseOrigins(corsOrigins.join(",")), [...new Set(routes.flatMap(methodsOf))]);
-  return { cors, allowedHosts: parseHosts(allowedHosts.join(",")) };
+type Addresses = "http" | "operators" | "corsOrigins" | "allowedHosts";
+type Bounds = "maxBodyBytes" | "maxConcurrentRequests" | "overloadStatus" | "limits" | "strictRequestId" | "baggageKeys";
+
+function toPortsOptions(settings: FrontendOptions): Pick<PortsOptions, Addresses | Bounds> {
+  const { httpHost, httpPort, operatorHost, operatorPort, maxConcurrentRequests, overloadStatus, strictRequestId } = settings;
+  return {
+    http: { host: httpHost, port: httpPort },
+    operators: operatorPort < 0 ? undefined : { host: operatorHost, port: operatorPort },
+    corsOrigins: parseOrigins(settings.corsOrigins.join(",")), // programs may give anything
+    allowedHosts: parseHosts(settings.allowedHosts.join(",")),
+    maxBodyBytes: settings.bodyLimitMb * 1024 * 1024,
+    maxConcurrentRequests,
+    overloadStatus,
+    limits: settings,
+    strictRequestId,
+    baggageKeys: new Set(settings.baggageKeys),
+  };
 }
 
 function toAnswerLimits(settings: FrontendOptions): Pick<InferenceParts, "fieldLimits" | "maxAnswerBytes"> {

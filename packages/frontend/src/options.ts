@@ -21,6 +21,8 @@ import { parseOrigins } from "./http/cors.ts";
 export interface FrontendOptions extends HttpLimits {
   readonly httpHost: string;
   readonly httpPort: number;
+  readonly operatorHost: string;
+  readonly operatorPort: number;
   readonly tlsCertPath: string;
   readonly tlsKeyPath: string;
   readonly apiKeysFile: string;
@@ -57,6 +59,20 @@ export const frontendSettings: SettingsOf<FrontendOptions> = {
     help: "address to listen on; of a name that has several, the first",
   },
   httpPort: numberSetting("DYN_HTTP_PORT", "http-port", 8000, [0, 65_535], "port to listen on; 0 lets the system choose, the log says which"),
+  operatorHost: {
+    env: "DYN_OPERATOR_HOST",
+    flag: "operator-host",
+    default: "127.0.0.1",
+    parse: parseHost,
+    help: "address of the operators' port",
+  },
+  operatorPort: numberSetting(
+    "DYN_OPERATOR_PORT",
+    "operator-port",
+    -1,
+    [-1, 65_535],
+    "port of their own for /metrics, /v1/requests and the details of /health, which are then nowhere else; 0 lets the system choose, the log says which; -1 = none",
+  ),
   tlsCertPath: {
     env: "DYN_TLS_CERT_PATH",
     flag: "tls-cert-path",

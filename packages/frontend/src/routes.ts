@@ -5,7 +5,7 @@ import * as anthropic from "./anthropic/errors.ts";
 import { listModelInfos, showModelInfo } from "./anthropic/list-models.ts";
 import { messagesApi } from "./anthropic/messages.ts";
 import type { Exchange } from "./exchange.ts";
-import type { Audience } from "./http/callers.ts";
+import type { Audience, PortUse } from "./http/callers.ts";
 import { refuseInference, serveInference, type InferenceApi, type InferenceParts, type InferenceRequest } from "./inference.ts";
 import { chatApi } from "./openai/chat.ts";
 import { completionsApi } from "./openai/completions.ts";
@@ -35,6 +35,27 @@ export function methodsOf({ method }: RouteEntry): readonly string[] {
   return method === "GET" ? ["GET", "HEAD"] : [method];
 }
 
+const audiences: Readonly<Record<PortUse, readonly Audience[]>> = {
+  all: ["anybody", "clients", "both", "operators"],
+  clients: ["anybody", "clients"],
+  operators: ["anybody", "both", "operators"],
+};
+
+/** Those of `routes` that a port serves, and the page that lists them. */
+export function routesAt(use: PortUse, routes: readonly RouteEntry[]): readonly RouteEntry[] {
+  const { toErrorBody } = openai;
+  const index: RouteEntry = {
+    method: "GET",
+    path: "/",
+    audience: "anybody",
+    handle: ({ exchange }) => serveIndex(exchange, served.map(toShown)),
+    toErrorBody,
+  };
+  const served = [...routes.filter(({ audience }) => audiences[use].includes(audience)), index];
+  return served;
+}
+
+/** All but the page that lists them. */
 export function createRoutes(parts: InferenceParts & OpsParts): readonly RouteEntry[] {
   const inference = <Request extends InferenceRequest>(path: string, api: InferenceApi<Request>): RouteEntry => ({
     method: "POST",
@@ -46,7 +67,7 @@ export function createRoutes(parts: InferenceParts & OpsParts): readonly RouteEn
   });
   const { toErrorBody } = openai;
   const pages = createOpsPages(parts);
-  const routes: readonly RouteEntry[] = [
+  return [
     inference("/v1/chat/completions", chatApi),
     inference("/v1/completions", completionsApi),
     inference("/v1/messages", messagesApi),
@@ -75,10 +96,8 @@ export function createRoutes(parts: InferenceParts & OpsParts): readonly RouteEn
     { method: "GET", path: "/health", audience: "anybody", handle: ({ exchange }) => serveHealth(exchange, parts, pages), toErrorBody },
     { method: "GET", path: "/live", audience: "anybody", handle: ({ exchange }) => serveLive(exchange, parts), toErrorBody },
     { method: "GET", path: "/metrics", audience: "operators", handle: ({ exchange }) => serveMetrics(exchange, pages), toErrorBody },
-    { method: "GET", path: "/", audience: "anybody", handle: ({ exchange }) => serveIndex(exchange, routes.map(toShown)), toErrorBody },
     { method: "GET", path: "/favicon.ico", audience: "anybody", handle: ({ exchange }) => serveIcon(exchange), toErrorBody },
   ];
-  return routes;
 }
 
 function toShown({ method, path }: RouteEntry): string {

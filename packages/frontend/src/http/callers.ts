@@ -24,12 +24,16 @@ export interface CallerKeys {
   readonly operatorKeys: (() => ApiKeys) | undefined;
 }
 
-/** Without keys of operators nobody can be told to be one: everybody is where nobody is asked for a key, nobody where clients are. */
-export function createCallers({ apiKeys, operatorKeys }: CallerKeys): Callers {
+/** What a port is for: `all`, or one of two that share it. */
+export type PortUse = "all" | "clients" | "operators";
+
+/** Without keys of operators they are known by their port, if they have one of their own; else everybody is one, if nobody is asked for a key. */
+export function createCallers({ apiKeys, operatorKeys }: CallerKeys, use: PortUse): Callers {
+  const isOperators = use === "all" ? !apiKeys : use === "operators";
   return {
     find: (headers) => ({
       apiKey: apiKeys?.().find(headers),
-      isOperator: operatorKeys ? operatorKeys().find(headers) !== undefined : !apiKeys,
+      isOperator: operatorKeys ? operatorKeys().find(headers) !== undefined : isOperators,
     }),
     refuse({ apiKey, isOperator }, audience, headers) {
       const isRefused: Readonly<Record<Audience, boolean>> = {

@@ -62,9 +62,10 @@ const closeMs = 500;
 const maxShown = 256;
 const hostsSetting = "--system-allowed-hosts (DYN_SYSTEM_ALLOWED_HOSTS)";
 const ownPaths: ReadonlySet<string> = new Set(["/", "/live", "/health", "/metrics"]);
+/** Those of them that ask for no key: probes have none. */
+const openPaths: ReadonlySet<string> = new Set(["/", "/live", "/health"]);
 
-const openWarning =
-  "everybody who reaches the system server can give it orders: set --operator-keys-file, or listen on 127.0.0.1 with --system-host";
+const openWarning = "everybody who reaches the system server can give it orders: set --operator-keys-file, or listen on 127.0.0.1 with --system-host";
 
 /** Start the server, if there is to be one. @throws RuntimeError `unavailable` if the address cannot be had. */
 export async function openSystem(options: SystemOptions): Promise<System> {
@@ -190,12 +191,8 @@ interface Sources {
   readonly operatorKeys: (() => ApiKeys) | undefined;
 }
 
-async function answer(
-  request: IncomingMessage,
-  response: ServerResponse,
-  gate: HttpGate,
-  { toMetricsPage, toStatus, routes, orders, operatorKeys }: Sources,
-): Promise<void> {
+async function answer(request: IncomingMessage, response: ServerResponse, gate: HttpGate, sources: Sources): Promise<void> {
+  const { routes, orders, operatorKeys } = sources;
   setIds(request, response);
   const fault = gate.faultOf(request);
   if (fault) return sendJson(response, fault.status, { error: fault.message });
@@ -208,15 +205,20 @@ async function answer(
     response.setHeader("allow", methods.join(", "));
     return sendJson(response, 405, { error: `${method} is not allowed on ${path}` });
   }
-  const isOperator = !operatorKeys || operatorKeys().find(request.headers) !== undefined;
-  if (!isOperator && (route || path === "/metrics")) {
-    const { traits, message } = toKeyError(request.headers, "operator's key");
-    return sendJson(response, traits.status, { error: message }, { "www-authenticate": "Bearer" });
-  }
-  if (route) {
-    const { status, body, headers } = await answerRoute(request, route, orders);
-    return sendJson(response, status, body, headers);
-  }
+  const isOperator = hasKey(request, operatorKeys);
+  if (!isOperator && !openPaths.has(path)) return refuseStranger(request, response);
+  if (!route) return showOwn(path, { request, response, isOperator }, sources);
+  const { status, body, headers } = await answerRoute(request, route, orders);
+  sendJson(response, status, body, headers);
+}
+
+interface Asked {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly isOperator: boolean;
+}
+
+async function showOwn(path: string, { request, response, isOperator }: Asked, { toMetricsPage, toStatus, routes }: Sources): Promise<void> {
   if (path === "/metrics") {
     const { contentType, body } = await toMetricsPage(chooseMetricsFormat(request.headers.accept));
     return send(response, 200, contentType, body);
@@ -224,6 +226,15 @@ async function answer(
   if (path === "/") return sendJson(response, 200, { name: "dyn system server", routes: listRoutes(routes) });
   const { live, isReady, health } = toStatus(isOperator);
   return path === "/live" ? sendJson(response, 200, live) : sendJson(response, isReady ? 200 : 503, health);
+}
+
+function hasKey({ headers }: IncomingMessage, keys: (() => ApiKeys) | undefined): boolean {
+  return !keys || keys().find(headers) !== undefined;
+}
+
+function refuseStranger({ headers }: IncomingMessage, response: ServerResponse): void {
+  const { traits, message } = toKeyError(headers, "operator's key");
+  sendJson(response, traits.status, { error: message }, { "www-authenticate": "Bearer" });
 }
 
 function listRoutes(routes: ReadonlyMap<string, SystemRoute>): string[] {
