@@ -10,10 +10,10 @@ test.each([
   ["whole", 1],
   ["in parts", 50],
 ])("an answer that is given %s and never read ends with its connection", async (_name, parts) => {
-  const open = new Set<AbortController>();
+  const open = new Map<string, AbortController>();
   const signals: AbortSignal[] = [];
   const server = createServer((_request, response) => {
-    signals.push(watchDisconnect(response, { open, sendTimeoutMs: 100 }).signal);
+    signals.push(watchDisconnect(response, "a", { open, sendTimeoutMs: 100 }).signal);
     for (let part = 0; part < parts; part += 1) response.write(Buffer.alloc(50_000_000 / parts));
     response.end();
   }).listen(0, "127.0.0.1");

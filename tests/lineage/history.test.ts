@@ -200,6 +200,9 @@ describe("a request", () => {
       ],
     });
     expect(history.find("request-1")).not.toHaveProperty("others");
+    begin({ requestId: "request-1" });
+    expect(history.find("request-1")).toMatchObject({ state: "running", others: [{ request_id: "request-1", span_id: "span-1" }] });
+    expect(history.find("span-1")).toMatchObject({ request_id: "request-1", state: "completed" }); // the same id again: spans tell them apart
   });
 });
 

@@ -56,8 +56,8 @@ export interface ExchangeOptions {
   readonly sendTimeoutMs: number;
   /** What requests may take of the memory of this process. */
   readonly memory: MemoryBudget;
-  /** Controllers of the exchanges under way. */
-  readonly open: Set<AbortController>;
+  /** Controllers of the exchanges under way, by their ids: no two have the same one. */
+  readonly open: Map<string, AbortController>;
 }
 
 /** The route of a request, as far as its exchange needs it. Inference routes have `refuse`, the others serve those who operate. */
@@ -77,8 +77,8 @@ interface Ids {
   readonly rejection: RuntimeError | undefined;
 }
 
-// `request-id`, else the deprecated header; what is no UUID is replaced (or refused, in strict mode).
-function readRequestId(request: IncomingMessage, strict: boolean): Ids {
+// `request-id`, else the deprecated header; what is no UUID, or that of a request that still runs, is replaced (or refused, in strict mode).
+function readRequestId(request: IncomingMessage, { strictRequestId: strict, open }: ExchangeOptions): Ids {
   const current = headerOf(request, "request-id");
   const deprecated = headerOf(request, "x-dynamo-request-id");
   const warnings: string[] = [];
@@ -87,8 +87,8 @@ function readRequestId(request: IncomingMessage, strict: boolean): Ids {
   }
   const [name, value] = current === undefined ? ["x-dynamo-request-id", deprecated] : ["request-id", current];
   if (value === undefined) return { requestId: createRequestId(), warnings, rejection: undefined };
-  if (isUuid(value)) return { requestId: value, warnings, rejection: undefined };
-  const problem = describeBadRequestId(name, value);
+  if (isUuid(value) && !open.has(value)) return { requestId: value, warnings, rejection: undefined };
+  const problem = isUuid(value) ? `${name} header is the id of a request that is still running: ${value}` : describeBadRequestId(name, value);
   warnings.push(problem);
   return { requestId: createRequestId(), warnings, rejection: strict ? new RuntimeError("invalid_argument", problem) : undefined };
 }
@@ -109,7 +109,7 @@ export function beginExchange(
   toRoute: () => ExchangeRoute | undefined,
 ): Exchange {
   const startedAt = options.now();
-  const { requestId, warnings, rejection } = readRequestId(request, options.strictRequestId);
+  const { requestId, warnings, rejection } = readRequestId(request, options);
   const clientId = headerOf(request, "x-request-id");
   const sane = clientId !== undefined && isSaneClientId(clientId);
   const trace = options.tracer.sample(acceptTrace(headerOf(request, "traceparent"), headerOf(request, "tracestate")));
@@ -127,7 +127,7 @@ export function beginExchange(
     log.warn({ length: clientId.length }, "x-request-id header ignored: expected 1 to 256 characters of visible ASCII");
   const fault = options.faultOf(request);
   if (fault) logRefused(log, fault, request.socket);
-  const aborter = watchDisconnect(response, options);
+  const aborter = watchDisconnect(response, requestId, options);
   const memory = options.memory.open();
   response.on("close", () => memory[Symbol.dispose]());
   const exchange: Exchange = {

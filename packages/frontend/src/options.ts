@@ -209,7 +209,7 @@ export const frontendSettings: SettingsOf<FrontendOptions> = {
     flag: "strict-request-id",
     default: false,
     parse: parseSwitch,
-    help: "answer 400 to a request-id header that is not a UUID, instead of replacing it",
+    help: "answer 400 to a request-id header that is not a UUID, or is that of a running request, instead of replacing it",
   },
   baggageKeys: {
     env: "DYN_BAGGAGE_KEYS",

@@ -93,7 +93,7 @@ async function listenPort(options: PortOptions): Promise<HttpServer> {
   const { host, port, use, keys, corsOrigins, allowedHosts: allowed, log, now, limits, tls } = options;
   const words = use === "operators" ? operatorsWords : clientsWords;
   const scheme = tls ? "https" : "http";
-  const open = new Set<AbortController>();
+  const open = new Map<string, AbortController>();
   const isOpen = (use === "operators" ? keys.operatorKeys : keys.apiKeys) === undefined;
   const hosts = { allowed, setting: "--http-allowed-hosts (DYN_HTTP_ALLOWED_HOSTS)", isOpen };
   const listener = createHttpListener({ limits, hosts, tls, log, now });
@@ -124,7 +124,7 @@ async function listenPort(options: PortOptions): Promise<HttpServer> {
 const lastWordsMs = 1_000;
 
 interface CloseOptions {
-  readonly open: ReadonlySet<AbortController>;
+  readonly open: ReadonlyMap<string, AbortController>;
   readonly handlers: Tally;
   readonly log: Logger;
   readonly report: EndReport;
@@ -138,7 +138,7 @@ async function closeApp(app: FastifyInstance, { open, handlers, log, report, tim
   let cut = setTimeout(() => {
     report.count({ running: 0, cut: open.size });
     if (open.size > 0) log.warn({ requests: open.size, timeout_secs: timeoutMs / 1000 }, "drain timed out, running requests are ended");
-    for (const aborter of open) aborter.abort(new RuntimeError("unavailable", "the frontend is shutting down"));
+    for (const aborter of open.values()) aborter.abort(new RuntimeError("unavailable", "the frontend is shutting down"));
     cut = setTimeout(() => app.server.closeAllConnections(), lastWordsMs);
   }, timeoutMs);
   try {

@@ -36,9 +36,11 @@ export interface Reader {
   readonly seesAll: boolean;
 }
 
-/** Another request with the same client id or trace. */
+/** Another request with the same id, client id or trace. */
 export interface OtherRequest {
   readonly request_id: string;
+  /** No two have the same one: what to ask for where all else is the same. */
+  readonly span_id: string | undefined;
   readonly received_at?: string;
   readonly state: RequestTree["state"];
 }
@@ -47,7 +49,7 @@ export type FoundTree = RequestTree & { readonly others?: readonly OtherRequest[
 
 export interface History {
   begin(start: RequestStart): RequestRecord;
-  /** By request id, client id, trace id or the id of an answer; of those that `reader` may see the newest. */
+  /** By request id, client id, trace id, span id or the id of an answer; of those that `reader` may see the newest. */
   find(id: string, reader: Reader): FoundTree | undefined;
 }
 
@@ -94,7 +96,7 @@ export function createHistory({ size, now, clockOffset }: HistoryOptions): Histo
 }
 
 function toOther({ request_id, request, state }: Tree): OtherRequest {
-  return { request_id, state, ...(request?.received_at !== undefined && { received_at: request.received_at }) };
+  return { request_id, span_id: request?.span_id, state, ...(request?.received_at !== undefined && { received_at: request.received_at }) };
 }
 
 /** What is needed of an identity. */
@@ -148,8 +150,8 @@ class RequestEntry implements RequestRecord {
   }
 
   matches(id: string): boolean {
-    const { requestId, xRequestId, traceId } = this.#ids;
-    return id === requestId || id === xRequestId || id === traceId;
+    const { requestId, xRequestId, traceId, spanId } = this.#ids;
+    return id === requestId || id === xRequestId || id === traceId || id === spanId;
   }
 
   isFor({ owner, seesAll }: Reader): boolean {
