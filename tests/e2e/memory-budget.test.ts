@@ -60,9 +60,9 @@ test("unfinished bodies: those that do not fit are refused before they are read,
   for (const client of stated) client[Symbol.dispose]();
   await allGivenBack(cluster.url);
 
-  const chunked = Array.from({ length: 12 }, () => post(port, "chunked"));
+  const chunked = Array.from({ length: 20 }, () => post(port, "chunked"));
   const piece = `${(256 * 1024).toString(16)}\r\n${" ".repeat(256 * 1024)}\r\n`;
-  for (let sent = 0; sent < 16; sent += 1)
+  for (let sent = 0; sent < 20; sent += 1)
     await Promise.all(chunked.filter((client) => client.statuses().length === 0).map((client) => send(client, piece)));
   await eventually("some being refused", () => chunked.some((client) => client.statuses().length > 0));
   expect(chunked.flatMap((client) => client.statuses()).every((status) => status === 529)).toBe(true);
@@ -98,7 +98,7 @@ test("prompts that wait for a place: those that do not fit are refused, and what
 test("streams that nobody reads hold little, and what each may hold is counted", async () => {
   await using cluster = await startCluster({ env: small, workerArgs: ["--migration-limit", "0"] });
   const port = Number(new URL(cluster.url).port);
-  const count = 24;
+  const count = 40;
   const body = JSON.stringify(chat("a ".repeat(50_000), { stream: true })); // as events 12 MB, far more than the systems' buffers take
   const before = peakMib(cluster.frontend.pid) ?? 0;
   const deaf = Array.from({ length: count }, () => {
@@ -122,7 +122,7 @@ test("streams that nobody reads hold little, and what each may hold is counted",
   expect(used).toBeGreaterThan(count * 64 * 1024);
   expect(tokens).toBeLessThan(count * 50_000);
   const peak = peakMib(cluster.frontend.pid);
-  if (peak !== undefined) expect(peak - before).toBeLessThan(120); // 5 MiB each
+  if (peak !== undefined) expect(peak - before).toBeLessThan(260); // it was 430, and is 90 on a machine with nothing else to do
   for (const client of deaf) client[Symbol.dispose]();
   await allGivenBack(cluster.url);
   expectAlive(cluster.frontend);
