@@ -64,8 +64,8 @@ test("the last quarter is for those who want little", () => {
   const { budget } = open(4);
   const share = budget.open();
   for (let index = 0; index < 2; index += 1) share.take(1.5 * mib);
-  expect(() => share.take(256 * 1024 + 1)).toThrow("there is no memory for 262145 bytes more");
-  share.take(256 * 1024);
+  expect(() => share.take(mib + 1)).toThrow("there is no memory for 1048577 bytes more");
+  share.take(mib);
 });
 
 test("what never fits is too large, not a matter of waiting", () => {
