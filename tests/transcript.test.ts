@@ -4,11 +4,13 @@ import { countJsonBytes } from "../packages/frontend/src/http/json-size.ts";
 import { createCompletionStream } from "../packages/frontend/src/openai/completions-format.ts";
 import { parseCompletionRequest } from "../packages/frontend/src/openai/completions-schema.ts";
 import { Transcript } from "../packages/frontend/src/transcript.ts";
+import { createMemoryBudget } from "../packages/runtime/src/memory-budget.ts";
+import { createRuntimeMetrics } from "../packages/runtime/src/metrics.ts";
 import type { Delta, ModelJob } from "../packages/runtime/src/llm/contract.ts";
 
 const job: ModelJob = { model: "m", messages: [], stop: [], sampling: {}, maxTokens: 4, n: 2 };
-const memory = { take: (): void => undefined };
-const keeping = { texts: true, tokenIds: true, maxBytes: 1_000, memory };
+const memory = { take: (): void => undefined, release: (): void => undefined };
+const keeping = { texts: true, tokenIds: true, maxBytes: 1_000, memory, isNeeded: true };
 const ids = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
 const end = { text: "", finishReason: "stop", usage: { promptTokens: 1, completionTokens: 1 } } as const;
 const limits = { maxMessages: 1, maxCompletions: 8, maxEchoBytes: 24 };
@@ -18,14 +20,14 @@ test("a text in many pieces is whole, also in the middle and across choices", ()
   const transcript = new Transcript({ ...job, maxTokens: 600 }, { ...keeping, maxBytes: 10_000 });
   const add = (text: string): number => transcript.add([{ text }, { text: text.toUpperCase(), choice: 1 }]);
   for (const word of words.slice(0, 300)) add(word);
-  expect(transcript.begun()[0]?.text).toBe(words.slice(0, 300).join(""));
+  expect(transcript.begun()?.[0]?.text).toBe(words.slice(0, 300).join(""));
   for (const word of words.slice(300)) add(word);
   transcript.add([end, { ...end, choice: 1 }]);
   expect(transcript.finish().choices.map(({ text }) => text)).toEqual([words.join(""), words.join("")]);
 });
 
 test("a choice may have 256 tokens more than max_tokens, and not one more", () => {
-  const transcript = new Transcript(job, { texts: false, tokenIds: false, maxBytes: 1, memory });
+  const transcript = new Transcript(job, { texts: false, tokenIds: false, maxBytes: 1, memory, isNeeded: true });
   expect(transcript.add([{ text: "a", tokenIds: ids(260) }])).toBe(260);
   expect(transcript.add([{ text: "a", tokenIds: ids(260), choice: 1 }])).toBe(260);
   expect(() => transcript.add([{ text: "a", choice: 1 }])).toThrow("the worker sent 261 tokens for choice 1, max_tokens is 4");
@@ -43,16 +45,35 @@ test.each<[string, Delta, number]>([
 });
 
 test("a text that is not kept has no limit", () => {
-  const transcript = new Transcript({ ...job, maxTokens: 1_000 }, { texts: false, tokenIds: false, maxBytes: 1, memory });
+  const transcript = new Transcript({ ...job, maxTokens: 1_000 }, { texts: false, tokenIds: false, maxBytes: 1, memory, isNeeded: true });
   expect(transcript.add([{ text: "x".repeat(100) }])).toBe(1);
 });
 
 test("what is kept is taken from the memory for requests, twice its bytes", () => {
   let taken = 0;
-  const transcript = new Transcript(job, { ...keeping, memory: { take: (bytes) => (taken += bytes) } });
+  const transcript = new Transcript(job, { ...keeping, memory: { ...memory, take: (bytes) => (taken += bytes) } });
   expect(taken).toBe(1_024); // two choices
   transcript.add([{ text: "abc" }, { text: "\u0001", choice: 1, tokenIds: [1] }]);
   expect(taken).toBe(1_024 + 2 * (3 + 6 + 8));
+});
+
+test("without memory for it, a text that is wanted fails, and one that is kept for another worker is given up", () => {
+  const budget = createMemoryBudget(1, createRuntimeMetrics().memory);
+  for (const isNeeded of [true, false]) {
+    using share = budget.open();
+    const transcript = new Transcript({ ...job, n: 1, maxTokens: 1_000 }, { ...keeping, maxBytes: 10 * 1024 * 1024, memory: share, isNeeded });
+    for (let sent = 0; sent < 5; sent += 1) transcript.add([{ text: "x".repeat(100_000), tokenIds: ids(1) }]);
+    expect(transcript.begun()?.[0]?.text).toHaveLength(500_000);
+    const add = (): number => transcript.add([{ text: "x".repeat(100_000) }, end]);
+    if (isNeeded) expect(add).toThrow(expect.objectContaining({ code: "overloaded" }));
+    else {
+      expect(add()).toBe(1);
+      expect(transcript.begun()).toBeUndefined();
+      expect(transcript.finish().usage).toEqual(end.usage);
+      expect(share.bytes).toBe(512);
+    }
+  }
+  expect(budget.usedBytes).toBe(0);
 });
 
 test("bytes of a text are those that JSON has for it", () => {

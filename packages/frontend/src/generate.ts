@@ -34,10 +34,14 @@ export async function generate(job: ModelJob, exchange: Exchange, parts: Generat
   const { client, prefill, migrationLimit } = parts.models.serving(job.model);
   const whole = prefill ? { ...job, prefill: await runPrefill(prefill, job, exchange, parts) } : job;
   const { progress, deadlines, maxAnswerBytes: maxBytes, now } = parts;
-  const keeping = { texts: keepsTexts || migrationLimit > 0, tokenIds: migrationLimit > 0, maxBytes, memory: exchange.memory };
+  const isMovable = migrationLimit > 0;
+  const keeping = { texts: keepsTexts || isMovable, tokenIds: isMovable, maxBytes, memory: exchange.memory, isNeeded: keepsTexts };
   const transcript = new Transcript(job, keeping);
   let resumptionsLeft = migrationLimit;
-  const resume = (): ModelJob | undefined => (resumptionsLeft-- > 0 ? { ...whole, begun: transcript.begun() } : undefined);
+  const resume = (): ModelJob | undefined => {
+    const begun = resumptionsLeft-- > 0 ? transcript.begun() : undefined;
+    return begun && { ...whole, begun };
+  };
   const answer = client.generate(whole, { ...toOptions(exchange, parts, "x-worker-instance-id"), resume });
   const attemptsBefore = progress.attempts;
   let attemptsAtFirst: number | undefined;

@@ -24,7 +24,9 @@ export interface Keeping {
   /** Most bytes of all that is kept; texts as JSON has them. */
   readonly maxBytes: number;
   /** What is kept is taken from it. */
-  readonly memory: Pick<MemoryShare, "take">;
+  readonly memory: Pick<MemoryShare, "take" | "release">;
+  /** False if it is kept only for another worker to go on: it is then given up where there is no memory for it. */
+  readonly isNeeded: boolean;
 }
 
 /** Tokens that a choice may have beyond `max_tokens`: a worker may count otherwise, and one delta of an engine holds several. */
@@ -48,7 +50,7 @@ interface Open {
 
 /** Begins with nothing. A class: there is one per request, and an object with getters costs several times as much. */
 export class Transcript {
-  readonly #keeping: Keeping;
+  #keeping: Keeping;
   readonly #choices: Open[] = [];
   readonly #maxTokens: number;
   #bytes = 0;
@@ -78,8 +80,21 @@ export class Transcript {
       choice.finishReason = delta.finishReason;
       choice.stopText = delta.stopText;
     }
-    this.#keeping.memory.take(textFactor * (this.#bytes - bytesBefore));
+    this.#account(bytesBefore);
     return tokens;
+  }
+
+  #account(bytesBefore: number): void {
+    const { memory, isNeeded } = this.#keeping;
+    try {
+      memory.take(textFactor * (this.#bytes - bytesBefore));
+    } catch (error) {
+      if (isNeeded) throw error;
+      memory.release(textFactor * bytesBefore);
+      this.#bytes = 0;
+      this.#keeping = { ...this.#keeping, texts: false, tokenIds: false };
+      for (const choice of this.#choices) [choice.text, choice.pieces, choice.tokenIds] = ["", [], []];
+    }
   }
 
   #keep(choice: Open, delta: Delta): number {
@@ -112,9 +127,10 @@ export class Transcript {
     return this.#usage !== undefined && this.#choices.every(({ finishReason }) => finishReason !== undefined);
   }
 
-  /** What another worker needs to know of each choice. */
-  begun(): BegunChoice[] {
-    return this.#choices.map(toBegun);
+  /** What another worker needs to know of each choice; undefined if it is not kept. */
+  begun(): BegunChoice[] | undefined {
+    const { texts, tokenIds } = this.#keeping;
+    return texts && tokenIds ? this.#choices.map(toBegun) : undefined;
   }
 
   /** @throws RuntimeError `protocol` if a choice has no finish reason, or the whole no usage: the worker has not finished its work. */
