@@ -202,7 +202,7 @@ function toHttpError(error: unknown, { signal }: Exchange): RuntimeError {
   if (signal.aborted) return toRuntimeError(signal.reason); // the rest of the body will not come
   const status = error instanceof Error && "statusCode" in error ? error.statusCode : undefined;
   if (error instanceof Error && typeof status === "number" && status < 500)
-    return new RuntimeError("invalid_argument", error.message, { cause: error });
+    return new RuntimeError("invalid_argument", error.message, { cause: error, publicMessage: "the request cannot be read" });
   return toRuntimeError(error);
 }
 

@@ -164,7 +164,8 @@ async function startServer(options: SystemOptions, parts: ServerParts): Promise<
 function listen(server: Server, { host, port }: Pick<SystemOptions, "host" | "port">): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", (cause) => {
-      reject(new RuntimeError("unavailable", `cannot listen on ${formatHostPort(host, port)} for DYN_SYSTEM_PORT: ${cause.message}`, { cause }));
+      const message = `cannot listen on ${formatHostPort(host, port)} for DYN_SYSTEM_PORT: ${cause.message}`;
+      reject(new RuntimeError("unavailable", message, { cause, publicMessage: "the system server cannot listen" }));
     });
     server.listen({ host, port }, resolve);
   });
