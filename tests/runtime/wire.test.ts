@@ -160,6 +160,19 @@ describe("messages", () => {
     expect(() => encodePayload({ name: "x", tools })).toThrow("tools holds more than 262144 lists and maps");
   });
 
+  test("a payload holds a number of values that its reader can bear, and is refused by its sender beyond", () => {
+    const most = 4_194_304;
+    const bytes = Buffer.alloc(5 + most + 1, 0x01);
+    bytes[0] = 0xdd;
+    bytes.writeUInt32BE(most, 1);
+    expect(decodePayload(bytes.subarray(0, -1), "payload")).toHaveLength(most);
+    bytes.writeUInt32BE(most + 1, 1);
+    expect(() => decodePayload(bytes, "payload")).toThrow("payload holds more than 4194304 values");
+    const ids = Array.from({ length: most }, () => 1);
+    expect(encodePayload(ids).length).toBe(5 + most);
+    expect(() => encodePayload({ prompt: { ids } })).toThrow("prompt holds more than 4194304 values");
+  });
+
   const half = "\ud83d";
   const getter = Object.defineProperty({}, "secret", {
     enumerable: true,

@@ -9,9 +9,12 @@ interface Place {
   readonly key: string | number;
 }
 
+/** One pattern, because it takes the same time for any text: to look for a text takes ten times as long among millions of backslashes. */
+const escapedHalf = /\\u[dD]/;
+
 /** False if all of a text's characters are whole once it is parsed; UTF-8 itself has no halves. */
 export function mayHoldHalves(json: string): boolean {
-  return json.includes("\\ud") || json.includes("\\uD");
+  return escapedHalf.test(json);
 }
 
 /** @throws RuntimeError `invalid_argument` that names the text of a parsed body whose characters are not whole. */

@@ -5,11 +5,13 @@ import { isUtf8 } from "node:buffer";
 export const maxDepth = 64;
 /** Lists and maps of one value. Each costs its reader a hundred times its byte. */
 export const maxContainers: number = 262_144;
+/** Items of lists, keys and values of maps: each may be one byte, and takes eight in memory. */
+export const maxValues: number = 4_194_304;
 /** Text up to this size is looked through here; the call into native code costs more. */
 const shortText = 32;
 const proto = Buffer.from("__proto__");
 
-export type MsgpackProblem = "cut" | "rest" | "extension" | "depth" | "containers" | "text";
+export type MsgpackProblem = "cut" | "rest" | "extension" | "depth" | "containers" | "values" | "text";
 
 /** What is wrong, as the end of a sentence that begins with the name of the value. */
 export const msgpackProblems: Readonly<Record<MsgpackProblem, string>> = {
@@ -18,6 +20,7 @@ export const msgpackProblems: Readonly<Record<MsgpackProblem, string>> = {
   extension: "holds a msgpack extension type",
   depth: `is nested deeper than ${maxDepth} levels`,
   containers: `holds more than ${maxContainers} lists and maps`,
+  values: `holds more than ${maxValues} values`,
   text: "holds text that is not valid UTF-8",
 };
 
@@ -67,6 +70,7 @@ class Check implements MsgpackFindings {
   #bytes: Uint8Array;
   #at = 0;
   #containers = 0;
+  #values = 0;
 
   constructor(bytes: Uint8Array) {
     this.#bytes = bytes;
@@ -108,9 +112,11 @@ class Check implements MsgpackFindings {
 
   #items(count: number, depth: number): void {
     this.#containers += 1;
+    this.#values += count;
     if (depth >= maxDepth) this.problem = "depth";
     else if (this.#containers > maxContainers) this.problem = "containers";
     else if (count > this.#bytes.length - this.#at) this.problem = "cut"; // each takes a byte at least
+    else if (this.#values > maxValues) this.problem = "values";
     for (let left = count; left > 0 && this.problem === undefined; left -= 1) this.value(depth + 1);
   }
 

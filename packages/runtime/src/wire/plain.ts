@@ -1,7 +1,8 @@
 /** Looks through a value before it is encoded: what would not arrive as it is has no place in a payload. */
-import { maxContainers, maxDepth } from "./msgpack-check.ts";
+import { maxContainers, maxDepth, maxValues } from "./msgpack-check.ts";
 
 const maxPathChars = 200;
+const tooMany = `holds more than ${maxValues} values`;
 
 // ES2026; TypeScript's libraries do not have it yet.
 const { isRawJSON } = JSON as typeof JSON & { isRawJSON(this: void, value: unknown): boolean };
@@ -15,6 +16,7 @@ export function findForeign(value: unknown): string | undefined {
 
 class Walk {
   #containers = 0;
+  #values = 0;
   // From the fault upwards; empty as long as there is none.
   #path: string[] = [];
   // The fault is in the size of a part: a path to the end would be the whole of it.
@@ -33,6 +35,7 @@ class Walk {
   }
 
   #list(list: readonly unknown[], depth: number): string | undefined {
+    if (this.#isFull(list.length)) return tooMany;
     for (let index = 0; index < list.length; index += 1) {
       const fault = this.visit(list[index], depth + 1);
       if (fault === undefined) continue;
@@ -45,7 +48,9 @@ class Walk {
   #map(map: object, depth: number): string | undefined {
     const kind = toForeignKind(map);
     if (kind !== undefined) return `is a ${kind}, which is no plain data`;
-    for (const key of Object.keys(map)) {
+    const keys = Object.keys(map);
+    if (this.#isFull(2 * keys.length)) return tooMany;
+    for (const key of keys) {
       if (!key.isWellFormed()) return "has a key with half of a surrogate pair";
       const fault = this.visit((map as Record<string, unknown>)[key], depth + 1); // any object may be read by key
       if (fault === undefined) continue;
@@ -53,6 +58,12 @@ class Walk {
       return fault;
     }
     return undefined;
+  }
+
+  #isFull(more: number): boolean {
+    this.#values += more;
+    this.#isLarge = this.#values > maxValues;
+    return this.#isLarge;
   }
 
   formatPath(): string {
