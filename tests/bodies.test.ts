@@ -5,9 +5,9 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { parseMessagesRequest } from "../packages/frontend/src/anthropic/messages-schema.ts";
 import { parseJsonBody } from "../packages/frontend/src/http/body.ts";
-import { endOfText } from "../packages/frontend/src/http/json-size.ts";
 import { parseChatRequest } from "../packages/frontend/src/openai/chat-schema.ts";
 import { parseCompletionRequest } from "../packages/frontend/src/openai/completions-schema.ts";
+import { endOfJsonString } from "../packages/runtime/src/llm/json-size.ts";
 import { root } from "./cluster.ts";
 
 const largest = 32 * 1024 * 1024;
@@ -83,8 +83,8 @@ test("a text in JSON ends where it ends, however many quotes and backslashes sta
   const texts = fc.array(piece, { maxLength: 12 }).map((pieces) => JSON.stringify(pieces.join("")));
   fc.assert(
     fc.property(texts, fc.string(), (text, rest) => {
-      expect(endOfText(Buffer.from(`${text}"${rest}`), 0)).toBe(text.length - 1);
-      expect(endOfText(Buffer.from(text.slice(0, -1)), 0)).toBe(text.length - 1);
+      expect(endOfJsonString(Buffer.from(`${text}"${rest}`), 0)).toBe(text.length - 1);
+      expect(endOfJsonString(Buffer.from(text.slice(0, -1)), 0)).toBe(text.length - 1);
     }),
   );
 });

@@ -77,6 +77,7 @@ test.each([
   ["a choice that is no JSON", { toolChoice: "auto" }, "tool_choice of the request must be JSON"],
   ["a deep list", { tools: `${"[".repeat(65)}${"]".repeat(65)}` }, "tools is nested deeper than 64 levels"],
   ["a list without end", { tools: `${"[".repeat(50_000)}1e400${"]".repeat(50_000)}` }, "tools is nested deeper than 64 levels"],
+  ["lists without number", { tools: `[${"[],".repeat(131_072)}[]]` }, "tools holds more than 131072 lists and objects"],
 ])("a caller that sends %s is told so", (_name, toolJson, message) => {
   expect(() => readTools(toolJson)).toThrow(message);
 });

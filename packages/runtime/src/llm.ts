@@ -1,6 +1,7 @@
 /** `@dyn/runtime/llm`: the contract between frontends and language-model workers. */
 /// <reference types="node" preserve="true" />
-export { maxChoices } from "./llm/job-check.ts";
+export { endOfJsonString, findJsonExcess, isJsonMark, jsonMarks } from "./llm/json-size.ts";
+export { maxChoices, maxStops } from "./llm/job-check.ts";
 export { serveModel } from "./llm/serve-model.ts";
 export type { ServeModelOptions } from "./llm/serve-model.ts";
 export { tokensOf } from "./llm/limits.ts";

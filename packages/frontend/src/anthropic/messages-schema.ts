@@ -1,13 +1,10 @@
 /** The fields of a messages request that are read; unknown ones are ignored. */
-import type { Message, ModelJob } from "@dyn/runtime/llm";
+import { maxStops, type Message, type ModelJob } from "@dyn/runtime/llm";
 import * as z from "zod";
 import { anyList, checkLength, chosenBy, countLimit, listOf, modelName, parseFields, type FieldLimits } from "../fields.ts";
 import type { InferenceRequest } from "../inference.ts";
 import { skipParts } from "../parts.ts";
 import { toMessages, turnField } from "./conversation.ts";
-
-/** Of ours: each costs its share of every character of the answer. */
-const maxStops = 1_024;
 
 const systemText = z.string({ error: "must be a string or a list of text blocks" });
 const systemBlocks = listOf(z.object({ type: z.literal("text"), text: z.string() }));

@@ -1,14 +1,15 @@
 /** Request bodies: JSON of whole characters, and a clear word when they are not. */
 import { countOf, decodeText, RuntimeError } from "@dyn/runtime";
+import { findJsonExcess } from "@dyn/runtime/llm";
 import { keepDigits } from "./exact-json.ts";
 import { assertWhole, mayHoldHalves } from "./json-halves.ts";
 import { findJsonProblem } from "./json-position.ts";
-import { assertJsonSize } from "./json-size.ts";
 
 /** Whole numbers beyond 2^53 that are fields of the body itself are bigints. @throws RuntimeError `invalid_argument`. */
 export function parseJsonBody(body: unknown): unknown {
   if (!Buffer.isBuffer(body) || body.length === 0) throw new RuntimeError("invalid_argument", "the request body is empty, expected a JSON object");
-  assertJsonSize(body);
+  const excess = findJsonExcess(body);
+  if (excess !== undefined) throw new RuntimeError("invalid_argument", `the request body ${excess}`);
   const text = decodeText(body);
   const value = keepDigits(parse(text), body);
   if (mayHoldHalves(text)) assertWhole(value);

@@ -1,6 +1,8 @@
 /** JSON that keeps what JSON.parse rounds: the source text of the members of its outermost object. */
 import { RuntimeError } from "@dyn/runtime";
-import { closeList, closeMap, colon, endOfText, isMark, openList, openMap, quote } from "./json-size.ts";
+import { endOfJsonString, isJsonMark, jsonMarks } from "@dyn/runtime/llm";
+
+const { quote, colon, openList, closeList, openMap, closeMap } = jsonMarks;
 
 /** Of one body: each is looked for in its bytes, and no API has as many fields. */
 const maxRounded = 64;
@@ -34,9 +36,9 @@ export function readSources(body: Buffer, names: ReadonlySet<string>): Map<strin
   };
   for (let at = 0; at < body.length; at += 1) {
     const byte = body[at] ?? 0; // never beyond the end
-    if (isMark[byte] === 0) continue;
+    if (isJsonMark[byte] === 0) continue;
     if (byte === quote) {
-      const end = endOfText(body, at);
+      const end = endOfJsonString(body, at);
       if (depth === 1 && valueAt === 0) [nameAt, nameEnd] = [at, end];
       at = end;
     } else if (byte === openList || byte === openMap) depth += 1;

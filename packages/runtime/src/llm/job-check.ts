@@ -7,11 +7,14 @@ import { isCount } from "./deltas.ts";
 /** Most completions one job may ask for. */
 export const maxChoices = 1_024;
 
+/** Most texts that may end a completion: each costs its share of every character of the answer. */
+export const maxStops = 1_024;
+
 function isText(value: unknown): boolean {
   return typeof value === "string";
 }
 
-function isListOf(value: unknown, isItem: (item: unknown) => boolean): boolean {
+function isListOf(value: unknown, isItem: (item: unknown) => boolean): value is unknown[] {
   return Array.isArray(value) && value.every(isItem);
 }
 
@@ -53,7 +56,7 @@ const optional: Readonly<Record<string, readonly [words: string, isValid: (value
 };
 const required: typeof optional = {
   messages: ["a list of maps with role and text", (value) => isListOf(value, isMessage)],
-  stop: ["a list of strings", (value) => isListOf(value, isText)],
+  stop: [`a list of strings, at most ${maxStops}`, (value) => isListOf(value, isText) && value.length <= maxStops],
   sampling: ["a map of numbers, the seed a whole one", isSampling],
 };
 

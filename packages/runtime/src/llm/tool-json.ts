@@ -3,6 +3,7 @@ import { RuntimeError } from "../errors.ts";
 import { createRequestId } from "../ids.ts";
 import { maxDepth } from "../wire/msgpack-check.ts";
 import type { ModelRequest, ToolJson } from "./contract.ts";
+import { findJsonExcess } from "./json-size.ts";
 
 /** Such a number may be more than a double holds; others need no second look. */
 const longNumber = /[\d.]{16}|\d[eE]/;
@@ -24,6 +25,8 @@ export function readTools({ tools, toolChoice }: ToolJson): Pick<ModelRequest, "
 /** As JSON.parse, but a number that a double would change is a JSON.rawJSON, which JSON.stringify writes as it was. `what` begins an error's sentence.
  *  @throws RuntimeError `invalid_argument`. */
 export function parseExactJson(text: string, what: string): unknown {
+  const excess = findJsonExcess(Buffer.from(text), maxDepth);
+  if (excess !== undefined) throw new RuntimeError("invalid_argument", `${what} ${excess}`);
   const mark = longNumber.test(text) ? createRequestId() : undefined; // nobody can have put it into the text
   const value = parse(mark === undefined ? text : markNumbers(text, mark, what), what);
   return restore(value, { mark, what }, 0);
