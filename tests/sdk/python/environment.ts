@@ -76,7 +76,7 @@ export async function preparePython(): Promise<string> {
   try {
     await must(command, ["-m", "venv", draft]);
     const quiet = ["--quiet", "--no-compile", "--no-input", "--disable-pip-version-check"];
-    await must(join(draft, "bin", "python"), ["-m", "pip", "install", ...quiet, "-r", requirements]);
+    await must(join(draft, "bin", "python"), ["-m", "pip", "install", ...quiet, "--require-hashes", "-r", requirements]);
     await rename(draft, home);
   } catch (error) {
     await rm(draft, { recursive: true, force: true });
