@@ -100,6 +100,14 @@ async function pack(folder) {
   }
 }
 
+// CycloneDX by pnpm, one file per package: of what the lock file has for all platforms, and of what is installed on this one, which also knows licences.
+async function list(folder, { isInstalled }) {
+  const out = join(folder, "%s-%v.cdx.json");
+  const args = ["--filter", "./packages/*", "sbom", "--sbom-format", "cyclonedx", "--sbom-spec-version", "1.6", "--prod", "--split", "--out", out];
+  const name = `listing what the packages need${isInstalled ? " here" : ""}`;
+  await step(name, "npx", ["--yes", pnpm, ...args, ...(isInstalled ? [] : ["--lockfile-only"])], "pnpm's errors are above");
+}
+
 async function orExit(run) {
   try {
     await run();
@@ -127,7 +135,12 @@ export async function packOrExit(folder) {
   await orExit(() => pack(folder));
 }
 
+/** Write pnpm's lists of what each package needs to `folder`; on failure print why, and exit. */
+export async function listOrExit(folder, options) {
+  await orExit(() => list(folder, options));
+}
+
 if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
   await setUpOrExit();
-  say("ready: npx dyn-frontend --help, npx dyn-mock-worker --help");
+  say("ready: npx --no-install dyn-frontend --help, npx --no-install dyn-mock-worker --help");
 }

@@ -1,7 +1,7 @@
 // What users get: examples that run, commands that start and stop, tarballs that work elsewhere.
 import { execFile } from "node:child_process";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
@@ -22,6 +22,7 @@ interface Manifest {
   readonly name: string;
   readonly version?: string;
   readonly dependencies: Readonly<Record<string, string>>;
+  readonly peerDependencies?: Readonly<Record<string, string>>;
 }
 
 async function readManifest(folder: string): Promise<Manifest> {
@@ -80,6 +81,48 @@ test("the packages name each other by the version they have, so that nobody else
   for (const [name, version] of named) expect(version).toBe(versions.get(name));
 });
 
+interface Sbom {
+  readonly bomFormat: string;
+  readonly specVersion: string;
+  readonly metadata: { readonly component: Component };
+  readonly components: readonly Component[];
+  readonly dependencies: readonly { readonly ref: string; readonly dependsOn: readonly string[] }[];
+}
+
+interface Component {
+  readonly "bom-ref": string;
+  readonly group?: string;
+  readonly name: string;
+  readonly hashes?: readonly { readonly alg: string; readonly content: string }[];
+  readonly licenses: readonly { readonly license: { readonly id: string } }[];
+}
+
+// Every package once, with its hash and a licence that asks for no more than its name; each is needed by another, down from the packed one.
+async function checkSbom(file: string): Promise<void> {
+  const text = await readFile(file, "utf8");
+  const { bomFormat, specVersion, metadata, components, dependencies } = JSON.parse(text) as Sbom;
+  expect([bomFormat, specVersion]).toEqual(["CycloneDX", "1.6"]);
+  for (const trace of [root, homedir(), tmpdir(), "registry", "timestamp", "serialNumber"]) expect(text).not.toContain(trace);
+  expect(text.match(/https?:/g)).toHaveLength(1); // the schema
+  const refs = components.map((component) => component["bom-ref"]);
+  expect(refs).toEqual([...new Set(refs)].toSorted());
+  for (const { group, hashes = [], licenses } of components) {
+    expect(
+      licenses.map(({ license }) => license.id).filter((id) => !["MIT", "ISC", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "0BSD"].includes(id)),
+    ).toEqual([]);
+    expect(hashes.map(({ alg, content }) => `${alg} ${content.length}`)).toEqual(group === "@dyn" ? [] : ["SHA-512 128"]);
+  }
+  const needs = new Map(dependencies.map(({ ref, dependsOn }) => [ref, dependsOn]));
+  const found = new Set([metadata.component["bom-ref"]]);
+  for (const ref of found) for (const needed of needs.get(ref) ?? []) found.add(needed);
+  expect([...found].toSorted()).toEqual([...refs, metadata.component["bom-ref"]].toSorted());
+  const { dependencies: named, peerDependencies = {} } = await readManifest(`packages/${metadata.component.name}`);
+  const direct = (needs.get(metadata.component["bom-ref"]) ?? []).map((ref) =>
+    decodeURIComponent(ref.slice("pkg:npm/".length, ref.lastIndexOf("@"))),
+  );
+  expect(direct.toSorted()).toEqual(Object.keys({ ...named, ...peerDependencies }).toSorted());
+}
+
 test("packed packages work in an empty npm project, types included", async () => {
   await using directory = await temporary();
   const packs = join(directory.path, "packs");
@@ -91,9 +134,10 @@ test("packed packages work in an empty npm project, types included", async () =>
   expect(tarballs).toHaveLength(3);
   for (const tarball of tarballs) {
     const { stdout } = await run("tar", ["-tzf", tarball]);
-    for (const file of ["package/README.md", "package/LICENSE", "package/package.json", "package/dist/index.js", "package/dist/index.d.ts"]) {
-      expect(stdout.split("\n")).toContain(file);
+    for (const file of ["README.md", "LICENSE", "NOTICE", "package.json", "dist/index.js", "dist/index.d.ts"]) {
+      expect(stdout.split("\n")).toContain(`package/${file}`);
     }
+    await checkSbom(tarball.replace(/\.tgz$/, ".cdx.json"));
   }
   await writeFile(join(project, "package.json"), JSON.stringify({ type: "module", private: true }));
   await writeFile(
