@@ -88,7 +88,7 @@ test("a worker of the same machine joins without a word about directories, and k
   await using start = await beginReady();
   await using second = startProgram("dyn-mock-worker", ["--model-name", "second"], { TMPDIR: start.temporary });
   await eventually("the second model", async () => (await listModels(start.url)).includes("second"));
-  expect(start.program.stderr()).toContain("with: npx dyn-mock-worker --model-name second");
+  expect(start.program.stderr()).toContain("with: npx --no-install dyn-mock-worker --model-name second");
   start.program.kill("SIGHUP"); // the terminal has been closed
   expect(await start.program.exited).toBe(0);
   expect(await readdir(join(start.temporary, ownName, "v1/mdc"))).toHaveLength(1);
@@ -102,7 +102,7 @@ test("flags reach whom they concern, and the hint names a directory that is not 
   const args = [`--file-kv=${directory}`, "--file-kv-shared", "--namespace", "dynamo", "--log", "info", "--log-jsonl", "true"];
   await using start = await beginReady({ args });
   expect(start.program.lines().filter(({ message }) => message === "endpoint is serving")).toHaveLength(2);
-  expect(start.program.stderr()).toContain(`DYN_FILE_KV=${directory} npx dyn-mock-worker --file-kv-shared --model-name second`);
+  expect(start.program.stderr()).toContain(`DYN_FILE_KV=${directory} npx --no-install dyn-mock-worker --file-kv-shared --model-name second`);
   start.program.kill("SIGTERM");
   expect(await start.program.exited).toBe(0);
   expect(await readdir(join(directory, "v1/instances"))).toEqual([]);
