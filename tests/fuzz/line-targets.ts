@@ -28,11 +28,19 @@ async function feedLog(bytes: Buffer): Promise<void> {
   assertThat(!("polluted" in {}) && !("span_id" in {}), "a line has changed all objects");
 }
 
+const lines = recordings.flatMap((name) => readRecording(name).map(({ fields }) => JSON.stringify({ ...fields, x_request_id: id })));
+// As docker and journald keep them.
+const wrapped = lines.flatMap((line) => [
+  JSON.stringify({ log: `${line}\n`, stream: "stderr", time: "2026-11-27T17:23:24.457250123Z" }),
+  JSON.stringify({ MESSAGE: line, PRIORITY: "6", _PID: "7", _STREAM_ID: "1", CONTAINER_PARTIAL_MESSAGE: "true" }),
+  JSON.stringify({ MESSAGE: [...Buffer.from(line)], PRIORITY: "6", _PID: "7" }),
+]);
+
 export const lineTargets: readonly Target[] = [
   {
     name: "lines",
     codes: ["invalid_argument"],
-    corpus: recordings.flatMap((name) => readRecording(name).map(({ fields }) => Buffer.from(JSON.stringify({ ...fields, x_request_id: id })))),
+    corpus: [...lines, ...lines, ...wrapped].map((line) => Buffer.from(line)),
     mutate: mutateLog,
     feed: feedLog,
   },
