@@ -98,6 +98,7 @@ test("of three workers that it would crash, a request takes two; what the fronte
   );
   expect(line).toMatchObject({ level: "WARN", target: "dyn_runtime::egress", request_id: requestId, x_request_id: "killer", attempts: 2 });
   expect(String(line["lost_workers"])).toMatch(/^\d+,\d+$/);
+  expect(cluster.frontend.lines().filter(({ message }) => message === "request failed")).toEqual([]); // the client has read all there is
   const metrics = await (await fetch(`${cluster.url}/metrics`)).text();
   expect(metrics).toContain("dynamo_request_plane_poisoned_requests_total 1\n");
 });

@@ -177,7 +177,8 @@ interface Refused {
 
 // Clients read a fixed sentence of a fault of ours: what it was is for the log.
 function logFault({ log }: Exchange, error: RuntimeError): void {
-  if (error.traits.metric === "internal") log.error({ error: error.cause ?? error }, "request failed");
+  const { metric, publicMessage } = error.traits;
+  if (metric === "internal" && publicMessage !== undefined) log.error({ error: error.cause ?? error }, "request failed");
 }
 
 function refuse({ api, exchange, requestLog, parts }: Refused, error: RuntimeError): void {
