@@ -7,6 +7,7 @@ import { openFileDiscovery, type FileDiscoveryOptions } from "../packages/runtim
 import { createMemoryDiscovery, createMemorySpace } from "../packages/runtime/src/discovery/memory.ts";
 import type { Bucket, DiscoveryRecord, EndpointRecord, ModelRecord } from "../packages/runtime/src/discovery/records.ts";
 import { createLogger } from "../packages/runtime/src/logging/logger.ts";
+import { createSums } from "../packages/runtime/src/logging/sums.ts";
 import { eventually } from "./cluster.ts";
 
 /** An endpoint of instance `id`. */
@@ -59,6 +60,8 @@ export interface FileSpace extends Space {
   readonly root: string;
   /** Lines of everybody in it. */
   readonly lines: Record<string, unknown>[];
+  /** Have them told what was only counted so far. */
+  readonly tell: () => void;
   open(more?: Partial<FileDiscoveryOptions>): Promise<Discovery>;
 }
 
@@ -69,10 +72,13 @@ export const ttlMs = 10_000;
 export async function fileSpace(): Promise<FileSpace> {
   const directory = await mkdtemp(join(tmpdir(), "dyn-discovery-"));
   const lines: Record<string, unknown>[] = [];
-  const log = createLogger({ sink: (line) => lines.push(line) });
+  const sink = (line: Record<string, unknown>): void => void lines.push(line);
+  const sums = createSums({ sink });
+  const log = createLogger({ sink, sums });
   return {
     root: directory,
     lines,
+    tell: () => sums[Symbol.dispose](),
     open: (more) => openFileDiscovery({ root: directory, log, heartbeatMs: 20, ttlMs, relistMs: 20, now: () => startedAt, ...more }),
     [Symbol.asyncDispose]: () => rm(directory, { recursive: true, force: true, maxRetries: 5 }),
   };

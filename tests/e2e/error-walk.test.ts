@@ -187,7 +187,7 @@ describe.each(routes)("$path", (route) => {
   });
 
   test("another method, and a path below it", async () => {
-    for (const method of ["PUT", "DELETE", "PATCH", "GET"]) {
+    for (const method of ["PUT", "GET"]) {
       const { response } = await walk("method_not_allowed", { endpoint: "unmatched", api }, () => send(path, { method }));
       expect(response.headers.get("allow")).toContain("POST");
     }

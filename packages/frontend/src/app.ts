@@ -87,7 +87,7 @@ export function createApp(options: AppOptions, { gate, create, refuse }: HttpLis
     const exchange = exchangeOf(request, reply);
     const route = byUrl.get(request.routeOptions.url ?? "");
     reply.hijack();
-    if (error instanceof RequestFault) logRefused(exchange.log, error, exchange.request.socket); // its body is
+    if (error instanceof RequestFault) logRefused(exchange.log, error, { socket: exchange.request.socket, hasKey: exchange.caller.hasKey }); // its body is
     if (!route) return answerUnmatched(exchange, options.routes, options);
     answerError(exchange, toHttpError(error, exchange), route, options);
     if (!route.refuse) logSystem(exchange, options.now);

@@ -93,12 +93,21 @@ function readRequestId(request: IncomingMessage, { strictRequestId: strict, open
   return { requestId: createRequestId(), warnings, rejection: strict ? new RuntimeError("invalid_argument", problem) : undefined };
 }
 
+interface Sender {
+  readonly socket: Socket;
+  /** With a key that is known it has a line for each; others are summed up. */
+  readonly hasKey: boolean;
+}
+
+const refusals: Readonly<Record<number, string>> = { 408: "slow client refused", 421: "request for another host refused" };
+
 /** Whoever sends such things may be looking for a hole; whoever is late has a slow network, as a rule. */
-export function logRefused(log: Logger, { code, status, message }: RequestFault, { remoteAddress: remote }: Socket): void {
-  const fields = { remote, status, error: message, "error.type": code };
-  if (status === 408) log.info(fields, "slow client refused");
-  else if (status === 421) log.warn(fields, "request for another host refused");
-  else log.warn(fields, "malformed HTTP refused");
+export function logRefused(log: Logger, { code, status, message: error }: RequestFault, { socket: { remoteAddress: remote }, hasKey }: Sender): void {
+  const fields = { remote, status, error, "error.type": code };
+  const level = status === 408 ? "info" : "warn";
+  const message = refusals[status] ?? "malformed HTTP refused";
+  if (hasKey) log[level](fields, message);
+  else log.summed(level, fields, message, { kind: `${status}` });
 }
 
 /** Begin an exchange (`toRoute` is asked only if spans are exported: Fastify makes its answer anew each time): ids from the headers, echoed on the answer whatever becomes of it. */
@@ -122,11 +131,13 @@ export function beginExchange(
     version: `HTTP/${request.httpVersion}`,
   });
   const log = options.log.child({ requestId, fields: toFields });
-  for (const warning of warnings) log.warn({}, warning);
+  const caller = options.callers.find(request.headers);
+  const warn = (fields: Fields, message: string): void => (caller.isStranger ? log.summed("warn", fields, message) : log.warn(fields, message));
+  for (const warning of warnings) warn({}, warning);
   if (clientId !== undefined && !sane)
-    log.warn({ length: clientId.length }, "x-request-id header ignored: expected 1 to 256 characters of visible ASCII");
+    warn({ length: clientId.length }, "x-request-id header ignored: expected 1 to 256 characters of visible ASCII");
   const fault = options.faultOf(request);
-  if (fault) logRefused(log, fault, request.socket);
+  if (fault) logRefused(log, fault, { socket: request.socket, hasKey: caller.hasKey });
   const aborter = watchDisconnect(response, requestId, options);
   const memory = options.memory.open();
   response.on("close", () => memory[Symbol.dispose]());
@@ -141,7 +152,7 @@ export function beginExchange(
     abort: (reason) => aborter.abort(reason),
     startedAt,
     span: undefined,
-    caller: options.callers.find(request.headers),
+    caller,
     rejection: fault ?? rejection,
   };
   return options.tracer.isOn ? { ...exchange, span: openSpan(exchange, options.tracer, toRoute()) } : exchange;

@@ -55,7 +55,10 @@ export function createHttpListener({ limits, hosts, tls, log, now }: ListenerOpt
       limitServer(server, limits);
       server.on("checkContinue", listener); // whoever handles it asks for the body, or does not
       gate.guard(server);
-      warnWhenFull(server, limits.maxConnections, { log, now });
+      const { maxConnections: limit } = limits;
+      server.on("drop", (dropped) =>
+        log.summed("warn", { limit, remote: dropped?.remoteAddress }, "connections are closed at once: there are too many"),
+      );
       return server;
     },
     [Symbol.dispose]: () => gate[Symbol.dispose](),
@@ -67,31 +70,18 @@ function openServer(options: ReturnType<typeof toServerOptions>, limits: HttpLim
   return createTlsServer({ ...options, ...tls.current.options, handshakeTimeout: limits.headerTimeoutMs }, listener);
 }
 
-const warnEveryMs = 10_000;
-
-// Not a line for everybody who finds no place.
-function warnWhenFull(server: Server, limit: number, { log, now }: Pick<ListenerOptions, "log" | "now">): void {
-  let [warnedAt, dropped] = [Number.NEGATIVE_INFINITY, 0];
-  server.on("drop", () => {
-    dropped += 1;
-    if (now() - warnedAt < warnEveryMs) return;
-    log.warn({ limit, dropped }, "connections are closed at once: there are too many");
-    [warnedAt, dropped] = [now(), 0];
-  });
-}
-
 // Bytes that are no HTTP request have no headers to take ids from; the answer carries ids all the same.
 function toRawAnswer({ status, message }: Malformed, error: ParserError | undefined, socket: Socket, log: Logger): RawAnswer {
   const requestId = createRequestId();
   const lineLog = log.child({ requestId, fields: { request_id: requestId, parser_error: error?.code } });
   const fault = new RequestFault(status, message);
-  logRefused(lineLog, fault, socket);
+  logRefused(lineLog, fault, { socket, hasKey: false });
   return { body: toErrorBody(fault), headers: { "x-request-id": requestId, "request-id": requestId, ...toErrorHeaders(fault) } };
 }
 
 // Nothing can be answered: what the client would read is not what it expects.
 function refuseHandshake({ code, message }: ParserError, socket: Socket, log: Logger): void {
   const error = code === "ERR_SSL_HTTP_REQUEST" ? "this looks like plain HTTP; only HTTPS is spoken here: use https://" : message;
-  log.warn({ remote: socket.remoteAddress, error, "error.type": code }, "TLS handshake refused");
+  log.summed("warn", { remote: socket.remoteAddress, error, "error.type": code }, "TLS handshake refused", code === undefined ? {} : { kind: code });
   socket.destroy();
 }

@@ -1,5 +1,5 @@
 /** The pair of lifecycle lines of an inference request, and its metrics: written once, on every way out. */
-import type { AttemptReport, Fields, Logger, RuntimeError } from "@dyn/runtime";
+import { RequestFault, type AttemptReport, type Fields, type Logger, type RuntimeError } from "@dyn/runtime";
 import type { FinishReason } from "@dyn/runtime/llm";
 import type { Exchange } from "./exchange.ts";
 import type { History, RequestStart } from "./lineage/history.ts";
@@ -15,6 +15,8 @@ export interface RequestFacts {
   readonly modelRequested: string | undefined;
   /** True if that model is registered: only then is the name a metric label. */
   readonly isKnown: boolean;
+  /** It is refused, and its lines are summed up with those of others. Default: those of strangers, and of what is no HTTP, unless a key came with it. */
+  readonly isSummed?: boolean;
 }
 
 /** Filled in while the answer is on its way; read when it is over. */
@@ -90,7 +92,8 @@ export function beginRequestLog(exchange: Exchange, facts: RequestFacts, { metri
   let failure: RuntimeError | undefined;
   let streamedBytes: number | undefined;
   const record = history?.begin(toStart(exchange, fields, progress));
-  log.event("request_received", {}, "request received");
+  const lines = createLines(log, (facts.isSummed ?? isSummed(exchange)) ? endpoint : undefined);
+  lines.say(() => log.event("request_received", {}, "request received"));
   return {
     progress,
     fail(error) {
@@ -99,8 +102,7 @@ export function beginRequestLog(exchange: Exchange, facts: RequestFacts, { metri
     responded(status) {
       record?.responded(status);
       const fields = { status, latency_ms: roundMs(now() - exchange.startedAt) };
-      if (status < 400) log.event("http_response_sent", fields, "http response sent");
-      else log.error(fields, "http response sent");
+      lines.say(() => (status < 400 ? log.event("http_response_sent", fields, "http response sent") : log.error(fields, "http response sent")));
     },
     streamed(bytes) {
       streamedBytes = bytes;
@@ -113,7 +115,7 @@ export function beginRequestLog(exchange: Exchange, facts: RequestFacts, { metri
       if (streamedBytes !== undefined) log.event("http_response_finished", { bytes: streamedBytes, elapsed_ms, outcome }, "http response finished");
       const measured = measure(progress, exchange.startedAt);
       const completion = toCompletion({ ...measured, ...toSpans(progress), elapsed_ms, status: outcome }, failure);
-      logCompletion(log, completion, failure);
+      lines.complete(completion, failure);
       record?.finish(completion, endedAt, failure);
       progress.meter.finish({ endedAt, failure, isDisconnected: failure?.code === "cancelled" }, progress);
       const { span } = exchange;
@@ -145,6 +147,32 @@ function toSpans({ attempt, prefillAttempt }: RequestProgress): Fields {
 function toCompletion(fields: Fields, failure: RuntimeError | undefined): Fields {
   if (!failure) return fields;
   return { ...fields, error_type: failure.traits.metric, error_detail: failure.traits.detail, error: failure.message };
+}
+
+interface Lines {
+  say(line: () => void): void;
+  complete(fields: Fields, failure: RuntimeError | undefined): void;
+}
+
+// Of a request that is summed up (as one of `kind`) all wait for the last: they are written with it, or not at all.
+function createLines(log: Logger, kind: string | undefined): Lines {
+  const held: (() => void)[] = [];
+  return {
+    say(line) {
+      if (kind === undefined) line();
+      else held.push(line);
+    },
+    complete(fields, failure) {
+      if (kind === undefined) return logCompletion(log, fields, failure);
+      const before = (): void => held.forEach((line) => line());
+      log.summed("error", fields, "request completed", { kind: `${kind} ${failure?.code}`, before });
+    },
+  };
+}
+
+// Refused, and nobody we know.
+function isSummed({ caller, rejection }: Exchange): boolean {
+  return caller.isStranger || (rejection instanceof RequestFault && !caller.hasKey);
 }
 
 function logCompletion(log: Logger, fields: Fields, failure: RuntimeError | undefined): void {

@@ -43,7 +43,9 @@ export function refuseUnmatched(
   headers?: Readonly<Record<string, string>>,
 ): void {
   const { status } = error.traits;
-  using requestLog = beginRequestLog(exchange, { endpoint: "unmatched", requestType: "unary", modelRequested: undefined, isKnown: false }, options);
+  const isSummed = !exchange.caller.hasKey;
+  const facts = { endpoint: "unmatched", requestType: "unary", modelRequested: undefined, isKnown: false, isSummed } as const;
+  using requestLog = beginRequestLog(exchange, facts, options);
   requestLog.fail(error);
   sendJson(exchange, status, toUnmatchedBody(pathOf(exchange), error, exchange), { ...toErrorHeaders(error), ...headers });
   requestLog.responded(status);

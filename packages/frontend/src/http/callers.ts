@@ -7,6 +7,10 @@ export interface Caller {
   readonly apiKey: ApiKey | undefined;
   /** May see all there is: requests of others, addresses, ids of traces. */
   readonly isOperator: boolean;
+  /** It carries a key that is known, of either kind. */
+  readonly hasKey: boolean;
+  /** It carries none, and clients are asked for one. */
+  readonly isStranger: boolean;
 }
 
 /** Whom a route is for: `both` are clients and operators. */
@@ -31,10 +35,13 @@ export type PortUse = "all" | "clients" | "operators";
 export function createCallers({ apiKeys, operatorKeys }: CallerKeys, use: PortUse): Callers {
   const isOperators = use === "all" ? !apiKeys : use === "operators";
   return {
-    find: (headers) => ({
-      apiKey: apiKeys?.().find(headers),
-      isOperator: operatorKeys ? operatorKeys().find(headers) !== undefined : isOperators,
-    }),
+    find(headers) {
+      const apiKey = apiKeys?.().find(headers);
+      const operatorKey = operatorKeys?.().find(headers);
+      const hasKey = apiKey !== undefined || operatorKey !== undefined;
+      const isOperator = operatorKeys ? operatorKey !== undefined : isOperators;
+      return { apiKey, isOperator, hasKey, isStranger: !hasKey && apiKeys !== undefined };
+    },
     refuse({ apiKey, isOperator }, audience, headers) {
       const isRefused: Readonly<Record<Audience, boolean>> = {
         anybody: false,

@@ -68,9 +68,14 @@ const workerEvents: Readonly<Record<string, LineEvent>> = {
 function eventOf(fields: LogLine["fields"]): LineEvent {
   const { span_name: span, target, message } = fields;
   if (typeof message !== "string" || typeof target !== "string") return "other";
-  if (span === "http-request") return target === "system_span" ? "other" : own(requestEvents, message);
+  if (span === "http-request") return target === "system_span" || isSum(fields) ? "other" : own(requestEvents, message);
   if (span === "router.route_request") return target === "request_span" && message.startsWith("route request ") ? "attempt ended" : "other";
   return span === "handle_payload" && target.startsWith("dyn_runtime::ingress") ? own(workerEvents, message) : "other";
+}
+
+// It tells of many refused requests; this one is only the example.
+function isSum({ count }: Readonly<Record<string, unknown>>): boolean {
+  return count !== undefined;
 }
 
 function own(events: Readonly<Record<string, LineEvent>>, message: string): LineEvent {

@@ -1,6 +1,5 @@
 /** The files of one bucket as they were last looked at. A look costs what is new, was announced or is due, and of all the others no more than their names. */
 import type { Change } from "./discovery.ts";
-import { createIgnoredNotice } from "./ignored.ts";
 import { isTemporary, readRecordFile, type KnownFile, type ReadOptions } from "./record-file.ts";
 import { recordKey } from "./records.ts";
 
@@ -29,8 +28,6 @@ export function createBucketFiles(options: BucketFilesOptions): BucketFiles {
   const { directory, steps, now, tokens } = options;
   const known = new Map<string, KnownFile>();
   const announced = new Set<string>();
-  const ignored = createIgnoredNotice(options);
-  const looking = { ...options, onIgnored: ignored.tell };
   let judgedBy = tokens();
 
   // A token that is gone vouches for nothing any more, and one that is new may vouch for what was ignored.
@@ -53,7 +50,7 @@ export function createBucketFiles(options: BucketFilesOptions): BucketFiles {
     const left = names.values();
     const changes: Change[] = [];
     const lane = async (): Promise<void> => {
-      for (const name of left) changes.push(...replace(name, await readRecordFile(directory, name, known.get(name), looking)));
+      for (const name of left) changes.push(...replace(name, await readRecordFile(directory, name, known.get(name), options)));
     };
     await Promise.all(Array.from({ length: lanes }, lane));
     return changes;
@@ -67,7 +64,6 @@ export function createBucketFiles(options: BucketFilesOptions): BucketFiles {
       return readAll(names);
     },
     async list() {
-      ignored.look();
       followTokens();
       const asked = new Set(announced);
       const names = (await steps.list(directory)).filter(isOurs);

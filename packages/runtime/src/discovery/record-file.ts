@@ -85,18 +85,13 @@ export interface ReadOptions {
   readonly tokens: () => Tokens | undefined;
 }
 
-export interface LookOptions extends ReadOptions {
-  /** A file is not a record to use. Called once per file and reason. */
-  readonly onIgnored: (path: string, error: string) => void;
-}
-
 /** Look at a file, and read it unless it is as it was `before`; what a dead process has left is removed. Never rejects: no file costs another anything.
  *  @returns undefined for what is not there (any more), and for what is still being written. */
 export async function readRecordFile(
   directory: string,
   name: string,
   before: KnownFile | undefined,
-  options: LookOptions,
+  options: ReadOptions,
 ): Promise<KnownFile | undefined> {
   const path = join(directory, name);
   const { steps, ttlMs } = options;
@@ -115,7 +110,7 @@ export async function readRecordFile(
   return file?.version === version ? removeDead(directory, name, before, options) : file && { ...file, record: undefined };
 }
 
-interface AnewOptions extends LookOptions, Required<Pick<KnownFile, "alive">> {
+interface AnewOptions extends ReadOptions, Required<Pick<KnownFile, "alive">> {
   /** Of a file that is a record. */
   readonly version: string;
   readonly brokenVersion: string;
@@ -157,10 +152,11 @@ async function removeDead(
     await steps.remove(path);
   } catch (error) {
     const fault = messageOf(error);
-    if (before?.fault !== fault) log.warn({ path, error: fault }, "left-over discovery file cannot be removed");
+    if (before?.fault !== fault) log.summed("warn", { path, error: fault }, "left-over discovery file cannot be removed");
     return { record: undefined, version: undefined, fault };
   }
-  if (!isTemporary(name)) log.info({ bucket: `v1/${basename(directory)}`, key: decodeFileName(name) ?? name }, "expired discovery record removed");
+  if (!isTemporary(name))
+    log.summed("info", { bucket: `v1/${basename(directory)}`, key: decodeFileName(name) ?? name }, "expired discovery record removed");
   return undefined;
 }
 
@@ -171,11 +167,11 @@ function toFaulty(
   path: string,
   before: KnownFile | undefined,
   error: unknown,
-  { onIgnored }: LookOptions,
+  { log }: ReadOptions,
   known: Omit<KnownFile, "fault"> = unread,
 ): KnownFile | undefined {
   if (isMissing(error)) return undefined; // its owner has removed or renamed it meanwhile
   const fault = messageOf(error);
-  if (before?.fault !== fault) onIgnored(path, fault);
+  if (before?.fault !== fault) log.summed("warn", { path, error: fault }, "discovery record ignored");
   return { ...known, fault };
 }

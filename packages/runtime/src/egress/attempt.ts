@@ -223,7 +223,7 @@ export class Attempt {
     if (mismatch.length === 0) return;
     this.#options.metrics.lineageMismatch.inc();
     const fields = { mismatch: mismatch.join(","), seen: trailer.seen, worker_id: this.instance.id };
-    this.#options.log.warn({ ...this.ids, ...fields }, "worker saw other ids than were sent");
+    this.#options.log.summed("warn", { ...this.ids, ...fields }, "worker saw other ids than were sent", { kind: this.instance.id });
   }
 
   #endSpan(outcome: AttemptOutcome, failure: RuntimeError | undefined): void {

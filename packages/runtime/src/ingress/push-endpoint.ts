@@ -175,8 +175,9 @@ class ServerConnection {
     const message = "connection ended with an error";
     // Nobody has lost anything if a caller goes while nothing is under way.
     const level = cause?.code === "disconnected" && this.#streams.size === 0 ? "info" : "warn";
-    if (cause) log[level]({ ...fields, error: cause.message, "error.type": cause.code }, message);
-    else log.debug(fields, "connection closed");
+    if (!cause) log.debug(fields, "connection closed");
+    else if (this.#streams.size > 0) log[level]({ ...fields, error: cause.message, "error.type": cause.code }, message);
+    else log.summed(level, { ...fields, error: cause.message, "error.type": cause.code }, message, { kind: cause.code });
     const reason = new RuntimeError("cancelled", "the client's connection is gone", { cause });
     for (const stream of this.#streams.values()) stream.abort(reason);
   }

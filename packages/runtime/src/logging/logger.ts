@@ -3,6 +3,7 @@ import { parseLogEvents, type EventLevels, type LogEvent } from "./events.ts";
 import { parseLogFilter, type Level, type LogFilter, type Threshold } from "./filter.ts";
 import { toRecord, type Fields } from "./format.ts";
 import type { LogSampler } from "./sampling.ts";
+import { createSums, type SumOptions, type Sums } from "./sums.ts";
 
 /** Facts first, then a fixed message. A level that is off costs one comparison. */
 export interface Logger {
@@ -15,6 +16,8 @@ export interface Logger {
   warnOnce(fields: Fields, message: string): void;
   /** The line of a lifecycle event, at the level that `DYN_LOG_EVENTS` gives it. */
   event(name: LogEvent, fields: Fields, message: string): void;
+  /** A line that anybody can cause as often as they like: of a kind ten are written in ten seconds, the others are one line with their `count`. */
+  summed(level: Level, fields: Fields, message: string, options?: SumOptions): void;
   isEnabled(what: Level | LogEvent): boolean;
   /** A logger whose lines also carry what `options` says. */
   child(options: ChildOptions): Logger;
@@ -39,16 +42,19 @@ export interface LoggerOptions {
   readonly events?: EventLevels;
   /** Default: every request. */
   readonly isLogged?: LogSampler;
+  /** Default: of its own, which nobody disposes. */
+  readonly sums?: Sums;
   readonly target?: string;
 }
 
 /** Create the root logger of a process. */
-export function createLogger({ sink, filter = parseLogFilter(""), events = parseLogEvents(""), isLogged, target = "dyn" }: LoggerOptions): Logger {
-  const root: Root = { sink, filter, events, isLogged: isLogged ?? (() => true), said: new Set() };
+export function createLogger({ sink, target = "dyn", ...options }: LoggerOptions): Logger {
+  const { filter = parseLogFilter(""), events = parseLogEvents(""), isLogged = () => true, sums = createSums({ sink }) } = options;
+  const root: Root = { sink, filter, events, isLogged, sums, said: new Set() };
   return new BoundLogger(root, { target, parent: undefined, fields: {}, isQuiet: false });
 }
 
-interface Root extends Required<Pick<LoggerOptions, "sink" | "filter" | "events" | "isLogged">> {
+interface Root extends Required<Pick<LoggerOptions, "sink" | "filter" | "events" | "isLogged" | "sums">> {
   /** Warnings that are not said again. */
   readonly said: Set<string>;
 }
@@ -117,6 +123,15 @@ class BoundLogger implements Logger {
   event(name: LogEvent, fields: Fields, message: string): void {
     const level = this.#root.events[name];
     if (level) this.#write(level, fields, message);
+  }
+
+  /** A line that anybody can cause as often as they like: of a kind ten are written in ten seconds, the others are one line with their `count`. */
+  summed(level: Level, fields: Fields, message: string, options?: SumOptions): void;
+  summed(level: Level, fields: Fields, message: string, options: SumOptions = {}): void {
+    if (rank[level] < this.#threshold) return;
+    const make = (count?: number): Record<string, unknown> =>
+      toRecord(level, this.#binding.target, message, count === undefined ? fields : { ...fields, count }, this.#bound);
+    this.#root.sums.add(`${this.#binding.target} ${level} ${message}`, make, options);
   }
 
   isEnabled(what: Level | LogEvent): boolean {

@@ -3,6 +3,7 @@ import { parseLogEvents } from "./events.ts";
 import { parseLogFilter } from "./filter.ts";
 import { createLogger, type Logger } from "./logger.ts";
 import { createLogSampler } from "./sampling.ts";
+import { createSums } from "./sums.ts";
 import { openLogWriter } from "./writer.ts";
 
 /** How long a slow reader of the log may hold the end of the process. */
@@ -27,10 +28,15 @@ export interface LogConfig {
 export function openProcessLog({ log, logConsoleFormat, logJsonl, logEvents, logSampleRatio }: LogConfig, now: () => number): ProcessLog {
   const filter = parseLogFilter(log);
   const events = parseLogEvents(logEvents);
+  const tellRest = (): void => sums[Symbol.dispose]();
+  process.on("exit", tellRest); // before the writer's own, which lets them leave
   const writer = openLogWriter({ jsonl: logConsoleFormat === "auto" ? logJsonl : logConsoleFormat === "jsonl", now });
+  const sums = createSums({ sink: writer.write });
   return {
-    log: createLogger({ sink: writer.write, filter, events, isLogged: createLogSampler(logSampleRatio) }),
+    log: createLogger({ sink: writer.write, filter, events, isLogged: createLogSampler(logSampleRatio), sums }),
     async close() {
+      tellRest();
+      process.off("exit", tellRest);
       await writer.flush(flushMs);
       writer[Symbol.dispose]();
     },

@@ -63,7 +63,9 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   const door = options.tls && openTlsDoor({ tls: options.tls, timeoutMs: options.prefaceTimeoutMs, log, onSecure: accept });
   const server = createServer({ noDelay: true, keepAlive: true }, door?.enter ?? accept);
   server.maxConnections = options.maxConnections;
-  server.on("drop", (dropped) => log.warn({ remote: dropped?.remoteAddress, limit: options.maxConnections }, "connection refused: too many"));
+  server.on("drop", (dropped) =>
+    log.summed("warn", { remote: dropped?.remoteAddress, limit: options.maxConnections }, "connection refused: too many"),
+  );
   await new Promise<void>((resolve, reject) => {
     server.once("error", (cause) => {
       const isTaken = "code" in cause && cause.code === "EADDRINUSE";
@@ -98,11 +100,11 @@ export async function listen(options: ListenOptions): Promise<Listener> {
 function sniff(socket: Socket, { prefaceTimeoutMs, log, onConnection }: ListenOptions, waiting: Set<Socket>): void {
   let first = Buffer.alloc(0);
   waiting.add(socket);
-  const refuse = (reason: string): void => {
-    log.warn({ remote: formatHostPort(socket.remoteAddress ?? "?", socket.remotePort ?? 0), reason }, "connection refused");
+  const refuse = (kind: "late" | "foreign", reason: string): void => {
+    log.summed("warn", { remote: formatHostPort(socket.remoteAddress ?? "?", socket.remotePort ?? 0), reason }, "connection refused", { kind });
     socket.destroy();
   };
-  const timer = setTimeout(() => refuse(`no preface within ${prefaceTimeoutMs} ms`), prefaceTimeoutMs).unref();
+  const timer = setTimeout(() => refuse("late", `no preface within ${prefaceTimeoutMs} ms`), prefaceTimeoutMs).unref();
   const onClose = (): void => {
     clearTimeout(timer);
     waiting.delete(socket);
@@ -112,7 +114,7 @@ function sniff(socket: Socket, { prefaceTimeoutMs, log, onConnection }: ListenOp
     first = Buffer.concat([first, chunk]);
     const length = Math.min(first.length, preface.length);
     if (!first.subarray(0, length).equals(preface.subarray(0, length))) {
-      return refuse(`the peer does not speak dyn/1, its first bytes are ${first.subarray(0, preface.length).toString("hex")}`);
+      return refuse("foreign", `the peer does not speak dyn/1, its first bytes are ${first.subarray(0, preface.length).toString("hex")}`);
     }
     if (length < preface.length) return;
     onClose();

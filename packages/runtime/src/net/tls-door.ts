@@ -36,7 +36,7 @@ export function openTlsDoor({ tls, timeoutMs, log, onSecure }: TlsDoorOptions): 
     const name = nameOf(socket);
     socket.destroy();
     // Without an address it has gone already; its own end says so.
-    if (inside.delete(name)) log.warn({ remote: name, reason: error.message }, "connection refused");
+    if (inside.delete(name)) log.summed("warn", { remote: name, reason: error.message }, "connection refused", { kind: "TLS" });
   });
   return {
     enter(socket) {
@@ -46,7 +46,7 @@ export function openTlsDoor({ tls, timeoutMs, log, onSecure }: TlsDoorOptions): 
       const name = nameOf(socket);
       inside.set(name, socket);
       socket.once("close", () => {
-        if (inside.delete(name)) log.warn({ remote: name, reason: brokenOff }, "connection refused");
+        if (inside.delete(name)) log.summed("warn", { remote: name, reason: brokenOff }, "connection refused", { kind: "TLS broken off" });
       });
       server.emit("connection", socket);
     },
