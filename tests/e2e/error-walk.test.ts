@@ -8,6 +8,7 @@ import { createRuntime, renderMetrics, type Runtime } from "@dyn/runtime";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parseFaults } from "../../packages/mock-worker/dist/faults.js";
 import { createLogger } from "../../packages/runtime/dist/logging/logger.js";
+import { createSums } from "../../packages/runtime/dist/logging/sums.js";
 import { errorTable, type ErrorCode } from "../../packages/runtime/src/errors.ts";
 import { workerCodes } from "../../packages/runtime/src/worker-errors.ts";
 import { eventually } from "../cluster.ts";
@@ -49,7 +50,8 @@ const records: Record<string, unknown>[] = [];
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), "dyn-walk-"));
   const config = { fileKv: directory, log: "off" };
-  runtime = await createRuntime({ config, log: createLogger({ sink: (record) => records.push(record) }) });
+  const sink = (record: Record<string, unknown>): void => void records.push(record);
+  runtime = await createRuntime({ config, log: createLogger({ sink, sums: createSums({ sink, whole: 1_000 }) }) });
   frontend = await createFrontend({ runtime, httpPort: 0, bodyLimitMb: 1 });
   for (const after of [0, 1]) {
     for (const code of thrown) {
@@ -187,7 +189,7 @@ describe.each(routes)("$path", (route) => {
   });
 
   test("another method, and a path below it", async () => {
-    for (const method of ["PUT", "GET"]) {
+    for (const method of ["PUT", "DELETE", "PATCH", "GET"]) {
       const { response } = await walk("method_not_allowed", { endpoint: "unmatched", api }, () => send(path, { method }));
       expect(response.headers.get("allow")).toContain("POST");
     }

@@ -161,7 +161,7 @@ describe.each([
 
   beforeAll(async () => {
     directory = await mkdtemp(join(tmpdir(), "dyn-injection-"));
-    const env = { DYN_FILE_KV: directory, DYN_LOGGING_CONSOLE_FORMAT: format };
+    const env = { DYN_FILE_KV: directory, DYN_LOGGING_CONSOLE_FORMAT: format, DYN_LOG_REFUSALS: "1000" };
     const frontend = startProgram("dyn-frontend", ["--http-port", "0"], env);
     programs.push(frontend, startProgram("dyn-mock-worker", [], env));
     programs.push(startProgram("node", ["--input-type=module", "--eval", evilWorker], env));

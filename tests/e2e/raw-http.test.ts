@@ -150,7 +150,7 @@ test("a browser's visit is no error: the root says what this is, without a key, 
   const posted = await sendRaw(["POST / HTTP/1.1", host, "content-length: 0"]);
   expect([posted.status, posted.headers.get("allow")]).toEqual([405, "GET, HEAD"]);
   const asked = await sendRaw(["POST /v1/chat/completions HTTP/1.1", host, "content-length: 0"]);
-  await eventually("the line of the last", () => linesOf(asked.headers.get("request-id")).some(({ status }) => status === 400));
+  await eventually("the line of the last", () => linesOf(asked.headers.get("request-id")).length > 0);
   const lines = cluster.frontend.lines().slice(before);
   expect(lines.filter(({ method, uri }) => method !== "POST" && ["/", "/favicon.ico"].includes(String(uri)))).toEqual([]);
 });

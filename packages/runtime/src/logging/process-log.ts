@@ -3,6 +3,7 @@ import { parseLogEvents } from "./events.ts";
 import { parseLogFilter } from "./filter.ts";
 import { createLogger, type Logger } from "./logger.ts";
 import { createLogSampler } from "./sampling.ts";
+import type { LogConfig } from "./settings.ts";
 import { createSums } from "./sums.ts";
 import { openLogWriter } from "./writer.ts";
 
@@ -15,23 +16,17 @@ export interface ProcessLog {
   readonly close: () => Promise<void>;
 }
 
-/** The settings of that name. */
-export interface LogConfig {
-  readonly log: string;
-  readonly logConsoleFormat: "auto" | "readable" | "jsonl";
-  readonly logJsonl: boolean;
-  readonly logEvents: string;
-  readonly logSampleRatio: number;
-}
-
 /** Open the log on stderr. `now`: Unix time in ms with a fraction. @throws RuntimeError `invalid_argument` on a bad filter or list of events. */
-export function openProcessLog({ log, logConsoleFormat, logJsonl, logEvents, logSampleRatio }: LogConfig, now: () => number): ProcessLog {
+export function openProcessLog(
+  { log, logConsoleFormat, logJsonl, logEvents, logSampleRatio, logRefusals }: LogConfig,
+  now: () => number,
+): ProcessLog {
   const filter = parseLogFilter(log);
   const events = parseLogEvents(logEvents);
   const tellRest = (): void => sums[Symbol.dispose]();
   process.on("exit", tellRest); // before the writer's own, which lets them leave
   const writer = openLogWriter({ jsonl: logConsoleFormat === "auto" ? logJsonl : logConsoleFormat === "jsonl", now });
-  const sums = createSums({ sink: writer.write });
+  const sums = createSums({ sink: writer.write, whole: logRefusals });
   return {
     log: createLogger({ sink: writer.write, filter, events, isLogged: createLogSampler(logSampleRatio), sums }),
     async close() {

@@ -1,5 +1,5 @@
 /** Settings of the log. */
-import { decimalNumber, oneOf, parseSwitch, type SettingsOf } from "../settings.ts";
+import { decimalNumber, numberSetting, oneOf, parseSwitch, type SettingsOf } from "../settings.ts";
 import { parseLogEvents } from "./events.ts";
 import { parseLogFilter } from "./filter.ts";
 
@@ -9,6 +9,7 @@ export interface LogConfig {
   readonly logConsoleFormat: "auto" | "readable" | "jsonl";
   readonly logEvents: string;
   readonly logSampleRatio: number;
+  readonly logRefusals: number;
 }
 
 function parseLog(text: string): string {
@@ -57,4 +58,11 @@ export const logSettings: SettingsOf<LogConfig> = {
     parse: decimalNumber(0, 1),
     help: "share of requests, chosen by request id, whose lines below WARN are written",
   },
+  logRefusals: numberSetting(
+    "DYN_LOG_REFUSALS",
+    "log-refusals",
+    10,
+    [1, 1_000_000],
+    "refusals of a kind that are written in ten seconds; those beyond are counted, and told of in one line",
+  ),
 };

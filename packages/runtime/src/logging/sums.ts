@@ -17,6 +17,8 @@ export interface Sums extends Disposable {
 
 export interface SumsOptions {
   readonly sink: RecordSink;
+  /** Lines of a kind that are written in ten seconds. Default 10: enough to see each of those that somebody causes by mistake. */
+  readonly whole?: number;
   /** Calls `tell` once, unless disposed before. Default: in ten seconds, which hold no process up. */
   readonly later?: (tell: () => void) => Disposable;
 }
@@ -29,13 +31,11 @@ interface Sum {
 }
 
 const everyMs = 10_000;
-/** Enough to see each of those that somebody causes by mistake. */
-const whole = 10;
 /** Beyond so many, kinds of a message are told of together. */
 const maxKinds = 128;
 
 /** Create it, with nothing to tell. Disposing it writes what has been counted. */
-export function createSums({ sink, later = inTenSeconds }: SumsOptions): Sums {
+export function createSums({ sink, whole = 10, later = inTenSeconds }: SumsOptions): Sums {
   const sums = new Map<string, Sum>();
   let timer: Disposable | undefined;
   const tell = (): void => {
