@@ -38,6 +38,7 @@ const houses: Readonly<Record<string, Floors>> = {
     trace: 1,
     "lifetime.ts": 1,
     "memory-budget.ts": 1,
+    "strangers.ts": 1,
     "worker-errors.ts": 1,
     "metrics.ts": 1,
     instruments: 0,

@@ -247,7 +247,7 @@ test("a worker that drains says so only to those who have proven themselves", as
     prefaceTimeoutMs: 5_000,
     maxConnections: 10,
     log,
-    onConnection: (socket, head) => server.accept(socket, head),
+    onConnection: (...arrival) => server.accept(...arrival),
   });
   server.goAway("draining");
   using peer = rawPeer(connect(listener.port, "127.0.0.1"), false);

@@ -50,16 +50,25 @@ describe("the caller's frame limit", () => {
 });
 
 describe("the listener's limits", () => {
-  test("one connection too many is closed at once, and there is room again when another has gone", async () => {
+  test("one connection too many is refused once it has shown that it is a caller's, and there is room again when another has gone", async () => {
     const lines: Line[] = [];
     const accepted: Socket[] = [];
+    const refused: unknown[] = [];
     await using listener = await listen({
       host: "127.0.0.1",
       port: 0,
       prefaceTimeoutMs: 60_000,
       maxConnections: 2,
       log: createLogger({ sink: (record) => lines.push(record) }),
-      onConnection: (socket) => accepted.push(socket),
+      onConnection(socket, _head, admit) {
+        try {
+          admit();
+          accepted.push(socket);
+        } catch (error) {
+          refused.push(error);
+          socket.destroy();
+        }
+      },
     });
     const open = (): RawPeer => {
       const peer = rawPeer(connect(listener.port, "127.0.0.1"), false);
@@ -70,6 +79,7 @@ describe("the listener's limits", () => {
     await eventually("two connections", () => accepted.length === 2);
     const third = open();
     await eventually("the third being closed", () => third.isClosed);
+    expect(refused).toMatchObject([{ code: "overloaded", message: "2 connections are open, the limit" }]);
     expect(lines).toMatchObject([{ level: "WARN", message: "connection refused: too many", limit: 2 }]);
     expect([first.isClosed, second.isClosed]).toEqual([false, false]);
     first[Symbol.dispose]();
@@ -157,7 +167,9 @@ describe("the settings of the plane's limits", () => {
     expect(await failureOf(collect(client.generate({})))).toMatchObject(refusal);
     const [host = "", port] = serving.address.split("/", 1)[0]?.split(":") ?? [];
     const second = rawPeer(connect(Number(port), host), false);
+    second.sendBytes(greeting());
     await eventually("the second connection being closed", () => second.isClosed);
+    expect(messages.decodeError(second.frames.at(-1)?.body ?? Buffer.alloc(0))).toMatchObject({ code: "overloaded" });
     release();
     for await (const batch of running) expect(batch).toEqual([]);
   });

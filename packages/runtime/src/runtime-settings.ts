@@ -204,7 +204,7 @@ export const servingSettings: SettingsOf<Pick<RuntimeConfig, Serving>> = {
     "tcp-max-connections",
     4_096,
     [1, maxRequests],
-    "connections of peers open at a time; further ones are closed at once",
+    "connections of peers open at a time, not counting those that have not said HELLO and proven themselves; further ones are refused",
   ),
   engineRequestLimit: numberSetting(
     "DYN_ENGINE_REQUEST_LIMIT",

@@ -1,5 +1,4 @@
 /** The composition root: builds every part of one runtime, owns them, and ends them in order. */
-import type { Socket } from "node:net";
 import type { RuntimeConfig } from "./runtime-settings.ts";
 import type { Condition } from "./condition.ts";
 import type { Discovery } from "./discovery/discovery.ts";
@@ -24,7 +23,7 @@ import type { Logger } from "./logging/logger.ts";
 import type { MemoryBudget } from "./memory-budget.ts";
 import type { RuntimeMetrics } from "./metrics.ts";
 import { toAdvertisedAddress } from "./net/advertise.ts";
-import { createLazyListener, listen, type Listener } from "./net/listener.ts";
+import { createLazyListener, listen, type Listener, type ListenOptions } from "./net/listener.ts";
 import { asksCallers, requireListenerTls, type PlaneSecurity } from "./net/security.ts";
 import type { Membership, System } from "./system/system.ts";
 import type { Tracer } from "./trace/spans.ts";
@@ -244,7 +243,7 @@ class RuntimeParts implements Runtime {
     const { tcpHost: host, tcpPort: port, connectTimeoutMs: prefaceTimeoutMs, tcpMaxConnections: maxConnections } = this.config;
     const log = this.log.child({ target: "dyn_runtime::net" });
     const tls = requireListenerTls(this.#security);
-    const onConnection = (socket: Socket, head: Buffer): void => this.#server.accept(socket, head);
+    const onConnection: ListenOptions["onConnection"] = (socket, head, admit) => this.#server.accept(socket, head, admit);
     return listen({ host, port, prefaceTimeoutMs, maxConnections, log, tls, isOpen: !asksCallers(this.#security), onConnection });
   }
 

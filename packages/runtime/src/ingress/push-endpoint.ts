@@ -42,8 +42,8 @@ export interface PushServerOptions {
 export interface PushServer {
   /** Serve `path` until `remove`; `withdraw` says so beforehand. `running` counts requests, those that wait too. */
   add(endpoint: ServedEndpoint): { withdraw(): void; remove(): void; running(): number; idle(): Promise<void>; kill(cause: RuntimeError): void };
-  /** Takes ownership of a socket after its preface. */
-  accept(socket: Socket, head: Buffer): void;
+  /** Takes ownership of a socket after its preface. `admit` is called once the peer has proven itself; what it throws ends the connection. */
+  accept(socket: Socket, head: Buffer, admit?: () => void): void;
   /** Tell every peer that no new request is taken. */
   goAway(reason: string): void;
   /** Close every connection, and those to come. */
@@ -92,9 +92,9 @@ export function createPushServer(options: PushServerOptions): PushServer {
         },
       };
     },
-    accept(socket, head) {
+    accept(socket, head, admit = () => undefined) {
       if (isClosed) return void socket.destroy();
-      const connection = new ServerConnection(socket, head, shared, () => connections.delete(connection));
+      const connection = new ServerConnection(socket, head, shared, { onOpen: admit, onGone: () => connections.delete(connection) });
       connections.add(connection);
       if (leaving !== undefined) connection.goAway(leaving);
       else for (const path of withdrawn) connection.withdraw(path);
@@ -117,6 +117,11 @@ function remember(withdrawn: Set<string>, path: string): void {
   if (withdrawn.size > maxWithdrawn && oldest !== undefined) withdrawn.delete(oldest);
 }
 
+interface Whereabouts {
+  readonly onOpen: () => void;
+  readonly onGone: () => void;
+}
+
 class ServerConnection {
   #connection: Connection;
   #streams = new Map<number, ServerStream>();
@@ -125,10 +130,11 @@ class ServerConnection {
   #isGuarded: boolean;
   #shared: Shared;
 
-  constructor(socket: Socket, head: Buffer, shared: Shared, onGone: () => void) {
+  constructor(socket: Socket, head: Buffer, shared: Shared, { onOpen, onGone }: Whereabouts) {
     this.#shared = shared;
     const { hello, helloTimeoutMs, pingIntervalMs, memory } = shared.options;
     const events: ConnectionEvents = {
+      onOpen,
       onFrame: (type, streamId, body) => this.#frame(type, streamId, body),
       onRefused: (type, streamId, error) => this.#passedOver(type, streamId, error),
       onChunkEnd: () => undefined,

@@ -36,6 +36,8 @@ export interface ConnectionOptions {
 
 /** What the owner of a connection hears. All are called synchronously, `onClose` exactly once and last. */
 export interface ConnectionEvents {
+  /** The peer has said HELLO, and proven itself where that is asked for. What is thrown ends the connection. */
+  onOpen?(): void;
   onFrame(type: FrameType, streamId: number, body: Buffer): void;
   /** There is no memory for a frame: it is passed over. */
   onRefused(type: FrameType, streamId: number, error: RuntimeError): void;
@@ -246,6 +248,7 @@ export class Connection {
   }
 
   #opened(peer: Hello): void {
+    this.#events.onOpen?.();
     clearTimeout(this.#helloTimer);
     this.#heartbeat = setInterval(() => this.#beat(), this.#options.pingIntervalMs).unref();
     this.#decoder.maxBodyBytes = this.#options.hello.max_frame_bytes;

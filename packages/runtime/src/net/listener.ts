@@ -3,6 +3,7 @@ import { createServer, type AddressInfo, type Socket } from "node:net";
 import { formatHostPort, isLoopback } from "../address.ts";
 import { RuntimeError } from "../errors.ts";
 import type { Logger } from "../logging/logger.ts";
+import { createStrangers } from "../strangers.ts";
 import { preface } from "../wire/frames.ts";
 import { openTlsDoor } from "./tls-door.ts";
 import type { TlsMaterial } from "./tls.ts";
@@ -13,15 +14,18 @@ export interface ListenOptions {
   readonly port: number;
   /** How long the first bytes may take, ms. */
   readonly prefaceTimeoutMs: number;
-  /** Most connections at a time; further ones are closed at once. */
+  /** Most connections at a time that have proven themselves. */
   readonly maxConnections: number;
+  /** Most that have not. Default 1 024. */
+  readonly maxStrangers?: number;
   readonly log: Logger;
   /** Certificates in use, asked for each connection; undefined = no TLS. */
   readonly tls?: (() => TlsMaterial) | undefined;
   /** Callers are asked for nothing: it is a warning if those of other machines can come. Default false. */
   readonly isOpen?: boolean;
-  /** Takes ownership of a socket whose preface has been read; `head` is what came after it. */
-  readonly onConnection: (socket: Socket, head: Buffer) => void;
+  /** Takes ownership of a socket whose preface has been read; `head` is what came after it. `admit` is to be called once the peer has proven itself,
+   *  and throws RuntimeError `overloaded` if there are as many as there may be. */
+  readonly onConnection: (socket: Socket, head: Buffer, admit: () => void) => void;
 }
 
 export interface Listener extends AsyncDisposable {
@@ -59,13 +63,13 @@ const openWarning =
 export async function listen(options: ListenOptions): Promise<Listener> {
   const { host, port, log } = options;
   const waiting = new Set<Socket>();
-  const accept = (socket: Socket): void => sniff(socket, options, waiting);
+  const { admit, enter } = createPorch(options, (socket) => door?.forget(socket));
+  const accept = (socket: Socket): void => sniff(socket, { ...options, admit }, waiting);
   const door = options.tls && openTlsDoor({ tls: options.tls, timeoutMs: options.prefaceTimeoutMs, log, onSecure: accept });
-  const server = createServer({ noDelay: true, keepAlive: true }, door?.enter ?? accept);
-  server.maxConnections = options.maxConnections;
-  server.on("drop", (dropped) =>
-    log.summed("warn", { remote: dropped?.remoteAddress, limit: options.maxConnections }, "connection refused: too many"),
-  );
+  const server = createServer({ noDelay: true, keepAlive: true }, (socket) => {
+    enter(socket);
+    (door?.enter ?? accept)(socket);
+  });
   await new Promise<void>((resolve, reject) => {
     server.once("error", (cause) => {
       const isTaken = "code" in cause && cause.code === "EADDRINUSE";
@@ -97,11 +101,49 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   };
 }
 
-function sniff(socket: Socket, { prefaceTimeoutMs, log, onConnection }: ListenOptions, waiting: Set<Socket>): void {
+interface Porch {
+  readonly enter: (socket: Socket) => void;
+  readonly admit: (socket: Socket) => void;
+}
+
+// Where strangers wait. Who is sent away from it has not been refused for anything else.
+function createPorch({ maxConnections: limit, maxStrangers = 1_024, log }: ListenOptions, onSentAway: (socket: Socket) => void): Porch {
+  const crowd = `more than ${maxStrangers} connections have not proven themselves: this is the oldest of its address`;
+  const strangers = createStrangers({
+    maxStrangers,
+    maxKnown: limit,
+    onCrowded(oldest) {
+      onSentAway(oldest);
+      logRefused(log, oldest, "crowd", crowd);
+    },
+  });
+  return {
+    enter: (socket) => strangers.enter(socket),
+    admit(socket) {
+      if (strangers.admit(socket)) return;
+      log.summed("warn", { remote: toRemote(socket), limit }, "connection refused: too many");
+      throw new RuntimeError("overloaded", `${limit} connections are open, the limit`);
+    },
+  };
+}
+
+function toRemote({ remoteAddress = "?", remotePort = 0 }: Socket): string {
+  return formatHostPort(remoteAddress, remotePort);
+}
+
+function logRefused(log: Logger, socket: Socket, kind: "late" | "foreign" | "crowd", reason: string): void {
+  log.summed("warn", { remote: toRemote(socket), reason }, "connection refused", { kind });
+}
+
+interface SniffOptions extends ListenOptions {
+  readonly admit: (socket: Socket) => void;
+}
+
+function sniff(socket: Socket, { prefaceTimeoutMs, log, onConnection, admit }: SniffOptions, waiting: Set<Socket>): void {
   let first = Buffer.alloc(0);
   waiting.add(socket);
   const refuse = (kind: "late" | "foreign", reason: string): void => {
-    log.summed("warn", { remote: formatHostPort(socket.remoteAddress ?? "?", socket.remotePort ?? 0), reason }, "connection refused", { kind });
+    logRefused(log, socket, kind, reason);
     socket.destroy();
   };
   const timer = setTimeout(() => refuse("late", `no preface within ${prefaceTimeoutMs} ms`), prefaceTimeoutMs).unref();
@@ -119,7 +161,7 @@ function sniff(socket: Socket, { prefaceTimeoutMs, log, onConnection }: ListenOp
     if (length < preface.length) return;
     onClose();
     socket.off("data", onData).off("close", onClose).off("error", onError);
-    onConnection(socket, first.subarray(preface.length));
+    onConnection(socket, first.subarray(preface.length), () => admit(socket));
   };
   socket.on("data", onData).on("close", onClose).on("error", onError);
 }

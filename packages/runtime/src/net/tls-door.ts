@@ -17,6 +17,8 @@ export interface TlsDoorOptions {
 export interface TlsDoor extends Disposable {
   /** Takes ownership of an accepted socket. */
   readonly enter: (socket: Socket) => void;
+  /** Say nothing of its end. */
+  readonly forget: (socket: Socket) => void;
 }
 
 const brokenOff = "the caller broke off the TLS handshake: does it trust this certificate?";
@@ -50,6 +52,7 @@ export function openTlsDoor({ tls, timeoutMs, log, onSecure }: TlsDoorOptions): 
       });
       server.emit("connection", socket);
     },
+    forget: (socket) => void inside.delete(nameOf(socket)),
     [Symbol.dispose]() {
       const left = [...inside.values()];
       inside.clear();
