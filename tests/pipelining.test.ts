@@ -170,3 +170,28 @@ test("requests end their connection after the answers if too many wait in all, a
   );
   await eventually("all answers, now that there are places again", () => answered(next).length === 100);
 });
+
+test.each([
+  ["a refusal", "GET /last HTTP/1.1\r\n\r\n", 400],
+  ["an offer of another protocol", "GET /last HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: other\r\n\r\n", 200],
+  ["bytes that are none", "none\r\n\r\n", 400],
+])("requests behind the last one of a connection are not even made of its bytes: %s", async (_name, last, status) => {
+  await using subject = await openHeld();
+  using client = subject.dial();
+  client.socket.write(
+    `${paths(30)
+      .map((path) => ask(path.slice(1)))
+      .join("")}${last}${ask("x").repeat(2_000)}`,
+  );
+  await eventually("the first", () => subject.handled.length === 8);
+  for (let count = 1; count < 30; count += 1) {
+    subject.release();
+    await eventually("an answer", () => answered(client).length === count);
+  }
+  client.socket.write(ask("y").repeat(20_000)); // while the answer before the last one keeps the connection
+  await eventually("all being sent", () => client.socket.writableLength === 0);
+  expect(subject.seen()).toBeLessThan(200);
+  subject.releaseAll();
+  await eventually("the end", client.isClosed);
+  expect(client.statuses()).toEqual([...paths(30).map(() => 200), status]);
+});

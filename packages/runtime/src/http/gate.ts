@@ -101,8 +101,11 @@ function createGuard({ lineOf, toAnswer, hostGuard }: GuardParts): HttpGate["gua
   return (server) => {
     hostGuard?.watch(server);
     server.on(server instanceof TlsServer ? "secureConnection" : "connection", (socket: Socket) => {
-      const { waiting } = lineOf(socket);
-      readInSlices(socket, () => waiting.length > 0);
+      const line = lineOf(socket);
+      readInSlices(socket, {
+        isHeld: () => line.waiting.length > 0,
+        isOver: () => line.isEnding && line.waiting.length === 0 && line.latest?.complete !== false,
+      });
     });
     server.on("timeout", (socket: Socket) => {
       const { latest, open } = lineOf(socket);

@@ -5,14 +5,26 @@ import type { Socket } from "node:net";
 /** Some dozens of the shortest requests. */
 const sliceBytes = 2_048;
 
-/** Read an HTTP connection in slices from now on. Nothing is handed on while `isHeld`; `readOn` goes on when it is over. */
-export function readInSlices(socket: Socket, isHeld: () => boolean): void {
-  const hold = (): void => {
-    if (isHeld()) socket.pause();
+export interface Reading {
+  /** Nothing is handed on meanwhile; `readOn` goes on when that is over. */
+  readonly isHeld: () => boolean;
+  /** No more requests are taken: what comes is thrown away. */
+  readonly isOver: () => boolean;
+}
+
+/** Read an HTTP connection in slices from now on. */
+export function readInSlices(socket: Socket, { isHeld, isOver }: Reading): void {
+  const look = (): void => {
+    if (isOver()) throwAway();
+    else if (isHeld()) socket.pause();
+  };
+  const throwAway = (): void => {
+    socket.off("resume", look).removeAllListeners("data"); // the parser's, too: Node would keep all that follows until the last answer is out
+    socket.on("data", () => undefined);
   };
   // Called after the parser, which resumes the connection whenever it has found the end of a request. Also, Node's parser takes bytes from the system
   // by itself, past all this, unless somebody listens to them.
-  socket.on("data", hold).on("resume", hold);
+  socket.on("data", look).on("resume", look);
   const push = socket.push.bind(socket);
   socket.push = (chunk: Buffer | null, encoding) => {
     if (chunk === null) return push(chunk, encoding);
