@@ -86,5 +86,4 @@ export type { EndReport, ShutdownSignal } from "./lifetime.ts";
 export { createWallClock } from "./wall-clock.ts";
 export type { WallClock, WallClockOptions } from "./wall-clock.ts";
 export { version } from "./version.ts";
-export { maxContainers } from "./wire/msgpack-check.ts";
 export { payloadBytes } from "./wire/payload.ts";

@@ -4,7 +4,7 @@ import * as z from "zod";
 import { chosenBy, listOf } from "../fields.ts";
 
 const maxPrompts = 1_024;
-/** Of all prompts of a request: as many as the longest contexts of today have. */
+/** Of all prompts of a request: a context of a million tokens. A longer one can be sent as text. */
 const maxTokenIds = 1_048_576;
 const maxTokenId = 0xffff_ffff;
 
