@@ -218,6 +218,9 @@ test("records of a real Dynamo are read, ids exact", async () => {
 test.each([
   ["not JSON", "{"],
   ["null", "null"],
+  ["a list", "[]"],
+  ["an id in quotes", '{"type":"Endpoint","namespace":"a","component":"b","endpoint":"c","instance_id":"1","transport":{"tcp":"x"}}'],
+  ["an id with a fraction", '{"type":"Endpoint","namespace":"a","component":"b","endpoint":"c","instance_id":1.5,"transport":{"tcp":"x"}}'],
   ["an unknown type", '{"type":"X","namespace":"a","component":"b","endpoint":"c","instance_id":1}'],
   ["a negative id", '{"type":"Endpoint","namespace":"a","component":"b","endpoint":"c","instance_id":-1,"transport":{"tcp":"x"}}'],
   ["no transport", '{"type":"Endpoint","namespace":"a","component":"b","endpoint":"c","instance_id":1}'],
