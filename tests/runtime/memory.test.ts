@@ -97,3 +97,24 @@ test.each([
   expect(budget.usedBytes).toBe(0);
   connection.end();
 });
+
+test("a frame that comes a byte at a time does not keep its memory for ever: its connection is closed", async () => {
+  await using pair = await startPair({ worker: { memoryLimitMb: 4, pingIntervalMs: 10 } });
+  using slow = openRaw(pair.port);
+  const header = Buffer.alloc(9);
+  header.writeUInt32BE(2 * mib);
+  header[4] = frameTypes.REQUEST;
+  header.writeUInt32BE(1, 5);
+  slow.sendBytes(header);
+  const drip = setInterval(() => slow.sendBytes(Buffer.alloc(1)), 2);
+  try {
+    await eventually("its memory being taken", () => pair.server.memory.usedBytes === 2 * mib + 9);
+    await eventually("its end", () => slow.isClosed);
+  } finally {
+    clearInterval(drip);
+  }
+  expect(pair.server.memory.usedBytes).toBe(0);
+  expect(pair.workerLines).toContainEqual(
+    expect.objectContaining({ error: expect.stringMatching(/^a frame from \S+ was not there whole within 600 ms$/) as string }),
+  );
+});

@@ -153,9 +153,9 @@ export class ClientStream implements Disposable {
     this.#heldEnd += body.length - at;
   }
 
-  // What is within the window is small, and whoever has many streams knows of it.
+  // A window that is unread and one that is in use are small, and whoever has many streams counts them.
   #account(more = 0): void {
-    const wanted = requestFactor * Math.max(0, this.#unreadBytes + this.#handedBytes + more - this.#windowBytes);
+    const wanted = requestFactor * Math.max(0, this.#unreadBytes + this.#handedBytes + more - 2 * this.#windowBytes);
     const taken = this.#share?.bytes ?? 0;
     if (wanted === taken) return;
     this.#share ??= this.#owner.memory.open();

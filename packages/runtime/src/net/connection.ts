@@ -8,6 +8,7 @@ import { FrameDecoder, frameTypeName, frameTypes, maxHelloBytes, preface, type F
 import { decodeError, encodeError, encodePing } from "../wire/messages.ts";
 import { decodeHello, encodeHello, type Hello } from "../wire/hello.ts";
 import { encodeAuth } from "../wire/proof.ts";
+import { FrameWatch, maxFrameLooks } from "./frame-watch.ts";
 import { QueueRoom } from "./queue-room.ts";
 import { beginHandshake, type Guard, type Handshake, type Role } from "./auth.ts";
 
@@ -68,6 +69,7 @@ export class Connection {
   #helloTimer: NodeJS.Timeout;
   #heard = true;
   #silent = 0;
+  #frameWatch = new FrameWatch();
   #options: ConnectionOptions;
   #settle: { resolve: (peer: Hello) => void; reject: (error: RuntimeError) => void };
 
@@ -264,6 +266,10 @@ export class Connection {
   }
 
   #beat(): void {
+    if (this.#frameWatch.isLate(this.#decoder.underWay, this.#socket.isPaused())) {
+      const lateMs = maxFrameLooks * this.#options.pingIntervalMs;
+      return this.close(new RuntimeError("protocol", `a frame from ${this.remote} was not there whole within ${lateMs} ms`));
+    }
     if (this.#heard) {
       this.#heard = false;
       this.#silent = 0;

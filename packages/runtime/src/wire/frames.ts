@@ -59,6 +59,7 @@ export class FrameDecoder {
   #heldBytes = 0;
   /** Of a frame that was refused, what is still to come. */
   #skipBytes = 0;
+  #asked = 0;
   #maxBodyBytes: number;
   #room: FrameRoom | undefined;
 
@@ -69,6 +70,11 @@ export class FrameDecoder {
 
   set maxBodyBytes(limit: number) {
     this.#maxBodyBytes = limit;
+  }
+
+  /** Which frame it is that memory has been taken for and that is not whole yet, counted from 1. */
+  get underWay(): number | undefined {
+    return this.#room && this.#room.share.bytes > 0 ? this.#asked : undefined;
   }
 
   /** @throws RuntimeError `too_large` or `protocol`; the framing is then lost and the decoder must not be used again. */
@@ -114,6 +120,7 @@ export class FrameDecoder {
   // Asked once for each frame that is not there whole.
   #mayHold(bytes: Buffer, at: number, size: number): boolean {
     if (size <= freeBytes || !this.#room) return true;
+    this.#asked += 1;
     try {
       this.#room.share.take(size);
       return true;
