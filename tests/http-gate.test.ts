@@ -121,17 +121,37 @@ describe("slow clients are told so and closed, and others are served beside them
     await eventually("no connection being left", async () => (await subject.connections()) === 0);
   });
 
-  test("one connection too many is closed at once, and there is room again when another has gone", async () => {
-    await using subject = await openSubject({ maxConnections: 1 });
-    const first = subject.dial();
-    await eventually("the first", async () => (await subject.connections()) === 1);
+  test("one connection too many closes the one that has been idle for longest, and none that has asked for nothing takes a place", async () => {
+    await using subject = await openSubject({ maxConnections: 2 });
+    const ask = async (client: Client): Promise<void> => {
+      client.socket.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+      await eventually("an answer", () => client.statuses().length === 1);
+    };
+    const silent = Array.from({ length: 60 }, () => subject.dial());
+    await eventually("all of them", async () => (await subject.connections()) === silent.length);
+    const [first, second, third] = [subject.dial(), subject.dial(), subject.dial()] as const;
+    for (const client of [first, second, third]) await ask(client);
+    await eventually("the end of the first", first.isClosed);
+    expect([second.isClosed(), third.isClosed()]).toEqual([false, false]);
+    const gone = (): number[] => silent.flatMap(({ isClosed }, index) => (isClosed() ? [index] : []));
+    expect(gone()).toEqual([]);
+    const more = Array.from({ length: 5 }, () => subject.dial());
+    await eventually("the end of the oldest that is silent", () => gone().length > 0);
+    expect(gone()).toEqual([0]);
+    for (const client of [...silent, ...more, second, third]) client[Symbol.dispose]();
+  });
+
+  test("one connection too many is closed if all others are at work", async () => {
+    const answers: (() => void)[] = [];
+    await using subject = await openSubject({ maxConnections: 1 }, (_request, response) => answers.push(() => response.end("ok")));
+    using first = subject.dial();
+    first.socket.write("GET /1 HTTP/1.1\r\nHost: a\r\n\r\n");
+    await eventually("the first", () => answers.length === 1);
     using second = subject.dial();
+    second.socket.write("GET /2 HTTP/1.1\r\nHost: a\r\n\r\n");
     await eventually("its end", second.isClosed);
-    expect([second.text(), first.isClosed()]).toEqual(["", false]);
-    first[Symbol.dispose]();
-    await eventually("room", async () => (await subject.connections()) === 0);
-    using third = subject.dial();
-    third.socket.write("GET /3 HTTP/1.1\r\nHost: a\r\n\r\n");
-    await eventually("an answer", () => third.statuses().length === 1);
+    expect([second.text(), first.isClosed(), subject.handled]).toEqual(["", false, ["GET /1 "]]);
+    answers.shift()?.();
+    await eventually("the first's answer", () => first.statuses().length === 1);
   });
 });

@@ -44,7 +44,15 @@ export function awaitsContinue({ headers, httpVersion }: IncomingMessage): boole
 }
 
 export function createHttpListener({ limits, hosts, tls, log, now }: ListenerOptions): HttpListener {
-  const gate = createHttpGate({ limits, now, hosts, toAnswer: (malformed, error, socket) => toRawAnswer(malformed, error, socket, log) });
+  const gate = createHttpGate({
+    limits,
+    now,
+    hosts,
+    toAnswer: (malformed, error, socket) => toRawAnswer(malformed, error, socket, log),
+    onCrowded({ remoteAddress: remote }) {
+      log.summed("warn", { limit: limits.maxConnections, remote }, "connections are closed: there are too many");
+    },
+  });
   return {
     gate,
     refuse: (error, socket) => (/^ERR_(?:SSL|TLS)_/.test(error.code ?? "") ? refuseHandshake(error, socket, log) : gate.refuse(error, socket)),
@@ -55,10 +63,6 @@ export function createHttpListener({ limits, hosts, tls, log, now }: ListenerOpt
       limitServer(server, limits);
       server.on("checkContinue", listener); // whoever handles it asks for the body, or does not
       gate.guard(server);
-      const { maxConnections: limit } = limits;
-      server.on("drop", (dropped) =>
-        log.summed("warn", { limit, remote: dropped?.remoteAddress }, "connections are closed at once: there are too many"),
-      );
       return server;
     },
     [Symbol.dispose]: () => gate[Symbol.dispose](),

@@ -152,7 +152,7 @@ export const frontendSettings: SettingsOf<FrontendOptions> = {
     "http-max-connections",
     20_000,
     [1, 1_000_000],
-    "connections of clients open at a time; further ones are closed at once",
+    "connections of clients open at a time that have asked for something; one more closes the one that has been idle for longest",
   ),
   maxMessages: numberSetting("DYN_HTTP_MAX_MESSAGES", "http-max-messages", 100_000, [1, 1_000_000], "most messages of a request"),
   maxCompletions: numberSetting(

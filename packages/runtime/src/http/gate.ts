@@ -2,6 +2,7 @@
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { Server as TlsServer } from "node:tls";
+import { watchCrowd, type Crowd } from "./crowd.ts";
 import { findFault, toPath } from "./faults.ts";
 import { createHostGuard, type HostGuard, type HostRules } from "./hosts.ts";
 import { toCheckIntervalMs, type HttpLimits } from "./limits.ts";
@@ -16,6 +17,8 @@ export interface GateOptions {
   readonly hosts?: HostRules;
   /** The answer to bytes that are no request: its body as JSON, and headers of its own. */
   readonly toAnswer: (malformed: Malformed, error: ParserError | undefined, socket: Socket) => RawAnswer;
+  /** A connection is closed because there are too many. */
+  readonly onCrowded?: (socket: Socket) => void;
 }
 
 export interface RawAnswer {
@@ -46,10 +49,11 @@ interface Line extends Queue {
   onIdle: (() => void) | undefined;
 }
 
-export function createHttpGate({ limits, now, hosts, toAnswer }: GateOptions): HttpGate {
+export function createHttpGate({ limits, now, hosts, toAnswer, onCrowded = () => undefined }: GateOptions): HttpGate {
   const faults = new WeakMap<IncomingMessage, RequestFault>();
   const idle = watchIdle(limits, now);
   const turns = createTurns();
+  const crowd = watchCrowd({ limits, onCrowded, takeIdle: idle.take });
   const hostGuard = hosts && createHostGuard(hosts);
   const lineOf = createLines((line, socket) => {
     idle.end(socket);
@@ -64,12 +68,13 @@ export function createHttpGate({ limits, now, hosts, toAnswer }: GateOptions): H
   };
 
   return {
-    guard: createGuard({ lineOf, toAnswer, hostGuard }),
+    guard: createGuard({ lineOf, toAnswer, hostGuard, crowd }),
     enter(request, response, handle) {
       const { socket } = request;
       const line = lineOf(socket);
       if (line.isEnding) return;
       idle.end(socket);
+      if (!line.latest && !crowd.admit(socket)) return;
       line.latest = request;
       line.open.add(response);
       response.on("close", () => {
@@ -94,12 +99,14 @@ export function createHttpGate({ limits, now, hosts, toAnswer }: GateOptions): H
 interface GuardParts extends Pick<GateOptions, "toAnswer"> {
   readonly lineOf: (socket: Socket) => Line;
   readonly hostGuard: HostGuard | undefined;
+  readonly crowd: Crowd;
 }
 
-function createGuard({ lineOf, toAnswer, hostGuard }: GuardParts): HttpGate["guard"] {
+function createGuard({ lineOf, toAnswer, hostGuard, crowd }: GuardParts): HttpGate["guard"] {
   const { connect } = malformedRequests;
   return (server) => {
     hostGuard?.watch(server);
+    server.on("connection", crowd.enter); // before its TLS handshake
     server.on(server instanceof TlsServer ? "secureConnection" : "connection", (socket: Socket) => {
       const line = lineOf(socket);
       readInSlices(socket, {
@@ -160,6 +167,8 @@ function createLines(onClose: (line: Line, socket: Socket) => void): (socket: So
 interface Idle extends Disposable {
   begin(socket: Socket): void;
   end(socket: Socket): void;
+  /** The connection that has been idle for longest; it does not count as idle any more. */
+  readonly take: () => Socket | undefined;
 }
 
 // Node's own timer begins anew with every byte, so that empty lines could hold a connection for ever.
@@ -176,6 +185,11 @@ function watchIdle(limits: HttpLimits, now: () => number): Idle {
   return {
     begin: (socket) => void since.set(socket, now()),
     end: (socket) => void since.delete(socket),
+    take() {
+      const [longest] = since.keys();
+      if (longest) since.delete(longest);
+      return longest;
+    },
     [Symbol.dispose]: () => clearInterval(check),
   };
 }

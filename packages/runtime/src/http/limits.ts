@@ -13,6 +13,7 @@ export interface HttpLimits {
   readonly keepAliveTimeoutMs: number;
   /** How long nothing of an answer may leave, ms. */
   readonly sendTimeoutMs: number;
+  /** That have asked for something. For those that have not, the gate has places of their own. */
   readonly maxConnections: number;
 }
 
@@ -37,8 +38,7 @@ export function toServerOptions(limits: HttpLimits): ServerOptions {
 
 /** The limits that Node has no options for. Headers are counted by the gate: Node would drop those beyond its limit and say nothing.
  *  After `sendTimeoutMs` without a byte either way an answer hears "timeout"; what becomes of it is for who writes it. */
-export function limitServer(server: Server, { maxConnections, sendTimeoutMs }: HttpLimits): void {
+export function limitServer(server: Server, { sendTimeoutMs }: HttpLimits): void {
   server.maxHeadersCount = 0;
   server.timeout = sendTimeoutMs;
-  server.maxConnections = maxConnections;
 }
