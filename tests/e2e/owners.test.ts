@@ -212,6 +212,8 @@ describe("with a port for operators", () => {
     expect(await statuses(operators, "/metrics")).toEqual({ ann: 401, bob: 401, prometheus: 200, nobody: 401 });
     expect(await statuses(operators, "/v1/requests/order-4711")).toEqual({ ann: 200, bob: 404, prometheus: 200, nobody: 401 });
     expect((await get(operators, "/health", "nobody")).text).toBe('{"status":"healthy"}');
+    expect((await get(operators, "/health", "prometheus")).text).toContain("instances");
+    expect((await get(frontend, "/health", "prometheus")).text).toBe('{"status":"healthy"}');
   });
 
   test("it has the limits of the other, answers bytes that are no request, and no pages of other origins", async () => {

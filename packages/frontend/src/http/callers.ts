@@ -31,15 +31,15 @@ export interface CallerKeys {
 /** What a port is for: `all`, or one of two that share it. */
 export type PortUse = "all" | "clients" | "operators";
 
-/** Without keys of operators they are known by their port, if they have one of their own; else everybody is one, if nobody is asked for a key. */
+/** Operators are known by their keys. Without any by their port, if they have one of their own; else everybody is one, if nobody is asked for a key. */
 export function createCallers({ apiKeys, operatorKeys }: CallerKeys, use: PortUse): Callers {
-  const isOperators = use === "all" ? !apiKeys : use === "operators";
+  const isWithoutKey = use === "operators" || !apiKeys;
   return {
     find(headers) {
       const apiKey = apiKeys?.().find(headers);
       const operatorKey = operatorKeys?.().find(headers);
       const hasKey = apiKey !== undefined || operatorKey !== undefined;
-      const isOperator = operatorKeys ? operatorKey !== undefined : isOperators;
+      const isOperator = use !== "clients" && (operatorKeys ? operatorKey !== undefined : isWithoutKey);
       return { apiKey, isOperator, hasKey, isStranger: !hasKey && apiKeys !== undefined };
     },
     refuse({ apiKey, isOperator }, audience, headers) {
