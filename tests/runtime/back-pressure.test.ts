@@ -35,6 +35,7 @@ test.each<[ConnectionOptions["role"]]>([["listener"], ["dialler"]])(
       {
         onFrame: () => undefined,
         onRefused: () => undefined,
+        onPong: () => undefined,
         onChunkEnd: () => (most = Math.max(most, connection.queuedBytes)),
         onDrain: () => undefined,
         onClose: () => undefined,

@@ -78,7 +78,14 @@ test.each([
   const connection = new Connection(
     ends.near,
     { role: "listener", hello, memory: budget, helloTimeoutMs: 60_000, pingIntervalMs: 60_000 },
-    { onFrame: () => undefined, onRefused: () => undefined, onChunkEnd: () => undefined, onDrain: () => (drained += 1), onClose: () => undefined },
+    {
+      onFrame: () => undefined,
+      onRefused: () => undefined,
+      onPong: () => undefined,
+      onChunkEnd: () => undefined,
+      onDrain: () => (drained += 1),
+      onClose: () => undefined,
+    },
   );
   let steps = 0;
   while (connection.isWritable && steps < 1_000) {

@@ -42,11 +42,14 @@ const requestsAt = (peers: readonly RawPeer[] = []): number =>
 const asked = ({ peers }: ScriptedWorkers): number[] => peers.map(requestsAt);
 const refusals = (workers: ScriptedWorkers): Promise<number> => workers.readCounter("dynamo_request_plane_poisoned_requests_total");
 
+const others = {
+  unreachable: { behave: dying, hello: { instance_id: "1" } },
+  gone: { behave: dying, isGone: true },
+} as const;
+
 /** Workers that all are registered, so that the first request finds the first of them first. */
-async function start(...behaviours: readonly (Behave | "unreachable")[]): Promise<ScriptedWorkers> {
-  const workers = await startScriptedWorkers(
-    ...behaviours.map((each) => (each === "unreachable" ? { behave: dying, hello: { instance_id: "1" } } : { behave: each })),
-  );
+async function start(...behaviours: readonly (Behave | keyof typeof others)[]): Promise<ScriptedWorkers> {
+  const workers = await startScriptedWorkers(...behaviours.map((each) => (typeof each === "string" ? others[each] : { behave: each })));
   await workers.client.waitForInstances({ count: behaviours.length });
   return workers;
 }
@@ -85,11 +88,12 @@ test.each([
   ["refuses it", refusing, "unavailable"],
   ["cannot be reached", "unreachable", "cannot_connect"],
   ["had said that it leaves", leaving, "disconnected"],
+  ["was gone when the request came, as are all of a machine that fails,", "gone", "disconnected"],
 ] as const)("a worker that %s is not one that it has taken", async (_, innocent, code) => {
   await using workers = await start(dying, innocent, answering(2));
   expect(await collect(workers.client.generate({ count: 1 }))).toEqual([{ text: "worker 2" }]);
-  await using others = await start(innocent, innocent, innocent, answering(3));
-  expect((await failureOf(collect(others.client.generate({ count: 1 })))).code).toBe(code);
+  await using alike = await start(innocent, innocent, innocent, answering(3));
+  expect((await failureOf(collect(alike.client.generate({ count: 1 })))).code).toBe(code);
 });
 
 test("two losses are two, whoever refuses it between them", async () => {

@@ -23,6 +23,8 @@ export interface ScriptedWorker {
   readonly hello?: Partial<Hello>;
   /** It hangs up as soon as the caller has said HELLO too. */
   readonly hangsUp?: boolean;
+  /** It answers no pings, as one that is gone. */
+  readonly isGone?: boolean;
 }
 
 export interface ScriptedWorkers extends AsyncDisposable {
@@ -90,7 +92,7 @@ export async function startScriptedWorkers(...workers: readonly ScriptedWorker[]
 }
 
 async function startWorker(
-  { behave, hello: more = {}, hangsUp = false }: ScriptedWorker,
+  { behave, hello: more = {}, hangsUp = false, isGone = false }: ScriptedWorker,
   id: string,
 ): Promise<{ port: number; peers: RawPeer[]; close(): void }> {
   const peers: RawPeer[] = [];
@@ -104,7 +106,7 @@ async function startWorker(
       for (; seen < peer.frames.length; seen += 1) {
         const { type, id, body } = peer.frames[seen] ?? { type: 0, id: 0, body: Buffer.alloc(0) };
         if (type === frameTypes.REQUEST) behave(peer, id, messages.decodeRequest(body));
-        if (type === frameTypes.PING) peer.send((writer) => messages.encodePing(writer, "PONG", body));
+        if (type === frameTypes.PING && !isGone) peer.send((writer) => messages.encodePing(writer, "PONG", body));
       }
     });
   });

@@ -23,7 +23,7 @@ export interface StreamOwner {
 export interface StreamOptions {
   /** Bytes of items that may be under way. */
   readonly windowBytes: number;
-  /** The worker was silent already when the request was sent. */
+  /** The worker may be gone already: it was silent when the request was sent, or it is asked for a sign of life with it. */
   readonly isUnheard: boolean;
 }
 
@@ -32,7 +32,8 @@ type Ending = { type: "end"; trailer: Partial<Trailer> } | { type: "error"; erro
 /** One answer on its way. Read it with `next` until undefined; an error is thrown once the items before it have been read. Whoever opens it disposes it. */
 export class ClientStream implements Disposable {
   readonly id: number;
-  readonly isUnheard: boolean;
+  /** True if nothing tells that the worker was there when the request came. */
+  isUnheard: boolean;
   /** True once an item has been read. */
   produced = false;
   #owner: StreamOwner;
@@ -89,6 +90,11 @@ export class ClientStream implements Disposable {
       this.finish({ type: "error", error: reason });
       this.wake();
     }
+  }
+
+  /** For the connection: the worker was there when the request came. */
+  heard(): void {
+    this.isUnheard = false;
   }
 
   #take(): unknown[] {

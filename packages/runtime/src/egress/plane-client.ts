@@ -14,6 +14,7 @@ import {
   decodeWithdraw,
   encodeCancel,
   encodeCredit,
+  encodePing,
   encodeRequest,
   requestBytes,
   type CancelMode,
@@ -129,9 +130,12 @@ export class PlaneClient implements StreamOwner {
       throw new RuntimeError("too_large", `the request is ${size} bytes on the plane, ${limit}`);
     }
     const id = this.#lastId + 1;
+    // Where one worker was lost the next may be gone as well, with all of their machine: one that answers this was there when the request came.
+    const isRetry = request.attempt > 0;
+    if (isRetry) encodePing(this.#connection.writer, "PING", toMark(id));
     encodeRequest(this.#connection.writer, id, request);
     this.#lastId = id;
-    const { isSilent: isUnheard } = this.#connection;
+    const isUnheard = isRetry || this.#connection.isSilent;
     const stream = new ClientStream(this, id, { windowBytes: request.credit, isUnheard });
     this.#streams.set(id, stream);
     this.#connection.flushSoon();
@@ -165,6 +169,7 @@ export class PlaneClient implements StreamOwner {
     return {
       onFrame: (type, streamId, body) => this.#frame(type, streamId, body),
       onRefused: (_type, streamId, error) => this.#streams.get(streamId)?.cancel("kill", error),
+      onPong: (mark) => this.#streams.get(mark.readUInt32BE(4))?.heard(),
       onChunkEnd: () => {
         for (const stream of this.#touched) stream.wake();
         this.#touched.clear();
@@ -229,4 +234,11 @@ export class PlaneClient implements StreamOwner {
     }
     throw new RuntimeError("protocol", `${frameTypeName(type)} is not for the dialling side`);
   }
+}
+
+// Layout: u32 0 · u32 stream id. Pings of the heartbeat have stream 0, which is none.
+function toMark(streamId: number): Buffer {
+  const mark = Buffer.alloc(8);
+  mark.writeUInt32BE(streamId, 4);
+  return mark;
 }

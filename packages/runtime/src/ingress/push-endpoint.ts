@@ -137,6 +137,7 @@ class ServerConnection {
       onOpen,
       onFrame: (type, streamId, body) => this.#frame(type, streamId, body),
       onRefused: (type, streamId, error) => this.#passedOver(type, streamId, error),
+      onPong: () => undefined,
       onChunkEnd: () => undefined,
       onDrain: () => {
         for (const stream of this.#streams.values()) stream.wake();

@@ -42,6 +42,8 @@ export interface ConnectionEvents {
   onFrame(type: FrameType, streamId: number, body: Buffer): void;
   /** There is no memory for a frame: it is passed over. */
   onRefused(type: FrameType, streamId: number, error: RuntimeError): void;
+  /** The peer has answered a ping; these are its bytes. */
+  onPong(opaque: Buffer): void;
   /** All frames of one chunk have been handed over: the moment to wake readers, once each. */
   onChunkEnd(): void;
   onDrain(): void;
@@ -70,6 +72,7 @@ export class Connection {
   #heard = true;
   #silent = 0;
   #frameWatch = new FrameWatch();
+  #isPinged = false;
   #options: ConnectionOptions;
   #settle: { resolve: (peer: Hello) => void; reject: (error: RuntimeError) => void };
 
@@ -203,6 +206,9 @@ export class Connection {
     this.#heard = true;
     try {
       this.#decoder.push(chunk, (type, streamId, body) => this.#frame(type, streamId, body));
+      // Now, since the request that came with the ping may end this process before the tick does.
+      if (this.#isPinged) this.#flush();
+      this.#isPinged = false;
       this.#events.onChunkEnd();
     } catch (error) {
       this.close(toRuntimeError(error));
@@ -221,10 +227,10 @@ export class Connection {
 
   #heartbeatFrame(type: FrameType, streamId: number, opaque: Buffer): void {
     if (opaque.length !== 8 || streamId !== 0) throw new RuntimeError("protocol", `${frameTypeName(type)} is not 8 bytes on stream 0`);
-    if (type === frameTypes.PONG) return; // that something was heard is all it says
+    if (type === frameTypes.PONG) return this.#events.onPong(opaque);
     if (!this.isWritable) return; // what waits already tells the peer as much, once it reads
     encodePing(this.writer, "PONG", opaque);
-    this.flushSoon();
+    this.#isPinged = true;
   }
 
   #hello(type: FrameType, streamId: number, body: Buffer): void {
