@@ -75,7 +75,7 @@ ${Object.values(malformedRequests)
   .map(({ status, message }) => `| ${status} | ${message} |`)
   .join("\n")}
 
-(The first one ends with the limit, "of 16384 bytes".) What can be read but [is refused](security.md#what-is-refused) for what its headers say has ids of its own and the shape of its path, mostly as \`invalid_argument\` with the status that is listed there; an encoding that is not served is \`unimplemented\`.
+(The first one ends with the limit, "of 16384 bytes".) What can be read but [is refused](limits.md#what-is-refused) for what its headers say has ids of its own and the shape of its path, mostly as \`invalid_argument\` with the status that is listed there; an encoding that is not served is \`unimplemented\`.
 
 ## In a stream
 

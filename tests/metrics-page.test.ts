@@ -40,7 +40,7 @@ const expected = `# Metrics
 
 Text 0.0.4 is the default. A scraper whose \`Accept\` names \`application/openmetrics-text\`, as Prometheus does when it stores exemplars, gets OpenMetrics 1.0.0.
 There a bucket of the histograms of time to first token, time between tokens and duration carries an exemplar: \`trace_id\` and \`span_id\` of the latest request counted in it
-whose trace is sampled. They are the ids of its log lines. A frontend shows them to [operators](security.md#operators) alone. A request's slowest gap between tokens is the one that is marked.
+whose trace is sampled. They are the ids of its log lines. A frontend shows them to [operators](secure-setup.md#operators) alone. A request's slowest gap between tokens is the one that is marked.
 
 ## The label \`model\`
 
@@ -94,8 +94,8 @@ has all of it. The runtimes of one process can share one: \`createRuntime({ metr
 
 \`/health\` is JSON: \`status\` (\`ready\` or \`notready\`), \`stage\` (\`starting\`, \`serving\` or \`draining\`), \`uptime\` in \`secs\` and \`nanos\`, \`endpoints\`, each \`ready\` or \`notready\`,
 and \`discovery\`, as [frontends](http-api.md#health) show it. Discovery that is degraded makes no worker unready. \`/live\` has \`uptime\` and \`discovery\`, too.
-With \`--operator-keys-file\` all but \`/\`, \`/live\` and \`/health\` need the key of an [operator](security.md#operators), and without one these two say \`status\` and \`stage\` alone.
-The server is the last thing a drain closes. Anything else is a 404, another method a 405, another [host](security.md#names) on loopback a 421, a web page's \`Origin\` a 403, all in JSON.
+With \`--operator-keys-file\` all but \`/\`, \`/live\` and \`/health\` need the key of an [operator](secure-setup.md#operators), and without one these two say \`status\` and \`stage\` alone.
+The server is the last thing a drain closes. Anything else is a 404, another method a 405, another [host](secure-setup.md#names) on loopback a 421, a web page's \`Origin\` a 403, all in JSON.
 `;
 
 test("the page of metrics says what the code does", () => {
