@@ -25,6 +25,7 @@ test.each([
   ["CONNECT", "CONNECT a:80 HTTP/1.1\r\nHost: localhost\r\n\r\n", 501, "CONNECT"],
   ["an unknown method", "FROB /live HTTP/1.1\r\nHost: localhost\r\n\r\n", 501, "method"],
   ["no version", "GET /live\r\n\r\n", 400, "no version"],
+  ["an unknown expectation", "GET /live HTTP/1.1\r\nHost: localhost\r\nExpect: x\r\n\r\n".repeat(20), 417, 'the expectation "x" cannot be met'],
 ])("%s is refused there, too, as the last answer of its connection", async (_name, bytes, status, message) => {
   await using runtime = await createRuntime({ config, log: silent });
   const socket = connect(runtime.system.port ?? 0, "127.0.0.1");

@@ -1,5 +1,4 @@
 /** The requests of the HTTP server: begins an exchange for each, finds its route, and answers what has none or is refused before its body is read. */
-import type { RequestListener } from "node:http";
 import { countOf, parseCodings, RequestFault, RuntimeError, statedBytes, toRuntimeError, toTooLarge } from "@dyn/runtime";
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import { beginExchange, logRefused, type Exchange, type ExchangeOptions } from "./exchange.ts";
@@ -21,9 +20,6 @@ declare module "fastify" {
   }
 }
 
-/** Characters of a header quoted in an answer. */
-const maxShown = 128;
-
 type ExchangeOf = (request: FastifyRequest, reply: FastifyReply) => Exchange;
 
 export interface AppOptions extends ExchangeOptions, RequestLogOptions, IntakeOptions {
@@ -38,7 +34,7 @@ export interface AppOptions extends ExchangeOptions, RequestLogOptions, IntakeOp
 }
 
 /** Create it on the listener's server; it does not listen yet. */
-export function createApp(options: AppOptions, { gate, create, refuse }: HttpListener): FastifyInstance {
+export function createApp(options: AppOptions, { create, refuse }: HttpListener): FastifyInstance {
   const byUrl = new Map(options.routes.map((route) => [route.path, route]));
   const exchangeOf: ExchangeOf = (request, reply) => {
     request.exchange ??= beginExchange(request.raw, reply.raw, options, () =>
@@ -58,12 +54,6 @@ export function createApp(options: AppOptions, { gate, create, refuse }: HttpLis
       refuseUnmatched(exchange, exchange.rejection ?? new RuntimeError("invalid_argument", "the path is not valid percent-encoding"), options);
     },
   });
-  const refuseAll: RequestListener = (request, response) =>
-    refuseExpectation(
-      beginExchange(request, response, options, () => undefined),
-      options,
-    );
-  app.server.on("checkExpectation", (request, response) => gate.enter(request, response, refuseAll));
   app.decorateRequest("exchange", undefined);
   app.addHook("onRequest", (request, reply, done) => {
     const exchange = exchangeOf(request, reply);
@@ -100,12 +90,6 @@ function answerWithoutRoute(exchange: Exchange, options: AppOptions): void {
   if (exchange.rejection || !options.cors?.isPreflight(exchange.request)) return answerUnmatched(exchange, options.routes, options);
   options.cors.answerPreflight(exchange);
   logSystem(exchange, options.now);
-}
-
-function refuseExpectation(exchange: Exchange, options: AppOptions): void {
-  const expected = JSON.stringify(exchange.request.headers.expect?.slice(0, maxShown));
-  const error = new RequestFault(417, `the expectation ${expected} cannot be met, only "100-continue" can`);
-  refuseUnmatched(exchange, exchange.rejection ?? error, options);
 }
 
 interface RouteParts {

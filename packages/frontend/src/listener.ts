@@ -62,6 +62,7 @@ export function createHttpListener({ limits, hosts, tls, log, now }: ListenerOpt
       tls?.follow(({ options }) => (server as TlsServer).setSecureContext(options)); // with TLS it is one
       limitServer(server, limits);
       server.on("checkContinue", listener); // whoever handles it asks for the body, or does not
+      server.on("checkExpectation", listener);
       gate.guard(server);
       return server;
     },

@@ -4,6 +4,8 @@ import { RequestFault } from "./malformed.ts";
 
 // May stand once. Of two, Node keeps the first; a proxy may have judged the other.
 const single = ["host", "authorization", "content-type", "content-length", "transfer-encoding"];
+/** Characters of a header quoted in an answer. */
+const maxShown = 128;
 const versions = new Set(["1.0", "1.1"]);
 const hostPattern = /^(?:\[[0-9A-Fa-f:.]{2,64}\]|[\w.~%!$&'()*+;=-]{0,255})(?::\d{0,5})?$/;
 const absolutePattern = /^(https?):\/\/([^/?#]*)(.*)$/is;
@@ -18,7 +20,12 @@ export function findFault(request: IncomingMessage, maxHeaders: number): Request
   if (!versions.has(httpVersion)) return new RequestFault(505, `HTTP/${httpVersion} is not spoken here, only HTTP/1.1`);
   const repeated = findRepeated(rawHeaders);
   if (repeated !== undefined) return new RequestFault(400, `the header ${repeated} stands there more than once`);
-  return checkHost(httpVersion, headers.host) ?? checkCoding(httpVersion, headers["transfer-encoding"]) ?? checkTarget(request);
+  return (
+    checkHost(httpVersion, headers.host) ??
+    checkCoding(httpVersion, headers["transfer-encoding"]) ??
+    checkTarget(request) ??
+    checkExpectation(request)
+  );
 }
 
 function findRepeated(rawHeaders: readonly string[]): string | undefined {
@@ -57,6 +64,12 @@ function checkTarget({ method, url = "", headers }: IncomingMessage): RequestFau
   return host === undefined || withPort(host) === withPort(authority)
     ? undefined
     : new RequestFault(400, "the request's target names another host than the Host header");
+}
+
+// HTTP/1.0 has none. Node would answer by itself, out of turn and without a body.
+function checkExpectation({ httpVersion, headers: { expect } }: IncomingMessage): RequestFault | undefined {
+  if (expect === undefined || httpVersion === "1.0" || /^100-continue$/i.test(expect)) return undefined;
+  return new RequestFault(417, `the expectation ${JSON.stringify(expect.slice(0, maxShown))} cannot be met, only "100-continue" can`);
 }
 
 /** The host of a target that is a whole address, with its port. */

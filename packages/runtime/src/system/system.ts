@@ -136,7 +136,9 @@ async function startServer(options: SystemOptions, parts: ServerParts): Promise<
       response.destroy();
     });
   };
-  const server = createServer(toServerOptions(limits), (request, response) => gate.enter(request, response, serve));
+  const listener: RequestListener = (request, response) => gate.enter(request, response, serve);
+  const server = createServer(toServerOptions(limits), listener);
+  server.on("checkExpectation", listener);
   limitServer(server, limits);
   gate.guard(server);
   server.on("clientError", gate.refuse);
