@@ -112,6 +112,14 @@ describe("with keys of clients and of operators", () => {
     }
   });
 
+  test("requests without a key are not remembered, so that they push out none of a client's", async () => {
+    await using small = await start({ apiKeysFile, requestHistory: 2 });
+    const [id = ""] = await askAsAnn(small);
+    const refused = await Promise.all(Array.from({ length: 5 }, () => postChat(small.url, chat("x"))));
+    expect(refused.map(({ status }) => status)).toEqual(refused.map(() => 401));
+    expect((await get(small, `/v1/requests/${id}`, "ann")).status).toBe(200);
+  });
+
   test("metrics are for operators, with exemplars", async () => {
     expect(await statuses(frontend, "/metrics")).toEqual({ ann: 401, bob: 401, prometheus: 200, nobody: 401 });
     expect((await get(frontend, "/metrics", "ann")).text).toContain("the operator's key is not known here");

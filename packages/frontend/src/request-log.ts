@@ -91,7 +91,8 @@ export function beginRequestLog(exchange: Exchange, facts: RequestFacts, { metri
   const parsedAt = exchange.span ? now() : 0;
   let failure: RuntimeError | undefined;
   let streamedBytes: number | undefined;
-  const record = history?.begin(toStart(exchange, fields, progress));
+  // Strangers would push out those of clients, and nobody but an operator could ask for theirs.
+  const record = exchange.caller.isStranger ? undefined : history?.begin(toStart(exchange, fields, progress));
   const lines = createLines(log, (facts.isSummed ?? isSummed(exchange)) ? endpoint : undefined);
   lines.say(() => log.event("request_received", {}, "request received"));
   return {
