@@ -56,7 +56,6 @@ function remember(fields: Record<string, unknown>, failure?: RuntimeError): void
   const record = history.begin({
     identity: { requestId: "r", trace },
     owner: undefined,
-    isStranger: false,
     fields,
     startedAt: 0,
     routes: [[report]],

@@ -37,7 +37,6 @@ function createFixture(size: number): Fixture {
       return history.begin({
         identity: { requestId: `request-${count}`, trace, ...identity },
         owner,
-        isStranger: false,
         fields: { endpoint: "chat_completions", model: "mock", request_type: "stream", method: "POST", uri: "/v1/chat/completions", ...fields },
         startedAt: clock,
         routes: [reports],

@@ -130,7 +130,6 @@ function toStart({ identity, startedAt, request, caller }: Exchange, fields: Fie
   return {
     identity,
     owner: caller.apiKey?.hash,
-    isStranger: caller.isStranger,
     startedAt,
     fields: { ...fields, method, uri },
     routes: progress.routes,

@@ -11,8 +11,6 @@ export interface RequestStart {
   readonly identity: Identity;
   /** Whose it is; undefined = nobody's in particular. */
   readonly owner: string | undefined;
-  /** It carries no key where clients are asked for one. */
-  readonly isStranger: boolean;
   /** Facts of its first line: method, uri, model, … */
   readonly fields: Fields;
   readonly startedAt: number;
@@ -56,7 +54,7 @@ export interface History {
 }
 
 export interface HistoryOptions {
-  /** Most finished requests that are kept, and a tenth as many of strangers. What runs is kept besides: it is bounded by the connections. */
+  /** Most finished requests that are kept. What runs is kept besides: it is bounded by the connections. */
   readonly size: number;
   /** Monotonic clock, ms. */
   readonly now: () => number;
@@ -67,17 +65,16 @@ export interface HistoryOptions {
 type Tree = Omit<RequestTree, "problems">;
 
 const maxOthers = 20;
-/** Of those without a key one is kept for so many of all others. */
-const strangersShare = 10;
 
 /** Create an empty history. */
 export function createHistory({ size, now, clockOffset }: HistoryOptions): History {
   const running = new Set<RequestEntry>();
-  const finished = createRing(size);
-  const strangers = createRing(Math.ceil(size / strangersShare)); // apart: they cost nothing to send
+  const finished: RequestEntry[] = [];
+  let next = 0; // where the ring is written
   const onFinish = (entry: RequestEntry): void => {
     running.delete(entry);
-    (entry.isStranger ? strangers : finished).add(entry);
+    finished[next] = entry;
+    next = (next + 1) % size;
   };
   return {
     begin(start) {
@@ -87,31 +84,13 @@ export function createHistory({ size, now, clockOffset }: HistoryOptions): Histo
     },
     find(text, reader) {
       const id = toRequestId(text);
-      const matching = [...finished.entries, ...strangers.entries, ...running].filter((entry) => entry.matches(id) && entry.isFor(reader));
+      const matching = [...finished, ...running].filter((entry) => entry.matches(id) && entry.isFor(reader));
       const found = matching.sort((left, right) => left.startedAt - right.startedAt);
       const newest = found.pop()?.toTree(reader);
       if (!newest) return undefined;
       const others = found.slice(-maxOthers).reverse();
       const problems = [...checkTree(newest), ...checkSeen(newest)];
       return { ...newest, problems, ...(others.length > 0 && { others: others.map((entry) => toOther(entry.toTree(reader))) }) };
-    },
-  };
-}
-
-interface Ring {
-  readonly entries: readonly RequestEntry[];
-  /** In the place of the oldest, if there is none left. */
-  add(entry: RequestEntry): void;
-}
-
-function createRing(size: number): Ring {
-  const entries: RequestEntry[] = [];
-  let next = 0; // where it is written
-  return {
-    entries,
-    add(entry) {
-      entries[next] = entry;
-      next = (next + 1) % size;
     },
   };
 }
@@ -150,7 +129,6 @@ interface EntryParts {
 // Trees are built for whoever asks; a request costs a few small objects.
 class RequestEntry implements RequestRecord {
   readonly startedAt: number;
-  readonly isStranger: boolean;
   #ids: KeptIds;
   #owner: string | undefined;
   #state: State;
@@ -163,7 +141,6 @@ class RequestEntry implements RequestRecord {
   constructor(start: RequestStart, { now, offset, onFinish }: EntryParts) {
     const { requestId, xRequestId, trace } = start.identity;
     this.startedAt = start.startedAt;
-    this.isStranger = start.isStranger;
     this.#ids = { requestId, xRequestId, traceId: trace.traceId, spanId: trace.spanId, parentId: trace.parentId };
     this.#owner = start.owner;
     this.#state = { type: "running", start };
