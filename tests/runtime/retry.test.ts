@@ -122,6 +122,28 @@ describe("GOAWAY", () => {
     expect(await collect(workers.client.generate({ count: 1 }))).toEqual([]);
     expect(workers.peers[0]).toHaveLength(2);
   });
+
+  test("of a worker that stays registered costs no request its answer, however many are sent and however long that lasts", async () => {
+    let held = 0;
+    const leaving: ScriptedWorker = {
+      behave(peer) {
+        held += 1; // and the connection stays, since a request runs there
+        peer.send((writer) => messages.encodeGoaway(writer, "draining"));
+      },
+    };
+    await using workers = await startScriptedWorkers(leaving, answers(1));
+    await workers.client.waitForInstances({ count: 2 });
+    const answered = async (): Promise<unknown[]> => collect(workers.client.generate({ count: 1 }));
+    const running = answered();
+    await eventually("the worker leaving", () => held === 1);
+    for (let time = 0; time < 10; time += 1) {
+      const all = await Promise.all(Array.from({ length: 60 }, answered));
+      expect(new Set(all.flat().map((item) => (item as { text: string }).text))).toEqual(new Set(["worker 1"]));
+    }
+    expect(attemptsAt(workers, 0)).toEqual([0]);
+    for (const peer of workers.peers[0] ?? []) peer[Symbol.dispose]();
+    expect(await running).toEqual([{ text: "worker 1" }]);
+  });
 });
 
 describe("the worker's stream limit", () => {

@@ -161,6 +161,11 @@ export class Attempt {
     return toLogFields(this.#identity, spanName);
   }
 
+  /** False if it has cost no worker anything. */
+  get isSent(): boolean {
+    return this.#report.isSent;
+  }
+
   /** True once an item has arrived: another instance would say it again. */
   get delivered(): boolean {
     return this.#stream?.produced ?? false;

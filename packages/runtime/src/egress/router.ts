@@ -161,9 +161,9 @@ export class RoutedAnswer implements Batches<unknown> {
   }
 
   // The budget keeps refusals from multiplying the load. What a lost instance had under way is no more load than before, however much it was,
-  // and an answer that has begun is limited by its caller.
-  #isPaid({ delivered }: Attempt, failure: RuntimeError): boolean {
-    return delivered || isUnreachable(failure) || this.#options.budget.withdraw();
+  // what was never sent, as to one that drains, is none, and an answer that has begun is limited by its caller.
+  #isPaid({ delivered, isSent }: Attempt, failure: RuntimeError): boolean {
+    return delivered || !isSent || isUnreachable(failure) || this.#options.budget.withdraw();
   }
 
   #tellPoison({ code, message: error }: RuntimeError, attempt: Attempt | undefined): void {
