@@ -131,6 +131,14 @@ describe("any JSON in any field of any kind of line", () => {
   });
 });
 
+test("a line that sums up refused requests is no line of the lifecycle of its example", async () => {
+  const line = readRecording("stream").find(({ fields }) => fields["message"] === "request completed" && fields["span_name"] === "http-request");
+  const sum = { ...line?.fields, level: "ERROR", status: "error", error_type: "unauthenticated", count: 335 };
+  const [tree] = await readTrees(String(line?.fields["request_id"]), [sum]);
+  expect(tree?.request).toBeUndefined();
+  expect(problemsOf(tree as RequestTree)).toMatch(/^missing its lifecycle: .* or summed up with those of others that were refused$/);
+});
+
 const requestId = "0f4ac56e-5bd1-4657-bf8b-39cdcde9036b";
 const time = "2026-11-24T02:49:08.479825Z";
 const count = 99_000;

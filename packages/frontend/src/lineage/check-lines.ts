@@ -36,7 +36,12 @@ function isThinned({ request, attempts }: RequestLines, lifecycle: readonly LogL
 }
 
 function explainAbsence(lifecycle: readonly LogLine[]): Problem[] {
-  if (lifecycle.length === 0) return [missing("its lifecycle: it is no inference request, or its lines were sampled out or filtered")];
+  if (lifecycle.length === 0)
+    return [
+      missing(
+        "its lifecycle: it is no inference request, or its lines were sampled out, filtered, or summed up with those of others that were refused",
+      ),
+    ];
   return [missing("all lines below WARN: this request was probably sampled out, or DYN_LOG filters them; what is left was checked")];
 }
 

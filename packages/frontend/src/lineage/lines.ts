@@ -74,7 +74,7 @@ function eventOf(fields: LogLine["fields"]): LineEvent {
 }
 
 // It tells of many refused requests; this one is only the example.
-function isSum({ count }: Readonly<Record<string, unknown>>): boolean {
+function isSum({ count }: LogLine["fields"]): boolean {
   return count !== undefined;
 }
 
