@@ -114,7 +114,7 @@ async function startFrontend({ settings, runtime, asked, owned, release }: Front
   const ops = { runtime, isDraining, instances: () => instances.values(), isListed: () => isListed };
   const routes = createRoutes({ ...shared, ...ops, models, limits, ...toAnswerLimits(settings), overloadStatus, keepAliveMs, wallClock: Date.now });
   const { tracer, memory } = runtime;
-  const security = await openHttpSecurity({ ...settings, ...runtime.config }, log);
+  const security = await openHttpSecurity({ ...settings, operatorKeysFile: runtime.config.operatorKeysFile }, log);
   owned.push(security);
   const { tls, keys } = security;
   // Whoever takes the place of another frontend must not be asked before it knows the workers.

@@ -10,6 +10,7 @@ export interface HttpSecurity extends Disposable {
 
 /** Certificates for a server. */
 export interface HttpTls {
+  /** Those of this moment: they may have changed before the server was there. */
   readonly current: TlsMaterial;
   /** Call `use` with those that come later. */
   follow(use: (material: TlsMaterial) => void): void;
@@ -57,5 +58,10 @@ async function openHttpTls({ tlsCertPath, tlsKeyPath }: HttpSecuritySettings, lo
   });
   if (!tls) return undefined;
   owned.push(tls);
-  return { current: tls.current, follow: (use) => void users.push(use) };
+  return {
+    get current() {
+      return tls.current;
+    },
+    follow: (use) => void users.push(use),
+  };
 }
