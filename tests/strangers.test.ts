@@ -7,12 +7,14 @@ import { createStrangers, type Strangers } from "../packages/runtime/src/strange
 class FakeSocket extends EventEmitter {
   readonly remoteAddress: string;
   readonly remotePort: number;
+  readonly localAddress: string;
   isDestroyed = false;
 
-  constructor(address: string, port: number) {
+  constructor(address: string, port: number, localAddress: string) {
     super();
     this.remoteAddress = address;
     this.remotePort = port;
+    this.localAddress = localAddress;
   }
 
   destroy(): void {
@@ -23,8 +25,8 @@ class FakeSocket extends EventEmitter {
 
 interface Fixture {
   readonly strangers: Strangers;
-  /** Let one in. */
-  readonly enter: (address: string) => Socket & FakeSocket;
+  /** Let one in, by default from a port of its own. */
+  readonly enter: (address: string, from?: { readonly port?: number; readonly to?: string }) => Socket & FakeSocket;
   /** Ports of those that had to go, in order: the first connection has 1. */
   readonly gone: readonly number[];
 }
@@ -36,9 +38,9 @@ function openFixture({ maxStrangers = 3, maxKnown = 2 } = {}): Fixture {
   return {
     strangers,
     gone,
-    enter(address) {
+    enter(address, from) {
       port += 1;
-      const socket = new FakeSocket(address, port) as unknown as Socket & FakeSocket; // all that is looked at
+      const socket = new FakeSocket(address, from?.port ?? port, from?.to ?? "10.0.0.100") as unknown as Socket & FakeSocket; // all that is looked at
       strangers.enter(socket);
       return socket;
     },
@@ -87,6 +89,38 @@ test("a connection that has gone takes no place, whatever is said of it later", 
     const socket = enter("10.0.0.1");
     socket.destroy();
     expect(strangers.admit(socket)).toBe(true);
+  }
+  for (let count = 0; count < 3; count += 1) enter("10.0.0.1");
+  expect(gone).toEqual([]);
+});
+
+test("connections from one port to several addresses of ours are told apart, and all of them are forgotten when they have gone", () => {
+  const { strangers, enter, gone } = openFixture();
+  for (let count = 0; count < 10; count += 1) {
+    const both = ["10.0.0.100", "10.0.0.101"].map((to) => enter("10.0.0.1", { port: 7, to }));
+    expect(both.map((socket) => strangers.admit(socket))).toEqual([true, true]);
+    const third = enter("10.0.0.1");
+    expect(strangers.admit(third)).toBe(false);
+    for (const socket of [...both, third]) socket.destroy();
+    for (const to of ["10.0.0.100", "10.0.0.101"]) enter("10.0.0.1", { port: 7, to }).destroy();
+  }
+  for (let count = 0; count < 3; count += 1) enter("10.0.0.1");
+  expect(gone).toEqual([]);
+});
+
+test("one that comes from the port of another, before the end of that is told, takes its place", () => {
+  const { strangers, enter, gone } = openFixture();
+  for (let count = 0; count < 10; count += 1) {
+    const [first, second] = [enter("10.0.0.1", { port: 7 }), enter("10.0.0.1", { port: 7 })];
+    first.destroy();
+    expect(strangers.admit(second)).toBe(true);
+    const third = enter("10.0.0.1", { port: 7 });
+    second.destroy();
+    expect(strangers.admit(third)).toBe(true);
+    expect(strangers.admit(enter("10.0.0.1", { port: 8 }))).toBe(true);
+    const fourth = enter("10.0.0.1");
+    expect(strangers.admit(fourth)).toBe(false);
+    for (const socket of [third, fourth, enter("10.0.0.1", { port: 8 })]) socket.destroy();
   }
   for (let count = 0; count < 3; count += 1) enter("10.0.0.1");
   expect(gone).toEqual([]);

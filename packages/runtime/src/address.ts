@@ -1,8 +1,19 @@
-/** Where somebody listens, as text. */
+/** Where somebody listens, and who has come from where, as text. */
+import type { Socket } from "node:net";
 
 /** `host:port`, with brackets around an IPv6 address. */
 export function formatHostPort(host: string, port: number): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+/** The other end of a connection; `?:0` once it has gone without having been asked. */
+export function formatRemote({ remoteAddress = "?", remotePort = 0 }: Socket): string {
+  return formatHostPort(remoteAddress, remotePort);
+}
+
+/** Both ends of a connection: no other one of the same listener has them at the same time, for one port may call several addresses. Its TLS socket has the same. */
+export function formatEnds(socket: Socket): string {
+  return `${formatRemote(socket)} ${socket.localAddress ?? "?"}`;
 }
 
 /** True for an address, as the system writes it, that only this machine can reach. */

@@ -1,6 +1,6 @@
 /** Connections that have not shown yet what they are here for. They have places of their own, so that they cannot take those of callers that have. */
 import type { Socket } from "node:net";
-import { formatHostPort } from "./address.ts";
+import { formatEnds } from "./address.ts";
 
 export interface StrangersOptions {
   /** Strangers at a time. */
@@ -21,19 +21,25 @@ export interface Strangers {
 /** Create it, empty. */
 export function createStrangers({ maxStrangers, maxKnown, onCrowded }: StrangersOptions): Strangers {
   const byAddress = new Map<string, Map<string, Socket>>(); // of each the oldest first
-  const known = new Set<string>();
+  const known = new Map<string, Socket>();
   let count = 0;
-  const leave = (address: string, name: string): boolean => {
+  // @returns who has left; undefined if nobody with these ends was there.
+  const leave = (address: string, ends: string): Socket | undefined => {
     const neighbours = byAddress.get(address);
-    if (!neighbours?.delete(name)) return false;
+    const stranger = neighbours?.get(ends);
+    if (!neighbours?.delete(ends)) return undefined;
     count -= 1;
     if (neighbours.size === 0) byAddress.delete(address);
-    return true;
+    return stranger;
+  };
+  const forget = (socket: Socket, { address, ends }: Names): void => {
+    if (byAddress.get(address)?.get(ends) === socket) leave(address, ends);
+    if (known.get(ends) === socket) known.delete(ends);
   };
   const makeRoom = (): void => {
     const [address, neighbours] = [...byAddress].reduce((most, each) => (each[1].size > most[1].size ? each : most));
-    for (const [name, oldest] of neighbours) {
-      leave(address, name);
+    for (const [ends, oldest] of neighbours) {
+      leave(address, ends);
       onCrowded(oldest);
       oldest.destroy();
       return;
@@ -42,25 +48,31 @@ export function createStrangers({ maxStrangers, maxKnown, onCrowded }: Strangers
   return {
     enter(socket) {
       if (socket.remoteAddress === undefined) return void socket.destroy(); // it has gone already
-      const { address, name } = toNames(socket);
+      const names = toNames(socket);
+      const { address, ends } = names;
+      // Whoever had these ends before has gone, though the system has told of the new one first.
+      leave(address, ends);
+      known.delete(ends);
       const neighbours = byAddress.get(address) ?? new Map<string, Socket>();
-      byAddress.set(address, neighbours.set(name, socket));
+      byAddress.set(address, neighbours.set(ends, socket));
       count += 1;
-      socket.once("close", () => {
-        leave(address, name);
-        known.delete(name);
-      });
+      socket.once("close", () => forget(socket, names));
       if (count > maxStrangers) makeRoom();
     },
     admit(socket) {
-      const { address, name } = toNames(socket);
-      if (leave(address, name)) known.add(name); // else it has gone
+      const { address, ends } = toNames(socket);
+      const stranger = leave(address, ends);
+      if (stranger) known.set(ends, stranger); // else it has gone
       return known.size <= maxKnown;
     },
   };
 }
 
-// The second is unique among the open connections of one port.
-function toNames({ remoteAddress: address = "?", remotePort = 0 }: Socket): { readonly address: string; readonly name: string } {
-  return { address, name: formatHostPort(address, remotePort) };
+interface Names {
+  readonly address: string;
+  readonly ends: string;
+}
+
+function toNames(socket: Socket): Names {
+  return { address: socket.remoteAddress ?? "?", ends: formatEnds(socket) };
 }

@@ -1,6 +1,6 @@
 /** One connection of the plane: preface, HELLO, frames, one write per tick, heartbeat, and a reason for its end. */
 import type { Socket } from "node:net";
-import { formatHostPort } from "../address.ts";
+import { formatRemote } from "../address.ts";
 import { RuntimeError, toRuntimeError } from "../errors.ts";
 import type { MemoryBudget, MemoryShare } from "../memory-budget.ts";
 import { FrameWriter } from "../wire/frame-writer.ts";
@@ -81,7 +81,7 @@ export class Connection {
     this.#events = events;
     this.#options = options;
     this.#handshake = beginHandshake(options.guard, socket);
-    this.remote = formatHostPort(socket.remoteAddress ?? "?", socket.remotePort ?? 0);
+    this.remote = formatRemote(socket);
     this.#share = options.memory.open();
     this.#room = new QueueRoom(options.memory.open());
     const onRefused: ConnectionEvents["onRefused"] = (type, streamId, error) => {

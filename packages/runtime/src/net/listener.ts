@@ -1,6 +1,6 @@
 /** The listening socket of a process: sniffs the first bytes and hands over connections that speak the native plane. */
 import { createServer, type AddressInfo, type Socket } from "node:net";
-import { formatHostPort, isLoopback } from "../address.ts";
+import { formatHostPort, formatRemote, isLoopback } from "../address.ts";
 import { RuntimeError } from "../errors.ts";
 import type { Logger } from "../logging/logger.ts";
 import { createStrangers } from "../strangers.ts";
@@ -16,8 +16,6 @@ export interface ListenOptions {
   readonly prefaceTimeoutMs: number;
   /** Most connections at a time that have proven themselves. */
   readonly maxConnections: number;
-  /** Most that have not. Default 1 024. */
-  readonly maxStrangers?: number;
   readonly log: Logger;
   /** Certificates in use, asked for each connection; undefined = no TLS. */
   readonly tls?: (() => TlsMaterial) | undefined;
@@ -55,6 +53,9 @@ export function createLazyListener(listen: () => Promise<Listener>): LazyListene
     },
   };
 }
+
+/** Most connections at a time that have not proven themselves. */
+const maxStrangers = 1_024;
 
 const openWarning =
   "everybody who reaches the request plane is served, nobody is asked for a token: set --plane-token-file, or listen on 127.0.0.1 with --tcp-host";
@@ -107,7 +108,7 @@ interface Porch {
 }
 
 // Where strangers wait. Who is sent away from it has not been refused for anything else.
-function createPorch({ maxConnections: limit, maxStrangers = 1_024, log }: ListenOptions, onSentAway: (socket: Socket) => void): Porch {
+function createPorch({ maxConnections: limit, log }: ListenOptions, onSentAway: (socket: Socket) => void): Porch {
   const crowd = `more than ${maxStrangers} connections have not proven themselves: this is the oldest of its address`;
   const strangers = createStrangers({
     maxStrangers,
@@ -121,18 +122,14 @@ function createPorch({ maxConnections: limit, maxStrangers = 1_024, log }: Liste
     enter: (socket) => strangers.enter(socket),
     admit(socket) {
       if (strangers.admit(socket)) return;
-      log.summed("warn", { remote: toRemote(socket), limit }, "connection refused: too many");
+      log.summed("warn", { remote: formatRemote(socket), limit }, "connection refused: too many");
       throw new RuntimeError("overloaded", `${limit} connections are open, the limit`);
     },
   };
 }
 
-function toRemote({ remoteAddress = "?", remotePort = 0 }: Socket): string {
-  return formatHostPort(remoteAddress, remotePort);
-}
-
 function logRefused(log: Logger, socket: Socket, kind: "late" | "foreign" | "crowd", reason: string): void {
-  log.summed("warn", { remote: toRemote(socket), reason }, "connection refused", { kind });
+  log.summed("warn", { remote: formatRemote(socket), reason }, "connection refused", { kind });
 }
 
 interface SniffOptions extends ListenOptions {

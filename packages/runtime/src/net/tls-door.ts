@@ -1,7 +1,7 @@
 /** Turns accepted sockets into TLS ones: what comes out has shown its certificate, if one is asked for. */
 import type { Socket } from "node:net";
 import { createServer, type TLSSocket } from "node:tls";
-import { formatHostPort } from "../address.ts";
+import { formatEnds, formatRemote } from "../address.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { TlsMaterial } from "./tls.ts";
 
@@ -31,37 +31,32 @@ export function openTlsDoor({ tls, timeoutMs, log, onSecure }: TlsDoorOptions): 
   // It listens nowhere: sockets are handed to it by "connection", as its documentation allows.
   const server = createServer({ ...used.options, requestCert: isMutual, rejectUnauthorized: isMutual, handshakeTimeout: timeoutMs });
   server.on("secureConnection", (socket) => {
-    inside.delete(nameOf(socket));
+    inside.delete(formatEnds(socket));
     onSecure(socket);
   });
   server.on("tlsClientError", (error, socket) => {
-    const name = nameOf(socket);
+    const [ends, remote] = [formatEnds(socket), formatRemote(socket)];
     socket.destroy();
     // Without an address it has gone already; its own end says so.
-    if (inside.delete(name)) log.summed("warn", { remote: name, reason: error.message }, "connection refused", { kind: "TLS" });
+    if (inside.delete(ends)) log.summed("warn", { remote, reason: error.message }, "connection refused", { kind: "TLS" });
   });
   return {
     enter(socket) {
       const current = tls();
       if (current !== used) server.setSecureContext(current.options);
       used = current;
-      const name = nameOf(socket);
-      inside.set(name, socket);
+      const [ends, remote] = [formatEnds(socket), formatRemote(socket)];
+      inside.set(ends, socket);
       socket.once("close", () => {
-        if (inside.delete(name)) log.summed("warn", { remote: name, reason: brokenOff }, "connection refused", { kind: "TLS broken off" });
+        if (inside.delete(ends)) log.summed("warn", { remote, reason: brokenOff }, "connection refused", { kind: "TLS broken off" });
       });
       server.emit("connection", socket);
     },
-    forget: (socket) => void inside.delete(nameOf(socket)),
+    forget: (socket) => void inside.delete(formatEnds(socket)),
     [Symbol.dispose]() {
       const left = [...inside.values()];
       inside.clear();
       for (const socket of left) socket.destroy();
     },
   };
-}
-
-// Unique among the open connections of one port.
-function nameOf({ remoteAddress = "?", remotePort = 0 }: Socket): string {
-  return formatHostPort(remoteAddress, remotePort);
 }
