@@ -74,6 +74,14 @@ describe("a worker with a certificate", () => {
     expect(await members.ask()).toEqual(["hello"]);
   });
 
+  test("has a place for each caller, and none for one too many", async () => {
+    await using members = await startMembers({ ...certificate(worker), tcpMaxConnections: 1 }, { tcpTlsCa: ours.ca });
+    expect(await members.ask()).toEqual(["hello"]);
+    expect((await failureOf(members.askAnew({ tcpTlsCa: ours.ca }))).code).toBe("disconnected");
+    expect(members.lines).toContainEqual(expect.objectContaining({ message: "connection refused: too many", limit: 1 }));
+    expect(await members.ask()).toEqual(["hello"]);
+  });
+
   test("says so in its record, and by nothing else", async () => {
     const records: unknown[] = [];
     const memorySpace = createMemorySpace();

@@ -6,7 +6,7 @@ import { PlaneClient } from "../../packages/runtime/src/egress/plane-client.ts";
 import type { RuntimeError } from "../../packages/runtime/src/errors.ts";
 import { encodeHello } from "../../packages/runtime/src/wire/hello.ts";
 import { frameTypes } from "../../packages/runtime/src/wire/frames.ts";
-import { encodeGoaway } from "../../packages/runtime/src/wire/messages.ts";
+import { encodeError, encodeGoaway } from "../../packages/runtime/src/wire/messages.ts";
 import { eventually } from "../cluster.ts";
 import { collect, failureOf, hello, memory, rawPeer, request, type RawPeer } from "./peers.ts";
 import {
@@ -28,6 +28,11 @@ const dyingAfterOne: Behave = (peer, id) => {
 const refusing: Behave = (peer, id) => sendError(peer, id, "unavailable");
 const leaving: Behave = (peer) => {
   peer.send((writer) => encodeGoaway(writer, "draining"));
+  peer.socket.end();
+};
+const tooMany: Behave = (peer) => {
+  const refusal = { code: "overloaded", message: "2 connections are open, the limit", retryable: true, produced: false } as const;
+  peer.send((writer) => encodeError(writer, 0, refusal));
   peer.socket.end();
 };
 const answering =
@@ -88,6 +93,7 @@ test.each([
   ["refuses it", refusing, "unavailable"],
   ["cannot be reached", "unreachable", "cannot_connect"],
   ["had said that it leaves", leaving, "disconnected"],
+  ["has too many connections", tooMany, "disconnected"],
   ["was gone when the request came, as are all of a machine that fails,", "gone", "disconnected"],
 ] as const)("a worker that %s is not one that it has taken", async (_, innocent, code) => {
   await using workers = await start(dying, innocent, answering(2));

@@ -184,8 +184,8 @@ export class PlaneClient implements StreamOwner {
     const error = this.#isClosedHere
       ? new RuntimeError("unavailable", "this runtime is closed")
       : new RuntimeError("disconnected", message, { cause });
-    // Nothing that runs there has taken a worker that leaves, or that was gone before it was sent.
-    const lost = this.#isClosedHere || this.#goingAway ? error : new LostWorkerError(message, { cause });
+    // Nothing that runs there has taken a worker that leaves, that has too many connections, or that was gone before it was sent.
+    const lost = this.#isClosedHere || this.#goingAway || cause?.code === "overloaded" ? error : new LostWorkerError(message, { cause });
     for (const stream of this.#streams.values()) {
       stream.finish({ type: "error", error: stream.isUnheard ? error : lost });
       stream.wake();

@@ -1,6 +1,7 @@
 /** The listening socket of a process: sniffs the first bytes and hands over connections that speak the native plane. */
 import { createServer, type AddressInfo, type Socket } from "node:net";
 import { formatHostPort, formatRemote, isLoopback } from "../address.ts";
+import { countOf } from "../counts.ts";
 import { RuntimeError } from "../errors.ts";
 import type { Logger } from "../logging/logger.ts";
 import { createStrangers } from "../strangers.ts";
@@ -123,7 +124,7 @@ function createPorch({ maxConnections: limit, log }: ListenOptions, onSentAway: 
     admit(socket) {
       if (strangers.admit(socket)) return;
       log.summed("warn", { remote: formatRemote(socket), limit }, "connection refused: too many");
-      throw new RuntimeError("overloaded", `${limit} connections are open, the limit`);
+      throw new RuntimeError("overloaded", `${countOf(limit, "connection is", "connections are")} open, the limit`);
     },
   };
 }
