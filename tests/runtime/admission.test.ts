@@ -1,4 +1,5 @@
 // How many requests a served endpoint runs, how many wait, and what becomes of the rest.
+import { getEventListeners } from "node:events";
 import { createMemorySpace, createRuntime, createRuntimeMetrics, renderMetrics, type Client, type Runtime } from "@dyn/runtime";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
@@ -256,6 +257,19 @@ describe("places", () => {
     await expect(one.take(aborter.signal)).rejects.toThrow("enough");
     for (const each of [one, other]) each[Symbol.dispose]();
     expect(room.counts()).toEqual([0, 0]);
+  });
+
+  test("put one listener on the signal of their request, however many wait, and take it back", async () => {
+    const room = openRoom(1);
+    const { signal } = new AbortController();
+    const place = room.enter();
+    const [first, ...waiting] = Array.from({ length: 100 }, () => place.take(signal));
+    await eventually("all but one waiting", () => room.counts().join() === "1,99");
+    expect(getEventListeners(signal, "abort")).toHaveLength(1);
+    for (const each of [first, ...waiting]) (await each)?.[Symbol.dispose]();
+    place[Symbol.dispose]();
+    expect(room.counts()).toEqual([0, 0]);
+    expect(getEventListeners(signal, "abort")).toHaveLength(0);
   });
 
   test("are never more than there are, and all come back, whatever is wanted and given up", async () => {

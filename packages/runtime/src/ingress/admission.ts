@@ -108,6 +108,8 @@ class RequestPlaces implements Place {
   #room: Room;
   #own: QueuedPlace;
   #isOwnTaken = false;
+  /** One listener of each signal for all that wait: to add one, a signal looks at those it has, which might be a thousand. */
+  #watched = new Map<AbortSignal, Set<QueuedPlace>>();
 
   constructor(room: Room) {
     this.#room = room;
@@ -115,17 +117,42 @@ class RequestPlaces implements Place {
   }
 
   turn(signal: AbortSignal): Promise<void> {
-    return this.#own.turn(signal);
+    return this.#turn(this.#own, signal);
   }
 
   async take(signal: AbortSignal): Promise<Disposable> {
     const place = this.#isOwnTaken ? this.#room.ask(this, false) : this.#own;
     this.#isOwnTaken = true;
-    await place.turn(signal);
+    await this.#turn(place, signal);
     return place;
   }
 
+  async #turn(place: QueuedPlace, signal: AbortSignal): Promise<void> {
+    if (place.isWaiting && !signal.aborted) {
+      const waiting = this.#watched.get(signal) ?? this.#watch(signal);
+      waiting.add(place);
+      await place.over();
+      waiting.delete(place);
+    }
+    if (!signal.aborted) return;
+    place[Symbol.dispose]();
+    throw signal.reason;
+  }
+
+  #watch(signal: AbortSignal): Set<QueuedPlace> {
+    const waiting = new Set<QueuedPlace>();
+    this.#watched.set(signal, waiting);
+    signal.addEventListener("abort", this);
+    return waiting;
+  }
+
+  /** For the signals. At once: whoever comes in this very tick may have the places. */
+  handleEvent(): void {
+    for (const [{ aborted }, waiting] of this.#watched) if (aborted) for (const place of waiting) place[Symbol.dispose]();
+  }
+
   [Symbol.dispose](): void {
+    for (const signal of this.#watched.keys()) signal.removeEventListener("abort", this);
     this.#own[Symbol.dispose]();
   }
 }
@@ -143,28 +170,20 @@ class QueuedPlace implements Disposable {
     this.#onLeave = onLeave;
   }
 
+  get isWaiting(): boolean {
+    return this.#state === "waiting";
+  }
+
   call(): void {
     this.#state = "called";
     this.#wake?.();
   }
 
-  async turn(signal: AbortSignal): Promise<void> {
-    if (this.#state === "waiting" && !signal.aborted) await this.#wait(signal);
-    if (!signal.aborted) return;
-    this[Symbol.dispose]();
-    throw signal.reason;
-  }
-
-  async #wait(signal: AbortSignal): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const abort = (): void => {
-      this[Symbol.dispose](); // at once: whoever comes in this very tick may have the place
-      resolve();
-    };
-    this.#wake = resolve;
-    signal.addEventListener("abort", abort, { once: true });
-    await promise;
-    signal.removeEventListener("abort", abort);
+  /** Resolves when it waits no longer, having been called or left. */
+  over(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+    });
   }
 
   [Symbol.dispose](): void {
@@ -172,5 +191,6 @@ class QueuedPlace implements Disposable {
     const hadTurn = this.#state === "called";
     this.#state = "left";
     this.#onLeave(hadTurn);
+    this.#wake?.();
   }
 }

@@ -15,6 +15,7 @@ import { fromPlaneHeaders, toLogFields } from "../trace/identity.ts";
 import { decodeCancel, decodeCredit, decodeRequest, encodeError, encodeGoaway, encodeWithdraw, type RequestMessage } from "../wire/messages.ts";
 import type { Hello } from "../wire/hello.ts";
 import type { Place } from "./admission.ts";
+import { createPauses, type Pauses } from "./pauses.ts";
 import { runRequest, type ServedEndpoint } from "./push-handler.ts";
 import { ServerStream } from "./server-stream.ts";
 
@@ -54,12 +55,13 @@ interface Shared {
   readonly options: PushServerOptions;
   readonly endpoints: Map<string, ServedEndpoint>;
   readonly running: Map<string, Set<ServerStream>>;
+  readonly pauses: Pauses;
   /** Wakes when a request has ended. */
   readonly gate: ReturnType<typeof createGate>;
 }
 
 export function createPushServer(options: PushServerOptions): PushServer {
-  const shared: Shared = { options, endpoints: new Map(), running: new Map(), gate: createGate() };
+  const shared: Shared = { options, endpoints: new Map(), running: new Map(), pauses: createPauses(), gate: createGate() };
   const connections = new Set<ServerConnection>();
   const withdrawn = new Set<string>();
   let leaving: string | undefined;
@@ -220,7 +222,7 @@ class ServerConnection {
   #request(streamId: number, body: Buffer): void {
     this.#begin(streamId);
     if (!this.#connection.isWritable) this.#connection.pause(); // every request is answered, and the answers are not read
-    const { endpoints, running, gate, options } = this.#shared;
+    const { endpoints, running, pauses, gate, options } = this.#shared;
     let request: RequestMessage | undefined;
     let place: Place | undefined;
     const share = options.memory.open();
@@ -240,7 +242,7 @@ class ServerConnection {
       const ofEndpoint = running.get(request.path);
       this.#streams.set(streamId, stream);
       ofEndpoint?.add(stream);
-      void runRequest(stream, request, { endpoint, place, now: options.now, tracer: options.tracer }).finally(() => {
+      void runRequest(stream, request, { endpoint, place, pauses, now: options.now, tracer: options.tracer }).finally(() => {
         place?.[Symbol.dispose]();
         share[Symbol.dispose]();
         this.#streams.delete(streamId);

@@ -13,6 +13,7 @@ import type { RequestMessage, Trailer } from "../wire/messages.ts";
 import { decodePayload } from "../wire/payload.ts";
 import { toWorkerError } from "../worker-errors.ts";
 import type { Admission, Place } from "./admission.ts";
+import type { Pauses } from "./pauses.ts";
 import type { ServerStream } from "./server-stream.ts";
 
 /** An endpoint as the push server knows it; the types of requests and items are the caller's affair. */
@@ -34,6 +35,7 @@ export interface RunOptions {
   readonly endpoint: ServedEndpoint;
   /** Its place among the requests of the endpoint; whoever took it gives it back. Undefined if they are not limited. */
   readonly place: Place | undefined;
+  readonly pauses: Pauses;
   readonly now: () => number;
   readonly tracer: Tracer;
 }
@@ -57,7 +59,8 @@ interface Running {
 }
 
 /** Never rejects: every ending is a frame to the peer and a line in the log. */
-export async function runRequest(stream: ServerStream, request: RequestMessage, { endpoint, place, now, tracer }: RunOptions): Promise<void> {
+export async function runRequest(stream: ServerStream, request: RequestMessage, options: RunOptions): Promise<void> {
+  const { endpoint, place, now, tracer } = options;
   const identity = openIdentity(request, tracer);
   const { namespace, component, endpoint: name } = endpoint.address;
   const scope = endpoint.log.child({
@@ -90,7 +93,7 @@ export async function runRequest(stream: ServerStream, request: RequestMessage, 
   try {
     const userLog = scope.child({ target: `${namespace}::${component}::${name}` });
     await place?.turn(stream.signal);
-    const work = (): Promise<void> => pump(running, request, endpoint, userLog, now);
+    const work = (): Promise<void> => pump(running, request, userLog, options);
     await (tracer.isOn ? span.run(work) : work());
   } catch (error) {
     failure = stream.signal.aborted ? toRuntimeError(stream.signal.reason) : toFailure(error);
@@ -117,7 +120,7 @@ function toFailure(thrown: unknown): RuntimeError {
   return toWorkerError(toHandlerError(thrown), "the handler");
 }
 
-async function pump(running: Running, request: RequestMessage, endpoint: ServedEndpoint, log: Logger, now: () => number): Promise<void> {
+async function pump(running: Running, request: RequestMessage, log: Logger, { endpoint, pauses, now }: RunOptions): Promise<void> {
   const { stream, identity, facts, places } = running;
   running.step = "deserialization";
   const body = decodePayload(request.payload, "request payload");
@@ -149,6 +152,8 @@ async function pump(running: Running, request: RequestMessage, endpoint: ServedE
       running.lastTokenAt = now();
       running.firstTokenAt ??= running.lastTokenAt;
     }
+    const pause = pauses();
+    if (pause) await pause;
   }
   stream.signal.throwIfAborted();
 }
