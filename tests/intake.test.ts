@@ -52,6 +52,12 @@ test("a body is whole however it is cut, with and without its length", async () 
   );
 });
 
+test("a body whose client has left before it is read is refused", async () => {
+  const request = toRequest({ "content-length": "10" });
+  request.destroy();
+  await expect(readBody(request, { maxBytes: mib })).rejects.toThrow(expect.objectContaining({ code: "invalid_argument" }));
+});
+
 test("a body takes three times its length before it is there, and its answer 64 KiB", () => {
   const budget = openBudget(8);
   expect(intake.reserve(toExchange(toRequest({ "content-length": "1000" }), budget), inference)).toBeUndefined();

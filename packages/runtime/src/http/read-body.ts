@@ -11,7 +11,7 @@ export function statedBytes({ headers }: IncomingMessage): number {
 const firstBytes = 16 * 1024;
 
 /** Read it. Of what is too large, nothing is kept.
- *  @throws RuntimeError `too_large`, `invalid_argument` if it ends early, and what `onGrow` throws. */
+ *  @throws RuntimeError `too_large`, `invalid_argument` if it ends early or its client has left, and what `onGrow` throws. */
 export function readBody(request: IncomingMessage, options: BodyLimit): Promise<Buffer> {
   const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
   const stated = statedBytes(request);
@@ -44,7 +44,8 @@ export function readBody(request: IncomingMessage, options: BodyLimit): Promise<
     reject(cause instanceof RuntimeError ? cause : new RuntimeError("invalid_argument", "the request body has no end", { cause }));
   };
   const settle = (): void => void request.off("data", onData).off("end", onEnd).off("error", onError);
-  request.on("data", onData).on("end", onEnd).on("error", onError).resume();
+  if (request.destroyed) onError(new Error("its client has left")); // it would tell nothing more
+  else request.on("data", onData).on("end", onEnd).on("error", onError).resume();
   return promise;
 }
 
