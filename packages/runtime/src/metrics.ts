@@ -19,7 +19,7 @@ export interface RuntimeMetrics {
   /** Seconds from there to the first items. */
   readonly roundtripTtft: Histogram;
   readonly eventLoopDelay: EventLoopDelay;
-  /** Requests refused by this process because streams or places are used up. */
+  /** Requests refused by this process because streams, places or memory are used up. */
   readonly rejections: Counter;
   /** What requests take of the memory of this process, in bytes; and how often there was not enough left. */
   readonly memory: { readonly limit: Gauge; readonly used: Gauge; readonly refusals: Counter };
@@ -163,7 +163,7 @@ function createPlaneMetrics(registry: Registry): PlaneMetrics {
     rejections: createCounters({
       registry,
       name: "dynamo_rejection_request_total",
-      help: "Requests this worker refused because its places to run and to wait, or a connection's streams, were used up",
+      help: "Requests this worker refused because its places to run and to wait, a connection's streams, or the memory for requests were used up",
     }).with(none),
   };
 }
