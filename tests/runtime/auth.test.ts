@@ -190,8 +190,7 @@ describe("a hostile dialler", () => {
   ])("that %s is refused", async (_name, build, reason) => {
     await using members = await startMembers({ planeToken: token, connectTimeoutMs: 1_000 }, { planeToken: token });
     using peer = rawPeer(connect(members.port, "127.0.0.1"), false);
-    const proving = { nonce: Buffer.alloc(32, 7), proof_version: 2, dialled: members.dialled };
-    peer.send((writer) => (writer.bytes(preface), encodeHello(writer, { ...hello, ...proving }), build(writer)));
+    peer.send((writer) => (writer.bytes(preface), encodeHello(writer, { ...proving, dialled: members.dialled }), build(writer)));
     await eventually("the connection ending", () => peer.isClosed);
     expect(lastOf(peer)).toContain(reason);
     expect(members.lines.some(({ message }) => message === "request received")).toBe(false);

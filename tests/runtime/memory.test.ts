@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { createMemoryBudget } from "../../packages/runtime/src/memory-budget.ts";
 import { createRuntimeMetrics } from "../../packages/runtime/src/metrics.ts";
 import { Connection } from "../../packages/runtime/src/net/connection.ts";
-import { frameTypes } from "../../packages/runtime/src/wire/frames.ts";
+import { frameHeaderBytes, frameTypes } from "../../packages/runtime/src/wire/frames.ts";
 import { decodeError, encodePing, encodeRequest } from "../../packages/runtime/src/wire/messages.ts";
 import { eventually } from "../cluster.ts";
 import { collect, failureOf, greeting, hello, openEnds, rawPeer, request, startPair, type Ask, type RawPeer } from "./peers.ts";
@@ -14,6 +14,15 @@ const mib = 1024 * 1024;
 /** A request whose payload is a little longer than `bytes`. */
 function large(bytes: number): Ask {
   return { count: 1, fill: "x".repeat(bytes) } as Ask;
+}
+
+/** The header of a request on stream 1 whose body is yet to come. */
+function headerOf(bodyBytes: number): Buffer {
+  const header = Buffer.alloc(frameHeaderBytes);
+  header.writeUInt32BE(bodyBytes);
+  header[4] = frameTypes.REQUEST;
+  header.writeUInt32BE(1, 5);
+  return header;
 }
 
 function openRaw(port: number): RawPeer {
@@ -50,12 +59,8 @@ test("requests that do not fit are refused by name, and have their place again w
 test("requests under way that never end are taken from the memory; one that does not fit is refused before it is there, and the connection goes on", async () => {
   await using pair = await startPair({ worker: { memoryLimitMb: 4 } });
   using greedy = openRaw(pair.port);
-  const header = Buffer.alloc(9);
-  header.writeUInt32BE(2.5 * mib);
-  header[4] = frameTypes.REQUEST;
-  header.writeUInt32BE(1, 5);
-  greedy.send((writer) => writer.bytes(Buffer.concat([header, Buffer.alloc(1_000)])));
-  await eventually("the frame being known", () => pair.server.memory.usedBytes === 2.5 * mib + 9);
+  greedy.sendBytes(Buffer.concat([headerOf(2.5 * mib), Buffer.alloc(1_000)]));
+  await eventually("the frame being known", () => pair.server.memory.usedBytes === 2.5 * mib + frameHeaderBytes);
   using other = openRaw(pair.port);
   other.send((writer) => encodeRequest(writer, 1, { ...request, payload: Buffer.alloc(mib) }));
   const refused = await eventually("the refusal", () => other.frames.find(({ type }) => type === frameTypes.ERROR));
@@ -108,14 +113,10 @@ test.each([
 test("a frame that comes a byte at a time does not keep its memory for ever: its connection is closed", async () => {
   await using pair = await startPair({ worker: { memoryLimitMb: 4, pingIntervalMs: 10 } });
   using slow = openRaw(pair.port);
-  const header = Buffer.alloc(9);
-  header.writeUInt32BE(2 * mib);
-  header[4] = frameTypes.REQUEST;
-  header.writeUInt32BE(1, 5);
-  slow.sendBytes(header);
+  slow.sendBytes(headerOf(2 * mib));
   const drip = setInterval(() => slow.sendBytes(Buffer.alloc(1)), 2);
   try {
-    await eventually("its memory being taken", () => pair.server.memory.usedBytes === 2 * mib + 9);
+    await eventually("its memory being taken", () => pair.server.memory.usedBytes === 2 * mib + frameHeaderBytes);
     await eventually("its end", () => slow.isClosed);
   } finally {
     clearInterval(drip);

@@ -3,7 +3,7 @@ import { countOf } from "./counts.ts";
 import { maxTimerMs } from "./config.ts";
 import type { Instance, LiveSet } from "./discovery/live-set.ts";
 import type { AttemptReport, Route } from "./egress/attempt.ts";
-import { defaultWindowBytes } from "./egress/client-stream.ts";
+import { defaultWindowBytes, maxWindowBytes } from "./egress/client-stream.ts";
 import type { Batches } from "./egress/router.ts";
 import type { Handler } from "./engine.ts";
 import { createRequestId, isInstanceId, isSaneClientId, isUuid } from "./ids.ts";
@@ -156,10 +156,9 @@ export function createClient<Request, Item>({ live, path, send, tracer, now, onD
     admit: (id) => live.admit(id),
     dismiss: (id) => live.dismiss(id),
     generate(request, options = {}) {
-      const { timeoutMs, instanceId } = options;
-      const { windowBytes = defaultWindowBytes } = options;
+      const { timeoutMs, instanceId, windowBytes = defaultWindowBytes } = options;
       if (timeoutMs !== undefined) assertWhole("timeoutMs", timeoutMs, maxTimerMs);
-      assertWhole("windowBytes", windowBytes, maxTimerMs);
+      assertWhole("windowBytes", windowBytes, maxWindowBytes);
       if (instanceId !== undefined && !isInstanceId(instanceId)) throw new RuntimeError("invalid_argument", "instanceId must be a decimal u64");
       const route: Route = {
         ...toCaller(options, tracer),
@@ -185,7 +184,7 @@ function encodeRest(request: unknown): Uint8Array | undefined {
   return request === undefined ? undefined : encodePayload(request);
 }
 
-// A timer would take a longer time for 1 ms, and a worker that much credit for a fault.
+// A timer would take a longer time for 1 ms.
 function assertWhole(name: string, value: number, most: number): void {
   if (Number.isInteger(value) && value >= 1 && value <= most) return;
   throw new RuntimeError("invalid_argument", `${name} must be a whole number from 1 to ${most}, got ${value}`);

@@ -4,6 +4,7 @@ import { runtimeSettings, type RuntimeConfig } from "./runtime-settings.ts";
 import { rememberAnnounced, type AnnouncingDiscovery } from "./discovery/announced.ts";
 import type { MemorySpace } from "./discovery/memory.ts";
 import { openDiscovery } from "./discovery/open.ts";
+import type { ApiKeys } from "./http/api-keys.ts";
 import { parseHosts } from "./http/hosts.ts";
 import { createInstanceId } from "./ids.ts";
 import type { Logger } from "./logging/logger.ts";
@@ -11,6 +12,7 @@ import { createMemoryBudget, type MemoryBudget } from "./memory-budget.ts";
 import { openProcessLog, type ProcessLog } from "./logging/process-log.ts";
 import { createRuntimeMetrics, type RuntimeMetrics } from "./metrics.ts";
 import { watchDescriptors } from "./net/descriptors.ts";
+import type { Reloading } from "./net/reload.ts";
 import { openApiKeys, openPlaneSecurity, type PlaneSecurity } from "./net/security.ts";
 import { openSystem, type System } from "./system/system.ts";
 import { openTelemetry, type Telemetry } from "./telemetry/telemetry.ts";
@@ -60,12 +62,12 @@ export async function openFoundation(options: FoundationOptions): Promise<Founda
   let telemetry: Telemetry | undefined;
   let discovery: AnnouncingDiscovery | undefined;
   let security: (PlaneSecurity & Disposable) | undefined;
-  const owned: Disposable[] = [];
+  let operatorKeys: Reloading<ApiKeys> | undefined;
   const descriptors = watchDescriptors({ log: log.child({ target: "dyn_runtime::net" }), now: () => performance.now() });
   const close = async (): Promise<void> => {
     descriptors[Symbol.dispose]();
     security?.[Symbol.dispose]();
-    for (const each of owned) each[Symbol.dispose]();
+    operatorKeys?.[Symbol.dispose]();
     try {
       await telemetry?.close();
     } finally {
@@ -78,7 +80,9 @@ export async function openFoundation(options: FoundationOptions): Promise<Founda
     telemetry = await openTelemetry({ isEnabled: config.otelExportEnabled, environment, log, instanceId: id.toString(), clock });
     const { tokens } = security;
     discovery = rememberAnnounced(await openDiscovery(config, { log, tokens: () => tokens?.current, memorySpace: options.memorySpace }));
-    const system = options.system ?? (await startSystem(config, { metrics, memory, log }, owned));
+    const systemLog = log.child({ target: "dyn_runtime::system" });
+    if (!options.system && config.systemPort >= 0) operatorKeys = await openApiKeys("operators' keys", config.operatorKeysFile, systemLog);
+    const system = options.system ?? (await startSystem(config, { operatorKeys, metrics, memory, log: systemLog }));
     return { id, config, log, security, metrics, memory, system, tracer: telemetry.tracer, discovery, close };
   } catch (error) {
     await discovery?.[Symbol.asyncDispose]();
@@ -87,18 +91,17 @@ export async function openFoundation(options: FoundationOptions): Promise<Founda
   }
 }
 
-type SystemParts = Pick<Foundation, "metrics" | "memory" | "log">;
+interface SystemParts extends Pick<Foundation, "metrics" | "memory" | "log"> {
+  readonly operatorKeys: Reloading<ApiKeys> | undefined;
+}
 
-async function startSystem(config: RuntimeConfig, { metrics, memory, log: logger }: SystemParts, owned: Disposable[]): Promise<System> {
-  const { systemHost: host, systemPort: port, systemTimeoutMs: timeoutMs, operatorKeysFile } = config;
-  const log = logger.child({ target: "dyn_runtime::system" });
-  const keys = port < 0 ? undefined : await openApiKeys("operators' keys", operatorKeysFile, log);
-  if (keys) owned.push(keys);
+function startSystem(config: RuntimeConfig, { operatorKeys, metrics, memory, log }: SystemParts): Promise<System> {
+  const { systemHost: host, systemPort: port, systemTimeoutMs: timeoutMs } = config;
   return openSystem({
     host,
     port,
     allowedHosts: parseHosts(config.systemAllowedHosts.join(",")), // programs may give anything
-    operatorKeys: keys && (() => keys.current),
+    operatorKeys: operatorKeys && (() => operatorKeys.current),
     timeoutMs,
     metrics,
     memory,

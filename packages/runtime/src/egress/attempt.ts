@@ -166,7 +166,7 @@ export class Attempt {
     return this.#report.isSent;
   }
 
-  /** True once an item has arrived: another instance would say it again. */
+  /** True once an item has been read: another instance would say it again. */
   get delivered(): boolean {
     return this.#stream?.produced ?? false;
   }

@@ -6,6 +6,8 @@ import type { CancelMode, Trailer } from "../wire/messages.ts";
 
 /** Bytes of items a worker may have under way on one stream, unless the reader wants it otherwise. */
 export const defaultWindowBytes: number = 256 * 1024;
+/** A worker takes more for a fault. */
+export const maxWindowBytes: number = 2 ** 31 - 1;
 /** Items handed up at a time: what becomes of them is many times their size, and waits until it has been read. */
 const maxItems = 256;
 const nothing = Buffer.alloc(0);

@@ -119,7 +119,7 @@ function remember(withdrawn: Set<string>, path: string): void {
   if (withdrawn.size > maxWithdrawn && oldest !== undefined) withdrawn.delete(oldest);
 }
 
-interface Whereabouts {
+interface Owner {
   readonly onOpen: () => void;
   readonly onGone: () => void;
 }
@@ -132,7 +132,7 @@ class ServerConnection {
   #isGuarded: boolean;
   #shared: Shared;
 
-  constructor(socket: Socket, head: Buffer, shared: Shared, { onOpen, onGone }: Whereabouts) {
+  constructor(socket: Socket, head: Buffer, shared: Shared, { onOpen, onGone }: Owner) {
     this.#shared = shared;
     const { hello, helloTimeoutMs, pingIntervalMs, memory } = shared.options;
     const events: ConnectionEvents = {

@@ -125,8 +125,6 @@ class BoundLogger implements Logger {
     if (level) this.#write(level, fields, message);
   }
 
-  /** A line that anybody can cause as often as they like: of a kind ten are written in ten seconds, the others are one line with their `count`. */
-  summed(level: Level, fields: Fields, message: string, options?: SumOptions): void;
   summed(level: Level, fields: Fields, message: string, options: SumOptions = {}): void {
     if (rank[level] < this.#threshold) return;
     const make = (count?: number): Record<string, unknown> =>

@@ -39,7 +39,7 @@ function isToken(text: string): boolean {
 
 function toToken(token: string): Token {
   const derive = (purpose: string): KeyObject => createSecretKey(Buffer.from(hkdfSync("sha256", token, "", purpose, 32)));
-  return { proofKey: derive("dyn/1 proof 2"), recordKey: derive("dyn/1 record 1") };
+  return { proofKey: derive(`dyn/1 proof ${proofVersion}`), recordKey: derive("dyn/1 record 1") };
 }
 
 export interface ProofInput {
