@@ -1,21 +1,13 @@
 // A process without file descriptors says so, once, and goes on when there are some again.
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { expect, test } from "vitest";
 import { eventually, startProgram, type Line } from "./cluster.ts";
 import { dial } from "./http-client.ts";
+import { openDirectory } from "./soak/directory.ts";
 
 const limit = 64;
 
-// Removed after the frontend has ended, because it makes its folders in there once it has descriptors again.
-async function temporary(): Promise<AsyncDisposable & { readonly path: string }> {
-  const path = await mkdtemp(join(tmpdir(), "dyn-descriptors-"));
-  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
-}
-
 test("descriptors that are used up are one line, and connections are taken again when there are some", async () => {
-  await using directory = await temporary();
+  await using directory = await openDirectory("dyn-descriptors-"); // goes after the frontend, which makes its folders in there once it has descriptors again
   const runner = ["sh", "-c", `ulimit -n ${limit}; exec "$@"`, "sh"];
   await using frontend = startProgram("dyn-frontend", ["--http-port", "0"], { DYN_FILE_KV: directory.path }, { runner });
   const said = (message: string): Line[] => frontend.lines().filter((line) => String(line["message"]).startsWith(message));

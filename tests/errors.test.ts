@@ -95,7 +95,7 @@ ${toAnthropicEvent(new RuntimeError("disconnected", ""), id).trimEnd()}
 
 A handler that throws \`new RuntimeError(code, message)\` chooses the code; the message reaches the client unless the table says otherwise, or the error has the option \`publicMessage\`: clients then read that, and the worker's log has the message. Anything else that is thrown is \`internal\`, and only the worker's log has its text. The same holds for the text of a \`TimeoutError\`, which is \`deadline_exceeded\`.
 
-No message for clients names an address, a host or a path, or quotes other software; a handler's own messages are as its author wrote them. On the plane the code travels in [ERROR](wire-format.md#error).
+No message for clients names an address, a host or a file of the inside, or quotes other software; a handler's own messages are as its author wrote them. On the plane the code travels in [ERROR](wire-format.md#error).
 `;
 
 test("the page of errors says what the code does", () => {

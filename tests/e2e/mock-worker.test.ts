@@ -1,6 +1,5 @@
 // The mock worker's own promises: how many, how fast, how reproducible, and one end for all.
-import { mkdtemp, readdir, rename, rm, symlink } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readdir, rename, symlink } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { createFrontend } from "@dyn/frontend";
 import { parseFaults, startMockWorker, type MockOptions } from "@dyn/mock-worker";
@@ -10,15 +9,7 @@ import { expect, test } from "vitest";
 import { createLogger } from "../../packages/runtime/dist/logging/logger.js";
 import { chat, eventually, postChat, release, startCluster, startProgram } from "../cluster.ts";
 import { parseOpenMetrics } from "../open-metrics.ts";
-
-interface Directory extends AsyncDisposable {
-  readonly path: string;
-}
-
-async function temporary(): Promise<Directory> {
-  const path = await mkdtemp(join(tmpdir(), "dyn-mock-"));
-  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
-}
+import { openDirectory } from "../soak/directory.ts";
 
 const job: ModelJob = { model: "mock", messages: [{ role: "user", text: "one two three" }], stop: [], sampling: {} };
 
@@ -29,7 +20,7 @@ interface Timed {
 }
 
 async function ask(options: Partial<MockOptions>): Promise<Timed> {
-  await using directory = await temporary();
+  await using directory = await openDirectory("dyn-mock-");
   const config = { fileKv: directory.path, log: "off" };
   await using _worker = await startMockWorker({ ...options, config });
   await using runtime = await createRuntime({ config });
@@ -90,7 +81,7 @@ test("twelve workers in one process are twelve instances with one end", async ()
 });
 
 test("a signal in the middle of the start ends all that has begun", async () => {
-  await using directory = await temporary();
+  await using directory = await openDirectory("dyn-mock-");
   await using worker = startProgram("dyn-mock-worker", ["--num-workers", "1000"], { DYN_FILE_KV: directory.path });
   await eventually("the first of them", () => worker.lines().some(({ message }) => message === "endpoint is serving"));
   worker.kill("SIGTERM");
@@ -101,7 +92,7 @@ test("a signal in the middle of the start ends all that has begun", async () => 
 });
 
 test("a drain that fails is told to whoever disposes, and crashes nobody who does not look at closed", async () => {
-  await using directory = await temporary();
+  await using directory = await openDirectory("dyn-mock-");
   const worker = await startMockWorker({ config: { fileKv: directory.path, log: "off" } });
   const instances = join(directory.path, "v1/instances");
   await rename(instances, `${instances}-before`);

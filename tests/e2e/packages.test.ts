@@ -1,22 +1,14 @@
 // What users get: examples that run, commands that start and stop, tarballs that work elsewhere.
 import { execFile } from "node:child_process";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
 import { eventually, postChat, root, startProgram } from "../cluster.ts";
+import { openDirectory } from "../soak/directory.ts";
 
 const run = promisify(execFile);
-
-interface Directory extends AsyncDisposable {
-  readonly path: string;
-}
-
-async function temporary(): Promise<Directory> {
-  const path = await mkdtemp(join(tmpdir(), "dyn-packages-"));
-  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
-}
 
 interface Manifest {
   readonly name: string;
@@ -30,7 +22,7 @@ async function readManifest(folder: string): Promise<Manifest> {
 }
 
 test("the greeter example serves the client example", async () => {
-  await using directory = await temporary();
+  await using directory = await openDirectory("dyn-packages-");
   const env = { DYN_FILE_KV: directory.path };
   await using greeter = startProgram("node", ["examples/greeter.ts"], env);
   await using client = startProgram("node", ["examples/client.ts"], env);
@@ -48,7 +40,7 @@ test("the greeter example serves the client example", async () => {
 });
 
 test("the shouter example is a model behind the frontend, held to every limit", async () => {
-  await using directory = await temporary();
+  await using directory = await openDirectory("dyn-packages-");
   const env = { DYN_FILE_KV: directory.path };
   await using frontend = startProgram("dyn-frontend", ["--http-port", "0"], env);
   await using shouter = startProgram("node", ["examples/shouter.ts"], env);
@@ -124,7 +116,7 @@ async function checkSbom(file: string): Promise<void> {
 }
 
 test("packed packages work in an empty npm project, types included", async () => {
-  await using directory = await temporary();
+  await using directory = await openDirectory("dyn-packages-");
   const packs = join(directory.path, "packs");
   const project = join(directory.path, "project");
   await mkdir(join(project, "src"), { recursive: true });

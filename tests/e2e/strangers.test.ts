@@ -1,11 +1,11 @@
 // What people without a key do to the log: it tells of all of them, in a few lines.
 import { createHash } from "node:crypto";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { chat, eventually, postChat, startCluster, type Line, type Program } from "../cluster.ts";
 import { dial } from "../http-client.ts";
+import { openDirectory } from "../soak/directory.ts";
 
 const key = "sk-key-of-team-a-0123456789";
 const many = 300;
@@ -27,8 +27,8 @@ async function send(port: number, bytes: string): Promise<void> {
 }
 
 test("requests without a key are a few lines and exact counts, and one with a key has its own", async () => {
-  const directory = await mkdtemp(join(tmpdir(), "dyn-strangers-"));
-  const keysFile = join(directory, "keys");
+  await using directory = await openDirectory("dyn-strangers-");
+  const keysFile = join(directory.path, "keys");
   await writeFile(keysFile, `${createHash("sha256").update(key).digest("hex")} team-a\n`);
   await using cluster = await startCluster({ frontendArgs: ["--api-keys-file", keysFile] });
   const head = "HTTP/1.1\r\nHost: a\r\nrequest-id: none\r\nx-request-id:\r\n";
@@ -55,7 +55,6 @@ test("requests without a key are a few lines and exact counts, and one with a ke
   expect(lines.length).toBeLessThan(0.5 * 3 * many); // of periods of ten seconds there may be a few
   const own = lines.filter((line) => line["x_request_id"] === "known").map(({ message }) => message);
   expect(own).toEqual(["request received", "http response sent", "request completed"]);
-  await rm(directory, { recursive: true, force: true });
 });
 
 test("callers of a worker that do not speak its language are a few lines, with an exact count", async () => {
