@@ -1,7 +1,7 @@
 /** Routes for those who operate the frontend: / and its icon, /health, /live, /metrics, /v1/requests. */
 import { chooseMetricsFormat, renderMetrics, RuntimeError, sharePages, type DiscoveryRecord, type EndpointRecord, type Runtime } from "@dyn/runtime";
 import type { Exchange } from "./exchange.ts";
-import { sendJson, sendText } from "./http/reply.ts";
+import { sendJson, sendPage } from "./http/reply.ts";
 import type { History } from "./lineage/history.ts";
 import type { Models } from "./models.ts";
 
@@ -70,7 +70,7 @@ export async function serveHealth(exchange: Exchange, parts: OpsParts, pages: Op
     return sendJson(exchange, 503, { status: "not_ready", stage: isListed() ? "degraded" : "starting", message, ...discovery });
   }
   if (!exchange.caller.isOperator) return sendJson(exchange, 200, { status: "healthy" });
-  sendText(exchange, 200, "application/json", await pages.health());
+  sendPage(exchange, "application/json", await pages.health());
 }
 
 /** Alive? Yes, if this is answered at all. */
@@ -87,7 +87,7 @@ function showDiscovery({ caller }: Exchange, { runtime }: OpsParts): object {
 export async function serveMetrics(exchange: Exchange, pages: OpsPages): Promise<void> {
   const format = chooseMetricsFormat(exchange.request.headers.accept);
   const { contentType, body } = await pages.metrics(format === "openmetrics" && !exchange.caller.isOperator ? "bare" : format);
-  sendText(exchange, 200, contentType, body);
+  sendPage(exchange, contentType, body);
 }
 
 /** What this frontend knows of one request, to those who may see it. @throws RuntimeError `unknown_request`: that of another's is the same. */

@@ -24,8 +24,9 @@ export interface MemoryBudget {
 /** What one owner has taken. */
 export interface MemoryShare extends Disposable {
   readonly bytes: number;
-  /** @throws RuntimeError `overloaded` if there is not enough left, `too_large` for what never fits; nothing is taken then. One that is disposed takes nothing. */
-  take(bytes: number): void;
+  /** Take more. The last quarter of the budget is for others if `isModest`, by default if this is more than 1 MiB.
+   *  @throws RuntimeError `overloaded` if there is not enough left, `too_large` for what never fits; nothing is taken then. One that is disposed takes nothing. */
+  take(bytes: number, isModest?: boolean): void;
   /** Give back some of it. */
   release(bytes: number): void;
 }
@@ -71,10 +72,10 @@ class Share implements MemoryShare {
     return this.#bytes;
   }
 
-  take(bytes: number): void {
+  take(bytes: number, isModest = bytes > largeBytes): void {
     if (this.#isOver || bytes <= 0) return;
     const account = this.#account;
-    const most = bytes > largeBytes ? account.limitBytes * largeShare : account.limitBytes;
+    const most = isModest ? account.limitBytes * largeShare : account.limitBytes;
     if (account.usedBytes + bytes > most) {
       account.metrics.refusals.inc();
       throw toRefusal(bytes, most, account);

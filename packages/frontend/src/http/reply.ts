@@ -12,12 +12,16 @@ export interface Reply {
 
 /** @throws RuntimeError `overloaded` if there is no memory for it; nothing is sent then. */
 export function sendJson(reply: Reply, status: number, body: unknown, headers?: Readonly<Record<string, string>>): void {
-  send(reply, status, "application/json", JSON.stringify(body), headers);
+  const text = JSON.stringify(body);
+  takeFor(reply, text);
+  send(reply, status, "application/json", text, headers);
 }
 
-/** @throws as `sendJson`. */
-export function sendText(reply: Reply, status: number, contentType: string, text: string): void {
-  send(reply, status, contentType, text);
+/** A page for those who operate. Others may ask for it as well, without a key: unread, such pages leave the last quarter of the memory to requests.
+ *  @throws as `sendJson`. */
+export function sendPage(reply: Reply, contentType: string, text: string): void {
+  takeFor(reply, text, true);
+  send(reply, 200, contentType, text);
 }
 
 /** Of statuses that Node has no phrase for. */
@@ -26,18 +30,22 @@ const reasons: Readonly<Record<number, string>> = { 529: "Overloaded" };
 /** Smaller answers are not counted: there must always be room for one that says no. */
 const smallBytes = 16 * 1024;
 
+// Until it has been read.
+function takeFor({ memory }: Reply, text: string, isModest?: boolean): void {
+  const bytes = Buffer.byteLength(text);
+  if (bytes > smallBytes) memory.take(bytes, isModest);
+}
+
 // As a string, body and head leave in one write; a Buffer would cost a second one.
 function send(
-  { response, memory, commonHeaders }: Reply,
+  { response, commonHeaders }: Reply,
   status: number,
   contentType: string,
   text: string,
   headers?: Readonly<Record<string, string>>,
 ): void {
-  const bytes = Buffer.byteLength(text);
-  if (bytes > smallBytes) memory.take(bytes); // until it has been read
   const reason = reasons[status];
   if (reason !== undefined) response.statusMessage = reason;
-  response.writeHead(status, { ...commonHeaders, "content-type": contentType, "content-length": bytes, ...headers });
+  response.writeHead(status, { ...commonHeaders, "content-type": contentType, "content-length": Buffer.byteLength(text), ...headers });
   response.end(text);
 }

@@ -1,0 +1,25 @@
+// What whole answers take of the memory until they are read.
+import { IncomingMessage, ServerResponse } from "node:http";
+import { Socket } from "node:net";
+import { expect, test } from "vitest";
+import { createMemoryBudget, createRuntimeMetrics, type MemoryBudget } from "@dyn/runtime";
+import { sendJson, sendPage, type Reply } from "../../packages/frontend/src/http/reply.ts";
+
+const text = "x".repeat(20_000);
+
+function replyFrom(budget: MemoryBudget): Reply {
+  const response = new ServerResponse(new IncomingMessage(new Socket()));
+  return { response, memory: budget.open(), commonHeaders: {} };
+}
+
+test("pages, which strangers may ask for, leave the last quarter of the memory to requests when nobody reads them", () => {
+  const budget = createMemoryBudget(1, createRuntimeMetrics().memory);
+  const sendPages = (): void => {
+    for (;;) sendPage(replyFrom(budget), "text/plain", text);
+  };
+  expect(sendPages).toThrow(expect.objectContaining({ code: "overloaded" }));
+  expect(budget.usedBytes).toBeLessThanOrEqual(0.75 * budget.limitBytes);
+  expect(budget.usedBytes).toBeGreaterThan(0.75 * budget.limitBytes - 2 * text.length);
+  sendJson(replyFrom(budget), 200, text);
+  expect(budget.usedBytes).toBeGreaterThan(0.75 * budget.limitBytes);
+});
