@@ -21,7 +21,10 @@ describe("a file of keys", () => {
   });
 
   test("without a key lets nobody in", () => {
-    expect(parseApiKeys("# nobody").find({ "x-api-key": "" })).toBeUndefined();
+    const keys = parseApiKeys("# nobody");
+    expect(keys.find({ "x-api-key": "" })).toBeUndefined();
+    expect(keys.isEmpty).toBe(true);
+    expect(parseApiKeys(hex).isEmpty).toBe(false);
   });
 
   test.each([

@@ -71,13 +71,21 @@ function createTrace(): Command {
     .action(trace);
 }
 
+const hashKeyHelp = `
+Example, a key for the client and its line for the frontend:
+  umask 077
+  openssl rand -hex 32 > team-a.key
+  dyn-frontend hash-key team-a < team-a.key >> api-keys`;
+
 function createHashKey(): Command {
   const command = new Command("hash-key");
   sayWrongUsage(command, "dyn-frontend hash-key");
   return command
     .description("read an API key from standard input and write its line for the file of --api-keys-file or --operator-keys-file")
     .argument("[name]", "who has the key; log lines show it")
+    .addHelpText("after", hashKeyHelp)
     .action(async (name: string | undefined) => {
+      if (process.stdin.isTTY) process.stderr.write("dyn-frontend hash-key: type the key, then Enter and Ctrl-D\n");
       process.stdout.write(`${formatKeyLine((await text(process.stdin)).trim(), name)}\n`);
     });
 }

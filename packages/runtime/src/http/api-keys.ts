@@ -5,6 +5,8 @@ import { RuntimeError } from "../errors.ts";
 
 /** Keys by hash, as a file lists them. */
 export interface ApiKeys {
+  /** Nobody is let in. */
+  readonly isEmpty: boolean;
   /** The key that a request carries; undefined if it carries none, or none that is known. */
   find(headers: IncomingHttpHeaders): ApiKey | undefined;
 }
@@ -43,6 +45,7 @@ export function parseApiKeys(text: string): ApiKeys {
     return found && timingSafeEqual(found.digest, digest) ? found : undefined;
   };
   return {
+    isEmpty: known.size === 0,
     find(headers) {
       for (const key of keysOf(headers)) {
         const found = lookUp(key);

@@ -80,5 +80,11 @@ function parseVariable(planeToken: string): Tokens {
 /** The keys in a file; undefined if none is set. `what` names them in log lines and errors. @throws RuntimeError `invalid_argument` if it cannot be used. */
 export async function openApiKeys(what: string, path: string, log: Logger): Promise<Reloading<ApiKeys> | undefined> {
   if (path === "") return undefined;
-  return openReloading({ what, paths: [path], secrets: [path], parse: ([bytes]) => parseApiKeys(String(bytes)), log });
+  const warnOfNone = (keys: ApiKeys): void => {
+    if (keys.isEmpty) log.warn({ path }, `${what}: the file holds none, nobody is let in`);
+  };
+  const parse = ([bytes]: readonly Buffer[]): ApiKeys => parseApiKeys(String(bytes));
+  const keys = await openReloading({ what, paths: [path], secrets: [path], parse, log, onChange: warnOfNone });
+  warnOfNone(keys.current);
+  return keys;
 }
