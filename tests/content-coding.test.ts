@@ -86,7 +86,7 @@ describe("a content-encoding", () => {
       expect(() => parseCodings(`gzip, ${header}`)).toThrow(
         expect.objectContaining({
           code: "unsupported_media_type",
-          message: `content-encoding must be of gzip, deflate, br, zstd or identity, got ${JSON.stringify(name.slice(0, 128))}`,
+          message: `content-encoding must be gzip, deflate, br, zstd or identity, got ${JSON.stringify(name.slice(0, 128))}`,
           headers: { "accept-encoding": "gzip, deflate, br, zstd" },
         }),
       );

@@ -15,8 +15,8 @@ const [first, second] = ["the-first-token-of-all", "another-token-that-is-set"] 
 const mine = parseTokens(first);
 const both = parseTokens(`${first}\n${second}`);
 const theirs = parseTokens(second);
-const unsigned = "it is not signed with the plane token";
-const wrong = "its signature is wrong: another plane token was used, or somebody has changed it";
+const unsigned = "it is not signed, and a plane token is set here: set --plane-token-file for its process, too";
+const wrong = "its signature is wrong: its process has another plane token (--plane-token-file), or somebody has changed it";
 
 function pathOf(space: FileSpace, what: DiscoveryRecord): string {
   return join(space.root, bucketOf(what), fileOf(what));

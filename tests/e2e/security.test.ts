@@ -165,7 +165,7 @@ test("keys come and go with their file; a file that cannot be read keeps the las
   expect(await ask(key)).toBe(401);
   writeFileSync(keysFile, `${key}\n`); // a key where its hash belongs
   await eventually("the warning", () =>
-    cluster.frontend.lines().some(({ message }) => message === "API keys cannot be reloaded, the last one stays"),
+    cluster.frontend.lines().some(({ message }) => message === "API keys cannot be reloaded, what was read before stays in use"),
   );
   expect(await ask(laterKey)).toBe(200);
   writeFileSync(keysFile, `${digest(key)} team-a\n`);

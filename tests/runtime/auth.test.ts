@@ -69,8 +69,8 @@ test("two that know the token talk, and neither the token nor a proof is in a lo
 });
 
 test.each<[string, Partial<RuntimeConfig>, Partial<RuntimeConfig>, string]>([
-  ["a caller without a token", { planeToken: token }, {}, "the peer asks for a plane token, and none is set here"],
-  ["a worker without a token", {}, { planeToken: token }, "the listener offers no proof of the plane token"],
+  ["a caller without a token", { planeToken: token }, {}, "the peer asks for a plane token, and none is set here: set --plane-token-file"],
+  ["a worker without a token", {}, { planeToken: token }, "the listener shows no plane token: set --plane-token-file there, too"],
   ["a caller with another token", { planeToken: token }, { planeToken: other }, "the dialler has another plane token"],
 ])("%s fails before a request is sent, with one warning at each end", async (_name, worker, caller, reason) => {
   await using members = await startMembers(worker, caller);
@@ -102,7 +102,9 @@ test("a token is replaced in the file without a gap, and without a restart", asy
     await reloaded(1);
     for (const known of [token, other]) expect(await dial(members, known)).toBe("open");
     writeFileSync(worker, "short\n");
-    await eventually("the warning", () => members.lines.some(({ message }) => message === "plane tokens cannot be reloaded, the last one stays"));
+    await eventually("the warning", () =>
+      members.lines.some(({ message }) => message === "plane tokens cannot be reloaded, what was read before stays in use"),
+    );
     expect(JSON.stringify(members.lines)).not.toContain("short\\n");
     writeFileSync(worker, `${other}\n`);
     await reloaded(2);
@@ -199,7 +201,7 @@ describe("a hostile dialler", () => {
   test.each<[string, Hello, string]>([
     ["a short nonce", { ...hello, nonce: Buffer.alloc(31) }, "protocol: HELLO has a nonce that is not 32 bytes"],
     ["a nonce of text", { ...hello, nonce: "n".repeat(32) as unknown as Uint8Array }, "protocol: HELLO has a nonce that is not 32 bytes"],
-    ["no nonce", hello, "unauthenticated: the dialler offers no proof of the plane token"],
+    ["no nonce", hello, "unauthenticated: the dialler shows no plane token: set --plane-token-file there, too"],
     ["a dialled of 301 characters", { ...hello, dialled: "x".repeat(301) }, "protocol: HELLO has a dialled that is not 1 to 300 characters"],
     ["a version of text", { ...hello, proof_version: "2" as unknown as number }, "protocol: HELLO has a proof_version that is no number"],
     [

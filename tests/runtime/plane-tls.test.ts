@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createMemorySpace, createRuntime, type Runtime, type RuntimeConfig } from "../../packages/runtime/src/index.ts";
 import { parseLogFilter } from "../../packages/runtime/src/logging/filter.ts";
 import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
+import { explainTlsError } from "../../packages/runtime/src/net/tls.ts";
 import { createAuthority, replacePem, type Authority, type Pem } from "../certificates.ts";
 import { eventually } from "../cluster.ts";
 import { address, collect, config, failureOf, greeting, rawPeer } from "./peers.ts";
@@ -224,7 +225,7 @@ describe("certificates that are replaced", () => {
     const next = await ours.issue("late");
     await using members = await startMembers(certificate(own), { tcpTlsCa: ours.ca });
     const warnings = (): unknown[] =>
-      members.lines.filter(({ message }) => message === "certificates of the plane cannot be reloaded, the last one stays");
+      members.lines.filter(({ message }) => message === "certificates of the plane cannot be reloaded, what was read before stays in use");
     copyFileSync(next.cert, own.cert); // its key comes later
     await eventually("the warning", () => warnings().length > 0);
     expect(await peerName(members.port)).toBe("kept");
@@ -237,7 +238,7 @@ describe("certificates that are replaced", () => {
 
 test.each<[string, () => Partial<RuntimeConfig>, RegExp]>([
   ["a certificate without its key", () => ({ tcpTlsCert: worker.cert }), /a certificate needs its key/],
-  ["a key of another certificate", () => ({ tcpTlsCert: worker.cert, tcpTlsKey: caller.key }), /key values mismatch/],
+  ["a key of another certificate", () => ({ tcpTlsCert: worker.cert, tcpTlsKey: caller.key }), /the key is not that of the certificate/],
   ["a file that is not there", () => ({ tcpTlsCa: "/no/such/file" }), /ENOENT/],
   ["a file without a certificate", () => ({ tcpTlsCa: worker.key }), /\.key/],
 ])("%s is refused at the start", async (_name, wrong, reason) => {
@@ -246,4 +247,17 @@ test.each<[string, () => Partial<RuntimeConfig>, RegExp]>([
   );
   expect(failure.code).toBe("invalid_argument");
   expect(failure.message).toMatch(reason);
+});
+
+test.each<[string, string, string | undefined]>([
+  [
+    "the other side does not trust this certificate: it does not know the authority of it",
+    "ERR_SSL_TLSV1_ALERT_UNKNOWN_CA",
+    "tlsv1 alert unknown ca",
+  ],
+  ["unsupported protocol", "ERR_SSL_UNSUPPORTED_PROTOCOL", "unsupported protocol"],
+  ["read ECONNRESET", "ECONNRESET", undefined],
+])("the log says %j of %s", (words, code, reason) => {
+  const message = reason === undefined ? words : `40FD:error:0A000418:SSL routines:ssl3_read_bytes:${reason}:rec_layer_s3.c:918:\n`;
+  expect(explainTlsError(Object.assign(new Error(message), { code, ...(reason !== undefined && { reason }) }))).toBe(words);
 });

@@ -5,6 +5,7 @@ import type { Socket } from "node:net";
 import {
   createHttpGate,
   createRequestId,
+  explainTlsError,
   limitServer,
   RequestFault,
   toServerOptions,
@@ -85,8 +86,10 @@ function toRawAnswer({ status, message }: Malformed, error: ParserError | undefi
 }
 
 // Nothing can be answered: what the client would read is not what it expects.
-function refuseHandshake({ code, message }: ParserError, socket: Socket, log: Logger): void {
-  const error = code === "ERR_SSL_HTTP_REQUEST" ? "this looks like plain HTTP; only HTTPS is spoken here: use https://" : message;
+function refuseHandshake(failure: ParserError, socket: Socket, log: Logger): void {
+  const { code } = failure;
+  const isPlain = code === "ERR_SSL_HTTP_REQUEST";
+  const error = isPlain ? "this looks like plain HTTP; only HTTPS is spoken here: use https://" : explainTlsError(failure);
   log.summed("warn", { remote: socket.remoteAddress, error, "error.type": code }, "TLS handshake refused", code === undefined ? {} : { kind: code });
   socket.destroy();
 }

@@ -69,7 +69,7 @@ export type { Malformed, ParserError } from "./http/malformed.ts";
 export { sharePages } from "./http/shared-pages.ts";
 export type { Reloading } from "./net/reload.ts";
 export { openApiKeys } from "./net/security.ts";
-export { openTls } from "./net/tls.ts";
+export { explainTlsError, openTls } from "./net/tls.ts";
 export type { TlsMaterial, TlsOptions, TlsPaths } from "./net/tls.ts";
 export type { SystemRoute } from "./system/route.ts";
 export type { System } from "./system/system.ts";

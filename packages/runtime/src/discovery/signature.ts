@@ -16,10 +16,11 @@ export function signRecord(text: string, place: string, tokens: Tokens | undefin
 export function findBadSignature(text: string, place: string, tokens: Tokens | undefined): string | undefined {
   if (!tokens) return undefined;
   const [, content, signature] = signedPattern.exec(text) ?? [];
-  if (content === undefined || signature === undefined) return "it is not signed with the plane token";
+  if (content === undefined || signature === undefined)
+    return "it is not signed, and a plane token is set here: set --plane-token-file for its process, too";
   const given = Buffer.from(signature, "hex");
   if (tokens.some((token) => timingSafeEqual(given, digest(content, place, token)))) return undefined;
-  return "its signature is wrong: another plane token was used, or somebody has changed it";
+  return "its signature is wrong: its process has another plane token (--plane-token-file), or somebody has changed it";
 }
 
 function digest(content: string, place: string, { recordKey }: Tokens[number]): Buffer {

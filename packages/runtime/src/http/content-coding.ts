@@ -62,7 +62,7 @@ export function parseCodings(header: string | undefined): readonly Coding[] {
 function toCoding(name: string): Coding {
   const coding = codings.get(name);
   if (coding) return coding;
-  throw toCodingError(`content-encoding must be of ${served} or identity, got ${JSON.stringify(name.slice(0, 128))}`);
+  throw toCodingError(`content-encoding must be ${served} or identity, got ${JSON.stringify(name.slice(0, 128))}`);
 }
 
 // The header tells this 415 from one about the media type (RFC 9110 section 12.5.3).

@@ -57,7 +57,7 @@ export function createHostGuard({ allowed, setting, isOpen, isForOwnPages = fals
       const { origin } = request.headers;
       if (!isForOwnPages || origin === undefined || (isKnown && origin === `http://${host}`)) return undefined;
       const own = `an IP address, localhost or a name in ${setting}`;
-      return new RequestFault(403, `the origin ${quote(origin)} is not served here, only this server's own is: http:// and ${own}, as in Host`);
+      return new RequestFault(403, `pages of ${quote(origin)} may not ask here: only this server's own may, asked for by ${own}`);
     },
     watch(server) {
       server.once("listening", () => {

@@ -111,7 +111,7 @@ export function beginHandshake(guard: Guard | undefined, socket: Socket): Handsh
 const strangerHandshake: Handshake = {
   greeting: undefined,
   greeted({ nonce }) {
-    if (nonce) throw new RuntimeError("unauthenticated", "the peer asks for a plane token, and none is set here");
+    if (nonce) throw new RuntimeError("unauthenticated", "the peer asks for a plane token, and none is set here: set --plane-token-file");
     return undefined;
   },
   proved() {
@@ -121,7 +121,7 @@ const strangerHandshake: Handshake = {
 
 // What version 1 proved is true of whoever passes on what others say: it is not taken any more.
 function checkGreeting({ nonce, proof_version: version = 1 }: Greeting, role: Role, other: Role): Uint8Array {
-  if (!nonce) throw new RuntimeError("unauthenticated", `the ${other} offers no proof of the plane token`);
+  if (!nonce) throw new RuntimeError("unauthenticated", `the ${other} shows no plane token: set --plane-token-file there, too`);
   if (version === proofVersion) return nonce;
   const advice = `the ${role} version ${proofVersion}: upgrade the ${version < proofVersion ? other : role}`;
   throw new RuntimeError("unauthenticated", `the ${other} speaks proof version ${version}, ${advice}`);

@@ -48,7 +48,7 @@ export async function openReloading<Value>(options: ReloadingOptions<Value>): Pr
       log.info({ files: paths.join(", ") }, `${what} reloaded`);
     } catch (error) {
       // Asked again at every look, said once: certificate and key are seldom replaced in the same moment.
-      if (failedAt !== stamp) log.warn({ error: (error as Error).message }, `${what} cannot be reloaded, the last one stays`);
+      if (failedAt !== stamp) log.warn({ error: (error as Error).message }, `${what} cannot be reloaded, what was read before stays in use`);
       failedAt = stamp;
     }
   }

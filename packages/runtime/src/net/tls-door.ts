@@ -3,7 +3,7 @@ import type { Socket } from "node:net";
 import { createServer, type TLSSocket } from "node:tls";
 import { formatEnds, formatRemote } from "../address.ts";
 import type { Logger } from "../logging/logger.ts";
-import type { TlsMaterial } from "./tls.ts";
+import { explainTlsError, type TlsMaterial } from "./tls.ts";
 
 export interface TlsDoorOptions {
   /** Certificates in use, asked for each connection. With an authority, peers must have a certificate of it. */
@@ -38,7 +38,7 @@ export function openTlsDoor({ tls, timeoutMs, log, onSecure }: TlsDoorOptions): 
     const [ends, remote] = [formatEnds(socket), formatRemote(socket)];
     socket.destroy();
     // Without an address it has gone already; its own end says so.
-    if (inside.delete(ends)) log.summed("warn", { remote, reason: error.message }, "connection refused", { kind: "TLS" });
+    if (inside.delete(ends)) log.summed("warn", { remote, reason: explainTlsError(error) }, "connection refused", { kind: "TLS" });
   });
   return {
     enter(socket) {

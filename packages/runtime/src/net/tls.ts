@@ -49,8 +49,33 @@ export async function openTls({ what, paths, minVersion, log, onChange }: TlsOpt
 function toMaterial(options: SecureContextOptions): TlsMaterial {
   const { cert, key, ca } = options;
   if ((cert === undefined) !== (key === undefined)) throw new Error("a certificate needs its key, and a key its certificate");
-  for (const pem of [cert, ca]) if (pem instanceof Buffer) parseCertificate(pem);
-  return { options, context: createSecureContext(options), hasCertificate: cert !== undefined, hasAuthority: ca !== undefined };
+  try {
+    for (const pem of [cert, ca]) if (pem instanceof Buffer) parseCertificate(pem);
+    return { options, context: createSecureContext(options), hasCertificate: cert !== undefined, hasAuthority: ca !== undefined };
+  } catch (cause) {
+    throw new Error(explainTlsError(cause as TlsFailure), { cause });
+  }
+}
+
+/** An error of Node or OpenSSL about files or a handshake. */
+export interface TlsFailure extends NodeJS.ErrnoException {
+  /** OpenSSL's own words, without the place in its sources. */
+  readonly reason?: string;
+}
+
+/** What OpenSSL leaves to guess. */
+const explanations: ReadonlyMap<string | undefined, string> = new Map([
+  ["ERR_OSSL_X509_KEY_VALUES_MISMATCH", "the key is not that of the certificate"],
+  ["ERR_OSSL_PEM_NO_START_LINE", "a file is not PEM, or holds something else than a certificate or its key"],
+  ["ERR_SSL_TLSV1_ALERT_UNKNOWN_CA", "the other side does not trust this certificate: it does not know the authority of it"],
+  ["ERR_SSL_SSLV3_ALERT_CERTIFICATE_UNKNOWN", "the other side does not accept this certificate"],
+  ["ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE", "the other side does not accept this certificate"],
+  ["ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED", "the other side says that this certificate has expired"],
+]);
+
+/** The same in a sentence for whoever reads the log. */
+export function explainTlsError({ code, message, reason }: TlsFailure): string {
+  return explanations.get(code) ?? reason ?? message;
 }
 
 // OpenSSL takes a file without any certificate for an empty list.
