@@ -104,6 +104,7 @@ describe("a worker with a certificate", () => {
     expect(await members.ask()).toEqual(["hello"]);
     const failure = await failureOf(members.askAnew({ tcpTlsCa: ours.ca, tcpTlsServerName: "somebody-else" }));
     expect(failure.message).toContain("somebody-else");
+    expect(failure.message).toContain("; say the name it has with --tcp-tls-server-name");
   });
 
   test("of another authority is not sent a request", async () => {
@@ -174,15 +175,17 @@ describe("a worker with an authority", () => {
   });
 
   // With TLS 1.3 a dialler has shaken hands before it hears that its certificate was wanted.
-  test.each<[string, () => Partial<RuntimeConfig>]>([
-    ["without a certificate", () => ({})],
-    ["with a certificate of another authority", () => certificate(stranger)],
-  ])("refuses callers %s, before a request is sent", async (_name, more) => {
+  test.each<[string, () => Partial<RuntimeConfig>, RegExp]>([
+    ["without a certificate", () => ({}), /^the caller shows no certificate, and --tcp-tls-ca asks for one$/],
+    ["with a certificate of another authority", () => certificate(stranger), /or its own is not of an authority in --tcp-tls-ca$/],
+  ])("refuses callers %s, before a request is sent", async (_name, more, reason) => {
     await using members = await startMembers(mutual(), { ...more(), tcpTlsCa: ours.ca });
     const startedAt = performance.now();
     expect((await failureOf(members.ask())).code).toBe("cannot_connect");
     expect(performance.now() - startedAt).toBeLessThan(30_000); // not by a timeout
-    await eventually("the warning", () => members.lines.some(({ message, level }) => message === "connection refused" && level === "WARN"));
+    const refused = await eventually("the warning", () => members.lines.find(({ message }) => message === "connection refused"));
+    expect(refused["level"]).toBe("WARN");
+    expect(refused["reason"]).toMatch(reason);
     expect(members.lines.some(({ message }) => message === "request received")).toBe(false);
     expect(await members.askAnew({ ...certificate(caller), tcpTlsCa: ours.ca })).toEqual(["hello"]);
   });

@@ -11,6 +11,7 @@ import { encodeAuth } from "../wire/proof.ts";
 import { FrameWatch, maxFrameLooks } from "./frame-watch.ts";
 import { QueueRoom } from "./queue-room.ts";
 import { beginHandshake, type Guard, type Handshake, type Role } from "./auth.ts";
+import { explainTlsError } from "./tls.ts";
 
 /** Bytes queued within one tick that leave without waiting for its end. */
 const earlyFlushBytes = 256 * 1024;
@@ -99,7 +100,7 @@ export class Connection {
       if (socket.isPaused()) socket.resume();
       events.onDrain();
     });
-    socket.on("error", (error) => this.#closed(new RuntimeError("disconnected", `${this.remote}: ${error.message}`, { cause: error })));
+    socket.on("error", (error) => this.#closed(new RuntimeError("disconnected", `${this.remote}: ${explainTlsError(error)}`, { cause: error })));
     socket.on("close", () => this.#closed(undefined));
     this.#helloTimer = setTimeout(() => {
       this.close(

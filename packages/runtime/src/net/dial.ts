@@ -51,7 +51,9 @@ const untrusted: ReadonlySet<unknown> = new Set([
 ]);
 
 function adviceOn(cause: Error): string {
-  return "code" in cause && untrusted.has(cause.code) ? "; set the authority with --tcp-tls-ca" : "";
+  const code = "code" in cause ? cause.code : undefined;
+  if (code === "ERR_TLS_CERT_ALTNAME_INVALID") return "; say the name it has with --tcp-tls-server-name";
+  return untrusted.has(code) ? "; set the authority with --tcp-tls-ca" : "";
 }
 
 function startTls({ host, port, security: { tls, serverName } }: DialOptions): Socket {

@@ -22,6 +22,8 @@ export interface TlsDoor extends Disposable {
 }
 
 const brokenOff = "the caller broke off the TLS handshake: does it trust this certificate?";
+// Node ends the connection of a caller whose certificate it does not accept without an error.
+const endedByEither = "the TLS handshake ended early: the caller does not trust this certificate, or its own is not of an authority in --tcp-tls-ca";
 
 /** Create one. Disposing it ends handshakes that are under way. */
 export function openTlsDoor({ tls, timeoutMs, log, onSecure }: TlsDoorOptions): TlsDoor {
@@ -48,7 +50,8 @@ export function openTlsDoor({ tls, timeoutMs, log, onSecure }: TlsDoorOptions): 
       const [ends, remote] = [formatEnds(socket), formatRemote(socket)];
       inside.set(ends, socket);
       socket.once("close", () => {
-        if (inside.delete(ends)) log.summed("warn", { remote, reason: brokenOff }, "connection refused", { kind: "TLS broken off" });
+        if (inside.delete(ends))
+          log.summed("warn", { remote, reason: isMutual ? endedByEither : brokenOff }, "connection refused", { kind: "TLS broken off" });
       });
       server.emit("connection", socket);
     },

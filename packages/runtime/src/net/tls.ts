@@ -67,6 +67,8 @@ export interface TlsFailure extends NodeJS.ErrnoException {
 const explanations: ReadonlyMap<string | undefined, string> = new Map([
   ["ERR_OSSL_X509_KEY_VALUES_MISMATCH", "the key is not that of the certificate"],
   ["ERR_OSSL_PEM_NO_START_LINE", "a file is not PEM, or holds something else than a certificate or its key"],
+  ["ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE", "the caller shows no certificate, and --tcp-tls-ca asks for one"],
+  ["ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED", "the other side asks for a certificate: set --tcp-tls-cert and --tcp-tls-key"],
   ["ERR_SSL_TLSV1_ALERT_UNKNOWN_CA", "the other side does not trust this certificate: it does not know the authority of it"],
   ["ERR_SSL_SSLV3_ALERT_CERTIFICATE_UNKNOWN", "the other side does not accept this certificate"],
   ["ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE", "the other side does not accept this certificate"],
