@@ -85,9 +85,10 @@ function showDiscovery({ caller }: Exchange, { runtime }: OpsParts): object {
 
 /** In the format that is asked for. */
 export async function serveMetrics(exchange: Exchange, pages: OpsPages): Promise<void> {
+  const { isOperator } = exchange.caller;
   const format = chooseMetricsFormat(exchange.request.headers.accept);
-  const { contentType, body } = await pages.metrics(format === "openmetrics" && !exchange.caller.isOperator ? "bare" : format);
-  sendPage(exchange, contentType, body);
+  const { contentType, body } = await pages.metrics(format === "openmetrics" && !isOperator ? "bare" : format);
+  sendPage(exchange, contentType, body, !isOperator);
 }
 
 /** What this frontend knows of one request, to those who may see it. @throws RuntimeError `unknown_request`: that of another's is the same. */

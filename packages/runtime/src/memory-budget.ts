@@ -24,7 +24,7 @@ export interface MemoryBudget {
 /** What one owner has taken. */
 export interface MemoryShare extends Disposable {
   readonly bytes: number;
-  /** Take more. The last quarter of the budget is for others if `isModest`, by default if this is more than 1 MiB.
+  /** Take more. The last quarter of the budget is for others if `isModest`, and if this is more than 1 MiB.
    *  @throws RuntimeError `overloaded` if there is not enough left, `too_large` for what never fits; nothing is taken then. One that is disposed takes nothing. */
   take(bytes: number, isModest?: boolean): void;
   /** Give back some of it. */
@@ -72,10 +72,10 @@ class Share implements MemoryShare {
     return this.#bytes;
   }
 
-  take(bytes: number, isModest = bytes > largeBytes): void {
+  take(bytes: number, isModest = false): void {
     if (this.#isOver || bytes <= 0) return;
     const account = this.#account;
-    const most = isModest ? account.limitBytes * largeShare : account.limitBytes;
+    const most = isModest || bytes > largeBytes ? account.limitBytes * largeShare : account.limitBytes;
     if (account.usedBytes + bytes > most) {
       account.metrics.refusals.inc();
       throw toRefusal(bytes, most, account);

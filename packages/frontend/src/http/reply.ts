@@ -13,14 +13,13 @@ export interface Reply {
 /** @throws RuntimeError `overloaded` if there is no memory for it; nothing is sent then. */
 export function sendJson(reply: Reply, status: number, body: unknown, headers?: Readonly<Record<string, string>>): void {
   const text = JSON.stringify(body);
-  takeFor(reply, text);
+  takeFor(reply, text, false);
   send(reply, status, "application/json", text, headers);
 }
 
-/** A page for those who operate. Others may ask for it as well, without a key: unread, such pages leave the last quarter of the memory to requests.
- *  @throws as `sendJson`. */
-export function sendPage(reply: Reply, contentType: string, text: string): void {
-  takeFor(reply, text, true);
+/** A page. If `isModest`, it leaves the last quarter of the memory to others: strangers may ask for it, and not read it. @throws as `sendJson`. */
+export function sendPage(reply: Reply, contentType: string, text: string, isModest = false): void {
+  takeFor(reply, text, isModest);
   send(reply, 200, contentType, text);
 }
 
@@ -31,7 +30,7 @@ const reasons: Readonly<Record<number, string>> = { 529: "Overloaded" };
 const smallBytes = 16 * 1024;
 
 // Until it has been read.
-function takeFor({ memory }: Reply, text: string, isModest?: boolean): void {
+function takeFor({ memory }: Reply, text: string, isModest: boolean): void {
   const bytes = Buffer.byteLength(text);
   if (bytes > smallBytes) memory.take(bytes, isModest);
 }
