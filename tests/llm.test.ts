@@ -3,13 +3,15 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { mergeChoices, toRequests } from "../packages/runtime/src/llm/choices.ts";
 import type { Delta, ModelJob, ModelRequest } from "../packages/runtime/src/llm/contract.ts";
-import { createTally, enforceLimits } from "../packages/runtime/src/llm/limits.ts";
+import { createTally, enforceLimits, type Tally } from "../packages/runtime/src/llm/limits.ts";
 import { createStopGate, type Stopped } from "../packages/runtime/src/llm/stops.ts";
 import { countPromptTokens } from "../packages/runtime/src/llm/tokens.ts";
 
 async function* emit(deltas: readonly Delta[]): AsyncGenerator<Delta> {
   yield* deltas;
 }
+
+const newTally = (): Tally => createTally(() => 2);
 
 async function run(
   deltas: readonly Delta[],
@@ -18,13 +20,7 @@ async function run(
 ): Promise<{ text: string; last: Delta | undefined; all: Delta[] }> {
   const request: ModelRequest = { model: "m", messages: [{ role: "user", text: "two words" }], stop: [], sampling: {}, ...more };
   const all: Delta[] = [];
-  for await (const delta of enforceLimits(
-    request,
-    () => emit(deltas),
-    createTally(() => 2),
-    onLone,
-  ))
-    all.push(delta);
+  for await (const delta of enforceLimits(request, () => emit(deltas), newTally(), onLone)) all.push(delta);
   return { text: all.map(({ text }) => text).join(""), last: all.at(-1), all };
 }
 
@@ -123,25 +119,14 @@ describe("an engine that ignores every limit", () => {
       }
     }
     const request: ModelRequest = { model: "m", messages: [], stop: [], sampling: {}, maxTokens: 3 };
-    for await (const _ of enforceLimits(
-      request,
-      endless,
-      createTally(() => 2),
-      () => undefined,
-    ));
+    for await (const _ of enforceLimits(request, endless, newTally(), () => undefined));
     expect(asked).toBe(3);
   });
 
   test("is not started at all if nothing may come", async () => {
     const request: ModelRequest = { model: "m", messages: [], stop: [], sampling: {}, maxTokens: 0 };
     const start = (): never => assert.fail("started");
-    for await (const delta of enforceLimits(
-      request,
-      start,
-      createTally(() => 2),
-      () => undefined,
-    ))
-      expect(delta.finishReason).toBe("length");
+    for await (const delta of enforceLimits(request, start, newTally(), () => undefined)) expect(delta.finishReason).toBe("length");
   });
 });
 

@@ -7,6 +7,10 @@ import { openSubject, type Subject } from "./http-subject.ts";
 
 const ask = (path: number | string): string => `GET /${path} HTTP/1.1\r\nHost: a\r\n\r\n`;
 const paths = (count: number): string[] => Array.from({ length: count }, (_, index) => `/${index}`);
+const asks = (count: number): string =>
+  paths(count)
+    .map((path) => ask(path.slice(1)))
+    .join("");
 const answered = (client: Client): string[] => client.text().match(/(?<=answer to )\/\d+/g) ?? [];
 
 interface Held extends Subject {
@@ -36,11 +40,7 @@ async function openHeld(limits: Partial<HttpLimits> = {}): Promise<Held> {
 test("requests are handled eight at a time, and all answered in their order", async () => {
   await using subject = await openHeld();
   using client = subject.dial();
-  client.socket.write(
-    paths(200)
-      .map((path) => ask(path.slice(1)))
-      .join(""),
-  );
+  client.socket.write(asks(200));
   await eventually("the first", () => subject.handled.length > 0);
   expect(subject.handled).toEqual(paths(8).map((path) => `GET ${path} `));
   subject.release();
@@ -57,7 +57,7 @@ test("requests stay unread while others wait for their turn", async () => {
   await using subject = await openHeld();
   using client = subject.dial();
   const all = paths(6_000);
-  client.socket.write(all.map((path) => ask(path.slice(1))).join(""));
+  client.socket.write(asks(all.length));
   await eventually("the first", () => subject.handled.length === 8);
   const seen = subject.seen();
   for (let count = 9; count < 30; count += 1) {
@@ -75,11 +75,7 @@ test("requests are read to the end of their bodies once they have their turn", a
   await using subject = await openHeld();
   using client = subject.dial();
   const body = "x".repeat(1_000_000);
-  client.socket.write(
-    `${paths(9)
-      .map((path) => ask(path.slice(1)))
-      .join("")}POST /9 HTTP/1.1\r\nHost: a\r\nContent-Length: ${body.length}\r\n\r\n`,
-  );
+  client.socket.write(`${asks(9)}POST /9 HTTP/1.1\r\nHost: a\r\nContent-Length: ${body.length}\r\n\r\n`);
   client.socket.write(body);
   client.socket.write(ask(10));
   await eventually("the first", () => subject.handled.length === 8);
@@ -95,11 +91,7 @@ test.each([
   await using subject = await openHeld();
   using client = subject.dial();
   const broken = "POST /broken HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n";
-  client.socket.write(
-    `${paths(count)
-      .map((path) => ask(path.slice(1)))
-      .join("")}${broken}${ask("smuggled")}`,
-  );
+  client.socket.write(`${asks(count)}${broken}${ask("smuggled")}`);
   await eventually("the first", () => subject.handled.length === 8);
   subject.releaseAll();
   await eventually("the end", client.isClosed);
@@ -148,11 +140,7 @@ test("requests end their connection after the answers if too many wait in all, a
   for (const { socket } of clients) socket.write(ask("x").repeat(200));
   await eventually("all being heard", () => subject.handled.length === clients.length * 8);
   using late = subject.dial();
-  late.socket.write(
-    paths(20)
-      .map((path) => ask(path.slice(1)))
-      .join(""),
-  );
+  late.socket.write(asks(20));
   using other = subject.dial();
   other.socket.write(ask("other"));
   await eventually("both being heard", () => subject.handled.length === clients.length * 8 + 9);
@@ -163,11 +151,7 @@ test("requests end their connection after the answers if too many wait in all, a
   await eventually("the other's answer", () => other.text().endsWith("answer to /other"));
   await eventually("those who have left being gone", async () => (await subject.connections()) === 1);
   using next = subject.dial();
-  next.socket.write(
-    paths(100)
-      .map((path) => ask(path.slice(1)))
-      .join(""),
-  );
+  next.socket.write(asks(100));
   await eventually("all answers, now that there are places again", () => answered(next).length === 100);
 });
 
@@ -178,11 +162,7 @@ test.each([
 ])("requests behind the last one of a connection are not even made of its bytes: %s", async (_name, last, status) => {
   await using subject = await openHeld();
   using client = subject.dial();
-  client.socket.write(
-    `${paths(30)
-      .map((path) => ask(path.slice(1)))
-      .join("")}${last}${ask("x").repeat(2_000)}`,
-  );
+  client.socket.write(`${asks(30)}${last}${ask("x").repeat(2_000)}`);
   await eventually("the first", () => subject.handled.length === 8);
   for (let count = 1; count < 30; count += 1) {
     subject.release();

@@ -1,6 +1,6 @@
 /** Frames to bytes and back, for tests. */
 import { FrameWriter } from "../../packages/runtime/src/wire/frame-writer.ts";
-import { FrameDecoder, type FrameType } from "../../packages/runtime/src/wire/frames.ts";
+import { FrameDecoder, frameHeaderBytes, frameTypes, type FrameType } from "../../packages/runtime/src/wire/frames.ts";
 
 export interface Frame {
   readonly type: FrameType;
@@ -16,6 +16,15 @@ export function decodeAll(bytes: Buffer, cuts: readonly number[] = [], maxBodyBy
     decoder.push(bytes.subarray(edges[index - 1], edges[index]), (type, id, body) => frames.push({ type, id, body: Buffer.from(body) }));
   }
   return frames;
+}
+
+/** The header of a REQUEST. */
+export function requestHeader(streamId: number, bodyBytes: number): Buffer {
+  const header = Buffer.alloc(frameHeaderBytes);
+  header.writeUInt32BE(bodyBytes);
+  header[4] = frameTypes.REQUEST;
+  header.writeUInt32BE(streamId, 5);
+  return header;
 }
 
 export function write(build: (writer: FrameWriter) => void): Buffer {

@@ -4,20 +4,18 @@ import { expect, test } from "vitest";
 import { ClientStream } from "../../packages/runtime/src/egress/client-stream.ts";
 import { createMemoryBudget } from "../../packages/runtime/src/memory-budget.ts";
 import { createRuntimeMetrics } from "../../packages/runtime/src/metrics.ts";
-import { FrameWriter } from "../../packages/runtime/src/wire/frame-writer.ts";
-import { FrameDecoder } from "../../packages/runtime/src/wire/frames.ts";
 import { encodeDeltaItem } from "../../packages/runtime/src/wire/items.ts";
+import { decodeAll, write } from "./bytes.ts";
 
 function toBody(texts: readonly string[]): Buffer {
-  const writer = new FrameWriter();
-  for (const text of texts) {
-    const mark = writer.beginItems(1);
-    encodeDeltaItem(writer, { text });
-    writer.endItems(1, mark);
-  }
-  const bodies: Buffer[] = [];
-  new FrameDecoder(1 << 26).push(Buffer.concat(writer.take()), (_type, _id, body) => bodies.push(Buffer.from(body)));
-  return Buffer.concat(bodies);
+  const bytes = write((writer) => {
+    for (const text of texts) {
+      const mark = writer.beginItems(1);
+      encodeDeltaItem(writer, { text });
+      writer.endItems(1, mark);
+    }
+  });
+  return Buffer.concat(decodeAll(bytes).map(({ body }) => body));
 }
 
 function open({ windowBytes = 32 * 1024, limitMib = 1 } = {}) {

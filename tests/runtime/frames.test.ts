@@ -7,7 +7,7 @@ import type { FrameWriter } from "../../packages/runtime/src/wire/frame-writer.t
 import { FrameDecoder, frameTypes, preface } from "../../packages/runtime/src/wire/frames.ts";
 import { decodeItems, encodeDeltaItem } from "../../packages/runtime/src/wire/items.ts";
 import * as messages from "../../packages/runtime/src/wire/messages.ts";
-import { decodeAll, write } from "./bytes.ts";
+import { decodeAll, requestHeader, write } from "./bytes.ts";
 
 const anyFrame = fc.record({
   type: fc.constantFrom(...Object.values(frameTypes)),
@@ -168,15 +168,7 @@ test("a frame that there is no memory for is passed over, however it is cut; the
   const sizes = fc.array(fc.constantFrom(0, 1, 100, 16_000, 16_384, 20_000, 70_000), { minLength: 1, maxLength: 8 });
   fc.assert(
     fc.property(sizes, fc.array(fc.integer({ min: 1, max: 30_000 }), { minLength: 1, maxLength: 12 }), (bodies, cuts) => {
-      const bytes = Buffer.concat(
-        bodies.map((size, index) => {
-          const header = Buffer.alloc(9);
-          header.writeUInt32BE(size);
-          header[4] = frameTypes.REQUEST;
-          header.writeUInt32BE(index + 1, 5);
-          return Buffer.concat([header, Buffer.alloc(size, index)]);
-        }),
-      );
+      const bytes = Buffer.concat(bodies.flatMap((size, index) => [requestHeader(index + 1, size), Buffer.alloc(size, index)]));
       const budget = createMemoryBudget(1, createRuntimeMetrics().memory);
       using others = budget.open();
       for (let left = 4; left > 0; left -= 1) others.take((budget.limitBytes - 40_000) / 4);

@@ -7,6 +7,7 @@ import { Connection } from "../../packages/runtime/src/net/connection.ts";
 import { frameHeaderBytes, frameTypes } from "../../packages/runtime/src/wire/frames.ts";
 import { decodeError, encodePing, encodeRequest } from "../../packages/runtime/src/wire/messages.ts";
 import { eventually } from "../cluster.ts";
+import { requestHeader } from "./bytes.ts";
 import { collect, failureOf, greeting, hello, openEnds, rawPeer, request, startPair, type Ask, type RawPeer } from "./peers.ts";
 
 const mib = 1024 * 1024;
@@ -14,15 +15,6 @@ const mib = 1024 * 1024;
 /** A request whose payload is a little longer than `bytes`. */
 function large(bytes: number): Ask {
   return { count: 1, fill: "x".repeat(bytes) } as Ask;
-}
-
-/** The header of a request on stream 1 whose body is yet to come. */
-function headerOf(bodyBytes: number): Buffer {
-  const header = Buffer.alloc(frameHeaderBytes);
-  header.writeUInt32BE(bodyBytes);
-  header[4] = frameTypes.REQUEST;
-  header.writeUInt32BE(1, 5);
-  return header;
 }
 
 function openRaw(port: number): RawPeer {
@@ -59,7 +51,7 @@ test("requests that do not fit are refused by name, and have their place again w
 test("requests under way that never end are taken from the memory; one that does not fit is refused before it is there, and the connection goes on", async () => {
   await using pair = await startPair({ worker: { memoryLimitMb: 4 } });
   using greedy = openRaw(pair.port);
-  greedy.sendBytes(Buffer.concat([headerOf(2.5 * mib), Buffer.alloc(1_000)]));
+  greedy.sendBytes(Buffer.concat([requestHeader(1, 2.5 * mib), Buffer.alloc(1_000)]));
   await eventually("the frame being known", () => pair.server.memory.usedBytes === 2.5 * mib + frameHeaderBytes);
   using other = openRaw(pair.port);
   other.send((writer) => encodeRequest(writer, 1, { ...request, payload: Buffer.alloc(mib) }));
@@ -113,7 +105,7 @@ test.each([
 test("a frame that comes a byte at a time does not keep its memory for ever: its connection is closed", async () => {
   await using pair = await startPair({ worker: { memoryLimitMb: 4, pingIntervalMs: 10 } });
   using slow = openRaw(pair.port);
-  slow.sendBytes(headerOf(2 * mib));
+  slow.sendBytes(requestHeader(1, 2 * mib));
   const drip = setInterval(() => slow.sendBytes(Buffer.alloc(1)), 2);
   try {
     await eventually("its memory being taken", () => pair.server.memory.usedBytes === 2 * mib + frameHeaderBytes);

@@ -11,9 +11,10 @@ export function formatRemote({ remoteAddress = "?", remotePort = 0 }: Socket): s
   return formatHostPort(remoteAddress, remotePort);
 }
 
-/** Both ends of a connection: no other one of the same listener has them at the same time, for one port may call several addresses. Its TLS socket has the same. */
+/** Both ends of a connection, by which it is told from all others: the local one, too, since a caller may use one port for several of ours. Its TLS socket has the same. */
 export function formatEnds(socket: Socket): string {
-  return `${formatRemote(socket)} ${socket.localAddress ?? "?"}`;
+  const { localAddress = "?", localPort = 0 } = socket;
+  return `${formatRemote(socket)} ${formatHostPort(localAddress, localPort)}`;
 }
 
 /** True for an address, as the system writes it, that only this machine can reach. */
