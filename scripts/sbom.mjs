@@ -4,21 +4,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { listOrExit } from "./bootstrap.mjs";
 
-/** Write one file per package to `folder`; on failure print why, and exit. @returns their names. */
+/** Write one file per package to `folder`; on failure print why, and exit. */
 export async function writeSbomsOrExit(folder) {
   const drafts = mkdtempSync(join(tmpdir(), "dyn-sbom-"));
-  try {
-    const [locked, installed] = [join(drafts, "locked"), join(drafts, "installed")];
-    for (const draft of [locked, installed]) mkdirSync(draft);
-    await listOrExit(locked, { isInstalled: false });
-    await listOrExit(installed, { isInstalled: true });
-    const names = readdirSync(locked).sort();
-    const read = (draft, name) => JSON.parse(readFileSync(join(draft, name), "utf8"));
-    for (const name of names) writeFileSync(join(folder, name), `${JSON.stringify(toSbom(read(locked, name), read(installed, name)), null, 2)}\n`);
-    return names;
-  } finally {
-    rmSync(drafts, { recursive: true });
-  }
+  process.once("exit", () => rmSync(drafts, { recursive: true, force: true })); // also where listing them ends the process
+  const [locked, installed] = [join(drafts, "locked"), join(drafts, "installed")];
+  for (const draft of [locked, installed]) mkdirSync(draft);
+  await listOrExit(locked, { isInstalled: false });
+  await listOrExit(installed, { isInstalled: true });
+  const read = (draft, name) => JSON.parse(readFileSync(join(draft, name), "utf8"));
+  for (const name of readdirSync(locked))
+    writeFileSync(join(folder, name), `${JSON.stringify(toSbom(read(locked, name), read(installed, name)), null, 2)}\n`);
 }
 
 const compare = (left, right) => (left < right ? -1 : 1);

@@ -93,6 +93,14 @@ function readRequestId(request: IncomingMessage, { strictRequestId: strict, open
   return { requestId: createRequestId(), warnings, rejection: strict ? new RuntimeError("invalid_argument", problem) : undefined };
 }
 
+function readIdentity(request: IncomingMessage, requestId: string, { tracer, baggageKeys }: ExchangeOptions): Identity {
+  const clientId = headerOf(request, "x-request-id");
+  const trace = tracer.sample(acceptTrace(headerOf(request, "traceparent"), headerOf(request, "tracestate")));
+  const baggage = selectBaggage(headerOf(request, "baggage"), baggageKeys);
+  const isSane = clientId !== undefined && isSaneClientId(clientId);
+  return { requestId, ...(isSane && { xRequestId: clientId }), trace, ...(baggage !== undefined && { baggage }) };
+}
+
 interface Sender {
   readonly socket: Socket;
   /** With a key that is known it has a line for each; others are summed up. */
@@ -119,11 +127,7 @@ export function beginExchange(
 ): Exchange {
   const startedAt = options.now();
   const { requestId, warnings, rejection } = readRequestId(request, options);
-  const clientId = headerOf(request, "x-request-id");
-  const sane = clientId !== undefined && isSaneClientId(clientId);
-  const trace = options.tracer.sample(acceptTrace(headerOf(request, "traceparent"), headerOf(request, "tracestate")));
-  const baggage = selectBaggage(headerOf(request, "baggage"), options.baggageKeys);
-  const identity: Identity = { requestId, ...(sane && { xRequestId: clientId }), trace, ...(baggage !== undefined && { baggage }) };
+  const identity = readIdentity(request, requestId, options);
   const toFields = (): Fields => ({
     ...toLogFields(identity, "http-request"),
     method: request.method ?? "",
@@ -134,8 +138,9 @@ export function beginExchange(
   const caller = options.callers.find(request.headers);
   const warn = (fields: Fields, message: string): void => (caller.isStranger ? log.summed("warn", fields, message) : log.warn(fields, message));
   for (const warning of warnings) warn({}, warning);
-  if (clientId !== undefined && !sane)
-    warn({ length: clientId.length }, "x-request-id header ignored: expected 1 to 256 characters of visible ASCII");
+  const length = headerOf(request, "x-request-id")?.length;
+  if (length !== undefined && identity.xRequestId === undefined)
+    warn({ length }, "x-request-id header ignored: expected 1 to 256 characters of visible ASCII");
   const fault = options.faultOf(request);
   if (fault) logRefused(log, fault, { socket: request.socket, hasKey: caller.hasKey });
   const aborter = watchDisconnect(response, requestId, options);
@@ -145,7 +150,7 @@ export function beginExchange(
     request,
     response,
     memory,
-    commonHeaders: { "x-request-id": sane ? clientId : requestId, "request-id": requestId, ...options.cors?.headersOf(request) },
+    commonHeaders: { "x-request-id": identity.xRequestId ?? requestId, "request-id": requestId, ...options.cors?.headersOf(request) },
     identity,
     log,
     signal: aborter.signal,
