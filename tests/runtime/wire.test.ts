@@ -168,7 +168,7 @@ describe("messages", () => {
     expect(decodePayload(bytes.subarray(0, -1), "payload")).toHaveLength(most);
     bytes.writeUInt32BE(most + 1, 1);
     expect(() => decodePayload(bytes, "payload")).toThrow("payload holds more than 4194304 values");
-    const ids = Array.from({ length: most }, () => 1);
+    const ids = Array<number>(most).fill(1);
     expect(encodePayload(ids).length).toBe(5 + most);
     expect(() => encodePayload({ prompt: { ids } })).toThrow("prompt holds more than 4194304 values");
   });
