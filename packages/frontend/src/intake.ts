@@ -1,5 +1,15 @@
 /** What a request brings: its body, read and decoded within the limits, and the memory for it, taken before it is there. */
-import { createContentDecoder, readBody, requestFactor, RuntimeError, statedBytes, toRuntimeError, type BodyLimit, type Coding } from "@dyn/runtime";
+import {
+  createContentDecoder,
+  readBody,
+  requestFactor,
+  reservedBytes,
+  RuntimeError,
+  statedBytes,
+  toRuntimeError,
+  type BodyLimit,
+  type Coding,
+} from "@dyn/runtime";
 import { readTimeout, timeoutHeader } from "./deadlines.ts";
 import type { Exchange } from "./exchange.ts";
 import type { RouteEntry } from "./routes.ts";
@@ -17,9 +27,9 @@ export interface IntakeOptions {
 
 export interface Intake {
   readonly limit: BodyLimit;
-  /** Take memory for a body and its answer, before the body is read. @returns why it cannot be had. */
+  /** Take memory for a large body and for an answer, before the body is read. @returns why it cannot be had. */
   reserve(exchange: Exchange, route: RouteEntry): RuntimeError | undefined;
-  /** @throws as `readBody`; `overloaded` if a body without `content-length` grows beyond the memory that is left. */
+  /** @throws as `readBody`; `overloaded` if a small body, or one without `content-length`, grows beyond the memory that is left. */
   read(exchange: Exchange): Promise<Buffer>;
   /** @throws as the decoder; `deadline_exceeded` if it takes too long, waiting included. */
   decode(exchange: Exchange, body: Buffer, codings: readonly Coding[]): Promise<Buffer>;
@@ -32,10 +42,9 @@ export function createIntake({ maxBodyBytes: maxBytes, decodeTimeoutMs, now }: I
   return {
     limit,
     reserve({ request, memory }, route) {
-      const stated = statedBytes(request);
-      if (route.method !== "POST" || stated > maxBytes) return undefined; // `read` says so
+      if (route.method !== "POST" || statedBytes(request) > maxBytes) return undefined; // `read` says so
       try {
-        memory.take(requestFactor * stated + (route.refuse ? answerBytes : 0));
+        memory.take(requestFactor * reservedBytes(request) + (route.refuse ? answerBytes : 0));
       } catch (error) {
         return toRuntimeError(error);
       }

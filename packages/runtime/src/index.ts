@@ -56,7 +56,7 @@ export { formatKeyLine, toKeyError } from "./http/api-keys.ts";
 export type { ApiKey, ApiKeys } from "./http/api-keys.ts";
 export { createContentDecoder, parseCodings, toTooLarge } from "./http/content-coding.ts";
 export type { BodyLimit, Coding, ContentDecoder } from "./http/content-coding.ts";
-export { readBody, statedBytes } from "./http/read-body.ts";
+export { readBody, reservedBytes, statedBytes } from "./http/read-body.ts";
 export { checkCharset, decodeText } from "./http/content-text.ts";
 export { createHttpGate } from "./http/gate.ts";
 export type { HttpGate, RawAnswer } from "./http/gate.ts";

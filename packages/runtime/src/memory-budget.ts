@@ -9,7 +9,7 @@ export const requestFactor = 3;
 export const textFactor = 2;
 
 /** More than this at once is large: the last quarter of the budget is for those who want less. */
-const largeBytes = 1024 * 1024;
+export const largeBytes: number = 1024 * 1024;
 const largeShare = 0.75;
 
 /** One per process. */

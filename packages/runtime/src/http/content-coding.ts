@@ -14,7 +14,7 @@ export interface BodyLimit {
   readonly maxBytes: number;
   /** The setting it comes from, if it is one. */
   readonly setting?: string;
-  /** Told how many bytes more the body is about to take, if its `content-length` has not said so before. What it throws ends the work. */
+  /** Told how many bytes more the body is about to take, unless `reservedBytes` has said so before. What it throws ends the work. */
   readonly onGrow?: (bytes: number) => void;
 }
 

@@ -1,11 +1,21 @@
 /** The body of a request, read into one buffer within a limit. */
 import type { IncomingMessage } from "node:http";
 import { RuntimeError } from "../errors.ts";
+import { largeBytes, requestFactor } from "../memory-budget.ts";
 import { toTooLarge, type BodyLimit } from "./content-coding.ts";
 
 /** How many bytes a request says that its body has; 0 if it says nothing. */
 export function statedBytes({ headers }: IncomingMessage): number {
   return Number(headers["content-length"] ?? 0);
+}
+
+/** Smaller bodies take memory as they come: for what they say, some hundred clients that send headers alone could have the part of it that is for small requests. */
+const smallBytes = Math.floor(largeBytes / requestFactor);
+
+/** Bytes for which memory must be taken before a body is read; 0 if `readBody` says how much it takes. */
+export function reservedBytes(request: IncomingMessage): number {
+  const stated = statedBytes(request);
+  return stated > smallBytes ? stated : 0;
 }
 
 const firstBytes = 16 * 1024;
@@ -22,7 +32,9 @@ export function readBody(request: IncomingMessage, options: BodyLimit): Promise<
   // One buffer, and no list of chunks: a chunk of a byte costs a hundred.
   let body: Buffer = Buffer.alloc(0);
   let size = 0;
+  const isTold = stated > 0 && reservedBytes(request) === 0;
   const keep = (chunk: Buffer): void => {
+    if (isTold) options.onGrow?.(chunk.length);
     if (size === 0 && chunk.length === stated) body = chunk;
     else body = append(body, size, chunk, stated, options);
     size += chunk.length;

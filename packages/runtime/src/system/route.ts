@@ -4,7 +4,7 @@ import { RuntimeError, toRuntimeError, type ErrorCode } from "../errors.ts";
 import { parseCodings, type BodyLimit, type ContentDecoder } from "../http/content-coding.ts";
 import { checkCharset, decodeText } from "../http/content-text.ts";
 import { MediaTypeError } from "../http/malformed.ts";
-import { readBody, statedBytes } from "../http/read-body.ts";
+import { readBody } from "../http/read-body.ts";
 import type { MemoryBudget } from "../memory-budget.ts";
 
 export interface SystemRoute {
@@ -60,7 +60,6 @@ async function readText(request: IncomingMessage, { decoder, memory, timeoutMs }
   const codings = parseCodings(encoding);
   using share = memory.open();
   const limit: BodyLimit = { maxBytes, onGrow: (bytes) => share.take(bytes) };
-  if (statedBytes(request) <= maxBytes) share.take(statedBytes(request));
   const body = await readBody(request, limit);
   if (codings.length === 0 || body.length === 0) return decodeText(body);
   const late = new AbortController();
