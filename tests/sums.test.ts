@@ -1,7 +1,11 @@
 // Lines that anybody can cause: a few are written, the others are counted, and no count is lost.
+import { execFile } from "node:child_process";
+import { join } from "node:path";
+import { promisify } from "node:util";
 import { expect, test } from "vitest";
 import { createLogger, type Logger } from "../packages/runtime/src/logging/logger.ts";
 import { createSums, type Sums } from "../packages/runtime/src/logging/sums.ts";
+import { root } from "./cluster.ts";
 
 interface Fixture {
   readonly log: Logger;
@@ -115,4 +119,21 @@ test("however many kinds there are, what is kept and written is bounded, and eac
   pass();
   expect(lines.length).toBeLessThan(200);
   expect(lines.reduce((sum, { count }) => sum + Number(count ?? 1), 0)).toBe(10_000);
+});
+
+// A process may have many runtimes, and Node warns of more than ten listeners.
+const leaving = `
+import { openProcessLog } from ${JSON.stringify(join(root, "packages/runtime/dist/logging/process-log.js"))};
+const settings = { log: "info", logJsonl: true, logConsoleFormat: "jsonl", logEvents: "", logSampleRatio: 1, logRefusals: 10 };
+const logs = Array.from({ length: 10 }, () => openProcessLog(settings, Date.now));
+for (let peer = 1; peer <= 13; peer += 1) logs[0].log.summed("warn", { peer }, "refused");
+process.stdout.write(String(process.listenerCount("exit")));
+process.exit();
+`;
+
+test("what has been counted is written when its process exits, and each log of a process is one listener for that", async () => {
+  const { stdout, stderr } = await promisify(execFile)(process.execPath, ["--input-type=module", "--eval", leaving]);
+  expect(stdout).toBe("10");
+  const lines = stderr.trimEnd().split("\n");
+  expect(lines.map((line) => JSON.parse(line) as Record<string, unknown>).map(({ count, peer }) => [count, peer])).toEqual([...whole, [3, 11]]);
 });

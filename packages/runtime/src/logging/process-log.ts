@@ -24,14 +24,12 @@ export function openProcessLog(
   const filter = parseLogFilter(log);
   const events = parseLogEvents(logEvents);
   const tellRest = (): void => sums[Symbol.dispose]();
-  process.on("exit", tellRest); // before the writer's own, which lets them leave
-  const writer = openLogWriter({ jsonl: logConsoleFormat === "auto" ? logJsonl : logConsoleFormat === "jsonl", now });
+  const writer = openLogWriter({ jsonl: logConsoleFormat === "auto" ? logJsonl : logConsoleFormat === "jsonl", now, onExit: tellRest });
   const sums = createSums({ sink: writer.write, whole: logRefusals });
   return {
     log: createLogger({ sink: writer.write, filter, events, isLogged: createLogSampler(logSampleRatio), sums }),
     async close() {
       tellRest();
-      process.off("exit", tellRest);
       await writer.flush(flushMs);
       writer[Symbol.dispose]();
     },

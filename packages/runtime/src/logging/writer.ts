@@ -18,11 +18,13 @@ export interface LogWriterOptions {
   readonly maxQueuedBytes?: number;
   /** Unix time in ms with a fraction. */
   readonly now: () => number;
+  /** Called when the process exits: what it writes still leaves. */
+  readonly onExit?: () => void;
 }
 
 /** Open the writer of a process. Lines that were lost are announced in band by `log lines dropped` once there is room again. */
 export function openLogWriter(options: LogWriterOptions): LogWriter {
-  const { jsonl, output = openStandardError(), maxQueuedBytes = 16 * 1024 * 1024, now } = options;
+  const { jsonl, output = openStandardError(), maxQueuedBytes = 16 * 1024 * 1024, now, onExit } = options;
   const formatTime = createTimeFormat();
   const format = jsonl ? formatJsonLine : formatReadable;
   let batch = "";
@@ -59,6 +61,7 @@ export function openLogWriter(options: LogWriterOptions): LogWriter {
     if (emit(toRecord("warn", "dyn_runtime::logging", "log lines dropped", facts, {}), dropped)) [dropped, reason] = [0, undefined];
   };
   const sendRest = (): void => {
+    onExit?.();
     announce();
     if (batch !== "") send();
   };
