@@ -110,6 +110,14 @@ describe("names are looked at", () => {
     expect(guard.check({ headers: evil, url: "/" } as unknown as IncomingMessage)).toMatchObject({ status: 421 });
   });
 
+  test("each for itself, whatever was asked for before", () => {
+    const guard = createHostGuard(rules);
+    const statusOf = (host?: string): number | undefined =>
+      guard.check({ headers: host === undefined ? {} : { host }, url: "/" } as unknown as IncomingMessage)?.status;
+    const asked = [evil.host, "localhost:8000", evil.host, undefined, "LOCALHOST:8000", evil.host];
+    expect(asked.map(statusOf)).toEqual([421, undefined, 421, undefined, undefined, 421]);
+  });
+
   test("as the system says where it listens", async () => {
     for (const [address, status] of [
       ["127.0.0.1", 421],
