@@ -5,11 +5,11 @@ import { createPauses } from "../../packages/runtime/src/ingress/pauses.ts";
 import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
 import { address, collect, config } from "./peers.ts";
 
-test("whoever has sent an item waits for the next round once there are 1 024 of this one, of all together", async () => {
+test("whoever has sent an item waits for the next round once there are 8 192 of this one, of all together", async () => {
   const rounds: (() => void)[] = [];
   const pauses = createPauses((goOn) => rounds.push(goOn));
   for (let round = 1; round <= 3; round += 1) {
-    expect(Array.from({ length: 1_023 }, pauses).every((pause) => pause === undefined)).toBe(true);
+    expect(Array.from({ length: 8_191 }, pauses).every((pause) => pause === undefined)).toBe(true);
     const [first, second] = [pauses(), pauses()];
     expect(first).toBeInstanceOf(Promise);
     expect(second).toBe(first);
@@ -32,7 +32,7 @@ test("requests that could be answered at once leave rounds of the event loop to 
     if (!isOver) setImmediate(count);
   };
   await worker.endpoint(address).serve(async function* () {
-    for (let item = 0; item < 2_000; item += 1) {
+    for (let item = 0; item < 6_000; item += 1) {
       sentInRound += 1;
       most = Math.max(most, sentInRound);
       yield item;
@@ -42,6 +42,6 @@ test("requests that could be answered at once leave rounds of the event loop to 
   count();
   const answers = await Promise.all(Array.from({ length: 8 }, () => collect(client.generate({}))));
   isOver = true;
-  expect(answers.map(({ length }) => length)).toEqual(Array.from({ length: 8 }, () => 2_000));
-  expect(most).toBeLessThan(2 * 1_024 + 8); // two halves of a round; it was all of them
+  expect(answers.map(({ length }) => length)).toEqual(Array.from({ length: 8 }, () => 6_000));
+  expect(most).toBeLessThan(2 * 8_192 + 8); // two halves of a round; it was all of them
 });
