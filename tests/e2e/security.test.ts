@@ -195,7 +195,7 @@ test("workers with a wrong token or without a certificate are not sent anything,
   await using stranger = startProgram("dyn-mock-worker", ["--plane-token-file", wrongToken], { DYN_FILE_KV: cluster.directory });
   const ignored = (): number => cluster.frontend.lines().filter(({ message }) => message === "discovery record ignored").length;
   await eventually("its record and its card being ignored", () => ignored() === 2);
-  await using bare = await cluster.addWorker("--tcp-tls-cert", "", "--tcp-tls-key", "");
+  await using bare = await cluster.addWorker("--tcp-tls-cert", "", "--tcp-tls-key", "", "--tcp-tls-ca", "");
   for (let count = 0; count < 8; count += 1) {
     expect((await postChat(cluster.url, chat(prompt), { "x-api-key": key })).status).toBe(200);
   }

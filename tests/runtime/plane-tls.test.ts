@@ -149,17 +149,19 @@ test("a worker without TLS is not dialled by a caller that has an authority", as
   expect(failure.message).toContain("offers no TLS");
 });
 
-test("nothing is served in the clear where TLS is required", async () => {
+test.each([
+  ["--tcp-tls-required", { tcpTlsRequired: true }],
+  ["--tcp-tls-ca", () => ({ tcpTlsCa: ours.ca })],
+])("nothing is served in the clear with %s", async (flag, wanted) => {
   const log = createLogger({ sink: () => undefined });
-  await using runtime = await createRuntime({ config: { ...config, tcpTlsRequired: true }, environment: {}, log });
+  const more = typeof wanted === "function" ? wanted() : wanted;
+  await using runtime = await createRuntime({ config: { ...config, ...more }, environment: {}, log });
   const serving = runtime.endpoint(address).serve(async function* () {
     yield 1;
   });
   const failure = await failureOf(serving);
   expect(failure.code).toBe("invalid_argument");
-  expect(failure.message).toBe(
-    "--tcp-tls-required asks for TLS, and this process has no certificate to serve with: set --tcp-tls-cert and --tcp-tls-key",
-  );
+  expect(failure.message).toBe(`${flag} asks for TLS, and this process has no certificate to serve with: set --tcp-tls-cert and --tcp-tls-key`);
   await using members = await startMembers({ ...certificate(worker), tcpTlsRequired: true }, { tcpTlsCa: ours.ca, tcpTlsRequired: true });
   expect(await members.ask()).toEqual(["hello"]);
 });

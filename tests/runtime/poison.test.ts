@@ -1,9 +1,10 @@
 // A request that takes workers down: how many it gets, what counts as taken, and what those who ran beside it must not suffer.
 import { createServer, type AddressInfo } from "node:net";
 import { expect, test } from "vitest";
-import { LostWorkerError } from "../../packages/runtime/src/egress/losses.ts";
+import type { Attempt } from "../../packages/runtime/src/egress/attempt.ts";
+import { Losses, LostWorkerError } from "../../packages/runtime/src/egress/losses.ts";
 import { PlaneClient } from "../../packages/runtime/src/egress/plane-client.ts";
-import type { RuntimeError } from "../../packages/runtime/src/errors.ts";
+import { RuntimeError } from "../../packages/runtime/src/errors.ts";
 import { encodeHello } from "../../packages/runtime/src/wire/hello.ts";
 import { frameTypes } from "../../packages/runtime/src/wire/frames.ts";
 import { encodeError, encodeGoaway } from "../../packages/runtime/src/wire/messages.ts";
@@ -126,6 +127,19 @@ test("one that has lost two workers and cannot go on is refused by name, althoug
   const answer = workers.client.generate({ count: 1 }, { resume: () => (left-- > 0 ? { count: 1 } : undefined) });
   expect(await failureOf(collect(answer))).toMatchObject({ code: "poisoned" });
   expect(asked(workers)).toEqual([1, 1, 0]);
+});
+
+test("one that has lost two workers is refused by name, also where its end is that nobody else can be reached", () => {
+  const losses = new Losses();
+  const lost = new LostWorkerError("the connection ended");
+  const end = new RuntimeError("cannot_connect", "nobody is there");
+  const add = (id: string): void => losses.add({ instance: { id }, delivered: true } as Attempt, lost);
+  add("1");
+  expect(losses.toEnd(end, "r")).toBe(end);
+  add("2");
+  expect(losses.toEnd(end, "r")).toMatchObject({ code: "poisoned", cause: end });
+  const cancelled = new RuntimeError("cancelled", "the client has left");
+  expect(losses.toEnd(cancelled, "r")).toBe(cancelled);
 });
 
 test("after tokens the next worker that gives none is the last", async () => {

@@ -55,9 +55,9 @@ export function asksCallers({ tokens, tls }: Pick<PlaneSecurity, "tokens" | "tls
   return tokens !== undefined || (tls !== undefined && tls.current.hasCertificate && tls.current.hasAuthority);
 }
 
-/** Certificates for a listener; undefined = it speaks no TLS. @throws RuntimeError `invalid_argument` if it must and has none. */
+/** Certificates for a listener; undefined = it speaks no TLS. @throws RuntimeError `invalid_argument` if TLS is asked for and it has none. */
 export function requireListenerTls({ listenerTls, tlsDemandedBy }: PlaneSecurity): PlaneSecurity["listenerTls"] {
-  if (listenerTls || tlsDemandedBy !== "--tcp-tls-required") return listenerTls;
+  if (listenerTls || tlsDemandedBy === undefined) return listenerTls;
   const advice = "set --tcp-tls-cert and --tcp-tls-key";
   throw new RuntimeError("invalid_argument", `${tlsDemandedBy} asks for TLS, and this process has no certificate to serve with: ${advice}`);
 }
