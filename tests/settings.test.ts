@@ -58,8 +58,14 @@ describe("a host", () => {
   const hosts = settings.filter(({ env }) => env.endsWith("HOST"));
   const read = (host: Variable<unknown>, value: string): unknown => readSettings<{ host: unknown }>({ host }, { [host.env]: value }).host;
 
-  test("of four settings may have the brackets of a URL, a line end, or neither", () => {
-    expect(hosts.map(({ env }) => env).sort()).toEqual(["DYN_HTTP_HOST", "DYN_SYSTEM_HOST", "DYN_TCP_ADVERTISE_HOST", "DYN_TCP_RPC_HOST"]);
+  test("of five settings may have the brackets of a URL, a line end, or neither", () => {
+    expect(hosts.map(({ env }) => env).sort()).toEqual([
+      "DYN_HTTP_HOST",
+      "DYN_OPERATOR_HOST",
+      "DYN_SYSTEM_HOST",
+      "DYN_TCP_ADVERTISE_HOST",
+      "DYN_TCP_RPC_HOST",
+    ]);
     for (const host of hosts) {
       for (const value of ["::1", "[::1]", "[::1]\n"]) expect(read(host, value)).toBe("::1");
       for (const value of ["127.0.0.1", "0.0.0.0", "worker-1.example", "fe80::1%eth0"]) expect(read(host, `${value}\n`)).toBe(value);
@@ -75,6 +81,7 @@ describe("a host", () => {
   // For Node it would be all addresses of the machine.
   test("to listen on that is empty is refused", () => {
     expect(() => readSettings(frontendSettings, {}, { httpHost: "" })).toThrow('--http-host "": expected a host name or an address');
+    expect(() => readSettings(frontendSettings, {}, { operatorHost: "" })).toThrow('--operator-host "": expected a host name or an address');
     expect(() => readSettings(runtimeSettings, {}, { tcpHost: "" })).toThrow('--tcp-host "": expected a host name or an address');
     expect(() => readSettings(runtimeSettings, {}, { systemHost: "" })).toThrow('--system-host "": expected a host name or an address');
   });
