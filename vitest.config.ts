@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
-import { createCountReporter } from "./tests/count-reporter.ts";
+import { createCountReporter } from "./tests/support/count-reporter.ts";
 
 const source = (path: string): string => fileURLToPath(new URL(`packages/${path}`, import.meta.url));
 
@@ -16,13 +16,14 @@ export default defineConfig({
     alias: [
       { find: /^@dyn\/runtime\/llm$/, replacement: source("runtime/src/llm.ts") },
       { find: /^@dyn\/runtime$/, replacement: source("runtime/src/index.ts") },
+      { find: /^@dyn\/lineage$/, replacement: source("lineage/src/index.ts") },
       { find: /^@dyn\/frontend$/, replacement: source("frontend/src/index.ts") },
       { find: /^@dyn\/mock-worker$/, replacement: source("mock-worker/src/index.ts") },
     ],
   },
   test: {
     ...(counts !== undefined && { reporters: ["default", createCountReporter(counts)] }),
-    include: ["tests/*.test.ts", "tests/!(external)/**/*.test.ts", ...external],
+    include: ["tests/!(external)/**/*.test.ts", ...external],
     // Far beyond what any test takes: they bound a run that is stuck, and must not judge a machine that is busy.
     testTimeout: 240_000,
     hookTimeout: 240_000,

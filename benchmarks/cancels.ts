@@ -4,8 +4,8 @@ import { setTimeout as pause } from "node:timers/promises";
 import { createRuntime, within, type Runtime } from "@dyn/runtime";
 import { serveModel, type Engine } from "@dyn/runtime/llm";
 import { createLogger } from "../packages/runtime/src/logging/logger.ts";
-import { eventually } from "../tests/cluster.ts";
-import { openFleet } from "../tests/fleet.ts";
+import { eventually } from "../tests/support/cluster.ts";
+import { openFleet } from "../tests/support/fleet.ts";
 import type { Row } from "./table.ts";
 import { toTimesRow } from "./times.ts";
 

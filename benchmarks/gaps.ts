@@ -1,6 +1,6 @@
 /** How long a client waits for the next token when its worker fails. */
 import { request, type Agent } from "node:http";
-import { openFleet } from "../tests/fleet.ts";
+import { openFleet } from "../tests/support/fleet.ts";
 import type { Row } from "./table.ts";
 import { toTimesRow } from "./times.ts";
 

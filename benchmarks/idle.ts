@@ -1,7 +1,7 @@
 /** What open streams cost a frontend that has nothing to send them. */
 import { Agent, request, type ClientRequest } from "node:http";
-import { openFleet } from "../tests/fleet.ts";
-import { residentMib } from "../tests/memory.ts";
+import { openFleet } from "../tests/support/fleet.ts";
+import { residentMib } from "../tests/support/memory.ts";
 
 const streams = 5_000;
 const lanes = 100;

@@ -1,7 +1,7 @@
 // A flood of ten times what the workers can take: how much of their capacity is left for those who are served, and how soon all is well again.
 import { Agent, request } from "node:http";
-import { openFleet, type Fleet } from "../tests/fleet.ts";
-import { residentMib } from "../tests/memory.ts";
+import { openFleet, type Fleet } from "../tests/support/fleet.ts";
+import { residentMib } from "../tests/support/memory.ts";
 import { median } from "./load.ts";
 import { atLeast, runBench, type Row } from "./table.ts";
 

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { eventually } from "../tests/cluster.ts";
+import { eventually } from "../tests/support/cluster.ts";
 import { measureIdle } from "./idle.ts";
 import { measureJoins } from "./joins.ts";
 import { cpuSeconds, median, runLoad, type LoadResult } from "./load.ts";

@@ -8,7 +8,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const pnpm = "pnpm@12.21.0";
 const binaries = join(root, "node_modules", ".bin");
-const packages = ["runtime", "frontend", "mock-worker"];
+const packages = ["runtime", "lineage", "frontend", "mock-worker"];
 
 /** What tsc needs to build the packages. */
 export const buildArguments = ["-b", ...packages.map((name) => `packages/${name}`)];

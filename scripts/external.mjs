@@ -11,7 +11,7 @@ export const externals = [
   {
     name: "Python 3.10 or newer with the official clients",
     files: ["tests/external/sdk-python.test.ts"],
-    prepare: "tests/sdk/python/environment.ts",
+    prepare: "tests/e2e/sdk/python/environment.ts",
   },
   {
     name: "Linux with unshare and user namespaces",

@@ -62,7 +62,7 @@ if (settingOf("discovery-backend", "DYN_DISCOVERY_BACKEND") === "mem") {
   process.exit(1);
 }
 
-const { defaultFileKv } = await import("../packages/runtime/dist/config.js");
+const { defaultFileKv } = await import("../packages/runtime/dist/settings/environment.js");
 const defaultDirectory = defaultFileKv();
 const directory = settingOf("file-kv", "DYN_FILE_KV") || defaultDirectory;
 const sharing = flags.flatMap(({ name, given }) => (name === "file-kv-shared" ? [` ${given.join(" ")}`] : [])).join("");

@@ -1,6 +1,6 @@
 // Plain completions and Anthropic messages, as bytes on the wire.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { startCluster, type Cluster } from "../cluster.ts";
+import { startCluster, type Cluster } from "../support/cluster.ts";
 
 let cluster: Cluster;
 beforeAll(async () => {

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { createFrontend } from "@dyn/frontend";
 import { createMemorySpace, createRuntime, type ModelCard, type Runtime } from "@dyn/runtime";
 import { createLogger } from "../../packages/runtime/dist/logging/logger.js";
-import { chat, eventually, postChat } from "../cluster.ts";
+import { chat, eventually, postChat } from "../support/cluster.ts";
 
 const end = { text: "", finishReason: "stop", usage: { promptTokens: 1, completionTokens: 1 } } as const;
 

@@ -2,9 +2,9 @@
 import { brotliCompressSync, constants, gzipSync, zstdCompressSync } from "node:zlib";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createRuntime } from "@dyn/runtime";
-import { chat, eventually, postChat, startCluster, type Cluster } from "../cluster.ts";
-import { dial } from "../http-client.ts";
-import { peakMib } from "../memory.ts";
+import { chat, eventually, postChat, startCluster, type Cluster } from "../support/cluster.ts";
+import { dial } from "../support/http-client.ts";
+import { peakMib } from "../support/memory.ts";
 
 let cluster: Cluster;
 beforeAll(async () => (cluster = await startCluster()));

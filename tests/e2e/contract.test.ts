@@ -2,7 +2,7 @@
 // tests/frontend/test_request_tracing_logs.py and what that leaves out.
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { chat, eventually, postChat, release, startCluster, startProgram, type Cluster, type Line, type Program } from "../cluster.ts";
+import { chat, eventually, postChat, release, startCluster, startProgram, type Cluster, type Line, type Program } from "../support/cluster.ts";
 
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 

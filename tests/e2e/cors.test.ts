@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parseOrigins } from "../../packages/frontend/src/http/cors.ts";
-import { chat, eventually, startCluster, type Cluster } from "../cluster.ts";
-import { dial } from "../http-client.ts";
+import { chat, eventually, startCluster, type Cluster } from "../support/cluster.ts";
+import { dial } from "../support/http-client.ts";
 
 const page = "https://chat.example:8443";
 const key = "a-key-of-the-tests-0123456789";

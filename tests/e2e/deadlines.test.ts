@@ -1,6 +1,6 @@
 // What is late is ended on both sides, in the API's own shape.
 import { expect, test } from "vitest";
-import { chat, eventually, postChat, startCluster, type Cluster, type Line } from "../cluster.ts";
+import { chat, eventually, postChat, startCluster, type Cluster, type Line } from "../support/cluster.ts";
 
 async function endings(cluster: Cluster, id: string): Promise<Line[]> {
   const programs = [cluster.frontend, ...cluster.workers];

@@ -1,6 +1,6 @@
 // Prefill and decode workers as separate processes: one trace, both workers named, and one ending whatever happens.
 import { expect, test } from "vitest";
-import { chat, eventually, postChat, startCluster, type Cluster, type Line, type Program } from "../cluster.ts";
+import { chat, eventually, postChat, startCluster, type Cluster, type Line, type Program } from "../support/cluster.ts";
 
 interface Disaggregated extends AsyncDisposable {
   readonly cluster: Cluster;

@@ -5,7 +5,7 @@ import { createMemorySpace, createRuntime } from "@dyn/runtime";
 import { expect, test } from "vitest";
 import { parseLogFilter } from "../../packages/runtime/src/logging/filter.ts";
 import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
-import { chat, postChat } from "../cluster.ts";
+import { chat, postChat } from "../support/cluster.ts";
 
 const clients = 20;
 

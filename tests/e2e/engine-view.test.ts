@@ -3,7 +3,7 @@ import type Anthropic from "@anthropic-ai/sdk";
 import type OpenAI from "openai";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { ModelRequest } from "@dyn/runtime/llm";
-import { openEngine, type EngineFixture } from "../sdk/engine.ts";
+import { openEngine, type EngineFixture } from "./sdk/engine.ts";
 
 let last: ModelRequest | undefined;
 let fixture: EngineFixture;

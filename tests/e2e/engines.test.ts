@@ -4,7 +4,7 @@ import { createFrontend, type Frontend } from "@dyn/frontend";
 import { createMemorySpace, createRuntime, type Runtime } from "@dyn/runtime";
 import { serveModel } from "@dyn/runtime/llm";
 import { createLogger } from "../../packages/runtime/dist/logging/logger.js";
-import { chat, eventually, postChat, root, startCluster, startProgram, type Line } from "../cluster.ts";
+import { chat, eventually, postChat, root, startCluster, startProgram, type Line } from "../support/cluster.ts";
 
 const text = "smile 😀😀 family 👩‍👩‍👧 end";
 const half = text.indexOf("😀") + 1;
@@ -139,7 +139,7 @@ test.each([
 
 test("a worker in plain JavaScript outlives what its engine gets wrong, and its log says what that was", async () => {
   await using cluster = await startCluster({ workers: 0 });
-  await using worker = startProgram("node", [`${root}/tests/plain-worker.mjs`], { DYN_FILE_KV: cluster.directory });
+  await using worker = startProgram("node", [`${root}/tests/support/plain-worker.mjs`], { DYN_FILE_KV: cluster.directory });
   const ask = (content: string): Promise<Response> => postChat(cluster.url, { ...chat(content), model: "plain" });
   await eventually("the worker", async () => (await ask("hello")).status === 200);
   for (const content of ["unknown code", "call", "no text"]) expect((await ask(content)).status).toBe(500);

@@ -11,7 +11,7 @@ import { createLogger } from "../../packages/runtime/dist/logging/logger.js";
 import { createSums } from "../../packages/runtime/dist/logging/sums.js";
 import { errorTable, type ErrorCode } from "../../packages/runtime/src/errors.ts";
 import { workerCodes } from "../../packages/runtime/src/worker-errors.ts";
-import { eventually } from "../cluster.ts";
+import { eventually } from "../support/cluster.ts";
 
 type Api = "openai" | "anthropic";
 

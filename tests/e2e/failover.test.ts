@@ -8,7 +8,7 @@ import { createRuntime } from "@dyn/runtime";
 import { expect, test } from "vitest";
 import { parseFaults } from "../../packages/mock-worker/dist/faults.js";
 import { createLogger } from "../../packages/runtime/dist/logging/logger.js";
-import { chat, eventually, postChat, release, startCluster, type Cluster, type Line } from "../cluster.ts";
+import { chat, eventually, postChat, release, startCluster, type Cluster, type Line } from "../support/cluster.ts";
 
 const text = Array.from({ length: 30 }, (_, index) => `word${index}`).join(" ");
 

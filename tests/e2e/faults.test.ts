@@ -3,7 +3,7 @@ import { createFrontend } from "@dyn/frontend";
 import { parseFaults, startMockWorker } from "@dyn/mock-worker";
 import { createMemorySpace, createRuntime } from "@dyn/runtime";
 import { expect, test } from "vitest";
-import { chat, eventually, postChat, release, startCluster } from "../cluster.ts";
+import { chat, eventually, postChat, release, startCluster } from "../support/cluster.ts";
 
 interface Told {
   readonly status: number;

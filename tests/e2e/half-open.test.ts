@@ -2,7 +2,7 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { chat, eventually, postChat, release, startCluster, type Cluster, type Program } from "../cluster.ts";
+import { chat, eventually, postChat, release, startCluster, type Cluster, type Program } from "../support/cluster.ts";
 
 // The time of a silence is long enough that a worker which only waits for a processor is not taken for a stopped one.
 const env = { DYN_TCP_PING_INTERVAL_MS: "1000", DYN_SYSTEM_PORT: "0" };

@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createFrontend, type CreateFrontendOptions } from "@dyn/frontend";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { chat, eventually, startCluster, type Cluster } from "../cluster.ts";
-import { sendRaw, type RawAnswer } from "../raw-http.ts";
+import { chat, eventually, startCluster, type Cluster } from "../support/cluster.ts";
+import { sendRaw, type RawAnswer } from "../support/raw-http.ts";
 
 const evil = "evil.example:8000";
 const setting = "--http-allowed-hosts (DYN_HTTP_ALLOWED_HOSTS)";

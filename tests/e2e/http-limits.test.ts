@@ -2,10 +2,10 @@
 import { readFileSync } from "node:fs";
 import { connect as connectTls } from "node:tls";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createAuthority, type Authority } from "../certificates.ts";
-import { chat, eventually, postChat, startCluster, type Cluster, type Line } from "../cluster.ts";
-import { dial as dialPort, type Client } from "../http-client.ts";
-import { refused, refusedAtOnce, served } from "../http-faults.ts";
+import { createAuthority, type Authority } from "../support/certificates.ts";
+import { chat, eventually, postChat, startCluster, type Cluster, type Line } from "../support/cluster.ts";
+import { dial as dialPort, type Client } from "../support/http-client.ts";
+import { refused, refusedAtOnce, served } from "../runtime/http/faults.ts";
 
 function dial(url: string): Client {
   return dialPort(Number(new URL(url).port));

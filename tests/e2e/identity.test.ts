@@ -1,7 +1,7 @@
 // One identity per request, followed through four processes by their log lines alone.
 import { randomBytes, randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
-import { chat, eventually, postChat, startCluster, type Line, type Program } from "../cluster.ts";
+import { chat, eventually, postChat, startCluster, type Line, type Program } from "../support/cluster.ts";
 
 const total = 1_000;
 const concurrency = 64;

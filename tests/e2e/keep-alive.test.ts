@@ -1,6 +1,6 @@
 // What a client, or the proxy before it, hears while a worker thinks.
 import { expect, test } from "vitest";
-import { chat, eventually, postChat, startCluster, type Cluster } from "../cluster.ts";
+import { chat, eventually, postChat, startCluster, type Cluster } from "../support/cluster.ts";
 
 const word = ": keep-alive\n\n";
 

@@ -2,8 +2,8 @@
 import { expect, test } from "vitest";
 import { createRuntime, type ModelCard, type RequestContext } from "@dyn/runtime";
 import { createLogger } from "../../packages/runtime/dist/logging/logger.js";
-import { eventually, postChat, startCluster } from "../cluster.ts";
-import { peakMib } from "../memory.ts";
+import { eventually, postChat, startCluster } from "../support/cluster.ts";
+import { peakMib } from "../support/memory.ts";
 
 const small = { NODE_OPTIONS: "--max-old-space-size=96" };
 const card_json: ModelCard = {

@@ -1,6 +1,6 @@
 // Joining, leaving, cancelling, draining: processes and signals.
 import { expect, test } from "vitest";
-import { chat, eventually, postChat, release, startCluster, startProgram, type ClusterOptions, type Line, type Program } from "../cluster.ts";
+import { chat, eventually, postChat, release, startCluster, startProgram, type ClusterOptions, type Line, type Program } from "../support/cluster.ts";
 
 // A request is held after its first two tokens until it is released, however long that takes.
 const held: ClusterOptions = { workerArgs: ["--fault", "hang@2"], env: { DYN_SYSTEM_PORT: "0" } };

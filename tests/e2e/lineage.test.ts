@@ -6,8 +6,8 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable, type Writable } from "node:stream";
 import { expect, test } from "vitest";
-import { traceRequests } from "../../packages/frontend/src/lineage/trace-command.ts";
-import { chat, eventually, postChat, root, startCluster, startProgram, type Cluster, type Program } from "../cluster.ts";
+import { traceRequests } from "../../packages/lineage/src/trace-command.ts";
+import { chat, eventually, postChat, root, startCluster, startProgram, type Cluster, type Program } from "../support/cluster.ts";
 
 interface Traced {
   readonly code: number | NodeJS.Signals;

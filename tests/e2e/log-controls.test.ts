@@ -3,9 +3,9 @@ import { expect, test } from "vitest";
 import { createRuntime } from "../../packages/runtime/src/index.ts";
 import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
 import { createLogSampler } from "../../packages/runtime/src/logging/sampling.ts";
-import { chat, eventually, postChat, startCluster, startProgram, type Line, type Program } from "../cluster.ts";
-import { startReceiver } from "../otlp/receiver.ts";
-import { draw, newTrace, spansOf, wholeTree } from "../otlp/span-tree.ts";
+import { chat, eventually, postChat, startCluster, startProgram, type Line, type Program } from "../support/cluster.ts";
+import { startReceiver } from "./otlp/receiver.ts";
+import { draw, newTrace, spansOf, wholeTree } from "./otlp/span-tree.ts";
 
 const toId = (index: number): string => `6e0f2d5c-4b1a-4${(index % 4096).toString(16).padStart(3, "0")}-8000-${index.toString(16).padStart(12, "0")}`;
 

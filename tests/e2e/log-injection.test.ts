@@ -4,9 +4,9 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { chat, eventually, startProgram, type Program } from "../cluster.ts";
-import { parseJsonLine, parseReadableLine, type StrictLine } from "../log-lines.ts";
-import { sendRaw, type RawRequest } from "../raw-http.ts";
+import { chat, eventually, startProgram, type Program } from "../support/cluster.ts";
+import { parseJsonLine, parseReadableLine, type StrictLine } from "../support/log-lines.ts";
+import { sendRaw, type RawRequest } from "../support/raw-http.ts";
 
 const range = (from: number, to: number): string => String.fromCharCode(...Array.from({ length: to - from + 1 }, (_, index) => from + index));
 

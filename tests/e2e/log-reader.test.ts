@@ -5,7 +5,7 @@ import { connect, createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { eventually, root } from "../cluster.ts";
+import { eventually, root } from "../support/cluster.ts";
 
 async function freePort(): Promise<number> {
   const server = createServer();

@@ -1,9 +1,9 @@
 // One budget of memory for all requests: whatever many clients hold at the same time, the process lives, says no by name, and has all of it back afterwards.
 import { once } from "node:events";
 import { expect, test } from "vitest";
-import { chat, eventually, postChat, startCluster, type Program } from "../cluster.ts";
-import { dial, type Client } from "../http-client.ts";
-import { peakMib } from "../memory.ts";
+import { chat, eventually, postChat, startCluster, type Program } from "../support/cluster.ts";
+import { dial, type Client } from "../support/http-client.ts";
+import { peakMib } from "../support/memory.ts";
 
 const mib = 1024 * 1024;
 const small = { NODE_OPTIONS: "--max-old-space-size=512" };

@@ -1,8 +1,8 @@
 // Metrics of real processes after known requests.
 import { randomBytes } from "node:crypto";
 import { expect, test } from "vitest";
-import { chat, eventually, postChat, release, startCluster, type Line, type Program } from "../cluster.ts";
-import { parseOpenMetrics, type Exposed } from "../open-metrics.ts";
+import { chat, eventually, postChat, release, startCluster, type Line, type Program } from "../support/cluster.ts";
+import { parseOpenMetrics, type Exposed } from "../support/open-metrics.ts";
 
 const accept = "application/openmetrics-text; version=1.0.0";
 

@@ -1,7 +1,7 @@
 // One client hurts nobody else: what it can make a process keep, and for how long it can make others wait. The heap is small, so that what is kept whole ends the process soon.
 import { expect, test } from "vitest";
-import { eventually, startCluster, type Program } from "../cluster.ts";
-import { dial } from "../http-client.ts";
+import { eventually, startCluster, type Program } from "../support/cluster.ts";
+import { dial } from "../support/http-client.ts";
 
 const small = { NODE_OPTIONS: "--max-old-space-size=64", DYN_SYSTEM_PORT: "0" };
 

@@ -6,8 +6,8 @@ import { join } from "node:path";
 import { createRuntime } from "@dyn/runtime";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createLogger } from "../../packages/runtime/dist/logging/logger.js";
-import { createAuthority, type Authority, type Pem } from "../certificates.ts";
-import { eventually, startProgram, type Program } from "../cluster.ts";
+import { createAuthority, type Authority, type Pem } from "../support/certificates.ts";
+import { eventually, startProgram, type Program } from "../support/cluster.ts";
 
 let directory = "";
 let authority: Authority;

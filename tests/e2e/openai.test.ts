@@ -1,7 +1,7 @@
 // The HTTP side as the official client sees it.
 import OpenAI, { APIError } from "openai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { chat, eventually, postChat, startCluster, type Cluster } from "../cluster.ts";
+import { chat, eventually, postChat, startCluster, type Cluster } from "../support/cluster.ts";
 
 let cluster: Cluster;
 let client: OpenAI;

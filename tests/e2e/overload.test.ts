@@ -1,7 +1,7 @@
 // More requests than a deployment can take: what is refused is told so at once, and the rest is served.
 import { connect } from "node:net";
 import { expect, test } from "vitest";
-import { chat, eventually, postChat, startCluster, type Cluster, type Line } from "../cluster.ts";
+import { chat, eventually, postChat, startCluster, type Cluster, type Line } from "../support/cluster.ts";
 
 const held = chat("a b c d", { stream: true });
 

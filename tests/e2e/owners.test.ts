@@ -10,10 +10,10 @@ import { createFrontend, type CreateFrontendOptions, type Frontend } from "@dyn/
 import { startMockWorker, type MockWorker } from "@dyn/mock-worker";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parseFaults } from "../../packages/mock-worker/dist/faults.js";
-import { createAuthority, replacePem } from "../certificates.ts";
-import { chat, eventually, postChat } from "../cluster.ts";
-import { parseOpenMetrics } from "../open-metrics.ts";
-import { sendRaw } from "../raw-http.ts";
+import { createAuthority, replacePem } from "../support/certificates.ts";
+import { chat, eventually, postChat } from "../support/cluster.ts";
+import { parseOpenMetrics } from "../support/open-metrics.ts";
+import { sendRaw } from "../support/raw-http.ts";
 
 const keys = { ann: "key-of-ann-0123456789", bob: "key-of-bob-0123456789", prometheus: "key-of-prometheus-0123456789" };
 type Who = keyof typeof keys | "nobody";

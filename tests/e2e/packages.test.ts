@@ -5,8 +5,8 @@ import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
-import { eventually, postChat, root, startProgram } from "../cluster.ts";
-import { openDirectory } from "../soak/directory.ts";
+import { eventually, postChat, root, startProgram } from "../support/cluster.ts";
+import { openDirectory } from "../../tools/soak/directory.ts";
 
 const run = promisify(execFile);
 
@@ -66,10 +66,10 @@ test.each(["frontend/bin/dyn-frontend.js", "mock-worker/bin/dyn-mock-worker.js"]
 });
 
 test("the packages name each other by the version they have, so that nobody else's is ever installed", async () => {
-  const manifests = await Promise.all(["", "packages/runtime", "packages/frontend", "packages/mock-worker"].map(readManifest));
+  const manifests = await Promise.all(["", "packages/runtime", "packages/lineage", "packages/frontend", "packages/mock-worker"].map(readManifest));
   const versions = new Map(manifests.map(({ name, version }) => [name, version]));
   const named = manifests.flatMap(({ dependencies }) => Object.entries(dependencies)).filter(([name]) => name.startsWith("@dyn/"));
-  expect(named).toHaveLength(5);
+  expect(named).toHaveLength(7);
   for (const [name, version] of named) expect(version).toBe(versions.get(name));
 });
 
@@ -123,7 +123,7 @@ test("packed packages work in an empty npm project, types included", async () =>
   const { stdout: command } = await run(join(root, "node_modules/.bin/node"), ["scripts/pack.mjs", packs], { cwd: root });
   const [npm = "", install = "", ...tarballs] = command.trim().split(" ");
   expect([npm, install]).toEqual(["npm", "install"]);
-  expect(tarballs).toHaveLength(3);
+  expect(tarballs).toHaveLength(4);
   for (const tarball of tarballs) {
     const { stdout } = await run("tar", ["-tzf", tarball]);
     for (const file of ["README.md", "LICENSE", "NOTICE", "package.json", "dist/index.js", "dist/index.d.ts"]) {

@@ -4,11 +4,11 @@ import { createMemorySpace, createRuntime, type Runtime } from "@dyn/runtime";
 import { serveModel } from "@dyn/runtime/llm";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createLogger } from "../../packages/runtime/dist/logging/logger.js";
-import { chat, eventually, postChat, startCluster, type Line } from "../cluster.ts";
-import { failureOf, type SdkClient } from "../sdk/client.ts";
-import { createLangChainClients } from "../sdk/langchain.ts";
-import { createAnthropicClient, createOpenAiClient } from "../sdk/official.ts";
-import { createVercelClients } from "../sdk/vercel.ts";
+import { chat, eventually, postChat, startCluster, type Line } from "../support/cluster.ts";
+import { failureOf, type SdkClient } from "./sdk/client.ts";
+import { createLangChainClients } from "./sdk/langchain.ts";
+import { createAnthropicClient, createOpenAiClient } from "./sdk/official.ts";
+import { createVercelClients } from "./sdk/vercel.ts";
 
 const names = ["openai", "@anthropic-ai/sdk", "ai, openai.chat", "ai, openai-compatible", "ai, anthropic", "ChatOpenAI", "ChatAnthropic"] as const;
 

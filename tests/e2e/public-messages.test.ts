@@ -11,8 +11,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parseFaults } from "../../packages/mock-worker/dist/faults.js";
 import { createLogger } from "../../packages/runtime/dist/logging/logger.js";
 import { errorTable, type ErrorCode } from "../../packages/runtime/src/errors.ts";
-import { eventually } from "../cluster.ts";
-import { card, record } from "../discovery-spaces.ts";
+import { eventually } from "../support/cluster.ts";
+import { card, record } from "../runtime/discovery/spaces.ts";
 
 const key = "key-of-ann-0123456789";
 const operatorKey = "key-of-prometheus-0123456789";

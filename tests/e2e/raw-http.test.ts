@@ -4,7 +4,7 @@ import { METHODS } from "node:http";
 import { connect, type Socket } from "node:net";
 import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { eventually, startCluster, type Cluster, type Line } from "../cluster.ts";
+import { eventually, startCluster, type Cluster, type Line } from "../support/cluster.ts";
 
 let cluster: Cluster;
 beforeAll(async () => (cluster = await startCluster({ workers: 0 })));

@@ -3,8 +3,8 @@ import { existsSync } from "node:fs";
 import { readdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { chat, eventually, postChat, release, startCluster, type Cluster, type Program } from "../cluster.ts";
-import { replacePath } from "../discovery-spaces.ts";
+import { chat, eventually, postChat, release, startCluster, type Cluster, type Program } from "../support/cluster.ts";
+import { replacePath } from "../runtime/discovery/spaces.ts";
 
 const buckets = ["v1/instances", "v1/mdc"] as const;
 

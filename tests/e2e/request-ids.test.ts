@@ -4,9 +4,9 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { expect, test } from "vitest";
-import { traceRequests } from "../../packages/frontend/src/lineage/trace-command.ts";
-import type { RequestTree } from "../../packages/frontend/src/lineage/tree.ts";
-import { chat, eventually, postChat, release, startCluster, startProgram, type Cluster, type Program } from "../cluster.ts";
+import { traceRequests } from "../../packages/lineage/src/trace-command.ts";
+import type { RequestTree } from "../../packages/lineage/src/tree.ts";
+import { chat, eventually, postChat, release, startCluster, startProgram, type Cluster, type Program } from "../support/cluster.ts";
 
 const held = { workerArgs: ["--fault", "hang@2"], env: { DYN_SYSTEM_PORT: "0" } };
 const slow = chat("one two three", { stream: true });

@@ -5,12 +5,12 @@ import { join } from "node:path";
 import { createFrontend } from "@dyn/frontend";
 import { startMockWorker } from "@dyn/mock-worker";
 import { expect, test } from "vitest";
-import { chat, postChat } from "../cluster.ts";
-import { createAsk } from "../soak/asks.ts";
-import { createClient } from "../soak/client.ts";
-import { openFleet, type Fleet } from "../fleet.ts";
-import { createLedger } from "../soak/ledger.ts";
-import { createRandom } from "../soak/random.ts";
+import { chat, postChat } from "../support/cluster.ts";
+import { createAsk } from "../../tools/soak/asks.ts";
+import { createClient } from "../../tools/soak/client.ts";
+import { openFleet, type Fleet } from "../support/fleet.ts";
+import { createLedger } from "../../tools/soak/ledger.ts";
+import { createRandom } from "../../tools/soak/random.ts";
 
 const paced = ["--ttft-ms", "5", "--itl-ms", "2"];
 const splits = ["prefill", "decode"].map((mode) => ["--model-name", "split", "--component", `split${mode}`, "--disaggregation-mode", mode, ...paced]);

@@ -1,6 +1,6 @@
 // Where requests go, seen from the workers' lines: the router modes, a worker that keeps failing, one that is slow.
 import { describe, expect, test } from "vitest";
-import { chat, eventually, postChat, release, startCluster, type Cluster, type Line, type Program } from "../cluster.ts";
+import { chat, eventually, postChat, release, startCluster, type Cluster, type Line, type Program } from "../support/cluster.ts";
 
 function received(worker: Program): Line[] {
   return worker.lines().filter(({ message }) => message === "request received");

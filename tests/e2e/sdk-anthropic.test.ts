@@ -1,7 +1,7 @@
 // What only Anthropic's client has: pages of models, the stream helper, counting, raw responses.
 import Anthropic from "@anthropic-ai/sdk";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { startCluster, type Cluster } from "../cluster.ts";
+import { startCluster, type Cluster } from "../support/cluster.ts";
 
 let cluster: Cluster;
 let client: Anthropic;

@@ -3,7 +3,7 @@ import Anthropic from "@anthropic-ai/sdk";
 import OpenAI from "openai";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { RuntimeError, type ErrorCode } from "@dyn/runtime";
-import { openEngine, type EngineFixture } from "../sdk/engine.ts";
+import { openEngine, type EngineFixture } from "./sdk/engine.ts";
 
 // By prompt.
 const attempts = new Map<string, number>();

@@ -1,7 +1,7 @@
 // What only OpenAI's client has: several choices, plain completions, log probabilities refused, raw responses, the stream helper.
 import OpenAI, { BadRequestError, NotFoundError } from "openai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { startCluster, type Cluster } from "../cluster.ts";
+import { startCluster, type Cluster } from "../support/cluster.ts";
 
 let cluster: Cluster;
 let client: OpenAI;

@@ -7,8 +7,8 @@ import { getCACertificates, setDefaultCACertificates } from "node:tls";
 import Anthropic, { AuthenticationError as AnthropicAuthenticationError } from "@anthropic-ai/sdk";
 import OpenAI, { AuthenticationError } from "openai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createAuthority, replacePem, type Authority, type Pem } from "../certificates.ts";
-import { chat, eventually, postChat, startCluster, startProgram, type Cluster, type Line } from "../cluster.ts";
+import { createAuthority, replacePem, type Authority, type Pem } from "../support/certificates.ts";
+import { chat, eventually, postChat, startCluster, startProgram, type Cluster, type Line } from "../support/cluster.ts";
 
 const key = "sk-key-of-team-a-0123456789";
 const laterKey = "sk-key-of-team-b-0123456789";

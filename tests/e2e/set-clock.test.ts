@@ -4,9 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { expect, test } from "vitest";
-import { chat, eventually, postChat, release, root, startCluster, startProgram, type Cluster, type Line, type Program } from "../cluster.ts";
-import { startReceiver } from "../otlp/receiver.ts";
-import { newTrace, spansOf } from "../otlp/span-tree.ts";
+import { chat, eventually, postChat, release, root, startCluster, startProgram, type Cluster, type Line, type Program } from "../support/cluster.ts";
+import { startReceiver } from "./otlp/receiver.ts";
+import { newTrace, spansOf } from "./otlp/span-tree.ts";
 
 interface Clock extends AsyncDisposable {
   readonly env: Record<string, string>;
@@ -19,7 +19,7 @@ async function createClock(): Promise<Clock> {
   const file = join(directory, "ms");
   await writeFile(file, "0");
   return {
-    env: { TEST_CLOCK: file, NODE_OPTIONS: `--import=${pathToFileURL(join(root, "tests/set-clock.mjs")).href}` },
+    env: { TEST_CLOCK: file, NODE_OPTIONS: `--import=${pathToFileURL(join(root, "tests/support/set-clock.mjs")).href}` },
     set: (ms) => writeFile(file, String(ms)),
     [Symbol.asyncDispose]: () => rm(directory, { recursive: true, force: true }),
   };

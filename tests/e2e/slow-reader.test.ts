@@ -6,8 +6,8 @@ import { join } from "node:path";
 import { createRuntime } from "@dyn/runtime";
 import { serveModel } from "@dyn/runtime/llm";
 import { expect, test } from "vitest";
-import { chat, eventually, postChat, startProgram } from "../cluster.ts";
-import { residentMib } from "../memory.ts";
+import { chat, eventually, postChat, startProgram } from "../support/cluster.ts";
+import { residentMib } from "../support/memory.ts";
 
 const words = Array.from({ length: 200 }, (_, index) => ` word${index}`);
 const piece = "x".repeat(1_000);

@@ -4,9 +4,9 @@ import { mkdtemp, readFile, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { eventually, startProgram } from "../cluster.ts";
+import { eventually, startProgram } from "../support/cluster.ts";
 
-const soak = "tests/soak/run.ts";
+const soak = "tools/soak/run.ts";
 
 test("a short soak answers every request right", async () => {
   await using program = startProgram("node", [soak, "--minutes", "0.2", "--seed", "11", "--lanes", "8"]);

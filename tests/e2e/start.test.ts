@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
-import { eventually, postChat, startProgram, type Program } from "../cluster.ts";
+import { eventually, postChat, startProgram, type Program } from "../support/cluster.ts";
 
 const run = promisify(execFile);
 // Of the default directory; those of other users have others.

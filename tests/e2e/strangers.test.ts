@@ -3,9 +3,9 @@ import { createHash } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { chat, eventually, postChat, startCluster, type Line, type Program } from "../cluster.ts";
-import { dial } from "../http-client.ts";
-import { openDirectory } from "../soak/directory.ts";
+import { chat, eventually, postChat, startCluster, type Line, type Program } from "../support/cluster.ts";
+import { dial } from "../support/http-client.ts";
+import { openDirectory } from "../../tools/soak/directory.ts";
 
 const key = "sk-key-of-team-a-0123456789";
 const many = 300;

@@ -8,9 +8,9 @@ import { expect, test } from "vitest";
 import { createMemorySpace, createRuntime } from "@dyn/runtime";
 import { parseLogFilter } from "../../packages/runtime/src/logging/filter.ts";
 import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
-import { chat, eventually, postChat, release, startCluster, startProgram, type Program } from "../cluster.ts";
-import { replacePath } from "../discovery-spaces.ts";
-import { parseOpenMetrics } from "../open-metrics.ts";
+import { chat, eventually, postChat, release, startCluster, startProgram, type Program } from "../support/cluster.ts";
+import { replacePath } from "../runtime/discovery/spaces.ts";
+import { parseOpenMetrics } from "../support/open-metrics.ts";
 
 const config = { discoveryBackend: "mem", systemPort: 0 } as const;
 const silent = createLogger({ sink: () => undefined });

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { chat, eventually, postChat, type Program } from "../cluster.ts";
+import { chat, eventually, postChat, type Program } from "../support/cluster.ts";
 import { startFirst } from "./first-process.ts";
 
 let directory: string;

@@ -1,7 +1,7 @@
 /** Programs as the first process of a PID namespace, as in a container without an init. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { eventually, root, startProgram, type Program } from "../cluster.ts";
+import { eventually, root, startProgram, type Program } from "../support/cluster.ts";
 
 /** The command that follows becomes process 1. */
 export const namespaceCommand = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc", "--kill-child"] as const;

@@ -1,13 +1,13 @@
 // The official Python clients against the same expectations as the JavaScript ones, and what only they have.
 import type { ChatCompletion, Completion } from "openai/resources";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { describeAnswers } from "../sdk/answers.ts";
-import type { SdkClient } from "../sdk/client.ts";
-import { describeEndings } from "../sdk/endings.ts";
-import { describeErrors } from "../sdk/errors.ts";
-import { openFixture, type SdkFixture } from "../sdk/fixture.ts";
-import { describeSilence } from "../sdk/silence.ts";
-import { PythonError, startPython, type Python } from "../sdk/python.ts";
+import { describeAnswers } from "../e2e/sdk/answers.ts";
+import type { SdkClient } from "../e2e/sdk/client.ts";
+import { describeEndings } from "../e2e/sdk/endings.ts";
+import { describeErrors } from "../e2e/sdk/errors.ts";
+import { openFixture, type SdkFixture } from "../e2e/sdk/fixture.ts";
+import { describeSilence } from "../e2e/sdk/silence.ts";
+import { PythonError, startPython, type Python } from "../e2e/sdk/python.ts";
 
 const names = ["openai (Python)", "anthropic (Python)"] as const;
 const models = ["doomed", "half", "mock", "org/mock", "slow"];

@@ -4,7 +4,7 @@ import { createServer } from "node:http";
 import { connect, type AddressInfo } from "node:net";
 import { expect, test } from "vitest";
 import { watchDisconnect } from "../../packages/frontend/src/http/disconnect.ts";
-import { eventually } from "../cluster.ts";
+import { eventually } from "../support/cluster.ts";
 
 test.each([
   ["whole", 1],

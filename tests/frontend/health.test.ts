@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { createFrontend } from "@dyn/frontend";
 import { createRuntime, type Runtime } from "@dyn/runtime";
 import { expect, test } from "vitest";
-import { eventually } from "../cluster.ts";
-import { card, record, replacePath } from "../discovery-spaces.ts";
+import { eventually } from "../support/cluster.ts";
+import { card, record, replacePath } from "../runtime/discovery/spaces.ts";
 
 interface Shown {
   readonly status: number;

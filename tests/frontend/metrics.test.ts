@@ -1,9 +1,9 @@
 // What a request adds to which series, and how models come and go, with given clocks.
 import { acceptTrace, createRuntimeMetrics, renderMetrics, RuntimeError } from "@dyn/runtime";
 import { expect, test } from "vitest";
-import { createFrontendMetrics, type FrontendMetrics, type ModelFacts } from "../../packages/frontend/src/metrics/metrics.ts";
-import type { MeteredAnswer, MeteredEnd } from "../../packages/frontend/src/metrics/request-meter.ts";
-import { parseOpenMetrics, type Exposed } from "../open-metrics.ts";
+import { createFrontendMetrics, type FrontendMetrics, type ModelFacts } from "../../packages/frontend/src/observe/metrics.ts";
+import type { MeteredAnswer, MeteredEnd } from "../../packages/frontend/src/observe/request-meter.ts";
+import { parseOpenMetrics, type Exposed } from "../support/open-metrics.ts";
 
 interface Fixture {
   readonly metrics: FrontendMetrics;

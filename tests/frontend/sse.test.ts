@@ -5,10 +5,10 @@ import { Duplex } from "node:stream";
 import { Socket, type AddressInfo } from "node:net";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { createMemoryBudget } from "../../packages/runtime/src/memory-budget.ts";
-import { createRuntimeMetrics } from "../../packages/runtime/src/metrics.ts";
+import { createRuntimeMetrics } from "../../packages/runtime/src/metrics/runtime-metrics.ts";
 import { EventStream } from "../../packages/frontend/src/http/sse.ts";
-import { eventually } from "../cluster.ts";
-import { dial } from "../http-client.ts";
+import { eventually } from "../support/cluster.ts";
+import { dial } from "../support/http-client.ts";
 
 const keepAlive = ": keep-alive\n\n";
 const memory = createMemoryBudget(1, createRuntimeMetrics().memory).open();

@@ -2,11 +2,11 @@
 import { Readable } from "node:stream";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { parseLine } from "../../packages/frontend/src/lineage/lines.ts";
-import { rebuildTrees } from "../../packages/frontend/src/lineage/rebuild.ts";
-import { drawTree } from "../../packages/frontend/src/lineage/timeline.ts";
-import { traceRequests } from "../../packages/frontend/src/lineage/trace-command.ts";
-import type { RequestTree } from "../../packages/frontend/src/lineage/tree.ts";
+import { parseLine } from "../../packages/lineage/src/logs/lines.ts";
+import { rebuildTrees } from "../../packages/lineage/src/rebuild.ts";
+import { drawTree } from "../../packages/lineage/src/show/timeline.ts";
+import { traceRequests } from "../../packages/lineage/src/trace-command.ts";
+import type { RequestTree } from "../../packages/lineage/src/tree.ts";
 import { isLifecycle, readRecording, recordings, toBytes, type Fields } from "./recordings.ts";
 
 interface Said {

@@ -1,6 +1,6 @@
 // Clocks of machines differ, and may be set while a request runs: that is told, to the right address, and is no fault.
 import { describe, expect, test } from "vitest";
-import { toRows } from "../../packages/frontend/src/lineage/rows.ts";
+import { toRows } from "../../packages/lineage/src/show/rows.ts";
 import { isWorker, problemsOf, readRecording, shift, trace, type RecordedLine } from "./recordings.ts";
 
 test("a clock that is off by an hour is a note", async () => {

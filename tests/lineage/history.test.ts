@@ -1,7 +1,7 @@
 // What a frontend remembers of its requests: those that run, the last that ended, and never more than it may.
 import { describe, expect, test } from "vitest";
 import { RuntimeError, type AttemptReport, type Identity } from "@dyn/runtime";
-import { createHistory, type FoundTree, type Reader, type RequestRecord } from "../../packages/frontend/src/lineage/history.ts";
+import { createHistory, type FoundTree, type Reader, type RequestRecord } from "../../packages/lineage/src/history.ts";
 
 interface Fixture {
   readonly history: {

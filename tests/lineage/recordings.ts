@@ -2,9 +2,9 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Readable } from "node:stream";
-import { traceRequests } from "../../packages/frontend/src/lineage/trace-command.ts";
-import type { RequestTree } from "../../packages/frontend/src/lineage/tree.ts";
-import { root } from "../cluster.ts";
+import { traceRequests } from "../../packages/lineage/src/trace-command.ts";
+import type { RequestTree } from "../../packages/lineage/src/tree.ts";
+import { root } from "../support/cluster.ts";
 
 /** A line of a log, parsed. */
 export type Fields = Record<string, unknown>;

@@ -1,9 +1,9 @@
 // Finding lines: in bytes cut anywhere, in lines that other programs wrote into, in files of which most is of no interest.
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { Source } from "../../packages/frontend/src/lineage/packing.ts";
-import { scanSource } from "../../packages/frontend/src/lineage/scan.ts";
-import { traceRequests } from "../../packages/frontend/src/lineage/trace-command.ts";
+import type { Source } from "../../packages/lineage/src/logs/packing.ts";
+import { scanSource } from "../../packages/lineage/src/logs/scan.ts";
+import { traceRequests } from "../../packages/lineage/src/trace-command.ts";
 import { problemsOf, readRecording, toBytes, traceBytes } from "./recordings.ts";
 
 async function* cutAt(bytes: Buffer, sizes: readonly number[]): AsyncGenerator<Buffer, void, void> {

@@ -9,8 +9,8 @@ import { pipeline } from "node:stream/promises";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { openSources } from "../../packages/frontend/src/lineage/sources.ts";
-import { createSpool } from "../../packages/frontend/src/lineage/spool.ts";
+import { openSources } from "../../packages/lineage/src/logs/sources.ts";
+import { createSpool } from "../../packages/lineage/src/logs/spool.ts";
 import { problemsOf, readRecording, toBytes, traceBytes, traceFiles, type RecordedLine, type Traced } from "./recordings.ts";
 
 const recording = readRecording("stream");

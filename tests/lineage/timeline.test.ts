@@ -1,9 +1,9 @@
 // The picture: as it was looked at and found good, at any width, and safe whatever a log contains.
 import { describe, expect, test } from "vitest";
-import { parseTime, formatTime } from "../../packages/frontend/src/lineage/times.ts";
-import { formatMs } from "../../packages/frontend/src/lineage/terminal.ts";
-import { drawTree } from "../../packages/frontend/src/lineage/timeline.ts";
-import type { RequestTree } from "../../packages/frontend/src/lineage/tree.ts";
+import { parseTime, formatTime } from "../../packages/lineage/src/logs/times.ts";
+import { formatMs } from "../../packages/lineage/src/terminal.ts";
+import { drawTree } from "../../packages/lineage/src/show/timeline.ts";
+import type { RequestTree } from "../../packages/lineage/src/tree.ts";
 import { readRecording, recordings, toBytes, traceBytes, type RecordedLine } from "./recordings.ts";
 
 async function rebuild(name: string, lines: readonly RecordedLine[] = readRecording(name)): Promise<RequestTree> {

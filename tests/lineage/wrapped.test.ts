@@ -2,8 +2,8 @@
 import { Readable } from "node:stream";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { scanSource } from "../../packages/frontend/src/lineage/scan.ts";
-import { createUnwrapper } from "../../packages/frontend/src/lineage/unwrap.ts";
+import { scanSource } from "../../packages/lineage/src/logs/scan.ts";
+import { createUnwrapper } from "../../packages/lineage/src/logs/unwrap.ts";
 import { problemsOf, readRecording, toBytes, traceBytes, type RecordedLine } from "./recordings.ts";
 
 const recording = readRecording("stream");

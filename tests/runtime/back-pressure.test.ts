@@ -1,15 +1,15 @@
 // What waits for a peer that does not read stays bounded, on either end.
 import { offTracer } from "../../packages/runtime/src/trace/spans.ts";
 import { expect, test } from "vitest";
-import { createPushServer } from "../../packages/runtime/src/ingress/push-endpoint.ts";
+import { createPushServer } from "../../packages/runtime/src/ingress/server-connection.ts";
 import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
-import { createRuntimeMetrics } from "../../packages/runtime/src/metrics.ts";
+import { createRuntimeMetrics } from "../../packages/runtime/src/metrics/runtime-metrics.ts";
 import { Connection, type ConnectionOptions } from "../../packages/runtime/src/net/connection.ts";
 import { FrameWriter } from "../../packages/runtime/src/wire/frame-writer.ts";
 import { frameTypes } from "../../packages/runtime/src/wire/frames.ts";
 import { encodeHello } from "../../packages/runtime/src/wire/hello.ts";
 import * as messages from "../../packages/runtime/src/wire/messages.ts";
-import { eventually } from "../cluster.ts";
+import { eventually } from "../support/cluster.ts";
 import { hello, memory, openEnds, rawPeer, request } from "./peers.ts";
 
 const mebibyte = 1024 * 1024;

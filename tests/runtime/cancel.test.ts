@@ -4,7 +4,7 @@ import { connect } from "node:net";
 import { frameTypes } from "../../packages/runtime/src/wire/frames.ts";
 import * as messages from "../../packages/runtime/src/wire/messages.ts";
 import { encodePayload } from "../../packages/runtime/src/wire/payload.ts";
-import { eventually } from "../cluster.ts";
+import { eventually } from "../support/cluster.ts";
 import { greeting, rawPeer, request, startPair, type Ask } from "./peers.ts";
 
 type Ends = "returns" | "throws" | "yields more";

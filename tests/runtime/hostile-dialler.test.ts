@@ -6,7 +6,7 @@ import { frameTypes, preface } from "../../packages/runtime/src/wire/frames.ts";
 import { encodeHello } from "../../packages/runtime/src/wire/hello.ts";
 import * as messages from "../../packages/runtime/src/wire/messages.ts";
 import { encodePayload } from "../../packages/runtime/src/wire/payload.ts";
-import { eventually } from "../cluster.ts";
+import { eventually } from "../support/cluster.ts";
 import { collect, frame, greeting, hello, rawPeer, request, startPair, type RawPeer } from "./peers.ts";
 
 // The kernel queues some hundreds of connections that have not been accepted.

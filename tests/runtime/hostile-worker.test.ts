@@ -4,7 +4,7 @@ import { errorTable, toPublicMessage, type ErrorCode } from "../../packages/runt
 import { workerCodes } from "../../packages/runtime/src/worker-errors.ts";
 import type { SeenIdentity } from "../../packages/runtime/src/trace/identity.ts";
 import * as messages from "../../packages/runtime/src/wire/messages.ts";
-import { eventually } from "../cluster.ts";
+import { eventually } from "../support/cluster.ts";
 import { collect, failureOf, frame, request, type Ask, type RawPeer } from "./peers.ts";
 import { seenBy, sendEnd, sendError, sendItem, startScriptedWorkers } from "./scripted-workers.ts";
 

@@ -8,7 +8,7 @@ import { runInNewContext } from "node:vm";
 import { describe, expect, test } from "vitest";
 import { createMemorySpace, createRuntime, type Runtime, type RuntimeConfig } from "../../packages/runtime/src/index.ts";
 import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
-import { eventually, type Line } from "../cluster.ts";
+import { eventually, type Line } from "../support/cluster.ts";
 import { address, collect, config, failureOf, startPair } from "./peers.ts";
 
 interface Place extends AsyncDisposable {

@@ -4,15 +4,15 @@ import { connect, type Socket } from "node:net";
 import { describe, expect, test } from "vitest";
 import { parseAddress } from "../../packages/runtime/src/discovery/records.ts";
 import { RuntimeError } from "../../packages/runtime/src/errors.ts";
-import { createPushServer } from "../../packages/runtime/src/ingress/push-endpoint.ts";
+import { createPushServer } from "../../packages/runtime/src/ingress/server-connection.ts";
 import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
 import { createMemorySpace, createRuntime } from "../../packages/runtime/src/index.ts";
-import { createRuntimeMetrics } from "../../packages/runtime/src/metrics.ts";
+import { createRuntimeMetrics } from "../../packages/runtime/src/metrics/runtime-metrics.ts";
 import { listen } from "../../packages/runtime/src/net/listener.ts";
 import { frameTypes, preface } from "../../packages/runtime/src/wire/frames.ts";
 import { encodeValueItem } from "../../packages/runtime/src/wire/items.ts";
 import * as messages from "../../packages/runtime/src/wire/messages.ts";
-import { eventually, type Line } from "../cluster.ts";
+import { eventually, type Line } from "../support/cluster.ts";
 import { address, collect, failureOf, greeting, hello, memory, openEnds, path, rawPeer, request, startPair, type RawPeer } from "./peers.ts";
 
 const silent = createLogger({ sink: () => undefined });

@@ -15,13 +15,13 @@ import {
   type RuntimeConfig,
 } from "../../packages/runtime/src/index.ts";
 import { createMemoryBudget } from "../../packages/runtime/src/memory-budget.ts";
-import { createRuntimeMetrics } from "../../packages/runtime/src/metrics.ts";
+import { createRuntimeMetrics } from "../../packages/runtime/src/metrics/runtime-metrics.ts";
 import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
 import { FrameWriter } from "../../packages/runtime/src/wire/frame-writer.ts";
 import { FrameDecoder, preface } from "../../packages/runtime/src/wire/frames.ts";
 import { encodeHello, type Hello } from "../../packages/runtime/src/wire/hello.ts";
 import { encodePayload } from "../../packages/runtime/src/wire/payload.ts";
-import type { Line } from "../cluster.ts";
+import type { Line } from "../support/cluster.ts";
 
 /** More than any test takes. */
 export const memory = createMemoryBudget(1_024, createRuntimeMetrics().memory);

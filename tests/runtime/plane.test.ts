@@ -6,7 +6,7 @@ import { parseAddress } from "../../packages/runtime/src/discovery/records.ts";
 import { RuntimeError } from "../../packages/runtime/src/errors.ts";
 import { createMemorySpace, createRuntime } from "../../packages/runtime/src/index.ts";
 import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
-import { eventually } from "../cluster.ts";
+import { eventually } from "../support/cluster.ts";
 import { address, collect, config, failureOf, path, startPair, type Ask } from "./peers.ts";
 
 describe("between runtimes", () => {

@@ -3,7 +3,7 @@ import { connect } from "node:net";
 import { expect, test } from "vitest";
 import { isUuid } from "../../packages/runtime/src/ids.ts";
 import * as messages from "../../packages/runtime/src/wire/messages.ts";
-import { eventually } from "../cluster.ts";
+import { eventually } from "../support/cluster.ts";
 import { greeting, rawPeer, request, startPair, type Pair } from "./peers.ts";
 
 async function ask(pair: Pair, headers: Readonly<Record<string, string>>): Promise<Record<string, unknown>> {

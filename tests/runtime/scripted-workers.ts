@@ -9,9 +9,9 @@ import { frameTypes } from "../../packages/runtime/src/wire/frames.ts";
 import { encodeDeltaItem } from "../../packages/runtime/src/wire/items.ts";
 import { encodeHello, type Hello } from "../../packages/runtime/src/wire/hello.ts";
 import * as messages from "../../packages/runtime/src/wire/messages.ts";
-import type { Line } from "../cluster.ts";
-import { follow } from "../discovery-spaces.ts";
-import { parseOpenMetrics } from "../open-metrics.ts";
+import type { Line } from "../support/cluster.ts";
+import { follow } from "./discovery/spaces.ts";
+import { parseOpenMetrics } from "../support/open-metrics.ts";
 import { address, config, hello, rawPeer, type Ask, type RawPeer } from "./peers.ts";
 
 /** What a worker does at a request. */

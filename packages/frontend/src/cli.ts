@@ -12,10 +12,10 @@ import {
   version,
   wholeNumber,
 } from "@dyn/runtime";
+import { traceRequests } from "@dyn/lineage";
 import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { text } from "node:stream/consumers";
-import { traceRequests } from "./lineage/trace-command.ts";
-import { frontendSettings } from "./options.ts";
+import { frontendSettings } from "./settings.ts";
 
 // It serves no endpoint of its own.
 const settings = { ...frontendSettings, ...sharedSettings };

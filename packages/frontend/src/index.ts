@@ -17,17 +17,17 @@ import {
   type DiscoveryRecord,
 } from "@dyn/runtime";
 import { parseOrigins } from "./http/cors.ts";
-import type { InferenceParts } from "./inference.ts";
-import { createHistory } from "./lineage/history.ts";
-import { createFrontendMetrics } from "./metrics/metrics.ts";
-import { followModels } from "./models.ts";
-import { frontendSettings, type FrontendOptions } from "./options.ts";
-import { createRoutes } from "./routes.ts";
-import { openHttpSecurity } from "./security.ts";
-import { listenHttp, type PortsOptions } from "./server.ts";
+import type { InferenceParts } from "./inference/serve.ts";
+import { createHistory } from "@dyn/lineage";
+import { createFrontendMetrics } from "./observe/metrics.ts";
+import { followModels } from "./models/models.ts";
+import { frontendSettings, type FrontendOptions } from "./settings.ts";
+import { createRoutes } from "./server/routes.ts";
+import { openHttpSecurity } from "./server/secrets.ts";
+import { listenHttp, type PortsOptions } from "./server/server.ts";
 
-export { frontendSettings } from "./options.ts";
-export type { FrontendOptions } from "./options.ts";
+export { frontendSettings } from "./settings.ts";
+export type { FrontendOptions } from "./settings.ts";
 
 /** How long the start waits for the first listing of discovery, ms. */
 const firstLookMs = 3_000;

@@ -1,9 +1,9 @@
 /** Routes for those who operate the frontend: / and its icon, /health, /live, /metrics, /v1/requests. */
 import { chooseMetricsFormat, renderMetrics, RuntimeError, sharePages, type DiscoveryRecord, type EndpointRecord, type Runtime } from "@dyn/runtime";
-import type { Exchange } from "./exchange.ts";
+import type { Exchange } from "./http/exchange.ts";
 import { sendJson, sendPage } from "./http/reply.ts";
-import type { History } from "./lineage/history.ts";
-import type { Models } from "./models.ts";
+import type { History } from "@dyn/lineage";
+import type { Models } from "./models/models.ts";
 
 export interface OpsParts {
   readonly runtime: Runtime;

@@ -1,11 +1,12 @@
 /** What users hold: an endpoint that serves, and a client that calls it. */
 import { countOf } from "./counts.ts";
-import { maxTimerMs } from "./config.ts";
-import type { Instance, LiveSet } from "./discovery/live-set.ts";
+import { maxTimerMs } from "./settings/environment.ts";
+import type { Instance } from "./discovery/instance.ts";
+import type { LiveSet } from "./discovery/live-set.ts";
 import type { AttemptReport, Route } from "./egress/attempt.ts";
 import { defaultWindowBytes, maxWindowBytes } from "./egress/client-stream.ts";
 import type { Batches } from "./egress/router.ts";
-import type { Handler } from "./engine.ts";
+import type { Handler } from "./handler.ts";
 import { createRequestId, isInstanceId, isSaneClientId, isUuid } from "./ids.ts";
 import type { Logger } from "./logging/logger.ts";
 import { RuntimeError } from "./errors.ts";

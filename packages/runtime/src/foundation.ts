@@ -1,6 +1,6 @@
 /** What a runtime stands on: settings, log, spans, discovery, metrics, the system server. Opened before everything else. */
-import { completeSettings, type Environment } from "./config.ts";
-import { runtimeSettings, type RuntimeConfig } from "./runtime-settings.ts";
+import { completeSettings, type Environment } from "./settings/environment.ts";
+import { runtimeSettings, type RuntimeConfig } from "./settings/runtime-settings.ts";
 import { rememberAnnounced, type AnnouncingDiscovery } from "./discovery/announced.ts";
 import type { MemorySpace } from "./discovery/memory.ts";
 import { openDiscovery } from "./discovery/open.ts";
@@ -10,12 +10,13 @@ import { createInstanceId } from "./ids.ts";
 import type { Logger } from "./logging/logger.ts";
 import { createMemoryBudget, type MemoryBudget } from "./memory-budget.ts";
 import { openProcessLog, type ProcessLog } from "./logging/process-log.ts";
-import { createRuntimeMetrics, type RuntimeMetrics } from "./metrics.ts";
+import { createRuntimeMetrics, type RuntimeMetrics } from "./metrics/runtime-metrics.ts";
 import { watchDescriptors } from "./net/descriptors.ts";
-import type { Reloading } from "./net/reload.ts";
-import { openApiKeys, openPlaneSecurity, type PlaneSecurity } from "./net/security.ts";
+import type { Reloading } from "./security/reload.ts";
+import { openApiKeys, openPlaneSecurity, type PlaneSecurity } from "./security/plane-security.ts";
 import { openSystem, type System } from "./system/system.ts";
-import { openTelemetry, type Telemetry } from "./telemetry/telemetry.ts";
+import type { Telemetry } from "./otel/otlp.ts";
+import { openTelemetry } from "./otel/telemetry.ts";
 import type { Tracer } from "./trace/spans.ts";
 import { createWallClock } from "./wall-clock.ts";
 

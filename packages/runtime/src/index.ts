@@ -9,7 +9,7 @@ export type { AttemptOutcome, AttemptReport } from "./egress/attempt.ts";
 export { checkRouterMode, routerModes } from "./egress/pick.ts";
 export type { RouterMode } from "./egress/pick.ts";
 export type { Batches } from "./egress/router.ts";
-export type { Handler, PeerConnection, Places, RequestContext } from "./engine.ts";
+export type { Handler, PeerConnection, Places, RequestContext } from "./handler.ts";
 export { countOf } from "./counts.ts";
 export { excerpt } from "./excerpt.ts";
 export { escapeHidden } from "./hidden-text.ts";
@@ -18,13 +18,13 @@ export type { ErrorCode, ErrorTraits } from "./errors.ts";
 export { createMemorySpace } from "./discovery/memory.ts";
 export type { MemorySpace } from "./discovery/memory.ts";
 export type { Change, Discovery, OnChanges, Watch } from "./discovery/discovery.ts";
-export type { Instance } from "./discovery/live-set.ts";
+export type { Instance } from "./discovery/instance.ts";
 export type { Bucket, DiscoveryRecord, EndpointRecord, ModelCard, ModelRecord } from "./discovery/records.ts";
 export { formatAddress } from "./discovery/records.ts";
-export { completeSettings, maxTimerMs, readSettings } from "./config.ts";
-export type { Environment } from "./config.ts";
-export { runtimeSettings, sharedSettings } from "./runtime-settings.ts";
-export type { RuntimeConfig } from "./runtime-settings.ts";
+export { completeSettings, maxTimerMs, readSettings } from "./settings/environment.ts";
+export type { Environment } from "./settings/environment.ts";
+export { runtimeSettings, sharedSettings } from "./settings/runtime-settings.ts";
+export type { RuntimeConfig } from "./settings/runtime-settings.ts";
 export {
   decimalNumber,
   numberSetting,
@@ -37,21 +37,21 @@ export {
   parseSwitch,
   plainText,
   wholeNumber,
-} from "./settings.ts";
-export type { Setting, SettingsOf, Variable, VariablesOf } from "./settings.ts";
-export { declareFlags, readFlags, sayWrongUsage } from "./flags.ts";
-export type { FlagTaker } from "./flags.ts";
+} from "./settings/setting.ts";
+export type { Setting, SettingsOf, Variable, VariablesOf } from "./settings/setting.ts";
+export { declareFlags, readFlags, sayWrongUsage } from "./settings/flags.ts";
+export type { FlagTaker } from "./settings/flags.ts";
 export type { ChildOptions, Logger } from "./logging/logger.ts";
 export type { LogEvent } from "./logging/events.ts";
 export type { Fields } from "./logging/format.ts";
 export { createMemoryBudget, requestFactor, textFactor } from "./memory-budget.ts";
 export type { MemoryBudget, MemoryShare } from "./memory-budget.ts";
-export { createRuntimeMetrics } from "./metrics.ts";
-export type { RuntimeMetrics } from "./metrics.ts";
-export { createCounters, createGauges, createHistograms } from "./instruments/family.ts";
-export type { Family, Labels } from "./instruments/family.ts";
-export type { Counter, Gauge, Histogram } from "./instruments/series.ts";
-export { chooseMetricsFormat, renderMetrics } from "./instruments/exposition.ts";
+export { createRuntimeMetrics } from "./metrics/runtime-metrics.ts";
+export type { RuntimeMetrics } from "./metrics/runtime-metrics.ts";
+export { createCounters, createGauges, createHistograms } from "./metrics/family.ts";
+export type { Family, Labels } from "./metrics/family.ts";
+export type { Counter, Gauge, Histogram } from "./metrics/series.ts";
+export { chooseMetricsFormat, renderMetrics } from "./metrics/exposition.ts";
 export { formatKeyLine, toKeyError } from "./http/api-keys.ts";
 export type { ApiKey, ApiKeys } from "./http/api-keys.ts";
 export { createContentDecoder, parseCodings, toTooLarge } from "./http/content-coding.ts";
@@ -67,10 +67,10 @@ export type { HttpLimits } from "./http/limits.ts";
 export { MediaTypeError, RequestFault } from "./http/malformed.ts";
 export type { Malformed, ParserError } from "./http/malformed.ts";
 export { sharePages } from "./http/shared-pages.ts";
-export type { Reloading } from "./net/reload.ts";
-export { openApiKeys } from "./net/security.ts";
-export { explainTlsError, openTls } from "./net/tls.ts";
-export type { TlsMaterial, TlsOptions, TlsPaths } from "./net/tls.ts";
+export type { Reloading } from "./security/reload.ts";
+export { openApiKeys } from "./security/plane-security.ts";
+export { explainTlsError, openTls } from "./security/tls.ts";
+export type { TlsMaterial, TlsOptions, TlsPaths } from "./security/tls.ts";
 export type { SystemRoute } from "./system/route.ts";
 export type { System } from "./system/system.ts";
 export { createRequestId, describeBadRequestId, isInstanceId, isSaneClientId, isUuid } from "./ids.ts";

@@ -1,7 +1,7 @@
 /** What requests may take of a process's memory, all of them together: bodies, prompts, and answers that are held or not yet read. */
 import { getHeapStatistics } from "node:v8";
 import { RuntimeError } from "./errors.ts";
-import type { Counter, Gauge } from "./instruments/series.ts";
+import type { Counter, Gauge } from "./metrics/series.ts";
 
 /** Memory that a request takes for each byte of its body, until it is over: its texts, which V8 may hold in two bytes a character, and the bytes that are sent on. */
 export const requestFactor = 3;

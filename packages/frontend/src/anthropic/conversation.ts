@@ -1,7 +1,7 @@
 /** The conversation of a messages request: which roles and blocks there are, and the messages that engines see of them. */
 import type { Message } from "@dyn/runtime/llm";
 import * as z from "zod";
-import { contentOf, skippedOf, textPart, toText, type Content, type Part, type Said } from "../parts.ts";
+import { contentOf, skippedOf, textPart, toText, type Content, type Part, type Said } from "../inference/parts.ts";
 
 /** A message as the client sent it, its blocks read. */
 export interface Turn extends Said {

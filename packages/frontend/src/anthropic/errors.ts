@@ -1,6 +1,6 @@
 /** Anthropic's error shape: `{"type":"error","error":{"type","message"},"request_id"}`. */
 import { toPublicMessage, type RuntimeError } from "@dyn/runtime";
-import { FieldError } from "../fields.ts";
+import { FieldError } from "../inference/fields.ts";
 
 export interface ErrorBody {
   readonly type: "error";

@@ -1,10 +1,10 @@
 /** GET /v1/models and /v1/models/{id} for Anthropic's clients, page by page. */
 import { RuntimeError } from "@dyn/runtime";
 import * as z from "zod";
-import type { Exchange } from "../exchange.ts";
-import { parseFields } from "../fields.ts";
+import type { Exchange } from "../http/exchange.ts";
+import { parseFields } from "../inference/fields.ts";
 import { sendJson } from "../http/reply.ts";
-import type { Model, Models } from "../models.ts";
+import type { Model, Models } from "../models/models.ts";
 
 const pageQuery = z.object({
   limit: z.coerce.number().int().min(1).max(1_000).default(20),

@@ -1,7 +1,7 @@
 /** Messages as Anthropic writes them: named events of a stream, or one message. */
 import { countPromptTokens, type FinishReason, type Usage } from "@dyn/runtime/llm";
-import type { Choice, Completion } from "../transcript.ts";
-import type { AnswerHead, InferenceRequest, StreamFormat } from "../inference.ts";
+import type { Choice, Completion } from "../inference/transcript.ts";
+import type { AnswerHead, InferenceRequest, StreamFormat } from "../inference/serve.ts";
 
 const stopReasons: Readonly<Record<FinishReason, string>> = {
   stop: "end_turn",

@@ -1,9 +1,9 @@
 /** The fields of a messages request that are read; unknown ones are ignored. */
 import { maxStops, type Message, type ModelJob } from "@dyn/runtime/llm";
 import * as z from "zod";
-import { anyList, checkLength, chosenBy, countLimit, listOf, modelName, parseFields, type FieldLimits } from "../fields.ts";
-import type { InferenceRequest } from "../inference.ts";
-import { skipParts } from "../parts.ts";
+import { anyList, checkLength, chosenBy, countLimit, listOf, modelName, parseFields, type FieldLimits } from "../inference/fields.ts";
+import type { InferenceRequest } from "../inference/serve.ts";
+import { skipParts } from "../inference/parts.ts";
 import { toMessages, turnField } from "./conversation.ts";
 
 const systemText = z.string({ error: "must be a string or a list of text blocks" });

@@ -1,9 +1,9 @@
 /** The fields of a chat request that are read; unknown ones are ignored, as the official API does. */
 import type { Message, ModelJob } from "@dyn/runtime/llm";
 import * as z from "zod";
-import { anyList, checkLength, countLimit, FieldError, listOf, modelName, parseFields, unsupported, type FieldLimits } from "../fields.ts";
-import type { InferenceRequest } from "../inference.ts";
-import { contentOf, skipParts, textPart, toText, type Part } from "../parts.ts";
+import { anyList, checkLength, countLimit, FieldError, listOf, modelName, parseFields, unsupported, type FieldLimits } from "../inference/fields.ts";
+import type { InferenceRequest } from "../inference/serve.ts";
+import { contentOf, skipParts, textPart, toText, type Part } from "../inference/parts.ts";
 import { maxN, samplingFields, stopField, toSampling, toStop } from "./sampling.ts";
 
 const refusalPart = z.object({ refusal: z.string() }).transform(({ refusal }): Part => ({ type: "refusal", text: refusal }));

@@ -2,9 +2,9 @@
 import { countOf } from "@dyn/runtime";
 import type { ModelJob, Prompt } from "@dyn/runtime/llm";
 import * as z from "zod";
-import { countLimit, FieldError, modelName, parseFields, unsupported, type FieldLimits } from "../fields.ts";
+import { countLimit, FieldError, modelName, parseFields, unsupported, type FieldLimits } from "../inference/fields.ts";
 import { countJsonBytes } from "../http/json-size.ts";
-import type { InferenceRequest } from "../inference.ts";
+import type { InferenceRequest } from "../inference/serve.ts";
 import { promptField } from "./prompts.ts";
 import { maxN, samplingFields, stopField, toSampling, toStop } from "./sampling.ts";
 

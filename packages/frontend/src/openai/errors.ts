@@ -1,6 +1,6 @@
 /** OpenAI's error shape: `{"error":{"message","type","param","code"}}`. */
 import { toPublicMessage, type RuntimeError } from "@dyn/runtime";
-import { FieldError } from "../fields.ts";
+import { FieldError } from "../inference/fields.ts";
 
 export interface ErrorBody {
   readonly error: { readonly message: string; readonly type: string; readonly param: string | null; readonly code: string | null };

@@ -1,7 +1,7 @@
 /** GET /v1/models and /v1/models/{id}. */
-import type { Exchange } from "../exchange.ts";
+import type { Exchange } from "../http/exchange.ts";
 import { sendJson } from "../http/reply.ts";
-import type { Model, Models } from "../models.ts";
+import type { Model, Models } from "../models/models.ts";
 
 function toModelObject({ name, created, contextLength }: Model): unknown {
   return { id: name, object: "model", created, owned_by: "dyn", ...(contextLength > 0 && { context_window: contextLength }) };

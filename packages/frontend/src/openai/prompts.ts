@@ -1,7 +1,7 @@
 /** The prompts of a completion request: texts, or token ids. The first item says which, and one loop looks at the others. */
 import type { Prompt } from "@dyn/runtime/llm";
 import * as z from "zod";
-import { chosenBy, listOf } from "../fields.ts";
+import { chosenBy, listOf } from "../inference/fields.ts";
 
 const maxPrompts = 1_024;
 /** Of all prompts of a request: a context of a million tokens. A longer one can be sent as text. */

@@ -1,7 +1,7 @@
 /** The fields that chat and plain completions share. */
 import type { Sampling } from "@dyn/runtime/llm";
 import * as z from "zod";
-import { chosenBy, int64, listOf } from "../fields.ts";
+import { chosenBy, int64, listOf } from "../inference/fields.ts";
 
 /** Most completions per prompt, as in OpenAI's API. */
 export const maxN = 128;

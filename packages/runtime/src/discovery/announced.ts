@@ -1,6 +1,6 @@
 /** What a process has said of itself: who it is, and where it is dialled. */
 import type { Discovery } from "./discovery.ts";
-import { toInstance } from "./live-set.ts";
+import { toInstance } from "./instance.ts";
 
 /** Most addresses that are remembered, the latest ones. A runtime has one, unless a program announces others for it. */
 const maxAnnounced = 1_024;

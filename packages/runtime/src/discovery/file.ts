@@ -4,7 +4,7 @@ import { createTroubles, type Troubles } from "../condition.ts";
 import { RuntimeError } from "../errors.ts";
 import { within } from "../lifetime.ts";
 import type { Logger } from "../logging/logger.ts";
-import type { Tokens } from "../net/auth.ts";
+import type { Tokens } from "../security/auth.ts";
 import { openBucketWatch, type BucketWatch } from "./bucket-watch.ts";
 import { createBuckets, oncePerBucket, type Buckets } from "./buckets.ts";
 import { directorySteps, messageOf, type DirectorySteps } from "./directory.ts";

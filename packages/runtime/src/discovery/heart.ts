@@ -2,7 +2,7 @@
 import type { Troubles } from "../condition.ts";
 import type { Fields } from "../logging/format.ts";
 import type { Logger } from "../logging/logger.ts";
-import type { Tokens } from "../net/auth.ts";
+import type { Tokens } from "../security/auth.ts";
 import { oncePerBucket, type Buckets } from "./buckets.ts";
 import { checkIsFile, isMissing, maxRecordBytes, messageOf, touchFile, type DirectorySteps } from "./directory.ts";
 import { toFileText, writeRecord } from "./record-file.ts";

@@ -5,22 +5,10 @@ import { formatInstanceKey, parseInstanceKey } from "../ids.ts";
 import { createGate } from "../lifetime.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { Change, Discovery, Watch } from "./discovery.ts";
+import { toInstance, type Instance } from "./instance.ts";
 import type { Presence } from "./presence.ts";
 import { createUnlisted } from "./unlisted.ts";
-import { formatAddress, formatPath, type EndpointAddress, type EndpointRecord } from "./records.ts";
-
-export interface Instance {
-  /** Decimal u64. */
-  readonly id: string;
-  /** Its id and where it is dialled: what is known of an instance is not known of one that says the same id elsewhere. */
-  readonly key: string;
-  readonly host: string;
-  readonly port: number;
-  /** What a REQUEST names. */
-  readonly path: string;
-  /** Its listener speaks TLS. Default false. */
-  readonly isTls?: boolean;
-}
+import { formatAddress, formatPath, type EndpointAddress } from "./records.ts";
 
 export interface LiveSet extends Disposable {
   /** Ordered by id; a new array after every change. */
@@ -45,18 +33,6 @@ export interface LiveSetOptions {
   readonly presence?: Presence;
   /** An instance has left. */
   readonly onLeave?: (instanceId: string) => void;
-}
-
-/** @returns undefined for an instance that does not speak the native plane or has no usable address. */
-export function toInstance(record: EndpointRecord): Instance | undefined {
-  const match = /^(?:tcp:\/\/)?(?:\[([0-9a-fA-F:.]+)\]|([^:/\s]+)):(\d{1,5})(?:\/|$)/.exec(record.transport.tcp);
-  const host = match?.[1] ?? match?.[2];
-  const port = Number(match?.[3]);
-  if (record.dyn_plane !== 1 || host === undefined || !(port > 0 && port < 65_536)) return undefined;
-  const id = record.instance_id.toString();
-  const isTls = record.dyn_plane_tls === true;
-  const key = `${id}@${isTls ? "tls" : "tcp"}://${formatHostPort(host, port)}`;
-  return { id, key, host, port, path: formatPath(record), ...(isTls && { isTls }) };
 }
 
 /** Follow one endpoint. */

@@ -1,7 +1,7 @@
 /** The discovery a configuration asks for. */
-import type { RuntimeConfig } from "../runtime-settings.ts";
+import type { RuntimeConfig } from "../settings/runtime-settings.ts";
 import type { Logger } from "../logging/logger.ts";
-import type { Tokens } from "../net/auth.ts";
+import type { Tokens } from "../security/auth.ts";
 import type { Discovery } from "./discovery.ts";
 import { openFileDiscovery } from "./file.ts";
 import { createMemoryDiscovery, createMemorySpace, type MemorySpace } from "./memory.ts";

@@ -1,5 +1,5 @@
 /** The contract of those who can tell whether an instance is there, whatever its record says. */
-import type { Instance } from "./live-set.ts";
+import type { Instance } from "./instance.ts";
 
 /** `here`: it answers. `left`: it has said that it takes no more requests. `unknown`: nobody has a connection to it. */
 export type Whereabouts = "here" | "left" | "unknown";

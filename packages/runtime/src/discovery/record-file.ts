@@ -4,7 +4,7 @@ import type { Stats } from "node:fs";
 import { link, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { Logger } from "../logging/logger.ts";
-import type { Tokens } from "../net/auth.ts";
+import type { Tokens } from "../security/auth.ts";
 import { checkIsFile, checkRecordSize, isMissing, maxRecordBytes, messageOf, type DirectorySteps } from "./directory.ts";
 import { bucketOf, formatRecord, parseRecord, recordKey, type DiscoveryRecord } from "./records.ts";
 import { findBadSignature, signRecord } from "./signature.ts";

@@ -1,6 +1,6 @@
 /** Records signed with the plane token: whoever can only write in the directory can neither make one nor change one. Layout: docs/wire-format.md. */
 import { createHmac, timingSafeEqual } from "node:crypto";
-import type { Tokens } from "../net/auth.ts";
+import type { Tokens } from "../security/auth.ts";
 
 /** The signature is the last field of the text, and covers all that is before it, to the byte. */
 const signedPattern = /^(.*),"dyn_signature":"([0-9a-f]{64})"\}$/s;

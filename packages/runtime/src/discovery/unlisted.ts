@@ -1,6 +1,6 @@
 /** Instances whose records are gone but who are still there: a registry that is lost must not take the workers with it. */
 import type { Logger } from "../logging/logger.ts";
-import type { Instance } from "./live-set.ts";
+import type { Instance } from "./instance.ts";
 import type { Presence } from "./presence.ts";
 
 /** A worker's word that it leaves may come this much later than the end of its record, ms. */

@@ -1,9 +1,9 @@
 /** One try of a request at one instance: a stream, a span with its line, and the comparison of the ids the worker saw. */
-import type { Instance } from "../discovery/live-set.ts";
+import type { Instance } from "../discovery/instance.ts";
 import { RuntimeError, StalledError, toAbortError, toRuntimeError, type ErrorCode } from "../errors.ts";
 import { orAborted } from "../lifetime.ts";
 import type { Logger } from "../logging/logger.ts";
-import type { RuntimeMetrics } from "../metrics.ts";
+import type { RuntimeMetrics } from "../metrics/runtime-metrics.ts";
 import { compareLineage, toLogFields, toPlaneHeaders, type Identity } from "../trace/identity.ts";
 import { endSpan, type Span, type Tracer } from "../trace/spans.ts";
 import { childSpan } from "../trace/traceparent.ts";

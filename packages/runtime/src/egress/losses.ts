@@ -1,16 +1,10 @@
 /** The workers that were lost while they ran a request. One says nothing against it, because all that a worker runs falls with it; a second one in a row does. */
 import { RuntimeError } from "../errors.ts";
 import type { Attempt } from "./attempt.ts";
+import { LostWorkerError } from "./lost-worker.ts";
 
 /** Workers that may be lost with a request, one after the other and without an item between them. */
 const maxLost = 2;
-
-/** A `disconnected` of a request that a worker had when it was lost, and may have been lost because of it. */
-export class LostWorkerError extends RuntimeError {
-  constructor(message: string, options?: ErrorOptions) {
-    super("disconnected", message, options);
-  }
-}
 
 /** Of one request. */
 export class Losses {

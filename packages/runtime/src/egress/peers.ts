@@ -1,14 +1,14 @@
 /** One connection per instance and address, dialled when first needed and shared by all requests. */
 import { formatHostPort } from "../address.ts";
 import { RuntimeError } from "../errors.ts";
-import type { Instance } from "../discovery/live-set.ts";
+import type { Instance } from "../discovery/instance.ts";
 import type { Presence, Whereabouts } from "../discovery/presence.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { MemoryBudget } from "../memory-budget.ts";
-import type { RuntimeMetrics } from "../metrics.ts";
-import type { PlaneSecurity } from "../net/security.ts";
+import type { RuntimeMetrics } from "../metrics/runtime-metrics.ts";
+import type { PlaneSecurity } from "../security/plane-security.ts";
 import type { Hello } from "../wire/hello.ts";
-import { PlaneClient } from "./plane-client.ts";
+import { PlaneClient } from "./client-connection.ts";
 import { createRedial } from "./redial.ts";
 
 export interface PeersOptions {

@@ -1,5 +1,5 @@
 /** Which instance gets the next attempt. */
-import type { Instance } from "../discovery/live-set.ts";
+import type { Instance } from "../discovery/instance.ts";
 import { RuntimeError } from "../errors.ts";
 
 export const routerModes = ["round-robin", "random", "least-loaded", "power-of-two", "direct"] as const;

@@ -1,5 +1,5 @@
 /** Sends a request to an instance; if that fails, another gets it, or the rest of it where the caller can say what the rest is. */
-import type { Instance } from "../discovery/live-set.ts";
+import type { Instance } from "../discovery/instance.ts";
 import { RuntimeError, toRuntimeError } from "../errors.ts";
 import { waitMs } from "../lifetime.ts";
 import { endSpan, noSpan, toOutcome, type Span } from "../trace/spans.ts";

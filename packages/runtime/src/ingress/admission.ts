@@ -1,8 +1,8 @@
 /** Places of an endpoint: how many requests, or completions of requests, run at a time, and how many requests may wait for their first place. */
 import { countOf } from "../counts.ts";
-import type { Places } from "../engine.ts";
+import type { Places } from "../handler.ts";
 import { RuntimeError } from "../errors.ts";
-import type { EndpointMetrics } from "../metrics.ts";
+import type { EndpointMetrics } from "../metrics/runtime-metrics.ts";
 
 type Metrics = Pick<EndpointMetrics, "places" | "placesTaken" | "queueDepth" | "queueCapacity">;
 

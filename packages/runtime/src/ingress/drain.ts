@@ -2,7 +2,7 @@
 import { RuntimeError } from "../errors.ts";
 import { within, type EndReport } from "../lifetime.ts";
 import type { Logger } from "../logging/logger.ts";
-import type { PushServer } from "./push-endpoint.ts";
+import type { PushServer } from "./server-connection.ts";
 
 /** How long requests that are cut may take to say so, ms. */
 const lastWordsMs = 1_000;

@@ -1,5 +1,5 @@
 /** One running request as the worker's side sees it: credit, cancellation, and the frames that answer it. */
-import type { PeerConnection } from "../engine.ts";
+import type { PeerConnection } from "../handler.ts";
 import { RuntimeError } from "../errors.ts";
 import type { Connection } from "../net/connection.ts";
 import type { EncodeItem } from "../wire/items.ts";

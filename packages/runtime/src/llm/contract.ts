@@ -1,5 +1,5 @@
 /** What a language-model worker is asked and what it answers, whatever API the client spoke. */
-import type { RequestContext } from "../engine.ts";
+import type { RequestContext } from "../handler.ts";
 import type { Logger } from "../logging/logger.ts";
 
 export interface Message {

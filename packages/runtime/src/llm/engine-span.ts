@@ -1,5 +1,5 @@
 /** `engine.generate`: the engine's own place in the trace, below the worker's `handle_payload`. Its id exists whether or not spans are exported. */
-import type { RequestContext } from "../engine.ts";
+import type { RequestContext } from "../handler.ts";
 import { toRuntimeError, type RuntimeError } from "../errors.ts";
 import type { Logger } from "../logging/logger.ts";
 import { toSpanFields } from "../trace/identity.ts";

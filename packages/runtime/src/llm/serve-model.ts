@@ -1,7 +1,7 @@
 /** Serve a model: publish its endpoint and its card, and hold the engine to what requests ask. */
 import { maxModelNameLength, parseAddress, toSlug, type ModelRecord } from "../discovery/records.ts";
 import type { Serving } from "../endpoint.ts";
-import { toItems, type RequestContext } from "../engine.ts";
+import { toItems, type RequestContext } from "../handler.ts";
 import { RuntimeError, toHandlerError } from "../errors.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { Runtime } from "../runtime.ts";

@@ -3,6 +3,9 @@ import { escapeHidden, hasHidden } from "../hidden-text.ts";
 import { formatError, isError } from "./causes.ts";
 import type { Level } from "./filter.ts";
 
+/** Takes finished records; the only thing that differs between JSONL, readable text and tests. */
+export type RecordSink = (record: Record<string, unknown>) => void;
+
 /** Facts of a line. Keys are chosen by code, never by a client; undefined values are left out. */
 export type Fields = Readonly<Record<string, unknown>>;
 

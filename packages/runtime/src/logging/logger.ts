@@ -1,7 +1,7 @@
 /** Structured logging: filtered by target, bound to a request. */
 import { parseLogEvents, type EventLevels, type LogEvent } from "./events.ts";
 import { parseLogFilter, type Level, type LogFilter, type Threshold } from "./filter.ts";
-import { toRecord, type Fields } from "./format.ts";
+import { toRecord, type Fields, type RecordSink } from "./format.ts";
 import type { LogSampler } from "./sampling.ts";
 import { createSums, type SumOptions, type Sums } from "./sums.ts";
 
@@ -31,9 +31,6 @@ export interface ChildOptions {
   /** The request all lines of the child are about: below WARN they are written only if it is sampled. Default: the parent's. */
   readonly requestId?: string;
 }
-
-/** Takes finished records; the only thing that differs between JSONL, readable text and tests. */
-export type RecordSink = (record: Record<string, unknown>) => void;
 
 export interface LoggerOptions {
   readonly sink: RecordSink;

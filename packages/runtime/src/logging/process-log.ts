@@ -3,9 +3,17 @@ import { parseLogEvents } from "./events.ts";
 import { parseLogFilter } from "./filter.ts";
 import { createLogger, type Logger } from "./logger.ts";
 import { createLogSampler } from "./sampling.ts";
-import type { LogConfig } from "./settings.ts";
 import { createSums } from "./sums.ts";
 import { openLogWriter } from "./writer.ts";
+
+export interface LogConfig {
+  readonly log: string;
+  readonly logJsonl: boolean;
+  readonly logConsoleFormat: "auto" | "readable" | "jsonl";
+  readonly logEvents: string;
+  readonly logSampleRatio: number;
+  readonly logRefusals: number;
+}
 
 /** How long a slow reader of the log may hold the end of the process. */
 const flushMs = 5_000;

@@ -1,6 +1,6 @@
 /** Lines that anybody can cause as often as they like, such as refusals of strangers. Of each kind ten are written in ten seconds; those that follow are counted,
  *  and told of in one line when the time is over, and at the end. Nothing of them is kept but one, which stands in that line as the example. */
-import type { RecordSink } from "./logger.ts";
+import type { RecordSink } from "./format.ts";
 
 /** How lines are summed up. */
 export interface SumOptions {

@@ -1,7 +1,7 @@
 /** Writes records to standard error without ever waiting for its reader: lines of a tick leave together, a bounded number of bytes may wait. */
 import { within } from "../lifetime.ts";
 import { createTimeFormat, formatJsonLine, formatReadable, toRecord } from "./format.ts";
-import type { RecordSink } from "./logger.ts";
+import type { RecordSink } from "./format.ts";
 import { openStandardError, type LogOutput } from "./output.ts";
 
 export interface LogWriter extends Disposable {

@@ -10,8 +10,8 @@ import { decodeHello, encodeHello, type Hello } from "../wire/hello.ts";
 import { encodeAuth } from "../wire/proof.ts";
 import { FrameWatch, maxFrameLooks } from "./frame-watch.ts";
 import { QueueRoom } from "./queue-room.ts";
-import { beginHandshake, type Guard, type Handshake, type Role } from "./auth.ts";
-import { explainTlsError } from "./tls.ts";
+import { beginHandshake, type Guard, type Handshake, type Role } from "../security/auth.ts";
+import { explainTlsError } from "../security/tls.ts";
 
 /** Bytes queued within one tick that leave without waiting for its end. */
 const earlyFlushBytes = 256 * 1024;

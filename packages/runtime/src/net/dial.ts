@@ -3,7 +3,7 @@ import { connect as connectTcp, isIP, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { formatHostPort } from "../address.ts";
 import { RuntimeError } from "../errors.ts";
-import type { PlaneSecurity } from "./security.ts";
+import type { PlaneSecurity } from "../security/plane-security.ts";
 
 export interface DialOptions {
   readonly host: string;

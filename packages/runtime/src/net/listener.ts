@@ -7,7 +7,7 @@ import type { Logger } from "../logging/logger.ts";
 import { createStrangers } from "../strangers.ts";
 import { preface } from "../wire/frames.ts";
 import { openTlsDoor } from "./tls-door.ts";
-import type { TlsMaterial } from "./tls.ts";
+import type { TlsMaterial } from "../security/tls.ts";
 
 export interface ListenOptions {
   readonly host: string;

@@ -3,7 +3,7 @@ import type { Socket } from "node:net";
 import { createServer, type TLSSocket } from "node:tls";
 import { formatEnds, formatRemote } from "../address.ts";
 import type { Logger } from "../logging/logger.ts";
-import { explainTlsError, type TlsMaterial } from "./tls.ts";
+import { explainTlsError, type TlsMaterial } from "../security/tls.ts";
 
 export interface TlsDoorOptions {
   /** Certificates in use, asked for each connection. With an authority, peers must have a certificate of it. */

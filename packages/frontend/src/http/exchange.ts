@@ -1,0 +1,175 @@
+/** One HTTP request: its ids and trace, its signal, its clock. Exists before the first log line about it. */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import {
+  acceptTrace,
+  createRequestId,
+  describeBadRequestId,
+  isSaneClientId,
+  isUuid,
+  RuntimeError,
+  selectBaggage,
+  toLogFields,
+  type Fields,
+  type Identity,
+  type Logger,
+  type MemoryBudget,
+  type RequestFault,
+  type Tracer,
+} from "@dyn/runtime";
+import type { Caller, Callers } from "./callers.ts";
+import type { Cors } from "./cors.ts";
+import { watchDisconnect } from "./disconnect.ts";
+import type { Reply } from "./reply.ts";
+import { openRequestSpan, type RequestSpan } from "./request-span.ts";
+
+export interface Exchange extends Reply {
+  readonly request: IncomingMessage;
+  readonly identity: Identity;
+  /** Lines carry the ids and the request line. */
+  readonly log: Logger;
+  /** Aborts when the client leaves, or the frontend must end the answer. */
+  readonly signal: AbortSignal;
+  /** End the answer: `reason` is what the client is told, if it is still there. */
+  readonly abort: (reason: RuntimeError) => void;
+  readonly startedAt: number;
+  /** Undefined unless it is exported. */
+  readonly span: RequestSpan | undefined;
+  readonly caller: Caller;
+  /** Why the request must be refused before anything else. */
+  readonly rejection: RuntimeError | undefined;
+}
+
+export interface ExchangeOptions {
+  readonly log: Logger;
+  readonly strictRequestId: boolean;
+  /** Keys of baggage members that travel to the worker. */
+  readonly baggageKeys: ReadonlySet<string>;
+  readonly tracer: Tracer;
+  readonly now: () => number;
+  readonly callers: Callers;
+  /** Undefined = nothing is said to pages of other origins. */
+  readonly cors: Cors | undefined;
+  /** Why a request must be refused for the way it is written. */
+  readonly faultOf: (request: IncomingMessage) => RequestFault | undefined;
+  /** How long nothing of an answer may leave for want of a reader, ms. */
+  readonly sendTimeoutMs: number;
+  /** What requests may take of the memory of this process. */
+  readonly memory: MemoryBudget;
+  /** Controllers of the exchanges under way, by their ids: no two have the same one. */
+  readonly open: Map<string, AbortController>;
+}
+
+/** The route of a request, as far as its exchange needs it. Inference routes have `refuse`, the others serve those who operate. */
+export interface ExchangeRoute {
+  readonly path: string;
+  readonly refuse?: unknown;
+}
+
+function headerOf(request: IncomingMessage, name: string): string | undefined {
+  const value = request.headers[name];
+  return typeof value === "string" ? value : undefined; // only set-cookie, of answers, is a list
+}
+
+interface Ids {
+  readonly requestId: string;
+  readonly warnings: readonly string[];
+  readonly rejection: RuntimeError | undefined;
+}
+
+// `request-id`, else the deprecated header; what is no UUID, or that of a request that still runs, is replaced (or refused, in strict mode).
+function readRequestId(request: IncomingMessage, { strictRequestId: strict, open }: ExchangeOptions): Ids {
+  const current = headerOf(request, "request-id");
+  const deprecated = headerOf(request, "x-dynamo-request-id");
+  const warnings: string[] = [];
+  if (deprecated !== undefined) {
+    warnings.push("x-dynamo-request-id header is deprecated (DEP #7812); server-generated request IDs should be used instead");
+  }
+  const [name, value] = current === undefined ? ["x-dynamo-request-id", deprecated] : ["request-id", current];
+  if (value === undefined) return { requestId: createRequestId(), warnings, rejection: undefined };
+  if (isUuid(value) && !open.has(value)) return { requestId: value, warnings, rejection: undefined };
+  const problem = isUuid(value) ? `${name} header is the id of a request that is still running: ${value}` : describeBadRequestId(name, value);
+  warnings.push(problem);
+  return { requestId: createRequestId(), warnings, rejection: strict ? new RuntimeError("invalid_argument", problem) : undefined };
+}
+
+function readIdentity(request: IncomingMessage, requestId: string, { tracer, baggageKeys }: ExchangeOptions): Identity {
+  const clientId = headerOf(request, "x-request-id");
+  const trace = tracer.sample(acceptTrace(headerOf(request, "traceparent"), headerOf(request, "tracestate")));
+  const baggage = selectBaggage(headerOf(request, "baggage"), baggageKeys);
+  const isSane = clientId !== undefined && isSaneClientId(clientId);
+  return { requestId, ...(isSane && { xRequestId: clientId }), trace, ...(baggage !== undefined && { baggage }) };
+}
+
+interface Sender {
+  readonly socket: Socket;
+  /** With a key that is known it has a line for each; others are summed up. */
+  readonly hasKey: boolean;
+}
+
+const refusals: Readonly<Record<number, string>> = { 408: "slow client refused", 421: "request for another host refused" };
+
+/** Whoever sends such things may be looking for a hole; whoever is late has a slow network, as a rule. */
+export function logRefused(log: Logger, { code, status, message: error }: RequestFault, { socket: { remoteAddress: remote }, hasKey }: Sender): void {
+  const fields = { remote, status, error, "error.type": code };
+  const level = status === 408 ? "info" : "warn";
+  const message = refusals[status] ?? "malformed HTTP refused";
+  if (hasKey) log[level](fields, message);
+  else log.summed(level, fields, message, { kind: `${status}` });
+}
+
+/** Begin an exchange (`toRoute` is asked only if spans are exported: Fastify makes its answer anew each time): ids from the headers, echoed on the answer whatever becomes of it. */
+export function beginExchange(
+  request: IncomingMessage,
+  response: ServerResponse,
+  options: ExchangeOptions,
+  toRoute: () => ExchangeRoute | undefined,
+): Exchange {
+  const startedAt = options.now();
+  const { requestId, warnings, rejection } = readRequestId(request, options);
+  const identity = readIdentity(request, requestId, options);
+  const toFields = (): Fields => ({
+    ...toLogFields(identity, "http-request"),
+    method: request.method ?? "",
+    uri: request.url ?? "",
+    version: `HTTP/${request.httpVersion}`,
+  });
+  const log = options.log.child({ requestId, fields: toFields });
+  const caller = options.callers.find(request.headers);
+  const warn = (fields: Fields, message: string): void => (caller.isStranger ? log.summed("warn", fields, message) : log.warn(fields, message));
+  for (const warning of warnings) warn({}, warning);
+  const length = headerOf(request, "x-request-id")?.length;
+  if (length !== undefined && identity.xRequestId === undefined)
+    warn({ length }, "x-request-id header ignored: expected 1 to 256 characters of visible ASCII");
+  const fault = options.faultOf(request);
+  if (fault) logRefused(log, fault, { socket: request.socket, hasKey: caller.hasKey });
+  const aborter = watchDisconnect(response, requestId, options);
+  const memory = options.memory.open();
+  response.on("close", () => memory[Symbol.dispose]());
+  const exchange: Exchange = {
+    request,
+    response,
+    memory,
+    commonHeaders: { "x-request-id": identity.xRequestId ?? requestId, "request-id": requestId, ...options.cors?.headersOf(request) },
+    identity,
+    log,
+    signal: aborter.signal,
+    abort: (reason) => aborter.abort(reason),
+    startedAt,
+    span: undefined,
+    caller,
+    rejection: fault ?? rejection,
+  };
+  return options.tracer.isOn ? { ...exchange, span: openSpan(exchange, options.tracer, toRoute()) } : exchange;
+}
+
+// Probes and lists are traced where their lines are shown: from debug on.
+function openSpan(
+  { identity, request, response, startedAt, log }: Exchange,
+  tracer: Tracer,
+  route: ExchangeRoute | undefined,
+): RequestSpan | undefined {
+  const isLogged = !route || route.refuse !== undefined;
+  if (!isLogged && !log.child({ target: "system_span" }).isEnabled("debug")) return undefined;
+  return openRequestSpan({ tracer, identity, request, response, route: route?.path, isLogged, startedAt });
+}

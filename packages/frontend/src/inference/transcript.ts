@@ -1,0 +1,167 @@
+/** What a client has of an answer: what it comes to in the end, and where another worker would go on. */
+import { RuntimeError, textFactor, type MemoryShare } from "@dyn/runtime";
+import { assertDelta, tokensOf, type BegunChoice, type Delta, type FinishReason, type ModelJob, type Usage } from "@dyn/runtime/llm";
+import { countJsonBytes } from "../http/json-size.ts";
+
+export interface Choice {
+  /** Empty if texts are not kept. */
+  readonly text: string;
+  readonly finishReason: FinishReason;
+  /** The stop text that ended it, if one did. */
+  readonly stopText: string | undefined;
+}
+
+export interface Completion {
+  readonly choices: readonly Choice[];
+  readonly usage: Usage;
+}
+
+/** What is kept of a delta beside how it ended. */
+export interface Keeping {
+  readonly texts: boolean;
+  /** Ids of tokens, for `begun`. */
+  readonly tokenIds: boolean;
+  /** Most bytes of all that is kept; texts as JSON has them. */
+  readonly maxBytes: number;
+  /** What is kept is taken from it. */
+  readonly memory: Pick<MemoryShare, "take" | "release">;
+  /** False if it is kept only for another worker to go on: it is then given up where there is no memory for it. */
+  readonly isNeeded: boolean;
+}
+
+/** Tokens that a choice may have beyond `max_tokens`: a worker may count otherwise, and one delta of an engine holds several. */
+const spareTokens = 256;
+/** Texts that are joined at a time. */
+const maxPieces = 256;
+/** A double in a list. */
+const bytesPerId = 8;
+/** Of memory: what is known of a choice, and the events that begin it. */
+const choiceBytes = 512;
+
+interface Open {
+  text: string;
+  /** What comes after `text`. V8 holds a text that grows by a few letters at a time as a tree of them, many times its size. */
+  pieces: string[];
+  tokens: number;
+  tokenIds: number[];
+  finishReason: FinishReason | undefined;
+  stopText: string | undefined;
+}
+
+/** Begins with nothing. A class: there is one per request, and an object with getters costs several times as much. */
+export class Transcript {
+  #keeping: Keeping;
+  readonly #choices: Open[] = [];
+  readonly #maxTokens: number;
+  #bytes = 0;
+  #usage: Usage | undefined;
+
+  constructor(job: ModelJob, keeping: Keeping) {
+    this.#keeping = keeping;
+    this.#maxTokens = job.maxTokens ?? Number.POSITIVE_INFINITY;
+    const choices = countChoices(job);
+    keeping.memory.take(choices * choiceBytes);
+    for (let left = choices; left > 0; left -= 1) {
+      this.#choices.push({ text: "", pieces: [], tokens: 0, tokenIds: [], finishReason: undefined, stopText: undefined });
+    }
+  }
+
+  /** @returns how many tokens they are. @throws RuntimeError `protocol` for what is no delta, or none of a choice that was asked for, and for more than was asked for or can be kept; `overloaded` if there is no memory for it. */
+  add(batch: readonly Delta[]): number {
+    let tokens = 0;
+    const bytesBefore = this.#bytes;
+    for (const delta of batch) {
+      assertDelta(delta);
+      const choice = this.#choices[delta.choice ?? 0];
+      if (!choice) throw new RuntimeError("protocol", `the worker answered for choice ${delta.choice}, ${this.#choices.length} were asked for`);
+      tokens += this.#keep(choice, delta);
+      if (delta.usage) this.#usage = delta.usage;
+      if (delta.finishReason === undefined) continue;
+      choice.finishReason = delta.finishReason;
+      choice.stopText = delta.stopText;
+    }
+    this.#account(bytesBefore);
+    return tokens;
+  }
+
+  #account(bytesBefore: number): void {
+    const { memory, isNeeded } = this.#keeping;
+    try {
+      memory.take(textFactor * (this.#bytes - bytesBefore));
+    } catch (error) {
+      if (isNeeded) throw error;
+      memory.release(textFactor * bytesBefore);
+      this.#bytes = 0;
+      this.#keeping = { ...this.#keeping, texts: false, tokenIds: false };
+      for (const choice of this.#choices) [choice.text, choice.pieces, choice.tokenIds] = ["", [], []];
+    }
+  }
+
+  #keep(choice: Open, delta: Delta): number {
+    const { texts, tokenIds, maxBytes } = this.#keeping;
+    const tokens = tokensOf(delta);
+    choice.tokens += tokens;
+    if (choice.tokens > this.#maxTokens + spareTokens) throw toExcess(choice.tokens, delta.choice ?? 0, this.#maxTokens);
+    if (texts) this.#bytes += countJsonBytes(delta.text, maxBytes);
+    if (tokenIds && delta.tokenIds) this.#bytes += delta.tokenIds.length * bytesPerId;
+    if (delta.stopText !== undefined) this.#bytes += countJsonBytes(delta.stopText, maxBytes);
+    if (this.#bytes > maxBytes)
+      throw new RuntimeError("protocol", `the worker's answer is larger than ${maxBytes} bytes, the limit set by DYN_HTTP_ANSWER_LIMIT_MB`);
+    if (texts && delta.text !== "" && choice.pieces.push(delta.text) === maxPieces) joinPieces(choice);
+    if (tokenIds && delta.tokenIds) for (const id of delta.tokenIds) choice.tokenIds.push(id);
+    return tokens;
+  }
+
+  /** As the worker says, at its end. */
+  get usage(): Usage | undefined {
+    return this.#usage;
+  }
+
+  /** Of the choices that have ended, each once. */
+  get finishReasons(): readonly FinishReason[] {
+    return [...new Set(this.#choices.flatMap(({ finishReason = [] }) => finishReason))];
+  }
+
+  /** Nothing is left to ask for. */
+  get isWhole(): boolean {
+    return this.#usage !== undefined && this.#choices.every(({ finishReason }) => finishReason !== undefined);
+  }
+
+  /** What another worker needs to know of each choice; undefined if it is not kept. */
+  begun(): BegunChoice[] | undefined {
+    const { texts, tokenIds } = this.#keeping;
+    return texts && tokenIds ? this.#choices.map(toBegun) : undefined;
+  }
+
+  /** @throws RuntimeError `protocol` if a choice has no finish reason, or the whole no usage: the worker has not finished its work. */
+  finish(): Completion {
+    if (!this.#usage) throw new RuntimeError("protocol", "the worker ended its answer without usage");
+    return { choices: this.#choices.map(toChoice), usage: this.#usage };
+  }
+}
+
+function toExcess(tokens: number, choice: number, maxTokens: number): RuntimeError {
+  return new RuntimeError("protocol", `the worker sent ${tokens} tokens for choice ${choice}, max_tokens is ${maxTokens}`);
+}
+
+function joinPieces(choice: Open): string {
+  choice.text += choice.pieces.join("");
+  choice.pieces = [];
+  return choice.text;
+}
+
+// Ids only if there is one for each token: some engines give none.
+function toBegun(choice: Open): BegunChoice {
+  const { tokens, tokenIds, finishReason } = choice;
+  return { text: joinPieces(choice), tokens, isFinished: finishReason !== undefined, ...(tokenIds.length === tokens && { tokenIds }) };
+}
+
+function toChoice(choice: Open, index: number): Choice {
+  const { finishReason, stopText } = choice;
+  if (finishReason === undefined) throw new RuntimeError("protocol", `the worker ended its answer without a finish reason for choice ${index}`);
+  return { text: joinPieces(choice), finishReason, stopText };
+}
+
+function countChoices({ n = 1, prompts }: ModelJob): number {
+  return n * (prompts?.length ?? 1);
+}

@@ -1,0 +1,119 @@
+/** Every route: method, path, handler, shape of its errors. What is not here is a 404, what is here under another method a 405. */
+import type { RuntimeError } from "@dyn/runtime";
+import { countTokens } from "../anthropic/count-tokens.ts";
+import * as anthropic from "../anthropic/errors.ts";
+import { listModelInfos, showModelInfo } from "../anthropic/list-models.ts";
+import { messagesApi } from "../anthropic/messages.ts";
+import type { Exchange } from "../http/exchange.ts";
+import type { Audience, PortUse } from "../http/callers.ts";
+import { refuseInference, serveInference, type InferenceApi, type InferenceParts, type InferenceRequest } from "../inference/serve.ts";
+import { chatApi } from "../openai/chat.ts";
+import { completionsApi } from "../openai/completions.ts";
+import * as openai from "../openai/errors.ts";
+import { listModels, showModel } from "../openai/list-models.ts";
+import { createOpsPages, serveHealth, serveIcon, serveIndex, serveLive, serveMetrics, showRequest, type OpsParts } from "../ops.ts";
+
+export interface RouteInput {
+  readonly exchange: Exchange;
+  readonly body: unknown;
+  /** What `*` in the path stood for. */
+  readonly rest: string;
+}
+
+export interface RouteEntry {
+  readonly method: "GET" | "POST";
+  readonly path: string;
+  readonly audience: Audience;
+  handle(input: RouteInput): void | Promise<void>;
+  toErrorBody(error: RuntimeError, exchange: Exchange): unknown;
+  /** Inference routes answer early failures themselves, with their pair of log lines. */
+  refuse?(exchange: Exchange, error: RuntimeError): void;
+}
+
+/** The methods of a route: who may GET may ask for the headers alone. */
+export function methodsOf({ method }: RouteEntry): readonly string[] {
+  return method === "GET" ? ["GET", "HEAD"] : [method];
+}
+
+const audiences: Readonly<Record<PortUse, readonly Audience[]>> = {
+  all: ["anybody", "clients", "both", "operators"],
+  clients: ["anybody", "clients"],
+  operators: ["anybody", "both", "operators"],
+};
+
+/** Those of `routes` that a port serves, and the page that lists them. */
+export function routesAt(use: PortUse, routes: readonly RouteEntry[]): readonly RouteEntry[] {
+  const { toErrorBody } = openai;
+  const index: RouteEntry = {
+    method: "GET",
+    path: "/",
+    audience: "anybody",
+    handle: ({ exchange }) => serveIndex(exchange, served.map(toShown)),
+    toErrorBody,
+  };
+  const served = [...routes.filter(({ audience }) => audiences[use].includes(audience)), index];
+  return served;
+}
+
+/** All but the page that lists them. */
+export function createRoutes(parts: InferenceParts & OpsParts): readonly RouteEntry[] {
+  const inference = <Request extends InferenceRequest>(path: string, api: InferenceApi<Request>): RouteEntry => ({
+    method: "POST",
+    path,
+    audience: "clients",
+    handle: ({ exchange, body }) => serveInference(api, exchange, body, parts),
+    toErrorBody: (error, { identity }) => api.toErrorBody(error, identity.requestId),
+    refuse: (exchange, error) => refuseInference(api, exchange, error, parts),
+  });
+  const { toErrorBody } = openai;
+  const pages = createOpsPages(parts);
+  return [
+    inference("/v1/chat/completions", chatApi),
+    inference("/v1/completions", completionsApi),
+    inference("/v1/messages", messagesApi),
+    {
+      method: "POST",
+      path: "/v1/messages/count_tokens",
+      audience: "clients",
+      handle: ({ exchange, body }) => countTokens(exchange, body, parts.models, parts.fieldLimits),
+      toErrorBody: (error, { identity }) => anthropic.toErrorBody(error, identity.requestId),
+    },
+    {
+      method: "GET",
+      path: "/v1/models",
+      audience: "clients",
+      handle: ({ exchange }) => (isAnthropic(exchange) ? listModelInfos : listModels)(exchange, parts.models),
+      toErrorBody: toSharedBody,
+    },
+    {
+      method: "GET",
+      path: "/v1/models/*",
+      audience: "clients",
+      handle: ({ exchange, rest }) => (isAnthropic(exchange) ? showModelInfo : showModel)(exchange, parts.models, rest),
+      toErrorBody: toSharedBody,
+    },
+    { method: "GET", path: "/v1/requests/*", audience: "both", handle: ({ exchange, rest }) => showRequest(exchange, parts, rest), toErrorBody },
+    { method: "GET", path: "/health", audience: "anybody", handle: ({ exchange }) => serveHealth(exchange, parts, pages), toErrorBody },
+    { method: "GET", path: "/live", audience: "anybody", handle: ({ exchange }) => serveLive(exchange, parts), toErrorBody },
+    { method: "GET", path: "/metrics", audience: "operators", handle: ({ exchange }) => serveMetrics(exchange, pages), toErrorBody },
+    { method: "GET", path: "/favicon.ico", audience: "anybody", handle: ({ exchange }) => serveIcon(exchange), toErrorBody },
+  ];
+}
+
+function toShown({ method, path }: RouteEntry): string {
+  return `${method} ${path.replace("*", "{id}")}`;
+}
+
+// Anthropic's clients say so on every request; it matters where both APIs have the same path.
+function isAnthropic({ request }: Exchange): boolean {
+  return request.headers["anthropic-version"] !== undefined;
+}
+
+function toSharedBody(error: RuntimeError, exchange: Exchange): unknown {
+  return isAnthropic(exchange) ? anthropic.toErrorBody(error, exchange.identity.requestId) : openai.toErrorBody(error);
+}
+
+/** The error body of a request without a route: Anthropic's below its path and for its clients, else OpenAI's. */
+export function toUnmatchedBody(path: string, error: RuntimeError, exchange: Exchange): unknown {
+  return /^\/v1\/messages(?:\/|$)/.test(path) ? anthropic.toErrorBody(error, exchange.identity.requestId) : toSharedBody(error, exchange);
+}

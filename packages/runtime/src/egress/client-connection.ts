@@ -1,0 +1,244 @@
+/** The dialling end of one connection: opens streams and deals out what arrives for them. */
+import { formatHostPort } from "../address.ts";
+import { countOf } from "../counts.ts";
+import { RuntimeError, toRuntimeError } from "../errors.ts";
+import type { Guard } from "../security/auth.ts";
+import { Connection, type ConnectionOptions } from "../net/connection.ts";
+import { dialSocket } from "../net/dial.ts";
+import type { MemoryBudget } from "../memory-budget.ts";
+import type { PlaneSecurity } from "../security/plane-security.ts";
+import { frameTypeName, frameTypes, maxStreamId, type FrameType } from "../wire/frames.ts";
+import {
+  decodeEnd,
+  decodeError,
+  decodeWithdraw,
+  encodeCancel,
+  encodeCredit,
+  encodePing,
+  encodeRequest,
+  requestBytes,
+  type CancelMode,
+  type RequestMessage,
+} from "../wire/messages.ts";
+import type { Hello } from "../wire/hello.ts";
+import { toWorkerError } from "../worker-errors.ts";
+import { LostWorkerError } from "./lost-worker.ts";
+import { ClientStream, type StreamOwner } from "./client-stream.ts";
+
+/** Bytes that may wait for a worker's socket before it gets no more requests: a burst of long prompts is no fault of its yet. */
+const maxQueuedBytes = 8 * 1024 * 1024;
+/** Endpoints a worker may withdraw on one connection. */
+const maxWithdrawn = 4_096;
+
+export interface PlaneClientOptions {
+  /** The instance that is meant, and where: `Instance.key`. */
+  readonly key: string;
+  readonly host: string;
+  readonly port: number;
+  readonly hello: Hello;
+  readonly connectTimeoutMs: number;
+  readonly pingIntervalMs: number;
+  /** The worker speaks TLS, says its record. */
+  readonly isTls: boolean;
+  readonly security: PlaneSecurity;
+  /** For frames under way, and items that wait to be read. */
+  readonly memory: MemoryBudget;
+  /** Called once when the connection is over; `undefined` = in good order. */
+  readonly onClose: (cause: RuntimeError | undefined) => void;
+  /** Called when the worker says that it takes no more requests, or (false) none for one of its endpoints. */
+  readonly onLeave: (isGoingAway: boolean) => void;
+}
+
+type Owner = Pick<PlaneClientOptions, "memory" | "onClose" | "onLeave">;
+
+/** All streams between this process and one worker. */
+export class PlaneClient implements StreamOwner {
+  readonly ready: Promise<Hello>;
+  readonly memory: MemoryBudget;
+  #connection: Connection;
+  #streams = new Map<number, ClientStream>();
+  #touched = new Set<ClientStream>();
+  #lastId = 0;
+  #goingAway = false;
+  #hasAnswered = false;
+  #isClosedHere = false;
+  #maxStreams = 1;
+  #maxFrameBytes = 0;
+  #withdrawn = new Set<string>();
+  #owner: Owner;
+
+  private constructor(connection: (client: PlaneClient) => Connection, owner: Owner) {
+    this.#owner = owner;
+    this.memory = owner.memory;
+    this.#connection = connection(this);
+    this.ready = this.#connection.ready.then((peer) => {
+      this.#maxStreams = peer.max_streams;
+      this.#maxFrameBytes = peer.max_frame_bytes;
+      return peer;
+    });
+    this.ready.catch(() => undefined); // the pool awaits it; a second report would crash the process
+  }
+
+  /** Dial a worker and wait for its HELLO. @throws RuntimeError `cannot_connect`. */
+  static async dial(options: PlaneClientOptions): Promise<PlaneClient> {
+    const { key: dialled, host, port, hello, connectTimeoutMs: helloTimeoutMs, pingIntervalMs, isTls, security, memory } = options;
+    const socket = await dialSocket({ host, port, timeoutMs: helloTimeoutMs, isTls, security });
+    const guard: Guard | undefined = security.tokens && { role: "dialler", tokens: security.tokens.current, dialled };
+    const settings: ConnectionOptions = { role: "dialler", hello, helloTimeoutMs, pingIntervalMs, guard, memory };
+    const client = new PlaneClient((owner) => new Connection(socket, settings, owner.#events()), options);
+    try {
+      await client.ready;
+    } catch (cause) {
+      throw new RuntimeError("cannot_connect", `${formatHostPort(host, port)} did not complete HELLO: ${toRuntimeError(cause).message}`, { cause });
+    }
+    return client;
+  }
+
+  /** False when the worker drains, the connection is gone or its streams are used up: dial again or go elsewhere. */
+  get isUsable(): boolean {
+    return this.#connection.isOpen && !this.#goingAway && this.#lastId < maxStreamId;
+  }
+
+  get isGoingAway(): boolean {
+    return this.#goingAway;
+  }
+
+  /** True once the worker has said a word to a request. */
+  get hasAnswered(): boolean {
+    return this.#hasAnswered;
+  }
+
+  /** True if the worker has said that it serves this endpoint no more. */
+  hasWithdrawn(path: string): boolean {
+    return this.#withdrawn.has(path);
+  }
+
+  /** Send a request. @throws RuntimeError `overloaded` at the worker's stream limit or when it does not read, `too_large` over its frame limit; nothing is sent then. */
+  open(request: RequestMessage): ClientStream {
+    if (!this.isUsable) throw new RuntimeError("disconnected", `connection to ${this.#connection.remote} is closing`);
+    if (this.#streams.size >= this.#maxStreams) {
+      throw new RuntimeError("overloaded", `${countOf(this.#maxStreams, "stream to the worker is", "streams to the worker are")} open, its limit`);
+    }
+    const { queuedBytes } = this.#connection;
+    if (queuedBytes >= maxQueuedBytes) {
+      throw new RuntimeError("overloaded", `the worker leaves ${queuedBytes} bytes of requests unread, the limit is ${maxQueuedBytes}`);
+    }
+    // The worker would end the connection, and with it everybody else's streams.
+    const size = requestBytes(request);
+    if (size > this.#maxFrameBytes) {
+      const limit = `the worker's limit is ${this.#maxFrameBytes}, set by its DYN_TCP_MAX_MESSAGE_SIZE`;
+      throw new RuntimeError("too_large", `the request is ${size} bytes on the plane, ${limit}`);
+    }
+    const id = this.#lastId + 1;
+    // Where one worker was lost the next may be gone as well, with all of their machine: one that answers this was there when the request came.
+    const isRetry = request.attempt > 0;
+    if (isRetry) encodePing(this.#connection.writer, "PING", toMark(id));
+    encodeRequest(this.#connection.writer, id, request);
+    this.#lastId = id;
+    const isUnheard = isRetry || this.#connection.isSilent;
+    const stream = new ClientStream(this, id, { windowBytes: request.credit, isUnheard });
+    this.#streams.set(id, stream);
+    this.#connection.flushSoon();
+    return stream;
+  }
+
+  sendCancel(id: number, mode: CancelMode): void {
+    if (!this.#connection.isOpen) return;
+    encodeCancel(this.#connection.writer, id, mode);
+    this.#connection.flushSoon();
+  }
+
+  sendCredit(id: number, bytes: number): void {
+    if (!this.#connection.isOpen) return;
+    encodeCredit(this.#connection.writer, id, bytes);
+    this.#connection.flushSoon();
+  }
+
+  forget(id: number): void {
+    this.#streams.delete(id);
+    if (this.#goingAway && this.#streams.size === 0) this.#connection.end();
+  }
+
+  /** End the connection; what still runs on it fails, by our own doing. */
+  close(): void {
+    this.#isClosedHere = true;
+    this.#connection.end();
+  }
+
+  #events(): ConstructorParameters<typeof Connection>[2] {
+    return {
+      onFrame: (type, streamId, body) => this.#frame(type, streamId, body),
+      onRefused: (_type, streamId, error) => this.#streams.get(streamId)?.cancel("kill", error),
+      onPong: (mark) => this.#streams.get(mark.readUInt32BE(4))?.heard(),
+      onChunkEnd: () => {
+        for (const stream of this.#touched) stream.wake();
+        this.#touched.clear();
+      },
+      onDrain: () => undefined,
+      onClose: (cause) => this.#closed(cause),
+    };
+  }
+
+  #closed(cause: RuntimeError | undefined): void {
+    const message = cause?.message ?? `${this.#connection.remote} closed the connection`;
+    const error = this.#isClosedHere
+      ? new RuntimeError("unavailable", "this runtime is closed")
+      : new RuntimeError("disconnected", message, { cause });
+    // Nothing that runs there has taken a worker that leaves, that has too many connections, or that was gone before it was sent.
+    const lost = this.#isClosedHere || this.#goingAway || cause?.code === "overloaded" ? error : new LostWorkerError(message, { cause });
+    for (const stream of this.#streams.values()) {
+      stream.finish({ type: "error", error: stream.isUnheard ? error : lost });
+      stream.wake();
+    }
+    // A worker that leaves says so first.
+    this.#owner.onClose(cause ?? (this.#isClosedHere || this.#goingAway ? undefined : error));
+  }
+
+  #frame(type: FrameType, streamId: number, body: Buffer): void {
+    if (type === frameTypes.GOAWAY) {
+      if (streamId !== 0) throw new RuntimeError("protocol", `GOAWAY on stream ${streamId}`);
+      this.#goingAway = true;
+      this.#owner.onLeave(true);
+      if (this.#streams.size === 0) this.#connection.end();
+      return;
+    }
+    if (type === frameTypes.WITHDRAW && streamId === 0) return this.#withdraw(decodeWithdraw(body));
+    if (streamId === 0 || streamId > this.#lastId)
+      throw new RuntimeError("protocol", `${frameTypeName(type)} on stream ${streamId}, which was never opened`);
+    const stream = this.#streams.get(streamId);
+    if (!stream) return; // killed or failed here while the worker's last frames were under way
+    this.#hasAnswered = true;
+    this.#touched.add(stream);
+    try {
+      this.#streamFrame(stream, type, body);
+    } catch (error) {
+      // Framing still holds: this stream alone is lost.
+      stream.cancel("kill", error instanceof RuntimeError ? error : new RuntimeError("internal", "stream failed", { cause: error }));
+    }
+  }
+
+  // For good: an endpoint that the same process serves again is used by its record alone.
+  #withdraw(path: string): void {
+    if (this.#withdrawn.size >= maxWithdrawn) throw new RuntimeError("protocol", `more than ${maxWithdrawn} endpoints are withdrawn`);
+    this.#withdrawn.add(path);
+    this.#owner.onLeave(false);
+  }
+
+  #streamFrame(stream: ClientStream, type: FrameType, body: Buffer): void {
+    if (type === frameTypes.ITEMS) return stream.receive(body);
+    if (type === frameTypes.END) return stream.finish({ type: "end", trailer: decodeEnd(body) });
+    if (type === frameTypes.ERROR) {
+      const { code, message, trailer } = decodeError(body);
+      const error = toWorkerError(new RuntimeError(code, message), "the worker");
+      return stream.finish({ type: "error", error, ...(trailer && { trailer }) });
+    }
+    throw new RuntimeError("protocol", `${frameTypeName(type)} is not for the dialling side`);
+  }
+}
+
+// Layout: u32 0 · u32 stream id. Pings of the heartbeat have stream 0, which is none.
+function toMark(streamId: number): Buffer {
+  const mark = Buffer.alloc(8);
+  mark.writeUInt32BE(streamId, 4);
+  return mark;
+}

@@ -1,0 +1,236 @@
+/** Runs the handler of one request: reopens its identity, sends its items, and writes the worker's pair of lifecycle lines. */
+import type { EndpointAddress } from "../discovery/records.ts";
+import { toItems, type Handler, type Places, type RequestContext } from "../handler.ts";
+import { RuntimeError, toHandlerError, toRuntimeError } from "../errors.ts";
+import { describeBadRequestId, isUuid } from "../ids.ts";
+import type { Logger } from "../logging/logger.ts";
+import type { EndedRequest, EndpointMetrics, FailedStep } from "../metrics/runtime-metrics.ts";
+import { fromPlaneHeaders, toLogFields, type Identity } from "../trace/identity.ts";
+import { endSpan, toOutcome, type Span, type Tracer } from "../trace/spans.ts";
+import { formatTraceparent, isSampled } from "../trace/traceparent.ts";
+import type { EncodeItem } from "../wire/items.ts";
+import type { RequestMessage, Trailer } from "../wire/messages.ts";
+import { decodePayload } from "../wire/payload.ts";
+import { toWorkerError } from "../worker-errors.ts";
+import type { Admission, Place } from "./admission.ts";
+import type { Pauses } from "./pauses.ts";
+import type { ServerStream } from "./server-stream.ts";
+
+/** An endpoint as the push server knows it; the types of requests and items are the caller's affair. */
+export interface ServedEndpoint {
+  readonly path: string;
+  readonly address: EndpointAddress;
+  /** Decimal u64. */
+  readonly instanceId: string;
+  readonly handler: Handler<unknown, unknown, Logger>;
+  readonly encodeItem: EncodeItem<unknown>;
+  readonly countTokens: (item: unknown) => number;
+  readonly log: Logger;
+  readonly metrics: EndpointMetrics;
+  readonly admission: Admission;
+}
+
+/** Where a request runs. */
+export interface RunOptions {
+  readonly endpoint: ServedEndpoint;
+  /** Its place among the requests of the endpoint; whoever took it gives it back. Undefined if they are not limited. */
+  readonly place: Place | undefined;
+  readonly pauses: Pauses;
+  readonly now: () => number;
+  readonly tracer: Tracer;
+}
+
+const unlimited: Places = { take: () => Promise.resolve({ [Symbol.dispose]: () => undefined }) };
+
+interface Running {
+  readonly stream: ServerStream;
+  readonly identity: Identity;
+  readonly span: Span;
+  readonly log: Logger;
+  readonly facts: Record<string, string | number | boolean>;
+  readonly places: Places;
+  readonly startedAt: number;
+  /** What it is at; tells which step a failure belongs to. */
+  step: FailedStep;
+  items: number;
+  tokens: number;
+  firstTokenAt: number | undefined;
+  lastTokenAt: number;
+}
+
+/** Never rejects: every ending is a frame to the peer and a line in the log. */
+export async function runRequest(stream: ServerStream, request: RequestMessage, options: RunOptions): Promise<void> {
+  const { endpoint, place, now, tracer } = options;
+  const identity = openIdentity(request, tracer);
+  const { namespace, component, endpoint: name } = endpoint.address;
+  const scope = endpoint.log.child({
+    requestId: identity.requestId,
+    fields: () => ({ ...toLogFields(identity, "handle_payload"), namespace, component, endpoint: name, instance_id: endpoint.instanceId }),
+  });
+  const log = scope.child({ target: "dyn_runtime::ingress::push_handler", fields: { "otel.kind": "server" } });
+  const startedAt = now();
+  const span = tracer.startSpan("handle_payload", "server", identity.trace, startedAt);
+  const running: Running = {
+    stream,
+    identity,
+    span,
+    log,
+    facts: {},
+    places: place ?? unlimited,
+    startedAt,
+    step: "generate",
+    items: 0,
+    tokens: 0,
+    firstTokenAt: undefined,
+    lastTokenAt: startedAt,
+  };
+  const claimed = request.headers["request-id"];
+  if (claimed !== undefined && !isUuid(claimed)) log.warn({}, describeBadRequestId("request-id", claimed));
+  log.event("request_received", { attempt: request.attempt, request_bytes: request.payload.length }, "request received");
+  endpoint.metrics.begin(request.payload.length);
+  const deadline = armDeadline(stream, request.deadlineMs);
+  let failure: RuntimeError | undefined;
+  try {
+    const userLog = scope.child({ target: `${namespace}::${component}::${name}` });
+    await place?.turn(stream.signal);
+    const work = (): Promise<void> => pump(running, request, userLog, options);
+    await (tracer.isOn ? span.run(work) : work());
+  } catch (error) {
+    failure = stream.signal.aborted ? toRuntimeError(stream.signal.reason) : toFailure(error);
+  } finally {
+    clearTimeout(deadline);
+  }
+  const trailer = toTrailer(running, endpoint.instanceId, request.attempt, now());
+  if (failure && !stream.isStopped) stream.fail(failure, trailer);
+  else stream.end(trailer);
+  endpoint.metrics.end(toEndedRequest(running, trailer, failure));
+  if (span.isRecording) describe(running, request, endpoint, trailer);
+  endSpan(span, failure, toOutcome(failure));
+  logCompletion(running, trailer, failure);
+}
+
+// Whether the trace is recorded is decided where it enters a process; what the handler sends on must say so.
+function openIdentity({ headers }: RequestMessage, tracer: Tracer): Identity {
+  const identity = fromPlaneHeaders(headers);
+  return tracer.isOn ? { ...identity, trace: tracer.sample(identity.trace) } : identity;
+}
+
+// Nobody has cancelled the request: an abort of the handler's own, for instance of a call it makes, is a fault of its own.
+function toFailure(thrown: unknown): RuntimeError {
+  return toWorkerError(toHandlerError(thrown), "the handler");
+}
+
+async function pump(running: Running, request: RequestMessage, log: Logger, { endpoint, pauses, now }: RunOptions): Promise<void> {
+  const { stream, identity, facts, places } = running;
+  running.step = "deserialization";
+  const body = decodePayload(request.payload, "request payload");
+  running.step = "generate";
+  const context: RequestContext<Logger> = {
+    signal: stream.signal,
+    log,
+    requestId: identity.requestId,
+    ...(identity.xRequestId !== undefined && { xRequestId: identity.xRequestId }),
+    traceparent: formatTraceparent(identity.trace),
+    ...(identity.trace.tracestate !== undefined && { tracestate: identity.trace.tracestate }),
+    ...(identity.baggage !== undefined && { baggage: identity.baggage }),
+    trace: identity.trace,
+    attempt: request.attempt,
+    places,
+    connection: stream,
+    report: (more) => void Object.assign(facts, more),
+  };
+  for await (const item of toItems(endpoint.handler(body, context), "the handler")) {
+    if (!stream.isWritable) await stream.writable();
+    if (stream.signal.aborted) break; // leaving the loop tells the engine
+    running.step = "serialization";
+    stream.send(item, endpoint.encodeItem);
+    running.step = "generate";
+    running.items += 1;
+    const tokens = endpoint.countTokens(item);
+    if (tokens > 0) {
+      running.tokens += tokens;
+      running.lastTokenAt = now();
+      running.firstTokenAt ??= running.lastTokenAt;
+    }
+    const pause = pauses();
+    if (pause) await pause;
+  }
+  stream.signal.throwIfAborted();
+}
+
+function armDeadline(stream: ServerStream, deadlineMs: number): NodeJS.Timeout | undefined {
+  if (deadlineMs === 0) return undefined;
+  const expire = (): void => stream.abort(new RuntimeError("deadline_exceeded", `no time left after ${deadlineMs} ms at the worker`));
+  return setTimeout(expire, Math.min(deadlineMs, 2 ** 31 - 1));
+}
+
+function roundMs(ms: number): number {
+  return Math.round(ms * 1000) / 1000;
+}
+
+function toTrailer({ identity, items, startedAt, firstTokenAt }: Running, instanceId: string, attempt: number, endedAt: number): Trailer {
+  const { requestId, xRequestId, trace } = identity;
+  return {
+    seen: {
+      request_id: requestId,
+      ...(xRequestId !== undefined && { x_request_id: xRequestId }),
+      trace_id: trace.traceId,
+      ...(trace.parentId !== undefined && { parent_id: trace.parentId }),
+      span_id: trace.spanId,
+      instance_id: instanceId,
+      attempt,
+    },
+    items,
+    elapsed_ms: roundMs(endedAt - startedAt),
+    ...(firstTokenAt !== undefined && { ttft_ms: roundMs(firstTokenAt - startedAt) }),
+  };
+}
+
+function toEndedRequest({ stream, identity, step }: Running, trailer: Trailer, failure: RuntimeError | undefined): EndedRequest {
+  const isCancelled = failure?.code === "cancelled";
+  return {
+    failedStep: failure && !isCancelled ? step : undefined,
+    isCancelled,
+    responseBytes: stream.bytes,
+    elapsedMs: trailer.elapsed_ms,
+    ttftMs: trailer.ttft_ms,
+    trace: isSampled(identity.trace) ? identity.trace : undefined,
+  };
+}
+
+function toTimings({ items, tokens, firstTokenAt, lastTokenAt }: Running, { elapsed_ms, ttft_ms }: Trailer): Record<string, number | undefined> {
+  const timings: Record<string, number | undefined> = { elapsed_ms, items };
+  if (firstTokenAt !== undefined) timings["ttft_ms"] = ttft_ms;
+  if (firstTokenAt !== undefined && tokens > 1) timings["avg_itl_ms"] = roundMs((lastTokenAt - firstTokenAt) / (tokens - 1));
+  return timings;
+}
+
+// What the worker's line says, as attributes; how it went is added at the end of the span.
+function describe(running: Running, request: RequestMessage, endpoint: ServedEndpoint, trailer: Trailer): void {
+  const { span, identity, facts, firstTokenAt } = running;
+  const { namespace, component, endpoint: name } = endpoint.address;
+  span.setAttributes({
+    ...facts,
+    ...toTimings(running, trailer),
+    request_id: identity.requestId,
+    x_request_id: identity.xRequestId,
+    namespace,
+    component,
+    endpoint: name,
+    instance_id: endpoint.instanceId,
+    "request.attempt": request.attempt,
+    request_bytes: request.payload.length,
+  });
+  if (firstTokenAt !== undefined) span.addEvent("first token", firstTokenAt);
+}
+
+function logCompletion(running: Running, trailer: Trailer, failure: RuntimeError | undefined): void {
+  const { log, facts } = running;
+  if (!failure && !log.isEnabled("request_completed")) return;
+  const fields = { ...facts, ...toTimings(running, trailer) };
+  if (!failure) return log.event("request_completed", { ...fields, status: "success" }, "request completed");
+  const { metric, detail } = failure.traits;
+  const error = { ...fields, error_type: metric, error_detail: detail };
+  if (failure.code === "cancelled") return log.info({ ...error, status: "cancelled" }, "request completed");
+  log.error({ ...error, status: "error", error: failure.cause === undefined ? failure.message : failure }, "request completed");
+}

@@ -1,0 +1,99 @@
+// The house: which file may import which. docs/architecture.md shows these tables.
+
+/** A folder directly below src, or a single file there. A room imports only rooms of lower floors. */
+export interface Room {
+  readonly floor: number;
+  readonly holds: string;
+}
+
+export const houses: Readonly<Record<string, Readonly<Record<string, Room>>>> = {
+  runtime: {
+    "llm.ts": { floor: 10, holds: "public names for language-model workers" },
+    "index.ts": { floor: 9, holds: "public names" },
+    llm: { floor: 9, holds: "model contract, stop strings, limits, `serveModel`" },
+    "runtime.ts": { floor: 8, holds: "composition root: owns everything, ends it in order" },
+    "endpoint.ts": { floor: 7, holds: "`serve()` and `client()`" },
+    "foundation.ts": {
+      floor: 6,
+      holds: "what a runtime stands on: settings, log, certificates and tokens, discovery, metrics, system server, spans",
+    },
+    egress: { floor: 6, holds: "sending: pick, attempt, retry" },
+    ingress: { floor: 6, holds: "receiving: decode, admit, run" },
+    net: { floor: 5, holds: "sockets: bytes, heartbeat, reasons of an end" },
+    discovery: { floor: 5, holds: "who exists: file, memory, live set" },
+    security: { floor: 4, holds: "certificates, tokens, keys and their files; the proof of the token" },
+    otel: { floor: 5, holds: "the OpenTelemetry SDK, loaded when spans are exported" },
+    settings: { floor: 4, holds: "what a setting is, its flag, its variable; the settings of a runtime" },
+    system: { floor: 4, holds: "the system server and what it calls ready" },
+    wire: { floor: 3, holds: "bytes to messages and back, without sockets" },
+    http: { floor: 3, holds: "limits of HTTP servers and what they refuse" },
+    "handler.ts": { floor: 2, holds: "what a handler sees" },
+    "memory-budget.ts": { floor: 2, holds: "what requests may take of the memory" },
+    logging: { floor: 1, holds: "lines, and where they go" },
+    trace: { floor: 1, holds: "identity, spans" },
+    metrics: { floor: 1, holds: "series that are cheap to count in, how they are written, the metrics of a runtime" },
+    "strangers.ts": { floor: 1, holds: "places of connections that have shown nothing yet" },
+    "worker-errors.ts": { floor: 1, holds: "which codes a worker may say" },
+    "lifetime.ts": { floor: 0, holds: "waiting and signals" },
+    "errors.ts": { floor: 0, holds: "the table of error codes" },
+    "ids.ts": { floor: 0, holds: "ids" },
+    "counts.ts": { floor: 0, holds: "numbers in sentences" },
+    "excerpt.ts": { floor: 0, holds: "the beginning of a text" },
+    "hidden-text.ts": { floor: 0, holds: "characters that nobody sees" },
+    "address.ts": { floor: 0, holds: "host and port as text" },
+    "condition.ts": { floor: 0, holds: "what does not work at the moment" },
+    "version.ts": { floor: 0, holds: "which version this is" },
+    "wall-clock.ts": { floor: 0, holds: "the time of day of an event" },
+  },
+  lineage: {
+    "index.ts": { floor: 6, holds: "public names" },
+    "trace-command.ts": { floor: 5, holds: "one request followed through logs" },
+    "history.ts": { floor: 4, holds: "the requests of late, in memory" },
+    "rebuild.ts": { floor: 4, holds: "lines to trees" },
+    show: { floor: 4, holds: "a tree as a page of text" },
+    "search.ts": { floor: 3, holds: "the lines of a request, in any number of logs" },
+    checks: { floor: 3, holds: "what cannot be true of a tree" },
+    grouping: { floor: 2, holds: "which lines belong to one request, and which worker to which attempt" },
+    logs: { floor: 1, holds: "files and pipes to lines, whatever they are wrapped or packed in" },
+    "kept.ts": { floor: 1, holds: "what stays of a request that is over" },
+    "tree.ts": { floor: 0, holds: "a request, its attempts, its processes" },
+    "request-ids.ts": { floor: 0, holds: "what may be asked for" },
+    "terminal.ts": { floor: 0, holds: "colours, and text that is safe to show" },
+  },
+  frontend: {
+    "cli.ts": { floor: 6, holds: "flags, the exit code" },
+    "index.ts": { floor: 5, holds: "composition" },
+    server: { floor: 4, holds: "the port: listens, begins exchanges, finds routes, refuses, closes when the last answer is out" },
+    openai: { floor: 3, holds: "the shapes of OpenAI's API" },
+    anthropic: { floor: 3, holds: "the shapes of Anthropic's API" },
+    inference: { floor: 2, holds: "one inference request of any API, from body to answer" },
+    observe: { floor: 1, holds: "the pair of lines and the metrics of a request" },
+    "ops.ts": { floor: 1, holds: "health, metrics, the history of a request" },
+    "settings.ts": { floor: 1, holds: "settings" },
+    http: { floor: 0, holds: "one exchange: its identity, body, reply, event stream, caller" },
+    models: { floor: 0, holds: "which models exist, and which workers serve them" },
+  },
+  "mock-worker": {
+    "cli.ts": { floor: 4, holds: "flags, the exit code" },
+    "index.ts": { floor: 3, holds: "`startMockWorker()`" },
+    "engine.ts": { floor: 2, holds: "the echo, at a given pace" },
+    "fault-control.ts": { floor: 2, holds: "faults changed while it runs" },
+    "options.ts": { floor: 1, holds: "settings" },
+    "faults.ts": { floor: 0, holds: "faults on purpose" },
+  },
+};
+
+/** The tables of docs/architecture.md: a row for each floor of each package. */
+export function describeHouses(): string {
+  return Object.entries(houses)
+    .map(([name, rooms]) => {
+      const floors = new Map<number, string[]>();
+      for (const [room, { floor, holds }] of Object.entries(rooms)) {
+        const shown = `\`${room.endsWith(".ts") ? room : `${room}/`}\` ${holds}`;
+        floors.set(floor, [...(floors.get(floor) ?? []), shown]);
+      }
+      const rows = [...floors].toSorted(([left], [right]) => right - left).map(([floor, shown]) => `| ${floor} | ${shown.join("; ")} |`);
+      return [`| floor | ${name} |`, "| --- | --- |", ...rows].join("\n");
+    })
+    .join("\n\n");
+}

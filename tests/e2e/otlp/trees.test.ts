@@ -1,0 +1,250 @@
+// Spans as a collector receives them, for every ending of a request: real processes, real OTLP over both protocols.
+import { expect, test } from "vitest";
+import { chat, eventually, postChat, release, startCluster, type Line } from "../../support/cluster.ts";
+import { startReceiver } from "./receiver.ts";
+import { clientSpan, draw, expectSameIds, lineOf, newTrace, only, protocols, spansOf, startSpanner, wholeTree } from "./span-tree.ts";
+
+test.each(protocols)("a unary request is one tree over %s, with the ids of the log lines", async (protocol) => {
+  await using receiver = await startReceiver();
+  const resource = { OTEL_RESOURCE_ATTRIBUTES: "deployment.environment.name=tests,service.name=other", OTEL_SERVICE_NAME: "my service" };
+  const headers = { OTEL_EXPORTER_OTLP_HEADERS: "x-first=one,authorization=Bearer%20secret", OTEL_EXPORTER_OTLP_TRACES_HEADERS: "x-first=two" };
+  await using cluster = await startCluster({ env: { ...receiver.env(protocol), ...resource, ...headers, DYN_LOG: "info,request_span=debug" } });
+  const trace = newTrace();
+  const response = await postChat(cluster.url, chat("one two three"), trace.headers);
+  expect(response.status).toBe(200);
+  const spans = await spansOf(receiver, trace.traceId, 4);
+  expect(draw(spans)).toEqual(wholeTree);
+  const [http, route, payload, engine] = wholeTree.map((name) => only(spans, name.trim()));
+  if (!http || !route || !payload || !engine) throw new Error("four were asked for");
+  expectSameIds(http, await lineOf(cluster.frontend, "request completed"));
+  expectSameIds(route, await lineOf(cluster.frontend, "route request completed"));
+  expectSameIds(payload, await lineOf(cluster.workers[0], "request completed"));
+  expect(http.parentId).toBe(clientSpan);
+  expect(spans.map(({ kind }) => kind)).toEqual(["SERVER", "CLIENT", "SERVER", "INTERNAL"]);
+  expect(spans.map(({ status }) => status.code)).toEqual(["UNSET", "UNSET", "UNSET", "UNSET"]);
+  for (const span of spans) {
+    expect(span.traceState).toBe("vendor=1");
+    expect(span.attributes).toMatchObject({
+      request_id: response.headers.get("request-id"),
+      x_request_id: "order-4711",
+      "request.outcome": "success",
+    });
+    expect(span.resource).toMatchObject({ "service.name": "my service", "deployment.environment.name": "tests", "telemetry.sdk.language": "nodejs" });
+  }
+  const worker = (await lineOf(cluster.workers[0], "endpoint is serving"))["instance_id"];
+  const genAi = {
+    "gen_ai.operation.name": "chat",
+    "gen_ai.request.model": "mock",
+    "gen_ai.usage.input_tokens": 3,
+    "gen_ai.usage.output_tokens": 3,
+    "gen_ai.response.finish_reasons": ["stop"],
+  };
+  expect(http.attributes).toMatchObject({
+    ...genAi,
+    method: "POST",
+    uri: "/v1/chat/completions",
+    "http.request.method": "POST",
+    "http.route": "/v1/chat/completions",
+    "http.response.status_code": 200,
+    model: "mock",
+    worker_id: worker,
+    attempts: 1,
+    ttft_ms: expect.any(Number),
+    avg_itl_ms: expect.any(Number),
+  });
+  expect(http.events.map(({ name }) => name)).toEqual(["parsed", "first token", "last token"]);
+  expect(route.attributes).toMatchObject({ worker_id: worker, "request.attempt": 0, "migration.is_retry": false, router_mode: "round-robin" });
+  expect(route.events.map(({ name }) => name)).toEqual(["dispatched"]);
+  expect(payload.attributes).toMatchObject({
+    namespace: "dynamo",
+    component: "backend",
+    endpoint: "generate",
+    instance_id: worker,
+    "request.attempt": 0,
+  });
+  expect(payload.attributes).toMatchObject({ model: "mock", input_tokens: 3, output_tokens: 3, finish_reason: "stop", items: 4 });
+  expect(payload.resource["service.instance.id"]).toBe(worker);
+  expect(engine.attributes).toMatchObject({ ...genAi, model: "mock", ttft_ms: expect.any(Number), avg_itl_ms: expect.any(Number) });
+  // A span lies within its parent: checked where both are of one process, and so of one clock.
+  for (const [outer, inner] of [
+    [http, route],
+    [payload, engine],
+  ] as const) {
+    expect(inner.startedAt).toBeGreaterThanOrEqual(outer.startedAt);
+    expect(inner.endedAt).toBeLessThanOrEqual(outer.endedAt);
+    for (const { at } of outer.events) expect(at >= outer.startedAt && at <= outer.endedAt).toBe(true);
+  }
+  expect(receiver.headers.at(-1)).toMatchObject({ authorization: "Bearer secret", "x-first": "two" });
+  expect(cluster.frontend.stderr()).not.toContain("secret");
+});
+
+test.each(protocols)("a streamed request is one tree over %s; without a client's trace it has a root of its own", async (protocol) => {
+  await using receiver = await startReceiver();
+  await using cluster = await startCluster({ env: { ...receiver.env(protocol), DYN_SYSTEM_PORT: "0" }, workerArgs: ["--fault", "hang@3"] });
+  const response = await postChat(cluster.url, chat("a b c d e", { stream: true }));
+  await release(cluster.workers[0]); // the first tokens are out, the last is not
+  expect(await response.text()).toContain("[DONE]");
+  const line = await lineOf(cluster.frontend, "request completed");
+  const spans = await spansOf(receiver, String(line["trace_id"]), 4);
+  expect(draw(spans)).toEqual(wholeTree);
+  const http = only(spans, "http-request");
+  expectSameIds(http, line);
+  expect(http.parentId).toBe("");
+  expect(line["trace_flags"]).toBe("03");
+  expect(http.attributes).toMatchObject({ request_type: "stream", "http.response.status_code": 200, "gen_ai.usage.output_tokens": 5 });
+  const [first, last] = ["first token", "last token"].map((name) => http.events.find((event) => event.name === name)?.at ?? 0n);
+  expect(Number((last ?? 0n) - (first ?? 0n))).toBeGreaterThan(0);
+});
+
+test("an engine that throws is an error on every floor", async () => {
+  await using receiver = await startReceiver();
+  const env = receiver.env("grpc");
+  await using cluster = await startCluster({ workers: 0, env });
+  await using spanner = await startSpanner(cluster, env);
+  const trace = newTrace();
+  expect((await postChat(cluster.url, { ...chat("throw"), model: "spanner" }, trace.headers)).status).toBe(500);
+  const spans = await spansOf(receiver, trace.traceId, 4);
+  expect(draw(spans)).toEqual(wholeTree);
+  for (const span of spans) {
+    expect(span.status.code).toBe("ERROR");
+    expect(span.attributes).toMatchObject({ "error.type": "internal", "request.outcome": "error" });
+  }
+  expect(only(spans, "http-request").attributes["http.response.status_code"]).toBe(500);
+  expect(only(spans, "engine.generate").status.message).toBe("the engine is broken");
+  expect(only(spans, "http-request").status.message).not.toContain("the engine is broken");
+  expectSameIds(only(spans, "engine.generate"), await lineOf(spanner, "engine began"));
+});
+
+test("a worker killed in mid-stream leaves the frontend's half of the tree, marked as failed", async () => {
+  await using receiver = await startReceiver();
+  await using cluster = await startCluster({ env: receiver.env("http/protobuf"), workerArgs: ["--fault", "hang@2"] });
+  const trace = newTrace();
+  const response = await postChat(cluster.url, chat("word ".repeat(500), { stream: true }), trace.headers);
+  cluster.workers[0]?.kill("SIGKILL");
+  expect(await response.text()).toContain('"error"');
+  const spans = await spansOf(receiver, trace.traceId, 2);
+  expect(draw(spans)).toEqual(wholeTree.slice(0, 2));
+  expect(only(spans, "router.route_request")).toMatchObject({
+    status: { code: "ERROR" },
+    attributes: { "error.type": "disconnected", "request.outcome": "worker_disconnected" },
+  });
+  expect(only(spans, "http-request")).toMatchObject({
+    status: { code: "ERROR" },
+    attributes: { "error.type": "disconnected", "request.outcome": "error", "http.response.status_code": 200 },
+  });
+  expect(only(spans, "http-request").attributes["output_tokens"]).toBeGreaterThan(0);
+});
+
+test.each([
+  ["/v1/completions", { prompt: "one two" }, "text_completion"],
+  ["/v1/messages", { messages: [{ role: "user", content: "one two" }], max_tokens: 9 }, "chat"],
+])("a request to %s has the same tree and says what it is", async (path, body, operation) => {
+  await using receiver = await startReceiver();
+  await using cluster = await startCluster({ env: receiver.env("grpc") });
+  const trace = newTrace();
+  const headers = { "content-type": "application/json", ...trace.headers };
+  const response = await fetch(cluster.url + path, { method: "POST", headers, body: JSON.stringify({ model: "mock", ...body }) });
+  expect(response.status).toBe(200);
+  const spans = await spansOf(receiver, trace.traceId, 4);
+  expect(draw(spans)).toEqual(wholeTree);
+  for (const name of ["http-request", "engine.generate"]) {
+    expect(only(spans, name).attributes).toMatchObject({ "gen_ai.operation.name": operation, "gen_ai.usage.output_tokens": 2 });
+  }
+});
+
+test("each attempt has a span: the one that failed, and the one that succeeded", async () => {
+  await using receiver = await startReceiver();
+  await using cluster = await startCluster({ workers: 2, env: receiver.env("grpc") });
+  cluster.workers[0]?.kill("SIGKILL");
+  await cluster.workers[0]?.exited;
+  const retried = await eventually("a retry", async () => {
+    const trace = newTrace();
+    expect((await postChat(cluster.url, chat("hello"), trace.headers)).status).toBe(200);
+    const isIt = (line: Line): boolean => line["trace_id"] === trace.traceId && line["message"] === "request completed";
+    const completed = await eventually("its line", () => cluster.frontend.lines().find(isIt));
+    return completed["attempts"] === 2 && trace;
+  });
+  const spans = await spansOf(receiver, retried.traceId, 5);
+  expect(draw(spans)).toEqual(["http-request", "  router.route_request", ...wholeTree.slice(1)]);
+  const [failed, succeeded] = spans.filter(({ name }) => name === "router.route_request");
+  expect(failed).toMatchObject({ status: { code: "ERROR" }, attributes: { "request.attempt": 0, "migration.is_retry": false } });
+  expect(["connection_failed", "worker_disconnected"]).toContain(failed?.attributes["request.outcome"]);
+  expect(succeeded).toMatchObject({
+    status: { code: "UNSET" },
+    attributes: { "request.attempt": 1, "migration.is_retry": true, "request.outcome": "success" },
+  });
+  expect(only(spans, "http-request")).toMatchObject({ status: { code: "UNSET" }, attributes: { attempts: 2, "request.outcome": "success" } });
+});
+
+test("a disaggregated request is one tree with two workers; decode links to prefill", async () => {
+  await using receiver = await startReceiver();
+  await using cluster = await startCluster({ workers: 0, env: receiver.env("grpc") });
+  await cluster.addWorker("--disaggregation-mode", "prefill");
+  await cluster.addWorker("--disaggregation-mode", "decode");
+  const trace = newTrace();
+  expect((await postChat(cluster.url, chat("hello"), trace.headers)).status).toBe(200);
+  const spans = await spansOf(receiver, trace.traceId, 7);
+  expect(draw(spans)).toEqual([...wholeTree, ...wholeTree.slice(1)]);
+  const [prefill, decode] = spans.filter(({ name }) => name === "handle_payload");
+  const [prompt, rest] = spans.filter(({ name }) => name === "engine.generate");
+  expect([prefill, decode].map((span) => span?.attributes["component"])).toEqual(["prefill", "backend"]);
+  expect([prompt, rest].map((span) => span?.attributes["disagg_role"])).toEqual(["prefill", "decode"]);
+  expect(prompt?.links).toEqual([]);
+  expect(rest?.links).toEqual([{ traceId: trace.traceId, spanId: prefill?.spanId }]);
+});
+
+test("a client that leaves cancels the tree; nothing in it is an error", async () => {
+  await using receiver = await startReceiver();
+  await using cluster = await startCluster({ env: receiver.env("grpc"), workerArgs: ["--fault", "hang@2"] });
+  const trace = newTrace();
+  const aborter = new AbortController();
+  const response = await postChat(cluster.url, chat("word ".repeat(1_000), { stream: true }), trace.headers, aborter.signal);
+  await response.body?.getReader().read();
+  aborter.abort();
+  const spans = await spansOf(receiver, trace.traceId, 4);
+  expect(draw(spans)).toEqual(wholeTree);
+  for (const span of spans) {
+    expect(span.status.code).toBe("UNSET");
+    expect(span.attributes["request.outcome"]).toBe("cancelled");
+    expect(span.attributes["error.type"]).toBeUndefined();
+  }
+  expect(only(spans, "http-request").attributes["gen_ai.usage.output_tokens"]).toBeGreaterThan(0);
+});
+
+test("a request no worker sees has a span alone: an error type, but no error status, for what the client did wrong", async () => {
+  await using receiver = await startReceiver();
+  await using cluster = await startCluster({ workers: 0, env: receiver.env("http/protobuf") });
+  const cases = [
+    ["/v1/chat/completions", JSON.stringify({ ...chat("x"), model: "nope" }), 404, "not_found"],
+    ["/v1/chat/completions", "{", 400, "invalid_argument"],
+    ["/v1/elsewhere", "{}", 404, "unknown_route"],
+  ] as const;
+  for (const [path, body, status, type] of cases) {
+    const trace = newTrace();
+    const response = await fetch(cluster.url + path, { method: "POST", headers: { "content-type": "application/json", ...trace.headers }, body });
+    expect(response.status).toBe(status);
+    const [span, ...others] = await spansOf(receiver, trace.traceId, 1);
+    expect(others).toEqual([]);
+    expect(span).toMatchObject({
+      name: "http-request",
+      status: { code: "UNSET" },
+      attributes: { "http.response.status_code": status, "error.type": type },
+    });
+  }
+});
+
+test("probes are traced only where their lines are shown", async () => {
+  await using receiver = await startReceiver();
+  for (const level of ["info", "debug"]) {
+    await using cluster = await startCluster({ env: { ...receiver.env("grpc"), DYN_LOG: level } });
+    const probe = newTrace();
+    const request = newTrace();
+    await (await fetch(`${cluster.url}/health`, { headers: probe.headers })).text();
+    await (await postChat(cluster.url, chat("x"), request.headers)).text();
+    await spansOf(receiver, request.traceId, 4);
+    const seen = receiver.spans().filter(({ traceId }) => traceId === probe.traceId);
+    expect(seen.map(({ name, attributes }) => [name, attributes["http.route"], attributes["http.response.status_code"]])).toEqual(
+      level === "debug" ? [["http-request", "/health", 200]] : [],
+    );
+  }
+});

@@ -1,0 +1,64 @@
+// Results of prefill workers are held beside the prompt until the answer is over: not more than of an answer, and not more than there is memory for.
+import { expect, test } from "vitest";
+import type { Exchange } from "../../packages/frontend/src/http/exchange.ts";
+import { generate, type GenerateParts } from "../../packages/frontend/src/inference/generate.ts";
+import type { Delta, ModelJob } from "../../packages/runtime/src/llm/contract.ts";
+import { createMemoryBudget, type MemoryBudget } from "../../packages/runtime/src/memory-budget.ts";
+import { createRuntimeMetrics } from "../../packages/runtime/src/metrics/runtime-metrics.ts";
+
+const prompts = Array.from({ length: 20 }, (_, index) => ({ text: String(index) }));
+const job: ModelJob = { model: "m", messages: [], stop: [], sampling: {}, prompts };
+
+/** An answer of one batch per delta. */
+function toAnswer(deltas: readonly Delta[]): unknown {
+  return {
+    reports: [],
+    attempts: 1,
+    trailer: {},
+    *batches(): Generator<Delta[]> {
+      for (const delta of deltas) yield [delta];
+    },
+  };
+}
+
+function run(budget: MemoryBudget, maxAnswerBytes: number, exchange = toExchange(budget)): Promise<unknown> {
+  const results = prompts.map((_, choice): Delta => ({ text: "", choice, prefillResult: { blocks: "x".repeat(10_000) } }));
+  const usage = { promptTokens: 1, completionTokens: 1 };
+  const ends = prompts.map((_, choice): Delta => ({ text: "a", choice, finishReason: "stop", usage }));
+  const serving = { client: { generate: () => toAnswer(ends) }, prefill: { generate: () => toAnswer(results) }, migrationLimit: 0 };
+  const parts = {
+    models: { serving: () => serving },
+    progress: { routes: [], retries: 0, attempts: 0, outputTokens: 0, meter: { tokens: () => undefined } },
+    deadlines: { heard: () => undefined, endsAt: undefined },
+    maxAnswerBytes,
+    now: () => 0,
+  } as unknown as GenerateParts; // all that is used of them
+  return generate(job, exchange, parts, { keepsTexts: true });
+}
+
+function toExchange(budget: MemoryBudget): Exchange {
+  return { memory: budget.open(), request: { headers: {} }, signal: new AbortController().signal } as unknown as Exchange; // all that is used of one
+}
+
+function openBudget(): MemoryBudget {
+  return createMemoryBudget(1, createRuntimeMetrics().memory);
+}
+
+test("all of them together have the limit of an answer", async () => {
+  await expect(run(openBudget(), 200_000)).rejects.toThrow(
+    "the prefill results are larger than 200000 bytes, the limit set by DYN_HTTP_ANSWER_LIMIT_MB",
+  );
+  await expect(run(openBudget(), 201_000)).resolves.toMatchObject({ choices: { length: 20 } });
+});
+
+test("they are taken three times from the memory for requests", async () => {
+  const budget = openBudget();
+  const exchange = toExchange(budget);
+  await run(budget, 1_000_000, exchange);
+  expect(budget.usedBytes).toBeGreaterThan(3 * 200_000);
+  exchange.memory[Symbol.dispose]();
+  expect(budget.usedBytes).toBe(0);
+  using others = budget.open();
+  for (let left = 4; left > 0; left -= 1) others.take(200_000);
+  await expect(run(budget, 1_000_000)).rejects.toMatchObject({ code: "overloaded" });
+});

@@ -1,0 +1,300 @@
+// How many requests a served endpoint runs, how many wait, and what becomes of the rest.
+import { getEventListeners } from "node:events";
+import { createMemorySpace, createRuntime, createRuntimeMetrics, renderMetrics, type Client, type Runtime } from "@dyn/runtime";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { createAdmission, type Admission, type Place } from "../../../packages/runtime/src/ingress/admission.ts";
+import { createLogger } from "../../../packages/runtime/src/logging/logger.ts";
+import { eventually } from "../../support/cluster.ts";
+import { address, collect, config, failureOf } from "../peers.ts";
+
+interface House extends AsyncDisposable {
+  readonly client: Client<{ name: string }, { name: string }>;
+  /** Names of the requests whose handler has begun. */
+  readonly begun: string[];
+  /** Let the handler of a request end. */
+  finish(name: string): void;
+  readonly lines: Record<string, unknown>[];
+  readonly server: Runtime;
+}
+
+// A worker whose requests run until they are told to end, or their signal aborts.
+async function startHouse(limits: {
+  readonly engineRequestLimit?: number;
+  readonly requestQueueLimit?: number;
+  readonly own?: number;
+}): Promise<House> {
+  const { own, ...more } = limits;
+  const memorySpace = createMemorySpace();
+  const lines: Record<string, unknown>[] = [];
+  const log = createLogger({ sink: (record) => lines.push(record) });
+  const server = await createRuntime({ config: { ...config, ...more }, memorySpace, log });
+  const caller = await createRuntime({ config, memorySpace, log });
+  const begun: string[] = [];
+  const ends = new Map<string, () => void>();
+  await server.endpoint(address).serve(
+    async function* ({ name }: { name: string }, { signal }) {
+      begun.push(name);
+      await new Promise<void>((resolve) => {
+        ends.set(name, resolve);
+        signal.addEventListener("abort", () => resolve());
+      });
+      yield { name };
+    },
+    own === undefined ? {} : { requestLimit: own },
+  );
+  return {
+    server,
+    client: caller.client(address),
+    begun,
+    finish: (name) => ends.get(name)?.(),
+    lines,
+    async [Symbol.asyncDispose]() {
+      await Promise.all([caller, server].map((runtime) => runtime[Symbol.asyncDispose]()));
+    },
+  };
+}
+
+async function valueOf(house: House, metric: string): Promise<number> {
+  const { body } = await renderMetrics(house.server.metrics.registry, "text");
+  const line = body.split("\n").find((text) => text.startsWith(metric));
+  return Number(line?.split(" ").at(-1));
+}
+
+test("requests over the limit wait in the order they came, and those over the queue's limit are refused", async () => {
+  await using house = await startHouse({ engineRequestLimit: 1, requestQueueLimit: 2 });
+  const ask = (name: string): Promise<unknown[]> => collect(house.client.generate({ name }));
+  const first = ask("first");
+  await eventually("the first", () => house.begun.length === 1);
+  const second = ask("second");
+  const third = ask("third");
+  await eventually("two waiting", async () => (await valueOf(house, "dynamo_work_handler_queue_depth")) === 2);
+  expect(await valueOf(house, "dynamo_work_handler_queue_capacity")).toBe(2);
+  const failure = await failureOf(ask("fourth"));
+  expect(failure).toMatchObject({ code: "overloaded", message: "1 place is taken and 2 requests are waiting, the limits of this worker" });
+  expect(house.lines.filter(({ message }) => message === "request refused")).toEqual([expect.objectContaining({ "error.type": "overloaded" })]);
+  expect(await valueOf(house, "dynamo_rejection_request_total")).toBe(1);
+  for (const [name, answer] of [
+    ["first", first],
+    ["second", second],
+    ["third", third],
+  ] as const) {
+    await eventually(`${name} running`, () => house.begun.at(-1) === name);
+    house.finish(name);
+    expect(await answer).toEqual([{ name }]);
+  }
+  expect(house.begun).toEqual(["first", "second", "third"]);
+  expect(await valueOf(house, "dynamo_work_handler_queue_depth")).toBe(0);
+});
+
+test("a request that is cancelled or late leaves the queue at once, without having run", async () => {
+  await using house = await startHouse({ engineRequestLimit: 1, requestQueueLimit: 1 });
+  const first = collect(house.client.generate({ name: "first" }));
+  await eventually("the first", () => house.begun.length === 1);
+  const aborter = new AbortController();
+  const second = failureOf(collect(house.client.generate({ name: "second" }, { signal: aborter.signal })));
+  const depth = (expected: number) => async (): Promise<boolean> => (await valueOf(house, "dynamo_work_handler_queue_depth")) === expected;
+  await eventually("the second waiting", depth(1));
+  aborter.abort();
+  expect((await second).code).toBe("cancelled");
+  await eventually("its place being free", depth(0));
+  expect((await failureOf(collect(house.client.generate({ name: "third" }, { timeoutMs: 50 })))).code).toBe("deadline_exceeded");
+  await eventually("its arrival", () => house.lines.filter(({ message }) => message === "request received").length === 3);
+  await eventually("its place being free too", depth(0));
+  house.finish("first");
+  await first;
+  expect(house.begun).toEqual(["first"]);
+  const completed = house.lines.filter(({ message }) => message === "request completed").map(({ error_type }) => error_type);
+  // The caller's CANCEL and the worker's own timer are about as fast as each other.
+  expect(completed).toEqual(["cancelled", expect.stringMatching(/^(?:response_timeout|cancelled)$/), undefined]);
+});
+
+test("what is refused by one worker is tried elsewhere first", async () => {
+  const memorySpace = createMemorySpace();
+  const log = createLogger({ sink: () => undefined });
+  const served: string[] = [];
+  const workers = await Promise.all(
+    [1, 2].map(() => createRuntime({ config: { ...config, engineRequestLimit: 1, requestQueueLimit: 0 }, memorySpace, log })),
+  );
+  await using caller = await createRuntime({ config, memorySpace, log });
+  for (const worker of workers) {
+    await worker.endpoint(address).serve(async function* (_, { signal }) {
+      served.push(worker.instanceId);
+      yield {};
+      await new Promise((resolve) => signal.addEventListener("abort", resolve));
+    });
+  }
+  const client = caller.client(address);
+  const held = [];
+  for (let index = 0; index < 2; index += 1) {
+    const batches = client.generate({}).batches();
+    await batches.next();
+    held.push(batches);
+  }
+  const [first] = held;
+  const refused = client.generate({});
+  expect(await failureOf(collect(refused))).toMatchObject({ code: "overloaded" });
+  expect(refused.attempts).toBe(2);
+  await first?.return();
+  await eventually("the free one answering", async () => {
+    const batches = client.generate({}).batches();
+    const answered = await batches.next().then(
+      () => true,
+      () => false,
+    );
+    if (answered) held.push(batches);
+    return answered;
+  });
+  expect(new Set(served).size).toBe(2);
+  for (const batches of held) await batches.return();
+  for (const worker of workers) await worker[Symbol.asyncDispose]();
+});
+
+test("the lower of the engine's own limit and the setting holds, and without any nobody waits", async () => {
+  const metrics = createRuntimeMetrics();
+  const labels = { dynamo_namespace: "n", dynamo_component: "c", dynamo_endpoint: "e", worker_id: "1", model: undefined };
+  const admitted = (...limits: number[]): number => {
+    const admission = createAdmission({ limits, queueLimit: 0, metrics: metrics.endpoint(labels) });
+    for (let count = 0; count < 20; count += 1) {
+      try {
+        admission.enter();
+      } catch {
+        return count;
+      }
+    }
+    return Infinity;
+  };
+  expect([admitted(3, 5), admitted(5, 3), admitted(0, 4), admitted(4, 0), admitted(0, 0)]).toEqual([3, 3, 4, 4, Infinity]);
+});
+
+describe("places", () => {
+  const labels = { dynamo_namespace: "n", dynamo_component: "c", dynamo_endpoint: "e", worker_id: "1", model: "m" };
+  const never = new AbortController().signal;
+
+  interface Room {
+    readonly admission: Admission;
+    enter(): Place;
+    /** Taken and waited for. */
+    counts(): [taken: number, waiting: number];
+  }
+
+  function openRoom(limit: number, queueLimit = 10): Room {
+    const metrics = createRuntimeMetrics().endpoint(labels);
+    const admission = createAdmission({ limits: [limit], queueLimit, metrics });
+    return {
+      admission,
+      enter() {
+        const place = admission.enter();
+        if (!place) throw new Error("places are not limited");
+        return place;
+      },
+      counts: () => [metrics.placesTaken.value, metrics.queueDepth.value],
+    };
+  }
+
+  // Takes `count` places, one for each of so many parts, and notes when each part has its own.
+  async function run(name: string, count: number, place: Place, log: string[]): Promise<void> {
+    await place.turn(never);
+    const parts = Array.from({ length: count }, async (_, index) => {
+      using _part = await place.take(never);
+      log.push(`${name}${index}`);
+      await Promise.resolve();
+    });
+    await Promise.all(parts);
+    place[Symbol.dispose]();
+  }
+
+  test("are each taken by one part of a request; one that wants more than there are runs its parts in turns", async () => {
+    const room = openRoom(2);
+    const place = room.enter();
+    await place.turn(never);
+    const given = [await place.take(never), await place.take(never)];
+    const third = place.take(never);
+    expect(room.counts()).toEqual([2, 1]);
+    given[1]?.[Symbol.dispose]();
+    given.push(await third);
+    expect(room.counts()).toEqual([2, 0]);
+    given[0]?.[Symbol.dispose](); // the request's own
+    place[Symbol.dispose]();
+    expect(room.counts()).toEqual([1, 0]);
+    given[2]?.[Symbol.dispose]();
+    expect(room.counts()).toEqual([0, 0]);
+  });
+
+  test("go in turn to the requests that wait, however many each of them wants", async () => {
+    const room = openRoom(1);
+    const log: string[] = [];
+    await Promise.all([run("a", 4, room.enter(), log), run("b", 2, room.enter(), log), run("c", 1, room.enter(), log)]);
+    expect(log).toEqual(["a0", "b0", "c0", "a1", "b1", "a2", "a3"]);
+    expect(room.counts()).toEqual([0, 0]);
+  });
+
+  test("are refused to a request when others wait for their first one, not for what those that run still want", async () => {
+    const room = openRoom(1, 1);
+    const first = room.enter();
+    const parts = Array.from({ length: 5 }, () => first.take(never));
+    const second = room.enter();
+    expect(() => room.enter()).toThrow("1 place is taken and 1 request is waiting, the limits of this worker");
+    expect(room.counts()).toEqual([1, 5]);
+    second[Symbol.dispose]();
+    for (const part of parts) (await part)[Symbol.dispose]();
+    expect(room.counts()).toEqual([0, 0]);
+  });
+
+  test("are given up by what is aborted, whether it has one or waits", async () => {
+    const room = openRoom(2);
+    const aborter = new AbortController();
+    const one = room.enter();
+    const held = [await one.take(never), await one.take(never)];
+    const waiting = [one.take(aborter.signal), one.take(aborter.signal)];
+    const other = room.enter();
+    const turn = other.turn(never);
+    aborter.abort(new Error("enough"));
+    for (const each of waiting) await expect(each).rejects.toThrow("enough");
+    expect(room.counts()).toEqual([2, 1]);
+    held[1]?.[Symbol.dispose]();
+    await turn;
+    await expect(one.take(aborter.signal)).rejects.toThrow("enough");
+    for (const each of [one, other]) each[Symbol.dispose]();
+    expect(room.counts()).toEqual([0, 0]);
+  });
+
+  test("put one listener on the signal of their request, however many wait, and take it back", async () => {
+    const room = openRoom(1);
+    const { signal } = new AbortController();
+    const place = room.enter();
+    const [first, ...waiting] = Array.from({ length: 100 }, () => place.take(signal));
+    await eventually("all but one waiting", () => room.counts().join() === "1,99");
+    expect(getEventListeners(signal, "abort")).toHaveLength(1);
+    for (const each of [first, ...waiting]) (await each)?.[Symbol.dispose]();
+    place[Symbol.dispose]();
+    expect(room.counts()).toEqual([0, 0]);
+    expect(getEventListeners(signal, "abort")).toHaveLength(0);
+  });
+
+  test("are never more than there are, and all come back, whatever is wanted and given up", async () => {
+    const wish = fc.record({ parts: fc.integer({ min: 0, max: 6 }), isAborted: fc.boolean(), steps: fc.integer({ min: 0, max: 4 }) });
+    await fc.assert(
+      fc.asyncProperty(fc.integer({ min: 1, max: 4 }), fc.array(wish, { maxLength: 8 }), async (limit, wishes) => {
+        const room = openRoom(limit, 100);
+        let running = 0;
+        await Promise.all(
+          wishes.map(async ({ parts, isAborted, steps }) => {
+            using place = room.enter();
+            const aborter = new AbortController();
+            const work = Array.from({ length: parts }, async () => {
+              using _part = await place.take(aborter.signal);
+              running += 1;
+              expect(running).toBeLessThanOrEqual(limit);
+              for (let step = 0; step < steps; step += 1) await Promise.resolve();
+              running -= 1;
+            });
+            if (isAborted) aborter.abort(new Error("enough"));
+            await Promise.allSettled(work);
+          }),
+        );
+        expect(room.counts()).toEqual([0, 0]);
+      }),
+    );
+  });
+});
