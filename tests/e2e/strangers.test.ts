@@ -42,6 +42,7 @@ test("requests without a key are a few lines and exact counts, and one with a ke
   await Promise.all(Array.from({ length: many }, () => send(port, "garbage\r\n\r\n")));
   const answer = await postChat(cluster.url, chat("one"), { authorization: `Bearer ${key}`, "x-request-id": "known" });
   expect(answer.status).toBe(200);
+  expect((await fetch(`${cluster.url}/v1/models`)).status).toBe(401);
   const metrics = await (await fetch(`${cluster.url}/metrics`)).text();
   const lines = await stop(cluster.frontend);
 
@@ -49,6 +50,9 @@ test("requests without a key are a few lines and exact counts, and one with a ke
   const ofEndpoint = (name: string): Line[] => completed.filter(({ endpoint }) => endpoint === name);
   expect([sum(ofEndpoint("chat_completions")), sum(ofEndpoint("unmatched"))]).toEqual([many, many]);
   expect(sum(lines.filter(({ message }) => message === "malformed HTTP refused"))).toBe(many);
+  const withoutKey = lines.filter(({ message }) => message === "request without a known key refused");
+  expect(sum(withoutKey)).toBe(many + 1); // those of lists, too
+  expect(withoutKey[0]).toMatchObject({ level: "WARN", remote: "127.0.0.1", status: 401, uri: "/v1/chat/completions" });
   expect(completed.find(({ count, endpoint }) => count !== undefined && endpoint === "unmatched")).toMatchObject({ uri: "/nope", status: "error" });
   const [, counted] = /^dynamo_frontend_requests_total\{[^}]*endpoint="unmatched"[^}]*\} (\d+)$/m.exec(metrics) ?? [];
   expect(Number(counted)).toBe(many);

@@ -52,7 +52,7 @@ export { createCounters, createGauges, createHistograms } from "./metrics/family
 export type { Family, Labels } from "./metrics/family.ts";
 export type { Counter, Gauge, Histogram } from "./metrics/series.ts";
 export { chooseMetricsFormat, renderMetrics } from "./metrics/exposition.ts";
-export { formatKeyLine, toKeyError } from "./http/api-keys.ts";
+export { formatKeyLine, logRefusedCaller, toKeyError } from "./http/api-keys.ts";
 export type { ApiKey, ApiKeys } from "./http/api-keys.ts";
 export { createContentDecoder, parseCodings, toTooLarge } from "./http/content-coding.ts";
 export type { BodyLimit, Coding, ContentDecoder } from "./http/content-coding.ts";

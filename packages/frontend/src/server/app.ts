@@ -1,5 +1,5 @@
 /** The requests of the HTTP server: begins an exchange for each, finds its route, and answers what has none or is refused before its body is read. */
-import { countOf, parseCodings, RequestFault, RuntimeError, statedBytes, toRuntimeError, toTooLarge } from "@dyn/runtime";
+import { countOf, parseCodings, RequestFault, RuntimeError, statedBytes, toRuntimeError, toTooLarge, logRefusedCaller } from "@dyn/runtime";
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import { beginExchange, logRefused, type Exchange, type ExchangeOptions } from "../http/exchange.ts";
 import { checkContent } from "../http/content.ts";
@@ -159,6 +159,7 @@ function toRefusal(exchange: Exchange, route: RouteEntry, { places, intake, opti
   if (rejection) return rejection;
   const stranger = options.callers.refuse(caller, route.audience, request.headers);
   if (stranger) {
+    logRefusedCaller(exchange.log, stranger, request);
     response.setHeader("www-authenticate", "Bearer");
     return stranger;
   }

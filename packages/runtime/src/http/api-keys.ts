@@ -1,7 +1,8 @@
 /** Who may ask: keys of clients and of operators, of which only hashes are kept. */
 import { createHash, createHmac, randomBytes, timingSafeEqual } from "node:crypto";
-import type { IncomingHttpHeaders } from "node:http";
+import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import { RuntimeError } from "../errors.ts";
+import type { Logger } from "../logging/logger.ts";
 
 /** Keys by hash, as a file lists them. */
 export interface ApiKeys {
@@ -93,4 +94,10 @@ export function formatKeyLine(key: string, name: string | undefined): string {
   }
   const hex = hash(key).toString("hex");
   return name === undefined ? hex : `${hex} ${name}`;
+}
+
+/** Whoever guesses keys is seen by the address. */
+export function logRefusedCaller(log: Logger, { code, message, traits: { status } }: RuntimeError, { socket }: IncomingMessage): void {
+  const fields = { remote: socket.remoteAddress, status, error: message, "error.type": code };
+  log.summed("warn", fields, "request without a known key refused", { kind: message });
 }

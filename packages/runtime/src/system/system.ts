@@ -5,7 +5,7 @@ import type { AddressInfo, Socket } from "node:net";
 import { formatHostPort, isLoopback } from "../address.ts";
 import type { Condition } from "../condition.ts";
 import { RuntimeError } from "../errors.ts";
-import { toKeyError, type ApiKeys } from "../http/api-keys.ts";
+import { logRefusedCaller, toKeyError, type ApiKeys } from "../http/api-keys.ts";
 import { createContentDecoder } from "../http/content-coding.ts";
 import { createHttpGate, type HttpGate } from "../http/gate.ts";
 import type { HostRules } from "../http/hosts.ts";
@@ -130,7 +130,7 @@ async function startServer(options: SystemOptions, parts: ServerParts): Promise<
     response.on("timeout", (socket: Socket) => {
       if (socket.writableLength > 0) socket.destroy(); // its client does not read
     });
-    answer(request, response, gate, { toMetricsPage, toStatus, routes: parts.routes, orders, operatorKeys }).catch((error: unknown) => {
+    answer(request, response, gate, { toMetricsPage, toStatus, routes: parts.routes, orders, operatorKeys, log }).catch((error: unknown) => {
       const hasLeft = request.destroyed && !request.complete; // its client, in the middle of an order
       if (!hasLeft) log.error({ error }, "system server could not answer");
       response.destroy();
@@ -192,6 +192,7 @@ interface Sources {
   readonly routes: ReadonlyMap<string, SystemRoute>;
   readonly orders: OrderParts;
   readonly operatorKeys: (() => ApiKeys) | undefined;
+  readonly log: Logger;
 }
 
 async function answer(request: IncomingMessage, response: ServerResponse, gate: HttpGate, sources: Sources): Promise<void> {
@@ -209,7 +210,7 @@ async function answer(request: IncomingMessage, response: ServerResponse, gate: 
     return sendJson(response, 405, { error: `${method} is not allowed on ${path}` });
   }
   const isOperator = hasKey(request, operatorKeys);
-  if (!isOperator && !openPaths.has(path)) return refuseStranger(request, response);
+  if (!isOperator && !openPaths.has(path)) return refuseStranger(request, response, sources.log);
   if (!route) return showOwn(path, { request, response, isOperator }, sources);
   const { status, body, headers } = await answerRoute(request, route, orders);
   sendJson(response, status, body, headers);
@@ -235,9 +236,10 @@ function hasKey({ headers }: IncomingMessage, keys: (() => ApiKeys) | undefined)
   return !keys || keys().find(headers) !== undefined;
 }
 
-function refuseStranger({ headers }: IncomingMessage, response: ServerResponse): void {
-  const { traits, message } = toKeyError(headers, "operator's key");
-  sendJson(response, traits.status, { error: message }, { "www-authenticate": "Bearer" });
+function refuseStranger(request: IncomingMessage, response: ServerResponse, log: Logger): void {
+  const error = toKeyError(request.headers, "operator's key");
+  logRefusedCaller(log, error, request);
+  sendJson(response, error.traits.status, { error: error.message }, { "www-authenticate": "Bearer" });
 }
 
 function listRoutes(routes: ReadonlyMap<string, SystemRoute>): string[] {
