@@ -9,7 +9,7 @@ import { expect, test } from "vitest";
 import { createLogger } from "../../packages/runtime/dist/logging/logger.js";
 import { chat, eventually, postChat, release, startCluster, startProgram } from "../support/cluster.ts";
 import { parseOpenMetrics } from "../support/open-metrics.ts";
-import { openDirectory } from "../../tools/soak/directory.ts";
+import { openDirectory } from "../support/directory.ts";
 
 const job: ModelJob = { model: "mock", messages: [{ role: "user", text: "one two three" }], stop: [], sampling: {} };
 

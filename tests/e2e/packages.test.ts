@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
 import { eventually, postChat, root, startProgram } from "../support/cluster.ts";
-import { openDirectory } from "../../tools/soak/directory.ts";
+import { openDirectory } from "../support/directory.ts";
 
 const run = promisify(execFile);
 

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { chat, eventually, postChat, startCluster, type Line, type Program } from "../support/cluster.ts";
 import { dial } from "../support/http-client.ts";
-import { openDirectory } from "../../tools/soak/directory.ts";
+import { openDirectory } from "../support/directory.ts";
 
 const key = "sk-key-of-team-a-0123456789";
 const many = 300;

@@ -4,7 +4,7 @@ import { openFleet, type Fleet, type Role } from "../../tests/support/fleet.ts";
 import { createAsk } from "./asks.ts";
 import { createChaos, type Chaos } from "./chaos.ts";
 import { createClient, type Client } from "./client.ts";
-import { openDirectory } from "./directory.ts";
+import { openDirectory } from "../../tests/support/directory.ts";
 import { createEnding, type Ending } from "./ending.ts";
 import { createLedger, type Ledger } from "./ledger.ts";
 import { watchMemory } from "./memory-watch.ts";

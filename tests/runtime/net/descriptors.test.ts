@@ -2,7 +2,7 @@
 import { expect, test } from "vitest";
 import { eventually, startProgram, type Line } from "../../support/cluster.ts";
 import { dial } from "../../support/http-client.ts";
-import { openDirectory } from "../../../tools/soak/directory.ts";
+import { openDirectory } from "../../support/directory.ts";
 
 const limit = 64;
 
