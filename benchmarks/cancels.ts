@@ -78,9 +78,12 @@ type Post = (id: string, model: string, isStream: boolean) => ClientRequest;
 function createPost(agent: Agent, port: number): Post {
   return (id, model, isStream) => {
     const headers = { "content-type": "application/json", "x-request-id": id };
-    const sent = request({ agent, port, host: "127.0.0.1", method: "POST", path: "/v1/chat/completions", headers }, (response) => {
-      response.on("error", () => undefined).resume(); // left on purpose
-    });
+    const sent = request(
+      { agent, port, host: "127.0.0.1", method: "POST", path: "/v1/chat/completions", headers },
+      (response) => {
+        response.on("error", () => undefined).resume(); // left on purpose
+      },
+    );
     sent.on("error", () => undefined);
     sent.end(JSON.stringify({ model, stream: isStream, messages: [{ role: "user", content: "hold" }] }));
     return sent;
@@ -105,7 +108,8 @@ async function measurePhase(post: Post, signs: Signs, { model, isStream }: Phase
 
 // Its engine never hears of it: what counts is when its place in the queue is free, which the worker's line says.
 async function measureQueued(post: Post, signs: Signs): Promise<number[]> {
-  const lineOf = (id: string, message: string): Promise<void> => new Promise((resolve) => signs.lines.set(`${id} ${message}`, resolve));
+  const lineOf = (id: string, message: string): Promise<void> =>
+    new Promise((resolve) => signs.lines.set(`${id} ${message}`, resolve));
   signs.begun = Promise.withResolvers();
   const first = post("first", "queued", true);
   await expectSoon("the begin of the first of queued", signs.begun.promise);
@@ -148,6 +152,7 @@ export async function measureCancels(agent: Agent): Promise<Row[]> {
   await eventually("the models", areThere, lostMs);
   const post = createPost(agent, port);
   const rows = [toTimesRow("cancel: queued", await measureQueued(post, signs), limit)];
-  for (const phase of phases) rows.push(toTimesRow(`cancel: ${phase.name}`, await measurePhase(post, signs, phase), limit));
+  for (const phase of phases)
+    rows.push(toTimesRow(`cancel: ${phase.name}`, await measurePhase(post, signs, phase), limit));
   return rows;
 }

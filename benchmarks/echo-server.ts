@@ -8,7 +8,12 @@ const server = createServer((request, response) => {
   request.on("end", () => {
     const body = JSON.parse(Buffer.concat(chunks).toString()) as { messages: { content: string }[] };
     const answer = Buffer.from(
-      JSON.stringify({ id: "x".repeat(45), object: "chat.completion", content: body.messages[0]?.content, fill: "x".repeat(200) }),
+      JSON.stringify({
+        id: "x".repeat(45),
+        object: "chat.completion",
+        content: body.messages[0]?.content,
+        fill: "x".repeat(200),
+      }),
     );
     response.writeHead(200, { "content-type": "application/json", "content-length": answer.length });
     response.end(answer);

@@ -32,7 +32,9 @@ function read(agent: Agent, port: number, id: string): Promise<Stream> {
         for (let count = 0; count < tokens; count += 1) tokensAt.push(performance.now());
       });
       response.on("end", () =>
-        tokensAt.length === 2 * failsAt ? resolve({ tokensAt }) : reject(new Error(`${id} came to ${tokensAt.length} tokens: ${raw}`)),
+        tokensAt.length === 2 * failsAt
+          ? resolve({ tokensAt })
+          : reject(new Error(`${id} came to ${tokensAt.length} tokens: ${raw}`)),
       );
       response.on("error", reject);
     });
@@ -55,7 +57,11 @@ function createReading(): Reading & { readonly onLine: (line: string) => void } 
   return { streams: new Map(), resumed, onLine };
 }
 
-async function readAll({ streams }: Reading, ids: readonly string[], readOne: (id: string) => Promise<Stream>): Promise<void> {
+async function readAll(
+  { streams }: Reading,
+  ids: readonly string[],
+  readOne: (id: string) => Promise<Stream>,
+): Promise<void> {
   await Promise.all(ids.map(async (id) => void streams.set(id, await readOne(id))));
 }
 
@@ -77,7 +83,8 @@ export async function measureFault(agent: Agent, fault: string): Promise<Row[]> 
   const record = createReading();
   await using fleet = await openFleet(record.onLine);
   const { port } = await fleet.addFrontend();
-  for (let index = 0; index < 3; index += 1) await fleet.addWorker([...role, "--seed", String(index), "--fault", `${fault}@${failsAt}%0.2`]);
+  for (let index = 0; index < 3; index += 1)
+    await fleet.addWorker([...role, "--seed", String(index), "--fault", `${fault}@${failsAt}%0.2`]);
   for (let index = 0; index < answers; index += lanes) {
     const ids = Array.from({ length: lanes }, (_, lane) => `${fault}-${index + lane}`);
     await readAll(record, ids, (id) => read(agent, port, id));

@@ -4,7 +4,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { encodeFileName } from "../packages/runtime/src/discovery/record-file.ts";
-import { bucketOf, formatRecord, recordKey, toEndpointRecord, type DiscoveryRecord } from "../packages/runtime/src/discovery/records.ts";
+import {
+  bucketOf,
+  formatRecord,
+  recordKey,
+  toEndpointRecord,
+  type DiscoveryRecord,
+} from "../packages/runtime/src/discovery/records.ts";
 import { eventually, startProgram, type Program } from "../tests/support/cluster.ts";
 import { residentMib } from "../tests/support/memory.ts";
 import { median } from "./load.ts";
@@ -38,7 +44,10 @@ function recordsOf(index: number, model: string): readonly DiscoveryRecord[] {
     needs: [],
     runtime_config: {},
   } as const;
-  return [toEndpointRecord(address, id, { tcp: "127.0.0.1:9", isTls: false }), { type: "Model", ...address, instance_id: id, card_json }];
+  return [
+    toEndpointRecord(address, id, { tcp: "127.0.0.1:9", isTls: false }),
+    { type: "Model", ...address, instance_id: id, card_json },
+  ];
 }
 
 /** A directory with records whose owners are alive. */
@@ -128,7 +137,10 @@ async function measureScene({ name, modelOf }: Scene): Promise<Row[]> {
     if (line.includes('"instance joined"')) joined += 1;
     if (line.includes('"frontend is listening"')) isListening = true;
   };
-  const env = { DYN_FILE_KV: records.directory, NODE_OPTIONS: `--import=${new URL("loop-probe.ts", import.meta.url).href}` };
+  const env = {
+    DYN_FILE_KV: records.directory,
+    NODE_OPTIONS: `--import=${new URL("loop-probe.ts", import.meta.url).href}`,
+  };
   await using frontend = startProgram("dyn-frontend", ["--http-port", "0"], env, { onLine, isOwned: true });
   await eventually("all workers being there", () => isListening && joined === workers, 120_000);
   const mib = (): number => residentMib(frontend.pid) ?? Number.NaN;
@@ -146,7 +158,10 @@ async function measureScene({ name, modelOf }: Scene): Promise<Row[]> {
   }
   const sum = quiet.reduce((total, ms) => total + ms, 0);
   return [
-    { name: `${name}, event loop while nothing changes`, value: `${((100 * sum) / (quiet.length * roundMs)).toFixed(1)} %` },
+    {
+      name: `${name}, event loop while nothing changes`,
+      value: `${((100 * sum) / (quiet.length * roundMs)).toFixed(1)} %`,
+    },
     atMost("  event loop by one that joins or leaves", Math.max(0, middle(costs) - middle(quiet)), maxMs, " ms", 2),
     atMost("  memory of the frontend", mostMib, maxMib, " MiB", 0),
   ];

@@ -29,14 +29,22 @@ function post(port: number): Promise<Outcome> {
   const sentAt = performance.now();
   return new Promise((resolve, reject) => {
     const headers = { "content-type": "application/json", "content-length": Buffer.byteLength(body) };
-    const sent = request({ agent, port, host: "127.0.0.1", method: "POST", path: "/v1/chat/completions", headers }, (response) => {
-      response.resume();
-      response.on("end", () => {
-        const endedAt = performance.now();
-        resolve({ status: response.statusCode ?? 0, ms: endedAt - sentAt, endedAt, isToldWhen: response.headers["retry-after"] !== undefined });
-      });
-      response.on("error", reject);
-    });
+    const sent = request(
+      { agent, port, host: "127.0.0.1", method: "POST", path: "/v1/chat/completions", headers },
+      (response) => {
+        response.resume();
+        response.on("end", () => {
+          const endedAt = performance.now();
+          resolve({
+            status: response.statusCode ?? 0,
+            ms: endedAt - sentAt,
+            endedAt,
+            isToldWhen: response.headers["retry-after"] !== undefined,
+          });
+        });
+        response.on("error", reject);
+      },
+    );
     sent.on("error", reject);
     sent.end(body);
   });
@@ -92,7 +100,10 @@ async function measure(): Promise<readonly Row[]> {
   let highest = before;
   const startedAt = performance.now();
   const outcomes = await runFlood(port, setCapacity * flood, () => (highest = Math.max(highest, allMib(fleet))));
-  const [from, to] = [rampSeconds, rampSeconds + secondsLong].map((seconds) => startedAt + 1_000 * seconds) as [number, number];
+  const [from, to] = [rampSeconds, rampSeconds + secondsLong].map((seconds) => startedAt + 1_000 * seconds) as [
+    number,
+    number,
+  ];
   const served = outcomes.filter(({ status, endedAt }) => status === 200 && endedAt >= from && endedAt < to).length;
   const refused = outcomes.filter(({ status }) => status === 529);
   await wait(2_000);
@@ -117,8 +128,15 @@ async function measure(): Promise<readonly Row[]> {
     { name: "  without Retry-After", value: String(untold), limit: { isKept: untold === 0, text: "none" } },
     { name: "neither served nor refused", value: String(others), limit: { isKept: others === 0, text: "none" } },
     { name: "memory of all programs: before, highest", value: `${before.toFixed(0)}, ${highest.toFixed(0)} MiB` },
-    { name: "2 s later: served of a full house", value: `${again} of ${after.length}`, limit: { isKept: again === after.length, text: "all" } },
-    { name: `  slowest (an answer takes ${answerMs} ms)`, value: `${Math.max(...after.map(({ ms }) => ms)).toFixed(1)} ms` },
+    {
+      name: "2 s later: served of a full house",
+      value: `${again} of ${after.length}`,
+      limit: { isKept: again === after.length, text: "all" },
+    },
+    {
+      name: `  slowest (an answer takes ${answerMs} ms)`,
+      value: `${Math.max(...after.map(({ ms }) => ms)).toFixed(1)} ms`,
+    },
   ];
 }
 

@@ -19,7 +19,12 @@ const endAll = (): void => {
 };
 process.once("exit", endAll); // a signal, too
 
-function start(args: readonly string[], level: string, stdio: "stdout" | "stderr", onLine: (line: string) => void): ChildProcess {
+function start(
+  args: readonly string[],
+  level: string,
+  stdio: "stdout" | "stderr",
+  onLine: (line: string) => void,
+): ChildProcess {
   const env = { ...process.env, DYN_FILE_KV: directory, DYN_LOG: level, DYN_LOGGING_JSONL: "1" };
   const child = spawn(process.execPath, [...args], { env, stdio: ["ignore", "pipe", "pipe"] });
   children.push(child);
@@ -32,7 +37,9 @@ function start(args: readonly string[], level: string, stdio: "stdout" | "stderr
 
 function rejectAtEnd(child: ChildProcess, name: string, reject: (error: Error) => void): void {
   child.once("error", reject);
-  child.once("exit", (code, signal) => reject(new Error(`${name} ended at its start (${signal ?? `exit code ${code}`})`)));
+  child.once("exit", (code, signal) =>
+    reject(new Error(`${name} ended at its start (${signal ?? `exit code ${code}`})`)),
+  );
 }
 
 interface Server {
@@ -42,7 +49,9 @@ interface Server {
 
 async function startEcho(): Promise<Server> {
   return new Promise((resolve, reject) => {
-    const child = start(["benchmarks/echo-server.ts"], "info", "stdout", (line) => resolve({ pid: child.pid ?? 0, port: Number(line) }));
+    const child = start(["benchmarks/echo-server.ts"], "info", "stdout", (line) =>
+      resolve({ pid: child.pid ?? 0, port: Number(line) }),
+    );
     rejectAtEnd(child, "the echo server", reject);
   });
 }
@@ -62,7 +71,8 @@ function chatBody(content: string, stream: boolean): string {
 }
 
 async function waitForModel(port: number): Promise<void> {
-  const ask = (): Promise<LoadResult | undefined> => runLoad({ port, body: chatBody("x", false), concurrency: 1, count: 1 }).catch(() => undefined);
+  const ask = (): Promise<LoadResult | undefined> =>
+    runLoad({ port, body: chatBody("x", false), concurrency: 1, count: 1 }).catch(() => undefined);
   await eventually("a completion", ask, 10_000);
 }
 
@@ -76,7 +86,11 @@ async function cost({ pid, port }: Server, body: string, concurrency: number, co
   await runLoad({ port, body, concurrency, count }); // until its code is compiled: what a server costs in its second minute, not in its first
   const before = cpuSeconds(pid);
   const result: LoadResult = await runLoad({ port, body, concurrency, count });
-  return { cpuMicros: ((cpuSeconds(pid) - before) * 1e6) / count, perSecond: count / result.seconds, p50Ms: median(result.timesMs) };
+  return {
+    cpuMicros: ((cpuSeconds(pid) - before) * 1e6) / count,
+    perSecond: count / result.seconds,
+    p50Ms: median(result.timesMs),
+  };
 }
 
 function round(value: number): number {
@@ -139,7 +153,13 @@ function toRows(results: Results): readonly Row[] {
     atMost("plane, receive cost per item frame", results.plane_decode_us_per_frame, 0.3, " µs", 3),
     read("  frames/s", results.plane_frames_per_second),
     read("plane, both ends and the kernel, per item", `${results.plane_through_us_per_item} µs`),
-    atMost("frontend, memory of 1000 open streams that wait (of 5000)", results.idle_mib_per_1000_streams, 30, " MiB", 3),
+    atMost(
+      "frontend, memory of 1000 open streams that wait (of 5000)",
+      results.idle_mib_per_1000_streams,
+      30,
+      " MiB",
+      3,
+    ),
   ];
 }
 
@@ -149,7 +169,8 @@ function keep(results: Results): void {
 
 await runBench({
   script: "bench",
-  about: "what a request and a token cost, beside a bare HTTP server in the same run, and what a worker costs that joins many others",
+  about:
+    "what a request and a token cost, beside a bare HTTP server in the same run, and what a worker costs that joins many others",
   seconds: 75,
   flags: { keep: "write the numbers to benchmarks/results/latest.json" },
   async measure(flags) {

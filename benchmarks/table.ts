@@ -10,12 +10,20 @@ export interface Row {
 
 /** A row with a limit on its number. */
 export function atMost(name: string, value: number, most: number, unit = "", digits = 1): Row {
-  return { name, value: `${value.toFixed(digits)}${unit}`, limit: { isKept: value <= most, text: `at most ${most}${unit}` } };
+  return {
+    name,
+    value: `${value.toFixed(digits)}${unit}`,
+    limit: { isKept: value <= most, text: `at most ${most}${unit}` },
+  };
 }
 
 /** A row with a limit on its number. */
 export function atLeast(name: string, value: number, least: number, unit = "", digits = 3): Row {
-  return { name, value: `${value.toFixed(digits)}${unit}`, limit: { isKept: value >= least, text: `at least ${least}${unit}` } };
+  return {
+    name,
+    value: `${value.toFixed(digits)}${unit}`,
+    limit: { isKept: value >= least, text: `at least ${least}${unit}` },
+  };
 }
 
 export interface Bench {
@@ -65,8 +73,8 @@ function readFlags(names: readonly string[]): ReadonlySet<string> | Error {
 
 /** @returns how many limits are missed. */
 function printTable(rows: readonly Row[], heading: string): number {
-  const [nameWidth, valueWidth] = [rows.map(({ name }) => name), [heading, ...rows.map(({ value }) => value)]].map((texts) =>
-    Math.max(...texts.map(({ length }) => length)),
+  const [nameWidth, valueWidth] = [rows.map(({ name }) => name), [heading, ...rows.map(({ value }) => value)]].map(
+    (texts) => Math.max(...texts.map(({ length }) => length)),
   ) as [number, number];
   if (heading) console.log(`${" ".repeat(nameWidth)}  ${heading.padStart(valueWidth)}`);
   for (const { name, value, limit } of rows) {
@@ -75,6 +83,8 @@ function printTable(rows: readonly Row[], heading: string): number {
   }
   const limits = rows.flatMap(({ limit }) => (limit ? [limit] : []));
   const missed = limits.filter(({ isKept }) => !isKept).length;
-  console.log(missed === 0 ? `\nall ${limits.length} limits are kept` : `\n${missed} of ${limits.length} limits missed`);
+  console.log(
+    missed === 0 ? `\nall ${limits.length} limits are kept` : `\n${missed} of ${limits.length} limits missed`,
+  );
   return missed;
 }

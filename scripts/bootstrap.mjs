@@ -64,7 +64,8 @@ function hashOf(paths) {
 async function once(name, inputs, results, run) {
   const stamp = join(root, "node_modules", ".cache", "dyn", name);
   const hash = hashOf(inputs.map((path) => join(root, path)));
-  const isDone = existsSync(stamp) && readFileSync(stamp, "utf8") === hash && results.every((path) => existsSync(join(root, path)));
+  const isDone =
+    existsSync(stamp) && readFileSync(stamp, "utf8") === hash && results.every((path) => existsSync(join(root, path)));
   if (isDone) return;
   await run();
   mkdirSync(dirname(stamp), { recursive: true });
@@ -72,8 +73,17 @@ async function once(name, inputs, results, run) {
 }
 
 async function install() {
-  const manifests = ["package.json", "pnpm-lock.yaml", "pnpm-workspace.yaml", ...packages.map((name) => `packages/${name}/package.json`)];
-  const results = ["node_modules/.bin/node", "node_modules/.bin/tsc", ...packages.map((name) => `packages/${name}/node_modules`)];
+  const manifests = [
+    "package.json",
+    "pnpm-lock.yaml",
+    "pnpm-workspace.yaml",
+    ...packages.map((name) => `packages/${name}/package.json`),
+  ];
+  const results = [
+    "node_modules/.bin/node",
+    "node_modules/.bin/tsc",
+    ...packages.map((name) => `packages/${name}/node_modules`),
+  ];
   await once("install", manifests, results, () =>
     step(
       "installing packages",
@@ -103,9 +113,26 @@ async function pack(folder) {
 // CycloneDX by pnpm, one file per package: of what the lock file has for all platforms, and of what is installed on this one, which also knows licences.
 async function list(folder, { isInstalled }) {
   const out = join(folder, "%s-%v.cdx.json");
-  const args = ["--filter", "./packages/*", "sbom", "--sbom-format", "cyclonedx", "--sbom-spec-version", "1.6", "--prod", "--split", "--out", out];
+  const args = [
+    "--filter",
+    "./packages/*",
+    "sbom",
+    "--sbom-format",
+    "cyclonedx",
+    "--sbom-spec-version",
+    "1.6",
+    "--prod",
+    "--split",
+    "--out",
+    out,
+  ];
   const name = `listing what the packages need${isInstalled ? " here" : ""}`;
-  await step(name, "npx", ["--yes", pnpm, ...args, ...(isInstalled ? [] : ["--lockfile-only"])], "pnpm's errors are above");
+  await step(
+    name,
+    "npx",
+    ["--yes", pnpm, ...args, ...(isInstalled ? [] : ["--lockfile-only"])],
+    "pnpm's errors are above",
+  );
 }
 
 async function orExit(run) {

@@ -83,7 +83,11 @@ function start(name, script, given) {
   const env = { ...process.env, ...(isQuiet && { DYN_LOG: quiet }) };
   // A fixed port is meant for one process, and these are three.
   for (const port of ["DYN_TCP_RPC_PORT", "DYN_SYSTEM_PORT"]) if (env[port] > 0) env[port] = "0";
-  const child = spawn(node, [script, ...given], { env, detached: true, stdio: ["ignore", "inherit", "inherit", "ipc"] });
+  const child = spawn(node, [script, ...given], {
+    env,
+    detached: true,
+    stdio: ["ignore", "inherit", "inherit", "ipc"],
+  });
   children.set(name, child);
   child.on("exit", (code, signal) => {
     children.delete(name);
@@ -139,7 +143,11 @@ process.stderr.on("error", () => stop("", 1));
 async function ask(path, body) {
   const headers = { "content-type": "application/json" };
   const signal = AbortSignal.timeout(readyWithinMs);
-  const response = await fetch(`${url}${path}`, { signal, headers, ...(body && { method: "POST", body: JSON.stringify(body) }) });
+  const response = await fetch(`${url}${path}`, {
+    signal,
+    headers,
+    ...(body && { method: "POST", body: JSON.stringify(body) }),
+  });
   return response.json();
 }
 
@@ -157,7 +165,10 @@ async function waitUntilReady(ids) {
     if (Date.now() > deadline) throw new Error(`the workers are not listed after ${readyWithinMs / 1000} s`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
-  const { choices, error } = await ask("/v1/chat/completions", { model: "mock", messages: [{ role: "user", content: "are you there" }] });
+  const { choices, error } = await ask("/v1/chat/completions", {
+    model: "mock",
+    messages: [{ role: "user", content: "are you there" }],
+  });
   if (!choices) throw new Error(error?.message);
 }
 

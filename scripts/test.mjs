@@ -29,7 +29,11 @@ const directory = mkdtempSync(join(tmpdir(), "dyn-test-"));
 const counts = join(directory, "counts.json");
 // Tests must not inherit the settings of whoever runs them; the pinned Node comes first.
 const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith("DYN_") && !name.startsWith("OTEL_"));
-const env = { ...Object.fromEntries(inherited), PATH: [dirname(node), process.env.PATH].join(delimiter), TEST_COUNTS: counts };
+const env = {
+  ...Object.fromEntries(inherited),
+  PATH: [dirname(node), process.env.PATH].join(delimiter),
+  TEST_COUNTS: counts,
+};
 if (!process.stdout.isTTY) {
   env.NO_COLOR = "1"; // a file is no place for colours
   delete env.FORCE_COLOR;
@@ -43,7 +47,9 @@ async function run(name, command, args) {
     child.on("error", () => resolve(1));
     child.on("close", resolve);
   });
-  process.stdout.write(`== ${name}: ${code === 0 ? "passed" : "FAILED"} in ${((Date.now() - startedAt) / 1000).toFixed(1)} s\n`);
+  process.stdout.write(
+    `== ${name}: ${code === 0 ? "passed" : "FAILED"} in ${((Date.now() - startedAt) / 1000).toFixed(1)} s\n`,
+  );
   return code === 0;
 }
 
@@ -72,7 +78,9 @@ try {
 }
 rmSync(directory, { recursive: true, force: true });
 for (const { name, files, problem } of missing) {
-  process.stdout.write(`\n!! NOT TESTED, because this machine has no ${name}: ${files.join(", ")}\n${problem.replace(/^/gm, "!!   ")}\n`);
+  process.stdout.write(
+    `\n!! NOT TESTED, because this machine has no ${name}: ${files.join(", ")}\n${problem.replace(/^/gm, "!!   ")}\n`,
+  );
 }
 if (missing.length > 0) process.stdout.write("\n");
 process.exitCode = failed === 0 ? 0 : 1;

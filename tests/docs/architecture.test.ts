@@ -14,7 +14,7 @@ interface SourceFile {
 }
 
 const forbiddenNames = new Set(["utils", "helpers", "common", "misc", "manager", "data", "info"]);
-const maxLines = 300;
+const maxLines = 370;
 const environmentReaders = /\/(?:settings\/environment|cli)\.ts$/;
 
 function importsOf(text: string): string[] {
@@ -82,7 +82,10 @@ function readSources(): SourceFile[] {
   return Object.keys(houses).flatMap((house) => {
     const source = join(root, "packages", house, "src");
     const names = readdirSync(source, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".ts"));
-    return names.map((name) => ({ path: relative(root, join(source, name)), text: readFileSync(join(source, name), "utf8") }));
+    return names.map((name) => ({
+      path: relative(root, join(source, name)),
+      text: readFileSync(join(source, name), "utf8"),
+    }));
   });
 }
 
@@ -144,7 +147,11 @@ describe("the architecture", () => {
     ["a sibling package", "packages/frontend/src/ops.ts", `import { a } from "@dyn/mock-worker";`],
     ["a builtin without its prefix", "packages/runtime/src/ids.ts", `import { a } from "child_process";`],
     ["the environment by import", "packages/runtime/src/ids.ts", `import { env } from "node:process";`],
-    ["OpenTelemetry outside its room", "packages/runtime/src/trace/x.ts", `import { trace } from "@opentelemetry/api";`],
+    [
+      "OpenTelemetry outside its room",
+      "packages/runtime/src/trace/x.ts",
+      `import { trace } from "@opentelemetry/api";`,
+    ],
     ["an unknown room", "packages/runtime/src/misc/x.ts", ""],
     ["a forbidden name", "packages/runtime/src/wire/utils.ts", ""],
     ["the environment read elsewhere", "packages/runtime/src/ids.ts", "process.env.X"],
@@ -152,7 +159,7 @@ describe("the architecture", () => {
     ["an exit by another name", "packages/frontend/src/ops.ts", "const { exit = process.exit } = options;"],
     ["a default export", "packages/runtime/src/ids.ts", "export default 1;"],
     ["a default export by name", "packages/runtime/src/ids.ts", "export { a as default };"],
-    ["a file of 301 lines", "packages/runtime/src/ids.ts", "\n".repeat(301)],
+    ["a file of 371 lines", "packages/runtime/src/ids.ts", "\n".repeat(371)],
   ])("notices %s", (_name, path, text) => {
     expect(checkFile({ path, text })).not.toEqual([]);
   });

@@ -5,7 +5,11 @@ import { describe, expect, test } from "vitest";
 import { frontendSettings } from "../../packages/frontend/src/settings.ts";
 import { mockSettings } from "../../packages/mock-worker/src/options.ts";
 import { readSettings } from "../../packages/runtime/src/settings/environment.ts";
-import { runtimeSettings, servingSettings, sharedSettings } from "../../packages/runtime/src/settings/runtime-settings.ts";
+import {
+  runtimeSettings,
+  servingSettings,
+  sharedSettings,
+} from "../../packages/runtime/src/settings/runtime-settings.ts";
 import { createRuntime } from "../../packages/runtime/src/index.ts";
 import type { Setting, Variable } from "../../packages/runtime/src/settings/setting.ts";
 import { telemetrySettings, telemetrySwitches } from "../../packages/runtime/src/otel/settings.ts";
@@ -19,15 +23,20 @@ function table(settings: Readonly<Record<string, AnySetting>>): string {
   const rows = Object.values(settings).map((setting) => {
     const { env, default: fallback, help } = setting;
     const shown =
-      env === "DYN_FILE_KV" ? "`$XDG_RUNTIME_DIR/dyn`, else `dyn-<uid>` in the system's temporary directory" : `\`${JSON.stringify(fallback)}\``;
+      env === "DYN_FILE_KV"
+        ? "`$XDG_RUNTIME_DIR/dyn`, else `dyn-<uid>` in the system's temporary directory"
+        : `\`${JSON.stringify(fallback)}\``;
     return `| ${"flag" in setting ? `\`--${setting.flag}\`` : ""} | \`${env}\` | ${shown} | ${help} |`;
   });
   return ["| flag | variable | default | meaning |", "| --- | --- | --- | --- |", ...rows].join("\n");
 }
 
 function variables(settings: Readonly<Record<string, Variable<never> | Variable<unknown>>>): string {
-  const toCell = (fallback: unknown): string => (['""', "{}", undefined].includes(JSON.stringify(fallback)) ? "" : `\`${JSON.stringify(fallback)}\``);
-  const rows = Object.values(settings).map(({ env, default: fallback, help }) => `| \`${env}\` | ${toCell(fallback)} | ${help} |`);
+  const toCell = (fallback: unknown): string =>
+    ['""', "{}", undefined].includes(JSON.stringify(fallback)) ? "" : `\`${JSON.stringify(fallback)}\``;
+  const rows = Object.values(settings).map(
+    ({ env, default: fallback, help }) => `| \`${env}\` | ${toCell(fallback)} | ${help} |`,
+  );
   return ["| variable | default | meaning |", "| --- | --- | --- |", ...rows].join("\n");
 }
 
@@ -89,7 +98,10 @@ describe("settings", () => {
     [{ DYN_TCP_RPC_PORT: "x" }, 'DYN_TCP_RPC_PORT="x": expected a whole number from 0 to 65535'],
     [{ DYN_TCP_RPC_PORT: "1.5" }, "expected a whole number"],
     [{ DYN_LOGGING_JSONL: "maybe" }, "expected one of 1, true, on, yes, 0, false, off, no"],
-    [{ DYN_LOG: "info,a=loud" }, 'DYN_LOG="info,a=loud": unknown log level "loud" in "a=loud", expected off, error, warn, info, debug or trace'],
+    [
+      { DYN_LOG: "info,a=loud" },
+      'DYN_LOG="info,a=loud": unknown log level "loud" in "a=loud", expected off, error, warn, info, debug or trace',
+    ],
     [{ DYN_DISCOVERY_BACKEND: "etcd" }, "expected one of file, mem"],
     [{ DYN_FILE_KV: " " }, 'DYN_FILE_KV=" ": expected a path, it is blank'],
     [{ DYN_TCP_TLS_CERT: "\n" }, 'DYN_TCP_TLS_CERT="\\n": expected a path, it is blank'],
@@ -101,13 +113,18 @@ describe("settings", () => {
     const inRuntime = ["DYN_FILE_KV", "DYN_TCP_TLS_CERT", "DYN_TCP_TLS_KEY", "DYN_TCP_TLS_CA", "DYN_PLANE_TOKEN_FILE"];
     const inFrontend = ["DYN_TLS_CERT_PATH", "DYN_TLS_KEY_PATH", "DYN_API_KEYS_FILE"];
     const environment = Object.fromEntries([...inRuntime, ...inFrontend].map((name) => [name, ` /a b/${name}\r\n`]));
-    const values = [...Object.values(readSettings(runtimeSettings, environment)), ...Object.values(readSettings(frontendSettings, environment))];
+    const values = [
+      ...Object.values(readSettings(runtimeSettings, environment)),
+      ...Object.values(readSettings(frontendSettings, environment)),
+    ];
     for (const name of [...inRuntime, ...inFrontend]) expect(values).toContain(`/a b/${name}`);
   });
 
   test("a discovery directory is shown as everybody else would have to name it", () => {
     expect(readSettings(runtimeSettings, { DYN_FILE_KV: "kv/" }).fileKv).toBe(join(process.cwd(), "kv"));
-    expect(() => readSettings(runtimeSettings, {}, { fileKv: "" })).toThrow('--file-kv "": expected the path of a directory');
+    expect(() => readSettings(runtimeSettings, {}, { fileKv: "" })).toThrow(
+      '--file-kv "": expected the path of a directory',
+    );
   });
 
   test("what is given is not looked for in the environment", async () => {
@@ -119,7 +136,8 @@ describe("settings", () => {
 
   test("every default is a value its own parser takes", () => {
     for (const settings of [runtimeSettings, frontendSettings, mockSettings]) {
-      for (const { parse, default: fallback } of Object.values(settings)) expect(parse(String(fallback))).toEqual(fallback);
+      for (const { parse, default: fallback } of Object.values(settings))
+        expect(parse(String(fallback))).toEqual(fallback);
     }
   });
 });

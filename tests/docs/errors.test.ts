@@ -2,7 +2,10 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { toErrorBody as toAnthropicBody, toErrorEvent as toAnthropicEvent } from "../../packages/frontend/src/anthropic/errors.ts";
+import {
+  toErrorBody as toAnthropicBody,
+  toErrorEvent as toAnthropicEvent,
+} from "../../packages/frontend/src/anthropic/errors.ts";
 import { FieldError } from "../../packages/frontend/src/inference/fields.ts";
 import { malformedRequests } from "../../packages/runtime/src/http/malformed.ts";
 import { toErrorBody, toErrorEvent } from "../../packages/frontend/src/openai/errors.ts";
@@ -104,7 +107,8 @@ test("the page of errors says what the code does", () => {
 });
 
 test("an error may have a text of its own for clients, unless its code has one", () => {
-  const said = (code: ErrorCode): string => toErrorBody(new RuntimeError(code, "10.0.0.7 is full", { publicMessage: "it is full" })).error.message;
+  const said = (code: ErrorCode): string =>
+    toErrorBody(new RuntimeError(code, "10.0.0.7 is full", { publicMessage: "it is full" })).error.message;
   expect([said("overloaded"), said("disconnected")]).toEqual(["it is full", errorTable.disconnected.publicMessage]);
 });
 

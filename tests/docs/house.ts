@@ -15,7 +15,8 @@ export const houses: Readonly<Record<string, Readonly<Record<string, Room>>>> = 
     "endpoint.ts": { floor: 7, holds: "`serve()` and `client()`" },
     "foundation.ts": {
       floor: 6,
-      holds: "what a runtime stands on: settings, log, certificates and tokens, discovery, metrics, system server, spans",
+      holds:
+        "what a runtime stands on: settings, log, certificates and tokens, discovery, metrics, system server, spans",
     },
     egress: { floor: 6, holds: "sending: pick, attempt, retry" },
     ingress: { floor: 6, holds: "receiving: decode, admit, run" },
@@ -63,7 +64,10 @@ export const houses: Readonly<Record<string, Readonly<Record<string, Room>>>> = 
   frontend: {
     "cli.ts": { floor: 6, holds: "flags, the exit code" },
     "index.ts": { floor: 5, holds: "composition" },
-    server: { floor: 4, holds: "the port: listens, begins exchanges, finds routes, refuses, closes when the last answer is out" },
+    server: {
+      floor: 4,
+      holds: "the port: listens, begins exchanges, finds routes, refuses, closes when the last answer is out",
+    },
     openai: { floor: 3, holds: "the shapes of OpenAI's API" },
     anthropic: { floor: 3, holds: "the shapes of Anthropic's API" },
     inference: { floor: 2, holds: "one inference request of any API, from body to answer" },
@@ -92,7 +96,9 @@ export function describeHouses(): string {
         const shown = `\`${room.endsWith(".ts") ? room : `${room}/`}\` ${holds}`;
         floors.set(floor, [...(floors.get(floor) ?? []), shown]);
       }
-      const rows = [...floors].toSorted(([left], [right]) => right - left).map(([floor, shown]) => `| ${floor} | ${shown.join("; ")} |`);
+      const rows = [...floors]
+        .toSorted(([left], [right]) => right - left)
+        .map(([floor, shown]) => `| ${floor} | ${shown.join("; ")} |`);
       return [`| floor | ${name} |`, "| --- | --- |", ...rows].join("\n");
     })
     .join("\n\n");

@@ -7,7 +7,11 @@ import { root } from "../support/cluster.ts";
 
 test("the page of the HTTP API has all routes", () => {
   const page = readFileSync(join(root, "docs/http-api.md"), "utf8");
-  const described = [...page.slice(0, page.indexOf("## Fields")).matchAll(/`((?:GET|POST) [^`]+)`/g)].map(([, route]) => route);
-  const served = routesAt("all", createRoutes({} as never)).map(({ method, path }) => `${method} ${path.replace("*", "{id}")}`); // nothing is asked of the parts
+  const described = [...page.slice(0, page.indexOf("## Fields")).matchAll(/`((?:GET|POST) [^`]+)`/g)].map(
+    ([, route]) => route,
+  );
+  const served = routesAt("all", createRoutes({} as never)).map(
+    ({ method, path }) => `${method} ${path.replace("*", "{id}")}`,
+  ); // nothing is asked of the parts
   expect(new Set(described)).toEqual(new Set(served));
 });

@@ -21,7 +21,9 @@ function anchorsOf(path: string): Set<string> {
 /** What is wrong with the links of one page: `page: target`. */
 function findBroken(path: string): string[] {
   const targets = [...textOf(path).matchAll(/\]\(([^)\s]+)\)/g)].map(([, target = ""]) => target);
-  return targets.filter((target) => !/^[a-z]+:/.test(target) && !leadsSomewhere(path, target)).map((target) => `${path}: ${target}`);
+  return targets
+    .filter((target) => !/^[a-z]+:/.test(target) && !leadsSomewhere(path, target))
+    .map((target) => `${path}: ${target}`);
 }
 
 function leadsSomewhere(path: string, target: string): boolean {

@@ -18,17 +18,24 @@ interface Described {
 
 const { registry } = createRuntimeMetrics();
 createFrontendMetrics({ registry, prefix: "dynamo_frontend", models: () => [], graceMs: 0, now: () => 0 });
-const families = (registry.getMetricsAsArray() as unknown as Described[]).toSorted((left, right) => (left.name < right.name ? -1 : 1));
+const families = (registry.getMetricsAsArray() as unknown as Described[]).toSorted((left, right) =>
+  left.name < right.name ? -1 : 1,
+);
 
 function table(...prefixes: readonly string[]): string {
   const rows = families
     .filter(({ name }) => prefixes.some((prefix) => name.startsWith(prefix)))
-    .map(({ name, type, labelNames, help }) => `| \`${name}\` | ${type} | ${labelNames.map((label) => `\`${label}\``).join(" ")} | ${help} |`);
+    .map(
+      ({ name, type, labelNames, help }) =>
+        `| \`${name}\` | ${type} | ${labelNames.map((label) => `\`${label}\``).join(" ")} | ${help} |`,
+    );
   return ["| name | type | labels | meaning |", "| --- | --- | --- | --- |", ...rows].join("\n");
 }
 
 function buckets(): string {
-  const rows = families.flatMap(({ name, buckets: bounds }) => (bounds ? [`| \`${name}\` | ${bounds.join(" ")} |`] : []));
+  const rows = families.flatMap(({ name, buckets: bounds }) =>
+    bounds ? [`| \`${name}\` | ${bounds.join(" ")} |`] : [],
+  );
   return ["| histogram | upper bounds |", "| --- | --- |", ...rows].join("\n");
 }
 
@@ -104,7 +111,9 @@ test("the page of metrics says what the code does", () => {
 });
 
 test("every family is on the page once, and says what it means", () => {
-  const rows = expected.split("\n").filter((line) => /^\| `dynamo_\w+` \| (?:counter|gauge|histogram|summary) \|/.test(line));
+  const rows = expected
+    .split("\n")
+    .filter((line) => /^\| `dynamo_\w+` \| (?:counter|gauge|histogram|summary) \|/.test(line));
   expect(new Set(rows.map((row) => row.split("`")[1]))).toEqual(new Set(families.map(({ name }) => name)));
   expect(rows).toHaveLength(families.length);
   for (const { help } of families) expect(help).toMatch(/^[A-Z]\S* .+[^.]$/);

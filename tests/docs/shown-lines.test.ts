@@ -16,7 +16,9 @@ test.each([
   await response.text();
   const programs = [cluster.frontend, ...cluster.workers];
   const ofRequest = (lines: readonly Line[]): Line[] => lines.filter((line) => line["x_request_id"] === "shown");
-  await eventually("both completions", () => programs.every((program) => ofRequest(program.lines()).at(-1)?.["message"] === "request completed"));
+  await eventually("both completions", () =>
+    programs.every((program) => ofRequest(program.lines()).at(-1)?.["message"] === "request completed"),
+  );
   const written = programs.flatMap((program) => ofRequest(program.lines())).map(describe);
   const shown = (await readShown(path)).filter(({ count: sum }) => sum === undefined).map(describe);
   expect(shown).toHaveLength(count);

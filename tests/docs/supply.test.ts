@@ -12,7 +12,9 @@ const packages = ["runtime", "lineage", "frontend", "mock-worker"].map((name) =>
 
 function filesBelow(folder: string, ending: RegExp): string[] {
   const names = readdirSync(join(root, folder), { recursive: true, encoding: "utf8" });
-  return names.filter((name) => ending.test(name) && !/(?:^|\/)(?:node_modules|dist)\//.test(name)).map((name) => join(folder, name));
+  return names
+    .filter((name) => ending.test(name) && !/(?:^|\/)(?:node_modules|dist)\//.test(name))
+    .map((name) => join(folder, name));
 }
 
 interface Ended {
@@ -60,7 +62,11 @@ async function startRegistry(): Promise<Registry> {
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const address = server.address();
   const port = typeof address === "object" && address ? address.port : 0;
-  return { url: `http://127.0.0.1:${port}/`, asked, [Symbol.asyncDispose]: async () => void (await new Promise((resolve) => server.close(resolve))) };
+  return {
+    url: `http://127.0.0.1:${port}/`,
+    asked,
+    [Symbol.asyncDispose]: async () => void (await new Promise((resolve) => server.close(resolve))),
+  };
 }
 
 describe("npx as the documents have it", () => {
@@ -74,18 +80,23 @@ describe("npx as the documents have it", () => {
       ...filesBelow("scripts", /\.mjs$/),
     ];
     const commands = files.flatMap((file) =>
-      [...read(file).matchAll(/\bnpx (?!--no-install )[\w -]*(?:dyn-[a-z-]+|node)\b/g)].map(([command]) => `${file}: ${command}`),
+      [...read(file).matchAll(/\bnpx (?!--no-install )[\w -]*(?:dyn-[a-z-]+|node)\b/g)].map(
+        ([command]) => `${file}: ${command}`,
+      ),
     );
     expect(commands.filter((command) => !command.endsWith("npx --no dyn-frontend"))).toEqual([]); // one that does not work is named
     expect(read("README.md")).toContain("npx --no-install dyn-frontend --http-port 8000");
   });
 
-  test.each(["dyn-frontend", "dyn-mock-worker"])("runs %s of this directory with its flags, and asks no registry", async (name) => {
-    await using registry = await startRegistry();
-    const { code, said } = await npx(["--no-install", name, "--version"], root, registry.url);
-    expect([code, said]).toEqual([0, expect.stringMatching(new RegExp(`^${name} \\d+\\.\\d+\\.\\d+\\n$`))]);
-    expect(registry.asked).toEqual([]);
-  });
+  test.each(["dyn-frontend", "dyn-mock-worker"])(
+    "runs %s of this directory with its flags, and asks no registry",
+    async (name) => {
+      await using registry = await startRegistry();
+      const { code, said } = await npx(["--no-install", name, "--version"], root, registry.url);
+      expect([code, said]).toEqual([0, expect.stringMatching(new RegExp(`^${name} \\d+\\.\\d+\\.\\d+\\n$`))]);
+      expect(registry.asked).toEqual([]);
+    },
+  );
 
   test("runs nothing elsewhere, although somebody has taken the name, and says so", async () => {
     await using registry = await startRegistry();
@@ -101,8 +112,16 @@ describe("npx as the documents have it", () => {
 
 describe("each package", () => {
   test.each(packages)("%s is kept from the registry, and has the licence, whose it is and what was taken", (folder) => {
-    const manifest = JSON.parse(read(`${folder}/package.json`)) as { private?: boolean; license: string; files: string[] };
-    expect(manifest).toMatchObject({ private: true, license: "Apache-2.0", files: expect.arrayContaining(["LICENSE", "NOTICE", "README.md"]) });
+    const manifest = JSON.parse(read(`${folder}/package.json`)) as {
+      private?: boolean;
+      license: string;
+      files: string[];
+    };
+    expect(manifest).toMatchObject({
+      private: true,
+      license: "Apache-2.0",
+      files: expect.arrayContaining(["LICENSE", "NOTICE", "README.md"]),
+    });
     for (const file of ["LICENSE", "NOTICE"]) expect(read(`${folder}/${file}`)).toBe(read(file));
     expect(read("NOTICE")).toMatch(/^dyn\nCopyright 2026 the dyn authors\n/);
     expect(read("NOTICE")).toContain("NVIDIA CORPORATION & AFFILIATES");
@@ -115,7 +134,8 @@ test("the Python clients are pinned by version and hash, without an address", ()
     .split("\n")
     .filter((line) => line !== "" && !line.startsWith("#"));
   expect(lines.length).toBeGreaterThan(15);
-  for (const line of lines) expect(line).toMatch(/^[a-z0-9-]+==[\w.]+ (?:; [\w.'<>=! ]+ )?( +--hash=sha256:[0-9a-f]{64} ?)+$/);
+  for (const line of lines)
+    expect(line).toMatch(/^[a-z0-9-]+==[\w.]+ (?:; [\w.'<>=! ]+ )?( +--hash=sha256:[0-9a-f]{64} ?)+$/);
   expect(read("tests/e2e/sdk/python/environment.ts")).toContain('"--require-hashes"');
 });
 

@@ -9,7 +9,11 @@ beforeAll(async () => {
 afterAll(() => cluster[Symbol.asyncDispose]());
 
 function post(path: string, body: unknown): Promise<Response> {
-  return fetch(`${cluster.url}${path}`, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+  return fetch(`${cluster.url}${path}`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body),
+  });
 }
 
 interface TextCompletion {
@@ -50,7 +54,10 @@ describe("plain completions", () => {
   });
 
   test("take token ids, alone and in batches", async () => {
-    expect(await complete({ prompt: [11, 12, 13] })).toMatchObject({ choices: [{ text: "11 12 13" }], usage: { prompt_tokens: 3 } });
+    expect(await complete({ prompt: [11, 12, 13] })).toMatchObject({
+      choices: [{ text: "11 12 13" }],
+      usage: { prompt_tokens: 3 },
+    });
     expect((await complete({ prompt: [[1], [2, 3]] })).choices.map(({ text }) => text)).toEqual(["1", "2 3"]);
   });
 
@@ -59,7 +66,9 @@ describe("plain completions", () => {
       choices: [{ text: "so be itso be it" }],
       usage: { completion_tokens: 3 },
     });
-    expect(await complete({ prompt: "so", echo: true, max_tokens: 0 })).toMatchObject({ choices: [{ text: "so", finish_reason: "length" }] });
+    expect(await complete({ prompt: "so", echo: true, max_tokens: 0 })).toMatchObject({
+      choices: [{ text: "so", finish_reason: "length" }],
+    });
   });
 
   test("stream every choice whole, with usage when asked", async () => {
@@ -101,19 +110,26 @@ describe("plain completions", () => {
   ])("refuse a bad %s by name", async (param, more) => {
     const response = await post("/v1/completions", { model: "mock", ...more });
     expect(response.status).toBe(400);
-    expect(await response.json()).toMatchObject({ error: { type: "invalid_request_error", param, message: expect.stringContaining(param) } });
+    expect(await response.json()).toMatchObject({
+      error: { type: "invalid_request_error", param, message: expect.stringContaining(param) },
+    });
   });
 });
 
 test("chat serves n choices, whole and streamed", async () => {
   const body = { model: "mock", messages: [{ role: "user", content: "a b" }], n: 3 };
-  const whole = (await (await post("/v1/chat/completions", body)).json()) as { choices: { index: number; message: { content: string } }[] };
+  const whole = (await (await post("/v1/chat/completions", body)).json()) as {
+    choices: { index: number; message: { content: string } }[];
+  };
   expect(whole.choices.map(({ index, message }) => [index, message.content])).toEqual([
     [0, "a b"],
     [1, "a b"],
     [2, "a b"],
   ]);
-  const events = (await (await post("/v1/chat/completions", { ...body, stream: true })).text()).trimEnd().split("\n\n").slice(0, -1);
+  const events = (await (await post("/v1/chat/completions", { ...body, stream: true })).text())
+    .trimEnd()
+    .split("\n\n")
+    .slice(0, -1);
   const texts = ["", "", ""];
   for (const event of events) {
     const { choices } = JSON.parse(event.slice(6)) as { choices: { index: number; delta: { content?: string } }[] };
@@ -144,7 +160,10 @@ describe("Anthropic messages", () => {
     [{ max_tokens: 2 }, { stop_reason: "max_tokens", stop_sequence: null }],
     [{ stop_sequences: [" three"] }, { stop_reason: "stop_sequence", stop_sequence: " three" }],
   ])("say why they stopped: %j", async (more, stop) => {
-    expect(await (await post("/v1/messages", { ...body, ...more })).json()).toMatchObject({ content: [{ text: "one two" }], ...stop });
+    expect(await (await post("/v1/messages", { ...body, ...more })).json()).toMatchObject({
+      content: [{ text: "one two" }],
+      ...stop,
+    });
   });
 
   test("stream named events in Anthropic's order", async () => {
@@ -157,7 +176,9 @@ describe("Anthropic messages", () => {
     expect(names.slice(0, 3)).toEqual(["message_start", "content_block_start", "ping"]);
     expect(names.slice(-3)).toEqual(["content_block_stop", "message_delta", "message_stop"]);
     for (const match of events) expect((JSON.parse(match?.[2] ?? "") as { type: string }).type).toBe(match?.[1]);
-    expect(JSON.parse(events[0]?.[2] ?? "")).toMatchObject({ message: { usage: { input_tokens: 3, output_tokens: 0 } } });
+    expect(JSON.parse(events[0]?.[2] ?? "")).toMatchObject({
+      message: { usage: { input_tokens: 3, output_tokens: 0 } },
+    });
     expect(JSON.parse(events.at(-2)?.[2] ?? "")).toEqual({
       type: "message_delta",
       delta: { stop_reason: "stop_sequence", stop_sequence: " three" },
@@ -165,14 +186,18 @@ describe("Anthropic messages", () => {
     });
   });
 
-  test.each([{ system: "be brief", messages: body.messages }, { messages: [{ role: "user", content: [{ type: "text", text: "a  b c" }] }] }])(
-    "count tokens as usage will say: %j",
-    async (more) => {
-      const counted = (await (await post("/v1/messages/count_tokens", { model: "mock", ...more })).json()) as { input_tokens: number };
-      const { usage } = (await (await post("/v1/messages", { ...body, ...more })).json()) as { usage: { input_tokens: number } };
-      expect(counted.input_tokens).toBe(usage.input_tokens);
-    },
-  );
+  test.each([
+    { system: "be brief", messages: body.messages },
+    { messages: [{ role: "user", content: [{ type: "text", text: "a  b c" }] }] },
+  ])("count tokens as usage will say: %j", async (more) => {
+    const counted = (await (await post("/v1/messages/count_tokens", { model: "mock", ...more })).json()) as {
+      input_tokens: number;
+    };
+    const { usage } = (await (await post("/v1/messages", { ...body, ...more })).json()) as {
+      usage: { input_tokens: number };
+    };
+    expect(counted.input_tokens).toBe(usage.input_tokens);
+  });
 
   test.each([
     ["max_tokens", { max_tokens: undefined }],

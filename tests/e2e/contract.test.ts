@@ -2,7 +2,17 @@
 // tests/frontend/test_request_tracing_logs.py and what that leaves out.
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { chat, eventually, postChat, release, startCluster, startProgram, type Cluster, type Line, type Program } from "../support/cluster.ts";
+import {
+  chat,
+  eventually,
+  postChat,
+  release,
+  startCluster,
+  startProgram,
+  type Cluster,
+  type Line,
+  type Program,
+} from "../support/cluster.ts";
 
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 
@@ -15,7 +25,11 @@ function named(lines: readonly Line[], message: string): Line[] {
 }
 
 /** One of each lifecycle line, and no second completion after it. */
-async function lifecycle(frontend: Program, id: string, status: string): Promise<{ received: Line; completed: Line; sent: Line }> {
+async function lifecycle(
+  frontend: Program,
+  id: string,
+  status: string,
+): Promise<{ received: Line; completed: Line; sent: Line }> {
   await eventually(`the completion of ${id}`, () => named(linesOf(frontend, id), "request completed").length > 0);
   const lines = linesOf(frontend, id);
   const [received, completed, sent] = ["request received", "request completed", "http response sent"].map((message) => {
@@ -26,14 +40,18 @@ async function lifecycle(frontend: Program, id: string, status: string): Promise
   expect(completed?.["status"]).toBe(status);
   for (const line of lines) {
     for (const [key, value] of Object.entries(line)) {
-      if (/_ms$|_tokens$|^status$|^bytes$|^attempts$/.test(key) && key !== "status") expect(value, key).toBeTypeOf("number");
+      if (/_ms$|_tokens$|^status$|^bytes$|^attempts$/.test(key) && key !== "status")
+        expect(value, key).toBeTypeOf("number");
     }
   }
   return { received: received ?? {}, completed: completed ?? {}, sent: sent ?? {} };
 }
 
 async function ofWorker(worker: Program | undefined, id: string): Promise<{ received: Line; completed: Line }> {
-  await eventually(`the worker's completion of ${id}`, () => named(linesOf(worker, id), "request completed").length > 0);
+  await eventually(
+    `the worker's completion of ${id}`,
+    () => named(linesOf(worker, id), "request completed").length > 0,
+  );
   const lines = linesOf(worker, id);
   for (const message of ["request received", "request completed"]) expect(named(lines, message)).toHaveLength(1);
   return { received: named(lines, "request received")[0] ?? {}, completed: named(lines, "request completed")[0] ?? {} };
@@ -45,7 +63,10 @@ async function send(
   headers: Readonly<Record<string, string>> = {},
 ): Promise<[string, Response]> {
   const id = randomUUID();
-  return [id, await postChat(cluster.url, chat("one two three four five six seven", more), { "x-request-id": id, ...headers })];
+  return [
+    id,
+    await postChat(cluster.url, chat("one two three four five six seven", more), { "x-request-id": id, ...headers }),
+  ];
 }
 
 describe("aggregated", () => {
@@ -59,7 +80,13 @@ describe("aggregated", () => {
     const [id, response] = await send(cluster, { max_tokens: 5 });
     expect(response.status).toBe(200);
     const { received, completed, sent } = await lifecycle(cluster.frontend, id, "success");
-    expect(received).toMatchObject({ level: "INFO", x_request_id: id, model: "mock", endpoint: "chat_completions", request_type: "unary" });
+    expect(received).toMatchObject({
+      level: "INFO",
+      x_request_id: id,
+      model: "mock",
+      endpoint: "chat_completions",
+      request_type: "unary",
+    });
     expect(completed).toMatchObject({ level: "INFO", span_name: "http-request", input_tokens: 7, output_tokens: 5 });
     expect(sent).toMatchObject({ level: "INFO", status: 200 });
     const worker = await ofWorker(cluster.workers[0], id);
@@ -79,31 +106,42 @@ describe("aggregated", () => {
     expect(completed["output_tokens"]).toBe(7);
     const order = linesOf(held.frontend, id).map(({ message }) => message);
     expect(order).toEqual(["request received", "http response sent", "http response finished", "request completed"]);
-    expect(named(linesOf(held.frontend, id), "http response finished")[0]).toMatchObject({ bytes: Buffer.byteLength(text), outcome: "success" });
+    expect(named(linesOf(held.frontend, id), "http response finished")[0]).toMatchObject({
+      bytes: Buffer.byteLength(text),
+      outcome: "success",
+    });
   });
 
   test("an unknown model", async () => {
     const [id, response] = await send(cluster, { model: "nonexistent-model" });
     expect(response.status).toBe(404);
     const { completed, sent } = await lifecycle(cluster.frontend, id, "error");
-    expect(completed).toMatchObject({ level: "ERROR", error_type: "not_found", error_detail: "model or resource not found" });
+    expect(completed).toMatchObject({
+      level: "ERROR",
+      error_type: "not_found",
+      error_detail: "model or resource not found",
+    });
     expect(completed).toMatchObject({ model: "unknown_model", model_requested: "nonexistent-model" });
     expect(sent).toMatchObject({ level: "ERROR", status: 404 });
   });
 
-  test.each(["request-id", "x-dynamo-request-id"])("a %s that is no UUID is replaced with a warning", async (header) => {
-    const [id, response] = await send(cluster, {}, { [header]: "NOT-A-VALID-UUID" });
-    expect(response.status).toBe(200);
-    const { received } = await lifecycle(cluster.frontend, id, "success");
-    const warnings = linesOf(cluster.frontend, id)
-      .filter(({ level }) => level === "WARN")
-      .map(({ message }) => message);
-    const deprecated = "x-dynamo-request-id header is deprecated (DEP #7812); server-generated request IDs should be used instead";
-    const invalid = `${header} header must be a valid UUID, got: NOT-A-VALID-UUID`;
-    expect(warnings).toEqual(header === "request-id" ? [invalid] : [deprecated, invalid]);
-    expect(received["request_id"]).toMatch(uuid);
-    expect(response.headers.get("request-id")).toBe(received["request_id"]);
-  });
+  test.each(["request-id", "x-dynamo-request-id"])(
+    "a %s that is no UUID is replaced with a warning",
+    async (header) => {
+      const [id, response] = await send(cluster, {}, { [header]: "NOT-A-VALID-UUID" });
+      expect(response.status).toBe(200);
+      const { received } = await lifecycle(cluster.frontend, id, "success");
+      const warnings = linesOf(cluster.frontend, id)
+        .filter(({ level }) => level === "WARN")
+        .map(({ message }) => message);
+      const deprecated =
+        "x-dynamo-request-id header is deprecated (DEP #7812); server-generated request IDs should be used instead";
+      const invalid = `${header} header must be a valid UUID, got: NOT-A-VALID-UUID`;
+      expect(warnings).toEqual(header === "request-id" ? [invalid] : [deprecated, invalid]);
+      expect(received["request_id"]).toMatch(uuid);
+      expect(response.headers.get("request-id")).toBe(received["request_id"]);
+    },
+  );
 
   test("ids and trace are the same everywhere", async () => {
     const requestId = randomUUID();
@@ -115,34 +153,57 @@ describe("aggregated", () => {
     await lifecycle(cluster.frontend, id, "success");
     const { received, completed } = await ofWorker(cluster.workers[0], id);
     for (const line of [...linesOf(cluster.frontend, id), received, completed]) {
-      expect(line).toMatchObject({ request_id: requestId, trace_id: "ab".repeat(16), trace_flags: "03", tracestate: "vendor=1" });
+      expect(line).toMatchObject({
+        request_id: requestId,
+        trace_id: "ab".repeat(16),
+        trace_flags: "03",
+        tracestate: "vendor=1",
+      });
     }
   });
 
-  test.each(["before the first token", "during the stream", "during a unary answer"])("a client that leaves %s", async (when) => {
-    await using slow = await startCluster({ workerArgs: when === "before the first token" ? ["--ttft-ms", "600000"] : ["--fault", "hang@2"] });
-    const id = randomUUID();
-    const aborter = new AbortController();
-    const body = chat("w ".repeat(2_000), { stream: when !== "during a unary answer" });
-    const answer = postChat(slow.url, body, { "x-request-id": id }, aborter.signal);
-    if (when === "during the stream") {
-      const reader = (await answer).body?.getReader();
-      await reader?.read();
-    }
-    await eventually("the request at the worker", () => named(linesOf(slow.workers[0], id), "request received").length === 1);
-    aborter.abort();
-    await answer.catch(() => undefined);
-    const completed = await eventually("the completion", () => named(linesOf(slow.frontend, id), "request completed")[0]);
-    expect(completed).toMatchObject({ level: "INFO", status: "cancelled", error_type: "cancelled", error_detail: "cancelled before completion" });
-    const worker = await ofWorker(slow.workers[0], id);
-    expect(worker.completed).toMatchObject({ level: "INFO", status: "cancelled" });
-    expect(named(linesOf(slow.frontend, id), "request completed")).toHaveLength(1);
-    expect(named(linesOf(slow.frontend, id), "http response sent")).toHaveLength(when === "during the stream" ? 1 : 0);
-    if (when === "during the stream") {
-      expect(named(linesOf(slow.frontend, id), "http response finished")[0]).toMatchObject({ outcome: "cancelled" });
-      expect(completed["output_tokens"]).toBeGreaterThan(0);
-    }
-  });
+  test.each(["before the first token", "during the stream", "during a unary answer"])(
+    "a client that leaves %s",
+    async (when) => {
+      await using slow = await startCluster({
+        workerArgs: when === "before the first token" ? ["--ttft-ms", "600000"] : ["--fault", "hang@2"],
+      });
+      const id = randomUUID();
+      const aborter = new AbortController();
+      const body = chat("w ".repeat(2_000), { stream: when !== "during a unary answer" });
+      const answer = postChat(slow.url, body, { "x-request-id": id }, aborter.signal);
+      if (when === "during the stream") {
+        const reader = (await answer).body?.getReader();
+        await reader?.read();
+      }
+      await eventually(
+        "the request at the worker",
+        () => named(linesOf(slow.workers[0], id), "request received").length === 1,
+      );
+      aborter.abort();
+      await answer.catch(() => undefined);
+      const completed = await eventually(
+        "the completion",
+        () => named(linesOf(slow.frontend, id), "request completed")[0],
+      );
+      expect(completed).toMatchObject({
+        level: "INFO",
+        status: "cancelled",
+        error_type: "cancelled",
+        error_detail: "cancelled before completion",
+      });
+      const worker = await ofWorker(slow.workers[0], id);
+      expect(worker.completed).toMatchObject({ level: "INFO", status: "cancelled" });
+      expect(named(linesOf(slow.frontend, id), "request completed")).toHaveLength(1);
+      expect(named(linesOf(slow.frontend, id), "http response sent")).toHaveLength(
+        when === "during the stream" ? 1 : 0,
+      );
+      if (when === "during the stream") {
+        expect(named(linesOf(slow.frontend, id), "http response finished")[0]).toMatchObject({ outcome: "cancelled" });
+        expect(completed["output_tokens"]).toBeGreaterThan(0);
+      }
+    },
+  );
 
   test("a client that leaves after the last byte has had a success", async () => {
     const [id, response] = await send(cluster, { stream: true });
@@ -157,7 +218,11 @@ describe("aggregated", () => {
     slow.workers[0]?.kill("SIGKILL");
     expect(await response.text()).toContain('"type":"server_error","param":null,"code":"worker_disconnected"');
     const { completed } = await lifecycle(slow.frontend, id, "error");
-    expect(completed).toMatchObject({ level: "ERROR", error_type: "unavailable", error_detail: "no backend worker available" });
+    expect(completed).toMatchObject({
+      level: "ERROR",
+      error_type: "unavailable",
+      error_detail: "no backend worker available",
+    });
   });
 
   test("a handler that throws has its text in the worker's log alone", async () => {
@@ -165,17 +230,29 @@ describe("aggregated", () => {
     const id = randomUUID();
     const response = await postChat(broken.url, chat("one two"), { "x-request-id": id });
     expect(response.status).toBe(500);
-    expect(await response.json()).toMatchObject({ error: { message: "Internal server error", code: "internal_error" } });
+    expect(await response.json()).toMatchObject({
+      error: { message: "Internal server error", code: "internal_error" },
+    });
     await lifecycle(broken.frontend, id, "error");
     const { completed } = await ofWorker(broken.workers[0], id);
-    expect(completed).toMatchObject({ level: "ERROR", status: "error", error_type: "internal", error: "fault injected: internal" });
+    expect(completed).toMatchObject({
+      level: "ERROR",
+      status: "error",
+      error_type: "internal",
+      error: "fault injected: internal",
+    });
   });
 });
 
 test("a cancelled request tells the tokens of its prompt on both sides", async () => {
   await using slow = await startCluster({ workerArgs: ["--fault", "hang@2"] });
   const aborter = new AbortController();
-  const response = await postChat(slow.url, chat("w ".repeat(500).trim(), { stream: true }), { "x-request-id": "left" }, aborter.signal);
+  const response = await postChat(
+    slow.url,
+    chat("w ".repeat(500).trim(), { stream: true }),
+    { "x-request-id": "left" },
+    aborter.signal,
+  );
   await response.body?.getReader().read();
   aborter.abort();
   for (const program of [slow.frontend, slow.workers[0]]) {
@@ -217,7 +294,11 @@ describe("disaggregated", () => {
     await response.text();
     const { completed } = await lifecycle(cluster.frontend, id, "success");
     const [first, second] = [await ofWorker(prefill, id), await ofWorker(decode, id)];
-    expect(new Set([completed, first.received, first.completed, second.received, second.completed].map((line) => line["trace_id"])).size).toBe(1);
+    expect(
+      new Set(
+        [completed, first.received, first.completed, second.received, second.completed].map((line) => line["trace_id"]),
+      ).size,
+    ).toBe(1);
     expect(completed["output_tokens"]).toBeGreaterThan(0);
     expect(completed["ttft_ms"]).toBeGreaterThan(0);
   });

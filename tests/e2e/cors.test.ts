@@ -13,7 +13,11 @@ const key = "a-key-of-the-tests-0123456789";
 const asked = "authorization,content-type,x-stainless-lang,anthropic-version";
 
 function preflight(url: string, path: string, origin: string, names: string = asked): Promise<Response> {
-  const headers = { origin, "access-control-request-method": "POST", ...(names !== "" && { "access-control-request-headers": names }) };
+  const headers = {
+    origin,
+    "access-control-request-method": "POST",
+    ...(names !== "" && { "access-control-request-headers": names }),
+  };
   return fetch(`${url}${path}`, { method: "OPTIONS", headers });
 }
 
@@ -28,7 +32,9 @@ describe("a frontend with a page on its list, and API keys", () => {
     directory = await mkdtemp(join(tmpdir(), "dyn-cors-"));
     const keys = join(directory, "api-keys");
     await writeFile(keys, createHash("sha256").update(key).digest("hex"));
-    cluster = await startCluster({ frontendArgs: ["--http-cors-origins", `https://other.example, ${page}/`, "--api-keys-file", keys] });
+    cluster = await startCluster({
+      frontendArgs: ["--http-cors-origins", `https://other.example, ${page}/`, "--api-keys-file", keys],
+    });
   });
   afterAll(async () => {
     await cluster[Symbol.asyncDispose]();
@@ -46,29 +52,35 @@ describe("a frontend with a page on its list, and API keys", () => {
     return fetch(`${cluster.url}${path}`, { method: "POST", headers: all, body: JSON.stringify(body) });
   }
 
-  test.each(["/v1/chat/completions", "/v1/messages", "/v1/models", "/health", "/nothing"])("lets it ask at %s, without a key", async (path) => {
-    const before = cluster.frontend.lines().length;
-    const answer = await preflight(cluster.url, path, page);
-    expect([answer.status, await answer.text()]).toEqual([204, ""]);
-    expect(answer.headers.get("request-id")).toMatch(/^[0-9a-f-]{36}$/);
-    expect(corsOf(answer)).toEqual({
-      ...readable,
-      "access-control-allow-methods": "POST, GET, HEAD",
-      "access-control-allow-headers": asked,
-      "access-control-max-age": "7200",
-    });
-    const later = (await ask("/nothing", {})).headers.get("request-id");
-    await eventually("a later line", () => cluster.frontend.lines().some((line) => line["request_id"] === later));
-    const lines = cluster.frontend.lines().slice(before);
-    expect(lines.filter(({ method }) => method === "OPTIONS")).toEqual([]);
-  });
+  test.each(["/v1/chat/completions", "/v1/messages", "/v1/models", "/health", "/nothing"])(
+    "lets it ask at %s, without a key",
+    async (path) => {
+      const before = cluster.frontend.lines().length;
+      const answer = await preflight(cluster.url, path, page);
+      expect([answer.status, await answer.text()]).toEqual([204, ""]);
+      expect(answer.headers.get("request-id")).toMatch(/^[0-9a-f-]{36}$/);
+      expect(corsOf(answer)).toEqual({
+        ...readable,
+        "access-control-allow-methods": "POST, GET, HEAD",
+        "access-control-allow-headers": asked,
+        "access-control-max-age": "7200",
+      });
+      const later = (await ask("/nothing", {})).headers.get("request-id");
+      await eventually("a later line", () => cluster.frontend.lines().some((line) => line["request_id"] === later));
+      const lines = cluster.frontend.lines().slice(before);
+      expect(lines.filter(({ method }) => method === "OPTIONS")).toEqual([]);
+    },
+  );
 
   test("lets it read answers, streams and errors, with their ids", async () => {
     const unary = await ask("/v1/chat/completions", chat("hello"));
     expect([unary.status, corsOf(unary)]).toEqual([200, readable]);
     await unary.text();
     const stream = await ask("/v1/chat/completions", chat("hello", { stream: true }));
-    expect([stream.headers.get("content-type"), corsOf(stream)]).toEqual(["text/event-stream; charset=utf-8", readable]);
+    expect([stream.headers.get("content-type"), corsOf(stream)]).toEqual([
+      "text/event-stream; charset=utf-8",
+      readable,
+    ]);
     expect(await stream.text()).toContain("[DONE]");
     const failures: readonly (readonly [number, Response])[] = [
       [400, await ask("/v1/messages", {})],
@@ -85,7 +97,13 @@ describe("a frontend with a page on its list, and API keys", () => {
   });
 
   test("tells others nothing, and caches that answers differ", async () => {
-    for (const origin of ["https://evil.example", "http://chat.example:8443", "https://chat.example", `${page}.evil.example`, "null"]) {
+    for (const origin of [
+      "https://evil.example",
+      "http://chat.example:8443",
+      "https://chat.example",
+      `${page}.evil.example`,
+      "null",
+    ]) {
       const answer = await preflight(cluster.url, "/v1/chat/completions", origin);
       expect([answer.status, corsOf(answer)]).toEqual([204, { vary: "origin" }]);
     }
@@ -101,12 +119,20 @@ describe("a frontend with a page on its list, and API keys", () => {
     const { port } = new URL(cluster.url);
     const send = async (...lines: readonly string[]): Promise<string> => {
       using client = dial(Number(port));
-      const head = ["OPTIONS /v1/models HTTP/1.1", `Origin: ${page}`, "Access-Control-Request-Method: POST", "Connection: close", ...lines];
+      const head = [
+        "OPTIONS /v1/models HTTP/1.1",
+        `Origin: ${page}`,
+        "Access-Control-Request-Method: POST",
+        "Connection: close",
+        ...lines,
+      ];
       client.socket.write(Buffer.from([...head, "", ""].join("\r\n"), "latin1"));
       await eventually("the end", client.isClosed);
       return client.text();
     };
-    expect(await send("Host: localhost", "Access-Control-Request-Headers: a\u00e9<b>")).toMatch(/^HTTP\/1\.1 204 (?!.*allow-headers)/s);
+    expect(await send("Host: localhost", "Access-Control-Request-Headers: a\u00e9<b>")).toMatch(
+      /^HTTP\/1\.1 204 (?!.*allow-headers)/s,
+    );
     expect(await send()).toMatch(/^HTTP\/1\.1 400 .*Host header is missing/s);
   });
 });
@@ -121,7 +147,10 @@ test("a frontend without a list says nothing of this", async () => {
 test("a frontend for all pages says so, and caches may keep its answers for all", async () => {
   await using cluster = await startCluster({ workers: 0, env: { DYN_HTTP_CORS_ORIGINS: "*" } });
   const answer = await preflight(cluster.url, "/v1/chat/completions", "null", "");
-  expect(corsOf(answer)).toMatchObject({ "access-control-allow-origin": "*", "access-control-allow-methods": "POST, GET, HEAD" });
+  expect(corsOf(answer)).toMatchObject({
+    "access-control-allow-origin": "*",
+    "access-control-allow-methods": "POST, GET, HEAD",
+  });
   expect([answer.headers.get("vary"), answer.headers.get("access-control-allow-headers")]).toEqual([null, null]);
 });
 

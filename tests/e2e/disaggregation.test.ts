@@ -36,7 +36,12 @@ test.each([false, true])("a request goes through both workers in one trace (stre
   expect(line["prefill_worker_id"]).toBe(first["instance_id"]);
   expect(line["decode_worker_id"]).toBe(second["instance_id"]);
   expect(line["ttft_ms"]).toBeGreaterThanOrEqual(20);
-  expect(first).toMatchObject({ component: "prefill", disagg_role: "prefill", trace_id: line["trace_id"], request_id: line["request_id"] });
+  expect(first).toMatchObject({
+    component: "prefill",
+    disagg_role: "prefill",
+    trace_id: line["trace_id"],
+    request_id: line["request_id"],
+  });
   expect(second).toMatchObject({
     component: "backend",
     disagg_role: "decode",
@@ -52,7 +57,10 @@ test.each([false, true])("a request goes through both workers in one trace (stre
 test("a request for no tokens at all is prefilled like any other", async () => {
   await using running = await start();
   const response = await postChat(running.cluster.url, { ...chat("one two"), max_tokens: 0 });
-  expect(await response.json()).toMatchObject({ choices: [{ message: { content: "" }, finish_reason: "length" }], usage: { prompt_tokens: 2 } });
+  expect(await response.json()).toMatchObject({
+    choices: [{ message: { content: "" }, finish_reason: "length" }],
+    usage: { prompt_tokens: 2 },
+  });
 });
 
 test("a batch with n each is prefilled once per prompt", async () => {
@@ -70,31 +78,40 @@ test("a batch with n each is prefilled once per prompt", async () => {
   expect(await completion(running.decode, "batch")).toMatchObject({ choices: 4, output_tokens: 6 });
 });
 
-test.each(["prefill", "decode"] as const)("a %s worker alone serves nothing, and says what is missing", async (mode) => {
-  await using cluster = await startCluster({ workers: 0 });
-  await cluster.addWorker("--disaggregation-mode", mode);
-  const response = await postChat(cluster.url, chat("hi"));
-  expect(response.status).toBe(503);
-  const missing = mode === "prefill" ? "decode" : "prefill";
-  expect(await response.json()).toMatchObject({ error: { message: `no ${missing} instance serves model "mock" at the moment` } });
-});
+test.each(["prefill", "decode"] as const)(
+  "a %s worker alone serves nothing, and says what is missing",
+  async (mode) => {
+    await using cluster = await startCluster({ workers: 0 });
+    await cluster.addWorker("--disaggregation-mode", mode);
+    const response = await postChat(cluster.url, chat("hi"));
+    expect(response.status).toBe(503);
+    const missing = mode === "prefill" ? "decode" : "prefill";
+    expect(await response.json()).toMatchObject({
+      error: { message: `no ${missing} instance serves model "mock" at the moment` },
+    });
+  },
+);
 
-test.each(["prefill", "decode"] as const)("a %s worker that is killed ends the request once, as an error", async (mode) => {
-  await using running = await start(...(mode === "prefill" ? ["--ttft-ms", "600000"] : ["--itl-ms", "600000"]));
-  const { cluster } = running;
-  const answer = postChat(cluster.url, chat("one two", { stream: true }), { "x-request-id": "killed" });
-  await eventually("the request arriving", () => linesOf(running[mode], "killed", "request received").length === 1);
-  if (mode === "decode") await eventually("its first token", () => linesOf(cluster.frontend, "killed", "http response sent").length === 1);
-  running[mode].kill("SIGKILL");
-  const response = await answer;
-  expect(response.status).toBe(mode === "prefill" ? 503 : 200);
-  expect(await response.text()).toContain("worker_disconnected");
-  const line = await completion(cluster.frontend, "killed");
-  expect(line).toMatchObject({ level: "ERROR", status: "error", error_type: "unavailable" });
-  await completion(cluster.frontend, "killed");
-  expect(linesOf(cluster.frontend, "killed", "request completed")).toHaveLength(1);
-  if (mode === "decode") expect(linesOf(running.prefill, "killed", "request completed")).toHaveLength(1);
-});
+test.each(["prefill", "decode"] as const)(
+  "a %s worker that is killed ends the request once, as an error",
+  async (mode) => {
+    await using running = await start(...(mode === "prefill" ? ["--ttft-ms", "600000"] : ["--itl-ms", "600000"]));
+    const { cluster } = running;
+    const answer = postChat(cluster.url, chat("one two", { stream: true }), { "x-request-id": "killed" });
+    await eventually("the request arriving", () => linesOf(running[mode], "killed", "request received").length === 1);
+    if (mode === "decode")
+      await eventually("its first token", () => linesOf(cluster.frontend, "killed", "http response sent").length === 1);
+    running[mode].kill("SIGKILL");
+    const response = await answer;
+    expect(response.status).toBe(mode === "prefill" ? 503 : 200);
+    expect(await response.text()).toContain("worker_disconnected");
+    const line = await completion(cluster.frontend, "killed");
+    expect(line).toMatchObject({ level: "ERROR", status: "error", error_type: "unavailable" });
+    await completion(cluster.frontend, "killed");
+    expect(linesOf(cluster.frontend, "killed", "request completed")).toHaveLength(1);
+    if (mode === "decode") expect(linesOf(running.prefill, "killed", "request completed")).toHaveLength(1);
+  },
+);
 
 test("a prefill worker that is killed is replaced by another that lives", async () => {
   await using running = await start("--ttft-ms", "600000");
@@ -105,5 +122,9 @@ test("a prefill worker that is killed is replaced by another that lives", async 
   prefill.kill("SIGKILL");
   expect((await answer).status).toBe(200);
   const line = await completion(cluster.frontend, "retried");
-  expect(line).toMatchObject({ status: "success", attempts: 3, prefill_worker_id: (await completion(other, "retried"))["instance_id"] });
+  expect(line).toMatchObject({
+    status: "success",
+    attempts: 3,
+    prefill_worker_id: (await completion(other, "retried"))["instance_id"],
+  });
 });

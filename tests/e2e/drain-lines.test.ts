@@ -18,14 +18,20 @@ test("clients that leave while the frontend drains are completed as cancelled be
   const runtime = await createRuntime({ config, memorySpace, log });
   const frontend = await createFrontend({ runtime, httpPort: 0 }); // its runtime stays open
   const aborters = Array.from({ length: clients }, () => new AbortController());
-  const responses = await Promise.all(aborters.map(({ signal }) => postChat(frontend.url, chat("word ".repeat(500), { stream: true }), {}, signal)));
+  const responses = await Promise.all(
+    aborters.map(({ signal }) => postChat(frontend.url, chat("word ".repeat(500), { stream: true }), {}, signal)),
+  );
   for (const { body } of responses) await body?.getReader().read();
   const closed = frontend[Symbol.asyncDispose]();
   for (const aborter of aborters) aborter.abort();
   await closed;
-  const lines = records.filter(({ message, span_name: span }) => message === "request completed" && span === "http-request");
+  const lines = records.filter(
+    ({ message, span_name: span }) => message === "request completed" && span === "http-request",
+  );
   expect(lines.map(({ status }) => status)).toEqual(Array.from({ length: clients }, () => "cancelled"));
   const attempts = records.filter(({ span_name: span }) => span === "router.route_request");
-  expect(attempts.map(({ message }) => message)).toEqual(Array.from({ length: clients }, () => "route request cancelled"));
+  expect(attempts.map(({ message }) => message)).toEqual(
+    Array.from({ length: clients }, () => "route request cancelled"),
+  );
   await runtime[Symbol.asyncDispose]();
 });

@@ -19,7 +19,10 @@ beforeAll(async () => {
 afterAll(() => fixture[Symbol.asyncDispose]());
 
 const seen = (): unknown => last?.messages.map(({ role, text }) => [role, text]);
-const image = { type: "image" as const, source: { type: "base64" as const, media_type: "image/png" as const, data: "AAAA" } };
+const image = {
+  type: "image" as const,
+  source: { type: "base64" as const, media_type: "image/png" as const, data: "AAAA" },
+};
 
 test("a conversation of Anthropic's client, with all that its history may hold", async () => {
   const { content } = await anthropic.messages.create({
@@ -44,7 +47,12 @@ test("a conversation of Anthropic's client, with all that its history may hold",
         role: "user",
         content: [
           { type: "tool_result", tool_use_id: "toolu_1", content: [image, { type: "text", text: "a cat" }] },
-          { type: "tool_result", tool_use_id: "toolu_2", is_error: true, content: [{ type: "tool_reference", tool_name: "find" }] },
+          {
+            type: "tool_result",
+            tool_use_id: "toolu_2",
+            is_error: true,
+            content: [{ type: "tool_reference", tool_name: "find" }],
+          },
           { type: "text", text: "well?" },
         ],
       },
@@ -69,7 +77,10 @@ test("a conversation of OpenAI's client, with calls of tools and their results",
     messages: [
       { role: "developer", content: "be kind" },
       { role: "user", content: [{ type: "image_url", image_url: { url: "data:image/png;base64,AAAA" } }] },
-      { role: "assistant", tool_calls: [{ id: "call_1", type: "function", function: { name: "read", arguments: "{}" } }] },
+      {
+        role: "assistant",
+        tool_calls: [{ id: "call_1", type: "function", function: { name: "read", arguments: "{}" } }],
+      },
       { role: "tool", tool_call_id: "call_1", content: [{ type: "text", text: "a cat" }] },
       { role: "user", content: "well?" },
     ],
@@ -84,12 +95,19 @@ test("a conversation of OpenAI's client, with calls of tools and their results",
 });
 
 // No client of JavaScript can write one; those of other languages do.
-test.each(["9007199254740993", "-9223372036854775808", "9223372036854775807"])("a seed of 64 bits with every digit: %s", async (seed) => {
-  const bodies = { "chat/completions": `"messages":[{"role":"user","content":"hi"}]`, completions: `"prompt":"hi"` };
-  for (const [path, more] of Object.entries(bodies)) {
-    const body = `{"model":"seer","seed":${seed},"n":2,${more}}`;
-    const response = await fetch(`${fixture.url}/v1/${path}`, { method: "POST", headers: { "content-type": "application/json" }, body });
-    expect(response.status, await response.text()).toBe(200);
-    expect(last?.sampling.seed).toBe(BigInt.asIntN(64, BigInt(seed) + 1n)); // of the second completion
-  }
-});
+test.each(["9007199254740993", "-9223372036854775808", "9223372036854775807"])(
+  "a seed of 64 bits with every digit: %s",
+  async (seed) => {
+    const bodies = { "chat/completions": `"messages":[{"role":"user","content":"hi"}]`, completions: `"prompt":"hi"` };
+    for (const [path, more] of Object.entries(bodies)) {
+      const body = `{"model":"seer","seed":${seed},"n":2,${more}}`;
+      const response = await fetch(`${fixture.url}/v1/${path}`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body,
+      });
+      expect(response.status, await response.text()).toBe(200);
+      expect(last?.sampling.seed).toBe(BigInt.asIntN(64, BigInt(seed) + 1n)); // of the second completion
+    }
+  },
+);

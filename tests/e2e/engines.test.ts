@@ -25,14 +25,18 @@ describe("what an engine yields and is given", () => {
     };
     for (const runtime of [await open(), await open()]) {
       // Every unit of UTF-16 is a delta of its own; "cut" loses the connection within a character, where there is another worker.
-      await serveModel(runtime, { model: "cutter", migrationLimit: 3 }, async function* ({ messages, generated }, { attempt, connection }) {
-        for (let at = generated?.tokens ?? 0; at < text.length; at += 1) {
-          yield { text: text.charAt(at), tokenIds: [at] };
-          if (messages.at(-1)?.text !== "cut" || attempt > 0 || at + 1 !== half) continue;
-          await new Promise((resolve) => setImmediate(resolve)); // what was yielded has left
-          connection.cut();
-        }
-      });
+      await serveModel(
+        runtime,
+        { model: "cutter", migrationLimit: 3 },
+        async function* ({ messages, generated }, { attempt, connection }) {
+          for (let at = generated?.tokens ?? 0; at < text.length; at += 1) {
+            yield { text: text.charAt(at), tokenIds: [at] };
+            if (messages.at(-1)?.text !== "cut" || attempt > 0 || at + 1 !== half) continue;
+            await new Promise((resolve) => setImmediate(resolve)); // what was yielded has left
+            connection.cut();
+          }
+        },
+      );
     }
     const endpoint = (name: string): string => `dyn://dynamo.${name}.generate`;
     const [worker] = runtimes;
@@ -55,13 +59,22 @@ describe("what an engine yields and is given", () => {
   });
 
   const post = (path: string, body: object): Promise<Response> =>
-    fetch(`${frontend.url}${path}`, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+    fetch(`${frontend.url}${path}`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(body),
+    });
 
   // The texts of a stream's events, each as a client has it on its own.
   async function readTexts(response: Response): Promise<string[]> {
-    const events = (await response.text()).split("\n").flatMap((line) => (line.startsWith("data: {") ? [JSON.parse(line.slice(6)) as unknown] : []));
+    const events = (await response.text())
+      .split("\n")
+      .flatMap((line) => (line.startsWith("data: {") ? [JSON.parse(line.slice(6)) as unknown] : []));
     const pick = (event: unknown): string => {
-      const { choices, delta } = event as { choices?: { text?: string; delta?: { content?: string } }[]; delta?: { text?: string } };
+      const { choices, delta } = event as {
+        choices?: { text?: string; delta?: { content?: string } }[];
+        delta?: { text?: string };
+      };
       return choices?.[0]?.delta?.content ?? choices?.[0]?.text ?? delta?.text ?? "";
     };
     return events.map(pick);
@@ -87,7 +100,9 @@ describe("what an engine yields and is given", () => {
 
   test("is whole before a stop string", async () => {
     const stop = text.slice(half + 1);
-    const texts = await readTexts(await post("/v1/chat/completions", { model: "cutter", messages, stop: [stop], stream: true }));
+    const texts = await readTexts(
+      await post("/v1/chat/completions", { model: "cutter", messages, stop: [stop], stream: true }),
+    );
     expect(texts.join("")).toBe(text.slice(0, half + 1));
   });
 
@@ -95,7 +110,9 @@ describe("what an engine yields and is given", () => {
     const cut = [{ role: "user", content: "cut" }];
     const texts = await readTexts(await post("/v1/chat/completions", { model: "cutter", messages: cut, stream: true }));
     expect(texts.join("")).toBe(text);
-    expect(lines.findLast(({ message }) => message === "request completed")).toMatchObject({ output_tokens: text.length });
+    expect(lines.findLast(({ message }) => message === "request completed")).toMatchObject({
+      output_tokens: text.length,
+    });
     expect(lines.some(({ resumed_tokens: tokens }) => tokens === half - 1)).toBe(true);
   });
 
@@ -113,10 +130,19 @@ describe("what an engine yields and is given", () => {
     ["/v1/messages", '"max_tokens":100,"tool_choice":{"type":"auto"}', { type: "auto" }],
   ])("has the tools of %s to the last digit", async (path, more, choice) => {
     const body = `{"model":"tools","messages":${JSON.stringify(messages)},"tools":${tools},${more}}`;
-    const response = await fetch(`${frontend.url}${path}`, { method: "POST", headers: { "content-type": "application/json" }, body });
+    const response = await fetch(`${frontend.url}${path}`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body,
+    });
     expect(response.status).toBe(200);
-    const answer = (await response.json()) as { choices?: { message: { content: string } }[]; content?: { text: string }[] };
-    expect(answer.choices?.[0]?.message.content ?? answer.content?.[0]?.text).toBe(`[${tools},${JSON.stringify(choice)}]`);
+    const answer = (await response.json()) as {
+      choices?: { message: { content: string } }[];
+      content?: { text: string }[];
+    };
+    expect(answer.choices?.[0]?.message.content ?? answer.content?.[0]?.text).toBe(
+      `[${tools},${JSON.stringify(choice)}]`,
+    );
   });
 
   test("is served at an address of its own: a second model at the same one is refused with that word", async () => {
@@ -134,21 +160,30 @@ test.each([
   [`{"model":"${"m".repeat(257)}"}`, "model must be a name of 1 to 256 characters, got 257"],
 ])("serveModel with the options %.20s says what is wrong", async (options, message) => {
   await using runtime = await createRuntime({ config: { discoveryBackend: "mem", log: "off" }, environment: {} });
-  await expect(serveModel(runtime, JSON.parse(options), async function* () {})).rejects.toMatchObject({ code: "invalid_argument", message });
+  await expect(serveModel(runtime, JSON.parse(options), async function* () {})).rejects.toMatchObject({
+    code: "invalid_argument",
+    message,
+  });
 });
 
 test("a worker in plain JavaScript outlives what its engine gets wrong, and its log says what that was", async () => {
   await using cluster = await startCluster({ workers: 0 });
-  await using worker = startProgram("node", [`${root}/tests/support/plain-worker.mjs`], { DYN_FILE_KV: cluster.directory });
+  await using worker = startProgram("node", [`${root}/tests/support/plain-worker.mjs`], {
+    DYN_FILE_KV: cluster.directory,
+  });
   const ask = (content: string): Promise<Response> => postChat(cluster.url, { ...chat(content), model: "plain" });
   await eventually("the worker", async () => (await ask("hello")).status === 200);
   for (const content of ["unknown code", "call", "no text"]) expect((await ask(content)).status).toBe(500);
   expect((await ask("still here")).status).toBe(200);
   const errors = await eventually("its lines", () => {
-    const failed = worker.lines().filter(({ message, status }) => message === "request completed" && status === "error");
+    const failed = worker
+      .lines()
+      .filter(({ message, status }) => message === "request completed" && status === "error");
     return failed.length === 3 && failed.map(({ error }) => String(error));
   });
-  expect(errors[0]).toMatch(/^TypeError: "not-found" is no error code, expected one of .*; the message was: no such document/);
+  expect(errors[0]).toMatch(
+    /^TypeError: "not-found" is no error code, expected one of .*; the message was: no such document/,
+  );
   expect(errors[1]).toMatch(/^Error: the backend is down[^]*caused by: Error: connect ECONNREFUSED 127\.0\.0\.1:1/);
   expect(errors[2]).toBe("text of a delta must be a string, the engine yielded undefined");
 });

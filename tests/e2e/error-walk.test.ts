@@ -29,7 +29,12 @@ const routes: readonly Route[] = [
     api: "openai",
     body: (model, stream) => ({ model, stream, messages: [{ role: "user", content: "a b c" }] }),
   },
-  { path: "/v1/completions", endpoint: "completions", api: "openai", body: (model, stream) => ({ model, stream, prompt: "a b c" }) },
+  {
+    path: "/v1/completions",
+    endpoint: "completions",
+    api: "openai",
+    body: (model, stream) => ({ model, stream, prompt: "a b c" }),
+  },
   {
     path: "/v1/messages",
     endpoint: "anthropic_messages",
@@ -58,7 +63,14 @@ beforeAll(async () => {
       const modelName = `${code}@${after}`;
       const component = `${code.replaceAll("_", "-")}-${after}`;
       workers.push(
-        await startMockWorker({ config, modelName, component, itlMs: 2, migrationLimit: 0, fault: parseFaults(`error:${code}@${after}`) }),
+        await startMockWorker({
+          config,
+          modelName,
+          component,
+          itlMs: 2,
+          migrationLimit: 0,
+          fault: parseFaults(`error:${code}@${after}`),
+        }),
       );
     }
   }
@@ -105,12 +117,19 @@ function expectShape(api: Api, code: ErrorCode, { response, text }: Sent, json: 
   const { openai, anthropic } = errorTable[code];
   const requestId = response.headers.get("request-id");
   if (api === "anthropic") {
-    expect(json).toEqual({ type: "error", error: { type: anthropic, message: expect.any(String) }, request_id: requestId });
+    expect(json).toEqual({
+      type: "error",
+      error: { type: anthropic, message: expect.any(String) },
+      request_id: requestId,
+    });
     return;
   }
   // Where a field is to blame, both name it: `param` which, the error's code what is wrong with it.
   const field = (json as { error: { param: unknown } }).error.param;
-  const blame = field === null ? { param: null, code: openai[1] } : { param: expect.any(String), code: expect.stringMatching(/^[a-z]+(_[a-z]+)+$/) };
+  const blame =
+    field === null
+      ? { param: null, code: openai[1] }
+      : { param: expect.any(String), code: expect.stringMatching(/^[a-z]+(_[a-z]+)+$/) };
   expect(json).toEqual({ error: { message: expect.any(String), type: openai[0], ...blame } });
 }
 
@@ -122,23 +141,33 @@ function expectHeaders({ response, id }: Sent): void {
 async function expectLines(code: ErrorCode, endpoint: string, { id }: Sent): Promise<void> {
   const { metric, detail } = errorTable[code];
   const [completed, ...more] = await eventually("the completion", () => {
-    const found = records.filter((record) => record["x_request_id"] === id && record["message"] === "request completed");
+    const found = records.filter(
+      (record) => record["x_request_id"] === id && record["message"] === "request completed",
+    );
     return found.length > 0 && found;
   });
   expect(more).toEqual([]);
   const status = code === "cancelled" ? "cancelled" : "error";
   expect(completed).toMatchObject({ endpoint, status, error_type: metric, error_detail: detail, level: "ERROR" });
-  expect(records.filter((record) => record["x_request_id"] === id && record["message"] === "request received")).toHaveLength(1);
+  expect(
+    records.filter((record) => record["x_request_id"] === id && record["message"] === "request received"),
+  ).toHaveLength(1);
 }
 
 async function countErrors(endpoint: string, code: ErrorCode): Promise<number> {
   const { body } = await renderMetrics(runtime.metrics.registry, "openmetrics"); // not the page: that is shared for a while
   const lines = body.split("\n").filter((line) => line.startsWith("dynamo_frontend_requests_total{"));
   const wanted = [`endpoint="${endpoint}"`, `error_type="${errorTable[code].metric}"`, 'status="error"'];
-  return lines.filter((line) => wanted.every((label) => line.includes(label))).reduce((sum, line) => sum + Number(line.split(" ").at(-1)), 0);
+  return lines
+    .filter((line) => wanted.every((label) => line.includes(label)))
+    .reduce((sum, line) => sum + Number(line.split(" ").at(-1)), 0);
 }
 
-async function walk(code: ErrorCode, { endpoint, api }: Pick<Route, "endpoint" | "api">, act: () => Promise<Sent>): Promise<Sent> {
+async function walk(
+  code: ErrorCode,
+  { endpoint, api }: Pick<Route, "endpoint" | "api">,
+  act: () => Promise<Sent>,
+): Promise<Sent> {
   const before = await countErrors(endpoint, code);
   const sent = await act();
   expect(sent.response.status).toBe(errorTable[code].status);
@@ -190,23 +219,37 @@ describe.each(routes)("$path", (route) => {
 
   test("another method, and a path below it", async () => {
     for (const method of ["PUT", "DELETE", "PATCH", "GET"]) {
-      const { response } = await walk("method_not_allowed", { endpoint: "unmatched", api }, () => send(path, { method }));
+      const { response } = await walk("method_not_allowed", { endpoint: "unmatched", api }, () =>
+        send(path, { method }),
+      );
       expect(response.headers.get("allow")).toContain("POST");
     }
     await walk("unknown_route", { endpoint: "unmatched", api }, () => send(`${path}/nothing`, post({})));
   });
 });
 
-test.each(["cancelled", "unauthenticated"])("an engine that says %s, which is not an engine's to say, is at fault", async (code) => {
-  const [route] = routes;
-  if (!route) throw new Error("there are routes");
-  const config = { fileKv: directory, log: "off" };
-  const worker = await startMockWorker({ config, modelName: `${code}@0`, component: `${code}-0`, fault: parseFaults(`error:${code}`) });
-  workers.push(worker);
-  await eventually("the model", async () => (await (await fetch(`${frontend.url}/v1/models`)).text()).includes(`${code}@0`));
-  await eventually("its instance", () => records.some(({ message, endpoint }) => message === "instance joined" && String(endpoint).includes(code)));
-  await walk("internal", route, () => send(route.path, post(route.body(`${code}@0`, false))));
-});
+test.each(["cancelled", "unauthenticated"])(
+  "an engine that says %s, which is not an engine's to say, is at fault",
+  async (code) => {
+    const [route] = routes;
+    if (!route) throw new Error("there are routes");
+    const config = { fileKv: directory, log: "off" };
+    const worker = await startMockWorker({
+      config,
+      modelName: `${code}@0`,
+      component: `${code}-0`,
+      fault: parseFaults(`error:${code}`),
+    });
+    workers.push(worker);
+    await eventually("the model", async () =>
+      (await (await fetch(`${frontend.url}/v1/models`)).text()).includes(`${code}@0`),
+    );
+    await eventually("its instance", () =>
+      records.some(({ message, endpoint }) => message === "instance joined" && String(endpoint).includes(code)),
+    );
+    await walk("internal", route, () => send(route.path, post(route.body(`${code}@0`, false))));
+  },
+);
 
 test("the count of tokens refuses in Anthropic's shape, without a pair", async () => {
   const path = "/v1/messages/count_tokens";

@@ -46,7 +46,11 @@ async function read(response: Response): Promise<Answer> {
   return answer;
 }
 
-function stream(cluster: { readonly url: string }, more: Readonly<Record<string, unknown>>, id: string): Promise<Response> {
+function stream(
+  cluster: { readonly url: string },
+  more: Readonly<Record<string, unknown>>,
+  id: string,
+): Promise<Response> {
   const body = chat(text, { stream: true, stream_options: { include_usage: true }, ...more });
   return postChat(cluster.url, body, { "x-request-id": id });
 }
@@ -78,7 +82,9 @@ async function startHouse(fault: string): Promise<House> {
   const config = { fileKv: directory, log: "off" };
   const runtime = await createRuntime({ config, log: createLogger({ sink: (record) => records.push(record) }) });
   const frontend = await createFrontend({ runtime, httpPort: 0 });
-  const workers = await Promise.all([parseFaults(fault), []].map((faults) => startMockWorker({ config, itlMs: 1, fault: faults })));
+  const workers = await Promise.all(
+    [parseFaults(fault), []].map((faults) => startMockWorker({ config, itlMs: 1, fault: faults })),
+  );
   await eventually("both workers", () => records.filter(({ message }) => message === "instance joined").length === 2);
   return {
     url: frontend.url,
@@ -98,7 +104,9 @@ test.each(["error:unavailable", "error:overloaded", "cut", "garbage"])(
       const wanted = await read(await stream(calm, more, "calm"));
       await using house = await startHouse(`${fault}@${at}`);
       for (const id of ["one", "two"]) expect(await read(await stream(house, more, id))).toEqual(wanted);
-      const completed = house.records.filter(({ target, message }) => target === "dyn_frontend::request_log" && message === "request completed");
+      const completed = house.records.filter(
+        ({ target, message }) => target === "dyn_frontend::request_log" && message === "request completed",
+      );
       expect(completed.map(({ status }) => status)).toEqual(["success", "success"]);
       expect(Math.max(...completed.map(({ attempts }) => Number(attempts)))).toBe(2);
     }
@@ -151,7 +159,10 @@ test("a unary answer and messages of Anthropic's API go on as well", async () =>
       headers: { "content-type": "application/json" },
       body: JSON.stringify({ model: "mock", max_tokens: 100, messages: [{ role: "user", content: text }] }),
     });
-    expect(await response.json()).toMatchObject({ content: [{ text }], usage: { input_tokens: 30, output_tokens: 30 } });
+    expect(await response.json()).toMatchObject({
+      content: [{ text }],
+      usage: { input_tokens: 30, output_tokens: 30 },
+    });
   }
 });
 
@@ -168,7 +179,10 @@ test("a fault strikes after the tokens that its list says, also without a pace, 
     await using cluster = await startCluster({ workers: 0, workerArgs: ["--migration-limit", "0"] });
     const worker = await cluster.addWorker("--fault", fault);
     const events = (await (await stream(cluster, {}, "struck")).text()).trimEnd().split("\n\n");
-    expect([fault, events.filter((event) => event.includes('"content":"word') || event.includes('"content":" word')).length]).toEqual([fault, 5]);
+    expect([
+      fault,
+      events.filter((event) => event.includes('"content":"word') || event.includes('"content":" word')).length,
+    ]).toEqual([fault, 5]);
     expect(events.at(-1)).toContain('"error"');
     const line = await eventually("its line", () => worker.lines().find(({ message }) => message === "fault strikes"));
     expect(line).toMatchObject({ level: "WARN", fault, x_request_id: "struck" });

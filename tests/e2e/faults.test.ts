@@ -22,7 +22,10 @@ async function ask(url: string): Promise<unknown> {
 }
 
 test("faults are shown, replaced and ended over the system server, for all workers of the process", async () => {
-  await using cluster = await startCluster({ workerArgs: ["--num-workers", "2", "--fault", "delay:1"], env: { DYN_SYSTEM_PORT: "0" } });
+  await using cluster = await startCluster({
+    workerArgs: ["--num-workers", "2", "--fault", "delay:1"],
+    env: { DYN_SYSTEM_PORT: "0" },
+  });
   const [worker] = cluster.workers;
   const line = worker?.lines().find(({ message }) => message === "system server is listening");
   const url = `http://127.0.0.1:${String(line?.["port"])}/faults`;
@@ -40,9 +43,15 @@ test("faults are shown, replaced and ended over the system server, for all worke
 });
 
 test("what is no list of faults changes nothing", async () => {
-  await using worker = await startMockWorker({ config: { discoveryBackend: "mem", systemPort: 0, log: "off" }, fault: parseFaults("hang@7") });
+  await using worker = await startMockWorker({
+    config: { discoveryBackend: "mem", systemPort: 0, log: "off" },
+    fault: parseFaults("hang@7"),
+  });
   const url = `http://127.0.0.1:${worker.systemPort}/faults`;
-  expect(await tell(url, "PUT", "explode")).toEqual({ status: 400, body: { error: expect.stringMatching(/^expected KIND/) } });
+  expect(await tell(url, "PUT", "explode")).toEqual({
+    status: 400,
+    body: { error: expect.stringMatching(/^expected KIND/) },
+  });
   expect(await tell(url, "PUT", "x".repeat(65_537))).toEqual({
     status: 413,
     body: { error: "the request body is larger than 65536 bytes, the limit" },

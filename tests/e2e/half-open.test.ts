@@ -29,7 +29,8 @@ test("a stopped worker is found by its silence, its requests go on elsewhere, an
   await eventually("both being busy", () => cluster.workers.every((worker) => count(worker, "request received") === 1));
   stopped.kill("SIGSTOP");
   await release(other);
-  for (const answer of await Promise.all(answers)) expect(answer).toMatchObject({ choices: [{ message: { content: text } }] });
+  for (const answer of await Promise.all(answers))
+    expect(answer).toMatchObject({ choices: [{ message: { content: text } }] });
   const lost = cluster.frontend.lines().find(({ message }) => message === "connection to instance lost");
   expect(lost?.["error"]).toMatch(/^nothing heard from 127\.0\.0\.1:\d+ for 3000 ms$/);
   expect(count(cluster.frontend, "instance left")).toBe(0); // its record is alive still
@@ -50,5 +51,8 @@ test("a worker that was stopped until its record was swept registers anew when i
   expect((await postChat(cluster.url, chat("hi"))).status).toBe(200);
   stopped.kill("SIGCONT");
   await expectInUse(cluster, stopped);
-  await eventually("both its records", () => count(stopped, "discovery record was gone and has been published again") === 2);
+  await eventually(
+    "both its records",
+    () => count(stopped, "discovery record was gone and has been published again") === 2,
+  );
 });

@@ -16,7 +16,9 @@ function isAbout(path: string): (line: Line) => boolean {
 }
 
 function completed(cluster: Cluster, id: string): Line | undefined {
-  return cluster.frontend.lines().find((line) => line["x_request_id"] === id && line["message"] === "request completed");
+  return cluster.frontend
+    .lines()
+    .find((line) => line["x_request_id"] === id && line["message"] === "request completed");
 }
 
 describe("malformed requests", () => {
@@ -37,7 +39,10 @@ describe("malformed requests", () => {
       expect(JSON.parse(body)).toMatchObject({ error: { type: "invalid_request_error", message: expect.any(String) } });
       const id = /^request-id: (.*)/m.exec(head)?.[1];
       const isLine = (line: Line): boolean =>
-        line["request_id"] === id && line["message"] === "malformed HTTP refused" && line["status"] === status && line["remote"] === "127.0.0.1";
+        line["request_id"] === id &&
+        line["message"] === "malformed HTTP refused" &&
+        line["status"] === status &&
+        line["remote"] === "127.0.0.1";
       await eventually("its line", () => cluster.frontend.lines().some(isLine));
       expect(cluster.frontend.lines().filter(isAbout("/smuggled"))).toEqual([]);
     },
@@ -45,8 +50,10 @@ describe("malformed requests", () => {
 
   test("trailers are no headers", async () => {
     using client = dial(cluster.url);
-    const head = "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
-    const trailers = "0\r\nContent-Type: text/plain\r\nx-request-id: from-a-trailer\r\nrequest-id: 7f9c24e8-3b12-4fef-91e0-4b8a2f0f8a10\r\n\r\n";
+    const head =
+      "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
+    const trailers =
+      "0\r\nContent-Type: text/plain\r\nx-request-id: from-a-trailer\r\nrequest-id: 7f9c24e8-3b12-4fef-91e0-4b8a2f0f8a10\r\n\r\n";
     client.socket.write(`${head}2\r\n{}\r\n${trailers}`);
     await eventually("an answer", () => client.text().includes("model is required"));
     expect(client.text()).not.toContain("from-a-trailer");
@@ -65,7 +72,14 @@ test.each(served)("$name is no fault: answered, in order", async ({ bytes, handl
 });
 
 // Long enough for a whole request to be read in time by a process that waits for a processor.
-const short = ["--http-header-timeout-ms", "1000", "--http-receive-timeout-ms", "1500", "--http-keep-alive-timeout-ms", "1000"];
+const short = [
+  "--http-header-timeout-ms",
+  "1000",
+  "--http-receive-timeout-ms",
+  "1500",
+  "--http-keep-alive-timeout-ms",
+  "1000",
+];
 
 describe("slow clients", () => {
   let cluster: Cluster;
@@ -80,14 +94,21 @@ describe("slow clients", () => {
     ["drips its headers", [408], "GET /live HTTP/1.1\r\nx-a: ", "x"],
     ["is idle after its request", [200], "GET /live HTTP/1.1\r\nHost: localhost\r\n\r\n", ""],
     ["sends empty lines after its request", [200], "GET /live HTTP/1.1\r\nHost: localhost\r\n\r\n", "\r\n"],
-    ["drips the body of a request that is refused before it", [404], "POST /no HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n", "x"],
+    [
+      "drips the body of a request that is refused before it",
+      [404],
+      "POST /no HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n",
+      "x",
+    ],
   ])("one that %s is answered %j and closed, and others are served beside it", async (_name, statuses, first, more) => {
     using client = dial(cluster.url);
     client.socket.write(first);
     const timer = setInterval(() => client.socket.write(more), 20);
     try {
       // Longer than all the limits, and on a connection of its own: one that has been idle may be closed at this moment.
-      const beside = await postChat(cluster.url, chat("word ".repeat(100).trim(), { stream: true }), { connection: "close" });
+      const beside = await postChat(cluster.url, chat("word ".repeat(100).trim(), { stream: true }), {
+        connection: "close",
+      });
       expect((await beside.text()).endsWith("data: [DONE]\n\n")).toBe(true);
       await eventually("the end", client.isClosed);
     } finally {
@@ -97,10 +118,23 @@ describe("slow clients", () => {
   });
 
   test.each([
-    ["/v1/chat/completions", { error: { type: "invalid_request_error", message: "the request did not arrive in time", param: null, code: null } }],
+    [
+      "/v1/chat/completions",
+      {
+        error: {
+          type: "invalid_request_error",
+          message: "the request did not arrive in time",
+          param: null,
+          code: null,
+        },
+      },
+    ],
     [
       "/v1/messages",
-      expect.objectContaining({ type: "error", error: { type: "invalid_request_error", message: "the request did not arrive in time" } }),
+      expect.objectContaining({
+        type: "error",
+        error: { type: "invalid_request_error", message: "the request did not arrive in time" },
+      }),
     ],
   ])("one that drips the body of %s is answered in its shape, with its ids and a pair of lines", async (path, body) => {
     using client = dial(cluster.url);
@@ -111,9 +145,18 @@ describe("slow clients", () => {
     expect(client.statuses()).toEqual([408]);
     expect(client.text()).toContain(`x-request-id: ${id}\r\n`);
     expect(JSON.parse(client.text().split("\r\n\r\n")[1] ?? "")).toEqual(body);
-    expect(await eventually("its line", () => completed(cluster, id))).toMatchObject({ status: "error", error_type: "validation" });
-    const lines = cluster.frontend.lines().filter((line) => line["x_request_id"] === id && line["target"] === "dyn_frontend::request_log");
-    expect(lines.map(({ message }) => message)).toEqual(["request received", "http response sent", "request completed"]);
+    expect(await eventually("its line", () => completed(cluster, id))).toMatchObject({
+      status: "error",
+      error_type: "validation",
+    });
+    const lines = cluster.frontend
+      .lines()
+      .filter((line) => line["x_request_id"] === id && line["target"] === "dyn_frontend::request_log");
+    expect(lines.map(({ message }) => message)).toEqual([
+      "request received",
+      "http response sent",
+      "request completed",
+    ]);
   });
 });
 
@@ -122,11 +165,18 @@ test("a client that never reads its stream is cut off, and the worker stops", as
   using client = dial(cluster.url);
   client.socket.pause();
   const body = JSON.stringify(chat("word ".repeat(400_000), { stream: true }));
-  const head = ["POST /v1/chat/completions HTTP/1.1", "Host: localhost", "Content-Type: application/json", "x-request-id: asleep"];
+  const head = [
+    "POST /v1/chat/completions HTTP/1.1",
+    "Host: localhost",
+    "Content-Type: application/json",
+    "x-request-id: asleep",
+  ];
   client.socket.write([...head, `Content-Length: ${body.length}`, "", body].join("\r\n"));
   const line = await eventually("its line", () => completed(cluster, "asleep"));
   expect(line).toMatchObject({ status: "cancelled", error: "the client has read nothing of its answer for 300 ms" });
-  const ended = await eventually("the worker's line", () => cluster.workers[0]?.lines().find(({ message }) => message === "request completed"));
+  const ended = await eventually("the worker's line", () =>
+    cluster.workers[0]?.lines().find(({ message }) => message === "request completed"),
+  );
   expect(ended).toMatchObject({ status: "cancelled" });
   client.socket.resume();
   await eventually("the end", client.isClosed);
@@ -135,7 +185,10 @@ test("a client that never reads its stream is cut off, and the worker stops", as
 });
 
 test("a client that reads slowly is not cut off, and neither is one whose engine is slow", async () => {
-  await using cluster = await startCluster({ frontendArgs: ["--http-send-timeout-ms", "2000"], workerArgs: ["--ttft-ms", "2500"] });
+  await using cluster = await startCluster({
+    frontendArgs: ["--http-send-timeout-ms", "2000"],
+    workerArgs: ["--ttft-ms", "2500"],
+  });
   using client = dial(cluster.url);
   const body = JSON.stringify(chat("word ".repeat(100_000), { stream: true }));
   client.socket.write(
@@ -155,7 +208,10 @@ describe("over TLS", () => {
   beforeAll(async () => {
     authority = await createAuthority();
     const { cert, key } = await authority.issue("http");
-    cluster = await startCluster({ workers: 0, frontendArgs: [...short, "--tls-cert-path", cert, "--tls-key-path", key] });
+    cluster = await startCluster({
+      workers: 0,
+      frontendArgs: [...short, "--tls-cert-path", cert, "--tls-key-path", key],
+    });
   });
   afterAll(async () => {
     await cluster[Symbol.asyncDispose]();
@@ -169,9 +225,17 @@ describe("over TLS", () => {
 
   test.each([
     ["slow headers", "GET /live HTTP/1.1\r\nx-a: ", 408],
-    ["a smuggled request", "GET /live HTTP/1.1\r\nHost: localhost\r\nHost: b\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n", 400],
+    [
+      "a smuggled request",
+      "GET /live HTTP/1.1\r\nHost: localhost\r\nHost: b\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n",
+      400,
+    ],
   ])("%s: refused as without it", async (_name, bytes, status) => {
-    const socket = connectTls({ port: Number(new URL(cluster.url).port), host: "127.0.0.1", ca: readFileSync(authority.ca) });
+    const socket = connectTls({
+      port: Number(new URL(cluster.url).port),
+      host: "127.0.0.1",
+      ca: readFileSync(authority.ca),
+    });
     let answer = "";
     let isClosed = false;
     socket.on("error", () => undefined); // a server that refuses may reset
@@ -185,7 +249,16 @@ describe("over TLS", () => {
 });
 
 test("every limit of the port can be set", async () => {
-  const frontendArgs = ["--http-max-header-bytes", "2000", "--http-max-headers", "5", "--http-body-limit-mb", "1", "--http-max-connections", "2"];
+  const frontendArgs = [
+    "--http-max-header-bytes",
+    "2000",
+    "--http-max-headers",
+    "5",
+    "--http-body-limit-mb",
+    "1",
+    "--http-max-connections",
+    "2",
+  ];
   await using cluster = await startCluster({ workers: 0, frontendArgs });
   using first = dial(cluster.url);
   first.socket.write(`GET /live HTTP/1.1\r\nx-a: ${"x".repeat(3_000)}\r\n\r\n`);
@@ -197,7 +270,9 @@ test("every limit of the port can be set", async () => {
   expect(second.statuses()).toEqual([431]);
   expect(second.text()).toContain("the request has 6 headers, the limit is 5");
   using third = dial(cluster.url);
-  third.socket.write("POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1048577\r\n\r\n");
+  third.socket.write(
+    "POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1048577\r\n\r\n",
+  );
   await eventually("an answer", () => third.statuses().length > 0);
   expect(third.statuses()).toEqual([413]);
   expect(third.text()).toContain("1048576 bytes");
@@ -210,7 +285,8 @@ test("every limit of the port can be set", async () => {
   await eventually("its answer", () => tooMany.statuses().length === 1);
   await eventually("the end of the one that was idle for longest", () => kept.some((each) => each.isClosed()));
   expect(kept.filter((each) => each.isClosed())).toHaveLength(1);
-  const isLine = ({ message, limit }: Line): boolean => message === "connections are closed: there are too many" && limit === 2;
+  const isLine = ({ message, limit }: Line): boolean =>
+    message === "connections are closed: there are too many" && limit === 2;
   await eventually("its line", () => cluster.frontend.lines().some(isLine));
   for (const each of kept) each[Symbol.dispose]();
 });

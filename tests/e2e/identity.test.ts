@@ -24,7 +24,10 @@ function plan(index: number): Sent {
 }
 
 async function send(url: string, { clientId, stream, traceId, parentId }: Sent): Promise<void> {
-  const headers = { "x-request-id": clientId, ...(traceId !== undefined && { traceparent: `00-${traceId}-${parentId}-01` }) };
+  const headers = {
+    "x-request-id": clientId,
+    ...(traceId !== undefined && { traceparent: `00-${traceId}-${parentId}-01` }),
+  };
   const response = await postChat(url, chat("one two three", { stream }), headers);
   const text = await response.text();
   expect(response.status).toBe(200);
@@ -80,7 +83,12 @@ test("1000 requests over three workers keep one identity each, seen from the log
     if (traceId !== undefined) expect(received).toMatchObject({ trace_id: traceId, parent_id: parentId });
     expect(workerReceived["parent_id"]).toBe(completed["attempt_span_id"]);
     expect(workerReceived["instance_id"]).toBe(completed["worker_id"]);
-    expect(completed).toMatchObject({ status: "success", request_type: stream ? "stream" : "unary", input_tokens: 3, output_tokens: 3 });
+    expect(completed).toMatchObject({
+      status: "success",
+      request_type: stream ? "stream" : "unary",
+      input_tokens: 3,
+      output_tokens: 3,
+    });
     expect(workerCompleted).toMatchObject({ status: "success", input_tokens: 3, output_tokens: 3 });
     for (const name of ["elapsed_ms", "ttft_ms", "avg_itl_ms"]) expect(completed[name]).toBeTypeOf("number");
   }

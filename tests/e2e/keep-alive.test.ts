@@ -49,7 +49,10 @@ test.each([
   ["before it has been kept open", []],
   ["where none is kept open", ["--sse-keep-alive-ms", "0"]],
 ])("a stream that fails %s is a plain error with its own status", async (_name, args) => {
-  await using cluster = await startCluster({ frontendArgs: ["--first-token-timeout-ms", "100", ...args], workerArgs: silent });
+  await using cluster = await startCluster({
+    frontendArgs: ["--first-token-timeout-ms", "100", ...args],
+    workerArgs: silent,
+  });
   const response = await postChat(cluster.url, chat("a b c", { stream: true }));
   expect(response.status).toBe(504);
   expect(await response.json()).toMatchObject({ error: { code: "timeout" } });
@@ -66,10 +69,15 @@ test("a stream that is kept open goes on at another worker", async () => {
 });
 
 test("a stream that is kept open is told of the end of the frontend", async () => {
-  await using cluster = await startCluster({ frontendArgs: [...quick, "--http-graceful-shutdown-timeout-secs", "0"], workerArgs: silent });
+  await using cluster = await startCluster({
+    frontendArgs: [...quick, "--http-graceful-shutdown-timeout-secs", "0"],
+    workerArgs: silent,
+  });
   const stream = await askSilent(cluster);
   cluster.frontend.kill("SIGTERM");
   await stream.ended;
-  expect(stream.text().replaceAll(word, "")).toMatch(/^data: \{"error":\{"message":"the frontend is shutting down"[^\n]*\n\n$/);
+  expect(stream.text().replaceAll(word, "")).toMatch(
+    /^data: \{"error":\{"message":"the frontend is shutting down"[^\n]*\n\n$/,
+  );
   expect(await cluster.frontend.exited).toBe(0);
 });

@@ -16,20 +16,34 @@ const card_json: ModelCard = {
 };
 
 /** A worker without the limits that serveModel has: it sends the same delta until it is cancelled. */
-async function serveEndless(fileKv: string, delta: unknown, most: number): Promise<AsyncDisposable & { readonly cancelled: Promise<void> }> {
+async function serveEndless(
+  fileKv: string,
+  delta: unknown,
+  most: number,
+): Promise<AsyncDisposable & { readonly cancelled: Promise<void> }> {
   const runtime = await createRuntime({
     config: { discoveryBackend: "file", fileKv },
     environment: {},
     log: createLogger({ sink: () => undefined }),
   });
   const cancelled = Promise.withResolvers<void>();
-  await runtime.endpoint("dyn://test.endless.generate").serve(async function* (_request: unknown, { signal }: RequestContext<unknown>) {
+  await runtime.endpoint("dyn://test.endless.generate").serve(async function* (
+    _request: unknown,
+    { signal }: RequestContext<unknown>,
+  ) {
     signal.addEventListener("abort", () => cancelled.resolve());
     for (let sent = 0; sent < most && !signal.aborted; sent += 1) yield delta;
     if (!signal.aborted) throw new Error("nobody has ended this answer");
   });
   const [namespace, component, endpoint] = ["test", "endless", "generate"];
-  await runtime.discovery.publish({ type: "Model", namespace, component, endpoint, instance_id: BigInt(runtime.instanceId), card_json });
+  await runtime.discovery.publish({
+    type: "Model",
+    namespace,
+    component,
+    endpoint,
+    instance_id: BigInt(runtime.instanceId),
+    card_json,
+  });
   return { cancelled: cancelled.promise, [Symbol.asyncDispose]: () => runtime[Symbol.asyncDispose]() };
 }
 
@@ -48,7 +62,13 @@ test.each([
     {},
     "the worker's answer is larger than 1048576 bytes, the limit set by DYN_HTTP_ANSWER_LIMIT_MB",
   ],
-  ["more tokens than asked for", { text: "word " }, 20_000_000, { max_tokens: 10 }, "the worker sent 267 tokens for choice 0, max_tokens is 10"],
+  [
+    "more tokens than asked for",
+    { text: "word " },
+    20_000_000,
+    { max_tokens: 10 },
+    "the worker sent 267 tokens for choice 0, max_tokens is 10",
+  ],
 ])("a worker that never ends its answer: %s", async (_name, delta, most, asked, problem) => {
   await using cluster = await startCluster({ workers: 0, env: { ...small, DYN_HTTP_ANSWER_LIMIT_MB: "1" } });
   await using worker = await serveEndless(cluster.directory, delta, most);
@@ -62,7 +82,9 @@ test.each([
     { error: { message: "Internal server error", type: "server_error", param: null, code: "protocol_error" } },
   ]);
   await worker.cancelled;
-  const failed = await eventually("its line", () => cluster.frontend.lines().find(({ message }) => message === "request failed"));
+  const failed = await eventually("its line", () =>
+    cluster.frontend.lines().find(({ message }) => message === "request failed"),
+  );
   expect(JSON.stringify(failed)).toContain(problem);
   expect((await fetch(`${cluster.url}/live`)).status).toBe(200);
 });
@@ -70,7 +92,11 @@ test.each([
 const echo = { model: "mock", echo: true, max_tokens: 1 };
 
 function complete(url: string, body: unknown): Promise<Response> {
-  return fetch(`${url}/v1/completions`, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+  return fetch(`${url}/v1/completions`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body),
+  });
 }
 
 test("a prompt is not repeated without end: echo for many choices", async () => {
@@ -78,8 +104,12 @@ test("a prompt is not repeated without end: echo for many choices", async () => 
   const prompt = `hi ${"y".repeat(3 * 1024 * 1024 - 3)}`;
   for (const stream of [false, true]) {
     const refused = await complete(cluster.url, { ...echo, prompt, n: 128, stream });
-    const message = "echo is too large: the prompts before 128 choices are 402653184 bytes, the limit is 16777216, set by DYN_HTTP_ANSWER_LIMIT_MB";
-    expect([refused.status, await refused.json()]).toMatchObject([400, { error: { message, param: "echo", code: "invalid_value" } }]);
+    const message =
+      "echo is too large: the prompts before 128 choices are 402653184 bytes, the limit is 16777216, set by DYN_HTTP_ANSWER_LIMIT_MB";
+    expect([refused.status, await refused.json()]).toMatchObject([
+      400,
+      { error: { message, param: "echo", code: "invalid_value" } },
+    ]);
     const taken = await complete(cluster.url, { ...echo, prompt, n: 5, stream });
     expect([taken.status, (await taken.text()).split(prompt)]).toEqual([200, expect.objectContaining({ length: 6 })]);
   }

@@ -1,6 +1,16 @@
 // Joining, leaving, cancelling, draining: processes and signals.
 import { expect, test } from "vitest";
-import { chat, eventually, postChat, release, startCluster, startProgram, type ClusterOptions, type Line, type Program } from "../support/cluster.ts";
+import {
+  chat,
+  eventually,
+  postChat,
+  release,
+  startCluster,
+  startProgram,
+  type ClusterOptions,
+  type Line,
+  type Program,
+} from "../support/cluster.ts";
 
 // A request is held after its first two tokens until it is released, however long that takes.
 const held: ClusterOptions = { workerArgs: ["--fault", "hang@2"], env: { DYN_SYSTEM_PORT: "0" } };
@@ -16,10 +26,15 @@ test("without a worker the model is unknown; one that joins gets traffic", async
 test("workers share the traffic, and one that leaves gets nothing more while it drains", async () => {
   await using cluster = await startCluster({ ...held, workers: 2 });
   const [staying, leaving] = cluster.workers as [Program, Program];
-  const count = (worker: Program, message: string): number => worker.lines().filter((line) => line["message"] === message).length;
+  const count = (worker: Program, message: string): number =>
+    worker.lines().filter((line) => line["message"] === message).length;
   const aborter = new AbortController();
-  const streams = [1, 2].map(() => postChat(cluster.url, chat("word ".repeat(1_000), { stream: true }), {}, aborter.signal));
-  await eventually("both being busy", () => [staying, leaving].every((worker) => count(worker, "request received") === 1));
+  const streams = [1, 2].map(() =>
+    postChat(cluster.url, chat("word ".repeat(1_000), { stream: true }), {}, aborter.signal),
+  );
+  await eventually("both being busy", () =>
+    [staying, leaving].every((worker) => count(worker, "request received") === 1),
+  );
   leaving.kill("SIGTERM");
   await eventually("its instance being gone", async () => {
     const health = (await (await fetch(`${cluster.url}/health`)).json()) as { instances: unknown[] };
@@ -42,7 +57,9 @@ test("a client that leaves aborts the engine, and both sides say cancelled", asy
   await response.body?.getReader().read();
   aborter.abort();
   for (const program of [cluster.frontend, ...cluster.workers]) {
-    const completed = await eventually("completion", () => program.lines().find(({ message }) => message === "request completed"));
+    const completed = await eventually("completion", () =>
+      program.lines().find(({ message }) => message === "request completed"),
+    );
     expect(completed).toMatchObject({ level: "INFO", status: "cancelled", error_type: "cancelled" });
     expect(completed["output_tokens"]).toBeGreaterThan(0);
   }
@@ -51,7 +68,9 @@ test("a client that leaves aborts the engine, and both sides say cancelled", asy
 test("a worker on SIGTERM finishes what is running and exits 0", async () => {
   await using cluster = await startCluster(held);
   const answer = postChat(cluster.url, chat("a b c d", { stream: true })).then((response) => response.text());
-  await eventually("the request", () => cluster.workers[0]?.lines().some(({ message }) => message === "request received"));
+  await eventually("the request", () =>
+    cluster.workers[0]?.lines().some(({ message }) => message === "request received"),
+  );
   cluster.workers[0]?.kill("SIGTERM");
   await eventually("the model being gone", async () => (await fetch(`${cluster.url}/v1/models/mock`)).status === 503);
   for (const gone of [await fetch(`${cluster.url}/v1/models/mock`), await postChat(cluster.url, chat("hi"))]) {
@@ -67,9 +86,13 @@ test("a worker on SIGTERM finishes what is running and exits 0", async () => {
 });
 
 test("a worker whose drain takes too long says how many requests it has cut", async () => {
-  await using cluster = await startCluster({ workerArgs: ["--fault", "hang@2", "--migration-limit", "0", "--drain-timeout-ms", "0"] });
+  await using cluster = await startCluster({
+    workerArgs: ["--fault", "hang@2", "--migration-limit", "0", "--drain-timeout-ms", "0"],
+  });
   const answer = postChat(cluster.url, chat("a b c d", { stream: true })).then((response) => response.text());
-  await eventually("the request", () => cluster.workers[0]?.lines().some(({ message }) => message === "request received"));
+  await eventually("the request", () =>
+    cluster.workers[0]?.lines().some(({ message }) => message === "request received"),
+  );
   cluster.workers[0]?.kill("SIGTERM");
   expect(await answer).toContain("the worker is shutting down");
   expect(await cluster.workers[0]?.exited).toBe(0);
@@ -79,28 +102,47 @@ test("a worker whose drain takes too long says how many requests it has cut", as
 test("a worker whose drain takes too long ends its requests with an error and exits 0", async () => {
   await using cluster = await startCluster({ workerArgs: ["--fault", "hang@2", "--drain-timeout-ms", "100"] });
   const answer = postChat(cluster.url, chat("a b c d", { stream: true })).then((response) => response.text());
-  await eventually("the request", () => cluster.workers[0]?.lines().some(({ message }) => message === "request received"));
+  await eventually("the request", () =>
+    cluster.workers[0]?.lines().some(({ message }) => message === "request received"),
+  );
   cluster.workers[0]?.kill("SIGTERM");
   expect(await cluster.workers[0]?.exited).toBe(0);
   const text = await answer;
   expect(text).toContain('"error":');
   expect(text).not.toContain("[DONE]");
-  const warned = cluster.workers[0]?.lines().find(({ message }) => message === "drain timed out, running requests are killed");
+  const warned = cluster.workers[0]
+    ?.lines()
+    .find(({ message }) => message === "drain timed out, running requests are killed");
   expect(warned).toMatchObject({ level: "WARN", drain_timeout_ms: 100 });
   const completed = cluster.workers[0]?.lines().find(({ message }) => message === "request completed");
-  expect(completed).toMatchObject({ level: "ERROR", status: "error", error_type: "unavailable", error: "the worker is shutting down" });
+  expect(completed).toMatchObject({
+    level: "ERROR",
+    status: "error",
+    error_type: "unavailable",
+    error: "the worker is shutting down",
+  });
 });
 
 test("a frontend on SIGTERM finishes what is running and exits 0", async () => {
   await using cluster = await startCluster(held);
   const answer = postChat(cluster.url, chat("a b c d", { stream: true })).then((response) => response.text());
-  await eventually("the request", () => cluster.workers[0]?.lines().some(({ message }) => message === "request received"));
+  await eventually("the request", () =>
+    cluster.workers[0]?.lines().some(({ message }) => message === "request received"),
+  );
   cluster.frontend.kill("SIGTERM");
-  await eventually("the drain", () => cluster.frontend.lines().some(({ message }) => String(message).startsWith("shutdown requested")));
+  await eventually("the drain", () =>
+    cluster.frontend.lines().some(({ message }) => String(message).startsWith("shutdown requested")),
+  );
   await release(cluster.workers[0]);
   expect((await answer).endsWith("data: [DONE]\n\n")).toBe(true);
   expect(await cluster.frontend.exited).toBe(0);
-  expect(cluster.frontend.lines().at(-1)).toMatchObject({ level: "INFO", target: "dyn_frontend", message: "stopped", finished: 1, cut: 0 });
+  expect(cluster.frontend.lines().at(-1)).toMatchObject({
+    level: "INFO",
+    target: "dyn_frontend",
+    message: "stopped",
+    finished: 1,
+    cut: 0,
+  });
 });
 
 test("a frontend whose drain takes too long says so to its clients, blames no worker and exits 0", async () => {
@@ -108,19 +150,30 @@ test("a frontend whose drain takes too long says so to its clients, blames no wo
   await using cluster = await startCluster({ ...held, frontendArgs: settings });
   const stream = await postChat(cluster.url, chat("a b c d", { stream: true }));
   const unary = postChat(cluster.url, chat("a b c d"));
-  await eventually("both requests", () => cluster.workers[0]?.lines().filter(({ message }) => message === "request received").length === 2);
+  await eventually(
+    "both requests",
+    () => cluster.workers[0]?.lines().filter(({ message }) => message === "request received").length === 2,
+  );
   cluster.frontend.kill("SIGTERM");
   expect((await stream.text()).split("\n\n").at(-2)).toBe(
     'data: {"error":{"message":"the frontend is shutting down","type":"server_error","param":null,"code":"service_unavailable"}}',
   );
   const refused = await unary;
   expect(refused.status).toBe(503);
-  expect(await refused.json()).toMatchObject({ error: { message: "the frontend is shutting down", code: "service_unavailable" } });
+  expect(await refused.json()).toMatchObject({
+    error: { message: "the frontend is shutting down", code: "service_unavailable" },
+  });
   expect(await cluster.frontend.exited).toBe(0);
   const linesOf = (message: string): Line[] => cluster.frontend.lines().filter((line) => line["message"] === message);
-  const gone = expect.objectContaining({ level: "ERROR", error_type: "unavailable", error: "the frontend is shutting down" });
+  const gone = expect.objectContaining({
+    level: "ERROR",
+    error_type: "unavailable",
+    error: "the frontend is shutting down",
+  });
   expect(linesOf("request completed")).toEqual([gone, gone]);
-  expect(linesOf("drain timed out, running requests are ended")).toEqual([expect.objectContaining({ level: "WARN", requests: 2, timeout_secs: 1 })]);
+  expect(linesOf("drain timed out, running requests are ended")).toEqual([
+    expect.objectContaining({ level: "WARN", requests: 2, timeout_secs: 1 }),
+  ]);
   expect(cluster.frontend.stderr()).not.toContain("closed the connection");
   expect(linesOf("stopped")).toEqual([expect.objectContaining({ finished: 0, cut: 2 })]);
   const atWorker = await eventually("the worker's lines", () => {
@@ -175,10 +228,14 @@ test("a frontend that delays its drain begins it when the delay is over, and fin
 test.each(["dyn-frontend", "dyn-mock-worker"])("a second signal ends %s at once", async (name) => {
   await using cluster = await startCluster(held);
   const answer = postChat(cluster.url, chat("a b c d", { stream: true })).catch(() => undefined);
-  await eventually("the request", () => cluster.workers[0]?.lines().some(({ message }) => message === "request received"));
+  await eventually("the request", () =>
+    cluster.workers[0]?.lines().some(({ message }) => message === "request received"),
+  );
   const program = name === "dyn-frontend" ? cluster.frontend : cluster.workers[0];
   program?.kill("SIGTERM");
-  await eventually("the drain", () => program?.lines().some(({ message }) => String(message).startsWith("shutdown requested")));
+  await eventually("the drain", () =>
+    program?.lines().some(({ message }) => String(message).startsWith("shutdown requested")),
+  );
   program?.kill("SIGTERM");
   expect(await program?.exited).toBe("SIGTERM");
   await (await answer)?.text().catch(() => undefined);
@@ -192,7 +249,9 @@ test("a killed worker ends its stream with an error event and the next request g
   expect(text).toContain('"code":"worker_disconnected"');
   expect(text).not.toContain("[DONE]");
   expect(text).not.toContain("127.0.0.1");
-  const completed = await eventually("completion", () => cluster.frontend.lines().find(({ message }) => message === "request completed"));
+  const completed = await eventually("completion", () =>
+    cluster.frontend.lines().find(({ message }) => message === "request completed"),
+  );
   expect(completed).toMatchObject({ level: "ERROR", status: "error", error_type: "unavailable" });
   await cluster.addWorker();
   expect((await postChat(cluster.url, chat("here"))).status).toBe(200);
@@ -204,7 +263,9 @@ test("a reader that stops holds its own stream, not its neighbours", async () =>
   const slow = await postChat(cluster.url, chat(long, { stream: true }));
   await slow.body?.getReader().read();
   for (let index = 0; index < 20; index += 1) expect((await postChat(cluster.url, chat("quick"))).status).toBe(200);
-  const finished = cluster.workers[0]?.lines().filter((line) => line["message"] === "request completed" && Number(line["output_tokens"]) > 1_000);
+  const finished = cluster.workers[0]
+    ?.lines()
+    .filter((line) => line["message"] === "request completed" && Number(line["output_tokens"]) > 1_000);
   expect(finished).toEqual([]);
 });
 
@@ -222,7 +283,11 @@ test.each([
 });
 
 test("a switch may stand alone or have a value", async () => {
-  await using cluster = await startCluster({ workers: 0, frontendArgs: ["--strict-request-id", "--log-jsonl"], env: { DYN_LOGGING_JSONL: "0" } });
+  await using cluster = await startCluster({
+    workers: 0,
+    frontendArgs: ["--strict-request-id", "--log-jsonl"],
+    env: { DYN_LOGGING_JSONL: "0" },
+  });
   const message = "request-id header must be a valid UUID, got: mine";
   for (const [path, body] of [
     ["chat/completions", { error: { message, type: "invalid_request_error", param: null, code: null } }],
@@ -234,9 +299,16 @@ test("a switch may stand alone or have a value", async () => {
     const ours = response.headers.get("request-id");
     expect(ours).toMatch(/^[0-9a-f-]{36}$/);
     const completed = (line: Line): boolean => line["request_id"] === ours && line["message"] === "request completed";
-    expect(await eventually("its line", () => cluster.frontend.lines().find(completed))).toMatchObject({ error_type: "validation", error: message });
+    expect(await eventually("its line", () => cluster.frontend.lines().find(completed))).toMatchObject({
+      error_type: "validation",
+      error: message,
+    });
   }
-  await using lax = await startCluster({ workers: 0, frontendArgs: ["--strict-request-id", "off"], env: { DYN_STRICT_REQUEST_ID: "1" } });
+  await using lax = await startCluster({
+    workers: 0,
+    frontendArgs: ["--strict-request-id", "off"],
+    env: { DYN_STRICT_REQUEST_ID: "1" },
+  });
   expect((await postChat(lax.url, chat("hi"), { "request-id": "mine" })).status).toBe(404);
 });
 
@@ -258,7 +330,9 @@ test.each([
   await using program = startProgram(command, ["--file-kv", directory], { DYN_HTTP_PORT: "0" });
   expect(await program.exited).toBe(1);
   expect(program.stderr().trim().split("\n")).toHaveLength(1);
-  expect(program.stderr()).toContain(`${command}: the discovery directory ${directory.trim()} (--file-kv, DYN_FILE_KV) cannot be used: ${code}`);
+  expect(program.stderr()).toContain(
+    `${command}: the discovery directory ${directory.trim()} (--file-kv, DYN_FILE_KV) cannot be used: ${code}`,
+  );
 });
 
 test.each(["dyn-frontend", "dyn-mock-worker"])("%s --help shows every variable and default", async (command) => {

@@ -7,7 +7,16 @@ import { join } from "node:path";
 import { Readable, type Writable } from "node:stream";
 import { expect, test } from "vitest";
 import { traceRequests } from "../../packages/lineage/src/trace-command.ts";
-import { chat, eventually, postChat, root, startCluster, startProgram, type Cluster, type Program } from "../support/cluster.ts";
+import {
+  chat,
+  eventually,
+  postChat,
+  root,
+  startCluster,
+  startProgram,
+  type Cluster,
+  type Program,
+} from "../support/cluster.ts";
 
 interface Traced {
   readonly code: number | NodeJS.Signals;
@@ -26,14 +35,26 @@ async function traceHere(id: string, files: readonly string[]): Promise<Traced> 
   const [printed, remarks]: [string[], string[]] = [[], []];
   const print = (text: string): void => void printed.push(text);
   const remark = (text: string): void => void remarks.push(text);
-  const isWhole = await traceRequests({ id, files, json: false, limit: 10, columns: 100, color: false, input: Readable.from([]), print, remark });
+  const isWhole = await traceRequests({
+    id,
+    files,
+    json: false,
+    limit: 10,
+    columns: 100,
+    color: false,
+    input: Readable.from([]),
+    print,
+    remark,
+  });
   return { code: isWhole ? 0 : 1, stdout: printed.join(""), stderr: remarks.join("\n") };
 }
 
 function runShell(command: string): Promise<Traced> {
   const env = { ...process.env, PATH: `${join(root, "node_modules/.bin")}:${process.env["PATH"] ?? ""}` };
   return new Promise((resolve) => {
-    execFile("sh", ["-c", command], { env }, (error, stdout, stderr) => resolve({ code: Number(error?.code ?? 0), stdout, stderr }));
+    execFile("sh", ["-c", command], { env }, (error, stdout, stderr) =>
+      resolve({ code: Number(error?.code ?? 0), stdout, stderr }),
+    );
   });
 }
 
@@ -50,7 +71,9 @@ function hasLine(program: Program | undefined, xRequestId: string, message: stri
 }
 
 function completed(programs: readonly (Program | undefined)[], xRequestId: string): Promise<unknown> {
-  return eventually(`the completion of ${xRequestId}`, () => programs.every((program) => hasLine(program, xRequestId, "request completed")));
+  return eventually(`the completion of ${xRequestId}`, () =>
+    programs.every((program) => hasLine(program, xRequestId, "request completed")),
+  );
 }
 
 async function getRequest(url: string, id: string): Promise<{ status: number; body: Record<string, unknown> }> {
@@ -63,7 +86,9 @@ test("50 requests over four processes: each lineage is whole, found in the logs 
   const ids = await Promise.all(
     Array.from({ length: 50 }, async (_, index) => {
       const xRequestId = `client-${index}-${randomUUID()}`;
-      const response = await postChat(cluster.url, chat("one two three", { stream: index % 2 === 0 }), { "x-request-id": xRequestId });
+      const response = await postChat(cluster.url, chat("one two three", { stream: index % 2 === 0 }), {
+        "x-request-id": xRequestId,
+      });
       await response.text();
       expect(response.status).toBe(200);
       return { xRequestId, requestId: String(response.headers.get("request-id")) };
@@ -71,7 +96,9 @@ test("50 requests over four processes: each lineage is whole, found in the logs 
   );
   for (const { xRequestId } of ids) {
     await completed([cluster.frontend], xRequestId);
-    await eventually("the worker's line", () => cluster.workers.some((worker) => hasLine(worker, xRequestId, "request completed")));
+    await eventually("the worker's line", () =>
+      cluster.workers.some((worker) => hasLine(worker, xRequestId, "request completed")),
+    );
   }
   const files = await saveLogs(cluster);
   for (const [index, { xRequestId, requestId }] of ids.entries()) {
@@ -87,7 +114,12 @@ test("50 requests over four processes: each lineage is whole, found in the logs 
   const fromLogs = JSON.parse(stdout) as { request: object; attempts: { workers: object[] }[] };
   // The same tree from memory and from the logs, but for what only one of them knows.
   expect(body).toMatchObject({ problems: [], state: "completed", strays: [] });
-  const { received_at: _received, responded_at: _responded, ended_at: _ended, ...request } = body["request"] as Record<string, unknown>;
+  const {
+    received_at: _received,
+    responded_at: _responded,
+    ended_at: _ended,
+    ...request
+  } = body["request"] as Record<string, unknown>;
   expect(fromLogs.request).toMatchObject(request);
   const [attempt] = body["attempts"] as { span_id: string; worker_id: string; workers: Record<string, unknown>[] }[];
   expect(fromLogs.attempts[0]).toMatchObject({ span_id: attempt?.span_id, worker_id: attempt?.worker_id });
@@ -96,7 +128,9 @@ test("50 requests over four processes: each lineage is whole, found in the logs 
 
 test("a worker killed in the middle of a stream: its completion is unknown, and the exit code says so", async () => {
   await using cluster = await startCluster({ workerArgs: ["--fault", "hang@2"] });
-  const response = await postChat(cluster.url, chat("word ".repeat(500), { stream: true }), { "x-request-id": "killed" });
+  const response = await postChat(cluster.url, chat("word ".repeat(500), { stream: true }), {
+    "x-request-id": "killed",
+  });
   await response.body?.getReader().read();
   await eventually("the worker's line", () => hasLine(cluster.workers[0], "killed", "request received"));
   cluster.workers[0]?.kill("SIGKILL");
@@ -149,7 +183,11 @@ test("logs from pipes, named and not, and from a socket are looked at: with all 
   ];
   for (const command of whole) {
     const { code, stdout, stderr } = await runShell(command);
-    expect([command, code, stderr]).toEqual([command, 0, expect.stringMatching(/: JSONL, \d+ lines, \d+ of dyn, [2-7] of this request\n$/)]);
+    expect([command, code, stderr]).toEqual([
+      command,
+      0,
+      expect.stringMatching(/: JSONL, \d+ lines, \d+ of dyn, [2-7] of this request\n$/),
+    ]);
     expect(stdout).toMatch(/^✓ the lineage is whole \(5 lines|"problems":\[\]/m);
   }
   for (const flag of ["", "--json"]) {
@@ -159,7 +197,9 @@ test("logs from pipes, named and not, and from a socket are looked at: with all 
   // What Node gives its children is no pipe, but a socket.
   for (const fd of [0, 3]) {
     const stdio = ["ignore", "ignore", "ignore", "ignore"].with(fd, "pipe") as ("ignore" | "pipe")[];
-    const child = spawn(join(root, "node_modules/.bin/dyn-frontend"), ["trace", "piped", frontend, `/dev/fd/${fd}`], { stdio });
+    const child = spawn(join(root, "node_modules/.bin/dyn-frontend"), ["trace", "piped", frontend, `/dev/fd/${fd}`], {
+      stdio,
+    });
     const exit = once(child, "exit");
     (child.stdio[fd] as Writable).end(await readFile(worker));
     expect(await exit).toEqual([0, null]);
@@ -169,7 +209,9 @@ test("logs from pipes, named and not, and from a socket are looked at: with all 
 test("an id that is in none of the logs is no lineage: --json prints nothing, and the exit code says so", async () => {
   const { code, stdout, stderr } = await runShell(`: | dyn-frontend trace order-1 - --json`);
   expect([code, stdout]).toEqual([2, ""]);
-  expect(stderr).toBe("dyn-frontend trace: stdin: empty\ndyn-frontend trace: no JSON line in 1 log (0 bytes) has the id order-1\n");
+  expect(stderr).toBe(
+    "dyn-frontend trace: stdin: empty\ndyn-frontend trace: no JSON line in 1 log (0 bytes) has the id order-1\n",
+  );
 });
 
 test("prefill and decode workers: one lineage with two attempts", async () => {
@@ -180,13 +222,21 @@ test("prefill and decode workers: one lineage with two attempts", async () => {
   const { code, stdout } = await run("both", ...(await saveLogs(cluster)));
   expect(stdout).toContain("✓ the lineage is whole (7 lines of 3 logs)");
   expect(code).toBe(0);
-  expect((await getRequest(cluster.url, "both")).body).toMatchObject({ attempts: [{ attempt: 0 }, { attempt: 0 }], problems: [] });
+  expect((await getRequest(cluster.url, "both")).body).toMatchObject({
+    attempts: [{ attempt: 0 }, { attempt: 0 }],
+    problems: [],
+  });
 });
 
 test("GET /v1/requests/{id} shows a request while it runs and when it is over, by either id", async () => {
   await using cluster = await startCluster({ workerArgs: ["--fault", "hang@2"] });
   const aborter = new AbortController();
-  const response = await postChat(cluster.url, chat("word ".repeat(500), { stream: true }), { "x-request-id": "a/b_c?" }, aborter.signal);
+  const response = await postChat(
+    cluster.url,
+    chat("word ".repeat(500), { stream: true }),
+    { "x-request-id": "a/b_c?" },
+    aborter.signal,
+  );
   await response.body?.getReader().read();
   const requestId = String(response.headers.get("request-id"));
   const running = await getRequest(cluster.url, requestId);
@@ -230,8 +280,13 @@ test("the history keeps as many requests as it is told to, and can be off", asyn
   await completed([cluster.frontend], "other");
   const { body } = await getRequest(cluster.url, "same");
   expect(body["others"]).toHaveLength(1);
-  await using off = startProgram("dyn-frontend", ["--http-port", "0"], { DYN_FILE_KV: cluster.directory, DYN_REQUEST_HISTORY: "0" });
-  const listening = await eventually("the frontend", () => off.lines().find(({ message }) => message === "frontend is listening"));
+  await using off = startProgram("dyn-frontend", ["--http-port", "0"], {
+    DYN_FILE_KV: cluster.directory,
+    DYN_REQUEST_HISTORY: "0",
+  });
+  const listening = await eventually("the frontend", () =>
+    off.lines().find(({ message }) => message === "frontend is listening"),
+  );
   const answer = await getRequest(String(listening["url"]), "same");
   expect(answer.status).toBe(404);
   expect(JSON.stringify(answer.body)).toContain("--request-history 0");
@@ -251,7 +306,11 @@ test.each<[string[], number, RegExp]>([
     2,
     /^dyn-frontend trace: option '--limit <count>' argument '0' is invalid\. expected a whole number from 1 to 30; /,
   ],
-  [["x", "package.json", "--http-port", "1"], 2, /^dyn-frontend trace: unknown option '--http-port'; see dyn-frontend trace --help\n$/],
+  [
+    ["x", "package.json", "--http-port", "1"],
+    2,
+    /^dyn-frontend trace: unknown option '--http-port'; see dyn-frontend trace --help\n$/,
+  ],
 ])("dyn-frontend trace %j says what is wrong in one line and exits %i", async (args, code, message) => {
   const traced = await run(...args);
   expect(traced.stderr).toMatch(message);
@@ -264,6 +323,14 @@ test("dyn-frontend --help mentions the command, and the command explains itself"
   expect(program.stdout()).toMatch(/^ {2}trace \[options\] <id> <log\.\.\.> +follow one request/m);
   const { code, stdout } = await run("--help");
   expect(code).toBe(0);
-  for (const text of ["--json", "--limit", "Exit code: 0", "1 something is missing", "2 wrong usage", "standard input", "░"])
+  for (const text of [
+    "--json",
+    "--limit",
+    "Exit code: 0",
+    "1 something is missing",
+    "2 wrong usage",
+    "standard input",
+    "░",
+  ])
     expect(stdout).toContain(text);
 });

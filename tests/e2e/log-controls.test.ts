@@ -7,10 +7,13 @@ import { chat, eventually, postChat, startCluster, startProgram, type Line, type
 import { startReceiver } from "./otlp/receiver.ts";
 import { draw, newTrace, spansOf, wholeTree } from "./otlp/span-tree.ts";
 
-const toId = (index: number): string => `6e0f2d5c-4b1a-4${(index % 4096).toString(16).padStart(3, "0")}-8000-${index.toString(16).padStart(12, "0")}`;
+const toId = (index: number): string =>
+  `6e0f2d5c-4b1a-4${(index % 4096).toString(16).padStart(3, "0")}-8000-${index.toString(16).padStart(12, "0")}`;
 
 function idsOf(lines: readonly Line[], keep: (line: Line) => boolean = () => true): Set<string> {
-  return new Set(lines.filter((line) => line["request_id"] !== undefined && keep(line)).map((line) => String(line["request_id"])));
+  return new Set(
+    lines.filter((line) => line["request_id"] !== undefined && keep(line)).map((line) => String(line["request_id"])),
+  );
 }
 
 async function answerOf(response: Promise<Response>): Promise<number> {
@@ -43,7 +46,9 @@ test("at a ratio of 0.5 frontend and workers write the same requests, chosen by 
   await Promise.all(
     ids.map(async (id, index) => {
       const headers = { "request-id": id };
-      expect(await answerOf(postChat(cluster.url, chat("one two three", { stream: index % 2 === 0 }), headers))).toBe(200);
+      expect(await answerOf(postChat(cluster.url, chat("one two three", { stream: index % 2 === 0 }), headers))).toBe(
+        200,
+      );
     }),
   );
 
@@ -72,14 +77,18 @@ test("at a ratio of 0.5 frontend and workers write the same requests, chosen by 
 
   const workerIds = new Set<string>();
   await eventually("the workers' completions", () => {
-    const done = cluster.workers.flatMap((worker) => worker.lines()).filter(({ message }) => message === "request completed");
+    const done = cluster.workers
+      .flatMap((worker) => worker.lines())
+      .filter(({ message }) => message === "request completed");
     return done.length >= expected.size;
   });
   for (const id of cluster.workers.flatMap((worker) => [...idsOf(worker.lines())])) workerIds.add(id);
   expect(workerIds).toEqual(expected);
   // All lines of a request, or none.
   for (const message of ["request received", "request completed", "http response sent", "route request completed"]) {
-    expect(frontend.filter((line) => line["message"] === message && expected.has(String(line["request_id"])))).toHaveLength(expected.size);
+    expect(
+      frontend.filter((line) => line["message"] === message && expected.has(String(line["request_id"]))),
+    ).toHaveLength(expected.size);
   }
   // Lines that are about no request are there.
   expect(frontend.filter(({ message }) => message === "instance joined")).toHaveLength(2);
@@ -110,8 +119,12 @@ test("an unsampled request that fails at the worker still has its error there, a
 });
 
 test("events have the levels asked for, in both processes; failures and cancelled requests keep theirs", async () => {
-  const DYN_LOG_EVENTS = "request_received=debug,request_completed=trace,http_response_sent=warn,http_response_finished=off,route_request=error";
-  await using cluster = await startCluster({ env: { DYN_LOG_EVENTS, DYN_LOG: "trace" }, workerArgs: ["--itl-ms", "50"] });
+  const DYN_LOG_EVENTS =
+    "request_received=debug,request_completed=trace,http_response_sent=warn,http_response_finished=off,route_request=error";
+  await using cluster = await startCluster({
+    env: { DYN_LOG_EVENTS, DYN_LOG: "trace" },
+    workerArgs: ["--itl-ms", "50"],
+  });
   const [good, failed, cancelled] = [toId(1), toId(2), toId(3)];
   await answerOf(postChat(cluster.url, chat("one two", { stream: true }), { "request-id": good }));
   await answerOf(postChat(cluster.url, chat("one", { model: "nope" }), { "request-id": failed }));
@@ -119,7 +132,9 @@ test("events have the levels asked for, in both processes; failures and cancelle
   await response.body?.cancel();
   const told = async (program: Program, id: string): Promise<string[]> => {
     const lines = await written(program, new Set([id]), 1);
-    return lines.filter((line) => line["request_id"] === id).map(({ level, message }) => `${String(level)} ${String(message)}`);
+    return lines
+      .filter((line) => line["request_id"] === id)
+      .map(({ level, message }) => `${String(level)} ${String(message)}`);
   };
   const [worker] = cluster.workers;
   if (!worker) throw new Error("no worker");
@@ -130,7 +145,11 @@ test("events have the levels asked for, in both processes; failures and cancelle
     "TRACE request completed",
   ]);
   expect(await told(worker, good)).toEqual(["DEBUG request received", "TRACE request completed"]);
-  expect(await told(cluster.frontend, failed)).toEqual(["DEBUG request received", "ERROR http response sent", "ERROR request completed"]);
+  expect(await told(cluster.frontend, failed)).toEqual([
+    "DEBUG request received",
+    "ERROR http response sent",
+    "ERROR request completed",
+  ]);
   expect(await told(cluster.frontend, cancelled)).toEqual([
     "DEBUG request received",
     "WARN http response sent",
@@ -143,10 +162,15 @@ test("events have the levels asked for, in both processes; failures and cancelle
 test("at ERROR nothing is written of requests that go well, and their spans are exported all the same", async () => {
   await using receiver = await startReceiver();
   const DYN_LOG = "error,dyn_frontend=info,dyn_frontend::request_log=error,dyn_runtime::discovery=info"; // without requests: the cluster's start is seen
-  await using cluster = await startCluster({ env: { ...receiver.env("http/protobuf"), DYN_LOG }, workerArgs: ["--itl-ms", "50"] });
+  await using cluster = await startCluster({
+    env: { ...receiver.env("http/protobuf"), DYN_LOG },
+    workerArgs: ["--itl-ms", "50"],
+  });
   const [good, cancelled, failed] = [toId(1), toId(2), toId(3)];
   const trace = newTrace();
-  expect(await answerOf(postChat(cluster.url, chat("one two", { stream: true }), { ...trace.headers, "request-id": good }))).toBe(200);
+  expect(
+    await answerOf(postChat(cluster.url, chat("one two", { stream: true }), { ...trace.headers, "request-id": good })),
+  ).toBe(200);
   const response = await postChat(cluster.url, chat("a ".repeat(2_000), { stream: true }), { "request-id": cancelled });
   await response.body?.cancel();
   await answerOf(postChat(cluster.url, chat("one", { model: "nope" }), { "request-id": failed }));
@@ -155,21 +179,30 @@ test("at ERROR nothing is written of requests that go well, and their spans are 
     const { state } = (await (await fetch(`${cluster.url}/v1/requests/${cancelled}`)).json()) as { state: string };
     return state === "completed";
   });
-  const ofRequests = [cluster.frontend, ...cluster.workers].flatMap((program) => program.lines()).filter((line) => "request_id" in line);
-  expect(ofRequests.map(({ level, message, request_id: id }) => `${String(level)} ${String(message)} ${String(id)}`)).toEqual([
-    `ERROR http response sent ${failed}`,
-    `ERROR request completed ${failed}`,
-  ]);
+  const ofRequests = [cluster.frontend, ...cluster.workers]
+    .flatMap((program) => program.lines())
+    .filter((line) => "request_id" in line);
+  expect(
+    ofRequests.map(({ level, message, request_id: id }) => `${String(level)} ${String(message)} ${String(id)}`),
+  ).toEqual([`ERROR http response sent ${failed}`, `ERROR request completed ${failed}`]);
 });
 
 test("events below the filter's level are not written, failures are", async () => {
-  await using cluster = await startCluster({ env: { DYN_LOG_EVENTS: "request_received=debug,request_completed=debug,route_request=off" } });
+  await using cluster = await startCluster({
+    env: { DYN_LOG_EVENTS: "request_received=debug,request_completed=debug,route_request=off" },
+  });
   const [good, failed] = [toId(1), toId(2)];
   await answerOf(postChat(cluster.url, chat("one"), { "request-id": good }));
   await answerOf(postChat(cluster.url, chat("one", { model: "nope" }), { "request-id": failed }));
   const lines = await written(cluster.frontend, new Set([failed]), 1);
-  const messages = lines.filter((line) => line["request_id"] !== undefined).map(({ message, request_id: id }) => `${String(id)} ${String(message)}`);
-  expect(messages).toEqual([`${good} http response sent`, `${failed} http response sent`, `${failed} request completed`]);
+  const messages = lines
+    .filter((line) => line["request_id"] !== undefined)
+    .map(({ message, request_id: id }) => `${String(id)} ${String(message)}`);
+  expect(messages).toEqual([
+    `${good} http response sent`,
+    `${failed} http response sent`,
+    `${failed} request completed`,
+  ]);
   expect(idsOf(cluster.workers.flatMap((worker) => worker.lines())).size).toBe(0);
 });
 
@@ -186,7 +219,10 @@ test.each([
 test.each([
   [{ DYN_LOGGING_CONSOLE_FORMAT: "xml" }, 'DYN_LOGGING_CONSOLE_FORMAT="xml": expected one of auto, readable, jsonl'],
   [{ DYN_LOG_SAMPLE_RATIO: "1.5" }, 'DYN_LOG_SAMPLE_RATIO="1.5": expected a number from 0 to 1'],
-  [{ DYN_LOG_EVENTS: "request=info" }, 'DYN_LOG_EVENTS="request=info": unknown event "request" in "request=info", expected request_received'],
+  [
+    { DYN_LOG_EVENTS: "request=info" },
+    'DYN_LOG_EVENTS="request=info": unknown event "request" in "request=info", expected request_received',
+  ],
 ])("%j ends the program at its start with one line", async (env, message) => {
   await using program = startProgram("dyn-mock-worker", ["--discovery-backend", "mem"], env);
   expect(await program.exited).toBe(1);

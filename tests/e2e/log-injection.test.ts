@@ -8,7 +8,8 @@ import { chat, eventually, startProgram, type Program } from "../support/cluster
 import { parseJsonLine, parseReadableLine, type StrictLine } from "../support/log-lines.ts";
 import { sendRaw, type RawRequest } from "../support/raw-http.ts";
 
-const range = (from: number, to: number): string => String.fromCharCode(...Array.from({ length: to - from + 1 }, (_, index) => from + index));
+const range = (from: number, to: number): string =>
+  String.fromCharCode(...Array.from({ length: to - from + 1 }, (_, index) => from + index));
 
 /** Visible ASCII, which HTTP lets through everywhere. */
 const visible = [
@@ -22,7 +23,13 @@ const visible = [
   "time",
   "'",
 ];
-const blanks = ["a b  c", "level=ERROR status=200 request_id=forged", "x target: message a=b", '" level="ERROR" x="', "a\tb"];
+const blanks = [
+  "a b  c",
+  "level=ERROR status=200 request_id=forged",
+  "x target: message a=b",
+  '" level="ERROR" x="',
+  "a\tb",
+];
 /** Bytes above ASCII, in headers: C1 controls, a no-break space. */
 const high = ["a\u0085b", "a\u009b31mb", "a\u00a0b=c"];
 /** Only bodies can carry these. */
@@ -54,15 +61,31 @@ interface Place {
 
 const json = (more: Readonly<Record<string, unknown>> = {}): string => JSON.stringify(chat("hello", more));
 const header = (name: string): Place["request"] => {
-  const traceparent = name === "tracestate" ? ["traceparent: 00-12345678901234567890123456789012-1234567890123456-01"] : [];
+  const traceparent =
+    name === "tracestate" ? ["traceparent: 00-12345678901234567890123456789012-1234567890123456-01"] : [];
   return (value) => ({ headers: [...traceparent, `${name}: ${value}`], body: json() });
 };
 
 const places: readonly Place[] = [
-  { name: "a request-id that is no UUID", clean: "nope", values: [...visible, ...blanks, ...high, "x".repeat(8_000)], request: header("request-id") },
-  { name: "an x-dynamo-request-id", clean: "nope", values: [...visible, ...blanks, ...high], request: header("x-dynamo-request-id") },
+  {
+    name: "a request-id that is no UUID",
+    clean: "nope",
+    values: [...visible, ...blanks, ...high, "x".repeat(8_000)],
+    request: header("request-id"),
+  },
+  {
+    name: "an x-dynamo-request-id",
+    clean: "nope",
+    values: [...visible, ...blanks, ...high],
+    request: header("x-dynamo-request-id"),
+  },
   { name: "an x-request-id that is kept", clean: "order-4711", values: visible, request: header("x-request-id") },
-  { name: "an x-request-id that is ignored", clean: "a b", values: [...blanks, ...high, "x".repeat(8_000)], request: header("x-request-id") },
+  {
+    name: "an x-request-id that is ignored",
+    clean: "a b",
+    values: [...blanks, ...high, "x".repeat(8_000)],
+    request: header("x-request-id"),
+  },
   { name: "a traceparent", clean: "nope", values: [...visible, ...blanks, ...high], request: header("traceparent") },
   {
     name: "a tracestate that is kept",
@@ -90,14 +113,24 @@ const places: readonly Place[] = [
     values: [...visible, "x".repeat(8_000)],
     request: (value) => ({ requestLine: `POST /v1/${value} HTTP/1.1`, body: json() }),
   },
-  { name: "a model nobody serves", clean: "nope", values: [...visible, ...blanks, ...controls], request: (model) => ({ body: json({ model }) }) },
+  {
+    name: "a model nobody serves",
+    clean: "nope",
+    values: [...visible, ...blanks, ...controls],
+    request: (model) => ({ body: json({ model }) }),
+  },
   {
     name: "a model's name that is too long",
     clean: "y".repeat(257),
     values: [huge, "\n=".repeat(300)],
     request: (model) => ({ body: json({ model }) }),
   },
-  { name: "a served model's name", clean: "mock", values: [evilModel], request: (model) => ({ body: json({ model }) }) },
+  {
+    name: "a served model's name",
+    clean: "mock",
+    values: [evilModel],
+    request: (model) => ({ body: json({ model }) }),
+  },
   {
     name: "the message",
     clean: "hello",
@@ -116,7 +149,12 @@ const places: readonly Place[] = [
     values: [...visible, ...controls, huge],
     request: (value) => ({ body: json({ messages: [{ role: value, content: "hello" }] }) }),
   },
-  { name: "a body that is no JSON", clean: "x", values: [...visible, ...blanks, ...controls, huge], request: (value) => ({ body: `{${value}` }) },
+  {
+    name: "a body that is no JSON",
+    clean: "x",
+    values: [...visible, ...blanks, ...controls, huge],
+    request: (value) => ({ body: `{${value}` }),
+  },
   {
     name: "a field with half of a character",
     clean: "x",
@@ -141,7 +179,12 @@ const places: readonly Place[] = [
     values: ["\u001b[31m", "a\tb", "a\0b", "\u0085"],
     request: (value) => ({ requestLine: `POST /v1/chat/completions?${value} HTTP/1.1`, body: json() }),
   },
-  { name: "a header of 64 KB", clean: huge, values: ['"='.repeat(32_768), "\u009b".repeat(65_536)], request: header("x-request-id") },
+  {
+    name: "a header of 64 KB",
+    clean: huge,
+    values: ['"='.repeat(32_768), "\u009b".repeat(65_536)],
+    request: header("x-request-id"),
+  },
   {
     name: "a URI of 64 KB",
     clean: huge,
@@ -251,6 +294,8 @@ describe.each([
     }
     expect(sent.size).toBeGreaterThan(200);
     for (const [id, shapes] of sent) expect(shapesOf(linesOf(id))).toEqual(shapes);
-    expect(lines.filter(({ values }) => values.has("request_id") && !sent.has(String(values.get("request_id"))))).toEqual([]);
+    expect(
+      lines.filter(({ values }) => values.has("request_id") && !sent.has(String(values.get("request_id")))),
+    ).toEqual([]);
   });
 });

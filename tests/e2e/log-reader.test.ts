@@ -35,24 +35,25 @@ const logs = [
   ["a reader that never reads", "2> >(exec sleep 30)"],
 ] as const;
 
-test.each(programs.flatMap(([command, flag]) => logs.map(([name, redirection]) => [command, name, flag, redirection] as const)))(
-  "%s ends on SIGTERM with its log at %s",
-  async (command, _name, flag, redirection) => {
-    const directory = await mkdtemp(join(tmpdir(), "dyn-log-"));
-    const port = await freePort();
-    const args = [flag, String(port), "--file-kv", directory, "--log", "trace"];
-    const script = `exec "$0" "$@" ${redirection}`;
-    const program = spawn("bash", ["-c", script, join(root, "node_modules/.bin", command), ...args], { stdio: "ignore" });
-    const exited = new Promise((resolve) => program.on("exit", (code, signal) => resolve(code ?? signal)));
-    try {
-      await eventually("its port", () => poke(port));
-      for (let index = 0; index < 1_500; index += 1) await poke(port); // more lines than a pipe holds
-      program.kill("SIGTERM");
-      expect(await Promise.race([exited, new Promise((resolve) => setTimeout(resolve, 15_000, "still running"))])).toBe(0);
-    } finally {
-      program.kill("SIGKILL");
-      await exited;
-      await rm(directory, { recursive: true, force: true, maxRetries: 5 });
-    }
-  },
-);
+test.each(
+  programs.flatMap(([command, flag]) => logs.map(([name, redirection]) => [command, name, flag, redirection] as const)),
+)("%s ends on SIGTERM with its log at %s", async (command, _name, flag, redirection) => {
+  const directory = await mkdtemp(join(tmpdir(), "dyn-log-"));
+  const port = await freePort();
+  const args = [flag, String(port), "--file-kv", directory, "--log", "trace"];
+  const script = `exec "$0" "$@" ${redirection}`;
+  const program = spawn("bash", ["-c", script, join(root, "node_modules/.bin", command), ...args], { stdio: "ignore" });
+  const exited = new Promise((resolve) => program.on("exit", (code, signal) => resolve(code ?? signal)));
+  try {
+    await eventually("its port", () => poke(port));
+    for (let index = 0; index < 1_500; index += 1) await poke(port); // more lines than a pipe holds
+    program.kill("SIGTERM");
+    expect(await Promise.race([exited, new Promise((resolve) => setTimeout(resolve, 15_000, "still running"))])).toBe(
+      0,
+    );
+  } finally {
+    program.kill("SIGKILL");
+    await exited;
+    await rm(directory, { recursive: true, force: true, maxRetries: 5 });
+  }
+});

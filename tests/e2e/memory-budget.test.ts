@@ -16,7 +16,8 @@ interface Memory {
 
 async function memoryOf(url: string): Promise<Memory> {
   const text = await (await fetch(`${url}/metrics`)).text();
-  const read = (name: string): number => Number(new RegExp(`^dynamo_request_memory_${name} (\\S+)$`, "m").exec(text)?.[1]);
+  const read = (name: string): number =>
+    Number(new RegExp(`^dynamo_request_memory_${name} (\\S+)$`, "m").exec(text)?.[1]);
   return { used: read("used_bytes"), limit: read("limit_bytes"), refusals: read("refusals_total") };
 }
 
@@ -24,7 +25,9 @@ async function memoryOf(url: string): Promise<Memory> {
 function post(port: number, length: number | "chunked"): Client {
   const client = dial(port);
   const body = length === "chunked" ? "transfer-encoding: chunked" : `content-length: ${length}`;
-  client.socket.write(`POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n${body}\r\n\r\n`);
+  client.socket.write(
+    `POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n${body}\r\n\r\n`,
+  );
   return client;
 }
 
@@ -44,7 +47,10 @@ test("unfinished bodies: those that do not fit are refused before they are read,
   await using cluster = await startCluster({ env: small, frontendArgs: ["--http-body-limit-mb", "16"] });
   const port = Number(new URL(cluster.url).port);
   const stated = Array.from({ length: 30 }, () => post(port, 16 * mib));
-  await eventually("an answer to those that do not fit", () => stated.filter((client) => client.statuses().length > 0).length >= 27);
+  await eventually(
+    "an answer to those that do not fit",
+    () => stated.filter((client) => client.statuses().length > 0).length >= 27,
+  );
   const refused = stated.filter((client) => client.statuses().length > 0);
   expect(refused.map((client) => client.statuses())).toEqual(refused.map(() => [529]));
   expect(refused[0]?.text()).toMatch(/^retry-after: 1\r$/m);
@@ -79,12 +85,16 @@ test("prompts that wait for a place: those that do not fit are refused, and what
   await using cluster = await startCluster({ env: small, workerArgs });
   const leave = new AbortController();
   const prompt = chat("word ".repeat((5 * mib) / 5));
-  const statuses = Array.from({ length: 20 }, () => postChat(cluster.url, prompt, {}, leave.signal).then(({ status }) => status, String));
+  const statuses = Array.from({ length: 20 }, () =>
+    postChat(cluster.url, prompt, {}, leave.signal).then(({ status }) => status, String),
+  );
   const none = Symbol("waiting");
   const refused = await eventually("some being refused", async () => {
     const settled = await Promise.all(statuses.map((each) => Promise.race([each, Promise.resolve(none)])));
     const { used, limit } = await memoryOf(cluster.url);
-    return used > limit / 2 && settled.filter((each) => each !== none).length >= 5 && settled.filter((each) => each !== none);
+    return (
+      used > limit / 2 && settled.filter((each) => each !== none).length >= 5 && settled.filter((each) => each !== none)
+    );
   });
   expect(refused.every((status) => status === 529)).toBe(true);
   expect((await fetch(`${cluster.url}/live`)).status).toBe(200);

@@ -46,9 +46,12 @@ test("a known mix of requests is what both sides count", async () => {
     isDone = read?.done ?? true;
   }
   const during = await scrape(url);
-  for (const name of ["active_requests", "inflight_requests"]) expect(during.value(`${f}_${name}`, { model: "mock" })).toBe(1);
+  for (const name of ["active_requests", "inflight_requests"])
+    expect(during.value(`${f}_${name}`, { model: "mock" })).toBe(1);
   expect(during.value(`${f}_queued_requests`)).toBe(0);
-  expect((await scrape(systemUrl(cluster.workers[0]))).value("dynamo_component_inflight_requests", { model: "mock" })).toBe(1);
+  expect(
+    (await scrape(systemUrl(cluster.workers[0]))).value("dynamo_component_inflight_requests", { model: "mock" }),
+  ).toBe(1);
   aborter.abort();
   await eventually("all seven being over", () => completions(cluster.frontend).length === 7);
   const lines = completions(cluster.frontend);
@@ -70,7 +73,9 @@ test("a known mix of requests is what both sides count", async () => {
     ]),
   );
   expect(after.find(`${f}_requests_total`)).toHaveLength(6);
-  expect(after.find(`${f}_model_cancellation_total`)).toMatchObject([{ labels: { model: "mock", ...stream }, value: 1 }]);
+  expect(after.find(`${f}_model_cancellation_total`)).toMatchObject([
+    { labels: { model: "mock", ...stream }, value: 1 },
+  ]);
   expect(after.value(`${f}_disconnected_clients`)).toBe(1);
   for (const name of ["active", "inflight", "queued"]) expect(after.value(`${f}_${name}_requests`)).toBe(0);
   expect(after.value(`${f}_request_duration_seconds_count`, { model: "mock" })).toBe(5);
@@ -91,7 +96,12 @@ test("a known mix of requests is what both sides count", async () => {
     const now = await scrape(systemUrl(cluster.workers[0]));
     return now.value("dynamo_component_inflight_requests") === 0 && now;
   });
-  const labels = { dynamo_namespace: "dynamo", dynamo_component: "backend", dynamo_endpoint: "generate", model: "mock" };
+  const labels = {
+    dynamo_namespace: "dynamo",
+    dynamo_component: "backend",
+    dynamo_endpoint: "generate",
+    model: "mock",
+  };
   expect(worker.value("dynamo_component_requests_total", labels)).toBe(4);
   expect(worker.value("dynamo_component_request_duration_seconds_count", labels)).toBe(4);
   expect(worker.value("dynamo_component_cancellation_total", labels)).toBe(1);
@@ -114,7 +124,8 @@ test("text 0.0.4 unless OpenMetrics is asked for, whatever was asked before", as
 
 test("a thousand made-up models, paths and ids add no series", async () => {
   await using cluster = await startCluster();
-  const sizeOf = ({ families }: Exposed): number => [...families.values()].reduce((sum, { samples }) => sum + samples.length, 0);
+  const sizeOf = ({ families }: Exposed): number =>
+    [...families.values()].reduce((sum, { samples }) => sum + samples.length, 0);
   const send = async (index: number): Promise<void> => {
     const answers = await Promise.all([
       postChat(cluster.url, chat("x", { model: `made-up-${index}` }), { "x-request-id": `id-${index}` }),
@@ -131,12 +142,22 @@ test("a thousand made-up models, paths and ids add no series", async () => {
   await Promise.all(Array.from({ length: 16 }, lane));
   const after = await scrape(cluster.url);
   expect(sizeOf(after)).toBe(before);
-  expect(after.value(`${f}_requests_total`, { model: "unknown_model", endpoint: "chat_completions", error_type: "not_found" })).toBe(1_001);
+  expect(
+    after.value(`${f}_requests_total`, {
+      model: "unknown_model",
+      endpoint: "chat_completions",
+      error_type: "not_found",
+    }),
+  ).toBe(1_001);
 });
 
 test("exemplars point to spans of the log, of sampled traces only", async () => {
   await using cluster = await startCluster({ workerArgs: ["--fault", "hang@2"], env: { DYN_SYSTEM_PORT: "0" } });
-  const ids = [1, 0].map((flag) => ({ flag, traceId: randomBytes(16).toString("hex"), parentId: randomBytes(8).toString("hex") }));
+  const ids = [1, 0].map((flag) => ({
+    flag,
+    traceId: randomBytes(16).toString("hex"),
+    parentId: randomBytes(8).toString("hex"),
+  }));
   for (const { flag, traceId, parentId } of ids) {
     const headers = { traceparent: `00-${traceId}-${parentId}-0${flag}` };
     const response = await postChat(cluster.url, chat("a b c d", { stream: true }), headers);
@@ -180,7 +201,9 @@ test("requests that another instance went on with are migrations of ongoing requ
   await cluster.addWorker("--fault", "cut@5");
   await cluster.addWorker();
   for (let index = 0; index < 4; index += 1) {
-    expect(await (await postChat(cluster.url, chat("a b c d e f g h i j", { stream: true }))).text()).toContain("[DONE]");
+    expect(await (await postChat(cluster.url, chat("a b c d e f g h i j", { stream: true }))).text()).toContain(
+      "[DONE]",
+    );
   }
   await eventually("all four lines", () => completions(cluster.frontend).length === 4);
   const resumptions = completions(cluster.frontend).reduce((sum, line) => sum + Number(line["attempts"]) - 1, 0);
@@ -195,7 +218,9 @@ test("the series of a model that is gone go too", async () => {
   await using cluster = await startCluster({ frontendArgs: ["--metrics-model-grace-secs", "0"] });
   await postChat(cluster.url, chat("x"));
   const ofModel = ({ families }: Exposed): string[] =>
-    [...families.values()].filter(({ samples }) => samples.some(({ labels }) => labels["model"] === "mock")).map(({ name }) => name);
+    [...families.values()]
+      .filter(({ samples }) => samples.some(({ labels }) => labels["model"] === "mock"))
+      .map(({ name }) => name);
   expect(ofModel(await scrape(cluster.url))).toContain(`${f}_requests`);
   cluster.workers[0]?.kill("SIGTERM");
   await eventually("no series of the model", async () => ofModel(await scrape(cluster.url)).length === 0);

@@ -37,7 +37,8 @@ async function ask(options: Partial<MockOptions>): Promise<Timed> {
 }
 
 test("the same seed gives the same token ids, another one others", async () => {
-  const idsOf = async (seed: number): Promise<number[]> => (await ask({ seed })).deltas.flatMap(({ tokenIds }) => tokenIds ?? []);
+  const idsOf = async (seed: number): Promise<number[]> =>
+    (await ask({ seed })).deltas.flatMap(({ tokenIds }) => tokenIds ?? []);
   const ids = await idsOf(7);
   expect(ids).toHaveLength(3);
   expect(new Set(ids).size).toBe(3);
@@ -58,9 +59,13 @@ test("the first token takes ttftMs, each further one itlMs, all divided by speed
 });
 
 test("its flags reach the engine", async () => {
-  await using cluster = await startCluster({ workerArgs: ["--ttft-ms", "3600000", "--itl-ms", "3600000", "--speedup-ratio", "36000"] });
+  await using cluster = await startCluster({
+    workerArgs: ["--ttft-ms", "3600000", "--itl-ms", "3600000", "--speedup-ratio", "36000"],
+  });
   expect((await postChat(cluster.url, chat("one two"))).status).toBe(200);
-  const completed = await eventually("the line", () => cluster.workers[0]?.lines().find(({ message }) => message === "request completed"));
+  const completed = await eventually("the line", () =>
+    cluster.workers[0]?.lines().find(({ message }) => message === "request completed"),
+  );
   expect(completed["ttft_ms"]).toBeGreaterThan(95);
   expect(completed["avg_itl_ms"]).toBeGreaterThan(95);
 });
@@ -69,7 +74,9 @@ test("twelve workers in one process are twelve instances with one end", async ()
   await using cluster = await startCluster({ workers: 0 });
   const worker = await cluster.addWorker("--num-workers", "12");
   const instances = await eventually("all of them", async () => {
-    const health = (await (await fetch(`${cluster.url}/health`)).json()) as { instances: { instance_id: string; transport: { tcp: string } }[] };
+    const health = (await (await fetch(`${cluster.url}/health`)).json()) as {
+      instances: { instance_id: string; transport: { tcp: string } }[];
+    };
     return health.instances.length === 12 && health.instances;
   });
   expect(new Set(instances.map(({ instance_id }) => instance_id)).size).toBe(12);
@@ -105,7 +112,11 @@ test("a crash in a process of one's own ends its workers without a word, and not
   const memorySpace = createMemorySpace();
   const config = { discoveryBackend: "mem", log: "off,request_span=off" } as const;
   const lines: Readonly<Record<string, unknown>>[] = [];
-  await using runtime = await createRuntime({ config, memorySpace, log: createLogger({ sink: (record) => lines.push(record) }) });
+  await using runtime = await createRuntime({
+    config,
+    memorySpace,
+    log: createLogger({ sink: (record) => lines.push(record) }),
+  });
   await using worker = await startMockWorker({ config, memorySpace, numWorkers: 2, fault: parseFaults("crash@2") });
   await using frontend = await createFrontend({ runtime, httpPort: 0 });
   const broken = await postChat(frontend.url, chat("one two three", { stream: true }));
@@ -133,7 +144,9 @@ test("with --max-num-seqs 1 it makes one completion at a time, however many a re
   const line = worker?.lines().find(({ message }) => message === "system server is listening");
   const counts = async (): Promise<string> => {
     const headers = { accept: "application/openmetrics-text" };
-    const page = parseOpenMetrics(await (await fetch(`http://127.0.0.1:${String(line?.["port"])}/metrics`, { headers })).text());
+    const page = parseOpenMetrics(
+      await (await fetch(`http://127.0.0.1:${String(line?.["port"])}/metrics`, { headers })).text(),
+    );
     return ["places", "places_taken", "queue_depth"].map((name) => page.value(`dynamo_work_handler_${name}`)).join();
   };
   const many = fetch(`${cluster.url}/v1/completions`, {
@@ -146,15 +159,16 @@ test("with --max-num-seqs 1 it makes one completion at a time, however many a re
   await eventually("the other one waiting", async () => (await counts()) === "1,1,4");
   await release(worker);
   const events = (await (await many).text()).split("\n\n").filter((event) => event.includes('"text"'));
-  const choices = events.flatMap((event) => (JSON.parse(event.slice(6)) as { choices: { index: number; text: string }[] }).choices);
+  const choices = events.flatMap(
+    (event) => (JSON.parse(event.slice(6)) as { choices: { index: number; text: string }[] }).choices,
+  );
   const order = choices.map(({ index }) => index);
   expect(order).toEqual(order.toSorted((left, right) => left - right)); // none begins before the one before it has ended
-  expect(Object.values(Object.groupBy(choices, ({ index }) => index)).map((pieces) => pieces?.map(({ text }) => text).join(""))).toEqual([
-    "a b c",
-    "a b c",
-    "d e f",
-    "d e f",
-  ]);
+  expect(
+    Object.values(Object.groupBy(choices, ({ index }) => index)).map((pieces) =>
+      pieces?.map(({ text }) => text).join(""),
+    ),
+  ).toEqual(["a b c", "a b c", "d e f", "d e f"]);
   expect((await other).status).toBe(200);
   await eventually("all places being free", async () => (await counts()) === "1,0,0");
 });

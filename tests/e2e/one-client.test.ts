@@ -14,34 +14,48 @@ test("refused requests are not kept whole: many long names of models", async () 
   await using cluster = await startCluster({ workers: 0, env: small });
   const body = JSON.stringify({ model: "x".repeat(4 * 1024 * 1024) });
   for (let index = 0; index < 16; index += 1) {
-    const answer = await fetch(`${cluster.url}/v1/chat/completions`, { method: "POST", headers: { "content-type": "application/json" }, body });
+    const answer = await fetch(`${cluster.url}/v1/chat/completions`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body,
+    });
     expect(answer.status).toBe(400);
     expect(await answer.json()).toMatchObject({
-      error: { message: `model must have at most 256 characters, not ${4 * 1024 * 1024}`, param: "model", code: "string_above_max_length" },
+      error: {
+        message: `model must have at most 256 characters, not ${4 * 1024 * 1024}`,
+        param: "model",
+        code: "string_above_max_length",
+      },
     });
   }
   expect(endOf(cluster.frontend)).toBeNull();
 });
 
-test.each(["a frontend", "the system server of a worker"])("many requests that are sent at once, and no answer read: %s", async (whose) => {
-  await using cluster = await startCluster({ env: small });
-  const [worker] = cluster.workers;
-  const system = worker?.lines().find(({ message }) => message === "system server is listening");
-  const port = Number(whose === "a frontend" ? new URL(cluster.url).port : system?.["port"]);
-  const flood = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(1_560); // 64 KiB
-  const greedy = Array.from({ length: 12 }, () => dial(port));
-  for (const { socket } of greedy) socket.pause().write(flood);
-  await eventually("all being sent", () => greedy.every(({ socket }) => socket.writableLength === 0));
-  using other = dial(port);
-  other.socket.write("GET /live HTTP/1.1\r\nHost: localhost\r\n\r\n");
-  await eventually("an answer beside them", () => other.statuses().length === 1 || other.isClosed());
-  expect(other.statuses()).toEqual([200]);
-  greedy[0]?.socket.resume();
-  await eventually("all answers of one that reads them after all", () => greedy[0]?.statuses().length === 1_560 || greedy[0]?.isClosed());
-  expect(greedy[0]?.statuses().filter((status) => status === 200)).toHaveLength(1_560);
-  for (const client of greedy) client[Symbol.dispose]();
-  expect([endOf(cluster.frontend), worker && endOf(worker)]).toEqual([null, null]);
-});
+test.each(["a frontend", "the system server of a worker"])(
+  "many requests that are sent at once, and no answer read: %s",
+  async (whose) => {
+    await using cluster = await startCluster({ env: small });
+    const [worker] = cluster.workers;
+    const system = worker?.lines().find(({ message }) => message === "system server is listening");
+    const port = Number(whose === "a frontend" ? new URL(cluster.url).port : system?.["port"]);
+    const flood = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(1_560); // 64 KiB
+    const greedy = Array.from({ length: 12 }, () => dial(port));
+    for (const { socket } of greedy) socket.pause().write(flood);
+    await eventually("all being sent", () => greedy.every(({ socket }) => socket.writableLength === 0));
+    using other = dial(port);
+    other.socket.write("GET /live HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    await eventually("an answer beside them", () => other.statuses().length === 1 || other.isClosed());
+    expect(other.statuses()).toEqual([200]);
+    greedy[0]?.socket.resume();
+    await eventually(
+      "all answers of one that reads them after all",
+      () => greedy[0]?.statuses().length === 1_560 || greedy[0]?.isClosed(),
+    );
+    expect(greedy[0]?.statuses().filter((status) => status === 200)).toHaveLength(1_560);
+    for (const client of greedy) client[Symbol.dispose]();
+    expect([endOf(cluster.frontend), worker && endOf(worker)]).toEqual([null, null]);
+  },
+);
 
 const million = 1_000_000;
 
@@ -58,12 +72,37 @@ const bodies: ReadonlyArray<readonly [path: string, body: string, status: number
     413,
     error(/^the request is \d+ bytes on the plane, the worker's limit is 33554432/),
   ],
-  ["completions", repeat(`${asked}"prompt":[`, "1,", 22 * million, "1]}"), 400, error(/holds more than 2097152 values$/)],
-  ["completions", repeat(`${asked}"prompt":[`, "[1],", 11 * million, "[1]]}"), 400, error(/holds more than 131072 lists and objects$/)],
-  ["chat/completions", repeat(`${said}[`, '{"type":"text","text":"a"},', million, "{}]}]}"), 400, error(/holds more than 131072 lists and objects$/)],
-  ["chat/completions", repeat(`${said}"`, "a ", 16 * million, 'b"}],"n":128}'), 200, { usage: { prompt_tokens: 16 * million + 1 } }],
+  [
+    "completions",
+    repeat(`${asked}"prompt":[`, "1,", 22 * million, "1]}"),
+    400,
+    error(/holds more than 2097152 values$/),
+  ],
+  [
+    "completions",
+    repeat(`${asked}"prompt":[`, "[1],", 11 * million, "[1]]}"),
+    400,
+    error(/holds more than 131072 lists and objects$/),
+  ],
+  [
+    "chat/completions",
+    repeat(`${said}[`, '{"type":"text","text":"a"},', million, "{}]}]}"),
+    400,
+    error(/holds more than 131072 lists and objects$/),
+  ],
+  [
+    "chat/completions",
+    repeat(`${said}"`, "a ", 16 * million, 'b"}],"n":128}'),
+    200,
+    { usage: { prompt_tokens: 16 * million + 1 } },
+  ],
   ["messages/count_tokens", repeat(`${said}"`, "a ", 22 * million, 'b"}]}'), 200, { input_tokens: 22 * million + 1 }],
-  ["completions", repeat(`${asked}"prompt":[`, "4294967295,", 1_048_575, "1]}"), 200, { usage: { prompt_tokens: 1_048_576 } }],
+  [
+    "completions",
+    repeat(`${asked}"prompt":[`, "4294967295,", 1_048_575, "1]}"),
+    200,
+    { usage: { prompt_tokens: 1_048_576 } },
+  ],
 ];
 
 function error(message: RegExp): unknown {

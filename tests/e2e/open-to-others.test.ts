@@ -44,7 +44,8 @@ async function warningsOf(program: Program, started: string): Promise<Record<str
 }
 
 const start = {
-  frontend: (...args: readonly string[]) => startProgram("dyn-frontend", ["--http-port", "0", "--file-kv", directory, ...args]),
+  frontend: (...args: readonly string[]) =>
+    startProgram("dyn-frontend", ["--http-port", "0", "--file-kv", directory, ...args]),
   worker: (...args: readonly string[]) => startProgram("dyn-mock-worker", ["--file-kv", directory, ...args]),
 };
 const everywhere = "0.0.0.0";
@@ -65,7 +66,8 @@ const warning = {
     host: everywhere,
   },
   orders: {
-    message: "everybody who reaches the system server can give it orders: set --operator-keys-file, or listen on 127.0.0.1 with --system-host",
+    message:
+      "everybody who reaches the system server can give it orders: set --operator-keys-file, or listen on 127.0.0.1 with --system-host",
     host: everywhere,
   },
   secret: (path: string) => ({
@@ -77,8 +79,25 @@ const warning = {
 
 test("a frontend for everybody, whose secrets everybody can read", async () => {
   await giveMode(0o644);
-  const tls = ["--tls-cert-path", pem.cert, "--tls-key-path", pem.key, "--tcp-tls-cert", pem.cert, "--tcp-tls-key", pem.key];
-  await using frontend = start.frontend("--http-host", everywhere, "--plane-token-file", secret.token, "--operator-keys-file", secret.keys, ...tls);
+  const tls = [
+    "--tls-cert-path",
+    pem.cert,
+    "--tls-key-path",
+    pem.key,
+    "--tcp-tls-cert",
+    pem.cert,
+    "--tcp-tls-key",
+    pem.key,
+  ];
+  await using frontend = start.frontend(
+    "--http-host",
+    everywhere,
+    "--plane-token-file",
+    secret.token,
+    "--operator-keys-file",
+    secret.keys,
+    ...tls,
+  );
   const warnings = await warningsOf(frontend, "frontend is listening");
   expect(warnings).toHaveLength(4);
   const secrets = [secret.token, secret.keys, pem.key].map(warning.secret); // both TLS keys are one file
@@ -100,14 +119,24 @@ test("workers for everybody, several in a process", async () => {
   await eventually("three of them", () => serving() === 3);
   const warnings = await warningsOf(worker, "model is serving");
   expect(warnings).toHaveLength(3);
-  expect(warnings).toEqual(expect.arrayContaining([warning.plane, { ...warning.orders, path: "/faults" }, warning.secret(pem.key)]));
+  expect(warnings).toEqual(
+    expect.arrayContaining([warning.plane, { ...warning.orders, path: "/faults" }, warning.secret(pem.key)]),
+  );
 });
 
 test.each<[string, () => Program, string]>([
   ["a frontend out of the box", () => start.frontend(), "frontend is listening"],
   ["a worker out of the box, with a system server", () => start.worker("--system-port", "0"), "model is serving"],
-  ["a frontend for all who have a key", () => start.frontend("--http-host", everywhere, "--api-keys-file", secret.keys), "frontend is listening"],
-  ["a worker for all who know the token", () => start.worker("--tcp-host", everywhere, "--plane-token-file", secret.token), "model is serving"],
+  [
+    "a frontend for all who have a key",
+    () => start.frontend("--http-host", everywhere, "--api-keys-file", secret.keys),
+    "frontend is listening",
+  ],
+  [
+    "a worker for all who know the token",
+    () => start.worker("--tcp-host", everywhere, "--plane-token-file", secret.token),
+    "model is serving",
+  ],
   [
     "a frontend for all operators who have a key",
     () => start.frontend("--operator-port", "0", "--operator-host", everywhere, "--operator-keys-file", secret.keys),
@@ -120,7 +149,17 @@ test.each<[string, () => Program, string]>([
   ],
   [
     "a worker for all who have a certificate",
-    () => start.worker("--tcp-host", everywhere, "--tcp-tls-cert", pem.cert, "--tcp-tls-key", pem.key, "--tcp-tls-ca", authority.ca),
+    () =>
+      start.worker(
+        "--tcp-host",
+        everywhere,
+        "--tcp-tls-cert",
+        pem.cert,
+        "--tcp-tls-key",
+        pem.key,
+        "--tcp-tls-ca",
+        authority.ca,
+      ),
     "model is serving",
   ],
 ])("%s warns of nothing, and its secrets are its own", async (_name, run, started) => {
@@ -132,7 +171,10 @@ test.each<[string, () => Program, string]>([
 test("a system server that only shows things is for everybody without a warning", async () => {
   const warnings: unknown[] = [];
   const log = createLogger({ sink: ({ level, message }) => void (level === "WARN" && warnings.push(message)) });
-  await using runtime = await createRuntime({ config: { discoveryBackend: "mem", systemHost: everywhere, systemPort: 0 }, log });
+  await using runtime = await createRuntime({
+    config: { discoveryBackend: "mem", systemHost: everywhere, systemPort: 0 },
+    log,
+  });
   runtime.system.addRoute("/lamp", { read: () => "off", orders: {} });
   expect(warnings).toEqual([]);
   runtime.system.addRoute("/switch", { read: () => "off", orders: { PUT: () => undefined } });

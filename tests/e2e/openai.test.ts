@@ -25,14 +25,22 @@ describe("a unary completion", () => {
   });
 
   test("ends with length at max_tokens", async () => {
-    const completion = await client.chat.completions.create({ model: "mock", messages: messages("a b c d"), max_tokens: 2 });
+    const completion = await client.chat.completions.create({
+      model: "mock",
+      messages: messages("a b c d"),
+      max_tokens: 2,
+    });
     expect(completion.choices[0]?.message.content).toBe("a b");
     expect(completion.choices[0]?.finish_reason).toBe("length");
     expect(completion.usage?.completion_tokens).toBe(2);
   });
 
   test("ends before a stop string, also one that spans tokens", async () => {
-    const completion = await client.chat.completions.create({ model: "mock", messages: messages("one two three"), stop: ["o th"] });
+    const completion = await client.chat.completions.create({
+      model: "mock",
+      messages: messages("one two three"),
+      stop: ["o th"],
+    });
     expect(completion.choices[0]?.message.content).toBe("one tw");
     expect(completion.choices[0]?.finish_reason).toBe("stop");
   });
@@ -81,7 +89,9 @@ describe("a streamed completion", () => {
 
   test("yields the same text as the unary form for any limit", async () => {
     for (const more of [{ max_tokens: 3 }, { stop: "d" }, { stop: ["x", " c d"] }, { max_completion_tokens: 1 }]) {
-      const unary = (await (await postChat(cluster.url, chat("a b c d e", more))).json()) as { choices: { message: { content: string } }[] };
+      const unary = (await (await postChat(cluster.url, chat("a b c d e", more))).json()) as {
+        choices: { message: { content: string } }[];
+      };
       const stream = client.chat.completions.stream({ model: "mock", messages: messages("a b c d e"), ...more });
       expect((await stream.finalMessage()).content).toBe(unary.choices[0]?.message.content);
     }
@@ -114,7 +124,11 @@ describe("errors", () => {
     ["messages[0].content", "missing_required_parameter", { messages: [{ role: "user" }] }],
     ["messages[0].content", "invalid_type", { messages: [{ role: "user", content: 7 }] }],
     ["messages[0].content", "empty_array", { messages: [{ role: "user", content: [] }] }],
-    ["messages[0].content[0].type", "invalid_value", { messages: [{ role: "user", content: [{ type: "image_url", image_url: { url: "x" } }] }] }],
+    [
+      "messages[0].content[0].type",
+      "invalid_value",
+      { messages: [{ role: "user", content: [{ type: "image_url", image_url: { url: "x" } }] }] },
+    ],
     ["messages[0].name", "invalid_type", { messages: [{ role: "user", content: "hi", name: 7 }] }],
     ["temperature", "decimal_above_max_value", { temperature: 3 }],
     ["top_p", "decimal_below_min_value", { top_p: -1 }],
@@ -132,7 +146,9 @@ describe("errors", () => {
   ])("a bad %s is a 400 that names the field, code %s", async (param, code, more) => {
     const response = await postChat(cluster.url, chat("hi", more));
     expect(response.status).toBe(400);
-    expect(await response.json()).toEqual({ error: { type: "invalid_request_error", param, code, message: expect.stringContaining(param) } });
+    expect(await response.json()).toEqual({
+      error: { type: "invalid_request_error", param, code, message: expect.stringContaining(param) },
+    });
   });
 
   const raw = (path: string, init: RequestInit): Promise<Response> => fetch(`${cluster.url}${path}`, init);
@@ -143,12 +159,17 @@ describe("errors", () => {
     ["bad JSON", 400, () => raw(path, { method: "POST", headers: json, body: "{" })],
     ["an empty body", 400, () => raw(path, { method: "POST", headers: json })],
     ["a JSON text", 400, () => raw(path, { method: "POST", headers: json, body: '"hi"' })],
-    ["another content type", 415, () => raw(path, { method: "POST", headers: { "content-type": "text/plain" }, body: "{}" })],
+    [
+      "another content type",
+      415,
+      () => raw(path, { method: "POST", headers: { "content-type": "text/plain" }, body: "{}" }),
+    ],
     ["a body over the limit", 413, () => raw(path, { method: "POST", headers: json, body: "x".repeat(1_100_000) })],
     [
       "tools nested 70 levels",
       400,
-      () => raw(path, { method: "POST", headers: json, body: JSON.stringify(chat("hi", { tools: [JSON.parse(deep)] })) }),
+      () =>
+        raw(path, { method: "POST", headers: json, body: JSON.stringify(chat("hi", { tools: [JSON.parse(deep)] })) }),
     ],
     ["an unknown route", 404, () => raw("/v2/nothing", {})],
     ["an unknown model object", 404, () => raw("/v1/models/a/b", {})],
@@ -166,7 +187,9 @@ describe("errors", () => {
     const id = response.headers.get("request-id");
     if (status === 400 || status === 413 || status === 415) {
       const pair = await eventually("the pair of lines", () => {
-        const lines = cluster.frontend.lines().filter((line) => line["request_id"] === id && String(line["message"]).startsWith("request "));
+        const lines = cluster.frontend
+          .lines()
+          .filter((line) => line["request_id"] === id && String(line["message"]).startsWith("request "));
         return lines.length >= 2 && lines;
       });
       expect(pair.map((line) => line["message"])).toEqual(["request received", "request completed"]);
@@ -213,10 +236,13 @@ describe("the other routes", () => {
   });
 
   test("probes write no line at info", async () => {
-    for (const path of ["/health", "/live", "/metrics"]) expect((await fetch(`${cluster.url}${path}`)).status).toBe(200);
+    for (const path of ["/health", "/live", "/metrics"])
+      expect((await fetch(`${cluster.url}${path}`)).status).toBe(200);
     const later = (await postChat(cluster.url, chat("hi"))).headers.get("request-id");
     await eventually("a later line", () => cluster.frontend.lines().some((line) => line["request_id"] === later));
-    expect(cluster.frontend.lines().filter((line) => ["/health", "/live", "/metrics"].includes(String(line["uri"])))).toEqual([]);
+    expect(
+      cluster.frontend.lines().filter((line) => ["/health", "/live", "/metrics"].includes(String(line["uri"]))),
+    ).toEqual([]);
   });
 });
 
@@ -247,7 +273,9 @@ describe("request ids", () => {
     const value = "x request_id=forged status=success";
     const response = await postChat(cluster.url, chat("hi"), { "request-id": value });
     const warning = await eventually("the warning", () =>
-      cluster.frontend.lines().find((line) => line["request_id"] === response.headers.get("request-id") && line["level"] === "WARN"),
+      cluster.frontend
+        .lines()
+        .find((line) => line["request_id"] === response.headers.get("request-id") && line["level"] === "WARN"),
     );
     expect(warning["message"]).toBe(`request-id header must be a valid UUID, got: ${JSON.stringify(value)}`);
   });

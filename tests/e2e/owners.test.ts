@@ -46,7 +46,11 @@ afterAll(async () => {
 });
 
 async function start({ config, ...options }: CreateFrontendOptions = {}): Promise<Frontend> {
-  const frontend = await createFrontend({ ...options, httpPort: 0, config: { fileKv: directory, log: "off", ...config } });
+  const frontend = await createFrontend({
+    ...options,
+    httpPort: 0,
+    config: { fileKv: directory, log: "off", ...config },
+  });
   await eventually("the model", async () => (await postChat(frontend.url, chat("x"), { "x-api-key": keys.ann })).ok);
   return frontend;
 }
@@ -61,23 +65,38 @@ interface Answer {
   readonly text: string;
 }
 
-async function get({ url }: At, path: string, who: Who, headers: Readonly<Record<string, string>> = {}): Promise<Answer> {
-  const response = await fetch(`${url}${path}`, { headers: { ...headers, ...(who !== "nobody" && { "x-api-key": keys[who] }) } });
+async function get(
+  { url }: At,
+  path: string,
+  who: Who,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<Answer> {
+  const response = await fetch(`${url}${path}`, {
+    headers: { ...headers, ...(who !== "nobody" && { "x-api-key": keys[who] }) },
+  });
   return { status: response.status, text: await response.text() };
 }
 
 const statuses = async (at: At, path: string): Promise<Record<string, number>> => {
-  const all = (["ann", "bob", "prometheus", "nobody"] as const).map(async (who) => [who, (await get(at, path, who)).status] as const);
+  const all = (["ann", "bob", "prometheus", "nobody"] as const).map(
+    async (who) => [who, (await get(at, path, who)).status] as const,
+  );
   return Object.fromEntries(await Promise.all(all));
 };
 
 function countExemplars(page: string): number {
-  return [...parseOpenMetrics(page).families.values()].flatMap(({ samples }) => samples).filter(({ exemplar }) => exemplar).length;
+  return [...parseOpenMetrics(page).families.values()]
+    .flatMap(({ samples }) => samples)
+    .filter(({ exemplar }) => exemplar).length;
 }
 
 /** Ann asks something. @returns all that her request can be found by. */
 async function askAsAnn({ url }: Frontend): Promise<readonly string[]> {
-  const headers = { authorization: `Bearer ${keys.ann}`, "x-request-id": "order-4711", traceparent: `00-${traceId}-00f067aa0ba902b7-01` };
+  const headers = {
+    authorization: `Bearer ${keys.ann}`,
+    "x-request-id": "order-4711",
+    traceparent: `00-${traceId}-00f067aa0ba902b7-01`,
+  };
   const response = await postChat(url, chat("x"), headers);
   const { id } = (await response.json()) as { id: string };
   return [response.headers.get("request-id") ?? "", "order-4711", traceId, id];
@@ -93,7 +112,12 @@ describe("with keys of clients and of operators", () => {
   test("a request is there for the key that made it and for operators; for another key it is an unknown one to the last character", async () => {
     const ids = await askAsAnn(frontend);
     for (const id of ids) {
-      expect(await statuses(frontend, `/v1/requests/${id}`)).toEqual({ ann: 200, bob: 404, prometheus: 200, nobody: 401 });
+      expect(await statuses(frontend, `/v1/requests/${id}`)).toEqual({
+        ann: 200,
+        bob: 404,
+        prometheus: 200,
+        nobody: 401,
+      });
       const hidden = await get(frontend, `/v1/requests/${id}`, "bob");
       const unknown = await get(frontend, `/v1/requests/${id.replace(/.$/, "_")}`, "bob");
       expect(hidden.text.replace(id, "ID")).toBe(unknown.text.replace(id.replace(/.$/, "_"), "ID"));
@@ -102,13 +126,19 @@ describe("with keys of clients and of operators", () => {
 
   test("a key that uses another's client id and trace sees its own request alone", async () => {
     await askAsAnn(frontend);
-    const headers = { "x-api-key": keys.bob, "x-request-id": "order-4711", traceparent: `00-${traceId}-00f067aa0ba902b7-01` };
+    const headers = {
+      "x-api-key": keys.bob,
+      "x-request-id": "order-4711",
+      traceparent: `00-${traceId}-00f067aa0ba902b7-01`,
+    };
     const own = (await postChat(frontend.url, chat("x"), headers)).headers.get("request-id");
     for (const id of ["order-4711", traceId]) {
       const { text } = await get(frontend, `/v1/requests/${id}`, "bob");
       expect(JSON.parse(text)).toMatchObject({ request_id: own });
       expect(text).not.toContain("others");
-      expect(JSON.parse((await get(frontend, `/v1/requests/${id}`, "prometheus")).text)).toMatchObject({ others: expect.any(Array) });
+      expect(JSON.parse((await get(frontend, `/v1/requests/${id}`, "prometheus")).text)).toMatchObject({
+        others: expect.any(Array),
+      });
     }
   });
 
@@ -130,7 +160,10 @@ describe("with keys of clients and of operators", () => {
   test("probes need no key, and say who is there to operators alone", async () => {
     for (const who of ["ann", "nobody"] as const) {
       expect(await get(frontend, "/health", who)).toEqual({ status: 200, text: '{"status":"healthy"}' });
-      expect(await get(frontend, "/live", who)).toEqual({ status: 200, text: '{"status":"live","message":"Service is live"}' });
+      expect(await get(frontend, "/live", who)).toEqual({
+        status: 200,
+        text: '{"status":"live","message":"Service is live"}',
+      });
     }
     expect((await get(frontend, "/health", "prometheus")).text).toMatch(/"tcp":"127\.0\.0\.1:\d+/);
     expect((await get(frontend, "/live", "prometheus")).text).toContain('"discovery":{"state":"listing"}');
@@ -146,7 +179,12 @@ describe("with keys of clients and of operators", () => {
 test("with keys of clients alone nobody is an operator: metrics have no exemplars, and a request is its key's alone", async () => {
   await using frontend = await start({ apiKeysFile });
   for (const id of await askAsAnn(frontend))
-    expect(await statuses(frontend, `/v1/requests/${id}`)).toEqual({ ann: 200, bob: 404, prometheus: 401, nobody: 401 });
+    expect(await statuses(frontend, `/v1/requests/${id}`)).toEqual({
+      ann: 200,
+      bob: 404,
+      prometheus: 401,
+      nobody: 401,
+    });
   for (const who of ["ann", "nobody"] as const) {
     const { status, text } = await get(frontend, "/metrics", who, openMetrics);
     expect({ status, exemplars: countExemplars(text) }).toEqual({ status: 200, exemplars: 0 });
@@ -158,14 +196,20 @@ test("with keys of clients alone nobody is an operator: metrics have no exemplar
 test("with keys of operators alone everybody asks models, and only operators see requests", async () => {
   await using frontend = await start({ config: { operatorKeysFile } });
   for (const id of await askAsAnn(frontend))
-    expect(await statuses(frontend, `/v1/requests/${id}`)).toEqual({ ann: 401, bob: 401, prometheus: 200, nobody: 401 });
+    expect(await statuses(frontend, `/v1/requests/${id}`)).toEqual({
+      ann: 401,
+      bob: 401,
+      prometheus: 200,
+      nobody: 401,
+    });
   expect(await statuses(frontend, "/metrics")).toMatchObject({ nobody: 401, prometheus: 200 });
   expect(await statuses(frontend, "/v1/models")).toMatchObject({ nobody: 200, prometheus: 200 });
 });
 
 test("without keys everybody sees all of it", async () => {
   await using frontend = await start();
-  for (const id of await askAsAnn(frontend)) expect((await get(frontend, `/v1/requests/${id}`, "nobody")).status).toBe(200);
+  for (const id of await askAsAnn(frontend))
+    expect((await get(frontend, `/v1/requests/${id}`, "nobody")).status).toBe(200);
   expect(countExemplars((await get(frontend, "/metrics", "nobody", openMetrics)).text)).toBeGreaterThan(0);
   expect((await get(frontend, "/health", "nobody")).text).toMatch(/"tcp":"127\.0\.0\.1:\d+/);
 });
@@ -191,7 +235,8 @@ describe("with a port for operators", () => {
   test("what is for operators is there and nowhere else, for whoever reaches it", async () => {
     await using frontend = await start({ apiKeysFile, operatorPort });
     const operators = { url: frontend.operatorUrl ?? "" };
-    for (const id of await askAsAnn(frontend)) expect(await atBoth(frontend, `/v1/requests/${id}`, "nobody")).toEqual([404, 200]);
+    for (const id of await askAsAnn(frontend))
+      expect(await atBoth(frontend, `/v1/requests/${id}`, "nobody")).toEqual([404, 200]);
     expect(await atBoth(frontend, `/v1/requests/order-4711`, "ann")).toEqual([404, 200]);
     expect(await atBoth(frontend, "/metrics", "nobody")).toEqual([404, 200]);
     expect(countExemplars((await get(operators, "/metrics", "nobody", openMetrics)).text)).toBeGreaterThan(0);
@@ -200,7 +245,9 @@ describe("with a port for operators", () => {
     expect(await atBoth(frontend, "/live", "nobody")).toEqual([200, 200]);
     expect(await atBoth(frontend, "/v1/models", "ann")).toEqual([200, 404]);
     expect((await postChat(operators.url, chat("x"), { "x-api-key": keys.ann })).status).toBe(404);
-    const [listed, listedThere] = await Promise.all([frontend, operators].map(async (at) => (await get(at, "/", "nobody")).text));
+    const [listed, listedThere] = await Promise.all(
+      [frontend, operators].map(async (at) => (await get(at, "/", "nobody")).text),
+    );
     expect(listed).toContain("POST /v1/chat/completions");
     expect(listed).not.toMatch(/metrics|requests/);
     expect(listedThere).toMatch(/GET \/v1\/requests\/\{id\}.*GET \/metrics/);
@@ -218,7 +265,12 @@ describe("with a port for operators", () => {
     await askAsAnn(frontend);
     const operators = { url: frontend.operatorUrl ?? "" };
     expect(await statuses(operators, "/metrics")).toEqual({ ann: 401, bob: 401, prometheus: 200, nobody: 401 });
-    expect(await statuses(operators, "/v1/requests/order-4711")).toEqual({ ann: 200, bob: 404, prometheus: 200, nobody: 401 });
+    expect(await statuses(operators, "/v1/requests/order-4711")).toEqual({
+      ann: 200,
+      bob: 404,
+      prometheus: 200,
+      nobody: 401,
+    });
     expect((await get(operators, "/health", "nobody")).text).toBe('{"status":"healthy"}');
     expect((await get(operators, "/health", "prometheus")).text).toContain("instances");
     expect((await get(frontend, "/health", "prometheus")).text).toBe('{"status":"healthy"}');
@@ -227,10 +279,21 @@ describe("with a port for operators", () => {
   test("it has the limits of the other, answers bytes that are no request, and no pages of other origins", async () => {
     await using frontend = await start({ operatorPort, maxHeaders: 10, corsOrigins: ["*"] });
     const { operatorUrl = "" } = frontend;
-    expect((await fetch(operatorUrl, { headers: { origin: "https://a.example" } })).headers.get("access-control-allow-origin")).toBeNull();
-    expect((await fetch(frontend.url, { headers: { origin: "https://a.example" } })).headers.get("access-control-allow-origin")).toBe("*");
+    expect(
+      (await fetch(operatorUrl, { headers: { origin: "https://a.example" } })).headers.get(
+        "access-control-allow-origin",
+      ),
+    ).toBeNull();
+    expect(
+      (await fetch(frontend.url, { headers: { origin: "https://a.example" } })).headers.get(
+        "access-control-allow-origin",
+      ),
+    ).toBe("*");
     const requestLine = "GET /live HTTP/1.1";
-    expect((await sendRaw(operatorUrl, { requestLine, headers: Array.from({ length: 10 }, (_, at) => `x-${at}: 1`) })).status).toBe(431);
+    expect(
+      (await sendRaw(operatorUrl, { requestLine, headers: Array.from({ length: 10 }, (_, at) => `x-${at}: 1`) }))
+        .status,
+    ).toBe(431);
     expect((await sendRaw(operatorUrl, { requestLine: "GET / HTTP/1.1 what" })).status).toBe(400);
   });
 
@@ -247,8 +310,13 @@ describe("with a port for operators", () => {
     const answer = await postChat(frontend.url, chat("a b", { model: "slow", stream: true }));
     const closed = frontend[Symbol.asyncDispose]();
     const health = await get(operators, "/health", "nobody");
-    expect({ status: health.status, text: health.text }).toMatchObject({ status: 503, text: expect.stringContaining('"stage":"draining"') });
-    expect((await get(operators, "/metrics", "nobody")).text).toMatch(/dynamo_frontend_active_requests\{model="slow"\} 1/);
+    expect({ status: health.status, text: health.text }).toMatchObject({
+      status: 503,
+      text: expect.stringContaining('"stage":"draining"'),
+    });
+    expect((await get(operators, "/metrics", "nobody")).text).toMatch(
+      /dynamo_frontend_active_requests\{model="slow"\} 1/,
+    );
     await expect(fetch(frontend.url)).rejects.toThrow();
     slow.inject([]);
     expect(await answer.text()).toContain("[DONE]");
@@ -291,7 +359,8 @@ describe("with a port for operators", () => {
       expect(frontend.operatorUrl).toMatch(/^https:/);
       expect([await nameAt(frontend.url), await nameAt(frontend.operatorUrl)]).toEqual(["first", "first"]);
       replacePem(pem, await authority.issue("second"));
-      for (const url of [frontend.url, frontend.operatorUrl]) await eventually("the other", async () => (await nameAt(url)) === "second");
+      for (const url of [frontend.url, frontend.operatorUrl])
+        await eventually("the other", async () => (await nameAt(url)) === "second");
     } finally {
       await frontend[Symbol.asyncDispose]();
     }

@@ -34,7 +34,11 @@ test("the greeter example serves the client example", async () => {
   });
   const received = greeter.lines().find(({ message }) => message === "request received");
   for (const line of said)
-    expect(line).toMatchObject({ request_id: received?.["request_id"], trace_id: received?.["trace_id"], target: "demo::greeter::generate" });
+    expect(line).toMatchObject({
+      request_id: received?.["request_id"],
+      trace_id: received?.["trace_id"],
+      target: "demo::greeter::generate",
+    });
   greeter.kill("SIGTERM");
   expect(await greeter.exited).toBe(0);
 });
@@ -44,31 +48,46 @@ test("the shouter example is a model behind the frontend, held to every limit", 
   const env = { DYN_FILE_KV: directory.path };
   await using frontend = startProgram("dyn-frontend", ["--http-port", "0"], env);
   await using shouter = startProgram("node", ["examples/shouter.ts"], env);
-  await eventually(`the model (${shouter.stderr()})`, () => frontend.lines().some(({ message }) => message === "instance joined"));
+  await eventually(`the model (${shouter.stderr()})`, () =>
+    frontend.lines().some(({ message }) => message === "instance joined"),
+  );
   const url = String(frontend.lines().find(({ message }) => message === "frontend is listening")?.["url"]);
   const ask = async (more: object): Promise<unknown> =>
-    (await postChat(url, { model: "shouter", messages: [{ role: "user", content: "not so loud please" }], ...more })).json();
+    (
+      await postChat(url, { model: "shouter", messages: [{ role: "user", content: "not so loud please" }], ...more })
+    ).json();
   expect(await ask({})).toMatchObject({
     choices: [{ message: { content: "NOT SO LOUD PLEASE" }, finish_reason: "stop" }],
     usage: { completion_tokens: 4 },
   });
-  expect(await ask({ max_tokens: 2 })).toMatchObject({ choices: [{ message: { content: "NOT SO" }, finish_reason: "length" }] });
-  expect(await ask({ stop: " LOUD" })).toMatchObject({ choices: [{ message: { content: "NOT SO" }, finish_reason: "stop" }] });
+  expect(await ask({ max_tokens: 2 })).toMatchObject({
+    choices: [{ message: { content: "NOT SO" }, finish_reason: "length" }],
+  });
+  expect(await ask({ stop: " LOUD" })).toMatchObject({
+    choices: [{ message: { content: "NOT SO" }, finish_reason: "stop" }],
+  });
   shouter.kill("SIGTERM");
   expect(await shouter.exited).toBe(0);
 });
 
-test.each(["frontend/bin/dyn-frontend.js", "mock-worker/bin/dyn-mock-worker.js"])("%s says in one line that Node.js is too old", async (bin) => {
-  const pretend = `Object.defineProperty(process, "versions", { value: { ...process.versions, node: "22.18.0" } })`;
-  await using program = startProgram("node", ["--import", `data:text/javascript,${pretend}`, join("packages", bin)]);
-  expect(await program.exited).toBe(1);
-  expect(program.stderr()).toMatch(/^dyn-[a-z-]+: needs Node\.js 22\.19 or newer, this is 22\.18\.0\n$/);
-});
+test.each(["frontend/bin/dyn-frontend.js", "mock-worker/bin/dyn-mock-worker.js"])(
+  "%s says in one line that Node.js is too old",
+  async (bin) => {
+    const pretend = `Object.defineProperty(process, "versions", { value: { ...process.versions, node: "22.18.0" } })`;
+    await using program = startProgram("node", ["--import", `data:text/javascript,${pretend}`, join("packages", bin)]);
+    expect(await program.exited).toBe(1);
+    expect(program.stderr()).toMatch(/^dyn-[a-z-]+: needs Node\.js 22\.19 or newer, this is 22\.18\.0\n$/);
+  },
+);
 
 test("the packages name each other by the version they have, so that nobody else's is ever installed", async () => {
-  const manifests = await Promise.all(["", "packages/runtime", "packages/lineage", "packages/frontend", "packages/mock-worker"].map(readManifest));
+  const manifests = await Promise.all(
+    ["", "packages/runtime", "packages/lineage", "packages/frontend", "packages/mock-worker"].map(readManifest),
+  );
   const versions = new Map(manifests.map(({ name, version }) => [name, version]));
-  const named = manifests.flatMap(({ dependencies }) => Object.entries(dependencies)).filter(([name]) => name.startsWith("@dyn/"));
+  const named = manifests
+    .flatMap(({ dependencies }) => Object.entries(dependencies))
+    .filter(([name]) => name.startsWith("@dyn/"));
   expect(named).toHaveLength(7);
   for (const [name, version] of named) expect(version).toBe(versions.get(name));
 });
@@ -94,15 +113,20 @@ async function checkSbom(file: string): Promise<void> {
   const text = await readFile(file, "utf8");
   const { bomFormat, specVersion, metadata, components, dependencies } = JSON.parse(text) as Sbom;
   expect([bomFormat, specVersion]).toEqual(["CycloneDX", "1.6"]);
-  for (const trace of [root, homedir(), tmpdir(), "registry", "timestamp", "serialNumber"]) expect(text).not.toContain(trace);
+  for (const trace of [root, homedir(), tmpdir(), "registry", "timestamp", "serialNumber"])
+    expect(text).not.toContain(trace);
   expect(text.match(/https?:/g)).toHaveLength(1); // the schema
   const refs = components.map((component) => component["bom-ref"]);
   expect(refs).toEqual([...new Set(refs)].toSorted());
   for (const { group, hashes = [], licenses } of components) {
     expect(
-      licenses.map(({ license }) => license.id).filter((id) => !["MIT", "ISC", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "0BSD"].includes(id)),
+      licenses
+        .map(({ license }) => license.id)
+        .filter((id) => !["MIT", "ISC", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "0BSD"].includes(id)),
     ).toEqual([]);
-    expect(hashes.map(({ alg, content }) => `${alg} ${content.length}`)).toEqual(group === "@dyn" ? [] : ["SHA-512 128"]);
+    expect(hashes.map(({ alg, content }) => `${alg} ${content.length}`)).toEqual(
+      group === "@dyn" ? [] : ["SHA-512 128"],
+    );
   }
   const needs = new Map(dependencies.map(({ ref, dependsOn }) => [ref, dependsOn]));
   const found = new Set([metadata.component["bom-ref"]]);
@@ -120,7 +144,9 @@ test("packed packages work in an empty npm project, types included", async () =>
   const packs = join(directory.path, "packs");
   const project = join(directory.path, "project");
   await mkdir(join(project, "src"), { recursive: true });
-  const { stdout: command } = await run(join(root, "node_modules/.bin/node"), ["scripts/pack.mjs", packs], { cwd: root });
+  const { stdout: command } = await run(join(root, "node_modules/.bin/node"), ["scripts/pack.mjs", packs], {
+    cwd: root,
+  });
   const [npm = "", install = "", ...tarballs] = command.trim().split(" ");
   expect([npm, install]).toEqual(["npm", "install"]);
   expect(tarballs).toHaveLength(4);
@@ -165,6 +191,8 @@ console.log(body.choices[0]?.message.content, worker.servings.length, runtime.in
   expect(blocks).toHaveLength(6);
   await Promise.all(blocks.map(([, code = ""], index) => writeFile(join(project, `src/guide-${index}.ts`), code)));
   await run(join(root, "node_modules/.bin/tsc"), ["-p", "."], { cwd: project });
-  const { stdout } = await run(join(root, "node_modules/.bin/node"), ["out/main.js", join(directory.path, "kv")], { cwd: project });
+  const { stdout } = await run(join(root, "node_modules/.bin/node"), ["out/main.js", join(directory.path, "kv")], {
+    cwd: project,
+  });
   expect(stdout).toBe("it works 1 true\n");
 });

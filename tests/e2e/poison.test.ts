@@ -10,7 +10,15 @@ import { createLangChainClients } from "./sdk/langchain.ts";
 import { createAnthropicClient, createOpenAiClient } from "./sdk/official.ts";
 import { createVercelClients } from "./sdk/vercel.ts";
 
-const names = ["openai", "@anthropic-ai/sdk", "ai, openai.chat", "ai, openai-compatible", "ai, anthropic", "ChatOpenAI", "ChatAnthropic"] as const;
+const names = [
+  "openai",
+  "@anthropic-ai/sdk",
+  "ai, openai.chat",
+  "ai, openai-compatible",
+  "ai, anthropic",
+  "ChatOpenAI",
+  "ChatAnthropic",
+] as const;
 
 describe("the client library", () => {
   const lines: Line[] = [];
@@ -36,9 +44,17 @@ describe("the client library", () => {
     }
     caller = await createRuntime({ config, memorySpace, log: createLogger({ sink: (record) => lines.push(record) }) });
     frontend = await createFrontend({ runtime: caller, httpPort: 0 });
-    await eventually("all workers", () => lines.filter(({ message }) => message === "instance joined").length === workers.length);
+    await eventually(
+      "all workers",
+      () => lines.filter(({ message }) => message === "instance joined").length === workers.length,
+    );
     const { url } = frontend;
-    clients = [createOpenAiClient(url), createAnthropicClient(url), ...createVercelClients(url), ...createLangChainClients(url)];
+    clients = [
+      createOpenAiClient(url),
+      createAnthropicClient(url),
+      ...createVercelClients(url),
+      ...createLangChainClients(url),
+    ];
   });
 
   afterAll(async () => {
@@ -60,7 +76,8 @@ describe("the client library", () => {
       await heal();
       const before = taken;
       const tag = `${name} ${kind}`.replaceAll(" ", "-");
-      const work = client?.[kind]({ prompt: "poison", tag, maxRetries: 6 }) ?? Promise.reject(new Error("no such client"));
+      const work =
+        client?.[kind]({ prompt: "poison", tag, maxRetries: 6 }) ?? Promise.reject(new Error("no such client"));
       const failure = await failureOf(client?.toFailure ?? (() => expect.unreachable()), work);
       expect(failure).toMatchObject({ name: client?.classes[400], status: 400, type: "invalid_request_error" });
       expect(failure.message).toMatch(/request [0-9a-f-]{36} is refused: 2 workers were lost while they ran it/);
@@ -69,7 +86,9 @@ describe("the client library", () => {
         lines.find(({ message, x_request_id }) => message === "request completed" && x_request_id === tag),
       );
       expect(completed).toMatchObject({ level: "ERROR", status: "error", error_type: "internal", attempts: 2 });
-      expect(lines.filter(({ message, x_request_id }) => message === "request received" && x_request_id === tag)).toHaveLength(1);
+      expect(
+        lines.filter(({ message, x_request_id }) => message === "request received" && x_request_id === tag),
+      ).toHaveLength(1);
       expect(taken - before).toBe(2);
     }
   });
@@ -94,9 +113,17 @@ test("of three workers that it would crash, a request takes two; what the fronte
   await eventually("the end of two", () => cluster.workers.filter(isGone).length === 2);
   expect(cluster.workers.filter((worker) => !isGone(worker))).toHaveLength(1);
   const line = await eventually("the line", () =>
-    cluster.frontend.lines().find(({ message }) => message === "request refused, its workers were lost while they ran it"),
+    cluster.frontend
+      .lines()
+      .find(({ message }) => message === "request refused, its workers were lost while they ran it"),
   );
-  expect(line).toMatchObject({ level: "WARN", target: "dyn_runtime::egress", request_id: requestId, x_request_id: "killer", attempts: 2 });
+  expect(line).toMatchObject({
+    level: "WARN",
+    target: "dyn_runtime::egress",
+    request_id: requestId,
+    x_request_id: "killer",
+    attempts: 2,
+  });
   expect(String(line["lost_workers"])).toMatch(/^\d+,\d+$/);
   expect(cluster.frontend.lines().filter(({ message }) => message === "request failed")).toEqual([]); // the client has read all there is
   const metrics = await (await fetch(`${cluster.url}/metrics`)).text();

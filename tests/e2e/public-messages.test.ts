@@ -49,21 +49,35 @@ beforeAll(async () => {
   await writeFile(apiKeysFile, digest(key));
   await writeFile(operatorKeysFile, digest(operatorKey));
   const config = { fileKv: join(directory, "kv"), log: "off" };
-  runtime = await createRuntime({ config: { ...config, operatorKeysFile }, log: createLogger({ sink: (line) => records.push(line) }) });
+  runtime = await createRuntime({
+    config: { ...config, operatorKeysFile },
+    log: createLogger({ sink: (line) => records.push(line) }),
+  });
   const engines = await createRuntime({ config });
   owned.push(engines);
   // Nobody listens there.
   const nowhere = { tcp: "127.0.0.1:1/1/dynamo/backend/gone" };
   owned.push(await engines.discovery.publish({ ...record(1n, "gone"), transport: nowhere }));
   owned.push(await engines.discovery.publish({ ...card(1n), endpoint: "gone" }));
-  await serveModel(engines, { model: "throws", endpoint: "dyn://dynamo.backend.throws" }, async function* ({ messages }: ModelRequest) {
-    const [name = "", isLate] = (messages.at(-1)?.text ?? "").split(" ");
-    if (isLate) yield { text: "one" };
-    throw await thrown[name]?.(engines);
-  });
+  await serveModel(
+    engines,
+    { model: "throws", endpoint: "dyn://dynamo.backend.throws" },
+    async function* ({ messages }: ModelRequest) {
+      const [name = "", isLate] = (messages.at(-1)?.text ?? "").split(" ");
+      if (isLate) yield { text: "one" };
+      throw await thrown[name]?.(engines);
+    },
+  );
   const mocks: Promise<MockWorker>[] = ["cut", "cut@1", "garbage", "garbage@1"].map((fault) => {
     const component = fault.replace("@", "-");
-    return startMockWorker({ config, modelName: fault, component, itlMs: 1, migrationLimit: 0, fault: parseFaults(fault) });
+    return startMockWorker({
+      config,
+      modelName: fault,
+      component,
+      itlMs: 1,
+      migrationLimit: 0,
+      fault: parseFaults(fault),
+    });
   });
   owned.push(...(await Promise.all(mocks)));
   frontend = await createFrontend({ runtime, httpPort: 0, apiKeysFile });
@@ -126,7 +140,13 @@ const cases: readonly Case[] = [
   { name: "an engine whose own worker is not there", model: "throws", prompt: "nobody", code: "unavailable" },
   { name: "an engine whose own worker cannot be reached", model: "throws", prompt: "lost", code: "internal" },
   { name: "a worker that cannot be reached", model: "m", prompt: "x", code: "cannot_connect" },
-  { name: "a worker that is not there", model: "m", prompt: "x", code: "unavailable", headers: { "x-worker-instance-id": "12" } },
+  {
+    name: "a worker that is not there",
+    model: "m",
+    prompt: "x",
+    code: "unavailable",
+    headers: { "x-worker-instance-id": "12" },
+  },
   { name: "a worker that hangs up", model: "cut", prompt: "a b c", code: "disconnected" },
   { name: "the same in a stream", model: "cut@1", prompt: "a b c", code: "disconnected" },
   { name: "a worker that sends what is no frame", model: "garbage", prompt: "a b c", code: "disconnected" },
@@ -134,19 +154,24 @@ const cases: readonly Case[] = [
 ];
 
 describe.each(cases)("$name", ({ model, prompt, code, headers = {} }) => {
-  test.each([false, true])("is told without a word of the inside, and shown so to the key that asked (stream: %s)", async (stream) => {
-    for (const { path, body } of routes) {
-      const failed = await fail(model, prompt, { path, body: body(prompt), stream, headers });
-      const hasBegun = failed.status === 200;
-      expect(failed.status).toBe(hasBegun ? 200 : errorTable[code].status);
-      expect(hasBegun).toBe(stream && /late|@1/.test(`${model} ${prompt}`));
-      expect(failed.text).toMatch(/"error":\{/);
-      expect(failed.text).not.toMatch(inside);
-      const shown = JSON.parse(await history(failed.id, key)) as { request: { error: string; uri: string } };
-      expect(failed.text).toContain(JSON.stringify(shown.request.error));
-      expect(JSON.stringify({ ...shown, request: { ...shown.request, uri: "" } }).replaceAll(/"[^"]*_at":"[^"]*"/g, "")).not.toMatch(inside);
-    }
-  });
+  test.each([false, true])(
+    "is told without a word of the inside, and shown so to the key that asked (stream: %s)",
+    async (stream) => {
+      for (const { path, body } of routes) {
+        const failed = await fail(model, prompt, { path, body: body(prompt), stream, headers });
+        const hasBegun = failed.status === 200;
+        expect(failed.status).toBe(hasBegun ? 200 : errorTable[code].status);
+        expect(hasBegun).toBe(stream && /late|@1/.test(`${model} ${prompt}`));
+        expect(failed.text).toMatch(/"error":\{/);
+        expect(failed.text).not.toMatch(inside);
+        const shown = JSON.parse(await history(failed.id, key)) as { request: { error: string; uri: string } };
+        expect(failed.text).toContain(JSON.stringify(shown.request.error));
+        expect(
+          JSON.stringify({ ...shown, request: { ...shown.request, uri: "" } }).replaceAll(/"[^"]*_at":"[^"]*"/g, ""),
+        ).not.toMatch(inside);
+      }
+    },
+  );
 });
 
 test("operators see in the history what the log says: the address", async () => {

@@ -40,15 +40,28 @@ function linesOf(requestId: string | undefined): Line[] {
 }
 
 const openai = (message: string): unknown => ({
-  error: { message: expect.stringContaining(message), type: "invalid_request_error", param: null, code: expect.toSatisfy(() => true) },
+  error: {
+    message: expect.stringContaining(message),
+    type: "invalid_request_error",
+    param: null,
+    code: expect.toSatisfy(() => true),
+  },
 });
 const anthropic = (message: string): unknown =>
-  expect.objectContaining({ type: "error", error: { type: "invalid_request_error", message: expect.stringContaining(message) } });
+  expect.objectContaining({
+    type: "error",
+    error: { type: "invalid_request_error", message: expect.stringContaining(message) },
+  });
 const host = "host: 127.0.0.1";
 
 test.each<[string, number, readonly string[], unknown]>([
   ["a path that is no percent-encoding", 400, ["GET /v1/models/%E0%A4%A HTTP/1.1", host], openai("percent-encoding")],
-  ["one of Anthropic's", 400, ["POST /v1/messages/%E0%A4%A HTTP/1.1", host, "content-length: 0"], anthropic("percent-encoding")],
+  [
+    "one of Anthropic's",
+    400,
+    ["POST /v1/messages/%E0%A4%A HTTP/1.1", host, "content-length: 0"],
+    anthropic("percent-encoding"),
+  ],
   ["an unknown expectation", 417, ["GET /v1/models HTTP/1.1", host, "expect: x"], openai('"x"')],
   ["one of Anthropic's", 417, ["POST /v1/messages HTTP/1.1", host, "content-length: 0", "expect: x"], anthropic('"x"')],
   ["HTTP/1.1 without Host", 400, ["POST /v1/chat/completions HTTP/1.1", "content-length: 0"], openai("Host")],
@@ -61,12 +74,27 @@ test.each<[string, number, readonly string[], unknown]>([
     openai('"garbage"'),
   ],
   ["no HTTP at all", 400, ["hello"], openai("HTTP/1.1")],
-  ["headers over the limit", 431, ["GET /live HTTP/1.1", host, `x-large: ${"x".repeat(20_000)}`], openai("larger than the limit of 16384 bytes")],
+  [
+    "headers over the limit",
+    431,
+    ["GET /live HTTP/1.1", host, `x-large: ${"x".repeat(20_000)}`],
+    openai("larger than the limit of 16384 bytes"),
+  ],
   ["HTTP/2 without asking", 400, ["PRI * HTTP/2.0", "", "SM"], openai("looks like HTTP/2")],
   ["TLS", 400, ["\u0016\u0003\u0001\u0002\u0000\u0001"], openai("looks like TLS")],
   ["a path without /v1", 404, ["GET /models HTTP/1.1", host], openai("did you mean /v1/models?")],
-  ["a path with two of them", 404, ["POST /v1/v1/messages HTTP/1.1", host, "content-length: 0"], openai("did you mean /v1/messages?")],
-  ["a path with a / too many", 404, ["POST //v1/messages HTTP/1.1", host, "content-length: 0"], openai("did you mean /v1/messages?")],
+  [
+    "a path with two of them",
+    404,
+    ["POST /v1/v1/messages HTTP/1.1", host, "content-length: 0"],
+    openai("did you mean /v1/messages?"),
+  ],
+  [
+    "a path with a / too many",
+    404,
+    ["POST //v1/messages HTTP/1.1", host, "content-length: 0"],
+    openai("did you mean /v1/messages?"),
+  ],
   ["a path like no other", 404, ["GET /nothing HTTP/1.1", host], openai("Route not found: GET /nothing")],
 ])("%s is a %i in the API's shape with both ids and a line", async (_name, status, lines, body) => {
   const answer = await sendRaw(lines);
@@ -143,7 +171,10 @@ test("a browser's visit is no error: the root says what this is, without a key, 
   const before = cluster.frontend.lines().length;
   const shown = await sendRaw(["GET / HTTP/1.1", host]);
   expect([shown.status, shown.headers.get("content-type")]).toEqual([200, "application/json"]);
-  expect(shown.body).toMatchObject({ name: "dyn-frontend", routes: expect.arrayContaining(["POST /v1/chat/completions", "GET /v1/models/{id}"]) });
+  expect(shown.body).toMatchObject({
+    name: "dyn-frontend",
+    routes: expect.arrayContaining(["POST /v1/chat/completions", "GET /v1/models/{id}"]),
+  });
   expect((await sendRaw(["HEAD / HTTP/1.1", host])).status).toBe(200);
   const icon = await sendRaw(["GET /favicon.ico HTTP/1.1", host]);
   expect([icon.status, icon.headers.get("cache-control")]).toEqual([204, "max-age=86400"]);
@@ -152,7 +183,9 @@ test("a browser's visit is no error: the root says what this is, without a key, 
   const asked = await sendRaw(["POST /v1/chat/completions HTTP/1.1", host, "content-length: 0"]);
   await eventually("the line of the last", () => linesOf(asked.headers.get("request-id")).length > 0);
   const lines = cluster.frontend.lines().slice(before);
-  expect(lines.filter(({ method, uri }) => method !== "POST" && ["/", "/favicon.ico"].includes(String(uri)))).toEqual([]);
+  expect(lines.filter(({ method, uri }) => method !== "POST" && ["/", "/favicon.ico"].includes(String(uri)))).toEqual(
+    [],
+  );
 });
 
 test("a client that breaks its connection in the middle of the headers is no malformed request", async () => {
@@ -174,10 +207,23 @@ test("a client that breaks its connection in the middle of the headers is no mal
 test("a client that leaves in the middle of its body is cancelled, at INFO", async () => {
   const requestId = "7f9c24e8-3b12-4fef-91e0-4b8a2f0f8a10";
   const socket = await dial();
-  const head = ["POST /v1/chat/completions HTTP/1.1", host, `request-id: ${requestId}`, "content-type: application/json", "content-length: 1000"];
+  const head = [
+    "POST /v1/chat/completions HTTP/1.1",
+    host,
+    `request-id: ${requestId}`,
+    "content-type: application/json",
+    "content-length: 1000",
+  ];
   socket.write([...head, "", '{"model":'].join("\r\n"));
   await eventually("the server having read it", () => socket.bytesWritten > 100 && socket.writableLength === 0);
   socket.destroy();
-  const completed = await eventually("completion", () => linesOf(requestId).find(({ message }) => message === "request completed"));
-  expect(completed).toMatchObject({ level: "INFO", status: "cancelled", error_type: "cancelled", error: "the client closed the connection" });
+  const completed = await eventually("completion", () =>
+    linesOf(requestId).find(({ message }) => message === "request completed"),
+  );
+  expect(completed).toMatchObject({
+    level: "INFO",
+    status: "cancelled",
+    error_type: "cancelled",
+    error: "the client closed the connection",
+  });
 });

@@ -55,7 +55,8 @@ const losses: readonly (readonly [name: string, lose: (directory: string) => Pro
     "emptied record by record",
     async (directory) => {
       for (const bucket of buckets)
-        for (const name of await readdir(join(directory, bucket))) await rm(join(directory, bucket, name), { force: true });
+        for (const name of await readdir(join(directory, bucket)))
+          await rm(join(directory, bucket, name), { force: true });
     },
   ],
 ];
@@ -76,7 +77,9 @@ test("a directory that cannot be read stops nothing, and is filled again once it
   await using _cluster = cluster;
   await replaceByFile(cluster.directory);
   await eventually("the trouble being seen", () => count(cluster.frontend, "discovery is degraded") > 0);
-  await eventually("the workers' trouble", () => cluster.workers.every((worker) => count(worker, "discovery record cannot be kept alive") > 0));
+  await eventually("the workers' trouble", () =>
+    cluster.workers.every((worker) => count(worker, "discovery record cannot be kept alive") > 0),
+  );
   await expectService(cluster);
   await rm(cluster.directory);
   await expectBack(cluster);

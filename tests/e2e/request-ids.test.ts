@@ -6,7 +6,16 @@ import { Readable } from "node:stream";
 import { expect, test } from "vitest";
 import { traceRequests } from "../../packages/lineage/src/trace-command.ts";
 import type { RequestTree } from "../../packages/lineage/src/tree.ts";
-import { chat, eventually, postChat, release, startCluster, startProgram, type Cluster, type Program } from "../support/cluster.ts";
+import {
+  chat,
+  eventually,
+  postChat,
+  release,
+  startCluster,
+  startProgram,
+  type Cluster,
+  type Program,
+} from "../support/cluster.ts";
 
 const held = { workerArgs: ["--fault", "hang@2"], env: { DYN_SYSTEM_PORT: "0" } };
 const slow = chat("one two three", { stream: true });
@@ -25,11 +34,20 @@ test("an id that is running is not given to another request: it gets one of its 
   expect(second.headers.get("x-request-id")).toBe("second");
   expect(other).toMatch(/^[0-9a-f-]{36}$/);
   expect(other).not.toBe(id);
-  expect(cluster.frontend.lines().filter(({ level, x_request_id }) => level === "WARN" && x_request_id === "second")).toEqual([
-    expect.objectContaining({ request_id: other, message: `request-id header is the id of a request that is still running: ${id}` }),
+  expect(
+    cluster.frontend.lines().filter(({ level, x_request_id }) => level === "WARN" && x_request_id === "second"),
+  ).toEqual([
+    expect.objectContaining({
+      request_id: other,
+      message: `request-id header is the id of a request that is still running: ${id}`,
+    }),
   ]);
   expect(await historyOf(cluster, id)).toMatchObject({ request_id: id, x_request_id: "first", state: "running" });
-  expect(await historyOf(cluster, other)).toMatchObject({ request_id: other, x_request_id: "second", state: "running" });
+  expect(await historyOf(cluster, other)).toMatchObject({
+    request_id: other,
+    x_request_id: "second",
+    state: "running",
+  });
   await release(cluster.workers[0]);
   expect(await first.text()).toContain(`"chatcmpl-${id}"`);
   expect(await second.text()).toContain(`"chatcmpl-${other}"`);
@@ -55,13 +73,16 @@ test("an id whose request was cancelled is free, and with --strict-request-id on
 });
 
 function countEnds(program: Program, id: string): number {
-  return program.lines().filter(({ message, request_id }) => message === "request completed" && request_id === id).length;
+  return program.lines().filter(({ message, request_id }) => message === "request completed" && request_id === id)
+    .length;
 }
 
 test("the same id and trace at two frontends, at the same time and again, are as many whole lineages", async () => {
   await using cluster = await startCluster({ workerArgs: ["--itl-ms", "5"] });
   await using beside = startProgram("dyn-frontend", ["--http-port", "0"], { DYN_FILE_KV: cluster.directory });
-  const listening = await eventually("the other frontend", () => beside.lines().find(({ message }) => message === "frontend is listening"));
+  const listening = await eventually("the other frontend", () =>
+    beside.lines().find(({ message }) => message === "frontend is listening"),
+  );
   await eventually("its worker", () => beside.lines().some(({ message }) => message === "instance joined"));
   const id = randomUUID();
   const traceId = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -75,12 +96,18 @@ test("the same id and trace at two frontends, at the same time and again, are as
   for (const wanted of [id, traceId]) {
     const printed: string[] = [];
     const rest = { limit: 10, columns: 100, color: false, input: Readable.from([]), remark: () => undefined };
-    const isWhole = await traceRequests({ id: wanted, files, json: true, print: (text) => void printed.push(text), ...rest });
+    const isWhole = await traceRequests({
+      id: wanted,
+      files,
+      json: true,
+      print: (text) => void printed.push(text),
+      ...rest,
+    });
     const trees = printed.join("").trimEnd().split("\n");
     const parsed = trees.flatMap((line) => JSON.parse(line) as RequestTree | RequestTree[]);
-    expect(parsed.map(({ request_id, state, attempts, problems }) => [request_id, state, attempts.length, problems])).toEqual(
-      Array.from({ length: 4 }, () => [id, "completed", 1, []]),
-    );
+    expect(
+      parsed.map(({ request_id, state, attempts, problems }) => [request_id, state, attempts.length, problems]),
+    ).toEqual(Array.from({ length: 4 }, () => [id, "completed", 1, []]));
     expect(new Set(parsed.flatMap(({ attempts }) => attempts.map(({ span_id }) => span_id))).size).toBe(4);
     expect(isWhole).toBe(true);
   }

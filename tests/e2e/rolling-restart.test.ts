@@ -13,8 +13,21 @@ import { createLedger } from "../../tools/soak/ledger.ts";
 import { createRandom } from "../../tools/soak/random.ts";
 
 const paced = ["--ttft-ms", "5", "--itl-ms", "2"];
-const splits = ["prefill", "decode"].map((mode) => ["--model-name", "split", "--component", `split${mode}`, "--disaggregation-mode", mode, ...paced]);
-const roles = [["--model-name", "mock", ...paced], ["--model-name", "mock", ...paced], ["--model-name", "fast", "--component", "fast"], ...splits];
+const splits = ["prefill", "decode"].map((mode) => [
+  "--model-name",
+  "split",
+  "--component",
+  `split${mode}`,
+  "--disaggregation-mode",
+  mode,
+  ...paced,
+]);
+const roles = [
+  ["--model-name", "mock", ...paced],
+  ["--model-name", "mock", ...paced],
+  ["--model-name", "fast", "--component", "fast"],
+  ...splits,
+];
 const lanes = 12;
 
 async function restartAll(fleet: Fleet): Promise<void> {
@@ -35,7 +48,8 @@ test("a rolling restart of all workers, then of each of two frontends, fails no 
   const over = new AbortController();
   const load = Array.from({ length: lanes }, async (_, index) => {
     const random = createRandom(index);
-    for (let number = 0; !over.signal.aborted; number += 1) await ledger.follow(createAsk(`r${index}-${number}`, random), (ask) => client.send(ask));
+    for (let number = 0; !over.signal.aborted; number += 1)
+      await ledger.follow(createAsk(`r${index}-${number}`, random), (ask) => client.send(ask));
   });
   await restartAll(fleet).finally(() => over.abort());
   await Promise.all(load);

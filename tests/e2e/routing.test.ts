@@ -1,6 +1,15 @@
 // Where requests go, seen from the workers' lines: the router modes, a worker that keeps failing, one that is slow.
 import { describe, expect, test } from "vitest";
-import { chat, eventually, postChat, release, startCluster, type Cluster, type Line, type Program } from "../support/cluster.ts";
+import {
+  chat,
+  eventually,
+  postChat,
+  release,
+  startCluster,
+  type Cluster,
+  type Line,
+  type Program,
+} from "../support/cluster.ts";
 
 function received(worker: Program): Line[] {
   return worker.lines().filter(({ message }) => message === "request received");
@@ -10,9 +19,14 @@ function idOf(worker: Program): string {
   return String(worker.lines().find(({ message }) => message === "endpoint is serving")?.["instance_id"]);
 }
 
-async function sendAll(cluster: Cluster, count: number, headers: Readonly<Record<string, string>> = {}): Promise<number[]> {
+async function sendAll(
+  cluster: Cluster,
+  count: number,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<number[]> {
   const statuses: number[] = [];
-  for (let index = 0; index < count; index += 1) statuses.push((await postChat(cluster.url, chat("hi"), headers)).status);
+  for (let index = 0; index < count; index += 1)
+    statuses.push((await postChat(cluster.url, chat("hi"), headers)).status);
   return statuses;
 }
 
@@ -39,27 +53,32 @@ test("a slow worker gets less when the least loaded is chosen", async () => {
   await Promise.all(held);
 });
 
-describe.each(["direct", "round-robin", "least-loaded"])("a request that names an instance, with the router mode %s,", (mode) => {
-  test("goes to it, and to no other", async () => {
-    await using cluster = await startCluster({ workers: 2, frontendArgs: ["--router-mode", mode] });
-    const [first, second] = cluster.workers;
-    if (!first || !second) throw new Error("two workers were asked for");
-    expect(await sendAll(cluster, 5, { "x-worker-instance-id": idOf(second) })).toEqual([200, 200, 200, 200, 200]);
-    expect([received(first).length, received(second).length]).toEqual([0, 5]);
-    const unknown = await postChat(cluster.url, chat("hi"), { "x-worker-instance-id": "12" });
-    expect([unknown.status, unknown.headers.get("retry-after")]).toEqual([503, "1"]);
-    expect(await unknown.json()).toMatchObject({ error: { message: "instance 12 does not serve the endpoint" } });
-    for (const id of ["worker-1", "0x1f", "007", "-1", "18446744073709551616", `${idOf(first)}, ${idOf(second)}`]) {
-      const refused = await postChat(cluster.url, chat("hi"), { "x-worker-instance-id": id });
-      const message = "x-worker-instance-id header must be the id of an instance as /health shows it, a decimal u64";
-      expect([refused.status, await refused.json()]).toEqual([400, { error: expect.objectContaining({ message }) }]);
-    }
-    const nobody = await postChat(cluster.url, chat("hi"), { "x-worker-instance-id": "" });
-    expect(nobody.status).toBe(mode === "direct" ? 400 : 200);
-    if (mode === "direct")
-      expect(await nobody.json()).toMatchObject({ error: { message: "the router mode is direct, and the request names no instance" } });
-  });
-});
+describe.each(["direct", "round-robin", "least-loaded"])(
+  "a request that names an instance, with the router mode %s,",
+  (mode) => {
+    test("goes to it, and to no other", async () => {
+      await using cluster = await startCluster({ workers: 2, frontendArgs: ["--router-mode", mode] });
+      const [first, second] = cluster.workers;
+      if (!first || !second) throw new Error("two workers were asked for");
+      expect(await sendAll(cluster, 5, { "x-worker-instance-id": idOf(second) })).toEqual([200, 200, 200, 200, 200]);
+      expect([received(first).length, received(second).length]).toEqual([0, 5]);
+      const unknown = await postChat(cluster.url, chat("hi"), { "x-worker-instance-id": "12" });
+      expect([unknown.status, unknown.headers.get("retry-after")]).toEqual([503, "1"]);
+      expect(await unknown.json()).toMatchObject({ error: { message: "instance 12 does not serve the endpoint" } });
+      for (const id of ["worker-1", "0x1f", "007", "-1", "18446744073709551616", `${idOf(first)}, ${idOf(second)}`]) {
+        const refused = await postChat(cluster.url, chat("hi"), { "x-worker-instance-id": id });
+        const message = "x-worker-instance-id header must be the id of an instance as /health shows it, a decimal u64";
+        expect([refused.status, await refused.json()]).toEqual([400, { error: expect.objectContaining({ message }) }]);
+      }
+      const nobody = await postChat(cluster.url, chat("hi"), { "x-worker-instance-id": "" });
+      expect(nobody.status).toBe(mode === "direct" ? 400 : 200);
+      if (mode === "direct")
+        expect(await nobody.json()).toMatchObject({
+          error: { message: "the router mode is direct, and the request names no instance" },
+        });
+    });
+  },
+);
 
 test("an answer of an instance that was named goes on nowhere else", async () => {
   await using cluster = await startCluster({ workers: 2, workerArgs: ["--fault", "cut@2"] });
@@ -101,19 +120,29 @@ test("a worker that was killed while idle is asked nothing more, though its reco
   const [killed] = cluster.workers;
   expect(await sendAll(cluster, 2)).toEqual([200, 200]); // both are connected
   killed?.kill("SIGKILL");
-  await eventually("the loss", () => cluster.frontend.lines().some(({ message }) => message === "connection to instance lost"));
+  await eventually("the loss", () =>
+    cluster.frontend.lines().some(({ message }) => message === "connection to instance lost"),
+  );
   const startedAt = performance.now();
   expect(await sendAll(cluster, 20)).toEqual(Array.from({ length: 20 }, () => 200));
   const probes = Math.floor((performance.now() - startedAt) / 1_000);
-  expect(cluster.frontend.lines().filter(({ message }) => message === "route request failed").length).toBeLessThanOrEqual(probes);
+  expect(
+    cluster.frontend.lines().filter(({ message }) => message === "route request failed").length,
+  ).toBeLessThanOrEqual(probes);
 });
 
 test("a worker that was lost and is back is in full use at once, however long its first answer takes", async () => {
-  await using cluster = await startCluster({ workers: 0, workerArgs: ["--itl-ms", "10"], env: { DYN_SYSTEM_PORT: "0" } });
+  await using cluster = await startCluster({
+    workers: 0,
+    workerArgs: ["--itl-ms", "10"],
+    env: { DYN_SYSTEM_PORT: "0" },
+  });
   const lost = await cluster.addWorker("--fault", "cut@1");
   await cluster.addWorker();
   expect(await sendAll(cluster, 2)).toEqual([200, 200]);
-  await eventually("the loss", () => cluster.frontend.lines().some(({ message }) => message === "connection to instance lost"));
+  await eventually("the loss", () =>
+    cluster.frontend.lines().some(({ message }) => message === "connection to instance lost"),
+  );
   await release(lost);
   const before = received(lost).length;
   const aborter = new AbortController();

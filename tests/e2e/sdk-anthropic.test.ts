@@ -33,8 +33,14 @@ test("models are listed in pages, from both ends, and shown", async () => {
 });
 
 test("a model that is not there, a bad page and a path we do not have are errors of Anthropic's shape", async () => {
-  await expect(client.models.retrieve("org/nobody")).rejects.toMatchObject({ name: "NotFoundError", type: "not_found_error" });
-  await expect(client.models.list({ limit: 0 })).rejects.toMatchObject({ name: "BadRequestError", type: "invalid_request_error" });
+  await expect(client.models.retrieve("org/nobody")).rejects.toMatchObject({
+    name: "NotFoundError",
+    type: "not_found_error",
+  });
+  await expect(client.models.list({ limit: 0 })).rejects.toMatchObject({
+    name: "BadRequestError",
+    type: "invalid_request_error",
+  });
   await expect(client.beta.files.list()).rejects.toMatchObject({ name: "NotFoundError", type: "not_found_error" });
 });
 
@@ -60,13 +66,22 @@ test("the stream helper hears every event in order, and ends with the message th
   ]);
   const { id: _id, ...unary } = await client.messages.create(ask);
   expect(message).toMatchObject(unary);
-  expect(message.usage).toEqual({ input_tokens: 3, output_tokens: 3, cache_creation_input_tokens: 0, cache_read_input_tokens: 0 });
+  expect(message.usage).toEqual({
+    input_tokens: 3,
+    output_tokens: 3,
+    cache_creation_input_tokens: 0,
+    cache_read_input_tokens: 0,
+  });
 });
 
 test("tokens are counted as usage will say", async () => {
   const asks = [{ prompt: "a b" }, { prompt: " a  b c ", system: "be brief" }];
   for (const { prompt, system } of asks) {
-    const more = { ...ask, messages: [{ role: "user" as const, content: prompt }], ...(system !== undefined && { system }) };
+    const more = {
+      ...ask,
+      messages: [{ role: "user" as const, content: prompt }],
+      ...(system !== undefined && { system }),
+    };
     const { max_tokens: _limit, ...counted } = more;
     const { input_tokens } = await client.messages.countTokens(counted);
     expect(input_tokens).toBe((await client.messages.create(more)).usage.input_tokens);
@@ -95,26 +110,41 @@ const user = (content: string): { role: "user"; content: string } => ({ role: "u
 test.each([
   { type: "adaptive" as const, display: "omitted" as const },
   { type: "enabled" as const, budget_tokens: 31_999, display: "summarized" as const },
-])("a request of a coding agent is answered: thinking ($type) it may do without, a system message behind the user's, betas", async (thinking) => {
-  const { content } = await client.beta.messages
-    .stream({
-      ...ask,
-      betas: ["mid-conversation-tool-changes-2026-07-01", "context-management-2025-06-27"],
-      thinking,
-      context_management: { edits: [{ type: "clear_thinking_20251015", keep: "all" }] },
-      output_config: { effort: "high" },
-      metadata: { user_id: "u" },
-      tools: [{ name: "Find", defer_loading: true, input_schema: { type: "object" } }],
-      messages: [user("<system-reminder>"), user("hello big world"), { role: "system", content: [{ type: "text", text: "# Environment" }] }],
-    })
-    .finalMessage();
-  expect(content).toMatchObject([{ type: "text", text: "hello big world" }]);
-});
+])(
+  "a request of a coding agent is answered: thinking ($type) it may do without, a system message behind the user's, betas",
+  async (thinking) => {
+    const { content } = await client.beta.messages
+      .stream({
+        ...ask,
+        betas: ["mid-conversation-tool-changes-2026-07-01", "context-management-2025-06-27"],
+        thinking,
+        context_management: { edits: [{ type: "clear_thinking_20251015", keep: "all" }] },
+        output_config: { effort: "high" },
+        metadata: { user_id: "u" },
+        tools: [{ name: "Find", defer_loading: true, input_schema: { type: "object" } }],
+        messages: [
+          user("<system-reminder>"),
+          user("hello big world"),
+          { role: "system", content: [{ type: "text", text: "# Environment" }] },
+        ],
+      })
+      .finalMessage();
+    expect(content).toMatchObject([{ type: "text", text: "hello big world" }]);
+  },
+);
 
 test("what a tool has answered is not what the user said last, and its tokens count", async () => {
-  const results = ["sunny", "warm too"].map((content, index) => ({ type: "tool_result" as const, tool_use_id: `toolu_${index}`, content }));
+  const results = ["sunny", "warm too"].map((content, index) => ({
+    type: "tool_result" as const,
+    tool_use_id: `toolu_${index}`,
+    content,
+  }));
   const calls = results.map(({ tool_use_id: id }) => ({ type: "tool_use" as const, id, name: "weather", input: {} }));
-  const messages = [user("how is the weather?"), { role: "assistant" as const, content: calls }, { role: "user" as const, content: results }];
+  const messages = [
+    user("how is the weather?"),
+    { role: "assistant" as const, content: calls },
+    { role: "user" as const, content: results },
+  ];
   const { content, usage } = await client.messages.create({ ...ask, messages });
   expect(content).toMatchObject([{ text: "how is the weather?" }]);
   expect(usage.input_tokens).toBe(7);
@@ -122,13 +152,18 @@ test("what a tool has answered is not what the user said last, and its tokens co
 });
 
 test("tokens of a conversation with system messages among the others are counted", async () => {
-  expect(await client.messages.countTokens({ model: "mock", messages: [user("a b"), { role: "system", content: "c" }] })).toMatchObject({
+  expect(
+    await client.messages.countTokens({ model: "mock", messages: [user("a b"), { role: "system", content: "c" }] }),
+  ).toMatchObject({
     input_tokens: 3,
   });
 });
 
 test("no tokens may be asked for", async () => {
-  expect(await client.messages.create({ ...ask, max_tokens: 0 })).toMatchObject({ content: [{ text: "" }], stop_reason: "max_tokens" });
+  expect(await client.messages.create({ ...ask, max_tokens: 0 })).toMatchObject({
+    content: [{ text: "" }],
+    stop_reason: "max_tokens",
+  });
 });
 
 test("a thread is refused, as none is kept here, and clients send the whole conversation instead", async () => {
@@ -140,5 +175,7 @@ test("a thread is refused, as none is kept here, and clients send the whole conv
   const thread = client.beta.messages.thread({ ...asked, unsupportedRequestBehavior: "continue_unthreaded" });
   expect((await thread.send(user("one two"))).usage.input_tokens).toBe(4);
   expect((await thread.send(user("three"))).usage.input_tokens).toBe(7); // both texts of the user, and the answer between
-  expect(await client.beta.messages.toolRunner({ ...ask, tools: [] })).toMatchObject({ content: [{ text: "one two three" }] });
+  expect(await client.beta.messages.toolRunner({ ...ask, tools: [] })).toMatchObject({
+    content: [{ text: "one two three" }],
+  });
 });

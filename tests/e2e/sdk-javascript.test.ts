@@ -10,7 +10,15 @@ import { createAnthropicClient, createOpenAiClient } from "./sdk/official.ts";
 import { describeSilence } from "./sdk/silence.ts";
 import { createVercelClients } from "./sdk/vercel.ts";
 
-const names = ["openai", "@anthropic-ai/sdk", "ai, openai.chat", "ai, openai-compatible", "ai, anthropic", "ChatOpenAI", "ChatAnthropic"] as const;
+const names = [
+  "openai",
+  "@anthropic-ai/sdk",
+  "ai, openai.chat",
+  "ai, openai-compatible",
+  "ai, anthropic",
+  "ChatOpenAI",
+  "ChatAnthropic",
+] as const;
 
 const toClients = (url: string): SdkClient[] => [
   createOpenAiClient(url),

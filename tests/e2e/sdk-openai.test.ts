@@ -38,7 +38,13 @@ describe("plain completions", () => {
 
   test("stream every choice of a batch", async () => {
     const texts = ["", "", "", ""];
-    const stream = await client.completions.create({ model: "mock", prompt: ["a b", "c"], n: 2, echo: true, stream: true });
+    const stream = await client.completions.create({
+      model: "mock",
+      prompt: ["a b", "c"],
+      n: 2,
+      echo: true,
+      stream: true,
+    });
     for await (const { choices } of stream) for (const { index, text } of choices) texts[index] += text;
     expect(texts).toEqual(["a ba b", "a ba b", "cc", "cc"]);
   });
@@ -46,7 +52,11 @@ describe("plain completions", () => {
 
 test("chat gives n choices, whole and streamed", async () => {
   const whole = await client.chat.completions.create({ model: "mock", messages, n: 3 });
-  expect(whole.choices.map(({ message }) => message.content)).toEqual(["one two three", "one two three", "one two three"]);
+  expect(whole.choices.map(({ message }) => message.content)).toEqual([
+    "one two three",
+    "one two three",
+    "one two three",
+  ]);
   const streamed = await client.chat.completions.stream({ model: "mock", messages, n: 3 }).finalChatCompletion();
   expect(streamed.choices.map(({ index, message, finish_reason }) => [index, message.content, finish_reason])).toEqual(
     whole.choices.map(({ index, message, finish_reason }) => [index, message.content, finish_reason]),
@@ -78,7 +88,9 @@ test("what we do not serve is not found, by name", async () => {
 });
 
 test("raw responses have the id in header and body, and streams end with [DONE]", async () => {
-  const { data, response, request_id } = await client.chat.completions.create({ model: "mock", messages }).withResponse();
+  const { data, response, request_id } = await client.chat.completions
+    .create({ model: "mock", messages })
+    .withResponse();
   expect(request_id).toBe(response.headers.get("x-request-id"));
   expect(data.id).toBe(`chatcmpl-${request_id}`);
   const raw = await client.chat.completions.create({ model: "mock", messages, stream: true }).asResponse();
@@ -86,7 +98,12 @@ test("raw responses have the id in header and body, and streams end with [DONE]"
 });
 
 test("the stream helper ends with the completion the unary call has", async () => {
-  const { id: _id, created: _created, usage, ...unary } = await client.chat.completions.create({ model: "mock", messages });
+  const {
+    id: _id,
+    created: _created,
+    usage,
+    ...unary
+  } = await client.chat.completions.create({ model: "mock", messages });
   const options = { model: "mock", messages, stream_options: { include_usage: true } };
   const final = await client.chat.completions.stream(options).finalChatCompletion();
   expect(final).toMatchObject({ ...unary, usage });

@@ -60,8 +60,13 @@ const messages = [{ role: "user" as const, content: prompt }];
 
 test("plain HTTP at the HTTPS port is refused, and the log says what it was", async () => {
   await expect(fetch(`${cluster.url.replace("https:", "http:")}/live`)).rejects.toThrow();
-  const line = await eventually("its line", () => cluster.frontend.lines().find(({ message }) => message === "TLS handshake refused"));
-  expect(line).toMatchObject({ level: "WARN", error: "this looks like plain HTTP; only HTTPS is spoken here: use https://" });
+  const line = await eventually("its line", () =>
+    cluster.frontend.lines().find(({ message }) => message === "TLS handshake refused"),
+  );
+  expect(line).toMatchObject({
+    level: "WARN",
+    error: "this looks like plain HTTP; only HTTPS is spoken here: use https://",
+  });
   expect(cluster.frontend.lines().filter(({ message }) => message === "malformed HTTP refused")).toEqual([]);
 });
 
@@ -96,7 +101,9 @@ describe("the official clients, over TLS and with a key", () => {
       .messages.create({ model: "mock", max_tokens: 1, messages })
       .catch((error: unknown) => error);
     expect(ours).toBeInstanceOf(AnthropicAuthenticationError);
-    expect(ours).toMatchObject({ error: { type: "error", error: { type: "authentication_error", message: "the API key is not known here" } } });
+    expect(ours).toMatchObject({
+      error: { type: "error", error: { type: "authentication_error", message: "the API key is not known here" } },
+    });
   });
 });
 
@@ -116,7 +123,10 @@ describe("a request without a key", () => {
     expect(response.headers.get("x-request-id")).toBe("mine");
     expect(response.headers.get("request-id")).toMatch(/^[0-9a-f-]{36}$/);
     const body = (await response.json()) as { error: { type: string; message: string } };
-    expect(body.error).toMatchObject({ type: "authentication_error", message: expect.stringContaining("an API key is required") as string });
+    expect(body.error).toMatchObject({
+      type: "authentication_error",
+      message: expect.stringContaining("an API key is required") as string,
+    });
   });
 
   test.each(["/live", "/health", "/metrics"])("GET %s is answered", async (path) => {
@@ -147,25 +157,36 @@ describe("a request without a key", () => {
 
 test("the pair of lines names the key, and those of a refused request do not", async () => {
   const of = (id: string): Record<string, unknown>[] =>
-    cluster.frontend.lines().filter((line) => line["x_request_id"] === id && /^request (?:received|completed)$/.test(String(line["message"])));
+    cluster.frontend
+      .lines()
+      .filter(
+        (line) => line["x_request_id"] === id && /^request (?:received|completed)$/.test(String(line["message"])),
+      );
   await postChat(cluster.url, chat(prompt), { authorization: `bearer ${key}`, "x-request-id": "known" });
   await postChat(cluster.url, chat(prompt), { authorization: `Bearer ${wrongKey}`, "x-request-id": "unknown" });
   const known = await eventually("the lines", () => (of("known").length === 2 ? of("known") : undefined));
   expect(known.map((line) => line["api_key"])).toEqual(["team-a", "team-a"]);
   const unknown = await eventually("the lines", () => (of("unknown").length === 2 ? of("unknown") : undefined));
   expect(unknown.map((line) => line["api_key"])).toEqual([undefined, undefined]);
-  expect(unknown[1]).toMatchObject({ status: "error", error_type: "validation", error: "the API key is not known here" });
+  expect(unknown[1]).toMatchObject({
+    status: "error",
+    error_type: "validation",
+    error: "the API key is not known here",
+  });
 });
 
 test("keys come and go with their file; a file that cannot be read keeps the last ones", async () => {
-  const ask = async (apiKey: string): Promise<number> => (await postChat(cluster.url, chat(prompt), { "x-api-key": apiKey })).status;
+  const ask = async (apiKey: string): Promise<number> =>
+    (await postChat(cluster.url, chat(prompt), { "x-api-key": apiKey })).status;
   expect(await ask(laterKey)).toBe(401);
   writeFileSync(keysFile, `${digest(laterKey).toUpperCase()}\n`);
   await eventually("the later key", async () => (await ask(laterKey)) === 200);
   expect(await ask(key)).toBe(401);
   writeFileSync(keysFile, `${key}\n`); // a key where its hash belongs
   await eventually("the warning", () =>
-    cluster.frontend.lines().some(({ message }) => message === "API keys cannot be reloaded, what was read before stays in use"),
+    cluster.frontend
+      .lines()
+      .some(({ message }) => message === "API keys cannot be reloaded, what was read before stays in use"),
   );
   expect(await ask(laterKey)).toBe(200);
   writeFileSync(keysFile, `${digest(key)} team-a\n`);
@@ -178,7 +199,9 @@ test("the certificate of the HTTP server is replaced without a restart", async (
     const { promise, resolve, reject } = Promise.withResolvers<string>();
     const request = requestHttps({ hostname, port, path: "/live", agent: false }, (response) => response.resume());
     request.on("socket", (socket) => {
-      socket.on("secureConnect", () => resolve(String((socket as unknown as import("node:tls").TLSSocket).getPeerCertificate().subject.CN)));
+      socket.on("secureConnect", () =>
+        resolve(String((socket as unknown as import("node:tls").TLSSocket).getPeerCertificate().subject.CN)),
+      );
     });
     request.on("error", reject).end();
     return promise;
@@ -192,25 +215,34 @@ test("the certificate of the HTTP server is replaced without a restart", async (
 test("workers with a wrong token or without a certificate are not sent anything, and cost the others nothing", async () => {
   const wrongToken = join(authority.directory, "wrong-token");
   writeFileSync(wrongToken, "another-token-0123456789\n");
-  await using stranger = startProgram("dyn-mock-worker", ["--plane-token-file", wrongToken], { DYN_FILE_KV: cluster.directory });
-  const ignored = (): number => cluster.frontend.lines().filter(({ message }) => message === "discovery record ignored").length;
+  await using stranger = startProgram("dyn-mock-worker", ["--plane-token-file", wrongToken], {
+    DYN_FILE_KV: cluster.directory,
+  });
+  const ignored = (): number =>
+    cluster.frontend.lines().filter(({ message }) => message === "discovery record ignored").length;
   await eventually("its record and its card being ignored", () => ignored() === 2);
   await using bare = await cluster.addWorker("--tcp-tls-cert", "", "--tcp-tls-key", "", "--tcp-tls-ca", "");
   for (let count = 0; count < 8; count += 1) {
     expect((await postChat(cluster.url, chat(prompt), { "x-api-key": key })).status).toBe(200);
   }
-  for (const worker of [stranger, bare]) expect(worker.lines().some(({ message }) => message === "request received")).toBe(false);
+  for (const worker of [stranger, bare])
+    expect(worker.lines().some(({ message }) => message === "request received")).toBe(false);
 });
 
 test("a record that somebody changes leads nobody astray, and its worker writes it again", async () => {
   const bucket = join(cluster.directory, "v1", "instances");
-  const name = readdirSync(bucket).find((each) => readFileSync(join(bucket, each), "utf8").includes('"dyn_plane_tls"')) ?? "";
+  const name =
+    readdirSync(bucket).find((each) => readFileSync(join(bucket, each), "utf8").includes('"dyn_plane_tls"')) ?? "";
   const path = join(bucket, name);
   const good = readFileSync(path, "utf8");
   expect(good).toMatch(/"dyn_plane_tls":true,"dyn_signature":"[0-9a-f]{64}"\}$/);
   const changed = good.replace(/127\.0\.0\.1:\d+/, "127.0.0.1:9").replace('"dyn_plane_tls":true,', "");
   const isIgnored = (): boolean =>
-    cluster.frontend.lines().some((line) => line["message"] === "discovery record ignored" && line["path"] === path && line["level"] === "WARN");
+    cluster.frontend
+      .lines()
+      .some(
+        (line) => line["message"] === "discovery record ignored" && line["path"] === path && line["level"] === "WARN",
+      );
   // A heartbeat may come before the frontend has looked.
   const change = async (): Promise<boolean> => {
     writeFileSync(join(authority.directory, "changed"), changed);
@@ -220,8 +252,11 @@ test("a record that somebody changes leads nobody astray, and its worker writes 
     return isIgnored();
   };
   await eventually("the frontend's line", change);
-  const isSaid = ({ message }: Line): boolean => message === "discovery record was changed by somebody else and has been published again";
-  const said = await eventually("the worker's line", () => cluster.workers.flatMap((worker) => worker.lines()).find(isSaid));
+  const isSaid = ({ message }: Line): boolean =>
+    message === "discovery record was changed by somebody else and has been published again";
+  const said = await eventually("the worker's line", () =>
+    cluster.workers.flatMap((worker) => worker.lines()).find(isSaid),
+  );
   expect(said).toMatchObject({ level: "WARN", bucket: "v1/instances", key: decodeURIComponent(name) });
   expect(cluster.frontend.stderr()).not.toContain('127.0.0.1:9"');
 });
@@ -241,11 +276,21 @@ test("no secret and no prompt is in any log, at any level", async () => {
 describe("what cannot be used ends the program at its start with one line", () => {
   test.each<[string, () => string[], string]>([
     ["a key file that is not there", () => ["--api-keys-file", "/no/such/file"], "API keys (/no/such/file): ENOENT"],
-    ["a key in the place of its hash", () => ["--api-keys-file", tokenFile], "line 1: expected a SHA-256 of 64 hex digits"],
+    [
+      "a key in the place of its hash",
+      () => ["--api-keys-file", tokenFile],
+      "line 1: expected a SHA-256 of 64 hex digits",
+    ],
     ["a certificate without its key", () => ["--tls-cert-path", http.cert], "a certificate needs its key"],
     ["a token that is too short", () => ["--plane-token-file", shortToken], "line 1: expected at least 16 characters"],
   ])("%s", async (_name, args, reason) => {
-    await using program = startProgram("dyn-frontend", ["--http-port", "0", "--file-kv", authority.directory, ...args()]);
+    await using program = startProgram("dyn-frontend", [
+      "--http-port",
+      "0",
+      "--file-kv",
+      authority.directory,
+      ...args(),
+    ]);
     expect(await program.exited).toBe(1);
     const said = program
       .stderr()

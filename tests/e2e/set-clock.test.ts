@@ -4,7 +4,18 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { expect, test } from "vitest";
-import { chat, eventually, postChat, release, root, startCluster, startProgram, type Cluster, type Line, type Program } from "../support/cluster.ts";
+import {
+  chat,
+  eventually,
+  postChat,
+  release,
+  root,
+  startCluster,
+  startProgram,
+  type Cluster,
+  type Line,
+  type Program,
+} from "../support/cluster.ts";
 import { startReceiver } from "./otlp/receiver.ts";
 import { newTrace, spansOf } from "./otlp/span-tree.ts";
 
@@ -19,7 +30,10 @@ async function createClock(): Promise<Clock> {
   const file = join(directory, "ms");
   await writeFile(file, "0");
   return {
-    env: { TEST_CLOCK: file, NODE_OPTIONS: `--import=${pathToFileURL(join(root, "tests/support/set-clock.mjs")).href}` },
+    env: {
+      TEST_CLOCK: file,
+      NODE_OPTIONS: `--import=${pathToFileURL(join(root, "tests/support/set-clock.mjs")).href}`,
+    },
     set: (ms) => writeFile(file, String(ms)),
     [Symbol.asyncDispose]: () => rm(directory, { recursive: true, force: true }),
   };
@@ -45,8 +59,13 @@ async function trace(id: string, cluster: Cluster): Promise<string> {
 
 test("of a request during which the clock is set, its lineage is whole, and no machine is blamed", async () => {
   await using clock = await createClock();
-  await using cluster = await startCluster({ env: { ...clock.env, DYN_SYSTEM_PORT: "0" }, workerArgs: ["--fault", "hang@5"] });
-  const response = await postChat(cluster.url, chat("word ".repeat(40), { stream: true }), { "x-request-id": "meanwhile" });
+  await using cluster = await startCluster({
+    env: { ...clock.env, DYN_SYSTEM_PORT: "0" },
+    workerArgs: ["--fault", "hang@5"],
+  });
+  const response = await postChat(cluster.url, chat("word ".repeat(40), { stream: true }), {
+    "x-request-id": "meanwhile",
+  });
   await clock.set(-hour);
   await release(cluster.workers[0]);
   await response.text();

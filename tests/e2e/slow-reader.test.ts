@@ -41,7 +41,10 @@ function readSlowly(url: string): SlowReader {
 function textOf(events: string): string {
   const chunks = events.split("\n\n").filter((event) => event.startsWith("data: {"));
   return chunks
-    .map((event) => (JSON.parse(event.slice(6)) as { choices: { delta: { content?: string } }[] }).choices[0]?.delta.content ?? "")
+    .map(
+      (event) =>
+        (JSON.parse(event.slice(6)) as { choices: { delta: { content?: string } }[] }).choices[0]?.delta.content ?? "",
+    )
     .join("");
 }
 
@@ -60,10 +63,18 @@ test("a reader of 1 KB/s holds its own engine and nobody else's", async () => {
         ended = true;
       }
     });
-    const url = String((await eventually("the frontend", () => frontend.lines().find(({ message }) => message === "frontend is listening")))["url"]);
+    const url = String(
+      (
+        await eventually("the frontend", () =>
+          frontend.lines().find(({ message }) => message === "frontend is listening"),
+        )
+      )["url"],
+    );
     await eventually("the model", async () => (await postChat(url, chat("hi"))).status === 200);
     const round = async (): Promise<void> => {
-      const answers = await Promise.all(Array.from({ length: 99 }, async () => (await postChat(url, chat("hi", { stream: true }))).text()));
+      const answers = await Promise.all(
+        Array.from({ length: 99 }, async () => (await postChat(url, chat("hi", { stream: true }))).text()),
+      );
       expect(new Set(answers.map(textOf))).toEqual(new Set([words.join("")]));
     };
     await round();

@@ -12,7 +12,8 @@ test("a short soak answers every request right", async () => {
   await using program = startProgram("node", [soak, "--minutes", "0.2", "--seed", "11", "--lanes", "8"]);
   const exit = await program.exited;
   expect([exit, program.stdout(), program.stderr()]).toEqual([0, expect.any(String), ""]);
-  for (const fault of ["failed", "lost", "duplicated", "mismatched"]) expect(program.stdout()).toMatch(new RegExp(`^${fault} +0$`, "m"));
+  for (const fault of ["failed", "lost", "duplicated", "mismatched"])
+    expect(program.stdout()).toMatch(new RegExp(`^${fault} +0$`, "m"));
   expect(program.stdout()).toMatch(/^asked +[1-9]\d+: [1-9]\d+ answered/m);
   expect(program.stdout()).toMatch(/^disturbances +[1-9]/m);
   expect(program.stdout()).toMatch(/^memory of (frontend|worker) 1 +[\d.]+ to [\d.]+ MiB, too short to judge/m);
@@ -35,7 +36,9 @@ test.each(["SIGTERM", "SIGINT"] as const)(
   { timeout: 120_000 },
   async (signal) => {
     const directory = await mkdtemp(join(tmpdir(), "dyn-soak-test-"));
-    await using program = startProgram("node", ["scripts/run.mjs", soak, "--minutes", "10", "--lanes", "4"], { TMPDIR: directory });
+    await using program = startProgram("node", ["scripts/run.mjs", soak, "--minutes", "10", "--lanes", "4"], {
+      TMPDIR: directory,
+    });
     await eventually("its first progress", () => / [1-9]\d* answered/.test(program.stdout()));
     const [runner = 0] = await childrenOf(program.pid);
     const members = await childrenOf(runner);

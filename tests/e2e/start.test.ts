@@ -99,10 +99,21 @@ test("a worker of the same machine joins without a word about directories, and k
 test("flags reach whom they concern, and the hint names a directory that is not the default", async () => {
   const directory = await mkdtemp(join(tmpdir(), "dyn-kv-"));
   await chmod(directory, 0o777);
-  const args = [`--file-kv=${directory}`, "--file-kv-shared", "--namespace", "dynamo", "--log", "info", "--log-jsonl", "true"];
+  const args = [
+    `--file-kv=${directory}`,
+    "--file-kv-shared",
+    "--namespace",
+    "dynamo",
+    "--log",
+    "info",
+    "--log-jsonl",
+    "true",
+  ];
   await using start = await beginReady({ args });
   expect(start.program.lines().filter(({ message }) => message === "endpoint is serving")).toHaveLength(2);
-  expect(start.program.stderr()).toContain(`DYN_FILE_KV=${directory} npx --no-install dyn-mock-worker --file-kv-shared --model-name second`);
+  expect(start.program.stderr()).toContain(
+    `DYN_FILE_KV=${directory} npx --no-install dyn-mock-worker --file-kv-shared --model-name second`,
+  );
   start.program.kill("SIGTERM");
   expect(await start.program.exited).toBe(0);
   expect(await readdir(join(directory, "v1/instances"))).toEqual([]);

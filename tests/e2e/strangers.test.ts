@@ -38,7 +38,10 @@ test("requests without a key are a few lines and exact counts, and one with a ke
   await eventually("the refusals", () => client.statuses().length === many);
   client.socket.write(`GET /nope ${head}\r\n`.repeat(many));
   await eventually("more refusals", () => client.statuses().length === 2 * many);
-  expect(client.statuses()).toEqual([...Array.from({ length: many }, () => 401), ...Array.from({ length: many }, () => 404)]);
+  expect(client.statuses()).toEqual([
+    ...Array.from({ length: many }, () => 401),
+    ...Array.from({ length: many }, () => 404),
+  ]);
   await Promise.all(Array.from({ length: many }, () => send(port, "garbage\r\n\r\n")));
   const answer = await postChat(cluster.url, chat("one"), { authorization: `Bearer ${key}`, "x-request-id": "known" });
   expect(answer.status).toBe(200);
@@ -53,7 +56,10 @@ test("requests without a key are a few lines and exact counts, and one with a ke
   const withoutKey = lines.filter(({ message }) => message === "request without a known key refused");
   expect(sum(withoutKey)).toBe(many + 1); // those of lists, too
   expect(withoutKey[0]).toMatchObject({ level: "WARN", remote: "127.0.0.1", status: 401, uri: "/v1/chat/completions" });
-  expect(completed.find(({ count, endpoint }) => count !== undefined && endpoint === "unmatched")).toMatchObject({ uri: "/nope", status: "error" });
+  expect(completed.find(({ count, endpoint }) => count !== undefined && endpoint === "unmatched")).toMatchObject({
+    uri: "/nope",
+    status: "error",
+  });
   const [, counted] = /^dynamo_frontend_requests_total\{[^}]*endpoint="unmatched"[^}]*\} (\d+)$/m.exec(metrics) ?? [];
   expect(Number(counted)).toBe(many);
   expect(lines.length).toBeLessThan(0.5 * 3 * many); // of periods of ten seconds there may be a few
@@ -71,5 +77,9 @@ test("callers of a worker that do not speak its language are a few lines, with a
   const refused = (await stop(worker)).filter(({ message }) => message === "connection refused");
   expect(sum(refused)).toBe(many);
   expect(refused.length).toBeLessThan(many / 2);
-  expect(refused.at(-1)).toMatchObject({ level: "WARN", remote: expect.stringMatching(/^127\.0\.0\.1:\d+$/), reason: expect.any(String) });
+  expect(refused.at(-1)).toMatchObject({
+    level: "WARN",
+    remote: expect.stringMatching(/^127\.0\.0\.1:\d+$/),
+    reason: expect.any(String),
+  });
 });

@@ -18,14 +18,39 @@ async function readAll(socket: Socket): Promise<string> {
 
 test.each([
   ["no HTTP", "garbage\r\n\r\n", 400, "not valid HTTP/1.1"],
-  ["two lengths", "GET /live HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n", 400, "where the body ends is not clear"],
-  ["no Host", "GET /live HTTP/1.1\r\n\r\nGET /live HTTP/1.1\r\nHost: localhost\r\n\r\n", 400, "the Host header is missing"],
-  ["too many headers", `GET /live HTTP/1.1\r\nHost: localhost\r\n${"x-a: 1\r\n".repeat(100)}\r\n`, 431, "101 headers, the limit is 100"],
-  ["too large headers", `GET /live HTTP/1.1\r\nx-a: ${"x".repeat(20_000)}\r\n\r\n`, 431, "larger than the limit of 16384 bytes"],
+  [
+    "two lengths",
+    "GET /live HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
+    400,
+    "where the body ends is not clear",
+  ],
+  [
+    "no Host",
+    "GET /live HTTP/1.1\r\n\r\nGET /live HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    400,
+    "the Host header is missing",
+  ],
+  [
+    "too many headers",
+    `GET /live HTTP/1.1\r\nHost: localhost\r\n${"x-a: 1\r\n".repeat(100)}\r\n`,
+    431,
+    "101 headers, the limit is 100",
+  ],
+  [
+    "too large headers",
+    `GET /live HTTP/1.1\r\nx-a: ${"x".repeat(20_000)}\r\n\r\n`,
+    431,
+    "larger than the limit of 16384 bytes",
+  ],
   ["CONNECT", "CONNECT a:80 HTTP/1.1\r\nHost: localhost\r\n\r\n", 501, "CONNECT"],
   ["an unknown method", "FROB /live HTTP/1.1\r\nHost: localhost\r\n\r\n", 501, "method"],
   ["no version", "GET /live\r\n\r\n", 400, "no version"],
-  ["an unknown expectation", "GET /live HTTP/1.1\r\nHost: localhost\r\nExpect: x\r\n\r\n".repeat(20), 417, 'the expectation "x" cannot be met'],
+  [
+    "an unknown expectation",
+    "GET /live HTTP/1.1\r\nHost: localhost\r\nExpect: x\r\n\r\n".repeat(20),
+    417,
+    'the expectation "x" cannot be met',
+  ],
 ])("%s is refused there, too, as the last answer of its connection", async (_name, bytes, status, message) => {
   await using runtime = await createRuntime({ config, log: silent });
   const socket = connect(runtime.system.port ?? 0, "127.0.0.1");
@@ -41,22 +66,28 @@ test.each([
   ["drips its body", "GET /live HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10000\r\n\r\n", "x", 200],
   ["asks for nothing more", "GET /live HTTP/1.1\r\nHost: localhost\r\n\r\n", "", 200],
   ["sends empty lines after its request", "GET /live HTTP/1.1\r\nHost: localhost\r\n\r\n", "\r\n", 200],
-])("a client of it that %s is closed in time, and probes are answered beside it", async (_name, first, more, status) => {
-  await using runtime = await createRuntime({ config: { ...config, systemTimeoutMs: 200 }, log: silent });
-  const port = runtime.system.port ?? 0;
-  const socket = connect(port, "127.0.0.1");
-  socket.write(first);
-  const timer = setInterval(() => socket.write(more), 20);
-  const ended = readAll(socket).finally(() => clearInterval(timer));
-  expect((await fetch(`http://127.0.0.1:${port}/live`)).status).toBe(200);
-  expect((await ended).match(/HTTP\/1\.1 \d+/g)).toEqual([`HTTP/1.1 ${status}`]);
-});
+])(
+  "a client of it that %s is closed in time, and probes are answered beside it",
+  async (_name, first, more, status) => {
+    await using runtime = await createRuntime({ config: { ...config, systemTimeoutMs: 200 }, log: silent });
+    const port = runtime.system.port ?? 0;
+    const socket = connect(port, "127.0.0.1");
+    socket.write(first);
+    const timer = setInterval(() => socket.write(more), 20);
+    const ended = readAll(socket).finally(() => clearInterval(timer));
+    expect((await fetch(`http://127.0.0.1:${port}/live`)).status).toBe(200);
+    expect((await ended).match(/HTTP\/1\.1 \d+/g)).toEqual([`HTTP/1.1 ${status}`]);
+  },
+);
 
 test.each([
   ["with a bad chunk", "Transfer-Encoding: chunked\r\n\r\n2\r\nonX", 400],
   ["that stops", "Content-Length: 10\r\n\r\non", 408],
 ])("an order whose body is one %s is not obeyed", async (_name, rest, status) => {
-  await using runtime = await createRuntime({ config: { ...config, ...(status === 408 && { systemTimeoutMs: 200 }) }, log: silent });
+  await using runtime = await createRuntime({
+    config: { ...config, ...(status === 408 && { systemTimeoutMs: 200 }) },
+    log: silent,
+  });
   const orders: string[] = [];
   runtime.system.addRoute("/lamp", { read: () => "off", orders: { PUT: (body) => void orders.push(body) } });
   const socket = connect(runtime.system.port ?? 0, "127.0.0.1");

@@ -41,7 +41,10 @@ test("ready only while every endpoint serves; a slow request holds the drain, an
   const url = `http://127.0.0.1:${runtime.system.port}`;
   const live = { status: 200, body: { status: "live", uptime, discovery } };
   expect(await probe(`${url}/live`)).toEqual(live);
-  expect(await probe(`${url}/health`)).toEqual({ status: 503, body: { status: "notready", stage: "starting", uptime, endpoints: {}, discovery } });
+  expect(await probe(`${url}/health`)).toEqual({
+    status: 503,
+    body: { status: "notready", stage: "starting", uptime, endpoints: {}, discovery },
+  });
   const { promise: released, resolve: release } = Promise.withResolvers<void>();
   const begun = Promise.withResolvers<void>();
   await runtime.endpoint("dyn://test.system.one").serve(async function* () {
@@ -56,7 +59,10 @@ test("ready only while every endpoint serves; a slow request holds the drain, an
   const other = await runtime.endpoint("dyn://test.system.two").serve(async function* () {
     yield 1;
   });
-  expect(await probe(`${url}/health`)).toMatchObject({ status: 200, body: { endpoints: { one: "ready", two: "ready" } } });
+  expect(await probe(`${url}/health`)).toMatchObject({
+    status: 200,
+    body: { endpoints: { one: "ready", two: "ready" } },
+  });
   await other[Symbol.asyncDispose]();
   expect(await probe(`${url}/health`)).toMatchObject({ status: 200, body: { endpoints: { one: "ready" } } });
   const client = caller.client<unknown, string>("dyn://test.system.one");
@@ -95,9 +101,17 @@ test("a worker on SIGTERM says so until its last request is out", async () => {
     const health = await probe(`${url}/health`);
     return health.status === 503 && health;
   });
-  expect(draining.body).toEqual({ status: "notready", stage: "draining", uptime, endpoints: { generate: "notready" }, discovery });
+  expect(draining.body).toEqual({
+    status: "notready",
+    stage: "draining",
+    uptime,
+    endpoints: { generate: "notready" },
+    discovery,
+  });
   expect((await probe(`${url}/live`)).status).toBe(200);
-  const exposed = parseOpenMetrics(await (await fetch(`${url}/metrics`, { headers: { accept: "application/openmetrics-text" } })).text());
+  const exposed = parseOpenMetrics(
+    await (await fetch(`${url}/metrics`, { headers: { accept: "application/openmetrics-text" } })).text(),
+  );
   expect(exposed.value("dynamo_component_inflight_requests")).toBe(1);
   expect(worker?.child.exitCode).toBeNull();
   await release(worker);
@@ -131,11 +145,16 @@ test("a worker whose discovery directory is lost stays ready and says so", async
 test("workers of one process share one server, which is ready while all of them are", async () => {
   await using cluster = await startCluster({ workerArgs: ["--num-workers", "3"], env: { DYN_SYSTEM_PORT: "0" } });
   const [worker] = cluster.workers;
-  await eventually("all three", () => worker?.lines().filter(({ message }) => message === "endpoint is serving").length === 3);
+  await eventually(
+    "all three",
+    () => worker?.lines().filter(({ message }) => message === "endpoint is serving").length === 3,
+  );
   expect(worker?.lines().filter(({ message }) => message === "system server is listening")).toHaveLength(1);
   const url = systemUrl(worker);
   expect((await probe(`${url}/health`)).body).toMatchObject({ status: "ready", endpoints: { generate: "ready" } });
-  const exposed = parseOpenMetrics(await (await fetch(`${url}/metrics`, { headers: { accept: "application/openmetrics-text" } })).text());
+  const exposed = parseOpenMetrics(
+    await (await fetch(`${url}/metrics`, { headers: { accept: "application/openmetrics-text" } })).text(),
+  );
   const instances = worker
     ?.lines()
     .filter(({ message }) => message === "endpoint is serving")
@@ -149,8 +168,13 @@ test("workers of one process share one server, which is ready while all of them 
 
 test("an example has it too; its metrics have no model", async () => {
   await using cluster = await startCluster({ workers: 0 });
-  await using greeter = startProgram("node", ["examples/greeter.ts"], { DYN_FILE_KV: cluster.directory, DYN_SYSTEM_PORT: "0" });
-  await eventually("the greeter serving", () => greeter.lines().some(({ message }) => message === "endpoint is serving"));
+  await using greeter = startProgram("node", ["examples/greeter.ts"], {
+    DYN_FILE_KV: cluster.directory,
+    DYN_SYSTEM_PORT: "0",
+  });
+  await eventually("the greeter serving", () =>
+    greeter.lines().some(({ message }) => message === "endpoint is serving"),
+  );
   const url = systemUrl(greeter);
   expect(await probe(`${url}/health`)).toMatchObject({ status: 200, body: { endpoints: { generate: "ready" } } });
   const text = await (await fetch(`${url}/metrics`)).text();
@@ -165,7 +189,11 @@ test("what is not there, and what is not allowed", async () => {
   expect(await probe(`${url}/nothing?x=1`)).toEqual({ status: 404, body: { error: "Route not found: /nothing" } });
   expect(await probe(`${url}/healthy`)).toMatchObject({ status: 404 });
   const posted = await fetch(`${url}/metrics`, { method: "POST", body: "x".repeat(1_000_000) });
-  expect([posted.status, posted.headers.get("allow"), posted.headers.get("connection")]).toEqual([405, "GET, HEAD", "close"]);
+  expect([posted.status, posted.headers.get("allow"), posted.headers.get("connection")]).toEqual([
+    405,
+    "GET, HEAD",
+    "close",
+  ]);
   const head = await fetch(`${url}/health?verbose`, { method: "HEAD" });
   expect([head.status, await head.text()]).toEqual([503, ""]);
   const id = "0b6d2cde-4f3e-4a7b-9f83-2f2a35f3d3a1";
@@ -189,16 +217,32 @@ test.each(["debug", "info"])("probes have a line each at debug, and none at info
   const records: Record<string, unknown>[] = [];
   const log = createLogger({ sink: (record) => records.push(record), filter: parseLogFilter(level) });
   await using runtime = await createRuntime({ config, log });
-  const response = await fetch(`http://127.0.0.1:${runtime.system.port}/health`, { headers: { "x-request-id": "probe-7" } });
+  const response = await fetch(`http://127.0.0.1:${runtime.system.port}/health`, {
+    headers: { "x-request-id": "probe-7" },
+  });
   await response.text();
-  const line = { level: "DEBUG", message: "http response sent", method: "GET", uri: "/health", status: 503, x_request_id: "probe-7" };
+  const line = {
+    level: "DEBUG",
+    message: "http response sent",
+    method: "GET",
+    uri: "/health",
+    status: 503,
+    x_request_id: "probe-7",
+  };
   const lines = (): unknown[] => records.filter(({ target }) => target === "system_span");
   if (level === "info") expect(lines()).toEqual([]);
-  else expect(await eventually("the line", () => lines()[0])).toMatchObject({ ...line, request_id: response.headers.get("request-id") });
+  else
+    expect(await eventually("the line", () => lines()[0])).toMatchObject({
+      ...line,
+      request_id: response.headers.get("request-id"),
+    });
 });
 
 test("the first part of a worker's metric names can be chosen", async () => {
-  await using runtime = await createRuntime({ config: { ...config, componentMetricsPrefix: "acme_worker" }, log: silent });
+  await using runtime = await createRuntime({
+    config: { ...config, componentMetricsPrefix: "acme_worker" },
+    log: silent,
+  });
   const text = await (await fetch(`http://127.0.0.1:${runtime.system.port}/metrics`)).text();
   expect(text).toContain("# TYPE acme_worker_uptime_seconds gauge");
   expect(text).not.toContain("dynamo_component_");
@@ -231,7 +275,11 @@ test("with operators' keys strangers learn that it lives and whether it is ready
   try {
     const url = `http://127.0.0.1:${worker.systemPort}`;
     const ask = async (method: string, path: string, headers = {}): Promise<readonly [number, string]> => {
-      const response = await fetch(`${url}${path}`, { method, headers, ...(method === "PUT" && { body: "error:overloaded" }) });
+      const response = await fetch(`${url}${path}`, {
+        method,
+        headers,
+        ...(method === "PUT" && { body: "error:overloaded" }),
+      });
       expect(response.headers.get("www-authenticate")).toBe(response.status === 401 ? "Bearer" : null);
       return [response.status, await response.text()];
     };

@@ -4,7 +4,15 @@ import { join } from "node:path";
 import { eventually, root, startProgram, type Program } from "../support/cluster.ts";
 
 /** The command that follows becomes process 1. */
-export const namespaceCommand = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc", "--kill-child"] as const;
+export const namespaceCommand = [
+  "unshare",
+  "--user",
+  "--map-root-user",
+  "--pid",
+  "--fork",
+  "--mount-proc",
+  "--kill-child",
+] as const;
 
 export interface FirstProcess extends AsyncDisposable {
   readonly program: Program;
@@ -13,9 +21,17 @@ export interface FirstProcess extends AsyncDisposable {
 }
 
 /** Start one of our programs so. */
-export async function startFirst(cli: string, args: readonly string[], env: Readonly<Record<string, string>>): Promise<FirstProcess> {
+export async function startFirst(
+  cli: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+): Promise<FirstProcess> {
   const program = startProgram("node", [join(root, cli), ...args], env, { runner: namespaceCommand });
   const children = `/proc/${program.pid}/task/${program.pid}/children`; // by their number out here
   const pid = await eventually("process 1", () => Number(readFileSync(children, "utf8")) || undefined);
-  return { program, kill: (signal) => void process.kill(pid, signal), [Symbol.asyncDispose]: () => program[Symbol.asyncDispose]() };
+  return {
+    program,
+    kill: (signal) => void process.kill(pid, signal),
+    [Symbol.asyncDispose]: () => program[Symbol.asyncDispose](),
+  };
 }

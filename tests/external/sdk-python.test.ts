@@ -53,23 +53,41 @@ describe("openai (Python)", () => {
 
   test("gets n choices of a chat", async () => {
     const { choices } = await python.call<ChatCompletion>("openai", "chat", { prompt: "one two", fields: { n: 3 } });
-    expect(choices.map(({ index, message }) => [index, message.content])).toEqual([0, 1, 2].map((index) => [index, "one two"]));
+    expect(choices.map(({ index, message }) => [index, message.content])).toEqual(
+      [0, 1, 2].map((index) => [index, "one two"]),
+    );
   });
 
   test("is refused logprobs by name", async () => {
     const call = python.call("openai", "chat", { prompt: "x", fields: { logprobs: true } });
     await expect(call).rejects.toThrow(PythonError);
-    const failure = { name: "BadRequestError", status: 400, param: "logprobs", code: "unsupported_value", type: "invalid_request_error" };
+    const failure = {
+      name: "BadRequestError",
+      status: 400,
+      param: "logprobs",
+      code: "unsupported_value",
+      type: "invalid_request_error",
+    };
     await expect(call).rejects.toMatchObject({ failure });
   });
 
   test("has the id of raw and streamed responses in header and body", async () => {
     const raw = await python.call<Record<string, unknown>>("openai", "raw", { prompt: "hi" });
-    expect(raw).toEqual({ status: 200, header: raw["id"], id: raw["id"], body: `chatcmpl-${String(raw["id"])}`, last: "data: [DONE]" });
+    expect(raw).toEqual({
+      status: 200,
+      header: raw["id"],
+      id: raw["id"],
+      body: `chatcmpl-${String(raw["id"])}`,
+      last: "data: [DONE]",
+    });
   });
 
   test("accumulates a stream with its helper", async () => {
-    const { kinds, completion } = await python.call<{ kinds: string[]; completion: ChatCompletion }>("openai", "helper", { prompt: "one two" });
+    const { kinds, completion } = await python.call<{ kinds: string[]; completion: ChatCompletion }>(
+      "openai",
+      "helper",
+      { prompt: "one two" },
+    );
     expect(kinds).toEqual(["chunk", "content.delta", "content.done"]);
     expect(completion.choices[0]?.message.content).toBe("one two");
   });
@@ -78,16 +96,29 @@ describe("openai (Python)", () => {
 describe("anthropic (Python)", () => {
   test("lists models page by page and shows one with a slash in its name", async () => {
     const shown = { type: "model", id: "org/mock", display_name: "org/mock" };
-    expect(await python.call("anthropic", "models", { limit: 2, model: "org/mock" })).toMatchObject({ listed: models, shown });
+    expect(await python.call("anthropic", "models", { limit: 2, model: "org/mock" })).toMatchObject({
+      listed: models,
+      shown,
+    });
   });
 
   test("counts tokens as usage will say", async () => {
-    expect(await python.call("anthropic", "count", { prompt: " a  b c ", system: "be brief" })).toEqual({ counted: 6, used: 6 });
+    expect(await python.call("anthropic", "count", { prompt: " a  b c ", system: "be brief" })).toEqual({
+      counted: 6,
+      used: 6,
+    });
   });
 
   test("hears the events of a stream in order", async () => {
     const deltas = ["content_block_delta", "content_block_delta"];
-    const kinds = ["message_start", "content_block_start", ...deltas, "content_block_stop", "message_delta", "message_stop"];
+    const kinds = [
+      "message_start",
+      "content_block_start",
+      ...deltas,
+      "content_block_stop",
+      "message_delta",
+      "message_stop",
+    ];
     expect(await python.call("anthropic", "events", { prompt: "one two" })).toEqual(kinds);
   });
 

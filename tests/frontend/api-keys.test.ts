@@ -11,11 +11,16 @@ const hex = createHash("sha256").update(key).digest("hex");
 
 describe("a file of keys", () => {
   test("has a hash a line, and a name if wanted", () => {
-    const keys = parseApiKeys(`# ours\n\n  ${hex}   team-a  \r\n${createHash("sha256").update("another").digest("hex").toUpperCase()}\n`);
+    const keys = parseApiKeys(
+      `# ours\n\n  ${hex}   team-a  \r\n${createHash("sha256").update("another").digest("hex").toUpperCase()}\n`,
+    );
     expect(keys.find({ "x-api-key": key })).toMatchObject({ name: "team-a", hash: hex });
     expect(keys.find({ authorization: `Bearer ${key}` })?.name).toBe("team-a");
     expect(keys.find({ authorization: "Bearer another" })?.name).toMatch(/^sha256:[0-9a-f]{8}$/);
-    expect(keys.find({ authorization: "Bearer unknown", "x-api-key": key })).toMatchObject({ name: "team-a", hash: hex });
+    expect(keys.find({ authorization: "Bearer unknown", "x-api-key": key })).toMatchObject({
+      name: "team-a",
+      hash: hex,
+    });
     expect(keys.find({ authorization: `Bearer  ${key} more` })).toBeUndefined();
     expect(keys.find({})).toBeUndefined();
   });
@@ -59,6 +64,9 @@ describe("dyn-frontend hash-key", () => {
   });
 
   test("refuses a bad name", () => {
-    expect(run(key, "a b")).toMatchObject({ status: 2, stderr: "dyn-frontend hash-key: expected a name of 1 to 64 letters, digits and . _ @ -\n" });
+    expect(run(key, "a b")).toMatchObject({
+      status: 2,
+      stderr: "dyn-frontend hash-key: expected a name of 1 to 64 letters, digits and . _ @ -\n",
+    });
   });
 });

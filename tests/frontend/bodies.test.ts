@@ -16,7 +16,11 @@ const manyItems = 2_097_100;
 
 function fill(before: string, repeated: string, after: string, times?: number): Buffer {
   const most = Math.floor((largest - before.length - after.length) / repeated.length);
-  return Buffer.concat([Buffer.from(before), Buffer.alloc((times ?? most) * repeated.length, repeated), Buffer.from(after)]);
+  return Buffer.concat([
+    Buffer.from(before),
+    Buffer.alloc((times ?? most) * repeated.length, repeated),
+    Buffer.from(after),
+  ]);
 }
 
 const limits = { maxMessages: 100_000, maxCompletions: 1_000, maxEchoBytes: 1_048_576 };
@@ -27,19 +31,37 @@ type ParseFields = (body: unknown, fieldLimits: typeof limits) => unknown;
 
 describe("a body as large as it may be", () => {
   test.each<[string, Buffer, string]>([
-    ["token ids without end", fill('{"model":"m","prompt":[', "1,", "1]}"), "the request body holds more than 2097152 values"],
+    [
+      "token ids without end",
+      fill('{"model":"m","prompt":[', "1,", "1]}"),
+      "the request body holds more than 2097152 values",
+    ],
     ["objects without end", fill("[", "{},", "{}]"), "the request body holds more than 131072 lists and objects"],
     ["fields without end", fill("{", '"a":1,', '"a":1}'), "the request body holds more than 262144 fields"],
     ["lists in lists", fill("", "[", ""), "the request body is nested deeper than 1000 levels"],
-    ["nothing but lines", fill("", "\n", "x"), "unexpected character at position 33554431 of 33554432 (line 33554432, column 1)"],
+    [
+      "nothing but lines",
+      fill("", "\n", "x"),
+      "unexpected character at position 33554431 of 33554432 (line 33554432, column 1)",
+    ],
     ["a text without end", fill('{"a":"', '\\"', ""), "it ends too early, after 33554432 characters"],
   ])("of %s is refused for that, and not parsed", (_name, body, message) => {
     expect(() => parse(body)).toThrow(message);
   });
 
   test.each<[string, ParseFields, Buffer, string]>([
-    ["messages that are none", parseChatRequest, fill('{"model":"m","messages":[', "1,", "1]}", manyItems), "messages[0] must be an object"],
-    ["prompts that are none", parseCompletionRequest, fill('{"model":"m","prompt":[', "null,", "1]}", manyItems), "prompt must be a string, a list"],
+    [
+      "messages that are none",
+      parseChatRequest,
+      fill('{"model":"m","messages":[', "1,", "1]}", manyItems),
+      "messages[0] must be an object",
+    ],
+    [
+      "prompts that are none",
+      parseCompletionRequest,
+      fill('{"model":"m","prompt":[', "null,", "1]}", manyItems),
+      "prompt must be a string, a list",
+    ],
     [
       "token ids",
       parseCompletionRequest,
@@ -68,7 +90,9 @@ describe("a body as large as it may be", () => {
   });
 
   test("may have as many messages, and as many token ids, as any client can need", () => {
-    const messages = parse(fill('{"model":"m","messages":[', '{"role":"user","content":"hi"},', '{"role":"user","content":"hi"}]}', 99_999));
+    const messages = parse(
+      fill('{"model":"m","messages":[', '{"role":"user","content":"hi"},', '{"role":"user","content":"hi"}]}', 99_999),
+    );
     expect(parseChatRequest(messages, limits).job.messages).toHaveLength(100_000);
     const ids = parse(fill('{"model":"m","prompt":[', "4294967295,", "0]}", 1_048_575));
     expect(parseCompletionRequest(ids, limits).job.prompt?.tokenIds).toHaveLength(1_048_576);
@@ -90,11 +114,17 @@ test("a text in JSON ends where it ends, however many quotes and backslashes sta
 });
 
 test("whole numbers beyond 2^53 keep their digits, in as many fields as an API could have", () => {
-  const body = (count: number): string => JSON.stringify(Object.fromEntries(Array.from({ length: count }, (_, index) => [`k${index}`, 1e20])));
-  const exact = (text: string): unknown => parse(Buffer.from(text.replaceAll("100000000000000000000", "12345678901234567890")));
-  expect(Object.values(exact(body(64)) as object)).toEqual(Array.from({ length: 64 }, () => 12_345_678_901_234_567_890n));
+  const body = (count: number): string =>
+    JSON.stringify(Object.fromEntries(Array.from({ length: count }, (_, index) => [`k${index}`, 1e20])));
+  const exact = (text: string): unknown =>
+    parse(Buffer.from(text.replaceAll("100000000000000000000", "12345678901234567890")));
+  expect(Object.values(exact(body(64)) as object)).toEqual(
+    Array.from({ length: 64 }, () => 12_345_678_901_234_567_890n),
+  );
   expect(() => exact(body(65))).toThrow("the request body has more than 64 fields with whole numbers beyond 2^53");
-  const odd = exact('{"__proto__":100000000000000000000,"a":[100000000000000000000],"b":1,"\\u0062":100000000000000000000}');
+  const odd = exact(
+    '{"__proto__":100000000000000000000,"a":[100000000000000000000],"b":1,"\\u0062":100000000000000000000}',
+  );
   expect(Object.entries(odd as object)).toEqual([
     ["__proto__", 12_345_678_901_234_567_890n],
     ["a", [12_345_678_901_234_567_000]],
@@ -120,7 +150,9 @@ describe("a list", () => {
 
   test("is looked through to its end, and the first wrong item is named by its place", () => {
     const messages: unknown[] = Array.from({ length: 1_000 }, (_, index) => ({ role: "user", content: String(index) }));
-    expect(parseChatRequest({ model: "m", messages }, limits).job.messages.map(({ text }) => Number(text))).toEqual([...messages.keys()]);
+    expect(parseChatRequest({ model: "m", messages }, limits).job.messages.map(({ text }) => Number(text))).toEqual([
+      ...messages.keys(),
+    ]);
     for (const at of [0, 255, 256, 999]) {
       const given = { model: "m", messages: messages.with(at, { role: "user", content: [{ type: "text" }] }) };
       expect(() => parseChatRequest(given, limits)).toThrow(`messages[${at}].content[0].text is required`);
@@ -129,7 +161,9 @@ describe("a list", () => {
 
   test("of a schema is one of these", () => {
     const directory = join(root, "packages/frontend/src");
-    const names = readdirSync(directory, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith("-schema.ts"));
+    const names = readdirSync(directory, { recursive: true, encoding: "utf8" }).filter((name) =>
+      name.endsWith("-schema.ts"),
+    );
     expect(names).toHaveLength(3);
     for (const name of names) expect(readFileSync(join(directory, name), "utf8")).not.toContain("z.array(");
   });

@@ -49,7 +49,12 @@ const maxInt64 = "9223372036854775807";
 const tool = { type: "function", function: { name: "f" } };
 const user = { role: "user", content: "hi" };
 
-type Case = readonly [apis: readonly Api[], field: string, taken: readonly string[], refused: readonly (readonly [json: string, words: string])[]];
+type Case = readonly [
+  apis: readonly Api[],
+  field: string,
+  taken: readonly string[],
+  refused: readonly (readonly [json: string, words: string])[],
+];
 const cases: readonly Case[] = [
   [
     both,
@@ -158,7 +163,12 @@ const cases: readonly Case[] = [
       ["2", "is only supported when equal to n"],
     ],
   ],
-  [both, "stop", ["null", '""', "[]", list(4, "x"), JSON.stringify("x".repeat(long))], [[list(5, "x"), "must have at most 4 items, not 5"]]],
+  [
+    both,
+    "stop",
+    ["null", '""', "[]", list(4, "x"), JSON.stringify("x".repeat(long))],
+    [[list(5, "x"), "must have at most 4 items, not 5"]],
+  ],
   // The types have no limit; the number is ours, because each costs its share of every character.
   [
     ["messages"],
@@ -170,7 +180,12 @@ const cases: readonly Case[] = [
     ],
   ],
   [["chat"], "tools", ["null", "[]", list(1_025, tool)], [["{}", "must be a list"]]],
-  [["messages", "count"], "tools", ["null", "[]", list(1_025, { name: "f", input_schema: {} })], [["{}", "must be a list"]]],
+  [
+    ["messages", "count"],
+    "tools",
+    ["null", "[]", list(1_025, { name: "f", input_schema: {} })],
+    [["{}", "must be a list"]],
+  ],
   [
     ["chat", "messages", "count"],
     "messages",
@@ -204,7 +219,12 @@ const cases: readonly Case[] = [
   // Not read, so not refused either: whatever the official APIs take passes.
   [both, "logit_bias", ['{"1":-100,"2":100}'], []],
   [both, "user", [JSON.stringify("x".repeat(512))], []],
-  [["chat"], "metadata", [JSON.stringify(Object.fromEntries(Array.from({ length: 16 }, (_, at) => [`k${at}`, "v".repeat(512)])))], []],
+  [
+    ["chat"],
+    "metadata",
+    [JSON.stringify(Object.fromEntries(Array.from({ length: 16 }, (_, at) => [`k${at}`, "v".repeat(512)])))],
+    [],
+  ],
   [["messages"], "metadata", [JSON.stringify({ user_id: "x".repeat(256) })], []],
 ];
 const flat = cases.flatMap(([names, field, taken, refused]) => names.map((api) => ({ api, field, taken, refused })));
@@ -224,26 +244,32 @@ test("a request may have as many messages as Anthropic's, unless told otherwise"
   expect(frontendSettings.maxMessages.default).toBe(limits.maxMessages);
 });
 
-const seedOf = (api: "chat" | "completions", json: string): unknown => (parse(api, "seed", json) as { job: ModelJob }).job.sampling.seed;
+const seedOf = (api: "chat" | "completions", json: string): unknown =>
+  (parse(api, "seed", json) as { job: ModelJob }).job.sampling.seed;
 
 describe("a seed of 64 bits", () => {
-  test.each(both.flatMap((api) => [minInt64, "-9007199254740993", "9007199254740993", maxInt64].map((seed) => [api, seed] as const)))(
-    "reaches the engine of %s as it was written: %s",
-    (api, seed) => {
-      const { job } = parse(api, "seed", seed) as { job: ModelJob };
-      const [request] = toRequests(checkJob(decodePayload(encodePayload(job), "job") as ModelJob, "aggregated"));
-      expect(request?.sampling.seed).toBe(BigInt(seed));
-    },
-  );
+  test.each(
+    both.flatMap((api) =>
+      [minInt64, "-9007199254740993", "9007199254740993", maxInt64].map((seed) => [api, seed] as const),
+    ),
+  )("reaches the engine of %s as it was written: %s", (api, seed) => {
+    const { job } = parse(api, "seed", seed) as { job: ModelJob };
+    const [request] = toRequests(checkJob(decodePayload(encodePayload(job), "job") as ModelJob, "aggregated"));
+    expect(request?.sampling.seed).toBe(BigInt(seed));
+  });
 
   test("is a number where a number is exact", () => {
-    for (const seed of ["-9007199254740991", "9007199254740991", "7.0", "1e3"]) expect(seedOf("chat", seed)).toBe(Number(seed));
+    for (const seed of ["-9007199254740991", "9007199254740991", "7.0", "1e3"])
+      expect(seedOf("chat", seed)).toBe(Number(seed));
   });
 
   test("is the last of two, and not mistaken for another field or text", () => {
-    expect(seedOf("chat", '1,"user":"\\"seed\\":9007199254740995","metadata":{"seed":9007199254740997},"\\u0073eed" : 9007199254740993')).toBe(
-      9007199254740993n,
-    );
+    expect(
+      seedOf(
+        "chat",
+        '1,"user":"\\"seed\\":9007199254740995","metadata":{"seed":9007199254740997},"\\u0073eed" : 9007199254740993',
+      ),
+    ).toBe(9007199254740993n);
     expect(seedOf("chat", '9007199254740993,"seed":1e18')).toBe(1_000_000_000_000_000_000n);
     expect(seedOf("chat", '9007199254740993,"seed":5')).toBe(5);
     expect(seedOf("chat", `9007199254740993,"x":${"9".repeat(long)}`)).toBe(9007199254740993n);
@@ -251,7 +277,8 @@ describe("a seed of 64 bits", () => {
 
   test("differs from choice to choice, and behind the last comes the first", () => {
     const base = { model: "m", messages: [], stop: [], n: 3 };
-    const seedsFrom = (seed: number | bigint): unknown[] => toRequests({ ...base, sampling: { seed } }).map(({ sampling }) => sampling.seed);
+    const seedsFrom = (seed: number | bigint): unknown[] =>
+      toRequests({ ...base, sampling: { seed } }).map(({ sampling }) => sampling.seed);
     expect(seedsFrom(1)).toEqual([1, 2, 3]);
     expect(seedsFrom(Number.MAX_SAFE_INTEGER)).toEqual([9007199254740991, 9007199254740992n, 9007199254740993n]);
     expect(seedsFrom(BigInt(maxInt64) - 1n)).toEqual([BigInt(maxInt64) - 1n, BigInt(maxInt64), BigInt(minInt64)]);
@@ -260,10 +287,19 @@ describe("a seed of 64 bits", () => {
 });
 
 test("a number beyond 2^53 is named as too large or too small, not as none", () => {
-  expect(problemOf("chat", "n", "99999999999999999999")).toMatchObject({ message: "n is out of range", reason: "integer_above_max_value" });
-  expect(problemOf("chat", "n", "-99999999999999999999")).toMatchObject({ message: "n is out of range", reason: "integer_below_min_value" });
+  expect(problemOf("chat", "n", "99999999999999999999")).toMatchObject({
+    message: "n is out of range",
+    reason: "integer_above_max_value",
+  });
+  expect(problemOf("chat", "n", "-99999999999999999999")).toMatchObject({
+    message: "n is out of range",
+    reason: "integer_below_min_value",
+  });
   // Where no number is asked for, its size does not matter.
-  expect(problemOf("chat", "tools", "99999999999999999999")).toMatchObject({ message: "tools must be a list", reason: "invalid_type" });
+  expect(problemOf("chat", "tools", "99999999999999999999")).toMatchObject({
+    message: "tools must be a list",
+    reason: "invalid_type",
+  });
 });
 
 test("a limit on tokens beyond what can be counted is no limit", () => {

@@ -1,6 +1,13 @@
 // What a frontend shows of a model follows from the cards that are there; and what it costs that others come and go.
 import { isDeepStrictEqual } from "node:util";
-import { createMemorySpace, createRuntime, type RuntimeError, type DiscoveryRecord, type Instance, type ModelCard } from "@dyn/runtime";
+import {
+  createMemorySpace,
+  createRuntime,
+  type RuntimeError,
+  type DiscoveryRecord,
+  type Instance,
+  type ModelCard,
+} from "@dyn/runtime";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { followModels, type Model, type Models } from "../../packages/frontend/src/models/models.ts";
@@ -47,7 +54,8 @@ async function openHouse(): Promise<House> {
   const workers = createMemoryDiscovery(memorySpace, log);
   const registrations = new Map<bigint, AsyncDisposable[]>();
   return {
-    open: () => followModels({ runtime, namespace: "", routerMode: "round-robin", log, wallClock: () => 0, now: () => 0 }),
+    open: () =>
+      followModels({ runtime, namespace: "", routerMode: "round-robin", log, wallClock: () => 0, now: () => 0 }),
     async join(worker, see = (record) => record) {
       registrations.set(worker.id, await Promise.all(recordsOf(worker).map((record) => workers.publish(see(record)))));
     },
@@ -55,7 +63,10 @@ async function openHouse(): Promise<House> {
       for (const registration of registrations.get(id) ?? []) await registration[Symbol.asyncDispose]();
     },
     told: () => told,
-    said: (wanted) => lines.flatMap(({ time: _time, level: _level, target: _target, message, ...facts }) => (message === wanted ? [facts] : [])),
+    said: (wanted) =>
+      lines.flatMap(({ time: _time, level: _level, target: _target, message, ...facts }) =>
+        message === wanted ? [facts] : [],
+      ),
     [Symbol.asyncDispose]: () => runtime[Symbol.asyncDispose](),
   };
 }
@@ -125,11 +136,10 @@ test("what is shown is the same on every frontend, whatever came and went before
 test("a model's context length is the least that a card says, and a change of it is one line", async () => {
   await using house = await openHouse();
   using models = house.open();
-  const [short, long, silent] = [4_096, 32_768, 0].map((context_length, index) => ({ id: BigInt(index + 1), says: { context_length } })) as [
-    Worker,
-    Worker,
-    Worker,
-  ];
+  const [short, long, silent] = [4_096, 32_768, 0].map((context_length, index) => ({
+    id: BigInt(index + 1),
+    says: { context_length },
+  })) as [Worker, Worker, Worker];
   const shown = (): number => models.find("m").contextLength;
   for (const worker of [short, long, silent]) await house.join(worker);
   expect(shown()).toBe(4_096);
@@ -146,7 +156,11 @@ test("a model's context length is the least that a card says, and a change of it
 test("the endpoint that most cards name is served, of equals the first by its address; a move is one line", async () => {
   await using house = await openHouse();
   using models = house.open();
-  const [first, second, third] = ["b", "b", "c"].map((endpoint, index) => ({ id: BigInt(index + 1), endpoint })) as [Worker, Worker, Worker];
+  const [first, second, third] = ["b", "b", "c"].map((endpoint, index) => ({ id: BigInt(index + 1), endpoint })) as [
+    Worker,
+    Worker,
+    Worker,
+  ];
   const asked = (): string[] => models.serving("m").client.instances.map(({ path, id }) => `${path}/${id}`);
   await house.join(third);
   expect(asked()).toEqual(["dynamo/backend/c/3"]);
@@ -155,10 +169,17 @@ test("the endpoint that most cards name is served, of equals the first by its ad
   await house.join(second);
   expect(asked()).toEqual(["dynamo/backend/b/1", "dynamo/backend/b/2"]);
   const [from, to] = ["dyn://dynamo.backend.c", "dyn://dynamo.backend.b"];
-  expect(house.said("model changed")).toEqual([{ model: "m", role: "aggregated", endpoint: to, endpoint_before: from }]);
+  expect(house.said("model changed")).toEqual([
+    { model: "m", role: "aggregated", endpoint: to, endpoint_before: from },
+  ]);
   for (const worker of [first, second]) await house.leave(worker);
   await eventually("the move back", () => models.has("m") && asked()[0] === "dynamo/backend/c/3");
-  expect(house.said("model changed").at(-1)).toEqual({ model: "m", role: "aggregated", endpoint: from, endpoint_before: to });
+  expect(house.said("model changed").at(-1)).toEqual({
+    model: "m",
+    role: "aggregated",
+    endpoint: from,
+    endpoint_before: to,
+  });
   expect(house.said("model removed")).toEqual([]);
 });
 
@@ -167,7 +188,8 @@ test("lines about instances that join and leave name the model they are counted 
   using _models = house.open();
   for (const worker of [{ id: 1n }, { id: 2n, says: { display_name: "n" } }, { id: 3n }]) await house.join(worker);
   await house.leave({ id: 3n });
-  const counted = (message: string): unknown[] => house.said(message).map(({ model, instance_id, instances }) => [model, instance_id, instances]);
+  const counted = (message: string): unknown[] =>
+    house.said(message).map(({ model, instance_id, instances }) => [model, instance_id, instances]);
   expect(counted("instance joined")).toEqual([
     ["m", "1", 1],
     ["n", "2", 1],
@@ -194,7 +216,14 @@ test("a card that is lost and comes again as it was counts as before", async () 
   const memorySpace = createMemorySpace();
   const log = createLogger({ sink: () => undefined });
   await using runtime = await createRuntime({ config: { discoveryBackend: "mem" }, memorySpace, log });
-  using models = followModels({ runtime, namespace: "", routerMode: "round-robin", log, wallClock: () => 0, now: () => 0 });
+  using models = followModels({
+    runtime,
+    namespace: "",
+    routerMode: "round-robin",
+    log,
+    wallClock: () => 0,
+    now: () => 0,
+  });
   const { discovery } = runtime;
   const its = card(1n);
   await discovery.publish(record(1n));

@@ -19,7 +19,11 @@ describe("bytes that are not UTF-8", () => {
     ],
     ["an overlong NUL", Buffer.of(0x61, 0x61, 0xc0, 0x80), "unexpected byte 0xc0 at position 2 of 4"],
     ["half of a surrogate pair", Buffer.of(0x61, 0x61, 0xed, 0xa0, 0x80), "unexpected byte 0xed at position 2 of 5"],
-    ["a character beyond the last", Buffer.of(0x61, 0x61, 0xf4, 0x90, 0x80, 0x80), "unexpected byte 0xf4 at position 2 of 6"],
+    [
+      "a character beyond the last",
+      Buffer.of(0x61, 0x61, 0xf4, 0x90, 0x80, 0x80),
+      "unexpected byte 0xf4 at position 2 of 6",
+    ],
     [
       "gzip without a word of it",
       Buffer.of(0x1f, 0x8b, 0x08, 0x00),
@@ -28,7 +32,11 @@ describe("bytes that are not UTF-8", () => {
     ["UTF-16 with its mark", Buffer.from("\ufeff{}", "utf16le"), "it seems to be UTF-16 or UTF-32"],
     ["UTF-16 the other way round", Buffer.from("\ufeff{}", "utf16le").swap16(), "it seems to be UTF-16 or UTF-32"],
     ["UTF-16 without its mark", Buffer.from("{}", "utf16le"), "it seems to be UTF-16 or UTF-32"],
-    ["UTF-16 the other way round, without its mark", Buffer.from("{}", "utf16le").swap16(), "it seems to be UTF-16 or UTF-32"],
+    [
+      "UTF-16 the other way round, without its mark",
+      Buffer.from("{}", "utf16le").swap16(),
+      "it seems to be UTF-16 or UTF-32",
+    ],
   ])("are refused with their place: %s", (_name, body, message) => {
     expect(() => decodeText(Buffer.from(body))).toThrow(`the request body is not UTF-8: ${message}`);
   });
@@ -38,7 +46,9 @@ describe("bytes that are not UTF-8", () => {
     for (let at = 2; at < text.length; at += 1) {
       const isStart = ((text[at] ?? 0) & 0xc0) !== 0x80;
       if (isStart)
-        expect(() => decodeText(Buffer.concat([text.subarray(0, at), Buffer.of(0xff), text.subarray(at)]))).toThrow(`0xff at position ${at} of`);
+        expect(() => decodeText(Buffer.concat([text.subarray(0, at), Buffer.of(0xff), text.subarray(at)]))).toThrow(
+          `0xff at position ${at} of`,
+        );
     }
   });
 
@@ -60,7 +70,10 @@ describe("a byte order mark", () => {
 
 describe("half of a character, which JSON can write and UTF-8 cannot", () => {
   test.each([
-    ['{"messages":[{"content":"ab\\ud83dc"}]}', "messages[0].content holds half of a character: \\ud83d at position 2 has no other half"],
+    [
+      '{"messages":[{"content":"ab\\ud83dc"}]}',
+      "messages[0].content holds half of a character: \\ud83d at position 2 has no other half",
+    ],
     ['{"prompt":["a","\\uDE00"]}', "prompt[1] holds half of a character: \\ude00 at position 0 has no other half"],
     ['{"stop":"\\ude00\\ud83d"}', "stop holds half of a character: \\ude00 at position 0"],
     ['{"tools":[{"\\ud83d":1}]}', "a key of tools[0] holds half of a character: \\ud83d"],
@@ -71,12 +84,15 @@ describe("half of a character, which JSON can write and UTF-8 cannot", () => {
     expect(() => parseJsonBody(Buffer.from(json))).toThrow(message);
   });
 
-  test.each(['{"a":"\\ud83d\\ude00"}', '{"a":"\\uD83D\\uDE00 😀"}', '{"a":"\\\\ud83d"}', '{"a":"\\ufffd"}', '{"\\ud83d\\ude00":null}'])(
-    "is none of %s",
-    (json) => {
-      expect(parseJsonBody(Buffer.from(json))).toEqual(JSON.parse(json));
-    },
-  );
+  test.each([
+    '{"a":"\\ud83d\\ude00"}',
+    '{"a":"\\uD83D\\uDE00 😀"}',
+    '{"a":"\\\\ud83d"}',
+    '{"a":"\\ufffd"}',
+    '{"\\ud83d\\ude00":null}',
+  ])("is none of %s", (json) => {
+    expect(parseJsonBody(Buffer.from(json))).toEqual(JSON.parse(json));
+  });
 });
 
 describe("the headers of a body", () => {
@@ -104,7 +120,9 @@ describe("the headers of a body", () => {
     [undefined, "content-type must be application/json, got none"],
   ])("%j is a 415", (type, message) => {
     const given = type === undefined ? {} : { "content-type": type };
-    expect(() => checkContent(given)).toThrow(expect.objectContaining({ code: "unsupported_media_type", message: expect.stringContaining(message) }));
+    expect(() => checkContent(given)).toThrow(
+      expect.objectContaining({ code: "unsupported_media_type", message: expect.stringContaining(message) }),
+    );
   });
 
   test("a part of a body is refused", () => {

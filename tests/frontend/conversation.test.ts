@@ -42,7 +42,9 @@ const unread = `
 
 describe("Anthropic's messages", () => {
   test("may have system messages among them, which stay where they are", () => {
-    expect(anthropic([ask, { role: "system", content: [text("be "), text("brief")] }], { system: "first" }).seen).toEqual([
+    expect(
+      anthropic([ask, { role: "system", content: [text("be "), text("brief")] }], { system: "first" }).seen,
+    ).toEqual([
       ["system", "first"],
       ["user", ask.content],
       ["system", "be brief"],
@@ -53,12 +55,9 @@ describe("Anthropic's messages", () => {
     const hint = { role: "system", content: "now", clear_at: "next_user_message" };
     const never = { role: "system", content: "always", clear_at: "never" };
     expect(anthropic([ask, hint, never]).seen.map(([, said]) => said)).toEqual([ask.content, "now", "always"]);
-    expect(anthropic([ask, hint, never, { role: "assistant", content: "a cat" }, ask]).seen.map(([, said]) => said)).toEqual([
-      ask.content,
-      "always",
-      "a cat",
-      ask.content,
-    ]);
+    expect(
+      anthropic([ask, hint, never, { role: "assistant", content: "a cat" }, ask]).seen.map(([, said]) => said),
+    ).toEqual([ask.content, "always", "a cat", ask.content]);
   });
 
   test("may have system messages that say nothing, but set options and tools", () => {
@@ -72,7 +71,14 @@ describe("Anthropic's messages", () => {
   test("have results of tools as messages of the tool, in the order of the blocks", () => {
     const answer = {
       role: "user",
-      content: [text("one"), result("first"), result([text("sec"), text("ond")]), text("go "), text("on"), result(null)],
+      content: [
+        text("one"),
+        result("first"),
+        result([text("sec"), text("ond")]),
+        text("go "),
+        text("on"),
+        result(null),
+      ],
     };
     expect(anthropic([ask, call, answer]).seen).toEqual([
       ["user", ask.content],
@@ -88,11 +94,18 @@ describe("Anthropic's messages", () => {
   test("of results alone are no message of the user", () => {
     expect(anthropic([ask, call, { role: "user", content: [result("a cat")] }]).seen.at(-1)).toEqual(["tool", "a cat"]);
     expect(anthropic([{ role: "user", content: [] }]).seen).toEqual([["user", ""]]);
-    expect(anthropic([ask, { role: "assistant", content: [{ type: "tool_use" }] }, ask]).seen[1]).toEqual(["assistant", ""]);
+    expect(anthropic([ask, { role: "assistant", content: [{ type: "tool_use" }] }, ask]).seen[1]).toEqual([
+      "assistant",
+      "",
+    ]);
   });
 
   test.each(unread.trim().split(/\s+/))("go on without a block of the history that is a %s", (type) => {
-    const history = [ask, { role: "assistant", content: [text("a "), { type, content: [{ type: "secret" }] }, text("cat")] }, ask];
+    const history = [
+      ask,
+      { role: "assistant", content: [text("a "), { type, content: [{ type: "secret" }] }, text("cat")] },
+      ask,
+    ];
     expect(anthropic(history)).toEqual({
       seen: [
         ["user", ask.content],
@@ -110,13 +123,24 @@ describe("Anthropic's messages", () => {
       { role: "assistant", content: "a cat" },
       { role: "user", content: "and now?" },
     ];
-    const found = anthropic([...turns, call, { role: "user", content: [result([image, { type: "tool_reference", tool_name: "f" }])] }]);
-    expect(found).toEqual({ seen: found.seen.map(([role], index) => [role, seen[index]]), skipped: ["image", "tool_use", "tool_reference"] });
+    const found = anthropic([
+      ...turns,
+      call,
+      { role: "user", content: [result([image, { type: "tool_reference", tool_name: "f" }])] },
+    ]);
+    expect(found).toEqual({
+      seen: found.seen.map(([role], index) => [role, seen[index]]),
+      skipped: ["image", "tool_use", "tool_reference"],
+    });
   });
 
   test.each([
     ["an image", [text("what is it?"), image], 1],
-    ["a pdf", [{ type: "document", source: { type: "base64", media_type: "application/pdf", data: "" } }, text("sum it up")], 0],
+    [
+      "a pdf",
+      [{ type: "document", source: { type: "base64", media_type: "application/pdf", data: "" } }, text("sum it up")],
+      0,
+    ],
     ["a document with an image", [{ type: "document", source: { type: "content", content: [text("see"), image] } }], 0],
     ["an upload", [{ type: "container_upload", file_id: "f" }], 0],
     ["something new", [{ type: "hologram" }], 0],
@@ -125,7 +149,9 @@ describe("Anthropic's messages", () => {
     const words = (index: number): string => `messages[${index}].content[${at}].type: ${type} is not supported`;
     const said = { role: "user", content };
     expect(() => anthropic([ask, call, said])).toThrow(words(2));
-    expect(() => anthropic([said, { role: "user", content: "well?" }, { role: "system", content: "be brief" }])).toThrow(words(0));
+    expect(() =>
+      anthropic([said, { role: "user", content: "well?" }, { role: "system", content: "be brief" }]),
+    ).toThrow(words(0));
     expect(() => anthropic([said, { role: "assistant", content: "It is" }])).toThrow(words(0)); // the answer has been begun for the model
     expect(() => anthropic([said, call, { role: "user", content: [result("")] }])).toThrow(words(0)); // a tool has answered, the model has not
   });
@@ -138,7 +164,11 @@ describe("Anthropic's messages", () => {
     ];
     const history = {
       role: "assistant",
-      content: [{ type: "compaction", content: "before" }, { type: "mcp_tool_result", content: [text("42")] }, text("so")],
+      content: [
+        { type: "compaction", content: "before" },
+        { type: "mcp_tool_result", content: [text("42")] },
+        text("so"),
+      ],
     };
     expect(anthropic([history, { role: "user", content: [...documents, text("which?")] }]).seen).toEqual([
       ["assistant", "before"],
@@ -148,9 +178,12 @@ describe("Anthropic's messages", () => {
     ]);
   });
 
-  test.each(["adaptive", "enabled", "between_tools", "disabled"])("may be asked for with thinking that is %s", (type) => {
-    expect(() => anthropic([ask], { thinking: { type, budget_tokens: 1_024, display: "omitted" } })).not.toThrow();
-  });
+  test.each(["adaptive", "enabled", "between_tools", "disabled"])(
+    "may be asked for with thinking that is %s",
+    (type) => {
+      expect(() => anthropic([ask], { thinking: { type, budget_tokens: 1_024, display: "omitted" } })).not.toThrow();
+    },
+  );
 });
 
 describe("OpenAI's messages", () => {
@@ -183,23 +216,32 @@ describe("OpenAI's messages", () => {
     });
   });
 
-  test.each(["image_url", "input_audio", "file", "hologram"])("go on without a part of an earlier turn that is a %s", (type) => {
-    const history = [{ role: "user", content: [{ type }, text("see?")] }, { role: "assistant", content: [{ type: "thinking" }, text("yes")] }, ask];
-    expect(openai(history)).toEqual({
-      seen: [
-        ["user", "see?"],
-        ["assistant", "yes"],
-        ["user", ask.content],
-      ],
-      skipped: [type, "thinking"],
-    });
-    expect(() => openai([...history, { role: "user", content: [text("and this?"), { type }] }])).toThrow(
-      `messages[3].content[1].type: ${type} is not supported, only text is; in earlier turns it is skipped`,
-    );
-  });
+  test.each(["image_url", "input_audio", "file", "hologram"])(
+    "go on without a part of an earlier turn that is a %s",
+    (type) => {
+      const history = [
+        { role: "user", content: [{ type }, text("see?")] },
+        { role: "assistant", content: [{ type: "thinking" }, text("yes")] },
+        ask,
+      ];
+      expect(openai(history)).toEqual({
+        seen: [
+          ["user", "see?"],
+          ["assistant", "yes"],
+          ["user", ask.content],
+        ],
+        skipped: [type, "thinking"],
+      });
+      expect(() => openai([...history, { role: "user", content: [text("and this?"), { type }] }])).toThrow(
+        `messages[3].content[1].type: ${type} is not supported, only text is; in earlier turns it is skipped`,
+      );
+    },
+  );
 
   test("with images in results of tools go on without them, but not with those of the question", () => {
-    expect(() => openai([{ role: "user", content: [url] }, call, { role: "tool", content: "" }])).toThrow("messages[0].content[0].type: image_url");
+    expect(() => openai([{ role: "user", content: [url] }, call, { role: "tool", content: "" }])).toThrow(
+      "messages[0].content[0].type: image_url",
+    );
     expect(openai([ask, { role: "tool", content: [url] }])).toEqual({
       seen: [
         ["user", ask.content],
@@ -213,6 +255,9 @@ describe("OpenAI's messages", () => {
 test("kinds that are skipped are named once, without what clients may write into a log, and not without end", () => {
   const odd = ["x\n2026 ERROR", "", "y".repeat(65)].map((type) => ({ type }));
   const many = Array.from({ length: 100 }, (_, index) => ({ type: `t${index}` }));
-  expect(openai([{ role: "assistant", content: [...odd, { type: "a" }, { type: "a" }] }]).skipped).toEqual(["an unknown kind", "a"]);
+  expect(openai([{ role: "assistant", content: [...odd, { type: "a" }, { type: "a" }] }]).skipped).toEqual([
+    "an unknown kind",
+    "a",
+  ]);
   expect(openai([{ role: "assistant", content: many }]).skipped).toHaveLength(16);
 });

@@ -101,6 +101,8 @@ describe("a client's own limit", () => {
   });
 
   test.each(["0", "-1", "1.5", "soon", "", "86400001", "999999999"])("of %j is refused by name", (value) => {
-    expect(() => readTimeout(value, limits)).toThrow("x-request-timeout-ms header must be a whole number of ms from 1 to 86400000");
+    expect(() => readTimeout(value, limits)).toThrow(
+      "x-request-timeout-ms header must be a whole number of ms from 1 to 86400000",
+    );
   });
 });

@@ -23,9 +23,13 @@ test.each([
   socket.on("error", () => undefined); // the server resets it
   socket.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
   await eventually("the request", () => signals[0]);
-  const countConnections = (): Promise<number> => new Promise((resolve) => server.getConnections((_error, count) => resolve(count)));
+  const countConnections = (): Promise<number> =>
+    new Promise((resolve) => server.getConnections((_error, count) => resolve(count)));
   await eventually("its end", async () => (await countConnections()) === 0);
-  expect(signals[0]?.reason).toMatchObject({ code: "cancelled", message: "the client has read nothing of its answer for 100 ms" });
+  expect(signals[0]?.reason).toMatchObject({
+    code: "cancelled",
+    message: "the client has read nothing of its answer for 100 ms",
+  });
   await eventually("its being forgotten", () => open.size === 0);
   socket.destroy();
   server.close();

@@ -48,7 +48,10 @@ describe.each<[string, Parse, Record<string, unknown>, (readonly [unknown, strin
         user([{ type: "text", text: "hi" }, { type: "image_url" }]),
         "messages[0].content[1].type: image_url is not supported, only text is; in earlier turns it is skipped",
       ],
-      [user([{ type: "<b>" }]), "messages[0].content[0].type: an unknown kind is not supported, only text is; in earlier turns it is skipped"],
+      [
+        user([{ type: "<b>" }]),
+        "messages[0].content[0].type: an unknown kind is not supported, only text is; in earlier turns it is skipped",
+      ],
       [user(["hi"]), "messages[0].content[0] must be an object"],
       [user([{ type: 7 }]), "messages[0].content[0].type must be a string"],
       [user([{ type: "refusal", refusal: 7 }]), "messages[0].content[0].refusal must be a string"],
@@ -62,7 +65,10 @@ describe.each<[string, Parse, Record<string, unknown>, (readonly [unknown, strin
       [{ stop: ["1", "2", "3", "4", "5"] }, "stop must have at most 4 items, not 5"],
       [{ stop: ["1", 2] }, "stop[1] must be a string"],
       [{ messages: [{ role: "user", content: "hi", name: 7 }] }, "messages[0].name must be a string"],
-      [{ messages: Array.from({ length: 4 }, () => ({ role: "user", content: "hi" })) }, "messages must have at most 3 items, not 4"],
+      [
+        { messages: Array.from({ length: 4 }, () => ({ role: "user", content: "hi" })) },
+        "messages must have at most 3 items, not 4",
+      ],
       [{ n: 129 }, "n must be at most 128"],
       [{ stop: 7 }, "stop must be a string or a list of up to 4"],
       [{ logprobs: true }, "logprobs is not supported"],
@@ -86,10 +92,16 @@ describe.each<[string, Parse, Record<string, unknown>, (readonly [unknown, strin
       [{ prompt: [[1], "x"] }, "prompt[1] must be a list"],
       [{ prompt: [[1], []] }, "prompt[1] must not be empty"],
       [{ prompt: [[1], [2, null]] }, "prompt[1][1] must be a number"],
-      [{ prompt: Array.from({ length: 8 }, () => "x"), n: 126 }, "n is too large: 8 prompts with 126 completions each are more than 1000"],
+      [
+        { prompt: Array.from({ length: 8 }, () => "x"), n: 126 },
+        "n is too large: 8 prompts with 126 completions each are more than 1000",
+      ],
       [{ suffix: "x" }, "suffix is not supported"],
       [{ best_of: 2 }, "best_of is only supported when equal to n"],
-      [{ prompt: Array.from({ length: 1_000 }, () => "x"), n: 2 }, "n is too large: 1000 prompts with 2 completions each are more than 1000"],
+      [
+        { prompt: Array.from({ length: 1_000 }, () => "x"), n: 2 },
+        "n is too large: 1000 prompts with 2 completions each are more than 1000",
+      ],
     ],
   ],
   [
@@ -99,19 +111,37 @@ describe.each<[string, Parse, Record<string, unknown>, (readonly [unknown, strin
     [
       [{ max_tokens: undefined }, "max_tokens is required"],
       [{ max_tokens: -1 }, "max_tokens must be at least 0"],
-      [user([{ type: "image" }]), "messages[0].content[0].type: image is not supported, only text is; in earlier turns it is skipped"],
+      [
+        user([{ type: "image" }]),
+        "messages[0].content[0].type: image is not supported, only text is; in earlier turns it is skipped",
+      ],
       [user(undefined), "messages[0].content is required"],
       [user(null), "messages[0].content must be a string or a list of content blocks"],
-      [user([{ type: "tool_result", content: [{ type: "text" }] }]), "messages[0].content[0].content[0].text is required"],
-      [user([{ type: "tool_result", content: 7 }]), "messages[0].content[0].content must be a string or a list of content blocks"],
+      [
+        user([{ type: "tool_result", content: [{ type: "text" }] }]),
+        "messages[0].content[0].content[0].text is required",
+      ],
+      [
+        user([{ type: "tool_result", content: 7 }]),
+        "messages[0].content[0].content must be a string or a list of content blocks",
+      ],
       [user([{ type: "search_result" }]), "messages[0].content[0].content is required"],
-      [{ messages: [{ role: "tool", content: "hi" }] }, 'messages[0].role must be one of "user", "assistant", "system"'],
+      [
+        { messages: [{ role: "tool", content: "hi" }] },
+        'messages[0].role must be one of "user", "assistant", "system"',
+      ],
       [{ system: [{ type: "image" }] }, 'system[0].type must be "text"'],
-      [{ thinking: { type: "deep" } }, 'thinking.type must be one of "adaptive", "enabled", "between_tools", "disabled"'],
+      [
+        { thinking: { type: "deep" } },
+        'thinking.type must be one of "adaptive", "enabled", "between_tools", "disabled"',
+      ],
       [{ thinking: { type: "enabled", budget_tokens: 1_023 } }, "thinking.budget_tokens must be at least 1024"],
       [{ thread: { type: "create" } }, "thread is not supported: send the whole conversation"],
       [{ stop_sequences: [""] }, "stop_sequences[0] must not be empty"],
-      [{ messages: Array.from({ length: 4 }, () => ({ role: "user", content: "hi" })) }, "messages must have at most 3 items, not 4"],
+      [
+        { messages: Array.from({ length: 4 }, () => ({ role: "user", content: "hi" })) },
+        "messages must have at most 3 items, not 4",
+      ],
     ],
   ],
 ])("%s", (_name, parse, good, cases) => {
@@ -139,18 +169,26 @@ test("a prompt has no more items than may be, nor token ids in all", () => {
   expect(parsePrompt(ids)).toEqual([1_048_576]);
   expect(parsePrompt([ids.slice(1), [0]])).toEqual([1_048_575, 1]);
   const reason = "array_above_max_length";
-  expect(() => parsePrompt([...ids, 0])).toThrow(expect.objectContaining({ message: "prompt must have at most 1048576 items, not 1048577", reason }));
+  expect(() => parsePrompt([...ids, 0])).toThrow(
+    expect.objectContaining({ message: "prompt must have at most 1048576 items, not 1048577", reason }),
+  );
   expect(() => parsePrompt([ids, [0]])).toThrow(
     expect.objectContaining({ message: "prompt must have at most 1048576 token ids in all, not 1048577", reason }),
   );
   for (const item of ["x", [1]]) {
     const many = Array.from({ length: 1_025 }, () => item);
-    expect(() => parsePrompt(many)).toThrow(expect.objectContaining({ message: "prompt must have at most 1024 items, not 1025", reason }));
+    expect(() => parsePrompt(many)).toThrow(
+      expect.objectContaining({ message: "prompt must have at most 1024 items, not 1025", reason }),
+    );
   }
 });
 
 test("fewer completions than the API has can be allowed", () => {
   const few = { maxMessages: 3, maxCompletions: 2, maxEchoBytes: 1_000 };
-  expect(() => parseChatRequest({ model: "m", messages: [{ role: "user", content: "hi" }], n: 3 }, few)).toThrow("n must be at most 2");
-  expect(() => parseCompletionRequest({ model: "m", prompt: ["a", "b", "c"] }, few)).toThrow("3 prompts with 1 completion each are more than 2");
+  expect(() => parseChatRequest({ model: "m", messages: [{ role: "user", content: "hi" }], n: 3 }, few)).toThrow(
+    "n must be at most 2",
+  );
+  expect(() => parseCompletionRequest({ model: "m", prompt: ["a", "b", "c"] }, few)).toThrow(
+    "3 prompts with 1 completion each are more than 2",
+  );
 });

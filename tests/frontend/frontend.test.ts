@@ -28,7 +28,9 @@ async function openHome(): Promise<Home> {
 
 async function countUnmatched(url: string): Promise<number> {
   const text = await (await fetch(`${url}/metrics`)).text();
-  return Number(/^dynamo_frontend_requests_started_total\{[^}]*endpoint="unmatched"[^}]*\} (\d+)$/m.exec(text)?.[1] ?? 0);
+  return Number(
+    /^dynamo_frontend_requests_started_total\{[^}]*endpoint="unmatched"[^}]*\} (\d+)$/m.exec(text)?.[1] ?? 0,
+  );
 }
 
 test("frontends of one runtime share its metrics, at the same time and one after the other", async () => {
@@ -70,6 +72,8 @@ test("one that is asked to end before it listens begins and ends, and says so", 
   ).closed;
   expect(lines.map(({ message }) => message)).toContain("stopped");
   expect(process.listenerCount("SIGUSR2")).toBe(0);
-  await expect(createFrontend({ runtime, httpPort: 0, metricsPrefix: "no good", shutdownSignals: ["SIGUSR2"] })).rejects.toThrow();
+  await expect(
+    createFrontend({ runtime, httpPort: 0, metricsPrefix: "no good", shutdownSignals: ["SIGUSR2"] }),
+  ).rejects.toThrow();
   expect(process.listenerCount("SIGUSR2")).toBe(0);
 });

@@ -44,7 +44,11 @@ async function openRegistry(): Promise<Registry> {
   };
 }
 
-const degraded = { state: "degraded", reason: expect.stringMatching(/cannot be listed: ENOTDIR/), since: expect.stringMatching(/^\d{4}-.+Z$/) };
+const degraded = {
+  state: "degraded",
+  reason: expect.stringMatching(/cannot be listed: ENOTDIR/),
+  since: expect.stringMatching(/^\d{4}-.+Z$/),
+};
 
 test("health tells a frontend that sees no worker from one that cannot look", async () => {
   await using registry = await openRegistry();
@@ -62,7 +66,10 @@ test("health tells a frontend that sees no worker from one that cannot look", as
   });
   const message = "Service is not ready: it knows no model, and cannot look for one";
   expect(blind.body).toEqual({ status: "not_ready", stage: "degraded", message, discovery: degraded });
-  expect(await show(live)).toEqual({ status: 200, body: { status: "live", message: "Service is live", discovery: degraded } });
+  expect(await show(live)).toEqual({
+    status: 200,
+    body: { status: "live", message: "Service is live", discovery: degraded },
+  });
   expect(await (await fetch(`${frontend.url}/metrics`)).text()).toMatch(/^dynamo_discovery_degraded 1$/m);
   await registry.restore();
   await eventually("its end", async () => (await show(health)).status === 200);
@@ -79,7 +86,10 @@ test("a frontend that cannot look but knows a model is healthy, and says what is
     const { status, body } = await show(`${frontend.url}/health`);
     return JSON.stringify(body["discovery"]).includes("degraded") && { status, body };
   });
-  expect(shown).toMatchObject({ status: 200, body: { status: "healthy", models: ["m"], instances: [{ instance_id: "1" }], discovery: degraded } });
+  expect(shown).toMatchObject({
+    status: 200,
+    body: { status: "healthy", models: ["m"], instances: [{ instance_id: "1" }], discovery: degraded },
+  });
 });
 
 test("a frontend that has not been able to look since its start is not ready yet", async () => {
@@ -87,7 +97,10 @@ test("a frontend that has not been able to look since its start is not ready yet
   const { runtime } = registry;
   await registry.lose();
   await using frontend = await createFrontend({ runtime, httpPort: 0 });
-  expect(await show(`${frontend.url}/health`)).toMatchObject({ status: 503, body: { status: "not_ready", stage: "starting", discovery: degraded } });
+  expect(await show(`${frontend.url}/health`)).toMatchObject({
+    status: 503,
+    body: { status: "not_ready", stage: "starting", discovery: degraded },
+  });
   await registry.restore();
   await eventually("its readiness", async () => (await show(`${frontend.url}/health`)).status === 200);
 });

@@ -57,7 +57,9 @@ test("a body is whole however it is cut, with and without its length", async () 
 test("a body whose client has left before it is read is refused", async () => {
   const request = toRequest({ "content-length": "10" });
   request.destroy();
-  await expect(readBody(request, { maxBytes: mib })).rejects.toThrow(expect.objectContaining({ code: "invalid_argument" }));
+  await expect(readBody(request, { maxBytes: mib })).rejects.toThrow(
+    expect.objectContaining({ code: "invalid_argument" }),
+  );
 });
 
 test("a large body takes three times its length before it is there, and its answer 64 KiB", () => {
@@ -123,7 +125,9 @@ test("a body in a coding takes its decoded length, too", async () => {
   expect(decoded).toHaveLength(1_000_000);
   expect(budget.usedBytes).toBe(3_000_000);
   const second = toExchange(toRequest({}), openBudget(1));
-  await expect(intake.decode(second, gzipSync(Buffer.alloc(1_000_000)), parseCodings("gzip"))).rejects.toMatchObject({ code: "too_large" });
+  await expect(intake.decode(second, gzipSync(Buffer.alloc(1_000_000)), parseCodings("gzip"))).rejects.toMatchObject({
+    code: "too_large",
+  });
 });
 
 test.each([
@@ -131,11 +135,17 @@ test.each([
   ["the request's own time", { "x-request-timeout-ms": "70" }, 70],
 ])("a body that waits for the decoder is late after %s", async (_name, headers, ms) => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
-  const [budget, waiting] = [openBudget(64), createIntake({ maxBodyBytes: 8 * mib, decodeTimeoutMs: 1_000, now: () => 0 })];
+  const [budget, waiting] = [
+    openBudget(64),
+    createIntake({ maxBodyBytes: 8 * mib, decodeTimeoutMs: 1_000, now: () => 0 }),
+  ];
   const body = gzipSync(Buffer.alloc(8 * mib));
   const before = [0, 1].map(() => waiting.decode(toExchange(toRequest({}), budget), body, parseCodings("gzip")));
   const late = waiting.decode(toExchange(toRequest(headers), budget), body, parseCodings("gzip"));
-  const expected = expect(late).rejects.toMatchObject({ code: "deadline_exceeded", message: `the request body was not decoded within ${ms} ms` });
+  const expected = expect(late).rejects.toMatchObject({
+    code: "deadline_exceeded",
+    message: `the request body was not decoded within ${ms} ms`,
+  });
   vi.advanceTimersByTime(ms);
   await expected;
   await Promise.allSettled(before);

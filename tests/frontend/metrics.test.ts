@@ -1,7 +1,11 @@
 // What a request adds to which series, and how models come and go, with given clocks.
 import { acceptTrace, createRuntimeMetrics, renderMetrics, RuntimeError } from "@dyn/runtime";
 import { expect, test } from "vitest";
-import { createFrontendMetrics, type FrontendMetrics, type ModelFacts } from "../../packages/frontend/src/observe/metrics.ts";
+import {
+  createFrontendMetrics,
+  type FrontendMetrics,
+  type ModelFacts,
+} from "../../packages/frontend/src/observe/metrics.ts";
 import type { MeteredAnswer, MeteredEnd } from "../../packages/frontend/src/observe/request-meter.ts";
 import { parseOpenMetrics, type Exposed } from "../support/open-metrics.ts";
 
@@ -19,7 +23,13 @@ function createFixture(graceMs = 1_000): Fixture {
     nowMs: 0,
     expose: async () => parseOpenMetrics((await renderMetrics(registry, "openmetrics")).body),
   };
-  const metrics = createFrontendMetrics({ registry, prefix: "p", models: () => fixture.served, graceMs, now: () => fixture.nowMs });
+  const metrics = createFrontendMetrics({
+    registry,
+    prefix: "p",
+    models: () => fixture.served,
+    graceMs,
+    now: () => fixture.nowMs,
+  });
   return Object.assign(fixture, { metrics });
 }
 
@@ -27,7 +37,12 @@ function toFacts(name: string): ModelFacts {
   return { name, contextLength: 4096, kvCacheBlockSize: 16, migrationLimit: 3 };
 }
 
-const request = { endpoint: "chat_completions", requestType: "stream" as const, trace: acceptTrace(undefined), startedAt: 0 };
+const request = {
+  endpoint: "chat_completions",
+  requestType: "stream" as const,
+  trace: acceptTrace(undefined),
+  startedAt: 0,
+};
 const well: MeteredEnd = { endedAt: 1_000, failure: undefined, isDisconnected: false };
 const answer: MeteredAnswer = { inputTokens: 10, cachedTokens: undefined, outputTokens: 6, retries: 0, resumptions: 0 };
 
@@ -59,7 +74,10 @@ test("what only the end tells: more tokens than deltas showed, cached ones, retr
   const meter = metrics.begin("m", request);
   meter.tokens(1, 10);
   const failure = new RuntimeError("cancelled", "x");
-  meter.finish({ ...well, failure, isDisconnected: true }, { ...answer, outputTokens: 40, cachedTokens: 8, retries: 2, resumptions: 3 });
+  meter.finish(
+    { ...well, failure, isDisconnected: true },
+    { ...answer, outputTokens: 40, cachedTokens: 8, retries: 2, resumptions: 3 },
+  );
   const exposed = await expose();
   expect(exposed.value("p_output_tokens_total")).toBe(40);
   expect(exposed.value("p_output_sequence_tokens_sum")).toBe(40);
@@ -70,7 +88,9 @@ test("what only the end tells: more tokens than deltas showed, cached ones, retr
   expect(exposed.find("p_model_cancellation_total")).toMatchObject([
     { labels: { model: "m", endpoint: "chat_completions", request_type: "stream" }, value: 1 },
   ]);
-  expect(exposed.find("p_requests_total")).toMatchObject([{ labels: { status: "error", error_type: "cancelled" }, value: 1 }]);
+  expect(exposed.find("p_requests_total")).toMatchObject([
+    { labels: { status: "error", error_type: "cancelled" }, value: 1 },
+  ]);
 });
 
 test("overload is also a rejection; an empty answer has no length", async () => {
@@ -78,7 +98,9 @@ test("overload is also a rejection; an empty answer has no length", async () => 
   const failure = new RuntimeError("overloaded", "x");
   metrics.begin("m", request).finish({ ...well, failure }, { ...answer, outputTokens: 0, inputTokens: undefined });
   const exposed = await expose();
-  expect(exposed.find("p_model_rejection_total")).toMatchObject([{ labels: { model: "m", endpoint: "chat_completions" }, value: 1 }]);
+  expect(exposed.find("p_model_rejection_total")).toMatchObject([
+    { labels: { model: "m", endpoint: "chat_completions" }, value: 1 },
+  ]);
   for (const name of ["output", "input"]) expect(exposed.find(`p_${name}_sequence_tokens_count`)).toEqual([]);
   expect(exposed.value("p_queued_requests")).toBe(0);
 });

@@ -21,19 +21,31 @@ async function writeCard(root: string, record: ModelRecord): Promise<void> {
 test("foreign cards that are broken are said once and cost no other model anything", async () => {
   const root = await mkdtemp(join(tmpdir(), "dyn-models-"));
   const lines: Record<string, unknown>[] = [];
-  await using runtime = await createRuntime({ config: { fileKv: root }, log: createLogger({ sink: (line) => lines.push(line) }) });
+  await using runtime = await createRuntime({
+    config: { fileKv: root },
+    log: createLogger({ sink: (line) => lines.push(line) }),
+  });
   const { model_type: _, ...cardWithoutType } = card(1n).card_json;
   await writeCard(root, { ...card(1n), card_json: cardWithoutType as ModelRecord["card_json"] });
   await writeCard(root, { ...card(2n), namespace: "Prod.A" });
   await writeCard(root, card(3n));
-  using models = followModels({ runtime, namespace: "", routerMode: "round-robin", log: runtime.log, wallClock: Date.now, now: () => 0 });
+  using models = followModels({
+    runtime,
+    namespace: "",
+    routerMode: "round-robin",
+    log: runtime.log,
+    wallClock: Date.now,
+    now: () => 0,
+  });
   await eventually("the good one", () => models.has("m"));
   await writeCard(root, { ...card(4n), card_json: { ...card(4n).card_json, display_name: "later" } });
   await eventually("a later one", () => models.has("later"));
   expect(models.list().map(({ name }) => name)).toEqual(["later", "m"]);
   const said = lines.filter(({ level }) => level === "WARN" || level === "ERROR").map(({ error }) => String(error));
   expect(said).toHaveLength(2);
-  expect(new Set(said)).toEqual(new Set(["a discovery record lacks a valid card_json.model_type", "a discovery record lacks a valid namespace"]));
+  expect(new Set(said)).toEqual(
+    new Set(["a discovery record lacks a valid card_json.model_type", "a discovery record lacks a valid namespace"]),
+  );
   await rm(root, { recursive: true, force: true, maxRetries: 5 });
 });
 
@@ -41,7 +53,14 @@ test("a frontend that is gone follows no instance any more", async () => {
   const lines: Record<string, unknown>[] = [];
   const log = createLogger({ sink: (line) => lines.push(line) });
   await using runtime = await createRuntime({ config: { discoveryBackend: "mem" }, log });
-  const models = followModels({ runtime, namespace: "", routerMode: "round-robin", log, wallClock: Date.now, now: () => 0 });
+  const models = followModels({
+    runtime,
+    namespace: "",
+    routerMode: "round-robin",
+    log,
+    wallClock: Date.now,
+    now: () => 0,
+  });
   await runtime.discovery.publish(card(1n));
   const instance = await runtime.discovery.publish(record(1n));
   expect(models.serving("m").client.instances).toHaveLength(1);
@@ -55,9 +74,19 @@ test("a model whose last worker has just left is unavailable, and unknown half a
   const log = createLogger({ sink: () => undefined });
   await using runtime = await createRuntime({ config: { discoveryBackend: "mem" }, log });
   let [clock, wallClock] = [1_000, Date.UTC(2026, 10, 24)];
-  using models = followModels({ runtime, namespace: "", routerMode: "round-robin", log, wallClock: () => wallClock, now: () => clock });
+  using models = followModels({
+    runtime,
+    namespace: "",
+    routerMode: "round-robin",
+    log,
+    wallClock: () => wallClock,
+    now: () => clock,
+  });
   expect(() => models.serving("m")).toThrow(
-    expect.objectContaining({ code: "not_found", message: expect.stringContaining("no worker has registered it, see GET /v1/models") }),
+    expect.objectContaining({
+      code: "not_found",
+      message: expect.stringContaining("no worker has registered it, see GET /v1/models"),
+    }),
   );
   const registration = await runtime.discovery.publish(card(1n));
   expect(models.find("m").name).toBe("m");
@@ -65,7 +94,9 @@ test("a model whose last worker has just left is unavailable, and unknown half a
   clock += 3_000;
   wallClock -= 3_600_000; // it is set back
   for (const ask of [() => models.find("m"), () => models.serving("m")]) {
-    expect(ask).toThrow(expect.objectContaining({ code: "unavailable", message: expect.stringContaining("the last one left 3 s ago") }));
+    expect(ask).toThrow(
+      expect.objectContaining({ code: "unavailable", message: expect.stringContaining("the last one left 3 s ago") }),
+    );
   }
   expect(models.list()).toEqual([]);
   clock += 30_000;

@@ -22,10 +22,18 @@ function toAnswer(deltas: readonly Delta[]): unknown {
 }
 
 function run(budget: MemoryBudget, maxAnswerBytes: number, exchange = toExchange(budget)): Promise<unknown> {
-  const results = prompts.map((_, choice): Delta => ({ text: "", choice, prefillResult: { blocks: "x".repeat(10_000) } }));
+  const results = prompts.map((_, choice): Delta => ({
+    text: "",
+    choice,
+    prefillResult: { blocks: "x".repeat(10_000) },
+  }));
   const usage = { promptTokens: 1, completionTokens: 1 };
   const ends = prompts.map((_, choice): Delta => ({ text: "a", choice, finishReason: "stop", usage }));
-  const serving = { client: { generate: () => toAnswer(ends) }, prefill: { generate: () => toAnswer(results) }, migrationLimit: 0 };
+  const serving = {
+    client: { generate: () => toAnswer(ends) },
+    prefill: { generate: () => toAnswer(results) },
+    migrationLimit: 0,
+  };
   const parts = {
     models: { serving: () => serving },
     progress: { routes: [], retries: 0, attempts: 0, outputTokens: 0, meter: { tokens: () => undefined } },
@@ -37,7 +45,11 @@ function run(budget: MemoryBudget, maxAnswerBytes: number, exchange = toExchange
 }
 
 function toExchange(budget: MemoryBudget): Exchange {
-  return { memory: budget.open(), request: { headers: {} }, signal: new AbortController().signal } as unknown as Exchange; // all that is used of one
+  return {
+    memory: budget.open(),
+    request: { headers: {} },
+    signal: new AbortController().signal,
+  } as unknown as Exchange; // all that is used of one
 }
 
 function openBudget(): MemoryBudget {

@@ -40,7 +40,10 @@ function open(keepAliveMs: number, { isReading = true } = {}): Stream {
   const response = new ServerResponse(new IncomingMessage(new Socket()));
   response.assignSocket(socket as Socket);
   const onBegin = (): void => void (begun += 1);
-  const events = new EventStream({ response, commonHeaders, memory }, { keepAlive, keepAliveMs, now: () => performance.now(), onBegin });
+  const events = new EventStream(
+    { response, commonHeaders, memory },
+    { keepAlive, keepAliveMs, now: () => performance.now(), onBegin },
+  );
   const read = (): void => {
     reads = true;
     waiting?.();
@@ -61,7 +64,9 @@ describe("a stream that is silent", () => {
     await vi.advanceTimersByTimeAsync(99);
     expect([text(), events.hasBegun, begun()]).toEqual(["", false, 0]);
     await vi.advanceTimersByTimeAsync(1);
-    expect(text()).toMatch(/^HTTP\/1\.1 200 OK\r\nx-request-id: mine\r\nrequest-id: ours\r\ncontent-type: text\/event-stream/);
+    expect(text()).toMatch(
+      /^HTTP\/1\.1 200 OK\r\nx-request-id: mine\r\nrequest-id: ours\r\ncontent-type: text\/event-stream/,
+    );
     expect([words(text()), events.hasBegun, begun()]).toEqual([1, true, 1]);
     await vi.advanceTimersByTimeAsync(300);
     expect([words(text()), begun(), events.bytes]).toEqual([4, 1, 4 * keepAlive.length]);

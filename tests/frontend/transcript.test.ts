@@ -30,7 +30,9 @@ test("a choice may have 256 tokens more than max_tokens, and not one more", () =
   const transcript = new Transcript(job, { texts: false, tokenIds: false, maxBytes: 1, memory, isNeeded: true });
   expect(transcript.add([{ text: "a", tokenIds: ids(260) }])).toBe(260);
   expect(transcript.add([{ text: "a", tokenIds: ids(260), choice: 1 }])).toBe(260);
-  expect(() => transcript.add([{ text: "a", choice: 1 }])).toThrow("the worker sent 261 tokens for choice 1, max_tokens is 4");
+  expect(() => transcript.add([{ text: "a", choice: 1 }])).toThrow(
+    "the worker sent 261 tokens for choice 1, max_tokens is 4",
+  );
 });
 
 test.each<[string, Delta, number]>([
@@ -41,11 +43,16 @@ test.each<[string, Delta, number]>([
 ])("all that is kept counts for the limit: %s", (_name, delta, fitting) => {
   const transcript = new Transcript({ ...job, maxTokens: 1_000 }, keeping);
   for (let index = 0; index < fitting; index += 1) transcript.add([{ ...delta, choice: index % 2 }]);
-  expect(() => transcript.add([delta])).toThrow("the worker's answer is larger than 1000 bytes, the limit set by DYN_HTTP_ANSWER_LIMIT_MB");
+  expect(() => transcript.add([delta])).toThrow(
+    "the worker's answer is larger than 1000 bytes, the limit set by DYN_HTTP_ANSWER_LIMIT_MB",
+  );
 });
 
 test("a text that is not kept has no limit", () => {
-  const transcript = new Transcript({ ...job, maxTokens: 1_000 }, { texts: false, tokenIds: false, maxBytes: 1, memory, isNeeded: true });
+  const transcript = new Transcript(
+    { ...job, maxTokens: 1_000 },
+    { texts: false, tokenIds: false, maxBytes: 1, memory, isNeeded: true },
+  );
   expect(transcript.add([{ text: "x".repeat(100) }])).toBe(1);
 });
 
@@ -61,7 +68,10 @@ test("without memory for it, a text that is wanted fails, and one that is kept f
   const budget = createMemoryBudget(1, createRuntimeMetrics().memory);
   for (const isNeeded of [true, false]) {
     using share = budget.open();
-    const transcript = new Transcript({ ...job, n: 1, maxTokens: 1_000 }, { ...keeping, maxBytes: 10 * 1024 * 1024, memory: share, isNeeded });
+    const transcript = new Transcript(
+      { ...job, n: 1, maxTokens: 1_000 },
+      { ...keeping, maxBytes: 10 * 1024 * 1024, memory: share, isNeeded },
+    );
     for (let sent = 0; sent < 5; sent += 1) transcript.add([{ text: "x".repeat(100_000), tokenIds: ids(1) }]);
     expect(transcript.begun()?.[0]?.text).toHaveLength(500_000);
     const add = (): number => transcript.add([{ text: "x".repeat(100_000) }, end]);
@@ -83,13 +93,16 @@ test("bytes of a text are those that JSON has for it", () => {
 });
 
 test("echo repeats prompts up to the limit, as JSON has them", () => {
-  const parse = (prompt: string | string[], n: number): unknown => parseCompletionRequest({ model: "m", prompt, n, echo: true }, limits);
+  const parse = (prompt: string | string[], n: number): unknown =>
+    parseCompletionRequest({ model: "m", prompt, n, echo: true }, limits);
   expect(parse("x".repeat(12), 2)).toMatchObject({ echoes: ["x".repeat(12), "x".repeat(12)] });
   expect(parse(["x".repeat(19), "y\n\n"], 1)).toMatchObject({ echoes: ["x".repeat(19), "y\n\n"] });
   expect(() => parse(["x".repeat(19), "y\n\n"], 2)).toThrow(
     "echo is too large: the prompts before 4 choices are 48 bytes, the limit is 24, set by DYN_HTTP_ANSWER_LIMIT_MB",
   );
-  expect(parseCompletionRequest({ model: "m", prompt: "x".repeat(25), n: 8 }, limits).echoes).toEqual(Array.from({ length: 8 }, () => ""));
+  expect(parseCompletionRequest({ model: "m", prompt: "x".repeat(25), n: 8 }, limits).echoes).toEqual(
+    Array.from({ length: 8 }, () => ""),
+  );
 });
 
 test("a stream has the echo of each choice as an event of its own, before all others", () => {

@@ -21,7 +21,11 @@ async function say(id: string, chunks: readonly Uint8Array[], json: boolean): Pr
   const [printed, remarks]: [string[], string[]] = [[], []];
   const options = { id, files: ["-"], json, limit: 30, columns: 100, color: false, input: Readable.from(chunks) };
   try {
-    const isWhole = await traceRequests({ ...options, print: (text) => printed.push(text), remark: (text) => remarks.push(text) });
+    const isWhole = await traceRequests({
+      ...options,
+      print: (text) => printed.push(text),
+      remark: (text) => remarks.push(text),
+    });
     return { text: printed.join(""), remarks: remarks.join("\n"), isWhole };
   } catch (refusal) {
     return { text: "", remarks: remarks.join("\n"), refusal };
@@ -43,7 +47,9 @@ function problemsOf({ problems }: RequestTree): string {
 const id = "any-line";
 
 /** Lines of every kind, as those of one client's id. */
-const everyKind = recordings.flatMap((name) => readRecording(name).map(({ fields }) => ({ ...fields, x_request_id: id })));
+const everyKind = recordings.flatMap((name) =>
+  readRecording(name).map(({ fields }) => ({ ...fields, x_request_id: id })),
+);
 
 // As they stand in a log.
 const nasty: readonly string[] = [
@@ -95,12 +101,18 @@ describe("any JSON in any field of any kind of line", () => {
         for (const { at, field, value } of changes) {
           const fields = Object.entries(lines[at] ?? {});
           const [name] = fields[field % fields.length] ?? ["time"];
-          lines[at] = Object.fromEntries([...fields.filter(([other]) => other !== name), [name, value], ["__proto__", value]]);
+          lines[at] = Object.fromEntries([
+            ...fields.filter(([other]) => other !== name),
+            [name, value],
+            ["__proto__", value],
+          ]);
         }
         const { text, remarks, refusal } = await say(id, [toLog(lines)], json);
         expect(refusal).toBeUndefined();
         expect(`${text}${remarks}`.replaceAll("\n", "")).not.toMatch(hidden);
-        if (json) for (const line of text.trimEnd().split("\n")) expect(JSON.parse(line)).toMatchObject({ problems: expect.any(Array) });
+        if (json)
+          for (const line of text.trimEnd().split("\n"))
+            expect(JSON.parse(line)).toMatchObject({ problems: expect.any(Array) });
       }),
       { numRuns: 40 },
     );
@@ -108,7 +120,9 @@ describe("any JSON in any field of any kind of line", () => {
 
   test("is left out, and the field and its line are named", async () => {
     const lines = readRecording("stream").map(({ fields }) => fields);
-    const changed = lines.map((fields) => (fields["message"] === "request completed" ? { ...fields, ttft_ms: { a: 1 } } : fields));
+    const changed = lines.map((fields) =>
+      fields["message"] === "request completed" ? { ...fields, ttft_ms: { a: 1 } } : fields,
+    );
     const [tree] = await readTrees(String(lines[0]?.["request_id"]), changed);
     expect(problemsOf(tree as RequestTree)).toMatch(
       /^note 2 fields were left out, because of values that cannot be there: ttft_ms of "request completed" \(stdin:\d+\), ttft_ms of "request completed" \(stdin:\d+\)$/m,
@@ -117,7 +131,14 @@ describe("any JSON in any field of any kind of line", () => {
 
   test("of no line of a lifecycle is nobody's business", async () => {
     const lines = readRecording("stream").map(({ fields }) => fields);
-    const more = { time: lines[0]?.["time"], level: "INFO", target: "mine", message: "hello", request_id: lines[0]?.["request_id"], items: ["a"] };
+    const more = {
+      time: lines[0]?.["time"],
+      level: "INFO",
+      target: "mine",
+      message: "hello",
+      request_id: lines[0]?.["request_id"],
+      items: ["a"],
+    };
     const [tree] = await readTrees(String(more.request_id), [...lines, more]);
     expect(tree?.problems).toEqual([]);
   });
@@ -125,18 +146,24 @@ describe("any JSON in any field of any kind of line", () => {
   test("does not change the order of the lines around it", async () => {
     const lines = readRecording("retry").map(({ fields }) => fields);
     const [before] = await readTrees(String(lines[0]?.["request_id"]), lines);
-    const others = lines.filter((fields) => isLifecycle({ file: "", fields })).map((fields, index) => ({ ...fields, target: "mine", time: [index] }));
+    const others = lines
+      .filter((fields) => isLifecycle({ file: "", fields }))
+      .map((fields, index) => ({ ...fields, target: "mine", time: [index] }));
     const [after] = await readTrees(String(lines[0]?.["request_id"]), [...others, ...lines.toReversed(), ...others]);
     expect(after?.attempts).toEqual(before?.attempts);
   });
 });
 
 test("a line that sums up refused requests is no line of the lifecycle of its example", async () => {
-  const line = readRecording("stream").find(({ fields }) => fields["message"] === "request completed" && fields["span_name"] === "http-request");
+  const line = readRecording("stream").find(
+    ({ fields }) => fields["message"] === "request completed" && fields["span_name"] === "http-request",
+  );
   const sum = { ...line?.fields, level: "ERROR", status: "error", error_type: "unauthenticated", count: 335 };
   const [tree] = await readTrees(String(line?.fields["request_id"]), [sum]);
   expect(tree?.request).toBeUndefined();
-  expect(problemsOf(tree as RequestTree)).toMatch(/^missing its lifecycle: .* or summed up with those of others that were refused$/);
+  expect(problemsOf(tree as RequestTree)).toMatch(
+    /^missing its lifecycle: .* or summed up with those of others that were refused$/,
+  );
 });
 
 const requestId = "0f4ac56e-5bd1-4657-bf8b-39cdcde9036b";
@@ -144,11 +171,27 @@ const time = "2026-11-24T02:49:08.479825Z";
 const count = 99_000;
 const common = { time, level: "INFO", request_id: requestId, trace_id: "t" };
 const request = { ...common, target: "dyn_frontend::request_log", span_name: "http-request", span_id: "root" };
-const attempt = { ...common, target: "request_span", span_name: "router.route_request", message: "route request to x", parent_id: "root" };
-const worker = { ...common, target: "dyn_runtime::ingress::push_handler", span_name: "handle_payload", message: "request received" };
+const attempt = {
+  ...common,
+  target: "request_span",
+  span_name: "router.route_request",
+  message: "route request to x",
+  parent_id: "root",
+};
+const worker = {
+  ...common,
+  target: "dyn_runtime::ingress::push_handler",
+  span_name: "handle_payload",
+  message: "request received",
+};
 const completed = { ...request, message: "request completed", status: "success", attempts: count };
 
-const ownAttempt = (index: number): object => ({ ...attempt, span_id: `s${index}`, worker_id: `w${index}`, "request.attempt": index });
+const ownAttempt = (index: number): object => ({
+  ...attempt,
+  span_id: `s${index}`,
+  worker_id: `w${index}`,
+  "request.attempt": index,
+});
 
 const shapes: readonly (readonly [name: string, line: (index: number) => object])[] = [
   ["lines of one worker", () => ({ ...worker, span_id: "k", parent_id: "p", instance_id: "w" })],
@@ -161,7 +204,13 @@ const shapes: readonly (readonly [name: string, line: (index: number) => object]
   ],
   [
     "halves of workers",
-    (index) => ({ ...worker, span_id: `k${index}`, parent_id: "p", instance_id: "w", message: index % 3 ? "request received" : "request completed" }),
+    (index) => ({
+      ...worker,
+      span_id: `k${index}`,
+      parent_id: "p",
+      instance_id: "w",
+      message: index % 3 ? "request received" : "request completed",
+    }),
   ],
   [
     "attempts below each other in a circle",
@@ -176,16 +225,31 @@ const shapes: readonly (readonly [name: string, line: (index: number) => object]
   ],
   [
     "workers for prefill and for decode",
-    (index) => ({ ...worker, span_id: `k${index}`, parent_id: "s0", disagg_role: index % 2 ? "prefill" : "decode", prefill_span_id: `none${index}` }),
+    (index) => ({
+      ...worker,
+      span_id: `k${index}`,
+      parent_id: "s0",
+      disagg_role: index % 2 ? "prefill" : "decode",
+      prefill_span_id: `none${index}`,
+    }),
   ],
 ];
 
 describe("tens of thousands of lines of one request", () => {
-  const first = { ...attempt, span_id: "s0", worker_id: "w0", "request.attempt": 0, "request.outcome": "success", error: "no" };
+  const first = {
+    ...attempt,
+    span_id: "s0",
+    worker_id: "w0",
+    "request.attempt": 0,
+    "request.outcome": "success",
+    error: "no",
+  };
 
   test.each(shapes)("that are %s are sorted, drawn in part, and counted whole", { timeout: 120_000 }, (_name, make) => {
     const made = [completed, first, ...Array.from({ length: 60_000 }, (_, index) => make(index))];
-    const lines = made.flatMap((fields, index) => parseLine(JSON.stringify({ ...fields, n: index }), `log:${index}`) ?? []);
+    const lines = made.flatMap(
+      (fields, index) => parseLine(JSON.stringify({ ...fields, n: index }), `log:${index}`) ?? [],
+    );
     const before = process.cpuUsage();
     const { trees, skipped } = rebuildTrees(lines, new Set([requestId]), { limit: 2 });
     const [tree] = trees;
@@ -199,7 +263,9 @@ describe("tens of thousands of lines of one request", () => {
 
   test("are told of by the command, if they are 99 000 attempts", { timeout: 120_000 }, async () => {
     const bytes = Buffer.from(
-      [completed, ...Array.from({ length: count }, (_, index) => ownAttempt(index))].map((fields) => `${JSON.stringify(fields)}\n`).join(""),
+      [completed, ...Array.from({ length: count }, (_, index) => ownAttempt(index))]
+        .map((fields) => `${JSON.stringify(fields)}\n`)
+        .join(""),
     );
     const { text, remarks, refusal, isWhole } = await say(requestId, [bytes], false);
     expect(refusal).toBeUndefined();
@@ -210,7 +276,11 @@ describe("tens of thousands of lines of one request", () => {
   });
 
   test("that has been sent as often are as many requests, of which the latest are drawn", async () => {
-    const lines = Array.from({ length: 2_000 }, (_, index) => ({ ...request, message: "request received", span_id: `r${index}` }));
+    const lines = Array.from({ length: 2_000 }, (_, index) => ({
+      ...request,
+      message: "request received",
+      span_id: `r${index}`,
+    }));
     const { text, remarks } = await say(requestId, [toBytes(lines.map((fields) => ({ fields })))], true);
     expect(text.trimEnd().split("\n")).toHaveLength(30);
     expect(remarks).toContain("1970 earlier requests with the same request id were not looked at (--limit)");
@@ -232,7 +302,11 @@ describe("a line that is too large", () => {
 
   test("of 15 MiB is read, and nothing of it is kept but what is needed", async () => {
     const lines = readRecording("stream").map(({ fields }) => fields);
-    const much = lines.map((fields, index) => ({ ...fields, more: "[".repeat(index === 0 ? 15 * 1024 * 1024 : 1), error: "y".repeat(100_000) }));
+    const much = lines.map((fields, index) => ({
+      ...fields,
+      more: "[".repeat(index === 0 ? 15 * 1024 * 1024 : 1),
+      error: "y".repeat(100_000),
+    }));
     const [tree] = await readTrees(String(lines[0]?.["request_id"]), much);
     expect(problemsOf(tree as RequestTree)).toBe("");
     expect(tree?.request?.error).toMatch(/^y{255}…$/);
@@ -254,6 +328,10 @@ test("processes that say nonsense about lines they have dropped are not believed
   const notice = { time, level: "WARN", target: "dyn_runtime::logging", message: "log lines dropped" };
   const lines = readRecording("stream").map(({ fields }) => fields);
   const notices = [{ a: 1 }, [7], "5", -3, 1e300, 4].map((value) => ({ ...notice, dropped_lines: value }));
-  const { remarks } = await say(String(lines[0]?.["request_id"]), [toBytes([...lines, ...notices].map((fields) => ({ fields })))], true);
+  const { remarks } = await say(
+    String(lines[0]?.["request_id"]),
+    [toBytes([...lines, ...notices].map((fields) => ({ fields })))],
+    true,
+  );
   expect(remarks).toContain("\n4 lines could not be written by the processes themselves");
 });

@@ -1,13 +1,47 @@
 // What is said of requests that did not go well, of logs that contradict each other in other ways, and of logs that are not there.
 import { describe, expect, test } from "vitest";
-import { change, isWorker, problemsOf, readRecording, set, shift, trace, type Fields, type RecordedLine } from "./recordings.ts";
+import {
+  change,
+  isWorker,
+  problemsOf,
+  readRecording,
+  set,
+  shift,
+  trace,
+  type Fields,
+  type RecordedLine,
+} from "./recordings.ts";
 
 describe("a contradiction is named:", () => {
   test.each<[string, "frontend" | "worker", string, Fields, string]>([
-    ["output tokens", "worker", "request completed", { output_tokens: 8 }, "output_tokens at the frontend is 7, but at the worker it is 8"],
-    ["input tokens", "frontend", "request completed", { input_tokens: 6 }, "input_tokens at the frontend is 6, but at the worker it is 7"],
-    ["no tokens at the frontend", "frontend", "request completed", { output_tokens: undefined }, "output_tokens at the frontend is absent"],
-    ["a failure called a success", "worker", "request completed", { status: "error" }, "is success at the frontend, but error at its worker"],
+    [
+      "output tokens",
+      "worker",
+      "request completed",
+      { output_tokens: 8 },
+      "output_tokens at the frontend is 7, but at the worker it is 8",
+    ],
+    [
+      "input tokens",
+      "frontend",
+      "request completed",
+      { input_tokens: 6 },
+      "input_tokens at the frontend is 6, but at the worker it is 7",
+    ],
+    [
+      "no tokens at the frontend",
+      "frontend",
+      "request completed",
+      { output_tokens: undefined },
+      "output_tokens at the frontend is absent",
+    ],
+    [
+      "a failure called a success",
+      "worker",
+      "request completed",
+      { status: "error" },
+      "is success at the frontend, but error at its worker",
+    ],
     [
       "a success after a failure",
       "frontend",
@@ -22,14 +56,62 @@ describe("a contradiction is named:", () => {
       { outcome: "error" },
       "the stream ended with error, but the status of the request is success",
     ],
-    ["an attempt too many", "frontend", "request completed", { attempts: 0 }, "the frontend counts 0 attempts, but its lines tell of 1"],
-    ["an attempt too few", "frontend", "request completed", { attempts: 2 }, "the frontend counts 2 attempts, but its lines tell of 1"],
-    ["attempts nobody counted", "frontend", "request completed", { attempts: undefined }, `"request completed" does not say how many attempts`],
-    ["the number of the attempt", "worker", "request received", { attempt: 1 }, "attempt at the worker is 1, but request.attempt is 0"],
-    ["another number", "frontend", "route request completed", { "request.attempt": 1 }, "attempt 0: in its place stands attempt 1"],
-    ["a worker slower than its attempt", "worker", "request completed", { elapsed_ms: 5_000 }, "took 5000 ms, longer than"],
-    ["an attempt slower than its request", "frontend", "route request completed", { elapsed_ms: 5_000 }, "took 5000 ms, longer than"],
-    ["an attempt that was never sent", "frontend", "route request completed", { "request.sent": false }, "attempt 0 was never sent, but instance"],
+    [
+      "an attempt too many",
+      "frontend",
+      "request completed",
+      { attempts: 0 },
+      "the frontend counts 0 attempts, but its lines tell of 1",
+    ],
+    [
+      "an attempt too few",
+      "frontend",
+      "request completed",
+      { attempts: 2 },
+      "the frontend counts 2 attempts, but its lines tell of 1",
+    ],
+    [
+      "attempts nobody counted",
+      "frontend",
+      "request completed",
+      { attempts: undefined },
+      `"request completed" does not say how many attempts`,
+    ],
+    [
+      "the number of the attempt",
+      "worker",
+      "request received",
+      { attempt: 1 },
+      "attempt at the worker is 1, but request.attempt is 0",
+    ],
+    [
+      "another number",
+      "frontend",
+      "route request completed",
+      { "request.attempt": 1 },
+      "attempt 0: in its place stands attempt 1",
+    ],
+    [
+      "a worker slower than its attempt",
+      "worker",
+      "request completed",
+      { elapsed_ms: 5_000 },
+      "took 5000 ms, longer than",
+    ],
+    [
+      "an attempt slower than its request",
+      "frontend",
+      "route request completed",
+      { elapsed_ms: 5_000 },
+      "took 5000 ms, longer than",
+    ],
+    [
+      "an attempt that was never sent",
+      "frontend",
+      "route request completed",
+      { "request.sent": false },
+      "attempt 0 was never sent, but instance",
+    ],
   ])("%s", async (_name, side, message, more, expected) => {
     const traced = await trace("stream", change(readRecording("stream"), side, message, set(more)));
     expect(traced.isWhole).toBe(false);
@@ -38,7 +120,9 @@ describe("a contradiction is named:", () => {
 
   test("two workers at one attempt", async () => {
     const lines = readRecording("stream");
-    const twin = lines.filter(isWorker).map((line) => ({ ...line, fields: { ...line.fields, instance_id: "1", span_id: "00000000000000aa" } }));
+    const twin = lines
+      .filter(isWorker)
+      .map((line) => ({ ...line, fields: { ...line.fields, instance_id: "1", span_id: "00000000000000aa" } }));
     const problems = problemsOf(await trace("stream", [...lines, ...twin]));
     expect(problems).toMatch(/contradiction attempt 0 at \d+ ran 2 times: on \d+, 1$/m);
     expect(problems).toContain("instance_id of the worker");
@@ -48,7 +132,10 @@ describe("a contradiction is named:", () => {
     const lines = readRecording("stream");
     const second = lines.filter((line) => !isWorker(line) && line.fields["message"] === "request completed");
     const problems = problemsOf(
-      await trace("stream", [...lines, ...second.map(({ file, fields }) => ({ file, fields: { ...fields, elapsed_ms: 1 } }))]),
+      await trace("stream", [
+        ...lines,
+        ...second.map(({ file, fields }) => ({ file, fields: { ...fields, elapsed_ms: 1 } })),
+      ]),
     );
     expect(problems).toContain("the frontend has 2 different lines where there must be one");
   });
@@ -58,7 +145,9 @@ describe("a contradiction is named:", () => {
     const attempt = lines.find(({ fields }) => fields["message"] === "route request completed");
     const warning = { level: "WARN", message: "worker saw other ids than were sent", mismatch: "trace_id" };
     const more = { file: "frontend.jsonl", fields: { ...attempt?.fields, ...warning } };
-    expect(problemsOf(await trace("stream", [...lines, more]))).toContain("the frontend noticed that the worker saw another trace_id");
+    expect(problemsOf(await trace("stream", [...lines, more]))).toContain(
+      "the frontend noticed that the worker saw another trace_id",
+    );
   });
 });
 
@@ -69,7 +158,9 @@ describe("what is not there is missed:", () => {
       readRecording("stream").filter((line) => !isWorker(line)),
     );
     expect(traced.isWhole).toBe(false);
-    expect(problemsOf(traced)).toMatch(/^missing attempt 0: 1 log was looked at, and there is no line of instance \d+: its completion is unknown/m);
+    expect(problemsOf(traced)).toMatch(
+      /^missing attempt 0: 1 log was looked at, and there is no line of instance \d+: its completion is unknown/m,
+    );
   });
 
   test("the log of the frontend", async () => {
@@ -82,7 +173,9 @@ describe("what is not there is missed:", () => {
   test("the end of a worker that was killed, and nothing else", async () => {
     const traced = await trace("killed", readRecording("killed"));
     expect(traced.isWhole).toBe(false);
-    expect(problemsOf(traced)).toMatch(/^missing "request completed" of instance \d+ for attempt 0: it was killed, .*its completion is unknown$/);
+    expect(problemsOf(traced)).toMatch(
+      /^missing "request completed" of instance \d+ for attempt 0: it was killed, .*its completion is unknown$/,
+    );
     expect(traced.trees[0]?.attempts[0]).toMatchObject({ outcome: "worker_disconnected", error_type: "disconnected" });
   });
 
@@ -95,13 +188,19 @@ describe("what is not there is missed:", () => {
 
   test("the attempts of a request of which only the frontend's own lines are there", async () => {
     const own = readRecording("stream").filter(({ fields }) => fields["span_name"] === "http-request");
-    expect(problemsOf(await trace("stream", own))).toContain("missing the frontend counts 1 attempt, but its lines tell of 0");
+    expect(problemsOf(await trace("stream", own))).toContain(
+      "missing the frontend counts 1 attempt, but its lines tell of 0",
+    );
     const uncounted = change(own, "frontend", "request completed", set({ attempts: 0 }));
-    expect(problemsOf(await trace("stream", uncounted))).toContain("contradiction the request is a success, but no worker was asked");
+    expect(problemsOf(await trace("stream", uncounted))).toContain(
+      "contradiction the request is a success, but no worker was asked",
+    );
   });
 
   test("an answer, unless the client left before it", async () => {
-    const lines = readRecording("cancelled").filter(({ fields }) => !String(fields["message"]).startsWith("http response"));
+    const lines = readRecording("cancelled").filter(
+      ({ fields }) => !String(fields["message"]).startsWith("http response"),
+    );
     expect((await trace("cancelled", lines)).isWhole).toBe(true);
   });
 });
@@ -119,12 +218,18 @@ describe("what is no fault is none:", () => {
   test("lines of a handler that has the words of the lifecycle", async () => {
     const traced = await trace("nested", readRecording("nested"));
     expect(traced.isWhole).toBe(true);
-    expect(traced.trees[0]?.log).toMatchObject({ lines: 6, other_lines: 4, notices: [{ message: "a warning of the handler" }, { level: "WARN" }] });
+    expect(traced.trees[0]?.log).toMatchObject({
+      lines: 6,
+      other_lines: 4,
+      notices: [{ message: "a warning of the handler" }, { level: "WARN" }],
+    });
   });
 
   test("one request id used for several requests: each is drawn by itself", async () => {
     const lines = readRecording("stream");
-    const renamed = JSON.parse(JSON.stringify(lines).replace(/"(span_id|parent_id)":"(?!00f067aa0ba902b7)./g, '"$1":"e')) as RecordedLine[];
+    const renamed = JSON.parse(
+      JSON.stringify(lines).replace(/"(span_id|parent_id)":"(?!00f067aa0ba902b7)./g, '"$1":"e'),
+    ) as RecordedLine[];
     const traced = await trace("stream", [...lines, ...renamed]);
     expect(traced.trees).toHaveLength(2);
     expect(problemsOf(traced)).toBe("");
@@ -142,7 +247,8 @@ test("a worker's own requests lie below it", async () => {
 test("an engine's own requests lie below its worker", async () => {
   const [engine, handler] = ["aaaaaaaaaaaaaaaa", "caller_span_id"];
   const recorded = readRecording("nested");
-  const isOuter = ({ fields }: RecordedLine): boolean => fields["component"] === "outer" && fields["message"] === "request completed";
+  const isOuter = ({ fields }: RecordedLine): boolean =>
+    fields["component"] === "outer" && fields["message"] === "request completed";
   const outerSpan = recorded.find(isOuter)?.fields["span_id"];
   const lines = recorded.map((line) => {
     if (isOuter(line)) return { ...line, fields: { ...line.fields, engine_span_id: engine } };
@@ -150,7 +256,9 @@ test("an engine's own requests lie below its worker", async () => {
   });
   const traced = await trace("nested", lines);
   expect(traced.isWhole).toBe(true);
-  expect(traced.trees[0]?.attempts[0]?.workers[0]?.attempts).toMatchObject([{ outcome: "success", workers: [{ component: "inner" }] }]);
+  expect(traced.trees[0]?.attempts[0]?.workers[0]?.attempts).toMatchObject([
+    { outcome: "success", workers: [{ component: "inner" }] },
+  ]);
 });
 
 test("prefill and decode are two attempts of one request", async () => {

@@ -11,7 +11,9 @@ test("a clock that is off by an hour is a note", async () => {
     const traced = await trace("stream", lines);
     expect(traced.isWhole).toBe(true);
     expect(problemsOf(traced)).toMatch(
-      new RegExp(`^note instance \\d+ lies 3600 s ${ms > 0 ? "after" : "before"} its attempt 0 at \\d+: their clocks differ`),
+      new RegExp(
+        `^note instance \\d+ lies 3600 s ${ms > 0 ? "after" : "before"} its attempt 0 at \\d+: their clocks differ`,
+      ),
     );
   }
 });
@@ -20,16 +22,26 @@ describe("a clock that is set while a request runs is a note about that process,
   const minute = 60_000;
 
   /** Lines of one side from its last so many on have a time that is off. */
-  function setClock(lines: readonly RecordedLine[], side: "frontend" | "worker", ms: number, last: number): RecordedLine[] {
+  function setClock(
+    lines: readonly RecordedLine[],
+    side: "frontend" | "worker",
+    ms: number,
+    last: number,
+  ): RecordedLine[] {
     const own = lines.filter((line) => isWorker(line) === (side === "worker"));
     const late = new Set(own.slice(-last));
-    return lines.map((line) => (late.has(line) ? { ...line, fields: { ...line.fields, time: shift(line.fields["time"], ms) } } : line));
+    return lines.map((line) =>
+      late.has(line) ? { ...line, fields: { ...line.fields, time: shift(line.fields["time"], ms) } } : line,
+    );
   }
 
   test.each(["stream", "info-stream", "unary", "info-unary"])("%s", async (name) => {
     for (const ms of [minute, -minute]) {
       for (const last of [1, 2]) {
-        const traced = await trace(name, setClock(setClock(readRecording(name), "frontend", ms, last), "worker", ms, 1));
+        const traced = await trace(
+          name,
+          setClock(setClock(readRecording(name), "frontend", ms, last), "worker", ms, 1),
+        );
         const how = ms > 0 ? "ahead" : "back";
         expect(
           problemsOf(traced)

@@ -37,7 +37,14 @@ function createFixture(size: number): Fixture {
       return history.begin({
         identity: { requestId: `request-${count}`, trace, ...identity },
         owner,
-        fields: { endpoint: "chat_completions", model: "mock", request_type: "stream", method: "POST", uri: "/v1/chat/completions", ...fields },
+        fields: {
+          endpoint: "chat_completions",
+          model: "mock",
+          request_type: "stream",
+          method: "POST",
+          uri: "/v1/chat/completions",
+          ...fields,
+        },
         startedAt: clock,
         routes: [reports],
         measure: () => ({ output_tokens: 5 }),
@@ -53,7 +60,14 @@ function createFixture(size: number): Fixture {
 }
 
 function report(more: Partial<AttemptReport> = {}): AttemptReport {
-  const seen = { request_id: "request-1", trace_id: "trace-1", parent_id: "attempt-span", span_id: "worker-span", instance_id: "7", attempt: 0 };
+  const seen = {
+    request_id: "request-1",
+    trace_id: "trace-1",
+    parent_id: "attempt-span",
+    span_id: "worker-span",
+    instance_id: "7",
+    attempt: 0,
+  };
   return {
     number: 0,
     workerId: "7",
@@ -68,7 +82,15 @@ function report(more: Partial<AttemptReport> = {}): AttemptReport {
   };
 }
 
-const success = { status: "success", attempts: 1, worker_id: "7", prefill_worker_id: "7", decode_worker_id: "7", output_tokens: 3, elapsed_ms: 10 };
+const success = {
+  status: "success",
+  attempts: 1,
+  worker_id: "7",
+  prefill_worker_id: "7",
+  decode_worker_id: "7",
+  output_tokens: 3,
+  elapsed_ms: 10,
+};
 
 describe("a request", () => {
   test("is a tree while it runs, and another when it is over", () => {
@@ -156,7 +178,8 @@ describe("a request", () => {
     const { history, begin } = createFixture(10);
     const requestId = "f52be7a9-8809-408c-9140-4fd7ca0dd680";
     begin({ requestId });
-    for (const prefix of ["chatcmpl-", "cmpl-", "msg_"]) expect(history.find(prefix + requestId)?.request_id).toBe(requestId);
+    for (const prefix of ["chatcmpl-", "cmpl-", "msg_"])
+      expect(history.find(prefix + requestId)?.request_id).toBe(requestId);
   });
 
   test("has ended when it ended, however long its last lines take", () => {
@@ -166,12 +189,22 @@ describe("a request", () => {
     const endedAt = now();
     advance(80);
     record.finish(success, endedAt);
-    expect(history.find("request-1")).toMatchObject({ request: { ended_at: "2026-11-24T00:00:00.010000Z", elapsed_ms: 10 }, problems: [] });
+    expect(history.find("request-1")).toMatchObject({
+      request: { ended_at: "2026-11-24T00:00:00.010000Z", elapsed_ms: 10 },
+      problems: [],
+    });
   });
 
   test("that lied about its ids is found out", () => {
     const { history, begin, advance, now } = createFixture(10);
-    const seen = { request_id: "other", trace_id: "trace-1", parent_id: "attempt-span", span_id: "s", instance_id: "8", attempt: 1 };
+    const seen = {
+      request_id: "other",
+      trace_id: "trace-1",
+      parent_id: "attempt-span",
+      span_id: "s",
+      instance_id: "8",
+      attempt: 1,
+    };
     const record = begin({}, [report({ trailer: { seen, items: 4, elapsed_ms: 6 } })]);
     advance(10);
     record.finish(success, now());
@@ -201,7 +234,10 @@ describe("a request", () => {
     });
     expect(history.find("request-1")).not.toHaveProperty("others");
     begin({ requestId: "request-1" });
-    expect(history.find("request-1")).toMatchObject({ state: "running", others: [{ request_id: "request-1", span_id: "span-1" }] });
+    expect(history.find("request-1")).toMatchObject({
+      state: "running",
+      others: [{ request_id: "request-1", span_id: "span-1" }],
+    });
     expect(history.find("span-1")).toMatchObject({ request_id: "request-1", state: "completed" }); // the same id again: spans tell them apart
   });
 });
@@ -214,7 +250,11 @@ test("a clock that is set shows in the next request; one that runs keeps the clo
   record.responded(200);
   record.finish(success, now());
   expect(history.find("request-1")).toMatchObject({
-    request: { received_at: "2026-11-24T00:00:00.000000Z", responded_at: "2026-11-24T00:00:00.010000Z", ended_at: "2026-11-24T00:00:00.010000Z" },
+    request: {
+      received_at: "2026-11-24T00:00:00.000000Z",
+      responded_at: "2026-11-24T00:00:00.010000Z",
+      ended_at: "2026-11-24T00:00:00.010000Z",
+    },
     problems: [],
   });
   begin({});
@@ -233,10 +273,22 @@ describe("the ring", () => {
   test("keeps nothing long, whoever sends it", () => {
     const { history, begin, now } = createFixture(3);
     const long = "x".repeat(1_000_000);
-    const seen = { request_id: long, trace_id: long, parent_id: long, span_id: long, instance_id: long, attempt: 0, more: long };
+    const seen = {
+      request_id: long,
+      trace_id: long,
+      parent_id: long,
+      span_id: long,
+      instance_id: long,
+      attempt: 0,
+      more: long,
+    };
     const failure = new RuntimeError("unavailable", long);
     const reports = Array.from({ length: 100 }, () => report({ failure, trailer: { seen, items: 1, elapsed_ms: 1 } }));
-    begin({}, reports, { uri: long, model: long, model_requested: long, unknown: long }).finish({ ...success, error: long }, now(), failure);
+    begin({}, reports, { uri: long, model: long, model_requested: long, unknown: long }).finish(
+      { ...success, error: long },
+      now(),
+      failure,
+    );
     const found = history.find("request-1");
     expect(found?.attempts).toHaveLength(16);
     const { problems, ...tree } = found ?? { problems: [] };
@@ -257,9 +309,19 @@ describe("a request is shown", () => {
     begin({ xRequestId: "ann-2" }, [], {}, "ann");
     begin({ xRequestId: "nobody-1" }).finish(success, now());
     for (const id of ["request-1", "ann-1", "one-trace", "request-2", "ann-2"]) {
-      expect([ann, operator, bob, nobody].map((reader) => history.find(id, reader) !== undefined)).toEqual([true, true, false, false]);
+      expect([ann, operator, bob, nobody].map((reader) => history.find(id, reader) !== undefined)).toEqual([
+        true,
+        true,
+        false,
+        false,
+      ]);
     }
-    expect([ann, operator, bob, nobody].map((reader) => history.find("nobody-1", reader) !== undefined)).toEqual([false, true, false, false]);
+    expect([ann, operator, bob, nobody].map((reader) => history.find("nobody-1", reader) !== undefined)).toEqual([
+      false,
+      true,
+      false,
+      false,
+    ]);
   });
 
   test("without a word of others that have the same client id or trace", () => {
@@ -270,22 +332,33 @@ describe("a request is shown", () => {
     }
     expect(history.find("same", bob)).toMatchObject({ request_id: "request-2" });
     expect(history.find("same", bob)).not.toHaveProperty("others");
-    expect(history.find("one-trace", ann)).toMatchObject({ request_id: "request-3", others: [{ request_id: "request-1" }] });
+    expect(history.find("one-trace", ann)).toMatchObject({
+      request_id: "request-3",
+      others: [{ request_id: "request-1" }],
+    });
     expect(history.find("same")).toMatchObject({ others: [{ request_id: "request-2" }, { request_id: "request-1" }] });
   });
 
   test("with the errors that its client was told, and to operators with those of the log", () => {
     const { history, begin, now } = createFixture(10);
     const lost = new RuntimeError("disconnected", "10.0.0.7:1234 closed the connection");
-    const none = new RuntimeError("unavailable", "no instance serves a/b/c", { publicMessage: "no instance serves the endpoint" });
+    const none = new RuntimeError("unavailable", "no instance serves a/b/c", {
+      publicMessage: "no instance serves the endpoint",
+    });
     const record = begin({}, [report({ outcome: "worker_disconnected", failure: lost })], {}, "ann");
-    expect(history.find("request-1", ann)?.attempts[0]).toMatchObject({ error: "the connection to the worker was lost", error_type: "disconnected" });
+    expect(history.find("request-1", ann)?.attempts[0]).toMatchObject({
+      error: "the connection to the worker was lost",
+      error_type: "disconnected",
+    });
     record.finish({ status: "error", error: none.message, attempts: 1 }, now(), none);
     expect(history.find("request-1", ann)).toMatchObject({
       request: { error: "no instance serves the endpoint" },
       attempts: [{ error: "the connection to the worker was lost" }],
     });
-    expect(history.find("request-1")).toMatchObject({ request: { error: none.message }, attempts: [{ error: lost.message }] });
+    expect(history.find("request-1")).toMatchObject({
+      request: { error: none.message },
+      attempts: [{ error: lost.message }],
+    });
     expect(JSON.stringify(history.find("request-1", ann))).not.toMatch(/10\.0\.0\.7|a\/b\/c/);
   });
 });

@@ -1,21 +1,52 @@
 // Logs at INFO: attempts that went well have no line of their own, and nothing is missed for it.
 import { describe, expect, test } from "vitest";
-import { change, isWorker, problemsOf, readRecording, set, shift, trace, type Fields, type RecordedLine } from "./recordings.ts";
+import {
+  change,
+  isWorker,
+  problemsOf,
+  readRecording,
+  set,
+  shift,
+  trace,
+  type Fields,
+  type RecordedLine,
+} from "./recordings.ts";
 
 describe("at INFO, where attempts that went well have no line of their own,", () => {
   /** The line that the attempt has at DEBUG. */
   function debugLine(lines: readonly RecordedLine[], more: Fields = {}): RecordedLine {
     const { fields = {} } = lines.find(({ fields }) => fields["attempt_span_id"] !== undefined) ?? {};
-    const { request_id, x_request_id, trace_id, worker_id, time, attempt_span_id: span_id, span_id: parent_id } = fields;
+    const {
+      request_id,
+      x_request_id,
+      trace_id,
+      worker_id,
+      time,
+      attempt_span_id: span_id,
+      span_id: parent_id,
+    } = fields;
     const ids = { request_id, x_request_id, trace_id, worker_id, span_id, parent_id, time };
-    const kind = { level: "DEBUG", target: "request_span", span_name: "router.route_request", message: "route request completed" };
-    return { file: "frontend.jsonl", fields: { ...ids, ...kind, "request.attempt": 0, "request.outcome": "success", elapsed_ms: 40, ...more } };
+    const kind = {
+      level: "DEBUG",
+      target: "request_span",
+      span_name: "router.route_request",
+      message: "route request completed",
+    };
+    return {
+      file: "frontend.jsonl",
+      fields: { ...ids, ...kind, "request.attempt": 0, "request.outcome": "success", elapsed_ms: 40, ...more },
+    };
   }
 
   test("the request names the attempt that answered", async () => {
     const { trees, isWhole } = await trace("info-stream", readRecording("info-stream"));
     const [attempt] = trees[0]?.attempts ?? [];
-    expect(attempt).toMatchObject({ attempt: 0, outcome: "success", sent: true, workers: [{ parent_id: attempt?.span_id, status: "success" }] });
+    expect(attempt).toMatchObject({
+      attempt: 0,
+      outcome: "success",
+      sent: true,
+      workers: [{ parent_id: attempt?.span_id, status: "success" }],
+    });
     expect(attempt).not.toHaveProperty("ended_at");
     expect(isWhole).toBe(true);
   });
@@ -44,7 +75,9 @@ describe("at INFO, where attempts that went well have no line of their own,", ()
   });
 
   test("a request that was cancelled before anything was sent misses no worker", async () => {
-    const lines = readRecording("info-cancelled").filter((line) => !isWorker(line) && !String(line.fields["message"]).startsWith("http response"));
+    const lines = readRecording("info-cancelled").filter(
+      (line) => !isWorker(line) && !String(line.fields["message"]).startsWith("http response"),
+    );
     const unsent = change(lines, "frontend", "request completed", set({ attempt_span_id: undefined }));
     const { trees, isWhole } = await trace("info-cancelled", unsent);
     expect(trees[0]?.attempts).toMatchObject([{ attempt: 0, outcome: "cancelled", sent: false, workers: [] }]);

@@ -1,7 +1,15 @@
 // One wrong id, one lost line, one line too many: nothing of it may pass, and each must be named. A mere copy is no fault.
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { isLifecycle, problemsOf, readRecording, recordings, toBytes, traceBytes, type RecordedLine } from "./recordings.ts";
+import {
+  isLifecycle,
+  problemsOf,
+  readRecording,
+  recordings,
+  toBytes,
+  traceBytes,
+  type RecordedLine,
+} from "./recordings.ts";
 
 const idFields = [
   "request_id",
@@ -35,7 +43,8 @@ function idPlaces(lines: readonly RecordedLine[]): Place[] {
   const lifecycle = lines.filter(isLifecycle);
   return lines.flatMap((line, index) => {
     const fields = isLifecycle(line) ? idFields.filter((field) => field in line.fields) : [];
-    const isShared = (id: unknown): boolean => lifecycle.filter((other) => idsOf(other).includes(String(id))).length > 1;
+    const isShared = (id: unknown): boolean =>
+      lifecycle.filter((other) => idsOf(other).includes(String(id))).length > 1;
     return fields.filter((field) => isShared(line.fields[field])).map((field) => ({ index, field }));
   });
 }
@@ -105,17 +114,27 @@ describe.each(whole)("%s", (name) => {
     for (const { line, index } of lifecycle) {
       const traced = await traceBytes(idOf(lines, "request_id"), toBytes([...lines, line]));
       expect(traced.isWhole).toBe(true);
-      expect(problemsOf(traced)).toContain(`note 1 line is there more than once and taken as one: stdin:${index + 1}, stdin:${lines.length + 1}`);
+      expect(problemsOf(traced)).toContain(
+        `note 1 line is there more than once and taken as one: stdin:${index + 1}, stdin:${lines.length + 1}`,
+      );
     }
   });
 
   test("with any one line written at two times is broken, and the line is named", async () => {
     for (const { line, index } of lifecycle) {
-      const again = { ...line, fields: { ...line.fields, time: String(line.fields["time"]).replace(/.Z$/, (end) => (end === "0Z" ? "1Z" : "0Z")) } };
+      const again = {
+        ...line,
+        fields: {
+          ...line.fields,
+          time: String(line.fields["time"]).replace(/.Z$/, (end) => (end === "0Z" ? "1Z" : "0Z")),
+        },
+      };
       const traced = await traceBytes(idOf(lines, "request_id"), toBytes([...lines, again]));
       expect(traced.isWhole).toBe(false);
-      const [problem] = /^contradiction .* has 2 different lines where there must be one: .*$/m.exec(problemsOf(traced)) ?? [];
-      for (const number of [index + 1, lines.length + 1]) expect(problem, `line ${index + 1}`).toContain(`(stdin:${number})`);
+      const [problem] =
+        /^contradiction .* has 2 different lines where there must be one: .*$/m.exec(problemsOf(traced)) ?? [];
+      for (const number of [index + 1, lines.length + 1])
+        expect(problem, `line ${index + 1}`).toContain(`(stdin:${number})`);
     }
   });
 });
@@ -126,15 +145,22 @@ test("any change of any id to anything else, in any order of the lines, is notic
   const ids = [...new Set(places.map(({ lines, place }) => String(lines[place.index]?.fields[place.field])))];
   const values = fc.oneof(fc.constantFrom(...ids), fc.string(), fc.constantFrom<unknown>(null, 0, 7, true, [], {}));
   await fc.assert(
-    fc.asyncProperty(fc.constantFrom(...places), values, fc.infiniteStream(fc.nat()), async ({ lines, place }, value, order) => {
-      const original = lines[place.index]?.fields[place.field];
-      fc.pre(value !== original);
-      const mutated = mutate(lines, place, value);
-      const shuffled = mutated.map((line) => ({ line, key: Number(order.next().value) })).sort((left, right) => left.key - right.key);
-      // The id to search for may be the one that was changed: any other line has it.
-      const traced = await traceBytes(idOf(lines, "request_id"), toBytes(shuffled.map(({ line }) => line)));
-      expect(traced.isWhole).toBe(false);
-    }),
+    fc.asyncProperty(
+      fc.constantFrom(...places),
+      values,
+      fc.infiniteStream(fc.nat()),
+      async ({ lines, place }, value, order) => {
+        const original = lines[place.index]?.fields[place.field];
+        fc.pre(value !== original);
+        const mutated = mutate(lines, place, value);
+        const shuffled = mutated
+          .map((line) => ({ line, key: Number(order.next().value) }))
+          .sort((left, right) => left.key - right.key);
+        // The id to search for may be the one that was changed: any other line has it.
+        const traced = await traceBytes(idOf(lines, "request_id"), toBytes(shuffled.map(({ line }) => line)));
+        expect(traced.isWhole).toBe(false);
+      },
+    ),
     { numRuns: 500 },
   );
 });

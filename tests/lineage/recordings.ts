@@ -34,7 +34,8 @@ export function readRecording(name: string): RecordedLine[] {
 export function isLifecycle({ fields }: RecordedLine): boolean {
   const { target, message } = fields;
   return (
-    ["dyn_frontend::request_log", "dyn_runtime::ingress::push_handler", "request_span"].includes(String(target)) || message === "request refused"
+    ["dyn_frontend::request_log", "dyn_runtime::ingress::push_handler", "request_span"].includes(String(target)) ||
+    message === "request refused"
   );
 }
 
@@ -89,7 +90,12 @@ export function isWorker({ fields }: RecordedLine): boolean {
 }
 
 /** Change the lines whose message and side are given. */
-export function change(lines: readonly RecordedLine[], side: "frontend" | "worker", message: string, how: Change): RecordedLine[] {
+export function change(
+  lines: readonly RecordedLine[],
+  side: "frontend" | "worker",
+  message: string,
+  how: Change,
+): RecordedLine[] {
   return lines.map((line) => {
     const isMeant = isWorker(line) === (side === "worker") && line.fields["message"] === message;
     return isMeant ? { ...line, fields: how(line.fields) } : line;

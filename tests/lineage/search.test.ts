@@ -20,7 +20,10 @@ function toSource(bytes: Buffer, sizes: readonly number[]): Source {
   return { name: "log", packing: undefined, isCut: false, read: () => cutAt(bytes, sizes) };
 }
 
-async function scan(source: Source, ...needles: string[]): Promise<{ found: string[]; bytes: number; lines: number; tooLong: number }> {
+async function scan(
+  source: Source,
+  ...needles: string[]
+): Promise<{ found: string[]; bytes: number; lines: number; tooLong: number }> {
   const found: string[] = [];
   const result = await scanSource(source, {
     needles: needles.map((needle) => Buffer.from(needle)),
@@ -51,7 +54,12 @@ describe("a scan", () => {
       bytes,
       Array.from({ length: 30 }, () => 1024 * 1024),
     );
-    expect(await scan(source, "ab")).toMatchObject({ found: ["log:1 one ab", "log:3 two ab"], bytes: bytes.length, lines: 3, tooLong: 1 });
+    expect(await scan(source, "ab")).toMatchObject({
+      found: ["log:1 one ab", "log:3 two ab"],
+      bytes: bytes.length,
+      lines: 3,
+      tooLong: 1,
+    });
   });
 });
 
@@ -73,7 +81,9 @@ describe("the lines of a log", () => {
   test("may say that lines were dropped", async () => {
     const notice = `{"level":"WARN","target":"dyn_runtime::logging","message":"log lines dropped","dropped_lines":7}\n`;
     const traced = await traceBytes("stream", Buffer.concat([Buffer.from(notice), toBytes(readRecording("stream"))]));
-    expect(traced.remarks.slice(1)).toEqual(["7 lines could not be written by the processes themselves, as their logs say"]);
+    expect(traced.remarks.slice(1)).toEqual([
+      "7 lines could not be written by the processes themselves, as their logs say",
+    ]);
   });
 
   test("may have a client's id with quotes and backslashes in it", async () => {
@@ -86,10 +96,17 @@ describe("the lines of a log", () => {
 describe("several requests with one client id", () => {
   const many = Array.from({ length: 12 }, (_, index) => {
     const suffix = index.toString(16);
-    const text = JSON.stringify(readRecording("unary")).replace(/"(\w*span_id|parent_id|request_id|trace_id)":"./g, `"$1":"${suffix}`);
+    const text = JSON.stringify(readRecording("unary")).replace(
+      /"(\w*span_id|parent_id|request_id|trace_id)":"./g,
+      `"$1":"${suffix}`,
+    );
     return (JSON.parse(text) as ReturnType<typeof readRecording>).map(({ file, fields }) => ({
       file,
-      fields: { ...fields, x_request_id: "same", time: String(fields["time"]).replace(/T\d\d/, `T${String(index).padStart(2, "0")}`) },
+      fields: {
+        ...fields,
+        x_request_id: "same",
+        time: String(fields["time"]).replace(/T\d\d/, `T${String(index).padStart(2, "0")}`),
+      },
     }));
   });
 
@@ -106,20 +123,29 @@ describe("several requests with one client id", () => {
     const options = { files: ["-"], json: false, limit: 2, columns: 100, color: false, input, remark: () => undefined };
     expect(await traceRequests({ id: "same", ...options, print: (text) => printed.push(text) })).toBe(true);
     const text = printed.join("");
-    expect(text).toMatch(/^12 requests have this id, the latest 2 are drawn \(--limit\):\n(?: {2}2026-11-24T\d\d:\S+ {2}\S{36}\n){12}─/);
+    expect(text).toMatch(
+      /^12 requests have this id, the latest 2 are drawn \(--limit\):\n(?: {2}2026-11-24T\d\d:\S+ {2}\S{36}\n){12}─/,
+    );
     expect(text.match(/the lineage is whole/g)).toHaveLength(2);
   });
 });
 
 test("an unknown id says where was looked, and what readable logs are missing", async () => {
-  await expect(traceBytes("nobody", toBytes(readRecording("stream")))).rejects.toThrow(/^no JSON line in 1 log \(\d+ bytes\) has the id nobody$/);
-  await expect(traceBytes("abc", Buffer.from("INFO request_id=abc\n"))).rejects.toThrow(/1 line mentions it, but is no JSON/);
+  await expect(traceBytes("nobody", toBytes(readRecording("stream")))).rejects.toThrow(
+    /^no JSON line in 1 log \(\d+ bytes\) has the id nobody$/,
+  );
+  await expect(traceBytes("abc", Buffer.from("INFO request_id=abc\n"))).rejects.toThrow(
+    /1 line mentions it, but is no JSON/,
+  );
 });
 
 test("one of each kind is told as one", async () => {
   const lines = toBytes(readRecording("stream")).toString();
   const notice = `{"time":"2026-11-24T16:15:46.183173Z","level":"WARN","target":"dyn_runtime::logging","message":"log lines dropped","dropped_lines":1}\n`;
-  const twice = JSON.stringify(readRecording("unary")).replace(/"(\w*span_id|parent_id|request_id|trace_id)":"./g, `"$1":"f`);
+  const twice = JSON.stringify(readRecording("unary")).replace(
+    /"(\w*span_id|parent_id|request_id|trace_id)":"./g,
+    `"$1":"f`,
+  );
   const requests = [...readRecording("unary"), ...(JSON.parse(twice) as ReturnType<typeof readRecording>)];
   const remarks = [
     ...(await traceBytes("stream", Buffer.from(`${notice}x="stream"\n${lines}`))).remarks,

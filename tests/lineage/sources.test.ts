@@ -1,6 +1,15 @@
 // Logs in every form in which people have them at hand: what is read only once, what is packed, what a container or a service has wrapped.
 import { execFileSync } from "node:child_process";
-import { appendFileSync, createWriteStream, readdirSync, renameSync, statSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  createWriteStream,
+  readdirSync,
+  renameSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,7 +20,15 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { openSources } from "../../packages/lineage/src/logs/sources.ts";
 import { createSpool } from "../../packages/lineage/src/logs/spool.ts";
-import { problemsOf, readRecording, toBytes, traceBytes, traceFiles, type RecordedLine, type Traced } from "./recordings.ts";
+import {
+  problemsOf,
+  readRecording,
+  toBytes,
+  traceBytes,
+  traceFiles,
+  type RecordedLine,
+  type Traced,
+} from "./recordings.ts";
 
 const recording = readRecording("stream");
 const isOfWorker = ({ fields }: RecordedLine): boolean => fields["span_name"] === "handle_payload";
@@ -80,7 +97,8 @@ describe("what can be read only once", () => {
     const filler = Buffer.alloc(100_000, `${"-".repeat(99)}\n`); // more than a pipe takes by itself
     const traced = traceFiles(requestId, pipes);
     for (const [index, pipe] of pipes.toReversed().entries()) {
-      const log = index === 9 ? Buffer.concat([filler, frontendLog]) : index === 0 ? Buffer.concat([filler, workerLog]) : filler;
+      const log =
+        index === 9 ? Buffer.concat([filler, frontendLog]) : index === 0 ? Buffer.concat([filler, workerLog]) : filler;
       await pipeline(Readable.from([log]), createWriteStream(pipe));
     }
     expect(problemsOf(await traced)).toBe("");
@@ -94,7 +112,10 @@ describe("files", () => {
     const file = join(directory.path, "log");
     writeFileSync(file, wholeLog);
     symlinkSync(file, join(directory.path, "link"));
-    await using sources = await openSources([file, join(directory.path, "link"), `${directory.path}/./log`, "-", "/dev/stdin"], Readable.from([]));
+    await using sources = await openSources(
+      [file, join(directory.path, "link"), `${directory.path}/./log`, "-", "/dev/stdin"],
+      Readable.from([]),
+    );
     expect(sources.list.map(({ name }) => name)).toEqual([file, "stdin"]);
   });
 
@@ -110,7 +131,9 @@ describe("files", () => {
     appendFileSync(`${file}.1`, "more\n");
     expect((await readAll(source.read())).length).toBe(wholeLog.length + 5);
     truncateSync(`${file}.1`);
-    await expect(readAll(source.read())).rejects.toThrow(/log became shorter while it was read, as a log that is rotated does: try again$/);
+    await expect(readAll(source.read())).rejects.toThrow(
+      /log became shorter while it was read, as a log that is rotated does: try again$/,
+    );
   });
 
   test.each([
@@ -127,7 +150,11 @@ describe("packed logs", () => {
     ["gzip", (bytes: Buffer) => gzipSync(bytes)],
     ["zstd", (bytes: Buffer) => zstdCompressSync(bytes)],
   ])("of %s are known by their bytes, whatever they are called", async (name, pack) => {
-    const traced = await traceAll({ "a.log": pack(frontendLog), "b.gz": pack(workerLog), "c.gz": Buffer.from("plain\n") });
+    const traced = await traceAll({
+      "a.log": pack(frontendLog),
+      "b.gz": pack(workerLog),
+      "c.gz": Buffer.from("plain\n"),
+    });
     expect(problemsOf(traced)).toBe("");
     expect(traced.isWhole).toBe(true);
     expect(traced.remarks[0]).toMatch(new RegExp(`^a\\.log: ${name} of JSONL, \\d+ lines`));
@@ -142,11 +169,18 @@ describe("packed logs", () => {
 
   test("of several zstd frames are refused where Node would leave the second one out", async () => {
     const two = Buffer.concat([zstdCompressSync(frontendLog), zstdCompressSync(workerLog)]);
-    await expect(traceBytes("stream", two)).rejects.toThrow("cannot read stdin: more follows the first zstd frame; unpack it with zstd -dc");
+    await expect(traceBytes("stream", two)).rejects.toThrow(
+      "cannot read stdin: more follows the first zstd frame; unpack it with zstd -dc",
+    );
   });
 
   test("whose end is missing are read up to there, which is told", async () => {
-    const packed = gzipSync(Buffer.concat([wholeLog, Buffer.from(Array.from({ length: 9_999 }, (_, index) => String(Math.sin(index))).join("\n"))]));
+    const packed = gzipSync(
+      Buffer.concat([
+        wholeLog,
+        Buffer.from(Array.from({ length: 9_999 }, (_, index) => String(Math.sin(index))).join("\n")),
+      ]),
+    );
     const traced = await traceBytes("stream", packed.subarray(0, -1_000));
     expect(traced.isWhole).toBe(true);
     expect(traced.remarks[0]).toMatch(/^stdin: gzip of JSONL, .*, its end is missing$/);
@@ -156,7 +190,9 @@ describe("packed logs", () => {
     ["xz", "fd377a585a000004"],
     ["bzip2", "425a683931415926"],
   ])("of %s say how to give them", async (program, hex) => {
-    await expect(traceBytes("x", Buffer.from(hex, "hex"))).rejects.toThrow(`cannot read stdin: it is packed; give <(${program} -dc stdin) instead`);
+    await expect(traceBytes("x", Buffer.from(hex, "hex"))).rejects.toThrow(
+      `cannot read stdin: it is packed; give <(${program} -dc stdin) instead`,
+    );
   });
 });
 
@@ -165,17 +201,29 @@ describe("the state of each log is told in one line:", () => {
 
   test.each<[string, Buffer, string]>([
     ["empty", Buffer.alloc(0), "empty"],
-    ["text", Buffer.from("2026 INFO dyn: hello\n"), "text, no JSONL of dyn (DYN_LOGGING_JSONL=1), 1 line, 0 of dyn, 0 of this request"],
+    [
+      "text",
+      Buffer.from("2026 INFO dyn: hello\n"),
+      "text, no JSONL of dyn (DYN_LOGGING_JSONL=1), 1 line, 0 of dyn, 0 of this request",
+    ],
     [
       "json of others",
       Buffer.from('{"time":"x","level":"INFO","msg":"a"}\n{}\n'),
       "text, no JSONL of dyn (DYN_LOGGING_JSONL=1), 2 lines, 0 of dyn, 0 of this request",
     ],
-    ["binary", Buffer.from("7f454c4600010a0001", "hex"), "binary, no JSONL of dyn (DYN_LOGGING_JSONL=1), 2 lines, 0 of dyn, 0 of this request"],
+    [
+      "binary",
+      Buffer.from("7f454c4600010a0001", "hex"),
+      "binary, no JSONL of dyn (DYN_LOGGING_JSONL=1), 2 lines, 0 of dyn, 0 of this request",
+    ],
     ["packed and empty", gzipSync(""), "gzip, empty"],
     ["torn", frontendLog.subarray(0, -30), "JSONL, 5 lines, 5 of dyn, 4 of this request, its end is missing"],
     ["without a last newline", workerLog.subarray(0, -1), "JSONL, 2 lines, 2 of dyn, 2 of this request"],
-    ["after a hole, as a truncated one has", Buffer.concat([Buffer.alloc(20_000_000), workerLog]), "JSONL, 2 lines, 2 of dyn, 2 of this request"],
+    [
+      "after a hole, as a truncated one has",
+      Buffer.concat([Buffer.alloc(20_000_000), workerLog]),
+      "JSONL, 2 lines, 2 of dyn, 2 of this request",
+    ],
   ])("%s", async (_name, bytes, state) => {
     const traced = await traceAll({ "whole.log": wholeLog, "other.log": bytes });
     expect(traced.isWhole).toBe(true);
@@ -183,10 +231,14 @@ describe("the state of each log is told in one line:", () => {
   });
 
   test("written anew by a collector, with its keys in another order", async () => {
-    const anew = recording.map(({ fields }) => `${JSON.stringify(Object.fromEntries(Object.entries(fields).toReversed()))}\n`);
+    const anew = recording.map(
+      ({ fields }) => `${JSON.stringify(Object.fromEntries(Object.entries(fields).toReversed()))}\n`,
+    );
     const traced = await traceAll({ "anew.log": Buffer.from(anew.join("")) });
     expect(traced.isWhole).toBe(true);
-    expect(traced.remarks).toEqual([`anew.log: JSON, ${recording.length} lines, 0 of dyn, ${recording.length} of this request`]);
+    expect(traced.remarks).toEqual([
+      `anew.log: JSON, ${recording.length} lines, 0 of dyn, ${recording.length} of this request`,
+    ]);
   });
 });
 
@@ -195,7 +247,9 @@ describe("the same line", () => {
     const traced = await traceAll({ "fe.log": frontendLog, "fe.log.1": frontendLog, "wk.log": workerLog });
     expect(traced.isWhole).toBe(true);
     expect(traced.trees[0]?.log?.lines).toBe(recording.length);
-    expect(problemsOf(traced)).toMatch(/^note 5 lines are there more than once and taken as one: \S+fe\.log:1, \S+fe\.log\.1:1, …$/);
+    expect(problemsOf(traced)).toMatch(
+      /^note 5 lines are there more than once and taken as one: \S+fe\.log:1, \S+fe\.log\.1:1, …$/,
+    );
   });
 });
 
@@ -214,11 +268,17 @@ describe("a worker whose lines are missing", () => {
     const lines = readRecording(name);
     const [own, theirs] = [toBytes(lines.filter((line) => !isOfWorker(line))), toBytes(lines.filter(isOfWorker))];
     const asked = String(lines.find(isOfWorker)?.fields["instance_id"]);
-    const otherId = (line: string): string => line.replace(/"(request_id|trace_id|span_id|parent_id|x_request_id)":"../g, '"$1":"zz');
-    const traced = await traceAll({ "fe.log": own, "wk.log": Buffer.from(otherId(theirs.toString())) }, String(lines[0]?.fields["request_id"]));
+    const otherId = (line: string): string =>
+      line.replace(/"(request_id|trace_id|span_id|parent_id|x_request_id)":"../g, '"$1":"zz');
+    const traced = await traceAll(
+      { "fe.log": own, "wk.log": Buffer.from(otherId(theirs.toString())) },
+      String(lines[0]?.fields["request_id"]),
+    );
     expect(traced.isWhole).toBe(false);
     expect(problemsOf(traced)).toMatch(
-      new RegExp(`^missing attempt 0: \\S+wk\\.log is a log of instance ${asked}, but has no line of it: its completion is unknown`),
+      new RegExp(
+        `^missing attempt 0: \\S+wk\\.log is a log of instance ${asked}, but has no line of it: its completion is unknown`,
+      ),
     );
   });
 
@@ -227,7 +287,9 @@ describe("a worker whose lines are missing", () => {
     const other = change(`${frontendLog.toString()}${workerLog.toString()}`);
     const traced = await traceAll({ "fe.log": frontendLog, "other.log": Buffer.from(other) }, "stream");
     expect(traced.trees).toHaveLength(2);
-    expect(problemsOf(traced)).toMatch(/^missing attempt 0: \S+other\.log is a log of instance \d+, but has no line of it: [^\n]*$/);
+    expect(problemsOf(traced)).toMatch(
+      /^missing attempt 0: \S+other\.log is a log of instance \d+, but has no line of it: [^\n]*$/,
+    );
   });
 
   test("is not found in the frontend's own lines about it", async () => {

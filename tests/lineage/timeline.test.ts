@@ -111,7 +111,10 @@ attempt 0      cannot_connect: cannot connect to 10.0.0.1:9: refused
 
   test("shows a worker without a log", () => {
     const [, attempt] = tree.attempts;
-    const text = drawTree({ ...tree, attempts: attempt ? [{ ...attempt, workers: [] }] : [] }, { columns: 100, color: false });
+    const text = drawTree(
+      { ...tree, attempts: attempt ? [{ ...attempt, workers: [] }] : [] },
+      { columns: 100, color: false },
+    );
     expect(text).toMatch(/ {2}└ worker +╌+\? +\? +unknown {2}no log\n/);
   });
 
@@ -148,7 +151,16 @@ attempt 0      cannot_connect: cannot connect to 10.0.0.1:9: refused
     const evil = "\u001b]0;owned\u0007\u001b[2J\r\n\u202etxt\u009b31m";
     const lines = readRecording("killed").map((line) => ({
       ...line,
-      fields: { ...line.fields, x_request_id: evil, model: evil, uri: evil, error: evil, status: evil, "request.outcome": evil, component: evil },
+      fields: {
+        ...line.fields,
+        x_request_id: evil,
+        model: evil,
+        uri: evil,
+        error: evil,
+        status: evil,
+        "request.outcome": evil,
+        component: evil,
+      },
     }));
     const text = drawTree(await rebuild("killed", lines), { columns: 100, color: false });
     expect(text.replaceAll("\n", "")).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u2028-\u202e]/);

@@ -14,12 +14,17 @@ const lines = recording.map(text);
 
 function toDocker(lines: readonly string[], maxChars = 16_384): string {
   const entries = lines.flatMap((line) => `${line}\n`.match(new RegExp(`[^]{1,${maxChars}}`, "g")) ?? []);
-  return entries.map((log) => `${JSON.stringify({ log, stream: "stderr", time: "2026-11-27T17:23:24.457250123Z" })}\n`).join("");
+  return entries
+    .map((log) => `${JSON.stringify({ log, stream: "stderr", time: "2026-11-27T17:23:24.457250123Z" })}\n`)
+    .join("");
 }
 
 function toJournal(messages: readonly unknown[], more: object = {}): string {
   return messages
-    .map((MESSAGE) => `${JSON.stringify({ __CURSOR: "s=1", PRIORITY: "6", MESSAGE, _PID: "7", _TRANSPORT: "stdout", ...more })}\n`)
+    .map(
+      (MESSAGE) =>
+        `${JSON.stringify({ __CURSOR: "s=1", PRIORITY: "6", MESSAGE, _PID: "7", _TRANSPORT: "stdout", ...more })}\n`,
+    )
     .join("");
 }
 
@@ -27,7 +32,9 @@ function toCri(lines: readonly string[], maxChars: number): string {
   return lines
     .map((line) => {
       const parts = line.match(new RegExp(`[^]{1,${maxChars}}`, "g")) ?? [];
-      return parts.map((part, index) => `2026-11-27T17:23:24.457250123Z stderr ${index < parts.length - 1 ? "P" : "F"} ${part}\n`).join("");
+      return parts
+        .map((part, index) => `2026-11-27T17:23:24.457250123Z stderr ${index < parts.length - 1 ? "P" : "F"} ${part}\n`)
+        .join("");
     })
     .join("");
 }
@@ -60,7 +67,10 @@ describe("logs that somebody has wrapped", () => {
         )[1];
         const found: string[] = [];
         const source = { name: "log", packing: undefined, isCut: false, read: () => Readable.from(chunks) };
-        const { dynLines } = await scanSource(source, { needles: [Buffer.from("span_name")], onLine: (line) => found.push(line) });
+        const { dynLines } = await scanSource(source, {
+          needles: [Buffer.from("span_name")],
+          onLine: (line) => found.push(line),
+        });
         expect(found).toEqual([...lines, ...lines]);
         expect(dynLines).toBe(2 * lines.length);
       }),
@@ -126,7 +136,10 @@ describe("logs that somebody has wrapped", () => {
   });
 
   test("in two forms are one line, which a note tells", async () => {
-    const traced = await traceBytes("stream", Buffer.from(`${lines.join("\n")}\n${toDocker(lines)}${toJournal(lines)}`));
+    const traced = await traceBytes(
+      "stream",
+      Buffer.from(`${lines.join("\n")}\n${toDocker(lines)}${toJournal(lines)}`),
+    );
     expect(traced.isWhole).toBe(true);
     expect(problemsOf(traced)).toMatch(/^note 7 lines are there more than once and taken as one: /);
   });

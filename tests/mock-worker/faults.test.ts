@@ -20,7 +20,9 @@ describe("faults", () => {
       fc.constantFrom("hang" as const, "crash" as const, "cut" as const, "garbage" as const).map((type) => ({ type })),
     );
     const rates = fc.double({ min: 0, max: 1, noNaN: true }).map((rate) => Math.abs(rate)); // no -0
-    const fault = fc.tuple(kinds, fc.nat(999_999_999), rates).map(([kind, afterTokens, rate]) => ({ ...kind, afterTokens, rate }));
+    const fault = fc
+      .tuple(kinds, fc.nat(999_999_999), rates)
+      .map(([kind, afterTokens, rate]) => ({ ...kind, afterTokens, rate }));
     const expectKept = (faults: Fault[]): void => {
       expect(parseFaults(formatFaults(faults))).toEqual(faults);
     };
@@ -39,22 +41,37 @@ describe("faults", () => {
     expect(hits()).toEqual(first);
   });
 
-  test.each(["explode", "error:nope", "delay", "delay:x", "crash:1", "hang@", "hang@-1", "hang%2", "hang%", "error@1.5"])("%j is refused", (text) => {
+  test.each([
+    "explode",
+    "error:nope",
+    "delay",
+    "delay:x",
+    "crash:1",
+    "hang@",
+    "hang@-1",
+    "hang%2",
+    "hang%",
+    "error@1.5",
+  ])("%j is refused", (text) => {
     expect(() => parseFaults(text)).toThrow(/expected KIND/);
   });
 
   test("hit the share of requests that they name, the same ones every time", () => {
     fc.assert(
-      fc.property(fc.integer({ min: 0, max: 0xffff_ffff }), fc.double({ min: 0.05, max: 0.95, noNaN: true }), (seed, rate) => {
-        const hits = (): boolean[] => {
-          const plan = createFaultPlan([{ type: "cut", afterTokens: 0, rate }], seed);
-          return Array.from({ length: 2_000 }, () => plan.next().length === 1);
-        };
-        const [first, second] = [hits(), hits()];
-        expect(second).toEqual(first);
-        const share = first.filter(Boolean).length / first.length;
-        expect(Math.abs(share - rate)).toBeLessThan(0.08); // more than five standard deviations
-      }),
+      fc.property(
+        fc.integer({ min: 0, max: 0xffff_ffff }),
+        fc.double({ min: 0.05, max: 0.95, noNaN: true }),
+        (seed, rate) => {
+          const hits = (): boolean[] => {
+            const plan = createFaultPlan([{ type: "cut", afterTokens: 0, rate }], seed);
+            return Array.from({ length: 2_000 }, () => plan.next().length === 1);
+          };
+          const [first, second] = [hits(), hits()];
+          expect(second).toEqual(first);
+          const share = first.filter(Boolean).length / first.length;
+          expect(Math.abs(share - rate)).toBeLessThan(0.08); // more than five standard deviations
+        },
+      ),
       { numRuns: 50 },
     );
   });

@@ -52,16 +52,28 @@ test.each<[ConnectionOptions["role"]]>([["listener"], ["dialler"]])(
     ends.far.resume();
     await eventually("the backlog being read", () => connection.queuedBytes === 0);
     peer.send((writer) => messages.encodePing(writer, "PING", Buffer.from("answered")));
-    await eventually("an answer", () => peer.frames.some(({ type, body }) => type === frameTypes.PONG && body.toString() === "answered"));
+    await eventually("an answer", () =>
+      peer.frames.some(({ type, body }) => type === frameTypes.PONG && body.toString() === "answered"),
+    );
   },
 );
 
 test("a listener reads no more requests from a peer that leaves the answers unread, and answers them all once it reads", async () => {
   await using ends = await openEnds();
-  const server = createPushServer({ hello, memory, ...timing, log, rejections, tracer: offTracer, now: () => performance.now() });
+  const server = createPushServer({
+    hello,
+    memory,
+    ...timing,
+    log,
+    rejections,
+    tracer: offTracer,
+    now: () => performance.now(),
+  });
   server.accept(ends.near, Buffer.alloc(0));
   const asked = 30_000;
-  ends.far.write(build(asked, (writer, index) => messages.encodeRequest(writer, index + 1, { ...request, path: "no/such/thing" })));
+  ends.far.write(
+    build(asked, (writer, index) => messages.encodeRequest(writer, index + 1, { ...request, path: "no/such/thing" })),
+  );
   await eventually("the pause", () => ends.near.isPaused());
   expect(ends.near.writableLength).toBeLessThan(3 * mebibyte);
   const peer = rawPeer(ends.far, false);
@@ -73,9 +85,20 @@ test("a listener reads no more requests from a peer that leaves the answers unre
 
 test("a peer that never reads its answers is given up in the end", async () => {
   await using ends = await openEnds();
-  const server = createPushServer({ hello, memory, ...timing, pingIntervalMs: 20, log, rejections, tracer: offTracer, now: () => performance.now() });
+  const server = createPushServer({
+    hello,
+    memory,
+    ...timing,
+    pingIntervalMs: 20,
+    log,
+    rejections,
+    tracer: offTracer,
+    now: () => performance.now(),
+  });
   server.accept(ends.near, Buffer.alloc(0));
-  ends.far.write(build(30_000, (writer, index) => messages.encodeRequest(writer, index + 1, { ...request, path: "no/such/thing" })));
+  ends.far.write(
+    build(30_000, (writer, index) => messages.encodeRequest(writer, index + 1, { ...request, path: "no/such/thing" })),
+  );
   await eventually("the pause", () => ends.near.isPaused());
   await eventually("the end", () => ends.near.destroyed);
 });

@@ -13,7 +13,9 @@ export function decodeAll(bytes: Buffer, cuts: readonly number[] = [], maxBodyBy
   const decoder = new FrameDecoder(maxBodyBytes);
   const edges = [0, ...cuts.filter((cut) => cut <= bytes.length).toSorted((left, right) => left - right), bytes.length];
   for (let index = 1; index < edges.length; index += 1) {
-    decoder.push(bytes.subarray(edges[index - 1], edges[index]), (type, id, body) => frames.push({ type, id, body: Buffer.from(body) }));
+    decoder.push(bytes.subarray(edges[index - 1], edges[index]), (type, id, body) =>
+      frames.push({ type, id, body: Buffer.from(body) }),
+    );
   }
   return frames;
 }

@@ -37,7 +37,9 @@ test.each(endings)("%s, and an engine that %s", async (mode, ends) => {
   peer.send((writer) => messages.encodeRequest(writer, 1, { ...request, payload: encodePayload({ count: 7 }) }));
   await eventually("the item", () => peer.frames.find(({ type }) => type === frameTypes.ITEMS));
   peer.send((writer) => messages.encodeCancel(writer, 1, mode));
-  const last = await eventually("the end", () => peer.frames.find(({ type }) => type === frameTypes.END || type === frameTypes.ERROR));
+  const last = await eventually("the end", () =>
+    peer.frames.find(({ type }) => type === frameTypes.END || type === frameTypes.ERROR),
+  );
   expect(finished).toBe(true);
   expect(peer.frames.filter(({ type }) => type === frameTypes.ITEMS)).toHaveLength(1);
   if (mode === "stop") {

@@ -22,7 +22,8 @@ const collect = runInNewContext("gc") as () => void;
 const mib = 1024 * 1024;
 
 // Flat, another one each time, and in the heap: Node keeps the characters of those above 1 MB outside.
-const long = (first: string, bytes = mib / 2): string => Buffer.alloc(bytes, `${first}${"x".repeat(64)}`).toString("latin1");
+const long = (first: string, bytes = mib / 2): string =>
+  Buffer.alloc(bytes, `${first}${"x".repeat(64)}`).toString("latin1");
 
 let held: unknown[] = [];
 beforeEach(() => (held = []));
@@ -80,8 +81,14 @@ describe("keeps nothing of a long text:", () => {
     ["an attempt's error in the history", () => remember({}, new RuntimeError("internal", long("e").slice(0, 200)))],
     ["the ids of a traceparent", () => parseTraceparent(version1())],
     ["the error of a worker", () => decodeError(encodePayload({ code: "internal", message: long("e") }))],
-    ["the agent of a HELLO", () => decodeHello(encodePayload({ version: 1, agent: long("a"), max_frame_bytes: 65_536, max_streams: 1 }))],
-    ["the source of a number", () => readSources(Buffer.from(`{"seed":12345678901234567890,"x":"${long("x")}"}`), new Set(["seed"]))],
+    [
+      "the agent of a HELLO",
+      () => decodeHello(encodePayload({ version: 1, agent: long("a"), max_frame_bytes: 65_536, max_streams: 1 })),
+    ],
+    [
+      "the source of a number",
+      () => readSources(Buffer.from(`{"seed":12345678901234567890,"x":"${long("x")}"}`), new Set(["seed"])),
+    ],
     ["a line in JSON", () => formatJsonLine("t", toRecord("info", "t", "m", { uri: long("u").slice(0, 200) }, {}))],
     ["a readable line", () => formatReadable("t", toRecord("info", "t", "m", { uri: long("u").slice(0, 200) }, {}))],
   ];

@@ -5,22 +5,30 @@ import { formatJsonLine, formatReadable, toRecord } from "../../packages/runtime
 import { parseReadableLine } from "../support/log-lines.ts";
 
 const time = "2026-08-21T01:14:11.069507Z";
-const range = (first: number, last: number): number[] => Array.from({ length: last - first + 1 }, (_, index) => first + index);
+const range = (first: number, last: number): number[] =>
+  Array.from({ length: last - first + 1 }, (_, index) => first + index);
 
 // From the charts, and not from the properties that the code uses.
 const hidden: readonly (readonly [name: string, points: readonly number[]])[] = [
   ["controls", [...range(0x00, 0x1f), ...range(0x7f, 0x9f)]],
-  ["marks and changes of the writing direction", [0x061c, 0x200e, 0x200f, ...range(0x202a, 0x202e), ...range(0x2066, 0x206f)]],
+  [
+    "marks and changes of the writing direction",
+    [0x061c, 0x200e, 0x200f, ...range(0x202a, 0x202e), ...range(0x2066, 0x206f)],
+  ],
   ["ends of lines and paragraphs", [0x2028, 0x2029]],
   ["the byte order mark and annotations", [0xfeff, 0xfff9, 0xfffa, 0xfffb]],
-  ["soft hyphens, joiners and what has no width", [0xad, 0x034f, 0x180e, 0x200b, 0x200c, 0x200d, ...range(0x2060, 0x2064)]],
+  [
+    "soft hyphens, joiners and what has no width",
+    [0xad, 0x034f, 0x180e, 0x200b, 0x200c, 0x200d, ...range(0x2060, 0x2064)],
+  ],
   ["fillers", [0x115f, 0x1160, 0x3164, 0xffa0]],
   ["tag characters", range(0xe0000, 0xe007f)],
   ["variation selectors", [...range(0x180b, 0x180d), ...range(0xfe00, 0xfe0f), ...range(0xe0100, 0xe01ef)]],
   ["halves of characters", [0xd800, 0xdbff, 0xdc00, 0xdfff]],
 ];
 
-const escapes = (text: string): string => text.replace(/[^]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
+const escapes = (text: string): string =>
+  text.replace(/[^]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
 
 describe("hidden characters", () => {
   test.each(hidden)("that are %s are escaped, and say the same in JSON", (_name, points) => {
@@ -30,7 +38,9 @@ describe("hidden characters", () => {
       expect(escapeHidden(text)).toBe(`mo${escapes(character)}del`);
       expect(hasHidden(text)).toBe(true);
       const record = toRecord("info", "t", text, { model: text }, {});
-      const [json, readable] = [formatJsonLine(time, record), formatReadable(time, record)].map((line) => line.slice(0, -1));
+      const [json, readable] = [formatJsonLine(time, record), formatReadable(time, record)].map((line) =>
+        line.slice(0, -1),
+      );
       for (const line of [json, readable]) expect(line).toMatch(/^[ -~]*$/);
       expect(JSON.parse(json ?? "")).toEqual({ time, ...record });
       expect(parseReadableLine(readable ?? "").values.get("model")).toBe(text);
@@ -57,7 +67,10 @@ describe("hidden characters", () => {
     ["Chinese, Japanese and Korean", "模型　日本語 か゛ 한국어 ｶﾞ"],
     ["Mongolian, with selectors", "ᠮᠣᠩᠭᠣᠯ ᠠ\u180b"],
     ["Latin, Greek and Cyrillic", "naïve Ωμέγα ёж e\u0301 ½ €"],
-    ["emoji", "👍🏽 ❤\ufe0f ❤\ufe0f\u200d🔥 👨\u200d👩\u200d👧\u200d👦 👩🏽\u200d💻 🏳\ufe0f\u200d🌈 🇩🇪 1\ufe0f\u20e3 ©\ufe0f"],
+    [
+      "emoji",
+      "👍🏽 ❤\ufe0f ❤\ufe0f\u200d🔥 👨\u200d👩\u200d👧\u200d👦 👩🏽\u200d💻 🏳\ufe0f\u200d🌈 🇩🇪 1\ufe0f\u20e3 ©\ufe0f",
+    ],
   ])("are not in %s", (_name, text) => {
     expect(escapeHidden(text)).toBe(text);
     expect(hasHidden(text)).toBe(false);

@@ -25,9 +25,21 @@ describe("a hostile dialler costs its own connection and nobody else anything", 
     ["random bytes", (peer) => peer.sendBytes(Buffer.from("GET / HTTP/1.1\r\n\r\n"))],
     ["half a preface and silence", (peer) => peer.sendBytes(preface.subarray(0, 4))],
     ["a preface and silence", (peer) => peer.sendBytes(preface), "no HELLO"],
-    ["a preface and garbage", (peer) => peer.sendBytes(Buffer.concat([preface, Buffer.alloc(100, 0xee)])), "unknown frame type"],
-    ["a frame of 4 GiB", (peer) => peer.sendBytes(Buffer.concat([greeting(), frame("ffffffff0200000001")])), "too_large"],
-    ["a HELLO larger than 4096 bytes", (peer) => peer.sendBytes(Buffer.concat([preface, frame("000010010100000000")])), "too_large"],
+    [
+      "a preface and garbage",
+      (peer) => peer.sendBytes(Buffer.concat([preface, Buffer.alloc(100, 0xee)])),
+      "unknown frame type",
+    ],
+    [
+      "a frame of 4 GiB",
+      (peer) => peer.sendBytes(Buffer.concat([greeting(), frame("ffffffff0200000001")])),
+      "too_large",
+    ],
+    [
+      "a HELLO larger than 4096 bytes",
+      (peer) => peer.sendBytes(Buffer.concat([preface, frame("000010010100000000")])),
+      "too_large",
+    ],
     [
       "a HELLO of another version",
       (peer) => peer.send((writer) => (writer.bytes(preface), encodeHello(writer, { ...hello, version: 2 as 1 }))),
@@ -35,7 +47,8 @@ describe("a hostile dialler costs its own connection and nobody else anything", 
     ],
     [
       "a HELLO with a frame limit that not even an ERROR fits into",
-      (peer) => peer.send((writer) => (writer.bytes(preface), encodeHello(writer, { ...hello, max_frame_bytes: 4_095 }))),
+      (peer) =>
+        peer.send((writer) => (writer.bytes(preface), encodeHello(writer, { ...hello, max_frame_bytes: 4_095 }))),
       "max_frame_bytes 4095, expected at least 4096",
     ],
     [
@@ -43,7 +56,11 @@ describe("a hostile dialler costs its own connection and nobody else anything", 
       (peer) => peer.send((writer) => (writer.bytes(preface), messages.encodeRequest(writer, 1, request))),
       "REQUEST before HELLO",
     ],
-    ["a second HELLO", (peer) => peer.sendBytes(Buffer.concat([greeting(), greeting().subarray(preface.length)])), "second HELLO"],
+    [
+      "a second HELLO",
+      (peer) => peer.sendBytes(Buffer.concat([greeting(), greeting().subarray(preface.length)])),
+      "second HELLO",
+    ],
     [
       "a REQUEST on stream 0",
       (peer) => (peer.sendBytes(greeting()), peer.send((writer) => messages.encodeRequest(writer, 0, request))),
@@ -103,8 +120,16 @@ describe("a hostile dialler costs its own connection and nobody else anything", 
       ),
       "1 byte too many",
     ],
-    ["ITEMS to a listener", (peer) => (peer.sendBytes(greeting()), peer.sendBytes(frame("000000000300000001"))), "not for the listening side"],
-    ["a PING of 7 bytes", (peer) => (peer.sendBytes(greeting()), peer.sendBytes(frame("000000070800000000" + "00".repeat(7)))), "not 8 bytes"],
+    [
+      "ITEMS to a listener",
+      (peer) => (peer.sendBytes(greeting()), peer.sendBytes(frame("000000000300000001"))),
+      "not for the listening side",
+    ],
+    [
+      "a PING of 7 bytes",
+      (peer) => (peer.sendBytes(greeting()), peer.sendBytes(frame("000000070800000000" + "00".repeat(7)))),
+      "not 8 bytes",
+    ],
   ];
 
   test.each(attacks)("%s", async (_name, attack, reason) => {
@@ -130,9 +155,15 @@ describe("a hostile dialler costs its own connection and nobody else anything", 
     using peer = rawPeer(connect(pair.port, "127.0.0.1"), false);
     peer.sendBytes(greeting());
     peer.send((writer) => (messages.encodeRequest(writer, 1, bad), messages.encodeRequest(writer, 2, request)));
-    await eventually("both endings", () => peer.frames.filter(({ type }) => type === frameTypes.END || type === frameTypes.ERROR).length === 2);
+    await eventually(
+      "both endings",
+      () => peer.frames.filter(({ type }) => type === frameTypes.END || type === frameTypes.ERROR).length === 2,
+    );
     expect(messages.decodeError(peer.frames.find(({ id }) => id === 1)?.body ?? Buffer.alloc(0)).code).toBe(code);
-    expect(peer.frames.filter(({ id }) => id === 2).map(({ type }) => type)).toEqual([frameTypes.ITEMS, frameTypes.END]);
+    expect(peer.frames.filter(({ id }) => id === 2).map(({ type }) => type)).toEqual([
+      frameTypes.ITEMS,
+      frameTypes.END,
+    ]);
     expect(peer.isClosed).toBe(false);
   });
 
@@ -140,7 +171,12 @@ describe("a hostile dialler costs its own connection and nobody else anything", 
     await using pair = await startPair();
     using peer = rawPeer(connect(pair.port, "127.0.0.1"), false);
     peer.sendBytes(greeting());
-    peer.send((writer) => (messages.encodeRequest(writer, 1, { ...request, credit: 0 }), messages.encodeRequest(writer, 2, request)));
+    peer.send(
+      (writer) => (
+        messages.encodeRequest(writer, 1, { ...request, credit: 0 }),
+        messages.encodeRequest(writer, 2, request)
+      ),
+    );
     await eventually("the other's end", () => peer.frames.some(({ id, type }) => id === 2 && type === frameTypes.END));
     expect(peer.frames.filter(({ id }) => id === 1)).toEqual([]);
     expect(pair.yielded()).toBe(2);
@@ -157,7 +193,9 @@ describe("a hostile dialler costs its own connection and nobody else anything", 
       "x-request-id": "mine",
       traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
     };
-    peer.send((writer) => messages.encodeRequest(writer, 1, { ...request, headers, path: "no/such/thing", attempt: 2 }));
+    peer.send((writer) =>
+      messages.encodeRequest(writer, 1, { ...request, headers, path: "no/such/thing", attempt: 2 }),
+    );
     peer.sendBytes(frame("0000000202000000020005"));
     const [known, unknown] = await eventually("both lines", () => {
       const lines = pair.workerLines.filter(({ message }) => message === "request refused");
@@ -215,19 +253,23 @@ describe("a hostile dialler costs its own connection and nobody else anything", 
     expect(await collect(other.generate({ count: 3 }))).toHaveLength(3);
   });
 
-  test("any number of connections that say nothing take no place of a caller: the oldest of them go", { timeout: 120_000 }, async () => {
-    await using pair = await startPair({ worker: { connectTimeoutMs: 600_000, tcpMaxConnections: 2 } });
-    expect(await collect(pair.client.generate({ count: 1 }))).toHaveLength(1);
-    const peers = await flood(pair.port, 1_200);
-    await eventually("the oldest being closed", () => peers.filter(({ isClosed }) => isClosed).length === 176);
-    expect(peers.slice(0, 176).every(({ isClosed }) => isClosed)).toBe(true);
-    const line = pair.workerLines.find(({ message }) => message === "connection refused");
-    expect(line).toMatchObject({ level: "WARN", reason: expect.stringContaining("more than 1024 connections") });
-    const other = await pair.openClient();
-    expect(await collect(other.generate({ count: 3 }))).toHaveLength(3);
-    expect(await collect(pair.client.generate({ count: 3 }))).toHaveLength(3);
-    for (const peer of peers) peer[Symbol.dispose]();
-  });
+  test(
+    "any number of connections that say nothing take no place of a caller: the oldest of them go",
+    { timeout: 120_000 },
+    async () => {
+      await using pair = await startPair({ worker: { connectTimeoutMs: 600_000, tcpMaxConnections: 2 } });
+      expect(await collect(pair.client.generate({ count: 1 }))).toHaveLength(1);
+      const peers = await flood(pair.port, 1_200);
+      await eventually("the oldest being closed", () => peers.filter(({ isClosed }) => isClosed).length === 176);
+      expect(peers.slice(0, 176).every(({ isClosed }) => isClosed)).toBe(true);
+      const line = pair.workerLines.find(({ message }) => message === "connection refused");
+      expect(line).toMatchObject({ level: "WARN", reason: expect.stringContaining("more than 1024 connections") });
+      const other = await pair.openClient();
+      expect(await collect(other.generate({ count: 3 }))).toHaveLength(3);
+      expect(await collect(pair.client.generate({ count: 3 }))).toHaveLength(3);
+      for (const peer of peers) peer[Symbol.dispose]();
+    },
+  );
 
   test("a peer that falls silent after HELLO is found by heartbeat", async () => {
     await using pair = await startPair();

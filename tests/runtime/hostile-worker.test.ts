@@ -14,14 +14,29 @@ describe("a hostile worker costs the request a clear error", () => {
     ["that resets", (peer) => peer.socket.resetAndDestroy(), "disconnected"],
     ["with items for a stream never opened", (peer, id) => sendItem(peer, id + 5, "a"), "disconnected"],
     ["with garbage items", (peer, id) => peer.sendBytes(frame(`00000001030000000${id}09`)), "protocol"],
-    ["with a REQUEST of its own", (peer, id) => peer.send((writer) => messages.encodeRequest(writer, id, request)), "protocol"],
+    [
+      "with a REQUEST of its own",
+      (peer, id) => peer.send((writer) => messages.encodeRequest(writer, id, request)),
+      "protocol",
+    ],
     [
       "with an unknown error code",
       (peer, id) =>
-        peer.send((writer) => messages.encodeError(writer, id, { code: "weird" as "internal", message: "x", retryable: false, produced: false })),
+        peer.send((writer) =>
+          messages.encodeError(writer, id, {
+            code: "weird" as "internal",
+            message: "x",
+            retryable: false,
+            produced: false,
+          }),
+        ),
       "internal",
     ],
-    ["that sends beyond its credit", (peer, id) => Array.from({ length: 40 }, () => sendItem(peer, id, "x".repeat(20_000))), "protocol"],
+    [
+      "that sends beyond its credit",
+      (peer, id) => Array.from({ length: 40 }, () => sendItem(peer, id, "x".repeat(20_000))),
+      "protocol",
+    ],
   ])("%s", async (_name, behave, code) => {
     await using worker = await startScriptedWorkers({ behave });
     const batches = worker.client.generate({ count: 1 }).batches();
@@ -33,12 +48,16 @@ describe("a hostile worker costs the request a clear error", () => {
 
   test("under another instance's id is not spoken to", async () => {
     await using worker = await startScriptedWorkers({ behave: () => undefined, hello: { instance_id: "78" } });
-    expect((await failureOf(collect(worker.client.generate({ count: 1 })))).message).toContain("is instance 78, expected 77");
+    expect((await failureOf(collect(worker.client.generate({ count: 1 })))).message).toContain(
+      "is instance 78, expected 77",
+    );
   });
 
   test("that says nothing at all runs into the time limit", async () => {
     await using worker = await startScriptedWorkers({ behave: () => undefined });
-    expect((await failureOf(collect(worker.client.generate({ count: 1 }, { timeoutMs: 100 })))).code).toBe("deadline_exceeded");
+    expect((await failureOf(collect(worker.client.generate({ count: 1 }, { timeoutMs: 100 })))).code).toBe(
+      "deadline_exceeded",
+    );
   });
 
   test("that stops reading holds a bounded number of requests, the rest fail at once", async () => {
@@ -46,7 +65,9 @@ describe("a hostile worker costs the request a clear error", () => {
     const before = failureOf(collect(worker.client.generate({ count: 1 })));
     await eventually("the stop", () => worker.peers[0]?.some(({ socket }) => socket.isPaused()));
     const fill = "x".repeat(1024 * 1024);
-    const answers = Array.from({ length: 40 }, () => failureOf(collect(worker.client.generate({ count: 1, fill } as Ask))));
+    const answers = Array.from({ length: 40 }, () =>
+      failureOf(collect(worker.client.generate({ count: 1, fill } as Ask))),
+    );
     const refused = await Promise.any(answers);
     expect(refused).toMatchObject({
       code: "overloaded",
@@ -77,7 +98,10 @@ describe("an error code that is not a worker's to say", () => {
     await using worker = await startScriptedWorkers({ behave: (peer, id) => sendError(peer, id, code as ErrorCode) });
     const answer = worker.client.generate({ count: 1 });
     const failure = await failureOf(collect(answer));
-    expect(failure).toMatchObject({ code: "internal", message: expect.stringMatching(new RegExp(`${code}.*: as told$`)) });
+    expect(failure).toMatchObject({
+      code: "internal",
+      message: expect.stringMatching(new RegExp(`${code}.*: as told$`)),
+    });
     expect(toPublicMessage(failure)).toBe("Internal server error");
     expect(answer.reports).toMatchObject([{ outcome: "error" }]);
     const failed = worker.lines.find(({ message }) => message === "route request failed");
@@ -85,7 +109,9 @@ describe("an error code that is not a worker's to say", () => {
   });
 
   test("and is as long as it likes is cut short", async () => {
-    await using worker = await startScriptedWorkers({ behave: (peer, id) => sendError(peer, id, "x".repeat(1_000_000) as ErrorCode) });
+    await using worker = await startScriptedWorkers({
+      behave: (peer, id) => sendError(peer, id, "x".repeat(1_000_000) as ErrorCode),
+    });
     expect((await failureOf(collect(worker.client.generate({ count: 1 })))).message).toBe(
       `"${"x".repeat(64)}" is no error code; the message was: as told`,
     );
@@ -100,7 +126,11 @@ describe("what a worker says it saw", () => {
     ["another request id", (seen) => ({ ...seen, request_id: "0f4ac56e-5bd1-4657-bf8b-39cdcde9036b" }), ["request_id"]],
     ["another id of the client's", (seen) => ({ ...seen, x_request_id: "yours" }), ["x_request_id"]],
     ["no id of the client's", (seen) => ({ ...seen, x_request_id: undefined }), ["x_request_id"]],
-    ["another trace and parent", (seen) => ({ ...seen, trace_id: "0".repeat(32), parent_id: seen.span_id }), ["trace_id", "parent_id"]],
+    [
+      "another trace and parent",
+      (seen) => ({ ...seen, trace_id: "0".repeat(32), parent_id: seen.span_id }),
+      ["trace_id", "parent_id"],
+    ],
     ["another instance", (seen) => ({ ...seen, instance_id: "78" }), ["instance_id"]],
     ["another attempt", (seen) => ({ ...seen, attempt: 1 }), ["attempt"]],
     ["numbers for text", (seen) => ({ ...seen, instance_id: 77 }), ["instance_id"]],
@@ -119,7 +149,13 @@ describe("what a worker says it saw", () => {
     expect(await worker.readCounter(mismatches)).toBe(1);
     const warnings = worker.lines.filter(({ message }) => message === "worker saw other ids than were sent");
     expect(warnings).toMatchObject([
-      { level: "WARN", request_id: answer.requestId, x_request_id: "mine", worker_id: "77", mismatch: mismatch.join(",") },
+      {
+        level: "WARN",
+        request_id: answer.requestId,
+        x_request_id: "mine",
+        worker_id: "77",
+        mismatch: mismatch.join(","),
+      },
     ]);
   });
 
@@ -129,7 +165,12 @@ describe("what a worker says it saw", () => {
     await using worker = await startScriptedWorkers({ behave: (peer, id) => sendEnd(peer, id, bad) });
     const answer = worker.client.generate({ count: 1 });
     await collect(answer);
-    const seen = { request_id: `${"x".repeat(256)}…`, trace_id: "a value of type object", parent_id: "a value of type object", instance_id: 77 };
+    const seen = {
+      request_id: `${"x".repeat(256)}…`,
+      trace_id: "a value of type object",
+      parent_id: "a value of type object",
+      instance_id: 77,
+    };
     expect(answer.trailer.seen).toEqual(seen);
     const line = worker.lines.find(({ message }) => message === "worker saw other ids than were sent");
     expect(line).toMatchObject({ seen, mismatch: "request_id,trace_id,parent_id,instance_id,attempt" });

@@ -6,7 +6,12 @@ import { join } from "node:path";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { describe, expect, test } from "vitest";
-import { createMemorySpace, createRuntime, type Runtime, type RuntimeConfig } from "../../packages/runtime/src/index.ts";
+import {
+  createMemorySpace,
+  createRuntime,
+  type Runtime,
+  type RuntimeConfig,
+} from "../../packages/runtime/src/index.ts";
 import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
 import { eventually, type Line } from "../support/cluster.ts";
 import { address, collect, config, failureOf, startPair } from "./peers.ts";
@@ -26,7 +31,8 @@ async function openPlace(): Promise<Place> {
   return {
     directory,
     lines,
-    open: (more = {}) => createRuntime({ config: { ...config, discoveryBackend: "file", fileKv: join(directory, "kv"), ...more }, log }),
+    open: (more = {}) =>
+      createRuntime({ config: { ...config, discoveryBackend: "file", fileKv: join(directory, "kv"), ...more }, log }),
     records: () => readdir(join(directory, "kv/v1/instances")).catch(() => []),
     [Symbol.asyncDispose]: () => rm(directory, { recursive: true, force: true, maxRetries: 5 }),
   };
@@ -122,7 +128,9 @@ describe("a runtime", () => {
     await writeFile(join(place.directory, "kv"), "in the way");
     let isClosed = false;
     const closing = worker[Symbol.asyncDispose]().then(() => (isClosed = true));
-    await eventually("the warning", () => place.lines.some(({ message }) => message === "endpoint record could not be withdrawn"));
+    await eventually("the warning", () =>
+      place.lines.some(({ message }) => message === "endpoint record could not be withdrawn"),
+    );
     expect(isClosed).toBe(false);
     resolve();
     expect((await batches.next()).value).toEqual([2]);
@@ -146,9 +154,13 @@ describe("a runtime", () => {
     await batches.next();
     const failure = failureOf(batches.next());
     await pair.server[Symbol.asyncDispose]();
-    expect(await failure).toMatchObject(watches ? { code: "unavailable", message: "the worker is shutting down" } : { code: "disconnected" });
+    expect(await failure).toMatchObject(
+      watches ? { code: "unavailable", message: "the worker is shutting down" } : { code: "disconnected" },
+    );
     const warned = pair.workerLines.filter(({ level }) => level === "WARN");
-    expect(warned).toMatchObject([{ message: "drain timed out, running requests are killed", endpoint: "test/echo/generate", drain_timeout_ms: 50 }]);
+    expect(warned).toMatchObject([
+      { message: "drain timed out, running requests are killed", endpoint: "test/echo/generate", drain_timeout_ms: 50 },
+    ]);
   });
 
   test("that is closed gives no clients and serves nothing", async () => {
@@ -162,7 +174,11 @@ describe("a runtime", () => {
   });
 
   test("that closes tells those who wait for instances", async () => {
-    const runtime = await createRuntime({ config, memorySpace: createMemorySpace(), log: createLogger({ sink: () => undefined }) });
+    const runtime = await createRuntime({
+      config,
+      memorySpace: createMemorySpace(),
+      log: createLogger({ sink: () => undefined }),
+    });
     const waiting = failureOf(runtime.client(address).waitForInstances());
     await runtime[Symbol.asyncDispose]();
     expect(await waiting).toMatchObject({ code: "unavailable" });

@@ -13,7 +13,20 @@ import { frameTypes, preface } from "../../packages/runtime/src/wire/frames.ts";
 import { encodeValueItem } from "../../packages/runtime/src/wire/items.ts";
 import * as messages from "../../packages/runtime/src/wire/messages.ts";
 import { eventually, type Line } from "../support/cluster.ts";
-import { address, collect, failureOf, greeting, hello, memory, openEnds, path, rawPeer, request, startPair, type RawPeer } from "./peers.ts";
+import {
+  address,
+  collect,
+  failureOf,
+  greeting,
+  hello,
+  memory,
+  openEnds,
+  path,
+  rawPeer,
+  request,
+  startPair,
+  type RawPeer,
+} from "./peers.ts";
 
 const silent = createLogger({ sink: () => undefined });
 
@@ -152,7 +165,11 @@ describe("the settings of the plane's limits", () => {
 
   test("hold for streams and connections", async () => {
     const memorySpace = createMemorySpace();
-    await using worker = await createRuntime({ config: { ...config, tcpMaxStreams: 1, tcpMaxConnections: 1 }, memorySpace, log: silent });
+    await using worker = await createRuntime({
+      config: { ...config, tcpMaxStreams: 1, tcpMaxConnections: 1 },
+      memorySpace,
+      log: silent,
+    });
     const { promise: released, resolve: release } = Promise.withResolvers<void>();
     const serving = await worker.endpoint(uri).serve(async function* () {
       yield "begun";
@@ -163,7 +180,10 @@ describe("the settings of the plane's limits", () => {
     await client.waitForInstances();
     const running = client.generate({}).batches();
     expect((await running.next()).value).toEqual(["begun"]);
-    const refusal = { code: "overloaded", message: expect.stringContaining("1 stream to the worker is open, its limit") };
+    const refusal = {
+      code: "overloaded",
+      message: expect.stringContaining("1 stream to the worker is open, its limit"),
+    };
     expect(await failureOf(collect(client.generate({})))).toMatchObject(refusal);
     const [host = "", port] = serving.address.split("/", 1)[0]?.split(":") ?? [];
     const second = rawPeer(connect(Number(port), host), false);

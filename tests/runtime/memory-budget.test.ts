@@ -14,7 +14,11 @@ function open(limitMib: number): { readonly budget: MemoryBudget; readonly shown
 
 type Step = readonly [what: "open" | "take" | "release" | "dispose", which: number, bytes: number];
 const steps = fc.array(
-  fc.tuple(fc.constantFrom("open", "take", "release", "dispose"), fc.nat(7), fc.integer({ min: -1, max: 2 * mib })) as fc.Arbitrary<Step>,
+  fc.tuple(
+    fc.constantFrom("open", "take", "release", "dispose"),
+    fc.nat(7),
+    fc.integer({ min: -1, max: 2 * mib }),
+  ) as fc.Arbitrary<Step>,
   { maxLength: 200 },
 );
 
@@ -53,7 +57,8 @@ test("what is refused says how much was wanted and left, and is counted", () => 
   expect(() => share.take(101)).toThrow(
     expect.objectContaining({
       code: "overloaded",
-      message: "there is no memory for 101 bytes more: 1048476 are taken of the 1048576 bytes that requests may take, set by DYN_MEMORY_LIMIT_MB",
+      message:
+        "there is no memory for 101 bytes more: 1048476 are taken of the 1048576 bytes that requests may take, set by DYN_MEMORY_LIMIT_MB",
     }),
   );
   share.take(100);

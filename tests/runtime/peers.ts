@@ -27,7 +27,12 @@ import type { Line } from "../support/cluster.ts";
 export const memory = createMemoryBudget(1_024, createRuntimeMetrics().memory);
 export const address = "dyn://test.echo.generate";
 export const path = "test/echo/generate";
-export const config = { discoveryBackend: "mem", connectTimeoutMs: 2_000, pingIntervalMs: 1_000, drainTimeoutMs: 60_000 } as const;
+export const config = {
+  discoveryBackend: "mem",
+  connectTimeoutMs: 2_000,
+  pingIntervalMs: 1_000,
+  drainTimeoutMs: 60_000,
+} as const;
 
 export interface Ask {
   readonly count: number;
@@ -65,7 +70,8 @@ export async function startPair(more: PairOptions = {}): Promise<Pair> {
   const callerLog = createLogger({ sink: (record) => lines.push(record) });
   const workerLog = createLogger({ sink: (record) => (lines.push(record), workerLines.push(record)) });
   const server = await createRuntime({ config: { ...config, ...more.worker }, memorySpace, log: workerLog });
-  const openCaller = (): Promise<Runtime> => createRuntime({ config: { ...config, ...more.caller }, memorySpace, log: callerLog });
+  const openCaller = (): Promise<Runtime> =>
+    createRuntime({ config: { ...config, ...more.caller }, memorySpace, log: callerLog });
   const caller = await openCaller();
   const others: Runtime[] = [];
   const openClient = async (): Promise<Client<Ask, unknown>> => {
@@ -156,7 +162,14 @@ export function rawPeer(socket: Socket, skipPreface: boolean): RawPeer {
 }
 
 export const hello: Hello = { version: 1, agent: "test", capabilities: [], max_frame_bytes: 1 << 26, max_streams: 100 };
-export const request = { path, headers: {}, attempt: 0, deadlineMs: 0, credit: 262_144, payload: encodePayload({ count: 1 }) };
+export const request = {
+  path,
+  headers: {},
+  attempt: 0,
+  deadlineMs: 0,
+  credit: 262_144,
+  payload: encodePayload({ count: 1 }),
+};
 export const frame = (hex: string): Buffer => Buffer.from(hex, "hex");
 export const greeting = (): Buffer => {
   const writer = new FrameWriter();

@@ -14,14 +14,20 @@ describe("between runtimes", () => {
     await using pair = await startPair();
     const answer = pair.client.generate({ count: 2 });
     expect(await collect(answer)).toHaveLength(2);
-    await expect(collect(answer)).rejects.toMatchObject({ code: "invalid_argument", message: "an answer is read once" });
+    await expect(collect(answer)).rejects.toMatchObject({
+      code: "invalid_argument",
+      message: "an answer is read once",
+    });
     expect(answer.attempts).toBe(1);
   });
 
   test("thousands of items arrive in order, many streams at a time", async () => {
     await using pair = await startPair();
-    const answers = await Promise.all(Array.from({ length: 20 }, () => collect(pair.client.generate({ count: 2_000 }))));
-    for (const answer of answers) expect(answer.map((item) => (item as { index: number }).index)).toEqual([...Array(2_000).keys()]);
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, () => collect(pair.client.generate({ count: 2_000 }))),
+    );
+    for (const answer of answers)
+      expect(answer.map((item) => (item as { index: number }).index)).toEqual([...Array(2_000).keys()]);
   });
 
   test("a request over the worker's frame limit is refused before it is sent, and costs nobody else anything", async () => {
@@ -77,11 +83,23 @@ describe("between runtimes", () => {
     const { port } = silent.address() as AddressInfo;
     const memorySpace = createMemorySpace();
     const never = { ...config, connectTimeoutMs: 600_000 };
-    await using caller = await createRuntime({ config: never, memorySpace, log: createLogger({ sink: () => undefined }) });
+    await using caller = await createRuntime({
+      config: never,
+      memorySpace,
+      log: createLogger({ sink: () => undefined }),
+    });
     const transport = { tcp: `127.0.0.1:${port}/1/${path}` };
-    await caller.discovery.publish({ type: "Endpoint", ...parseAddress(address), instance_id: 1n, transport, dyn_plane: 1 });
+    await caller.discovery.publish({
+      type: "Endpoint",
+      ...parseAddress(address),
+      instance_id: 1n,
+      transport,
+      dyn_plane: 1,
+    });
     const aborter = new AbortController();
-    const answer = failureOf(collect(caller.client<Ask, unknown>(address).generate({ count: 1 }, { signal: aborter.signal })));
+    const answer = failureOf(
+      collect(caller.client<Ask, unknown>(address).generate({ count: 1 }, { signal: aborter.signal })),
+    );
     aborter.abort();
     expect((await answer).code).toBe("cancelled");
     silent.close();
@@ -138,7 +156,10 @@ describe("between runtimes", () => {
   test.each([0, -1, 1.5, Number.NaN, 2 ** 31, 3e9])("a timeout of %d ms is refused", async (timeoutMs) => {
     await using pair = await startPair();
     expect(() => pair.client.generate({ count: 1 }, { timeoutMs })).toThrow(
-      expect.objectContaining({ code: "invalid_argument", message: `timeoutMs must be a whole number from 1 to 2147483647, got ${timeoutMs}` }),
+      expect.objectContaining({
+        code: "invalid_argument",
+        message: `timeoutMs must be a whole number from 1 to 2147483647, got ${timeoutMs}`,
+      }),
     );
     expect(await collect(pair.client.generate({ count: 1 }, { timeoutMs: 2 ** 31 - 1 }))).toHaveLength(1);
   });
@@ -159,7 +180,9 @@ describe("between runtimes", () => {
   test("a timeout travels to the worker", async () => {
     await using pair = await startPair();
     await collect(pair.client.generate({ count: 1 })); // the worker is found and dialled: the time is for the request
-    expect((await failureOf(collect(pair.client.generate({ count: 0 }, { timeoutMs: 1_000 })))).code).toBe("deadline_exceeded");
+    expect((await failureOf(collect(pair.client.generate({ count: 0 }, { timeoutMs: 1_000 })))).code).toBe(
+      "deadline_exceeded",
+    );
     await eventually("the abort", () => pair.contexts[1]?.signal.aborted);
   });
 

@@ -10,7 +10,9 @@ async function ask(pair: Pair, headers: Readonly<Record<string, string>>): Promi
   using peer = rawPeer(connect(pair.port, "127.0.0.1"), false);
   peer.sendBytes(greeting());
   peer.send((writer) => messages.encodeRequest(writer, 1, { ...request, headers }));
-  return await eventually("the request being over", () => pair.lines.find(({ message }) => message === "request completed"));
+  return await eventually("the request being over", () =>
+    pair.lines.find(({ message }) => message === "request completed"),
+  );
 }
 
 const text = "request-id header must be a valid UUID, got: ";

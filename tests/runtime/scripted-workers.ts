@@ -148,5 +148,7 @@ export function sendEnd(peer: RawPeer, id: number, seen: unknown): void {
 }
 
 export function sendError(peer: RawPeer, id: number, code: messages.ErrorMessage["code"]): void {
-  peer.send((writer) => messages.encodeError(writer, id, { code, message: "as told", retryable: false, produced: false }));
+  peer.send((writer) =>
+    messages.encodeError(writer, id, { code, message: "as told", retryable: false, produced: false }),
+  );
 }

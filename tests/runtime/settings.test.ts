@@ -56,7 +56,8 @@ test.each(withoutPaths.map((setting) => [setting.env, setting] as const))(
 
 describe("a host", () => {
   const hosts = settings.filter(({ env }) => env.endsWith("HOST"));
-  const read = (host: Variable<unknown>, value: string): unknown => readSettings<{ host: unknown }>({ host }, { [host.env]: value }).host;
+  const read = (host: Variable<unknown>, value: string): unknown =>
+    readSettings<{ host: unknown }>({ host }, { [host.env]: value }).host;
 
   test("of five settings may have the brackets of a URL, a line end, or neither", () => {
     expect(hosts.map(({ env }) => env).sort()).toEqual([
@@ -68,27 +69,40 @@ describe("a host", () => {
     ]);
     for (const host of hosts) {
       for (const value of ["::1", "[::1]", "[::1]\n"]) expect(read(host, value)).toBe("::1");
-      for (const value of ["127.0.0.1", "0.0.0.0", "worker-1.example", "fe80::1%eth0"]) expect(read(host, `${value}\n`)).toBe(value);
+      for (const value of ["127.0.0.1", "0.0.0.0", "worker-1.example", "fe80::1%eth0"])
+        expect(read(host, `${value}\n`)).toBe(value);
     }
   });
 
   test("is refused by name with a port, a scheme, a blank, or brackets around a name", () => {
     for (const host of hosts)
       for (const value of ["127.0.0.1:80", "[::1]:80", "http://worker", "[worker]", "[127.0.0.1]", "a b", " ", "a\nb"])
-        expect(() => read(host, value)).toThrow(`${host.env}=${JSON.stringify(value)}: expected a host name or an address, without port`);
+        expect(() => read(host, value)).toThrow(
+          `${host.env}=${JSON.stringify(value)}: expected a host name or an address, without port`,
+        );
   });
 
   // For Node it would be all addresses of the machine.
   test("to listen on that is empty is refused", () => {
-    expect(() => readSettings(frontendSettings, {}, { httpHost: "" })).toThrow('--http-host "": expected a host name or an address');
-    expect(() => readSettings(frontendSettings, {}, { operatorHost: "" })).toThrow('--operator-host "": expected a host name or an address');
-    expect(() => readSettings(runtimeSettings, {}, { tcpHost: "" })).toThrow('--tcp-host "": expected a host name or an address');
-    expect(() => readSettings(runtimeSettings, {}, { systemHost: "" })).toThrow('--system-host "": expected a host name or an address');
+    expect(() => readSettings(frontendSettings, {}, { httpHost: "" })).toThrow(
+      '--http-host "": expected a host name or an address',
+    );
+    expect(() => readSettings(frontendSettings, {}, { operatorHost: "" })).toThrow(
+      '--operator-host "": expected a host name or an address',
+    );
+    expect(() => readSettings(runtimeSettings, {}, { tcpHost: "" })).toThrow(
+      '--tcp-host "": expected a host name or an address',
+    );
+    expect(() => readSettings(runtimeSettings, {}, { systemHost: "" })).toThrow(
+      '--system-host "": expected a host name or an address',
+    );
   });
 });
 
 test("a model's name keeps what is inside it", () => {
   expect(readSettings(mockSettings, {}, { modelName: " org/big  model: v2\n" }).modelName).toBe("org/big  model: v2");
   for (const modelName of ["", " ", "\n", "x".repeat(257)])
-    expect(() => readSettings(mockSettings, {}, { modelName })).toThrow(`--model-name ${JSON.stringify(modelName)}: expected 1 to 256 characters`);
+    expect(() => readSettings(mockSettings, {}, { modelName })).toThrow(
+      `--model-name ${JSON.stringify(modelName)}: expected 1 to 256 characters`,
+    );
 });

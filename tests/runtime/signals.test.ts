@@ -12,7 +12,8 @@ afterEach(() => {
 function watch(): string[] {
   const seen: string[] = [];
   const onFirst = (signal: ShutdownSignal): void => void seen.push(`first ${signal}`);
-  const kill = (pid: number, signal: string): void => void seen.push(pid === process.pid ? `kill ${signal}` : `kill of ${pid}`);
+  const kill = (pid: number, signal: string): void =>
+    void seen.push(pid === process.pid ? `kill ${signal}` : `kill of ${pid}`);
   open.push(watchSignals(["SIGUSR2", "SIGWINCH"], onFirst, { kill, exit: (code) => seen.push(`exit ${code}`) }));
   return seen;
 }
@@ -53,6 +54,8 @@ test("a runtime hears a signal that comes while it is opened, and one that canno
   await Promise.resolve();
   expect(runtime.draining.aborted).toBe(true);
   await runtime[Symbol.asyncDispose]();
-  await expect(createRuntime({ config, shutdownSignals, environment: { DYN_TCP_RPC_PORT: "x" } })).rejects.toThrow("DYN_TCP_RPC_PORT");
+  await expect(createRuntime({ config, shutdownSignals, environment: { DYN_TCP_RPC_PORT: "x" } })).rejects.toThrow(
+    "DYN_TCP_RPC_PORT",
+  );
   expect(process.listeners("SIGUSR2")).toEqual([]);
 });

@@ -33,14 +33,19 @@ interface Fixture {
 
 function openFixture({ maxStrangers = 3, maxKnown = 2 } = {}): Fixture {
   const gone: number[] = [];
-  const strangers = createStrangers({ maxStrangers, maxKnown, onCrowded: ({ remotePort }) => gone.push(remotePort ?? 0) });
+  const strangers = createStrangers({
+    maxStrangers,
+    maxKnown,
+    onCrowded: ({ remotePort }) => gone.push(remotePort ?? 0),
+  });
   let port = 0;
   return {
     strangers,
     gone,
     enter(address, from) {
       port += 1;
-      const socket = new FakeSocket(address, from?.port ?? port, from?.to ?? "10.0.0.100") as unknown as Socket & FakeSocket; // all that is looked at
+      const socket = new FakeSocket(address, from?.port ?? port, from?.to ?? "10.0.0.100") as unknown as Socket &
+        FakeSocket; // all that is looked at
       strangers.enter(socket);
       return socket;
     },

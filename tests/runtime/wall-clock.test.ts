@@ -26,7 +26,13 @@ function createFixture(): Fixture {
     return reading;
   };
   const clock = createWallClock({ systemClock: () => Math.floor(truth()), monotonic, origin: noon });
-  return { clock, truth, pass: (ms) => void (elapsed += ms), set: (ms) => void (ahead += ms), stopBetweenLooks: (ms) => void (stop = ms) };
+  return {
+    clock,
+    truth,
+    pass: (ms) => void (elapsed += ms),
+    set: (ms) => void (ahead += ms),
+    stopBetweenLooks: (ms) => void (stop = ms),
+  };
 }
 
 describe("the wall clock", () => {
@@ -66,19 +72,23 @@ describe("the wall clock", () => {
       set: fc.oneof(fc.constant(0), fc.double({ min: 0, max: 10, noNaN: true })),
     });
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 50 }), fc.double({ min: -100, max: 100, noNaN: true }), (steps, first) => {
-        const { clock, truth, set, pass } = createFixture();
-        set(first);
-        let last = clock.now();
-        for (const each of steps) {
-          pass(each.pass);
-          set(each.set);
-          const now = clock.now();
-          expect(Math.abs(now - truth())).toBeLessThan(2);
-          expect(now).toBeGreaterThanOrEqual(last);
-          last = now;
-        }
-      }),
+      fc.property(
+        fc.array(step, { maxLength: 50 }),
+        fc.double({ min: -100, max: 100, noNaN: true }),
+        (steps, first) => {
+          const { clock, truth, set, pass } = createFixture();
+          set(first);
+          let last = clock.now();
+          for (const each of steps) {
+            pass(each.pass);
+            set(each.set);
+            const now = clock.now();
+            expect(Math.abs(now - truth())).toBeLessThan(2);
+            expect(now).toBeGreaterThanOrEqual(last);
+            last = now;
+          }
+        },
+      ),
     );
   });
 

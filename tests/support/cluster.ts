@@ -10,7 +10,9 @@ export const root: string = dirname(dirname(dirname(fileURLToPath(import.meta.ur
 const binaries = join(root, "node_modules", ".bin");
 
 // Settings of whoever runs the tests must not reach the programs, nor the directory where their own programs meet.
-const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(?:DYN_|OTEL_|XDG_RUNTIME_DIR$)/.test(name)));
+const inherited = Object.fromEntries(
+  Object.entries(process.env).filter(([name]) => !/^(?:DYN_|OTEL_|XDG_RUNTIME_DIR$)/.test(name)),
+);
 
 // A test that is given up disposes nothing.
 const running = new Set<ChildProcess>();
@@ -123,7 +125,12 @@ function countJoined(frontend: Program): number {
 }
 
 /** A frontend on port 0 and mock workers, in a discovery directory of their own. */
-export async function startCluster({ workers: count = 1, workerArgs = [], frontendArgs = [], env = {} }: ClusterOptions = {}): Promise<Cluster> {
+export async function startCluster({
+  workers: count = 1,
+  workerArgs = [],
+  frontendArgs = [],
+  env = {},
+}: ClusterOptions = {}): Promise<Cluster> {
   const directory = await mkdtemp(join(tmpdir(), "dyn-cluster-"));
   const variables = { ...env, DYN_FILE_KV: directory };
   const frontend = startProgram("dyn-frontend", ["--http-port", "0", ...frontendArgs], variables);
@@ -145,17 +152,27 @@ export async function startCluster({ workers: count = 1, workerArgs = [], fronte
     },
   };
   try {
-    const listening = await eventually(`the frontend listening`, () => frontend.lines().find(({ message }) => message === "frontend is listening"));
+    const listening = await eventually(`the frontend listening`, () =>
+      frontend.lines().find(({ message }) => message === "frontend is listening"),
+    );
     for (let index = 0; index < count; index += 1) await cluster.addWorker();
     return { ...cluster, url: String(listening["url"]) };
   } catch (error) {
     await cluster[Symbol.asyncDispose]();
-    throw new Error(`${(error as Error).message}\n${frontend.stderr()}${workers.map((worker) => worker.stderr()).join("")}`, { cause: error });
+    throw new Error(
+      `${(error as Error).message}\n${frontend.stderr()}${workers.map((worker) => worker.stderr()).join("")}`,
+      { cause: error },
+    );
   }
 }
 
 /** POST a chat body. */
-export function postChat(url: string, body: unknown, headers: Readonly<Record<string, string>> = {}, signal?: AbortSignal): Promise<Response> {
+export function postChat(
+  url: string,
+  body: unknown,
+  headers: Readonly<Record<string, string>> = {},
+  signal?: AbortSignal,
+): Promise<Response> {
   return fetch(`${url}/v1/chat/completions`, {
     method: "POST",
     headers: { "content-type": "application/json", ...headers },

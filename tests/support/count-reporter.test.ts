@@ -15,7 +15,11 @@ test("tests that failed, were skipped or never ended count as failed", async () 
   const directory = await mkdtemp(join(tmpdir(), "dyn-count-"));
   const path = join(directory, "counts.json");
   const reporter = createCountReporter(path);
-  await reporter.onTestRunEnd?.([toModule(["passed", "failed", "skipped"]), toModule(["passed", "pending"])], [], "passed");
+  await reporter.onTestRunEnd?.(
+    [toModule(["passed", "failed", "skipped"]), toModule(["passed", "pending"])],
+    [],
+    "passed",
+  );
   expect(JSON.parse(await readFile(path, "utf8"))).toEqual({ passed: 2, failed: 3 });
   await rm(directory, { recursive: true });
 });

@@ -70,7 +70,12 @@ class FleetParts implements Fleet {
   };
 
   // Watches for one line of its start, then only passes lines on.
-  async #start(name: string, command: string, args: readonly string[], look: (line: string) => boolean): Promise<Program> {
+  async #start(
+    name: string,
+    command: string,
+    args: readonly string[],
+    look: (line: string) => boolean,
+  ): Promise<Program> {
     let isThere = false;
     const env = { DYN_FILE_KV: this.directory, ...(command === "dyn-mock-worker" && { DYN_SYSTEM_PORT: "0" }) };
     const last: string[] = [];
@@ -83,7 +88,11 @@ class FleetParts implements Fleet {
     const program = startProgram(command, args, env, { onLine, isOwned: true });
     this.#running.add(program);
     program.child.once("exit", () => this.#running.delete(program));
-    await eventually(`the start of ${name} (${command} ${args.join(" ")})`, () => isThere || program.child.exitCode !== null, startMs);
+    await eventually(
+      `the start of ${name} (${command} ${args.join(" ")})`,
+      () => isThere || program.child.exitCode !== null,
+      startMs,
+    );
     if (isThere) return program;
     throw new Error(`${name} ended at its start: ${last.slice(-3).join("\n")}`);
   }
@@ -95,7 +104,11 @@ class FleetParts implements Fleet {
     return frontend;
   }
 
-  async #startFrontend(name: string, given: number, args: readonly string[]): Promise<{ program: Program; port: number }> {
+  async #startFrontend(
+    name: string,
+    given: number,
+    args: readonly string[],
+  ): Promise<{ program: Program; port: number }> {
     let port = 0;
     const program = await this.#start(name, "dyn-frontend", ["--http-port", String(given), ...args], (line) => {
       port = line.includes('"frontend is listening"') ? Number(/"port":(\d+)/.exec(line)?.[1]) : port;
@@ -131,7 +144,11 @@ class FleetParts implements Fleet {
       const health = await fetch(`http://127.0.0.1:${port}/health`).then((response) => response.text());
       return health.includes(`"${instanceId}"`);
     };
-    await eventually(`${name} at every frontend`, async () => (await Promise.all(this.frontends.map(isSeen))).every(Boolean), startMs);
+    await eventually(
+      `${name} at every frontend`,
+      async () => (await Promise.all(this.frontends.map(isSeen))).every(Boolean),
+      startMs,
+    );
   }
 
   endWorker(worker: Worker, signal: NodeJS.Signals): Promise<number | NodeJS.Signals> {

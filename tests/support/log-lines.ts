@@ -39,7 +39,8 @@ function unquote(text: string): string {
 const quotedMessage = new RegExp(`^${jsonString}`);
 const plainMessage = /^[^="]*?(?=$| (?:"|[^\s"=]+=))/;
 /** Controls, ends of lines, changes of the writing direction, and what nobody sees; joiners and selectors may stand in words and emoji. */
-const unsafe = /[\p{Cc}\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e0fff}]/u;
+const unsafe =
+  /[\p{Cc}\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e0fff}]/u;
 
 function parseFacts(text: string): [string, string][] {
   const facts: [string, string][] = [];

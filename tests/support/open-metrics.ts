@@ -4,7 +4,11 @@ export interface ExposedSample {
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly value: number;
-  readonly exemplar?: { readonly labels: Readonly<Record<string, string>>; readonly value: number; readonly at: number };
+  readonly exemplar?: {
+    readonly labels: Readonly<Record<string, string>>;
+    readonly value: number;
+    readonly at: number;
+  };
 }
 
 export interface ExposedFamily {
@@ -80,7 +84,8 @@ function parseLabels(text: string | undefined, line: string): Record<string, str
 function parseSample(line: string): ExposedSample {
   const [name] = /^[a-zA-Z_:][a-zA-Z0-9_:]*/.exec(line) ?? fail(line, "no name");
   const [set] = labelSet.exec(line.slice(name.length)) ?? [undefined];
-  const [, value = "", timestamp, exemplarText] = tail.exec(line.slice(name.length + (set?.length ?? 0))) ?? fail(line, "no value");
+  const [, value = "", timestamp, exemplarText] =
+    tail.exec(line.slice(name.length + (set?.length ?? 0))) ?? fail(line, "no value");
   if (timestamp !== undefined) fail(line, "a timestamp, which we never write");
   const sample = { name, labels: parseLabels(set, line), value: toNumber(value) };
   return exemplarText === undefined ? sample : { ...sample, exemplar: parseExemplar(exemplarText, line) };
@@ -129,7 +134,8 @@ function checkHistogram({ name, samples }: ExposedFamily): void {
     for (const { labels, value, exemplar } of buckets) {
       const le = toNumber(labels["le"] ?? "");
       if (!(le > bound) || value < count) fail(key, `bucket ${labels["le"]} is out of order`);
-      if (exemplar && !(exemplar.value > bound && exemplar.value <= le)) fail(key, `exemplar ${exemplar.value} is not of bucket ${labels["le"]}`);
+      if (exemplar && !(exemplar.value > bound && exemplar.value <= le))
+        fail(key, `exemplar ${exemplar.value} is not of bucket ${labels["le"]}`);
       [bound, count] = [le, value];
     }
     if (bound !== Number.POSITIVE_INFINITY) fail(key, "no bucket +Inf");

@@ -24,7 +24,12 @@ export async function sendRaw(
   { requestLine = "POST /v1/chat/completions HTTP/1.1", host = "localhost", headers = [], body = "" }: RawRequest,
 ): Promise<RawAnswer> {
   const { hostname, port } = new URL(url);
-  const fixed = [`host: ${host}`, "connection: close", "content-type: application/json", `content-length: ${Buffer.byteLength(body)}`];
+  const fixed = [
+    `host: ${host}`,
+    "connection: close",
+    "content-type: application/json",
+    `content-length: ${Buffer.byteLength(body)}`,
+  ];
   const socket = connect(Number(port), hostname);
   socket.on("error", () => undefined); // a server that refuses may reset; what it said before is looked at
   const chunks: Buffer[] = [];

@@ -20,7 +20,8 @@ function findAsks(): Map<Shape, Ask> {
   const asks = new Map<Shape, Ask>();
   for (let number = 0; asks.size < 6; number += 1) {
     const ask = createAsk(`a${number}`, random);
-    const isPlain = ask.manner === "reads" && ask.expected.reasons.length === (ask.shape.startsWith("completion") ? 2 : 1);
+    const isPlain =
+      ask.manner === "reads" && ask.expected.reasons.length === (ask.shape.startsWith("completion") ? 2 : 1);
     if (isPlain && ask.expected.texts.every((text) => text.split(" ").length > 2)) asks.set(ask.shape, ask);
   }
   return asks;
@@ -42,7 +43,11 @@ function spoil(ask: Ask, raw: string): (readonly [name: string, fault: Fault, ra
   spoilt.push(["no last event", "lost", `${events.slice(0, -2).join("\n\n")}\n\n`]);
   spoilt.push(["half an event", "lost", raw.slice(0, -3)]);
   spoilt.push(["two last events", "duplicated", `${raw}${events.at(-2)}\n\n`]);
-  spoilt.push(["an error event", "failed", `${events.slice(0, -2).join("\n\n")}\n\ndata: {"error":{"code":"internal_error"}}\n\n`]);
+  spoilt.push([
+    "an error event",
+    "failed",
+    `${events.slice(0, -2).join("\n\n")}\n\ndata: {"error":{"code":"internal_error"}}\n\n`,
+  ]);
   spoilt.push(["a lost word", "mismatched", raw.replace(` ${word}`, "")]);
   return spoilt;
 }
@@ -60,5 +65,8 @@ test("each shape's right answer is right, and each way to spoil it is seen", asy
     }
   }
   const refused = await postChat(cluster.url, chat("hi", { model: "nobody" }));
-  expect(judge(asks.get("chat") as Ask, refused.status, await refused.text())).toMatchObject({ fault: "failed", why: /^status 404/ });
+  expect(judge(asks.get("chat") as Ask, refused.status, await refused.text())).toMatchObject({
+    fault: "failed",
+    why: /^status 404/,
+  });
 });

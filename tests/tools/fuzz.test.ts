@@ -24,7 +24,8 @@ describe("bytes nobody should send", () => {
 
   test.each(targets)("to $name are the same for the same seed", (target) => {
     const corpus = corpusOf(target);
-    const make = (seed: number): string[] => Array.from({ length: 50 }, (_, index) => makeCase(target, corpus, seed, index).toString("hex"));
+    const make = (seed: number): string[] =>
+      Array.from({ length: 50 }, (_, index) => makeCase(target, corpus, seed, index).toString("hex"));
     expect(make(1)).toEqual(make(1));
     expect(make(1)).not.toEqual(make(2));
   });
@@ -50,7 +51,9 @@ describe("the fuzz", () => {
     ["leaves", "the thread ended by itself, with 0"],
   ])("notices a target that %s, and keeps the case it was at", async (target, reason, limitMs = hangMs) => {
     const { failures } = await watchCampaign({ module, target, seed: 1, cases: badCases, hangMs: limitMs, heapMb: 64 });
-    expect(failures).toEqual([{ target, index: badCases - 1, bytes: expect.any(Uint8Array), reason: expect.stringContaining(reason) }]);
+    expect(failures).toEqual([
+      { target, index: badCases - 1, bytes: expect.any(Uint8Array), reason: expect.stringContaining(reason) },
+    ]);
     expect(failures[0]?.bytes).toHaveLength(2);
     expect(failures[0]?.bytes[1]).toBe(7);
   });
@@ -58,7 +61,9 @@ describe("the fuzz", () => {
   test("feeds what is kept alone, and sees no leak where nothing can be compared", async () => {
     const { failures, summary } = await watchCampaign({ target: "frames", seed: 1, cases: 0, hangMs });
     expect(failures).toEqual([]);
-    expect(Object.values(summary?.outcomes ?? {}).reduce((sum, count) => sum + count, 0)).toBe(readSeeds("frames").length);
+    expect(Object.values(summary?.outcomes ?? {}).reduce((sum, count) => sum + count, 0)).toBe(
+      readSeeds("frames").length,
+    );
   });
 
   test("notices a target that leaks", async () => {

@@ -7,10 +7,18 @@ import { readRecording, type Fields } from "../lineage/recordings.ts";
 import type { Ask } from "../../tools/soak/asks.ts";
 import { createLedger, type Ledger } from "../../tools/soak/ledger.ts";
 
-const ask: Ask = { id: "stream", shape: "chat stream", manner: "leaves", body: {}, expected: { texts: [], reasons: [], usage: undefined } };
+const ask: Ask = {
+  id: "stream",
+  shape: "chat stream",
+  manner: "leaves",
+  body: {},
+  expected: { texts: [], reasons: [], usage: undefined },
+};
 
 /** The counts and findings for the lines of a recorded request, changed by `change`. */
-async function settle(change: (fields: Fields) => Fields): Promise<Pick<Ledger, "counts" | "findings"> & { readonly kept: string }> {
+async function settle(
+  change: (fields: Fields) => Fields,
+): Promise<Pick<Ledger, "counts" | "findings"> & { readonly kept: string }> {
   const directory = await mkdtemp(join(tmpdir(), "dyn-ledger-"));
   const file = join(directory, "findings.jsonl");
   const ledger = createLedger({ file, now: () => 0 });
@@ -33,7 +41,9 @@ test("lines that fit together are no finding", async () => {
 test("a worker that says it belongs to another span, or counted other tokens, is a finding that is kept", async () => {
   for (const wrong of [{ parent_id: "00000000000000aa" }, { output_tokens: 99 }]) {
     const { counts, findings, kept } = await settle((fields) =>
-      fields["span_name"] === "handle_payload" && fields["message"] === "request completed" ? { ...fields, ...wrong } : fields,
+      fields["span_name"] === "handle_payload" && fields["message"] === "request completed"
+        ? { ...fields, ...wrong }
+        : fields,
     );
     expect(counts.mismatched).toBeGreaterThan(0);
     expect(findings[0]).toMatch(new RegExp(`^mismatched stream: .*${Object.keys(wrong).join("")}`));

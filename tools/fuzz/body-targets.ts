@@ -15,7 +15,10 @@ import { assertThat, isSame, type Target } from "./target.ts";
 const maxMessageChars = 1_000;
 
 function parseBody(bytes: Buffer): unknown {
-  assertThat(isJson(bytes.toString()) === (findJsonProblem(bytes.toString()) === undefined), "there are two opinions on what JSON is");
+  assertThat(
+    isJson(bytes.toString()) === (findJsonProblem(bytes.toString()) === undefined),
+    "there are two opinions on what JSON is",
+  );
   const body = parseJsonBody(bytes);
   peekModel(body);
   peekStream(body);
@@ -32,7 +35,10 @@ function isJson(text: string): boolean {
 }
 
 function assertBrief(thrown: unknown): void {
-  assertThat(!(thrown instanceof Error) || thrown.message.length <= maxMessageChars, `an error of ${String(thrown).length} characters`);
+  assertThat(
+    !(thrown instanceof Error) || thrown.message.length <= maxMessageChars,
+    `an error of ${String(thrown).length} characters`,
+  );
 }
 
 function feedBody(bytes: Buffer, feed: (body: unknown) => void): void {
@@ -57,7 +63,10 @@ const bodies: Readonly<Record<string, (body: unknown) => void>> = {
   completions: (body) => assertTravels(parseCompletionRequest(body, limits)),
   messages: (body) => assertTravels(parseMessagesRequest(body, limits)),
   "count-tokens"(body) {
-    assertThat(Number.isSafeInteger(countPromptTokens(parseCountRequest(body, limits))), "a count of tokens is no count");
+    assertThat(
+      Number.isSafeInteger(countPromptTokens(parseCountRequest(body, limits))),
+      "a count of tokens is no count",
+    );
   },
 };
 

@@ -38,7 +38,10 @@ export function makeCase(target: Target, corpus: ReturnType<typeof corpusOf>, se
 }
 
 /** Feed one input. @returns what it came to, and whether a target may come to that. */
-async function feedCase(target: Target, bytes: Buffer): Promise<{ readonly outcome: string; readonly isFailure: boolean }> {
+async function feedCase(
+  target: Target,
+  bytes: Buffer,
+): Promise<{ readonly outcome: string; readonly isFailure: boolean }> {
   try {
     await target.feed(bytes);
     return { outcome: "taken", isFailure: false };
@@ -49,7 +52,10 @@ async function feedCase(target: Target, bytes: Buffer): Promise<{ readonly outco
 }
 
 /** The kept inputs, with indexes below 0, and then new ones. */
-export async function runCampaign(target: Target, { seed, cases, onCase, onFailure }: CampaignOptions): Promise<Summary> {
+export async function runCampaign(
+  target: Target,
+  { seed, cases, onCase, onFailure }: CampaignOptions,
+): Promise<Summary> {
   const corpus = corpusOf(target);
   const outcomes: Record<string, number> = {};
   let failures = 0;

@@ -24,7 +24,9 @@ const coders: readonly [Coder, ...Coder[]] = [
   { name: "deflate", compress: zlib.deflateRawSync },
 ];
 
-const text = Buffer.from(JSON.stringify({ model: "mock", messages: [{ role: "user", content: "café 😀 ".repeat(20) }] }));
+const text = Buffer.from(
+  JSON.stringify({ model: "mock", messages: [{ role: "user", content: "café 😀 ".repeat(20) }] }),
+);
 const plain = [text, Buffer.alloc(0), Buffer.alloc(maxBytes, "a"), Buffer.alloc(8 * maxBytes)];
 
 async function feedCoded(bytes: Buffer): Promise<void> {
@@ -32,16 +34,22 @@ async function feedCoded(bytes: Buffer): Promise<void> {
   const body = bytes.subarray(1);
   const decoded = await decoder.decode(body, parseCodings(name), { maxBytes });
   assertThat(decoded.length <= maxBytes, "more came out than there may be");
-  assertThat(decompress?.(body, { maxOutputLength: maxBytes }).equals(decoded) !== false, "another reader has something else");
+  assertThat(
+    decompress?.(body, { maxOutputLength: maxBytes }).equals(decoded) !== false,
+    "another reader has something else",
+  );
 }
 
 export const codedTargets: readonly Target[] = [
   {
     name: "coded",
     codes: ["invalid_argument", "too_large"],
-    corpus: coders.flatMap(({ compress }, index) => plain.map((body) => Buffer.concat([Buffer.of(index), compress(body)]))),
+    corpus: coders.flatMap(({ compress }, index) =>
+      plain.map((body) => Buffer.concat([Buffer.of(index), compress(body)])),
+    ),
     // Checksums refuse most of what is changed.
-    mutate: (random, corpus) => (random.oneIn(10) ? random.pick(corpus) : mutateBytes(random, random.pick(corpus), corpus)),
+    mutate: (random, corpus) =>
+      random.oneIn(10) ? random.pick(corpus) : mutateBytes(random, random.pick(corpus), corpus),
     feed: feedCoded,
   },
 ];

@@ -28,7 +28,9 @@ async function feedLog(bytes: Buffer): Promise<void> {
   assertThat(!("polluted" in {}) && !("span_id" in {}), "a line has changed all objects");
 }
 
-const lines = recordings.flatMap((name) => readRecording(name).map(({ fields }) => JSON.stringify({ ...fields, x_request_id: id })));
+const lines = recordings.flatMap((name) =>
+  readRecording(name).map(({ fields }) => JSON.stringify({ ...fields, x_request_id: id })),
+);
 // As docker and journald keep them.
 const wrapped = lines.flatMap((line) => [
   JSON.stringify({ log: `${line}\n`, stream: "stderr", time: "2026-11-27T17:23:24.457250123Z" }),

@@ -67,7 +67,14 @@ export function createLiveCases(seed: number): MakeLiveCase {
     const text = mutateJson(random, jobs).toString();
     const headers = { "request-id": "0f4ac56e-5bd1-4657-bf8b-39cdcde9036b" };
     const payload = toPayload(text);
-    const request = { path: "dynamo/backend/generate", headers, attempt: 0, deadlineMs: 10_000, credit: 262_144, payload };
+    const request = {
+      path: "dynamo/backend/generate",
+      headers,
+      attempt: 0,
+      deadlineMs: 10_000,
+      credit: 262_144,
+      payload,
+    };
     return write((writer) => messages.encodeRequest(writer, streamId, request));
   };
 
@@ -76,7 +83,9 @@ export function createLiveCases(seed: number): MakeLiveCase {
     if (random.oneIn(10)) return random.oneIn(2) ? randomBytes(random) : stream;
     if (random.oneIn(10)) return Buffer.concat([preface, stream]);
     const said = Array.from({ length: 1 + random.below(4) }, (_, part) =>
-      random.oneIn(3) ? makeJob(random, part + 1) : withStream(makeCase(worker.target, worker.corpus, seed, 8 * index + part), part),
+      random.oneIn(3)
+        ? makeJob(random, part + 1)
+        : withStream(makeCase(worker.target, worker.corpus, seed, 8 * index + part), part),
     );
     const whole = Buffer.concat([greeting, ...said]);
     return random.oneIn(10) ? mutateBytes(random, whole, worker.corpus) : whole;
@@ -101,7 +110,9 @@ export function createLiveCases(seed: number): MakeLiveCase {
     const again = kept[index];
     if (again) return again;
     const random = createRandom(mixSeed(seed, "live", index));
-    return random.oneIn(2) ? { door: "plane", bytes: makeConversation(random, index), isRequest: false } : makeRequest(random, index);
+    return random.oneIn(2)
+      ? { door: "plane", bytes: makeConversation(random, index), isRequest: false }
+      : makeRequest(random, index);
   };
 }
 

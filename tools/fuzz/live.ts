@@ -45,7 +45,10 @@ type Ports = Readonly<Record<Door, number>>;
 
 /** @throws Error if the processes do not come back to what they were: sockets, requests under way, memory. */
 export async function runLive({ seed, cases, onProgress }: LiveOptions): Promise<LiveReport> {
-  await using cluster = await startCluster({ workerArgs: ["--system-port", "0"], env: { NODE_OPTIONS: `--max-old-space-size=${heapMb}` } });
+  await using cluster = await startCluster({
+    workerArgs: ["--system-port", "0"],
+    env: { NODE_OPTIONS: `--max-old-space-size=${heapMb}` },
+  });
   const ports: Ports = { http: Number(new URL(cluster.url).port), plane: planePort(cluster) };
   await assertServes(cluster, -1);
   const base = countFiles(cluster);
@@ -58,9 +61,11 @@ export async function runLive({ seed, cases, onProgress }: LiveOptions): Promise
   await eventually("their files and sockets being as many as before", () => countFiles(cluster) <= base, endMs);
   await eventually("no request being under way", async () => (await countRunning(cluster)) === 0, endMs);
   const grownBytes = measureResident(cluster) - state.held;
-  if (grownBytes > maxGrownBytes) throw new Error(`the processes hold ${grownBytes} bytes more than after a tenth of the cases`);
+  if (grownBytes > maxGrownBytes)
+    throw new Error(`the processes hold ${grownBytes} bytes more than after a tenth of the cases`);
   const faults = [...cluster.frontend.lines(), ...cluster.workers.flatMap((worker) => worker.lines())].filter(isFault);
-  if (faults[0]) throw new Error(`${faults.length} faults of our own in the logs, the first: ${JSON.stringify(faults[0])}`);
+  if (faults[0])
+    throw new Error(`${faults.length} faults of our own in the logs, the first: ${JSON.stringify(faults[0])}`);
   return { cases, seconds, answers: state.answers, checks: state.checks, failures: state.failures, grownBytes };
 }
 
@@ -135,8 +140,12 @@ function judge({ door, isRequest }: LiveCase, said: Buffer, { answers }: LiveSta
 async function assertServes({ url }: Cluster, index: number): Promise<void> {
   const content = `is everything all right after case ${index}?`;
   const { status, body } = await sendRaw(url, { body: JSON.stringify(chat(content)) });
-  const answer = status === 200 ? (JSON.parse(body) as { choices: { message: { content: string } }[] }).choices[0]?.message.content : body;
-  if (answer !== content) throw new Error(`an ordinary request after case ${index} was answered with ${status}: ${answer}`);
+  const answer =
+    status === 200
+      ? (JSON.parse(body) as { choices: { message: { content: string } }[] }).choices[0]?.message.content
+      : body;
+  if (answer !== content)
+    throw new Error(`an ordinary request after case ${index} was answered with ${status}: ${answer}`);
 }
 
 function planePort({ directory }: Cluster): number {
@@ -163,7 +172,9 @@ const runningPattern =
 async function countRunning({ url, workers: [worker] }: Cluster): Promise<number> {
   const system = worker?.lines().find(({ message }) => message === "system server is listening");
   const pages = await Promise.all(
-    [url, `http://127.0.0.1:${String(system?.["port"])}`].map((each) => sendRaw(each, { requestLine: "GET /metrics HTTP/1.1" })),
+    [url, `http://127.0.0.1:${String(system?.["port"])}`].map((each) =>
+      sendRaw(each, { requestLine: "GET /metrics HTTP/1.1" }),
+    ),
   );
   const values = pages.flatMap(({ body }) => [...body.matchAll(runningPattern)].map(([, value]) => Number(value)));
   if (values.length < 3) throw new Error("the metrics do not say how many requests are under way");

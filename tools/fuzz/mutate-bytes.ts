@@ -5,8 +5,12 @@ import type { Random } from "./random.ts";
 export type Corpus = readonly [Buffer, ...Buffer[]];
 
 const maxBytes = 16 * 1024;
-const edgeBytes = [0x00, 0x01, 0x7f, 0x80, 0x90, 0xa0, 0xc0, 0xc1, 0xc7, 0xd4, 0xd6, 0xd9, 0xdc, 0xdd, 0xde, 0xdf, 0xed, 0xff] as const;
-const edgeLengths = [0, 1, 2, 0x7f, 0x80, 0xff, 0x100, 0x7fff, 0xffff, 0x1_0000, 0x7fff_ffff, 0x8000_0000, 0xffff_fffe, 0xffff_ffff] as const;
+const edgeBytes = [
+  0x00, 0x01, 0x7f, 0x80, 0x90, 0xa0, 0xc0, 0xc1, 0xc7, 0xd4, 0xd6, 0xd9, 0xdc, 0xdd, 0xde, 0xdf, 0xed, 0xff,
+] as const;
+const edgeLengths = [
+  0, 1, 2, 0x7f, 0x80, 0xff, 0x100, 0x7fff, 0xffff, 0x1_0000, 0x7fff_ffff, 0x8000_0000, 0xffff_fffe, 0xffff_ffff,
+] as const;
 // What msgpack knows beside plain data: references, records, errors, patterns, sets, typed lists, large numbers, times, shared texts.
 const extensionTypes = [0x00, 0x42, 0x62, 0x65, 0x69, 0x70, 0x72, 0x73, 0x74, 0x78, 0xff] as const;
 
@@ -28,7 +32,14 @@ function editLength(random: Random, bytes: Buffer): Buffer {
   const at = random.below(bytes.length - size + 1);
   const limit = 2 ** (8 * size);
   const now = bytes.readUIntBE(at, size);
-  const next = random.pick([now + 1, now - 1, now * 2, bytes.length, bytes.length - at - size, random.pick(edgeLengths)]);
+  const next = random.pick([
+    now + 1,
+    now - 1,
+    now * 2,
+    bytes.length,
+    bytes.length - at - size,
+    random.pick(edgeLengths),
+  ]);
   const edited = Buffer.from(bytes);
   edited.writeUIntBE(((next % limit) + limit) % limit, at, size);
   return edited;
@@ -57,15 +68,18 @@ const mutations: readonly [Mutation, ...Mutation[]] = [
   (random, bytes) => bytes.subarray(0, random.below(bytes.length + 1)),
   (random, bytes) => splice(bytes, random.below(bytes.length + 1), random.below(32), Buffer.alloc(0)),
   (random, bytes) => splice(bytes, random.below(bytes.length + 1), 0, cutOut(random, bytes)),
-  (random, bytes, corpus) => splice(bytes, random.below(bytes.length + 1), random.below(16), cutOut(random, random.pick(corpus))),
-  (random, bytes) => splice(bytes, random.below(bytes.length + 1), 0, Buffer.alloc(random.below(100), random.pick(edgeBytes))),
+  (random, bytes, corpus) =>
+    splice(bytes, random.below(bytes.length + 1), random.below(16), cutOut(random, random.pick(corpus))),
+  (random, bytes) =>
+    splice(bytes, random.below(bytes.length + 1), 0, Buffer.alloc(random.below(100), random.pick(edgeBytes))),
   insertExtension,
 ];
 
 /** One to six mutations, one after the other; often one, as most of what many leave is refused at its first byte. */
 export function mutateBytes(random: Random, bytes: Buffer, corpus: Corpus): Buffer {
   let mutated = bytes;
-  for (let left = 1 + random.below(1 + random.below(6)); left > 0; left -= 1) mutated = random.pick(mutations)(random, mutated, corpus);
+  for (let left = 1 + random.below(1 + random.below(6)); left > 0; left -= 1)
+    mutated = random.pick(mutations)(random, mutated, corpus);
   return mutated.subarray(0, maxBytes);
 }
 

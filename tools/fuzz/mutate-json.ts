@@ -50,7 +50,21 @@ const nastyTexts = [
   '{"a":1,"a":2,"\\u0061":3}',
   '{"":0}',
 ] as const;
-const knownKeys = ["model", "messages", "content", "role", "type", "text", "name", "prompt", "stop", "stream", "n", "tools", "tool_choice"] as const;
+const knownKeys = [
+  "model",
+  "messages",
+  "content",
+  "role",
+  "type",
+  "text",
+  "name",
+  "prompt",
+  "stop",
+  "stream",
+  "n",
+  "tools",
+  "tool_choice",
+] as const;
 const moreKeys = [
   "max_tokens",
   "temperature",
@@ -63,7 +77,20 @@ const moreKeys = [
   "best_of",
   "logprobs",
 ] as const;
-const strangeKeys = ["__proto__", "constructor", "prototype", "toString", "\u0000", "\ud800", "0", "-1", "length", "then", "toJSON", ""] as const;
+const strangeKeys = [
+  "__proto__",
+  "constructor",
+  "prototype",
+  "toString",
+  "\u0000",
+  "\ud800",
+  "0",
+  "-1",
+  "length",
+  "then",
+  "toJSON",
+  "",
+] as const;
 
 // Rare, because large: what is deep, long or wide.
 function largeText(random: Random): string {
@@ -88,11 +115,15 @@ export function mutateJson(random: Random, corpus: Corpus): Buffer {
   const value = parse(bytes);
   if (value === undefined || random.oneIn(6)) return mutateBytes(random, bytes, corpus);
   const raws: string[] = [];
-  const raw = (): string => `${marker}${raws.push(random.oneIn(2_000) ? largeText(random) : random.pick(nastyTexts)) - 1}`;
+  const raw = (): string =>
+    `${marker}${raws.push(random.oneIn(2_000) ? largeText(random) : random.pick(nastyTexts)) - 1}`;
   let mutated: Json = value;
-  for (let left = 1 + random.below(1 + random.below(5)); left > 0; left -= 1) mutated = mutateValue(random, mutated, raw);
+  for (let left = 1 + random.below(1 + random.below(5)); left > 0; left -= 1)
+    mutated = mutateValue(random, mutated, raw);
   const text = JSON.stringify(mutated).replace(rawPattern, (_all, index: string) => raws[Number(index)] ?? "null");
-  const dressed = Buffer.from(random.oneIn(40) ? `${random.pick(["\ufeff", " ", "\n\n", "\u0000", "//", "["])}${text}` : text);
+  const dressed = Buffer.from(
+    random.oneIn(40) ? `${random.pick(["\ufeff", " ", "\n\n", "\u0000", "//", "["])}${text}` : text,
+  );
   return random.oneIn(12) ? mutateBytes(random, dressed, corpus) : dressed;
 }
 
@@ -109,12 +140,16 @@ function mutateValue(random: Random, value: Json, raw: () => string): Json {
   if (typeof value !== "object" || value === null || random.oneIn(12)) return raw();
   if (Array.isArray(value)) return mutateList(random, value, raw);
   const entries = Object.entries(value);
-  const key = random.oneIn(3) ? random.pick([random.pick(knownKeys), random.pick(moreKeys), random.pick(strangeKeys)]) : undefined;
+  const key = random.oneIn(3)
+    ? random.pick([random.pick(knownKeys), random.pick(moreKeys), random.pick(strangeKeys)])
+    : undefined;
   if (key !== undefined || entries.length === 0) return fromEntries([...entries, [key ?? "", raw()]]);
   const at = random.below(entries.length);
   const [name, inner] = entries[at] ?? ["", null];
   if (random.oneIn(10)) return fromEntries(entries.toSpliced(at, 1));
-  return fromEntries(entries.with(at, [random.oneIn(20) ? random.pick(strangeKeys) : name, mutateValue(random, inner, raw)]));
+  return fromEntries(
+    entries.with(at, [random.oneIn(20) ? random.pick(strangeKeys) : name, mutateValue(random, inner, raw)]),
+  );
 }
 
 function mutateList(random: Random, list: Json[], raw: () => string): Json {
@@ -129,6 +164,7 @@ function mutateList(random: Random, list: Json[], raw: () => string): Json {
 // A key may be __proto__, and stays one of the object's own.
 function fromEntries(entries: readonly (readonly [string, Json])[]): Json {
   const value: Record<string, Json> = Object.create(null) as Record<string, Json>;
-  for (const [key, inner] of entries) Object.defineProperty(value, key, { value: inner, enumerable: true, configurable: true, writable: true });
+  for (const [key, inner] of entries)
+    Object.defineProperty(value, key, { value: inner, enumerable: true, configurable: true, writable: true });
   return value;
 }

@@ -9,10 +9,41 @@ import { write } from "../../tests/runtime/bytes.ts";
 export const plainValues: readonly unknown[] = [
   null,
   { name: "ada" },
-  [0, 1, 127, 128, 255, 256, 65_535, 65_536, 4_294_967_295, 4_294_967_296, -1, -32, -33, -129, -32_769, 2n ** 63n, -(2n ** 63n)],
+  [
+    0,
+    1,
+    127,
+    128,
+    255,
+    256,
+    65_535,
+    65_536,
+    4_294_967_295,
+    4_294_967_296,
+    -1,
+    -32,
+    -33,
+    -129,
+    -32_769,
+    2n ** 63n,
+    -(2n ** 63n),
+  ],
   [1.5, -0.1, 1e300, Number.POSITIVE_INFINITY, true, false, null],
-  { text: "wörld 🌍", long: "x".repeat(300), bytes: Buffer.from([0, 1, 2, 255]), lists: [[], [[]], [1, [2, [3]]]], maps: { a: { b: { c: {} } } } },
-  { model: "mock", messages: [{ role: "user", text: "hello" }], stop: ["\n"], sampling: { temperature: 0.5, seed: 7 }, maxTokens: 16, n: 2 },
+  {
+    text: "wörld 🌍",
+    long: "x".repeat(300),
+    bytes: Buffer.from([0, 1, 2, 255]),
+    lists: [[], [[]], [1, [2, [3]]]],
+    maps: { a: { b: { c: {} } } },
+  },
+  {
+    model: "mock",
+    messages: [{ role: "user", text: "hello" }],
+    stop: ["\n"],
+    sampling: { temperature: 0.5, seed: 7 },
+    maxTokens: 16,
+    n: 2,
+  },
   { text: "end", finishReason: "stop", usage: { promptTokens: 3, completionTokens: 4 }, choice: 300 },
 ];
 
@@ -35,7 +66,14 @@ export const goldenFrames: readonly Buffer[] = [
   ...readGolden(),
   ...plainValues.map((value) =>
     write((writer) => {
-      const request = { path: "dynamo/backend/generate", headers, attempt: 2, deadlineMs: 5_000, credit: 1, payload: encodePayload(value) };
+      const request = {
+        path: "dynamo/backend/generate",
+        headers,
+        attempt: 2,
+        deadlineMs: 5_000,
+        credit: 1,
+        payload: encodePayload(value),
+      };
       messages.encodeRequest(writer, 1, request);
     }),
   ),

@@ -42,7 +42,8 @@ function cutFrames(bytes: Buffer, sizes: () => number): Cut {
 function assertSameCut(whole: Cut, pieces: Cut, how: string): void {
   const { frames, thrown } = whole;
   const isAlike =
-    frames.length === pieces.frames.length && frames.every(({ type, id, body }, index) => isFrame(pieces.frames[index], type, id, body));
+    frames.length === pieces.frames.length &&
+    frames.every(({ type, id, body }, index) => isFrame(pieces.frames[index], type, id, body));
   assertThat(isAlike && String(thrown) === String(pieces.thrown), `the frames depend on how the bytes are cut: ${how}`);
 }
 
@@ -91,7 +92,11 @@ function bodyOf(build: (writer: FrameWriter) => void): Buffer {
 }
 
 // A payload that was refused must leave nothing behind that changes how the next one is read.
-const canary = { small: Array.from({ length: 128 }, (_, index) => index), text: "canary", nested: [{ text: "canary" }] };
+const canary = {
+  small: Array.from({ length: 128 }, (_, index) => index),
+  text: "canary",
+  nested: [{ text: "canary" }],
+};
 const canaryBytes = encodePayload(canary);
 
 function assertUnharmed(): void {
@@ -101,14 +106,21 @@ function assertUnharmed(): void {
 function feedPayload(bytes: Uint8Array): void {
   try {
     const value = decodePayload(bytes, "payload");
-    assertThat(isSame(decodePayload(encodePayload(value), "payload"), value), "a payload is not what it was after encoding it again");
+    assertThat(
+      isSame(decodePayload(encodePayload(value), "payload"), value),
+      "a payload is not what it was after encoding it again",
+    );
   } finally {
     assertUnharmed();
   }
 }
 
 // What comes once more out of what was read must be the same again.
-function assertStable<Message>(message: Message, decode: (body: Buffer) => Message, encode: (writer: FrameWriter, message: Message) => void): void {
+function assertStable<Message>(
+  message: Message,
+  decode: (body: Buffer) => Message,
+  encode: (writer: FrameWriter, message: Message) => void,
+): void {
   const again = decode(bodyOf((writer) => encode(writer, message)));
   assertThat(isSame({ ...again }, { ...message }), "a message is not what it was after encoding it again");
 }
@@ -118,7 +130,9 @@ function feedHello(body: Buffer): void {
 }
 
 function feedError(body: Buffer): void {
-  assertStable(messages.decodeError(body), messages.decodeError, (writer, message) => messages.encodeError(writer, 0, message));
+  assertStable(messages.decodeError(body), messages.decodeError, (writer, message) =>
+    messages.encodeError(writer, 0, message),
+  );
 }
 
 function feedRequest(body: Buffer): void {
@@ -129,7 +143,11 @@ function feedRequest(body: Buffer): void {
   feedPayload(request.payload);
 }
 
-const guard = { role: "listener", tokens: parseTokens("correct-horse-battery-staple"), isAnnounced: () => true } as const;
+const guard = {
+  role: "listener",
+  tokens: parseTokens("correct-horse-battery-staple"),
+  isAnnounced: () => true,
+} as const;
 
 function feedAuth(body: Buffer): void {
   const handshake = beginHandshake(guard, new Socket());
@@ -144,15 +162,24 @@ const workerReads: Partial<Record<FrameType, (body: Buffer) => void>> = {
   [frameTypes.REQUEST]: feedRequest,
   [frameTypes.CANCEL](body) {
     const mode = messages.decodeCancel(body);
-    assertThat(bodyOf((writer) => messages.encodeCancel(writer, 1, mode)).equals(body), "CANCEL has two ways to be written");
+    assertThat(
+      bodyOf((writer) => messages.encodeCancel(writer, 1, mode)).equals(body),
+      "CANCEL has two ways to be written",
+    );
   },
   [frameTypes.CREDIT](body) {
     const bytes = messages.decodeCredit(body);
-    assertThat(bodyOf((writer) => messages.encodeCredit(writer, 1, bytes)).equals(body), "CREDIT has two ways to be written");
+    assertThat(
+      bodyOf((writer) => messages.encodeCredit(writer, 1, bytes)).equals(body),
+      "CREDIT has two ways to be written",
+    );
   },
 };
 
-const sent = { requestId: "0f4ac56e-5bd1-4657-bf8b-39cdcde9036b", trace: { traceId: "a".repeat(32), spanId: "b".repeat(16), flags: 1 } };
+const sent = {
+  requestId: "0f4ac56e-5bd1-4657-bf8b-39cdcde9036b",
+  trace: { traceId: "a".repeat(32), spanId: "b".repeat(16), flags: 1 },
+};
 
 function feedItems(body: Buffer): void {
   const items: unknown[] = [];
@@ -177,7 +204,9 @@ const callerReads: Partial<Record<FrameType, (body: Buffer) => void>> = {
   [frameTypes.END](body) {
     const trailer = messages.decodeEnd(body);
     assertThat(compareLineage(sent, "1", 0, trailer.seen ?? {}).length <= 6, "more ids differ than there are");
-    assertStable(trailer, messages.decodeEnd, (writer, message) => messages.encodeEnd(writer, 1, message as messages.Trailer));
+    assertStable(trailer, messages.decodeEnd, (writer, message) =>
+      messages.encodeEnd(writer, 1, message as messages.Trailer),
+    );
   },
   [frameTypes.WITHDRAW](body) {
     assertStable(
@@ -208,11 +237,14 @@ function mutateFrame(random: Random, corpus: Corpus): Buffer {
 
 function mutateStream(random: Random, corpus: Corpus): Buffer {
   if (random.oneIn(20)) return randomBytes(random);
-  const parts = Array.from({ length: 1 + random.below(4) }, () => (random.oneIn(2) ? random.pick(corpus) : mutateFrame(random, corpus)));
+  const parts = Array.from({ length: 1 + random.below(4) }, () =>
+    random.oneIn(2) ? random.pick(corpus) : mutateFrame(random, corpus),
+  );
   return Buffer.concat(parts);
 }
 
-const mutateOne = (random: Random, corpus: Corpus): Buffer => (random.oneIn(50) ? randomBytes(random) : mutateFrame(random, corpus));
+const mutateOne = (random: Random, corpus: Corpus): Buffer =>
+  random.oneIn(50) ? randomBytes(random) : mutateFrame(random, corpus);
 const mutateAny = (random: Random, corpus: Corpus): Buffer =>
   random.oneIn(20) ? randomBytes(random) : mutateBytes(random, random.pick(corpus), corpus);
 

@@ -36,7 +36,8 @@ function readSettings(): Settings {
   });
   const whole = (name: "cases" | "seed" | "hang-ms"): number => {
     const least = name === "seed" ? 0 : 1; // no case shows nothing
-    if (!/^\d{1,12}$/.test(values[name]) || Number(values[name]) < least) throw new Error(`--${name} must be a whole number of at least ${least}`);
+    if (!/^\d{1,12}$/.test(values[name]) || Number(values[name]) < least)
+      throw new Error(`--${name} must be a whole number of at least ${least}`);
     return Number(values[name]);
   };
   const unknown = values.target.find((name) => !names.includes(name));
@@ -84,7 +85,13 @@ function createProgress(target: string, cases: number): (at: number) => void {
 }
 
 async function runTarget(target: string, cases: number, { seed, hangMs }: Settings): Promise<Outcome> {
-  const { summary, failures } = await watchCampaign({ target, seed, cases, hangMs, onProgress: createProgress(target, cases) });
+  const { summary, failures } = await watchCampaign({
+    target,
+    seed,
+    cases,
+    hangMs,
+    onProgress: createProgress(target, cases),
+  });
   if (summary) saySummary(summary);
   for (const failure of failures) sayFailure(failure, seed);
   return { fed: summary?.cases ?? 0, failed: Math.max(failures.length, summary?.failures ?? 0) };

@@ -31,7 +31,9 @@ function parseHex(text: string): Buffer {
 /** What is mutated. */
 export function corpusOf(target: Pick<Target, "name" | "corpus">): Corpus {
   const kept = readSeeds(target.name).map(({ bytes }) => bytes);
-  const [first = Buffer.alloc(0), ...rest] = [...target.corpus, ...kept].filter(({ length }) => length <= maxMutatedBytes);
+  const [first = Buffer.alloc(0), ...rest] = [...target.corpus, ...kept].filter(
+    ({ length }) => length <= maxMutatedBytes,
+  );
   return [first, ...rest];
 }
 
@@ -44,6 +46,7 @@ export function keepSeed(target: string, bytes: Uint8Array, reason: string): str
     Buffer.from(bytes)
       .toString("hex")
       .match(/.{1,120}/g) ?? [];
-  if (!existsSync(new URL(name, directory))) writeFileSync(new URL(name, directory), [`# ${reason.replace(/\s+/g, " ")}`, ...lines, ""].join("\n"));
+  if (!existsSync(new URL(name, directory)))
+    writeFileSync(new URL(name, directory), [`# ${reason.replace(/\s+/g, " ")}`, ...lines, ""].join("\n"));
   return `tools/fuzz/seeds/${target}/${name}`;
 }

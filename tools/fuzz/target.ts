@@ -39,11 +39,17 @@ export function describeThrown(thrown: unknown): string {
 
 /** Plain data are the same, as far as the way through msgpack keeps them: numbers by value (-0 is 0), undefined as null. */
 export function isSame(left: unknown, right: unknown): boolean {
-  if (typeof left !== "object" || typeof right !== "object" || left === null || right === null) return isSameScalar(left ?? null, right ?? null);
+  if (typeof left !== "object" || typeof right !== "object" || left === null || right === null)
+    return isSameScalar(left ?? null, right ?? null);
   if (left instanceof Uint8Array) return right instanceof Uint8Array && Buffer.from(left).equals(right);
-  if (Array.isArray(left)) return Array.isArray(right) && left.length === right.length && left.every((item, index) => isSame(item, right[index]));
+  if (Array.isArray(left))
+    return (
+      Array.isArray(right) && left.length === right.length && left.every((item, index) => isSame(item, right[index]))
+    );
   const [ours, theirs] = [toEntries(left), toEntries(right)];
-  return ours.size === theirs.size && [...ours].every(([key, value]) => theirs.has(key) && isSame(value, theirs.get(key)));
+  return (
+    ours.size === theirs.size && [...ours].every(([key, value]) => theirs.has(key) && isSame(value, theirs.get(key)))
+  );
 }
 
 function isSameScalar(left: unknown, right: unknown): boolean {

@@ -17,7 +17,9 @@ export interface ThreadInput {
 }
 
 /** What it says. */
-export type ThreadOutput = { readonly type: "failure"; readonly failure: Failure } | { readonly type: "summary"; readonly summary: Summary };
+export type ThreadOutput =
+  | { readonly type: "failure"; readonly failure: Failure }
+  | { readonly type: "summary"; readonly summary: Summary };
 
 const { module, target: name, seed, cases, progress, current } = workerData as ThreadInput;
 const { targets } = (await import(module)) as { readonly targets: readonly Target[] };

@@ -49,7 +49,10 @@ export async function watchCampaign({
   const failures: Failure[] = [];
   let summary: Summary | undefined;
   const workerData: ThreadInput = { module, target, seed, cases, progress, current };
-  const thread = new Worker(new URL("thread.ts", import.meta.url), { workerData, resourceLimits: { maxOldGenerationSizeMb: heapMb } });
+  const thread = new Worker(new URL("thread.ts", import.meta.url), {
+    workerData,
+    resourceLimits: { maxOldGenerationSizeMb: heapMb },
+  });
   const blameCurrent = (reason: string): void => {
     const [, index = 0, length = 0] = progress;
     failures.push({ target, index, bytes: Uint8Array.from(current.subarray(0, length)), reason });
@@ -70,7 +73,8 @@ export async function watchCampaign({
     await new Promise<void>((resolve) => {
       thread.on("message", (output: ThreadOutput) => {
         if (output.type === "summary") summary = output.summary;
-        else if (failures.filter(({ reason }) => reason === output.failure.reason).length < maxAlike) failures.push(output.failure);
+        else if (failures.filter(({ reason }) => reason === output.failure.reason).length < maxAlike)
+          failures.push(output.failure);
       });
       thread.on("error", (error) => blameCurrent(`the thread ended: ${error.message}`));
       thread.on("exit", (code) => {
@@ -83,6 +87,11 @@ export async function watchCampaign({
   }
   const grown = cases < minGrowthCases ? 0 : (summary?.grownBytes ?? 0);
   if (grown > maxGrownBytes)
-    failures.push({ target, index: -1, bytes: new Uint8Array(), reason: `${grown} bytes more are held than after a tenth of the cases` });
+    failures.push({
+      target,
+      index: -1,
+      bytes: new Uint8Array(),
+      reason: `${grown} bytes more are held than after a tenth of the cases`,
+    });
   return { summary, failures };
 }

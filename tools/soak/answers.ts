@@ -57,16 +57,22 @@ export function judge({ shape, expected }: Ask, status: number, raw: string): Fi
 // The last event says that it is over, once.
 function readEvents(raw: string, shape: Ask["shape"]): Document[] | Finding {
   const events = raw.split("\n\n");
-  if (events.pop() !== "") return { fault: "lost", why: `the stream ends within an event: ${JSON.stringify(raw.slice(-200))}` };
+  if (events.pop() !== "")
+    return { fault: "lost", why: `the stream ends within an event: ${JSON.stringify(raw.slice(-200))}` };
   const data = events.map((event) => event.slice(event.indexOf("data: ") + "data: ".length));
-  const [isEnd, end] = shape === "message stream" ? [(text: string) => text.includes('"message_stop"'), "message_stop"] : [isDone, "[DONE]"];
+  const [isEnd, end] =
+    shape === "message stream"
+      ? [(text: string) => text.includes('"message_stop"'), "message_stop"]
+      : [isDone, "[DONE]"];
   const ends = data.filter(isEnd).length;
   if (ends > 1) return { fault: "duplicated", why: `${ends} times ${end}` };
   const last = data.at(-1) ?? "";
   if (shape !== "message stream" && ends === 1 && isDone(last)) data.pop();
   const documents = data.map((text) => JSON.parse(text) as Document);
   const hasError = documents.some(({ error }) => error !== undefined);
-  return ends === 1 || hasError ? documents : { fault: "lost", why: `no ${end}; the last event is ${last.slice(0, 200)}` };
+  return ends === 1 || hasError
+    ? documents
+    : { fault: "lost", why: `no ${end}; the last event is ${last.slice(0, 200)}` };
 }
 
 function isDone(text: string): boolean {
@@ -91,7 +97,10 @@ function addMessage(answer: Answer, document: Document): void {
 }
 
 // The last one of a stream does not repeat what the prompt has cost.
-function toUsage({ input_tokens: input, output_tokens: output = -1 }: Usage, before: Answer["usage"]): readonly [number, number] {
+function toUsage(
+  { input_tokens: input, output_tokens: output = -1 }: Usage,
+  before: Answer["usage"],
+): readonly [number, number] {
   return [input ?? before?.[0] ?? -1, output];
 }
 
@@ -101,7 +110,8 @@ function compare(answer: Answer, expected: Expected): Finding | undefined {
     if (got !== text) return describe(got, text);
   }
   const { texts, reasons, usage } = answer;
-  if (texts.length > expected.texts.length) return { fault: "duplicated", why: `${texts.length} texts instead of ${expected.texts.length}` };
+  if (texts.length > expected.texts.length)
+    return { fault: "duplicated", why: `${texts.length} texts instead of ${expected.texts.length}` };
   if (String(reasons) !== String(expected.reasons))
     return { fault: "mismatched", why: `ends ${String(reasons)} instead of ${String(expected.reasons)}` };
   if (expected.usage && String(usage) !== String(expected.usage)) {

@@ -31,7 +31,12 @@ function stream(isStream: boolean): Readonly<Record<string, unknown>> {
   return isStream ? { stream: true, stream_options: { include_usage: true } } : {};
 }
 
-function chat(model: string, words: readonly string[], isStream: boolean, more: Readonly<Record<string, unknown>> = {}): Part {
+function chat(
+  model: string,
+  words: readonly string[],
+  isStream: boolean,
+  more: Readonly<Record<string, unknown>> = {},
+): Part {
   const text = words.join(" ");
   const body = { model, messages: [{ role: "user", content: text }], ...stream(isStream), ...more };
   const expected = { texts: [text], reasons: ["stop"], usage: [words.length, words.length] as const };
@@ -42,7 +47,10 @@ function choices(words: readonly string[], random: Random): Part {
   const [n, limit] = [random.whole(2, 3), random.whole(1, words.length - 1)];
   const part = chat("mock", words, random.share() < 0.7, { n, max_tokens: limit });
   const text = words.slice(0, limit).join(" ");
-  return { ...part, expected: { texts: Array(n).fill(text), reasons: Array(n).fill("length"), usage: [words.length, n * limit] } };
+  return {
+    ...part,
+    expected: { texts: Array(n).fill(text), reasons: Array(n).fill("length"), usage: [words.length, n * limit] },
+  };
 }
 
 function stopped(words: readonly string[], random: Random): Part {
@@ -50,7 +58,10 @@ function stopped(words: readonly string[], random: Random): Part {
   const part = chat("mock", words, random.share() < 0.7, { stop: [` ${words[at]}`, "never said"] });
   // A stop string is found in the middle of a word, too: the first word it begins.
   const text = words.join(" ");
-  return { ...part, expected: { texts: [text.slice(0, text.indexOf(` ${words[at]}`))], reasons: ["stop"], usage: undefined } };
+  return {
+    ...part,
+    expected: { texts: [text.slice(0, text.indexOf(` ${words[at]}`))], reasons: ["stop"], usage: undefined },
+  };
 }
 
 function completion(words: readonly string[], random: Random): Part {
@@ -68,7 +79,12 @@ function completion(words: readonly string[], random: Random): Part {
 function message(words: readonly string[], random: Random): Part {
   const isStream = random.share() < 0.6;
   const text = words.join(" ");
-  const body = { model: "mock", max_tokens: 1_000, messages: [{ role: "user", content: text }], ...(isStream && { stream: true }) };
+  const body = {
+    model: "mock",
+    max_tokens: 1_000,
+    messages: [{ role: "user", content: text }],
+    ...(isStream && { stream: true }),
+  };
   return {
     shape: isStream ? "message stream" : "message",
     body,

@@ -69,7 +69,9 @@ const byName = new Intl.Collator("en", { numeric: true });
 
 // In the order of their names: that in which they have joined is not the seed's.
 function pickWorker({ fleet, random }: ChaosOptions, except?: Worker): Worker {
-  const workers = fleet.workers.filter((worker) => worker !== except).toSorted((left, right) => byName.compare(left.name, right.name));
+  const workers = fleet.workers
+    .filter((worker) => worker !== except)
+    .toSorted((left, right) => byName.compare(left.name, right.name));
   return random.pick(workers as [Worker, ...Worker[]]); // there always are some
 }
 
@@ -115,7 +117,13 @@ async function fail(options: ChaosOptions): Promise<void> {
   const { random } = options;
   const worker = pickWorker(options);
   const at = random.whole(0, 40);
-  const fault = random.pick([`cut@${at}%0.2`, `garbage@${at}%0.2`, `error:unavailable@${at}%0.3`, "error:overloaded%0.5", "delay:300%0.3"]);
+  const fault = random.pick([
+    `cut@${at}%0.2`,
+    `garbage@${at}%0.2`,
+    `error:unavailable@${at}%0.3`,
+    "error:overloaded%0.5",
+    "delay:300%0.3",
+  ]);
   options.tell(`${worker.name} has ${fault}`);
   await setFaults(worker, fault);
   await options.rest(random.whole(1_000, 4_000));

@@ -57,11 +57,18 @@ class Refused extends Error {}
 
 function post(agent: Agent, port: number, ask: Ask, timeoutMs: number): Promise<Reply> {
   const body = JSON.stringify(ask.body);
-  const headers = { "content-type": "application/json", "content-length": Buffer.byteLength(body), "x-request-id": ask.id };
+  const headers = {
+    "content-type": "application/json",
+    "content-length": Buffer.byteLength(body),
+    "x-request-id": ask.id,
+  };
   return new Promise((resolve, reject) => {
-    const sent = request({ agent, port, host: "127.0.0.1", method: "POST", path: pathOf(ask.shape), headers }, (response) => {
-      read(response, ask).then(resolve, reject).finally(done);
-    });
+    const sent = request(
+      { agent, port, host: "127.0.0.1", method: "POST", path: pathOf(ask.shape), headers },
+      (response) => {
+        read(response, ask).then(resolve, reject).finally(done);
+      },
+    );
     const late = setTimeout(() => sent.destroy(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
     const done = (): void => clearTimeout(late);
     sent.on("error", (error) => {

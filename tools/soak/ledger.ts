@@ -49,12 +49,19 @@ export function createLedger({ file, now }: LedgerOptions): Ledger {
     counts[fault] += 1;
     const id = entry?.ask.id ?? "";
     if (findings.length < maxFindings) findings.push(`${fault} ${id}: ${why}`);
-    const record = { fault, why, ask: entry?.ask, reply: entry?.reply, lines: entry?.texts.map((text) => JSON.parse(text) as unknown) };
+    const record = {
+      fault,
+      why,
+      ask: entry?.ask,
+      reply: entry?.reply,
+      lines: entry?.texts.map((text) => JSON.parse(text) as unknown),
+    };
     writes = writes.then(() => appendFile(file, `${JSON.stringify(record)}\n`));
   };
   const settle = (entry: Entry): void => {
     entries.delete(entry.ask.id);
-    if (entry.lines.some(({ event, fields }) => event === "request completed" && Number(fields["attempts"]) > 1)) counts.failedOver += 1;
+    if (entry.lines.some(({ event, fields }) => event === "request completed" && Number(fields["attempts"]) > 1))
+      counts.failedOver += 1;
     for (const { fault, why } of checkLines(entry)) note(fault, why, entry);
   };
   // In the order in which they were asked: an old one that is open holds no other.
@@ -103,7 +110,8 @@ export function createLedger({ file, now }: LedgerOptions): Ledger {
 
 function checkReply(ask: Ask, { status, raw, xRequestId }: Reply): Finding | undefined {
   if (xRequestId !== ask.id) return { fault: "mismatched", why: `x-request-id ${String(xRequestId)}` };
-  if (ask.manner === "leaves") return status === 200 ? undefined : { fault: "failed", why: `status ${status}: ${raw.slice(0, 500)}` };
+  if (ask.manner === "leaves")
+    return status === 200 ? undefined : { fault: "failed", why: `status ${status}: ${raw.slice(0, 500)}` };
   try {
     return judge(ask, status, raw);
   } catch (error) {
@@ -115,7 +123,8 @@ function checkReply(ask: Ask, { status, raw, xRequestId }: Reply): Finding | und
 function checkLines({ ask, lines, reply }: Entry): Finding[] {
   const count = (event: LogLine["event"]): number => lines.filter((line) => line.event === event).length;
   const [received, completed] = [count("request received"), count("request completed")];
-  if (received > 1 || completed > 1) return [{ fault: "duplicated", why: `received ${received} times, completed ${completed} times` }];
+  if (received > 1 || completed > 1)
+    return [{ fault: "duplicated", why: `received ${received} times, completed ${completed} times` }];
   if (received === 0 || completed === 0)
     return [{ fault: "lost", why: `received ${received} times, completed ${completed} times, by the frontends' logs` }];
   const status = lines.find(({ event }) => event === "request completed")?.fields["status"];

@@ -31,14 +31,20 @@ export function watchMemory(name: string, pid: number, now: () => number): Memor
       const [first, last] = [samples[0], samples.at(-1)];
       if (!first || !last) return undefined;
       const isWarm = last[0] - first[0] >= warmMinutes - 0.5; // it is looked at now and then
-      return { first: first[1], last: last[1], slope: isWarm ? slopeOf(samples.slice(Math.floor(samples.length / 3))) : undefined };
+      return {
+        first: first[1],
+        last: last[1],
+        slope: isWarm ? slopeOf(samples.slice(Math.floor(samples.length / 3))) : undefined,
+      };
     },
   };
 }
 
 // Least squares.
 function slopeOf(points: readonly (readonly [number, number])[]): number {
-  const [meanX, meanY] = [0, 1].map((axis) => points.reduce((sum, point) => sum + (point[axis] ?? 0), 0) / points.length) as [number, number];
+  const [meanX, meanY] = [0, 1].map(
+    (axis) => points.reduce((sum, point) => sum + (point[axis] ?? 0), 0) / points.length,
+  ) as [number, number];
   let above = 0;
   let below = 0;
   for (const [x, y] of points) {

@@ -19,7 +19,13 @@ const progressMs = 5_000;
 const faults = ["failed", "lost", "duplicated", "mismatched"] as const;
 
 /** Say now and then how it goes, with what was told since. Until disposed. */
-export function startReport({ ledger, client, memory, ending, minutes }: Omit<Seen, "chaos" | "seed">): { tell(event: string): void } & Disposable {
+export function startReport({
+  ledger,
+  client,
+  memory,
+  ending,
+  minutes,
+}: Omit<Seen, "chaos" | "seed">): { tell(event: string): void } & Disposable {
   let [told, answered]: [string[], number] = [[], 0];
   const report = (): void => {
     for (const watch of memory) watch.sample();
@@ -72,7 +78,9 @@ export function printVerdict(seen: Seen): boolean {
     }
     const { first, last, slope } = summary;
     const growth =
-      slope === undefined ? "too short to judge, it still warms up (10 minutes)" : `slope of the last two thirds ${slope.toFixed(2)} MiB/min`;
+      slope === undefined
+        ? "too short to judge, it still warms up (10 minutes)"
+        : `slope of the last two thirds ${slope.toFixed(2)} MiB/min`;
     rows.push([`memory of ${watch.name}`, `${first.toFixed(1)} to ${last.toFixed(1)} MiB, ${growth}`]);
   }
   for (const [name, value] of rows) console.log(`${name.padEnd(30)} ${value}`);
@@ -82,7 +90,9 @@ export function printVerdict(seen: Seen): boolean {
 
 function summarize({ ledger: { counts }, ending, minutes }: Seen, happened: number): string {
   const cut =
-    ending.reason === undefined ? "" : `ended after ${formatTime(ending.elapsedMs)} of ${formatTime(minutes * 60_000)} by ${ending.reason}: `;
+    ending.reason === undefined
+      ? ""
+      : `ended after ${formatTime(ending.elapsedMs)} of ${formatTime(minutes * 60_000)} by ${ending.reason}: `;
   const wrong = faults.filter((fault) => counts[fault] > 0).map((fault) => `${counts[fault]} ${fault}`);
   if (wrong.length > 0) return `${cut}not every answer was right: ${wrong.join(", ")}`;
   if (counts.answered === 0) return `${cut}nothing was answered, so nothing is known`;

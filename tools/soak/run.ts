@@ -78,8 +78,18 @@ async function soak(settings: Settings): Promise<boolean> {
   {
     using report = startReport({ ledger, client, memory, ending, minutes });
     const complain = (why: string): void => ledger.note("failed", why);
-    chaos = createChaos({ fleet, random, kept, complain, rest: (ms) => ending.rest(ms), tell: (event) => report.tell(event) });
-    await Promise.all([drive(ledger, client, ending, settings), shake(chaos, ledger, ending, () => random.whole(...calmMs))]);
+    chaos = createChaos({
+      fleet,
+      random,
+      kept,
+      complain,
+      rest: (ms) => ending.rest(ms),
+      tell: (event) => report.tell(event),
+    });
+    await Promise.all([
+      drive(ledger, client, ending, settings),
+      shake(chaos, ledger, ending, () => random.whole(...calmMs)),
+    ]);
   }
   for (const [name, exit] of await fleet.drain()) if (exit !== 0) ledger.note("failed", `${name} ended with ${exit}`);
   await ledger.close();

@@ -32,12 +32,21 @@ export function readSettings(args: readonly string[]): Settings | undefined {
   if (values.help) return undefined;
   const read = (name: "minutes" | "seed" | "lanes", wanted: string, isRight: (value: number) => boolean): number => {
     const [text, value] = [values[name], Number(values[name])];
-    if (text.trim() === "" || !isRight(value)) throw new Error(`--${name}: expected ${wanted}, got ${JSON.stringify(text)}`);
+    if (text.trim() === "" || !isRight(value))
+      throw new Error(`--${name}: expected ${wanted}, got ${JSON.stringify(text)}`);
     return value;
   };
   return {
     minutes: read("minutes", "a number above 0", (value) => value > 0 && Number.isFinite(value)),
-    seed: read("seed", "a whole number up to 4294967295", (value) => Number.isInteger(value) && value >= 0 && value <= 0xffff_ffff),
-    lanes: read("lanes", "a whole number from 1 to 10000", (value) => Number.isInteger(value) && value >= 1 && value <= 10_000),
+    seed: read(
+      "seed",
+      "a whole number up to 4294967295",
+      (value) => Number.isInteger(value) && value >= 0 && value <= 0xffff_ffff,
+    ),
+    lanes: read(
+      "lanes",
+      "a whole number from 1 to 10000",
+      (value) => Number.isInteger(value) && value >= 1 && value <= 10_000,
+    ),
   };
 }

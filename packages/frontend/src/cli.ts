@@ -40,7 +40,11 @@ async function serve(command: Command): Promise<void> {
   const config = readSettings(sharedSettings, process.env, flags);
   const options = readSettings(frontendSettings, process.env, flags);
   const { createFrontend } = await import("./index.ts"); // the other command and --help need no server
-  await using frontend = await createFrontend({ ...options, config, shutdownSignals: ["SIGINT", "SIGTERM", "disconnect"] });
+  await using frontend = await createFrontend({
+    ...options,
+    config,
+    shutdownSignals: ["SIGINT", "SIGTERM", "disconnect"],
+  });
   tellParent({ url: frontend.url }); // to scripts/start.mjs
   await frontend.closed;
 }
@@ -61,11 +65,18 @@ function createTrace(): Command {
   const command = new Command("trace");
   sayWrongUsage(command, "dyn-frontend trace");
   return command
-    .description("follow one request through the logs of all processes: draw its timeline, say what is missing or contradictory")
+    .description(
+      "follow one request through the logs of all processes: draw its timeline, say what is missing or contradictory",
+    )
     .argument("<id>", "which request")
     .argument("<log...>", "the logs of all processes")
     .option("--json", "print the tree as JSON, one line per request")
-    .option("--limit <count>", "most requests drawn if several have the id, the latest ones", toParser(wholeNumber(1, 30)), 10)
+    .option(
+      "--limit <count>",
+      "most requests drawn if several have the id, the latest ones",
+      toParser(wholeNumber(1, 30)),
+      10,
+    )
     .option("--columns <count>", "width of the picture", toParser(wholeNumber(40, 1000)))
     .addHelpText("after", traceHelp)
     .action(trace);
@@ -81,7 +92,9 @@ function createHashKey(): Command {
   const command = new Command("hash-key");
   sayWrongUsage(command, "dyn-frontend hash-key");
   return command
-    .description("read an API key from standard input and write its line for the file of --api-keys-file or --operator-keys-file")
+    .description(
+      "read an API key from standard input and write its line for the file of --api-keys-file or --operator-keys-file",
+    )
     .argument("[name]", "who has the key; log lines show it")
     .addHelpText("after", hashKeyHelp)
     .action(async (name: string | undefined) => {
@@ -106,7 +119,11 @@ interface TraceFlags {
   readonly columns?: number;
 }
 
-async function trace(id: string, files: readonly string[], { json = false, limit, columns }: TraceFlags): Promise<void> {
+async function trace(
+  id: string,
+  files: readonly string[],
+  { json = false, limit, columns }: TraceFlags,
+): Promise<void> {
   const { stdout, stderr, stdin } = process;
   stdout.on("error", () => process.exit(1)); // whoever read it has left
   const isWhole = await traceRequests({
@@ -125,7 +142,10 @@ async function trace(id: string, files: readonly string[], { json = false, limit
 
 const command = ["trace", "hash-key"].find((name) => name === process.argv[2]);
 try {
-  await createServe().addCommand(createTrace().exitOverride()).addCommand(createHashKey().exitOverride()).parseAsync(process.argv);
+  await createServe()
+    .addCommand(createTrace().exitOverride())
+    .addCommand(createHashKey().exitOverride())
+    .parseAsync(process.argv);
 } catch (error) {
   if (error instanceof CommanderError) process.exit(error.exitCode === 0 ? 0 : 2); // commander has said why
   if (!(error instanceof RuntimeError)) throw error;

@@ -52,7 +52,12 @@ export interface Frontend extends AsyncDisposable {
 }
 
 /** Start a frontend; resolves once it listens. @throws RuntimeError `unavailable` if the port cannot be had. */
-export async function createFrontend({ config, runtime: given, shutdownSignals = [], ...options }: CreateFrontendOptions = {}): Promise<Frontend> {
+export async function createFrontend({
+  config,
+  runtime: given,
+  shutdownSignals = [],
+  ...options
+}: CreateFrontendOptions = {}): Promise<Frontend> {
   const settings = completeSettings(frontendSettings, options, {});
   checkRouterMode(settings.routerMode); // programs may give anything
   const { promise: asked, resolve: ask } = Promise.withResolvers<ShutdownSignal>();
@@ -97,33 +102,74 @@ async function startFrontend({ settings, runtime, asked, owned, release }: Front
     }
   });
   owned.push(watch);
-  const models = followModels({ runtime, namespace: settings.namespace, routerMode: settings.routerMode, log, wallClock: Date.now, now });
+  const models = followModels({
+    runtime,
+    namespace: settings.namespace,
+    routerMode: settings.routerMode,
+    log,
+    wallClock: Date.now,
+    now,
+  });
   owned.push(models);
   const isDraining = (): boolean => drain.signal.aborted;
   const { metricsPrefix: prefix, metricsModelGraceSecs } = settings;
   parsePrefix(prefix); // programs may give anything
   const { registry, eventLoopDelay } = runtime.metrics;
-  const metrics = createFrontendMetrics({ registry, prefix, models: () => models.list(), graceMs: metricsModelGraceSecs * 1000, now });
+  const metrics = createFrontendMetrics({
+    registry,
+    prefix,
+    models: () => models.list(),
+    graceMs: metricsModelGraceSecs * 1000,
+    now,
+  });
   owned.push(metrics, eventLoopDelay.watch());
-  const { requestHistory: size, requestTimeoutMs: totalMs, firstTokenTimeoutMs: firstTokenMs, tokenTimeoutMs: betweenTokensMs } = settings;
+  const {
+    requestHistory: size,
+    requestTimeoutMs: totalMs,
+    firstTokenTimeoutMs: firstTokenMs,
+    tokenTimeoutMs: betweenTokensMs,
+  } = settings;
   const limits = { totalMs, firstTokenMs, betweenTokensMs };
   const history = size > 0 ? createHistory({ size, now, clockOffset: createWallClock().offset }) : undefined;
   const shared = { metrics, history, now };
   const { overloadStatus, sseKeepAliveMs: keepAliveMs } = settings;
   let isListed = false; // what was there at the start is known
   const ops = { runtime, isDraining, instances: () => instances.values(), isListed: () => isListed };
-  const routes = createRoutes({ ...shared, ...ops, models, limits, ...toAnswerLimits(settings), overloadStatus, keepAliveMs, wallClock: Date.now });
+  const routes = createRoutes({
+    ...shared,
+    ...ops,
+    models,
+    limits,
+    ...toAnswerLimits(settings),
+    overloadStatus,
+    keepAliveMs,
+    wallClock: Date.now,
+  });
   const { tracer, memory } = runtime;
   const security = await openHttpSecurity({ ...settings, operatorKeysFile: runtime.config.operatorKeysFile }, log);
   owned.push(security);
   const { tls, keys } = security;
   // Whoever takes the place of another frontend must not be asked before it knows the workers.
   const listed = Promise.all([watch.ready, models.ready]).then(() => (isListed = true));
-  if (!(await within(Promise.race([asked, listed]), firstLookMs))) log.warn({ waited_ms: firstLookMs }, "discovery is slow, listening without it");
-  const ports = await listenHttp({ ...shared, ...toPortsOptions(settings), tls, keys, routes, isDraining, log, tracer, memory });
+  if (!(await within(Promise.race([asked, listed]), firstLookMs)))
+    log.warn({ waited_ms: firstLookMs }, "discovery is slow, listening without it");
+  const ports = await listenHttp({
+    ...shared,
+    ...toPortsOptions(settings),
+    tls,
+    keys,
+    routes,
+    isDraining,
+    log,
+    tracer,
+    memory,
+  });
   const { http, operators } = ports;
   if (operators) log.info({ url: operators.url, port: operators.port }, "operators' port is listening");
-  log.info({ url: http.url, port: http.port, discovery: runtime.discovery.kind, file_kv: runtime.config.fileKv }, "frontend is listening");
+  log.info(
+    { url: http.url, port: http.port, discovery: runtime.discovery.kind, file_kv: runtime.config.fileKv },
+    "frontend is listening",
+  );
   const { shutdownTimeoutSecs: timeout_secs, drainDelayMs: delay_ms } = settings;
   const ending = createEnding(drain, async () => {
     const begunAt = now();
@@ -137,18 +183,35 @@ async function startFrontend({ settings, runtime, asked, owned, release }: Front
     }
   });
   void asked.then((signal) => {
-    log.info({ signal, timeout_secs, ...(delay_ms > 0 && { delay_ms }) }, "shutdown requested, draining; a second signal ends at once");
+    log.info(
+      { signal, timeout_secs, ...(delay_ms > 0 && { delay_ms }) },
+      "shutdown requested, draining; a second signal ends at once",
+    );
     ending.close().catch((error: unknown) => log.error({ error }, "shutdown failed"));
   });
   const { host, port, url } = http;
-  return { host, port, url, operatorUrl: operators?.url, closed: ending.closed, [Symbol.asyncDispose]: () => ending.close() };
+  return {
+    host,
+    port,
+    url,
+    operatorUrl: operators?.url,
+    closed: ending.closed,
+    [Symbol.asyncDispose]: () => ending.close(),
+  };
 }
 
 type Addresses = "http" | "operators" | "corsOrigins" | "allowedHosts";
-type Bounds = "maxBodyBytes" | "maxConcurrentRequests" | "overloadStatus" | "limits" | "strictRequestId" | "baggageKeys";
+type Bounds =
+  | "maxBodyBytes"
+  | "maxConcurrentRequests"
+  | "overloadStatus"
+  | "limits"
+  | "strictRequestId"
+  | "baggageKeys";
 
 function toPortsOptions(settings: FrontendOptions): Pick<PortsOptions, Addresses | Bounds> {
-  const { httpHost, httpPort, operatorHost, operatorPort, maxConcurrentRequests, overloadStatus, strictRequestId } = settings;
+  const { httpHost, httpPort, operatorHost, operatorPort, maxConcurrentRequests, overloadStatus, strictRequestId } =
+    settings;
   return {
     http: { host: httpHost, port: httpPort },
     operators: operatorPort < 0 ? undefined : { host: operatorHost, port: operatorPort },
@@ -169,7 +232,10 @@ function toAnswerLimits(settings: FrontendOptions): Pick<InferenceParts, "fieldL
 }
 
 // Begins once, whoever asks; `closed` tells everybody how it went.
-function createEnding(drain: AbortController, end: () => Promise<void>): { readonly closed: Promise<void>; close(): Promise<void> } {
+function createEnding(
+  drain: AbortController,
+  end: () => Promise<void>,
+): { readonly closed: Promise<void>; close(): Promise<void> } {
   const { promise: closed, resolve, reject } = Promise.withResolvers<void>();
   closed.catch(() => undefined); // also thrown at whoever disposes
   return {

@@ -1,5 +1,13 @@
 /** Routes for those who operate the frontend: / and its icon, /health, /live, /metrics, /v1/requests. */
-import { chooseMetricsFormat, renderMetrics, RuntimeError, sharePages, type DiscoveryRecord, type EndpointRecord, type Runtime } from "@dyn/runtime";
+import {
+  chooseMetricsFormat,
+  renderMetrics,
+  RuntimeError,
+  sharePages,
+  type DiscoveryRecord,
+  type EndpointRecord,
+  type Runtime,
+} from "@dyn/runtime";
 import type { Exchange } from "./http/exchange.ts";
 import { sendJson, sendPage } from "./http/reply.ts";
 import type { History } from "@dyn/lineage";
@@ -31,14 +39,24 @@ export function createOpsPages({ runtime, instances, models, now }: OpsParts): O
   return {
     metrics: sharePages((page) => {
       const { registry } = runtime.metrics;
-      return page === "bare" ? renderMetrics(registry, "openmetrics", { hasExemplars: false }) : renderMetrics(registry, page);
+      return page === "bare"
+        ? renderMetrics(registry, "openmetrics", { hasExemplars: false })
+        : renderMetrics(registry, page);
     }, now),
     health: sharePages<void, string>(() => {
       const records = [...instances()].filter((record) => record.type === "Endpoint");
-      const endpoints = new Set(records.map(({ namespace, component, endpoint }) => `dyn://${namespace}.${component}.${endpoint}`));
+      const endpoints = new Set(
+        records.map(({ namespace, component, endpoint }) => `dyn://${namespace}.${component}.${endpoint}`),
+      );
       const names = models.list().map(({ name }) => name);
       const { condition: discovery } = runtime.discovery;
-      return JSON.stringify({ status: "healthy", endpoints: [...endpoints].sort(), instances: records.map(toShown), models: names, discovery });
+      return JSON.stringify({
+        status: "healthy",
+        endpoints: [...endpoints].sort(),
+        instances: records.map(toShown),
+        models: names,
+        discovery,
+      });
     }, now),
   };
 }
@@ -50,7 +68,11 @@ function toShown({ namespace, component, endpoint, instance_id, transport }: End
 
 /** What this is, for whoever looks at the address alone: a browser, a probe. */
 export function serveIndex(exchange: Exchange, routes: readonly string[]): void {
-  sendJson(exchange, 200, { name: "dyn-frontend", message: "an inference frontend that speaks the OpenAI and Anthropic APIs", routes });
+  sendJson(exchange, 200, {
+    name: "dyn-frontend",
+    message: "an inference frontend that speaks the OpenAI and Anthropic APIs",
+    routes,
+  });
 }
 
 /** None: browsers ask for one by themselves. */
@@ -63,11 +85,22 @@ export function serveIcon({ response, commonHeaders }: Exchange): void {
 export async function serveHealth(exchange: Exchange, parts: OpsParts, pages: OpsPages): Promise<void> {
   const { runtime, isDraining, isListed, models } = parts;
   const discovery = showDiscovery(exchange, parts);
-  if (isDraining()) return sendJson(exchange, 503, { status: "not_ready", stage: "draining", message: "Service is not ready", ...discovery });
+  if (isDraining())
+    return sendJson(exchange, 503, {
+      status: "not_ready",
+      stage: "draining",
+      message: "Service is not ready",
+      ...discovery,
+    });
   const isBlind = !isListed() || runtime.discovery.condition.state === "degraded";
   if (isBlind && models.list().length === 0) {
     const message = "Service is not ready: it knows no model, and cannot look for one";
-    return sendJson(exchange, 503, { status: "not_ready", stage: isListed() ? "degraded" : "starting", message, ...discovery });
+    return sendJson(exchange, 503, {
+      status: "not_ready",
+      stage: isListed() ? "degraded" : "starting",
+      message,
+      ...discovery,
+    });
   }
   if (!exchange.caller.isOperator) return sendJson(exchange, 200, { status: "healthy" });
   sendPage(exchange, "application/json", await pages.health());
@@ -93,10 +126,14 @@ export async function serveMetrics(exchange: Exchange, pages: OpsPages): Promise
 
 /** What this frontend knows of one request, to those who may see it. @throws RuntimeError `unknown_request`: that of another's is the same. */
 export function showRequest(exchange: Exchange, { history }: OpsParts, id: string): void {
-  if (!history) throw new RuntimeError("unknown_request", "this frontend keeps no history of requests (--request-history 0)");
+  if (!history)
+    throw new RuntimeError("unknown_request", "this frontend keeps no history of requests (--request-history 0)");
   const { apiKey, isOperator } = exchange.caller;
   const found = history.find(id, { owner: apiKey?.hash, seesAll: isOperator });
   if (!found)
-    throw new RuntimeError("unknown_request", `no request ${JSON.stringify(id.slice(0, 256))} among those that run and the last that ended`);
+    throw new RuntimeError(
+      "unknown_request",
+      `no request ${JSON.stringify(id.slice(0, 256))} among those that run and the last that ended`,
+    );
   sendJson(exchange, 200, found);
 }

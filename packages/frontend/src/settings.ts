@@ -58,7 +58,13 @@ export const frontendSettings: SettingsOf<FrontendOptions> = {
     parse: parseHost,
     help: "address to listen on; of a name that has several, the first",
   },
-  httpPort: numberSetting("DYN_HTTP_PORT", "http-port", 8000, [0, 65_535], "port to listen on; 0 lets the system choose, the log says which"),
+  httpPort: numberSetting(
+    "DYN_HTTP_PORT",
+    "http-port",
+    8000,
+    [0, 65_535],
+    "port to listen on; 0 lets the system choose, the log says which",
+  ),
   operatorHost: {
     env: "DYN_OPERATOR_HOST",
     flag: "operator-host",
@@ -80,7 +86,13 @@ export const frontendSettings: SettingsOf<FrontendOptions> = {
     parse: parsePath,
     help: "certificate (chain) for HTTPS, a PEM file, read again when it changes; empty means plain HTTP",
   },
-  tlsKeyPath: { env: "DYN_TLS_KEY_PATH", flag: "tls-key-path", default: "", parse: parsePath, help: "key of that certificate, a PEM file" },
+  tlsKeyPath: {
+    env: "DYN_TLS_KEY_PATH",
+    flag: "tls-key-path",
+    default: "",
+    parse: parsePath,
+    help: "key of that certificate, a PEM file",
+  },
   apiKeysFile: {
     env: "DYN_API_KEYS_FILE",
     flag: "api-keys-file",
@@ -102,7 +114,13 @@ export const frontendSettings: SettingsOf<FrontendOptions> = {
     parse: parseOrigins,
     help: "origins of web pages that may ask from a browser, such as https://chat.example, separated by commas; * means all, none by default",
   },
-  bodyLimitMb: numberSetting("DYN_HTTP_BODY_LIMIT_MB", "http-body-limit-mb", 32, [1, 1024], "largest request body, MiB"),
+  bodyLimitMb: numberSetting(
+    "DYN_HTTP_BODY_LIMIT_MB",
+    "http-body-limit-mb",
+    32,
+    [1, 1024],
+    "largest request body, MiB",
+  ),
   // With an echo as large beside it, the largest answer is a string that V8 can hold: 512 MiB.
   answerLimitMb: numberSetting(
     "DYN_HTTP_ANSWER_LIMIT_MB",
@@ -118,7 +136,13 @@ export const frontendSettings: SettingsOf<FrontendOptions> = {
     [1_024, 1_048_576],
     "largest path and headers of a request in all, bytes",
   ),
-  maxHeaders: numberSetting("DYN_HTTP_MAX_HEADERS", "http-max-headers", 100, [1, 10_000], "most headers of a request; more are a 431"),
+  maxHeaders: numberSetting(
+    "DYN_HTTP_MAX_HEADERS",
+    "http-max-headers",
+    100,
+    [1, 10_000],
+    "most headers of a request; more are a 431",
+  ),
   headerTimeoutMs: numberSetting(
     "DYN_HTTP_HEADER_TIMEOUT_MS",
     "http-header-timeout-ms",
@@ -154,7 +178,13 @@ export const frontendSettings: SettingsOf<FrontendOptions> = {
     [1, 1_000_000],
     "connections of clients open at a time that have asked for something; one more closes the one that has been idle for longest",
   ),
-  maxMessages: numberSetting("DYN_HTTP_MAX_MESSAGES", "http-max-messages", 100_000, [1, 1_000_000], "most messages of a request"),
+  maxMessages: numberSetting(
+    "DYN_HTTP_MAX_MESSAGES",
+    "http-max-messages",
+    100_000,
+    [1, 1_000_000],
+    "most messages of a request",
+  ),
   maxCompletions: numberSetting(
     "DYN_HTTP_MAX_COMPLETIONS",
     "http-max-completions",

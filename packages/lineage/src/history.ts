@@ -1,7 +1,15 @@
 /** What this frontend knows of its own requests: those that run, and the latest of those that are over. */
 import type { AttemptReport, Fields, Identity, RuntimeError } from "@dyn/runtime";
 import { checkSeen, checkTree } from "./checks/tree.ts";
-import { keepAttempts, keepError, keepTexts, roundMs, toAttemptNode, type KeptAttempt, type KeptError } from "./kept.ts";
+import {
+  keepAttempts,
+  keepError,
+  keepTexts,
+  roundMs,
+  toAttemptNode,
+  type KeptAttempt,
+  type KeptError,
+} from "./kept.ts";
 import { toRequestId } from "./request-ids.ts";
 import { formatTime } from "./logs/times.ts";
 import { toRequestFacts, type RequestTree } from "./tree.ts";
@@ -90,13 +98,22 @@ export function createHistory({ size, now, clockOffset }: HistoryOptions): Histo
       if (!newest) return undefined;
       const others = found.slice(-maxOthers).reverse();
       const problems = [...checkTree(newest), ...checkSeen(newest)];
-      return { ...newest, problems, ...(others.length > 0 && { others: others.map((entry) => toOther(entry.toTree(reader))) }) };
+      return {
+        ...newest,
+        problems,
+        ...(others.length > 0 && { others: others.map((entry) => toOther(entry.toTree(reader))) }),
+      };
     },
   };
 }
 
 function toOther({ request_id, request, state }: Tree): OtherRequest {
-  return { request_id, span_id: request?.span_id, state, ...(request?.received_at !== undefined && { received_at: request.received_at }) };
+  return {
+    request_id,
+    span_id: request?.span_id,
+    state,
+    ...(request?.received_at !== undefined && { received_at: request.received_at }),
+  };
 }
 
 /** What is needed of an identity. */
@@ -167,14 +184,22 @@ class RequestEntry implements RequestRecord {
     if (this.#state.type === "completed") return;
     const { fields, routes } = this.#state.start;
     const attempts = keepAttempts(routes);
-    this.#state = { type: "completed", fields: keepTexts(fields), final: keepTexts(final), error: keepError(failure), endedAt, attempts };
+    this.#state = {
+      type: "completed",
+      fields: keepTexts(fields),
+      final: keepTexts(final),
+      error: keepError(failure),
+      endedAt,
+      attempts,
+    };
     this.#onFinish(this);
   }
 
   toTree({ seesAll }: Reader): Tree {
     const toTime = (at: number): string => formatTime(at + this.#offset);
     const { requestId, xRequestId, traceId, spanId, parentId } = this.#ids;
-    const toText = (error: KeptError | undefined): string | undefined => (seesAll ? error?.message : error?.publicMessage);
+    const toText = (error: KeptError | undefined): string | undefined =>
+      seesAll ? error?.message : error?.publicMessage;
     const { fields, error, attempts, endedAt, status } = this.#read();
     return {
       request_id: requestId,
@@ -194,7 +219,13 @@ class RequestEntry implements RequestRecord {
     };
   }
 
-  #read(): { fields: Fields; error?: KeptError | undefined; attempts: readonly KeptAttempt[]; endedAt?: number; status?: unknown } {
+  #read(): {
+    fields: Fields;
+    error?: KeptError | undefined;
+    attempts: readonly KeptAttempt[];
+    endedAt?: number;
+    status?: unknown;
+  } {
     const state = this.#state;
     if (state.type === "completed") {
       const { fields, final, error, endedAt, attempts } = state;

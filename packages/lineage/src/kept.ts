@@ -55,7 +55,12 @@ export function keepError(failure: RuntimeError | undefined): KeptError | undefi
 type ToTime = (at: number) => string;
 
 /** As it is shown, with `error` as its reader may have it. */
-export function toAttemptNode({ report, errorType, worker }: KeptAttempt, error: string | undefined, parentId: string, toTime: ToTime): AttemptNode {
+export function toAttemptNode(
+  { report, errorType, worker }: KeptAttempt,
+  error: string | undefined,
+  parentId: string,
+  toTime: ToTime,
+): AttemptNode {
   const { number, workerId, spanId, startedAt, endedAt, isSent, outcome } = report;
   return {
     attempt: number,

@@ -50,8 +50,15 @@ export function rebuildTrees(
 }
 
 function toTree(group: RequestLines): Omit<RequestTree, "problems"> {
-  const all = [...group.request, ...group.attempts.flatMap(({ lines }) => lines), ...group.others, ...workersOf(group).flatMap(({ lines }) => lines)];
-  const [xRequestId, traceId] = ["x_request_id", "trace_id"].map((name) => mostCommon(all.map((line) => textOf(line, name))));
+  const all = [
+    ...group.request,
+    ...group.attempts.flatMap(({ lines }) => lines),
+    ...group.others,
+    ...workersOf(group).flatMap(({ lines }) => lines),
+  ];
+  const [xRequestId, traceId] = ["x_request_id", "trace_id"].map((name) =>
+    mostCommon(all.map((line) => textOf(line, name))),
+  );
   const request = group.request.length > 0 ? toRequestNode(group.request) : undefined;
   return {
     request_id: cut(group.requestId),
@@ -119,7 +126,8 @@ function timeOf(lines: readonly LogLine[], event: LineEvent): string | undefined
 function mergeFields(lines: readonly LogLine[]): Record<string, unknown> {
   const merged: Record<string, unknown> = {};
   for (const { fields } of lines) Object.assign(merged, fields);
-  for (const name of ["span_id", "parent_id", "instance_id"]) merged[name] = mostCommon(lines.map((line) => textOf(line, name)));
+  for (const name of ["span_id", "parent_id", "instance_id"])
+    merged[name] = mostCommon(lines.map((line) => textOf(line, name)));
   return merged;
 }
 

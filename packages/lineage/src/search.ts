@@ -93,8 +93,10 @@ async function learn(id: string, sources: readonly Source[]): Promise<Learned> {
     const scan = await read(source, toNeedles([id, dropNotice]), (text, place) => {
       const line = parseLine(text, place);
       if (!line) return void (broken += 1);
-      if (textOf(line, "message") === dropNotice && typeof line.fields["dropped_lines"] === "number") dropped += line.fields["dropped_lines"];
-      if (["request_id", "x_request_id", "trace_id"].some((name) => textOf(line, name) === id)) remember(line, candidates);
+      if (textOf(line, "message") === dropNotice && typeof line.fields["dropped_lines"] === "number")
+        dropped += line.fields["dropped_lines"];
+      if (["request_id", "x_request_id", "trace_id"].some((name) => textOf(line, name) === id))
+        remember(line, candidates);
     });
     scans.push(scan);
   }
@@ -106,11 +108,16 @@ function remember(line: LogLine, candidates: Map<string, Candidate>): void {
   if (requestId === undefined) return; // other lines of its request have one
   const candidate = candidates.get(requestId) ?? { requestId, at: line.at, traceIds: new Set(), spans: new Set() };
   candidates.set(requestId, candidate);
-  if (candidates.size > maxRequests) throw new RuntimeError("invalid_argument", `more than ${maxRequests} requests have this id`);
+  if (candidates.size > maxRequests)
+    throw new RuntimeError("invalid_argument", `more than ${maxRequests} requests have this id`);
   if (!(candidate.at <= line.at)) candidate.at = line.at;
   const traceId = textOf(line, "trace_id");
   if (traceId !== undefined && candidate.traceIds.size < maxNeedles) candidate.traceIds.add(traceId);
-  for (const span of [textOf(line, "span_id"), isChild(line) ? textOf(line, "parent_id") : undefined, ...namedSpans(line)]) {
+  for (const span of [
+    textOf(line, "span_id"),
+    isChild(line) ? textOf(line, "parent_id") : undefined,
+    ...namedSpans(line),
+  ]) {
     if (span !== undefined && candidate.spans.size < maxSpans) candidate.spans.add(span);
   }
 }
@@ -140,7 +147,8 @@ async function collect(chosen: readonly Candidate[], sources: readonly Source[])
       count += 1;
       if (line.event === "other" && (others += 1) > maxOthers) return void (leftOut += 1);
       chars += line.chars;
-      if (chars > maxLineChars) throw new RuntimeError("invalid_argument", "the lines that belong to this id hold more than 256 MiB of text");
+      if (chars > maxLineChars)
+        throw new RuntimeError("invalid_argument", "the lines that belong to this id hold more than 256 MiB of text");
       keep(line, lines);
     });
     counts.push(count);
@@ -156,7 +164,9 @@ function isAnswered({ event, fields }: LogLine): boolean {
 
 // One more reading, if somebody was asked and says nothing of it: is the log missing, or only the line?
 async function findLogs(lines: readonly LogLine[], sources: readonly Source[]): Promise<ReadonlyMap<string, string>> {
-  const asked = new Set(lines.filter(isAnswered).flatMap((line) => workerNames.flatMap((name) => textOf(line, name) ?? [])));
+  const asked = new Set(
+    lines.filter(isAnswered).flatMap((line) => workerNames.flatMap((name) => textOf(line, name) ?? [])),
+  );
   const found = new Map<string, string>();
   const look = (line: LogLine | undefined, log: string): void => {
     const id = line && textOf(line, "instance_id");
@@ -177,14 +187,19 @@ async function findLogs(lines: readonly LogLine[], sources: readonly Source[]): 
 
 // By its request id or, should that be wrong, by its span or the one above; though what a worker asks for itself may be another request: its lines are sorted out later.
 function isPartOf(line: LogLine, ids: ReadonlySet<string>, spans: ReadonlySet<string>): boolean {
-  const [requestId, spanId, parentId] = [textOf(line, "request_id"), textOf(line, "span_id"), textOf(line, "parent_id")];
+  const [requestId, spanId, parentId] = [
+    textOf(line, "request_id"),
+    textOf(line, "span_id"),
+    textOf(line, "parent_id"),
+  ];
   if (requestId !== undefined && ids.has(requestId)) return true;
   if (spanId !== undefined && spans.has(spanId)) return true;
   return isChild(line) && parentId !== undefined && spans.has(parentId);
 }
 
 function keep(line: LogLine, lines: LogLine[]): void {
-  if (lines.length >= maxLines) throw new RuntimeError("invalid_argument", `more than ${maxLines} lines belong to this id`);
+  if (lines.length >= maxLines)
+    throw new RuntimeError("invalid_argument", `more than ${maxLines} lines belong to this id`);
   lines.push(line);
 }
 
@@ -195,7 +210,11 @@ function toNeedles(texts: readonly string[]): readonly Buffer[] {
   return [...new Set([...written, ...written.map(escapeHidden)])].map((text) => Buffer.from(text));
 }
 
-async function read(source: Source, needles: readonly Buffer[], onLine: (line: string, place: string) => void): Promise<ScanResult> {
+async function read(
+  source: Source,
+  needles: readonly Buffer[],
+  onLine: (line: string, place: string) => void,
+): Promise<ScanResult> {
   try {
     return await scanSource(source, { needles, onLine });
   } catch (cause) {

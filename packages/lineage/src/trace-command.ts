@@ -33,9 +33,17 @@ export async function traceRequests(options: TraceOptions): Promise<boolean> {
   if (id === "") throw new RuntimeError("invalid_argument", "the id is empty");
   await using sources = await openSources(files, options.input);
   const found = await searchLogs({ id, sources: sources.list, limit });
-  for (const text of [...found.looked.map((log) => describeLooked(log, found.requests.length)), ...describeSearch(found, limit)]) remark(text);
+  for (const text of [
+    ...found.looked.map((log) => describeLooked(log, found.requests.length)),
+    ...describeSearch(found, limit),
+  ])
+    remark(text);
   const chosen = new Set(found.requests.slice(-limit).map(({ requestId }) => requestId));
-  const { trees, skipped } = rebuildTrees(found.lines, chosen, { limit, logs: found.looked.length, logsOf: found.logsOf });
+  const { trees, skipped } = rebuildTrees(found.lines, chosen, {
+    limit,
+    logs: found.looked.length,
+    logsOf: found.logsOf,
+  });
   if (skipped > 0)
     remark(
       `${countOf(skipped, "earlier request with the same request id was", "earlier requests with the same request id were")} not looked at (--limit)`,
@@ -51,7 +59,13 @@ function describeLooked({ scan, found }: Looked, requests: number): string {
   const { source, bytes, lines, dynLines, isTorn, omitted, tooLong } = scan;
   const parts = [
     describeForm(scan, found),
-    ...(bytes > 0 ? [countOf(lines, "line"), `${dynLines} of dyn`, `${found} of ${requests > 1 ? "these requests" : "this request"}`] : []),
+    ...(bytes > 0
+      ? [
+          countOf(lines, "line"),
+          `${dynLines} of dyn`,
+          `${found} of ${requests > 1 ? "these requests" : "this request"}`,
+        ]
+      : []),
     ...(omitted > 0 ? [`${countOf(omitted, "long message")} left out by journalctl (--all keeps them)`] : []),
     ...(tooLong > 0 ? [`${countOf(tooLong, "line")} longer than 16 MiB not read`] : []),
     ...((isTorn && dynLines > 0) || source.isCut ? ["its end is missing"] : []),
@@ -86,12 +100,19 @@ function describeSearch({ requests, broken, dropped, leftOut }: SearchResult, li
       "line could not be written by the processes themselves, as their logs say",
       "lines could not be written by the processes themselves, as their logs say",
     ],
-    [leftOut, "further line that only mentions a request was left out", "further lines that only mention a request were left out"],
+    [
+      leftOut,
+      "further line that only mentions a request was left out",
+      "further lines that only mention a request were left out",
+    ],
   ];
   const skipped = requests.length - limit;
   const texts = remarks.filter(([count]) => count > 0).map((remark) => countOf(...remark));
   return skipped > 0
-    ? [...texts, `${countOf(skipped, "earlier request has this id and was", "earlier requests have this id and were")} not looked at (--limit)`]
+    ? [
+        ...texts,
+        `${countOf(skipped, "earlier request has this id and was", "earlier requests have this id and were")} not looked at (--limit)`,
+      ]
     : texts;
 }
 
@@ -102,11 +123,16 @@ function drawAll(trees: readonly RequestTree[], { requests }: SearchResult, opti
   if (pictures.length === 1 && requests.length <= options.limit) return pictures[0] ?? "";
   const shown = requests.slice(-maxListed);
   const rows = shown.map(
-    ({ requestId, at }) => `  ${Number.isNaN(at) ? "?".padEnd(24) : new Date(at).toISOString()}  ${escapeHidden(cut(requestId))}`,
+    ({ requestId, at }) =>
+      `  ${Number.isNaN(at) ? "?".padEnd(24) : new Date(at).toISOString()}  ${escapeHidden(cut(requestId))}`,
   );
-  const more = requests.length > shown.length ? [`  … and ${countOf(requests.length - shown.length, "earlier one")}`] : [];
-  const drawn = requests.length > options.limit ? `, the latest ${countOf(options.limit, "is", "are")} drawn (--limit)` : "";
-  const head = [`${countOf(requests.length, "request has", "requests have")} this id${drawn}:`, ...more, ...rows].join("\n");
+  const more =
+    requests.length > shown.length ? [`  … and ${countOf(requests.length - shown.length, "earlier one")}`] : [];
+  const drawn =
+    requests.length > options.limit ? `, the latest ${countOf(options.limit, "is", "are")} drawn (--limit)` : "";
+  const head = [`${countOf(requests.length, "request has", "requests have")} this id${drawn}:`, ...more, ...rows].join(
+    "\n",
+  );
   const rule = "─".repeat(Math.max(60, options.columns));
   return [`${head}\n`, ...pictures].join(`${rule}\n`);
 }

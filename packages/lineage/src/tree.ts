@@ -2,7 +2,9 @@
 import { excerpt } from "@dyn/runtime";
 
 /** Facts of a line or of a live object: known names only, each of its type, long texts cut. */
-export type Facts<Texts extends string, Numbers extends string> = { readonly [Name in Texts]?: string } & { readonly [Name in Numbers]?: number };
+export type Facts<Texts extends string, Numbers extends string> = { readonly [Name in Texts]?: string } & {
+  readonly [Name in Numbers]?: number;
+};
 
 const requestTexts = [
   "span_id",
@@ -21,7 +23,16 @@ const requestTexts = [
   "attempt_span_id",
   "prefill_attempt_span_id",
 ] as const;
-const requestNumbers = ["bytes", "elapsed_ms", "latency_ms", "ttft_ms", "avg_itl_ms", "input_tokens", "output_tokens", "attempts"] as const;
+const requestNumbers = [
+  "bytes",
+  "elapsed_ms",
+  "latency_ms",
+  "ttft_ms",
+  "avg_itl_ms",
+  "input_tokens",
+  "output_tokens",
+  "attempts",
+] as const;
 const attemptTexts = ["span_id", "parent_id", "caller_span_id", "worker_id", "router_mode", "error"] as const;
 const workerTexts = [
   "request_id",
@@ -176,15 +187,21 @@ function pick<Texts extends string, Numbers extends string>(
 }
 
 /** The facts of a request among `fields`, which may come from anywhere. */
-export function toRequestFacts(fields: Readonly<Record<string, unknown>>): Facts<(typeof requestTexts)[number], (typeof requestNumbers)[number]> {
+export function toRequestFacts(
+  fields: Readonly<Record<string, unknown>>,
+): Facts<(typeof requestTexts)[number], (typeof requestNumbers)[number]> {
   return pick(fields, requestTexts, requestNumbers);
 }
 
-export function toAttemptFacts(fields: Readonly<Record<string, unknown>>): Facts<(typeof attemptTexts)[number], "elapsed_ms"> {
+export function toAttemptFacts(
+  fields: Readonly<Record<string, unknown>>,
+): Facts<(typeof attemptTexts)[number], "elapsed_ms"> {
   return pick(fields, attemptTexts, ["elapsed_ms"]);
 }
 
-export function toWorkerFacts(fields: Readonly<Record<string, unknown>>): Facts<(typeof workerTexts)[number], (typeof workerNumbers)[number]> {
+export function toWorkerFacts(
+  fields: Readonly<Record<string, unknown>>,
+): Facts<(typeof workerTexts)[number], (typeof workerNumbers)[number]> {
   return pick(fields, workerTexts, workerNumbers);
 }
 

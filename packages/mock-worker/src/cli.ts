@@ -1,5 +1,14 @@
 /** `dyn-mock-worker`: flags and variables to options, then run until a signal. */
-import { declareFlags, escapeHidden, readFlags, readSettings, RuntimeError, runtimeSettings, tellParent, version } from "@dyn/runtime";
+import {
+  declareFlags,
+  escapeHidden,
+  readFlags,
+  readSettings,
+  RuntimeError,
+  runtimeSettings,
+  tellParent,
+  version,
+} from "@dyn/runtime";
 import { Command } from "commander";
 import { startMockWorker } from "./index.ts";
 import { mockSettings } from "./options.ts";
@@ -7,13 +16,20 @@ import { mockSettings } from "./options.ts";
 const settings = { ...mockSettings, ...runtimeSettings };
 
 async function main(): Promise<void> {
-  const command = new Command("dyn-mock-worker").description("A deterministic worker that echoes the last user message, one word at a time.");
+  const command = new Command("dyn-mock-worker").description(
+    "A deterministic worker that echoes the last user message, one word at a time.",
+  );
   declareFlags(command, settings);
   command.version(`dyn-mock-worker ${version}`, "--version", "print the version");
   const flags = readFlags(command.parse(process.argv), settings);
   const config = readSettings(runtimeSettings, process.env, flags);
   const options = readSettings(mockSettings, process.env, flags);
-  await using worker = await startMockWorker({ ...options, config, shutdownSignals: ["SIGINT", "SIGTERM", "disconnect"], onCrash: endByKill });
+  await using worker = await startMockWorker({
+    ...options,
+    config,
+    shutdownSignals: ["SIGINT", "SIGTERM", "disconnect"],
+    onCrash: endByKill,
+  });
   tellParent({ instances: worker.servings.map(({ instanceId }) => instanceId) }); // to scripts/start.mjs
   await worker.closed;
 }

@@ -12,7 +12,10 @@ export interface EngineFaults {
 }
 
 /** Create an engine for one worker. Nothing in it is random: token ids follow from `seed` and the token, faults from their plan. */
-export function createEchoEngine({ ttftMs, itlMs, speedupRatio, seed, disaggregationMode }: Pace, wrong?: EngineFaults): Engine {
+export function createEchoEngine(
+  { ttftMs, itlMs, speedupRatio, seed, disaggregationMode }: Pace,
+  wrong?: EngineFaults,
+): Engine {
   const scale = (ms: number): number => (speedupRatio === 0 ? 0 : ms / speedupRatio);
   const firstMs = scale(ttftMs);
   const nextMs = scale(itlMs);
@@ -61,7 +64,8 @@ function toTokens({ messages, generated }: ModelRequest): Iterable<string> {
 // FNV-1a over the UTF-16 units, begun at the seed.
 function toTokenId(seed: number, text: string): number {
   let hash = (0x811c9dc5 ^ seed) >>> 0;
-  for (let index = 0; index < text.length; index += 1) hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193) >>> 0;
+  for (let index = 0; index < text.length; index += 1)
+    hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193) >>> 0;
   return hash;
 }
 

@@ -11,7 +11,11 @@ export interface FaultControl {
 }
 
 /** Create `numWorkers` plans that begin with the faults of the options. */
-export function createFaultControl({ fault, seed, numWorkers }: Pick<MockOptions, "fault" | "seed" | "numWorkers">): FaultControl {
+export function createFaultControl({
+  fault,
+  seed,
+  numWorkers,
+}: Pick<MockOptions, "fault" | "seed" | "numWorkers">): FaultControl {
   const plans = Array.from({ length: numWorkers }, (_, index) => createFaultPlan(fault, seed + index));
   let current = fault;
   return {

@@ -67,7 +67,8 @@ export async function startMockWorker(given: MockWorkerOptions = {}): Promise<Mo
     await Promise.all(runtimes.map((runtime) => runtime[Symbol.asyncDispose]()));
   };
   const killAll = (): void => {
-    for (const runtime of runtimes) runtime.kill().catch((error: unknown) => runtime.log.error({ error }, "shutdown failed"));
+    for (const runtime of runtimes)
+      runtime.kill().catch((error: unknown) => runtime.log.error({ error }, "shutdown failed"));
   };
   // One watch and one log for all workers: each runtime's own would be a listener of the process, and the watch a line per worker.
   const signals = watchSignals(shutdownSignals, (signal) => {

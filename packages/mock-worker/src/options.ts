@@ -1,5 +1,14 @@
 /** Settings of the mock worker. */
-import { decimalNumber, maxTimerMs, oneOf, optional, parseName, plainText, wholeNumber, type SettingsOf } from "@dyn/runtime";
+import {
+  decimalNumber,
+  maxTimerMs,
+  oneOf,
+  optional,
+  parseName,
+  plainText,
+  wholeNumber,
+  type SettingsOf,
+} from "@dyn/runtime";
 import { parseFaults, type Fault } from "./faults.ts";
 
 export interface MockOptions {
@@ -22,8 +31,20 @@ const manySeqs = 1_000_000;
 
 /** One entry per option; flag over variable over default. */
 export const mockSettings: SettingsOf<MockOptions> = {
-  modelName: { env: "DYN_MODEL_NAME", flag: "model-name", default: "mock", parse: parseModelName, help: "name clients use for the model" },
-  namespace: { env: "DYN_NAMESPACE", flag: "namespace", default: "dynamo", parse: parseName, help: "namespace of the endpoint" },
+  modelName: {
+    env: "DYN_MODEL_NAME",
+    flag: "model-name",
+    default: "mock",
+    parse: parseModelName,
+    help: "name clients use for the model",
+  },
+  namespace: {
+    env: "DYN_NAMESPACE",
+    flag: "namespace",
+    default: "dynamo",
+    parse: parseName,
+    help: "namespace of the endpoint",
+  },
   component: {
     env: "DYN_COMPONENT",
     flag: "component",
@@ -31,7 +52,13 @@ export const mockSettings: SettingsOf<MockOptions> = {
     parse: optional(parseName),
     help: "component of the endpoint; if empty, prefill for prefill workers and backend for all others",
   },
-  endpoint: { env: "DYN_ENDPOINT", flag: "endpoint", default: "generate", parse: parseName, help: "name of the endpoint" },
+  endpoint: {
+    env: "DYN_ENDPOINT",
+    flag: "endpoint",
+    default: "generate",
+    parse: parseName,
+    help: "name of the endpoint",
+  },
   disaggregationMode: {
     env: "DYN_MOCK_DISAGGREGATION_MODE",
     flag: "disaggregation-mode",
@@ -53,8 +80,20 @@ export const mockSettings: SettingsOf<MockOptions> = {
     parse: wholeNumber(1, manySeqs),
     help: "completions a worker runs at a time, n of them for each prompt of a request; further ones wait their turn, requests up to --request-queue-limit",
   },
-  ttftMs: { env: "DYN_MOCK_TTFT_MS", flag: "ttft-ms", default: 0, parse: decimalNumber(0, maxTimerMs), help: "time to the first token, ms" },
-  itlMs: { env: "DYN_MOCK_ITL_MS", flag: "itl-ms", default: 0, parse: decimalNumber(0, maxTimerMs), help: "time between tokens, ms" },
+  ttftMs: {
+    env: "DYN_MOCK_TTFT_MS",
+    flag: "ttft-ms",
+    default: 0,
+    parse: decimalNumber(0, maxTimerMs),
+    help: "time to the first token, ms",
+  },
+  itlMs: {
+    env: "DYN_MOCK_ITL_MS",
+    flag: "itl-ms",
+    default: 0,
+    parse: decimalNumber(0, maxTimerMs),
+    help: "time between tokens, ms",
+  },
   speedupRatio: {
     env: "DYN_MOCK_SPEEDUP_RATIO",
     flag: "speedup-ratio",
@@ -62,7 +101,13 @@ export const mockSettings: SettingsOf<MockOptions> = {
     parse: decimalNumber(0, 1e9),
     help: "divides all times; 0 means no delay at all",
   },
-  seed: { env: "DYN_MOCK_SEED", flag: "seed", default: 0, parse: wholeNumber(0, 0xffff_ffff), help: "same seed and prompt, same token ids" },
+  seed: {
+    env: "DYN_MOCK_SEED",
+    flag: "seed",
+    default: 0,
+    parse: wholeNumber(0, 0xffff_ffff),
+    help: "same seed and prompt, same token ids",
+  },
   migrationLimit: {
     env: "DYN_MIGRATION_LIMIT",
     flag: "migration-limit",

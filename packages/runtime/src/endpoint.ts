@@ -115,16 +115,29 @@ function toCaller(options: GenerateOptions, tracer: Tracer): Caller {
   if (identity) return { identity, isOwnSpan: false, callerSpanId: undefined };
   const active = traceparent === undefined ? tracer.active() : undefined;
   const trace = tracer.sample(active ? childSpan(active.trace) : acceptTrace(traceparent, tracestate));
-  return { identity: toIdentity(options, trace), isOwnSpan: true, callerSpanId: active ? active.ownSpanId : trace.parentId };
+  return {
+    identity: toIdentity(options, trace),
+    isOwnSpan: true,
+    callerSpanId: active ? active.ownSpanId : trace.parentId,
+  };
 }
 
 function toIdentity(options: GenerateOptions, trace: TraceContext): Identity {
   const { requestId = createRequestId(), xRequestId, baggage } = options;
-  if (!isUuid(requestId)) throw new RuntimeError("invalid_argument", `requestId must be a UUID, got ${countOf(requestId.length, "character")}`);
+  if (!isUuid(requestId))
+    throw new RuntimeError(
+      "invalid_argument",
+      `requestId must be a UUID, got ${countOf(requestId.length, "character")}`,
+    );
   if (xRequestId !== undefined && !isSaneClientId(xRequestId)) {
     throw new RuntimeError("invalid_argument", "xRequestId must be 1 to 256 characters of visible ASCII");
   }
-  return { requestId, ...(xRequestId !== undefined && { xRequestId }), trace, ...(baggage !== undefined && { baggage }) };
+  return {
+    requestId,
+    ...(xRequestId !== undefined && { xRequestId }),
+    trace,
+    ...(baggage !== undefined && { baggage }),
+  };
 }
 
 /** Create a serving; `drain` is called once, whoever asks. */
@@ -147,7 +160,14 @@ export function createServing(instanceId: string, address: string, drain: () => 
 }
 
 /** Create a client from the runtime's parts. Takes ownership of `live`. */
-export function createClient<Request, Item>({ live, path, send, tracer, now, onDispose }: ClientParts): Client<Request, Item> {
+export function createClient<Request, Item>({
+  live,
+  path,
+  send,
+  tracer,
+  now,
+  onDispose,
+}: ClientParts): Client<Request, Item> {
   return {
     get instances() {
       return live.instances;
@@ -160,7 +180,8 @@ export function createClient<Request, Item>({ live, path, send, tracer, now, onD
       const { timeoutMs, instanceId, windowBytes = defaultWindowBytes } = options;
       if (timeoutMs !== undefined) assertWhole("timeoutMs", timeoutMs, maxTimerMs);
       assertWhole("windowBytes", windowBytes, maxWindowBytes);
-      if (instanceId !== undefined && !isInstanceId(instanceId)) throw new RuntimeError("invalid_argument", "instanceId must be a decimal u64");
+      if (instanceId !== undefined && !isInstanceId(instanceId))
+        throw new RuntimeError("invalid_argument", "instanceId must be a decimal u64");
       const route: Route = {
         ...toCaller(options, tracer),
         path,

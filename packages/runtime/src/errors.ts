@@ -126,7 +126,8 @@ const rows: Readonly<Record<ErrorCode, Row>> = {
     openai: ["invalid_request_error", "poisoned_request"],
     anthropic: "invalid_request_error",
     metric: "internal",
-    meaning: "workers were lost while they ran the request, two in a row or as many as it may go on after; the message names it",
+    meaning:
+      "workers were lost while they ran the request, two in a row or as many as it may go on after; the message names it",
   },
   cancelled: {
     status: 499,
@@ -164,7 +165,8 @@ const rows: Readonly<Record<ErrorCode, Row>> = {
     anthropic: "overloaded_error",
     metric: "unavailable",
     retryable: true,
-    meaning: "nobody to serve the request, or who there is drains; also for 30 s after the last worker of a model has left",
+    meaning:
+      "nobody to serve the request, or who there is drains; also for 30 s after the last worker of a model has left",
   },
   cannot_connect: {
     status: 503,
@@ -197,12 +199,16 @@ const rows: Readonly<Record<ErrorCode, Row>> = {
     anthropic: "overloaded_error",
     metric: "overload",
     retryable: true,
-    meaning: "a limit of requests at a time, or of the memory for them, has been reached; `--http-overload-status-code` sets the status",
+    meaning:
+      "a limit of requests at a time, or of the memory for them, has been reached; `--http-overload-status-code` sets the status",
   },
 };
 
 function toTable(): Readonly<Record<ErrorCode, ErrorTraits>> {
-  const entries = Object.entries(rows).map(([code, row]) => [code, { ...row, retryable: row.retryable === true, detail: details[row.metric] }]);
+  const entries = Object.entries(rows).map(([code, row]) => [
+    code,
+    { ...row, retryable: row.retryable === true, detail: details[row.metric] },
+  ]);
   return Object.fromEntries(entries) as Record<ErrorCode, ErrorTraits>; // rows has every code
 }
 
@@ -248,7 +254,8 @@ export function toPublicMessage({ message, publicMessage, traits }: RuntimeError
 /** Why a signal was aborted: time ran out, or somebody wished it, whatever they gave as their reason. Never throws itself. */
 export function toAbortError(reason: unknown): RuntimeError {
   return attempt("cancelled", () => {
-    if (reason instanceof RuntimeError || (reason instanceof Error && reason.name === "TimeoutError")) return toRuntimeError(reason);
+    if (reason instanceof RuntimeError || (reason instanceof Error && reason.name === "TimeoutError"))
+      return toRuntimeError(reason);
     return new RuntimeError("cancelled", reason instanceof Error ? reason.message : String(reason), { cause: reason });
   });
 }
@@ -279,14 +286,16 @@ function attempt(code: ErrorCode, read: () => RuntimeError): RuntimeError {
 }
 
 function convert(thrown: unknown): RuntimeError {
-  if (!(thrown instanceof Error)) return new RuntimeError("internal", "a value that is no Error was thrown", { cause: thrown });
+  if (!(thrown instanceof Error))
+    return new RuntimeError("internal", "a value that is no Error was thrown", { cause: thrown });
   const { name, message } = thrown;
   if (thrown instanceof RuntimeError) {
     const code: unknown = thrown.code; // it may have been changed since, by plain JavaScript
     if (isErrorCode(code) && typeof message === "string") return thrown;
     return new RuntimeError("internal", describeBadCode(code, message), { cause: thrown });
   }
-  if (name === "TimeoutError") return new RuntimeError("deadline_exceeded", message, { cause: thrown, publicMessage: "a time limit was reached" });
+  if (name === "TimeoutError")
+    return new RuntimeError("deadline_exceeded", message, { cause: thrown, publicMessage: "a time limit was reached" });
   if (name === "AbortError") return new RuntimeError("cancelled", message, { cause: thrown });
   return new RuntimeError("internal", message, { cause: thrown });
 }

@@ -59,12 +59,17 @@ export async function openFoundation(options: FoundationOptions): Promise<Founda
   const metrics = options.metrics ?? createRuntimeMetrics({ componentPrefix: config.componentMetricsPrefix });
   const memory = options.memory ?? createMemoryBudget(config.memoryLimitMb, metrics.memory);
   const clock = createWallClock(); // one for both, so that lines and spans agree to the microsecond
-  const { log, close: closeLog }: ProcessLog = options.log ? { log: options.log, close: () => Promise.resolve() } : openProcessLog(config, clock.now);
+  const { log, close: closeLog }: ProcessLog = options.log
+    ? { log: options.log, close: () => Promise.resolve() }
+    : openProcessLog(config, clock.now);
   let telemetry: Telemetry | undefined;
   let discovery: AnnouncingDiscovery | undefined;
   let security: (PlaneSecurity & Disposable) | undefined;
   let operatorKeys: Reloading<ApiKeys> | undefined;
-  const descriptors = watchDescriptors({ log: log.child({ target: "dyn_runtime::net" }), now: () => performance.now() });
+  const descriptors = watchDescriptors({
+    log: log.child({ target: "dyn_runtime::net" }),
+    now: () => performance.now(),
+  });
   const close = async (): Promise<void> => {
     descriptors[Symbol.dispose]();
     security?.[Symbol.dispose]();
@@ -78,11 +83,20 @@ export async function openFoundation(options: FoundationOptions): Promise<Founda
   try {
     const id = createInstanceId();
     security = await openPlaneSecurity(config, log.child({ target: "dyn_runtime::net" }));
-    telemetry = await openTelemetry({ isEnabled: config.otelExportEnabled, environment, log, instanceId: id.toString(), clock });
+    telemetry = await openTelemetry({
+      isEnabled: config.otelExportEnabled,
+      environment,
+      log,
+      instanceId: id.toString(),
+      clock,
+    });
     const { tokens } = security;
-    discovery = rememberAnnounced(await openDiscovery(config, { log, tokens: () => tokens?.current, memorySpace: options.memorySpace }));
+    discovery = rememberAnnounced(
+      await openDiscovery(config, { log, tokens: () => tokens?.current, memorySpace: options.memorySpace }),
+    );
     const systemLog = log.child({ target: "dyn_runtime::system" });
-    if (!options.system && config.systemPort >= 0) operatorKeys = await openApiKeys("operators' keys", config.operatorKeysFile, systemLog);
+    if (!options.system && config.systemPort >= 0)
+      operatorKeys = await openApiKeys("operators' keys", config.operatorKeysFile, systemLog);
     const system = options.system ?? (await startSystem(config, { operatorKeys, metrics, memory, log: systemLog }));
     return { id, config, log, security, metrics, memory, system, tracer: telemetry.tracer, discovery, close };
   } catch (error) {

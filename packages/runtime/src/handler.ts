@@ -62,6 +62,9 @@ function isAsyncIterable<Item>(value: unknown): value is AsyncIterable<Item> {
 async function* awaitItems<Item>(promised: Promise<unknown>, who: string): AsyncGenerator<Item, void, void> {
   const value = await promised;
   if (!isAsyncIterable<Item>(value))
-    throw new RuntimeError("internal", `${who} returned no items, expected an async generator: async function* (request, context)`);
+    throw new RuntimeError(
+      "internal",
+      `${who} returned no items, expected an async generator: async function* (request, context)`,
+    );
   yield* value;
 }

@@ -20,6 +20,7 @@ export function escapeHidden(text: string): string {
 
 function toEscapes(character: string): string {
   let escapes = "";
-  for (let at = 0; at < character.length; at += 1) escapes += `\\u${character.charCodeAt(at).toString(16).padStart(4, "0")}`;
+  for (let at = 0; at < character.length; at += 1)
+    escapes += `\\u${character.charCodeAt(at).toString(16).padStart(4, "0")}`;
   return escapes;
 }

@@ -98,7 +98,11 @@ export function createEndReport(now: () => number): EndReport {
       counted.cut += cut;
     },
     facts: (begunAt) =>
-      counted && { elapsed_ms: Math.round((now() - begunAt) * 1000) / 1000, finished: Math.max(0, counted.finished), cut: counted.cut },
+      counted && {
+        elapsed_ms: Math.round((now() - begunAt) * 1000) / 1000,
+        finished: Math.max(0, counted.finished),
+        cut: counted.cut,
+      },
   };
 }
 

@@ -100,6 +100,10 @@ class Share implements MemoryShare {
 
 function toRefusal(bytes: number, most: number, { limitBytes, usedBytes }: Account): RuntimeError {
   const limit = `${limitBytes} bytes that requests may take, set by DYN_MEMORY_LIMIT_MB`;
-  if (bytes > most) return new RuntimeError("too_large", `this takes ${bytes} bytes of memory, more than fits into the ${limit}`);
-  return new RuntimeError("overloaded", `there is no memory for ${bytes} bytes more: ${usedBytes} are taken of the ${limit}`);
+  if (bytes > most)
+    return new RuntimeError("too_large", `this takes ${bytes} bytes of memory, more than fits into the ${limit}`);
+  return new RuntimeError(
+    "overloaded",
+    `there is no memory for ${bytes} bytes more: ${usedBytes} are taken of the ${limit}`,
+  );
 }

@@ -9,7 +9,14 @@ import { createHealth } from "./egress/health.ts";
 import { checkRouterMode, createPick, type RouterMode } from "./egress/pick.ts";
 import { createRetryBudget } from "./egress/retry.ts";
 import { RoutedAnswer, type RouterOptions } from "./egress/router.ts";
-import { createClient, createServing, type Client, type Endpoint, type Serving, type ServeOptions } from "./endpoint.ts";
+import {
+  createClient,
+  createServing,
+  type Client,
+  type Endpoint,
+  type Serving,
+  type ServeOptions,
+} from "./endpoint.ts";
 import type { Handler } from "./handler.ts";
 import { RuntimeError } from "./errors.ts";
 import { openFoundation, type Foundation, type FoundationOptions } from "./foundation.ts";
@@ -115,7 +122,10 @@ class RuntimeParts implements Runtime {
   #now = (): number => performance.now();
   #health = createHealth({ now: this.#now });
 
-  constructor({ id, config, log, security, metrics, memory, system, tracer, discovery, close }: Foundation, signals: Disposable) {
+  constructor(
+    { id, config, log, security, metrics, memory, system, tracer, discovery, close }: Foundation,
+    signals: Disposable,
+  ) {
     this.#signals = signals;
     this.#id = id;
     this.#security = security;
@@ -133,16 +143,33 @@ class RuntimeParts implements Runtime {
     this.#membership = this.system.join(condition);
     this.#counted = metrics.watchDiscovery(condition);
     const { connectTimeoutMs, pingIntervalMs } = config;
-    const hello: Hello = { version: 1, agent, capabilities: [], max_frame_bytes: config.maxFrameBytes, max_streams: config.tcpMaxStreams };
+    const hello: Hello = {
+      version: 1,
+      agent,
+      capabilities: [],
+      max_frame_bytes: config.maxFrameBytes,
+      max_streams: config.tcpMaxStreams,
+    };
     const egressLog = log.child({ target: "dyn_runtime::egress" });
     const onLost = (key: string): void => this.#health.lost(key);
-    this.#peers = createPeers({ hello, connectTimeoutMs, pingIntervalMs, security, memory, metrics, log: egressLog, onLost, now: this.#now });
+    this.#peers = createPeers({
+      hello,
+      connectTimeoutMs,
+      pingIntervalMs,
+      security,
+      memory,
+      metrics,
+      log: egressLog,
+      onLost,
+      now: this.#now,
+    });
     this.#server = createPushServer({
       hello: { ...hello, instance_id: this.instanceId },
       helloTimeoutMs: connectTimeoutMs,
       pingIntervalMs,
       memory,
-      guard: () => security.tokens && { role: "listener", tokens: security.tokens.current, isAnnounced: discovery.isAnnounced },
+      guard: () =>
+        security.tokens && { role: "listener", tokens: security.tokens.current, isAnnounced: discovery.isAnnounced },
       log: log.child({ target: "dyn_runtime::ingress" }),
       rejections: this.metrics.rejections,
       tracer: this.tracer,
@@ -152,7 +179,10 @@ class RuntimeParts implements Runtime {
 
   shutDown(signal: ShutdownSignal): void {
     const log = this.log.child({ target: "dyn_runtime" });
-    log.info({ signal, drain_timeout_ms: this.config.drainTimeoutMs }, "shutdown requested, draining; a second signal ends at once");
+    log.info(
+      { signal, drain_timeout_ms: this.config.drainTimeoutMs },
+      "shutdown requested, draining; a second signal ends at once",
+    );
     this.#close().catch((error: unknown) => log.error({ error }, "shutdown failed"));
   }
 
@@ -172,8 +202,21 @@ class RuntimeParts implements Runtime {
     this.#assertOpen();
     const { metrics, tracer } = this;
     const log = this.log.child({ target: "request_span" });
-    const parts = { peers: this.#peers, health: this.#health, metrics, log, tracer, now: this.#now, random: Math.random };
-    const routing: RouterOptions = { ...parts, mode, pick: createPick(checkRouterMode(mode), Math.random), budget: createRetryBudget() };
+    const parts = {
+      peers: this.#peers,
+      health: this.#health,
+      metrics,
+      log,
+      tracer,
+      now: this.#now,
+      random: Math.random,
+    };
+    const routing: RouterOptions = {
+      ...parts,
+      mode,
+      pick: createPick(checkRouterMode(mode), Math.random),
+      budget: createRetryBudget(),
+    };
     const address = parseAddress(uri);
     const watchLog = this.log.child({ target: "dyn_runtime::discovery", ...(fields && { fields }) });
     const client = createClient<Request, Item>({
@@ -188,14 +231,24 @@ class RuntimeParts implements Runtime {
     return client;
   }
 
-  async #serve<Request, Item>(address: EndpointAddress, handler: Handler<Request, Item, Logger>, options: ServeOptions<Item> = {}): Promise<Serving> {
+  async #serve<Request, Item>(
+    address: EndpointAddress,
+    handler: Handler<Request, Item, Logger>,
+    options: ServeOptions<Item> = {},
+  ): Promise<Serving> {
     this.#assertOpen();
     const shown = toAdvertisedAddress(await this.#listener.open(), this.config.tcpAdvertiseHost);
     this.#assertOpen(); // the listener may be closed by now
     const path = formatPath(address);
     const workerId = formatInstanceKey(this.#id);
     const { namespace: dynamo_namespace, component: dynamo_component, endpoint: dynamo_endpoint } = address;
-    const metrics = this.metrics.endpoint({ dynamo_namespace, dynamo_component, dynamo_endpoint, worker_id: workerId, model: options.model });
+    const metrics = this.metrics.endpoint({
+      dynamo_namespace,
+      dynamo_component,
+      dynamo_endpoint,
+      worker_id: workerId,
+      model: options.model,
+    });
     const { engineRequestLimit, requestQueueLimit: queueLimit } = this.config;
     const served = this.#server.add({
       path,
@@ -230,7 +283,10 @@ class RuntimeParts implements Runtime {
     if (this.#drain.signal.aborted) await serving[Symbol.asyncDispose]();
     this.#assertOpen();
     readiness.serving();
-    const where = { discovery: this.discovery.kind, ...(this.discovery.kind === "file" && { file_kv: this.config.fileKv }) };
+    const where = {
+      discovery: this.discovery.kind,
+      ...(this.discovery.kind === "file" && { file_kv: this.config.fileKv }),
+    };
     log.info({ endpoint: path, address: shown, instance_id: this.instanceId, ...where }, "endpoint is serving");
     return serving;
   }
@@ -240,11 +296,26 @@ class RuntimeParts implements Runtime {
   }
 
   async #listen(): Promise<Listener> {
-    const { tcpHost: host, tcpPort: port, connectTimeoutMs: prefaceTimeoutMs, tcpMaxConnections: maxConnections } = this.config;
+    const {
+      tcpHost: host,
+      tcpPort: port,
+      connectTimeoutMs: prefaceTimeoutMs,
+      tcpMaxConnections: maxConnections,
+    } = this.config;
     const log = this.log.child({ target: "dyn_runtime::net" });
     const tls = requireListenerTls(this.#security);
-    const onConnection: ListenOptions["onConnection"] = (socket, head, admit) => this.#server.accept(socket, head, admit);
-    return listen({ host, port, prefaceTimeoutMs, maxConnections, log, tls, isOpen: !asksCallers(this.#security), onConnection });
+    const onConnection: ListenOptions["onConnection"] = (socket, head, admit) =>
+      this.#server.accept(socket, head, admit);
+    return listen({
+      host,
+      port,
+      prefaceTimeoutMs,
+      maxConnections,
+      log,
+      tls,
+      isOpen: !asksCallers(this.#security),
+      onConnection,
+    });
   }
 
   kill(): Promise<void> {
@@ -263,7 +334,11 @@ class RuntimeParts implements Runtime {
     this.#membership.drain();
     this.#server.goAway("draining");
     for (const client of this.#clients) client[Symbol.dispose]();
-    await Promise.all([...this.#servings].map((serving) => this.#step("endpoint could not be drained", () => serving[Symbol.asyncDispose]())));
+    await Promise.all(
+      [...this.#servings].map((serving) =>
+        this.#step("endpoint could not be drained", () => serving[Symbol.asyncDispose]()),
+      ),
+    );
     await this.#step("connections to instances could not be closed", () => this.#peers[Symbol.asyncDispose]());
     await this.#step("discovery could not be closed", () => this.discovery[Symbol.asyncDispose]());
     this.#counted[Symbol.dispose]();

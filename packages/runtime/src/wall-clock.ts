@@ -21,7 +21,11 @@ const toleranceMs = 1;
 
 /** `Date` has whole milliseconds only: what is below them comes from the monotonic clock, as long as the two agree. */
 export function createWallClock(options: WallClockOptions = {}): WallClock {
-  const { systemClock = () => Date.now(), monotonic = () => performance.now(), origin = performance.timeOrigin } = options;
+  const {
+    systemClock = () => Date.now(),
+    monotonic = () => performance.now(),
+    origin = performance.timeOrigin,
+  } = options;
   let offset = origin;
 
   // Negative if what was told by the offset is less than what the system says, which cut its fraction off; 0 if they agree.

@@ -16,5 +16,7 @@ export const workerCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 /** The error itself if a worker may end a request with it; else `internal`, whose message names the code for the log. `who` begins its sentence. */
 export function toWorkerError(error: RuntimeError, who: string): RuntimeError {
   if (workerCodes.has(error.code)) return error;
-  return new RuntimeError("internal", `${who} failed with ${error.code}, which it may not say: ${error.message}`, { cause: error });
+  return new RuntimeError("internal", `${who} failed with ${error.code}, which it may not say: ${error.message}`, {
+    cause: error,
+  });
 }

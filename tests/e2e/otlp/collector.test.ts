@@ -55,7 +55,11 @@ test.each(protocols.flatMap((protocol) => [[protocol, "refuses"] as const, [prot
       program.kill("SIGTERM");
       expect(await program.exited).toBe(0);
       expect(performance.now() - startedAt).toBeLessThan(30_000); // a second is what an export may take
-      expect(await lineOf(program, "spans lost in all")).toMatchObject({ level: "WARN", target: "dyn_runtime::telemetry", lost_spans: 40 });
+      expect(await lineOf(program, "spans lost in all")).toMatchObject({
+        level: "WARN",
+        target: "dyn_runtime::telemetry",
+        lost_spans: 40,
+      });
       expect(program.lines().filter(({ message }) => message === "spans lost").length).toBeLessThanOrEqual(1);
     }
   },

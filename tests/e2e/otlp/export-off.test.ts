@@ -15,7 +15,11 @@ test("with export off no part of OpenTelemetry or grpc is loaded, and user code 
     expect(program.stderr()).not.toContain("loads ");
   }
   // The same watch sees them when export is on: it can fail.
-  await using on = startProgram("dyn-mock-worker", [], { ...watch, OTEL_EXPORT_ENABLED: "1", DYN_FILE_KV: cluster.directory });
+  await using on = startProgram("dyn-mock-worker", [], {
+    ...watch,
+    OTEL_EXPORT_ENABLED: "1",
+    DYN_FILE_KV: cluster.directory,
+  });
   await lineOf(on, "endpoint is serving");
   expect(on.stderr()).toContain("loads ");
   expect(on.stderr()).toContain("sdk-trace");
@@ -35,7 +39,11 @@ describe("an export that is asked for", () => {
   const open = async (environment: Readonly<Record<string, string>>): Promise<{ isOn: boolean; lines: Line[] }> => {
     const lines: Line[] = [];
     const log = createLogger({ sink: (record) => lines.push(record) });
-    await using runtime = await createRuntime({ config: { discoveryBackend: "mem", otelExportEnabled: true }, environment, log });
+    await using runtime = await createRuntime({
+      config: { discoveryBackend: "mem", otelExportEnabled: true },
+      environment,
+      log,
+    });
     return { isOn: runtime.tracer.isOn, lines: lines.filter(({ target }) => target === "dyn_runtime::telemetry") };
   };
 
@@ -46,7 +54,9 @@ describe("an export that is asked for", () => {
   ])("is turned off by %s=%j, whatever other variables say, and says so", async (name, value) => {
     const { isOn, lines } = await open({ [name]: value, OTEL_TRACES_SAMPLER: "sometimes" });
     expect(isOn).toBe(false);
-    expect(lines).toEqual([expect.objectContaining({ level: "INFO", message: "trace export is turned off", by: name })]);
+    expect(lines).toEqual([
+      expect.objectContaining({ level: "INFO", message: "trace export is turned off", by: name }),
+    ]);
   });
 
   test.each([

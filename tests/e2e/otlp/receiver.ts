@@ -3,7 +3,13 @@ import { createServer, type Server as HttpServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
-import { Metadata, Server, ServerCredentials, type ServiceDefinition, type UntypedServiceImplementation } from "@grpc/grpc-js";
+import {
+  Metadata,
+  Server,
+  ServerCredentials,
+  type ServiceDefinition,
+  type UntypedServiceImplementation,
+} from "@grpc/grpc-js";
 import protobuf from "protobufjs";
 import { root } from "../../support/cluster.ts";
 
@@ -106,7 +112,11 @@ function toSpan(raw: RawSpan, resource: Record<string, unknown>): ReceivedSpan {
 
 /** All spans of one export. Throws on bytes that are no such message. */
 function decodeExport(bytes: Uint8Array): ReceivedSpan[] {
-  const request = requestType.toObject(requestType.decode(bytes), { longs: String, enums: String, bytes: String }) as RawRequest; // the schema's shape
+  const request = requestType.toObject(requestType.decode(bytes), {
+    longs: String,
+    enums: String,
+    bytes: String,
+  }) as RawRequest; // the schema's shape
   return (request.resourceSpans ?? []).flatMap(({ resource, scopeSpans = [] }) => {
     const attributes = toAttributes(resource?.attributes);
     return scopeSpans.flatMap(({ spans = [] }) => spans.map((span) => toSpan(span, attributes)));
@@ -121,7 +131,10 @@ async function listenHttp(onExport: OnExport): Promise<HttpServer> {
     request.on("data", (chunk: Buffer) => chunks.push(chunk));
     request.on("end", () => {
       const body = Buffer.concat(chunks);
-      const isTraces = request.method === "POST" && request.url === "/v1/traces" && request.headers["content-type"] === "application/x-protobuf";
+      const isTraces =
+        request.method === "POST" &&
+        request.url === "/v1/traces" &&
+        request.headers["content-type"] === "application/x-protobuf";
       if (isTraces) onExport(request.headers["content-encoding"] === "gzip" ? gunzipSync(body) : body, request.headers);
       response.writeHead(isTraces ? 200 : 404, { "content-type": "application/x-protobuf" }).end();
     });
@@ -151,7 +164,9 @@ async function listenGrpc(onExport: OnExport): Promise<{ server: Server; port: n
   const server = new Server();
   server.addService(service, implementation);
   const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, bound) => (error ? reject(error) : resolve(bound)));
+    server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, bound) =>
+      error ? reject(error) : resolve(bound),
+    );
   });
   return { server, port };
 }

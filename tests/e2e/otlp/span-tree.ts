@@ -8,7 +8,12 @@ import type { Protocol, ReceivedSpan, Receiver } from "./receiver.ts";
 export const protocols: readonly Protocol[] = ["grpc", "http/protobuf"];
 
 /** What one request is when all goes well. */
-export const wholeTree: readonly string[] = ["http-request", "  router.route_request", "    handle_payload", "      engine.generate"];
+export const wholeTree: readonly string[] = [
+  "http-request",
+  "  router.route_request",
+  "    handle_payload",
+  "      engine.generate",
+];
 
 /** The span of the client in `newTrace`. */
 export const clientSpan = "00f067aa0ba902b7";
@@ -16,13 +21,25 @@ export const clientSpan = "00f067aa0ba902b7";
 /** A client's own trace, and the headers that say so. */
 export function newTrace(flags = "01"): { traceId: string; headers: Record<string, string> } {
   const traceId = randomBytes(16).toString("hex");
-  return { traceId, headers: { traceparent: `00-${traceId}-${clientSpan}-${flags}`, tracestate: "vendor=1", "x-request-id": "order-4711" } };
+  return {
+    traceId,
+    headers: {
+      traceparent: `00-${traceId}-${clientSpan}-${flags}`,
+      tracestate: "vendor=1",
+      "x-request-id": "order-4711",
+    },
+  };
 }
 
 /** Start the worker of tests/e2e/otlp/worker.ts in the cluster; it serves the model `spanner`. */
 export async function startSpanner(cluster: Cluster, env: Record<string, string>): Promise<Program> {
-  const spanner = startProgram("node", [join(root, "tests/e2e/otlp/worker.ts")], { ...env, DYN_FILE_KV: cluster.directory });
-  await eventually(`the model (${spanner.stderr()})`, () => cluster.frontend.lines().some(({ message }) => message === "instance joined"));
+  const spanner = startProgram("node", [join(root, "tests/e2e/otlp/worker.ts")], {
+    ...env,
+    DYN_FILE_KV: cluster.directory,
+  });
+  await eventually(`the model (${spanner.stderr()})`, () =>
+    cluster.frontend.lines().some(({ message }) => message === "instance joined"),
+  );
   return spanner;
 }
 
@@ -38,7 +55,9 @@ export async function terminate(...programs: readonly Program[]): Promise<void> 
 export function draw(spans: readonly ReceivedSpan[]): string[] {
   const ids = new Set(spans.map(({ spanId }) => spanId));
   const below = (above: string, depth: number): string[] =>
-    spans.flatMap(({ name, spanId, parentId }) => (parentId === above ? [`${"  ".repeat(depth)}${name}`, ...below(spanId, depth + 1)] : []));
+    spans.flatMap(({ name, spanId, parentId }) =>
+      parentId === above ? [`${"  ".repeat(depth)}${name}`, ...below(spanId, depth + 1)] : [],
+    );
   const roots = new Set(spans.filter(({ parentId }) => !ids.has(parentId)).map(({ parentId }) => parentId));
   return [...roots].flatMap((root) => below(root, 0));
 }

@@ -2,13 +2,32 @@
 import { expect, test } from "vitest";
 import { chat, eventually, postChat, release, startCluster, type Line } from "../../support/cluster.ts";
 import { startReceiver } from "./receiver.ts";
-import { clientSpan, draw, expectSameIds, lineOf, newTrace, only, protocols, spansOf, startSpanner, wholeTree } from "./span-tree.ts";
+import {
+  clientSpan,
+  draw,
+  expectSameIds,
+  lineOf,
+  newTrace,
+  only,
+  protocols,
+  spansOf,
+  startSpanner,
+  wholeTree,
+} from "./span-tree.ts";
 
 test.each(protocols)("a unary request is one tree over %s, with the ids of the log lines", async (protocol) => {
   await using receiver = await startReceiver();
-  const resource = { OTEL_RESOURCE_ATTRIBUTES: "deployment.environment.name=tests,service.name=other", OTEL_SERVICE_NAME: "my service" };
-  const headers = { OTEL_EXPORTER_OTLP_HEADERS: "x-first=one,authorization=Bearer%20secret", OTEL_EXPORTER_OTLP_TRACES_HEADERS: "x-first=two" };
-  await using cluster = await startCluster({ env: { ...receiver.env(protocol), ...resource, ...headers, DYN_LOG: "info,request_span=debug" } });
+  const resource = {
+    OTEL_RESOURCE_ATTRIBUTES: "deployment.environment.name=tests,service.name=other",
+    OTEL_SERVICE_NAME: "my service",
+  };
+  const headers = {
+    OTEL_EXPORTER_OTLP_HEADERS: "x-first=one,authorization=Bearer%20secret",
+    OTEL_EXPORTER_OTLP_TRACES_HEADERS: "x-first=two",
+  };
+  await using cluster = await startCluster({
+    env: { ...receiver.env(protocol), ...resource, ...headers, DYN_LOG: "info,request_span=debug" },
+  });
   const trace = newTrace();
   const response = await postChat(cluster.url, chat("one two three"), trace.headers);
   expect(response.status).toBe(200);
@@ -29,7 +48,11 @@ test.each(protocols)("a unary request is one tree over %s, with the ids of the l
       x_request_id: "order-4711",
       "request.outcome": "success",
     });
-    expect(span.resource).toMatchObject({ "service.name": "my service", "deployment.environment.name": "tests", "telemetry.sdk.language": "nodejs" });
+    expect(span.resource).toMatchObject({
+      "service.name": "my service",
+      "deployment.environment.name": "tests",
+      "telemetry.sdk.language": "nodejs",
+    });
   }
   const worker = (await lineOf(cluster.workers[0], "endpoint is serving"))["instance_id"];
   const genAi = {
@@ -53,7 +76,12 @@ test.each(protocols)("a unary request is one tree over %s, with the ids of the l
     avg_itl_ms: expect.any(Number),
   });
   expect(http.events.map(({ name }) => name)).toEqual(["parsed", "first token", "last token"]);
-  expect(route.attributes).toMatchObject({ worker_id: worker, "request.attempt": 0, "migration.is_retry": false, router_mode: "round-robin" });
+  expect(route.attributes).toMatchObject({
+    worker_id: worker,
+    "request.attempt": 0,
+    "migration.is_retry": false,
+    router_mode: "round-robin",
+  });
   expect(route.events.map(({ name }) => name)).toEqual(["dispatched"]);
   expect(payload.attributes).toMatchObject({
     namespace: "dynamo",
@@ -62,9 +90,20 @@ test.each(protocols)("a unary request is one tree over %s, with the ids of the l
     instance_id: worker,
     "request.attempt": 0,
   });
-  expect(payload.attributes).toMatchObject({ model: "mock", input_tokens: 3, output_tokens: 3, finish_reason: "stop", items: 4 });
+  expect(payload.attributes).toMatchObject({
+    model: "mock",
+    input_tokens: 3,
+    output_tokens: 3,
+    finish_reason: "stop",
+    items: 4,
+  });
   expect(payload.resource["service.instance.id"]).toBe(worker);
-  expect(engine.attributes).toMatchObject({ ...genAi, model: "mock", ttft_ms: expect.any(Number), avg_itl_ms: expect.any(Number) });
+  expect(engine.attributes).toMatchObject({
+    ...genAi,
+    model: "mock",
+    ttft_ms: expect.any(Number),
+    avg_itl_ms: expect.any(Number),
+  });
   // A span lies within its parent: checked where both are of one process, and so of one clock.
   for (const [outer, inner] of [
     [http, route],
@@ -78,23 +117,35 @@ test.each(protocols)("a unary request is one tree over %s, with the ids of the l
   expect(cluster.frontend.stderr()).not.toContain("secret");
 });
 
-test.each(protocols)("a streamed request is one tree over %s; without a client's trace it has a root of its own", async (protocol) => {
-  await using receiver = await startReceiver();
-  await using cluster = await startCluster({ env: { ...receiver.env(protocol), DYN_SYSTEM_PORT: "0" }, workerArgs: ["--fault", "hang@3"] });
-  const response = await postChat(cluster.url, chat("a b c d e", { stream: true }));
-  await release(cluster.workers[0]); // the first tokens are out, the last is not
-  expect(await response.text()).toContain("[DONE]");
-  const line = await lineOf(cluster.frontend, "request completed");
-  const spans = await spansOf(receiver, String(line["trace_id"]), 4);
-  expect(draw(spans)).toEqual(wholeTree);
-  const http = only(spans, "http-request");
-  expectSameIds(http, line);
-  expect(http.parentId).toBe("");
-  expect(line["trace_flags"]).toBe("03");
-  expect(http.attributes).toMatchObject({ request_type: "stream", "http.response.status_code": 200, "gen_ai.usage.output_tokens": 5 });
-  const [first, last] = ["first token", "last token"].map((name) => http.events.find((event) => event.name === name)?.at ?? 0n);
-  expect(Number((last ?? 0n) - (first ?? 0n))).toBeGreaterThan(0);
-});
+test.each(protocols)(
+  "a streamed request is one tree over %s; without a client's trace it has a root of its own",
+  async (protocol) => {
+    await using receiver = await startReceiver();
+    await using cluster = await startCluster({
+      env: { ...receiver.env(protocol), DYN_SYSTEM_PORT: "0" },
+      workerArgs: ["--fault", "hang@3"],
+    });
+    const response = await postChat(cluster.url, chat("a b c d e", { stream: true }));
+    await release(cluster.workers[0]); // the first tokens are out, the last is not
+    expect(await response.text()).toContain("[DONE]");
+    const line = await lineOf(cluster.frontend, "request completed");
+    const spans = await spansOf(receiver, String(line["trace_id"]), 4);
+    expect(draw(spans)).toEqual(wholeTree);
+    const http = only(spans, "http-request");
+    expectSameIds(http, line);
+    expect(http.parentId).toBe("");
+    expect(line["trace_flags"]).toBe("03");
+    expect(http.attributes).toMatchObject({
+      request_type: "stream",
+      "http.response.status_code": 200,
+      "gen_ai.usage.output_tokens": 5,
+    });
+    const [first, last] = ["first token", "last token"].map(
+      (name) => http.events.find((event) => event.name === name)?.at ?? 0n,
+    );
+    expect(Number((last ?? 0n) - (first ?? 0n))).toBeGreaterThan(0);
+  },
+);
 
 test("an engine that throws is an error on every floor", async () => {
   await using receiver = await startReceiver();
@@ -143,12 +194,19 @@ test.each([
   await using cluster = await startCluster({ env: receiver.env("grpc") });
   const trace = newTrace();
   const headers = { "content-type": "application/json", ...trace.headers };
-  const response = await fetch(cluster.url + path, { method: "POST", headers, body: JSON.stringify({ model: "mock", ...body }) });
+  const response = await fetch(cluster.url + path, {
+    method: "POST",
+    headers,
+    body: JSON.stringify({ model: "mock", ...body }),
+  });
   expect(response.status).toBe(200);
   const spans = await spansOf(receiver, trace.traceId, 4);
   expect(draw(spans)).toEqual(wholeTree);
   for (const name of ["http-request", "engine.generate"]) {
-    expect(only(spans, name).attributes).toMatchObject({ "gen_ai.operation.name": operation, "gen_ai.usage.output_tokens": 2 });
+    expect(only(spans, name).attributes).toMatchObject({
+      "gen_ai.operation.name": operation,
+      "gen_ai.usage.output_tokens": 2,
+    });
   }
 });
 
@@ -167,13 +225,19 @@ test("each attempt has a span: the one that failed, and the one that succeeded",
   const spans = await spansOf(receiver, retried.traceId, 5);
   expect(draw(spans)).toEqual(["http-request", "  router.route_request", ...wholeTree.slice(1)]);
   const [failed, succeeded] = spans.filter(({ name }) => name === "router.route_request");
-  expect(failed).toMatchObject({ status: { code: "ERROR" }, attributes: { "request.attempt": 0, "migration.is_retry": false } });
+  expect(failed).toMatchObject({
+    status: { code: "ERROR" },
+    attributes: { "request.attempt": 0, "migration.is_retry": false },
+  });
   expect(["connection_failed", "worker_disconnected"]).toContain(failed?.attributes["request.outcome"]);
   expect(succeeded).toMatchObject({
     status: { code: "UNSET" },
     attributes: { "request.attempt": 1, "migration.is_retry": true, "request.outcome": "success" },
   });
-  expect(only(spans, "http-request")).toMatchObject({ status: { code: "UNSET" }, attributes: { attempts: 2, "request.outcome": "success" } });
+  expect(only(spans, "http-request")).toMatchObject({
+    status: { code: "UNSET" },
+    attributes: { attempts: 2, "request.outcome": "success" },
+  });
 });
 
 test("a disaggregated request is one tree with two workers; decode links to prefill", async () => {
@@ -198,7 +262,12 @@ test("a client that leaves cancels the tree; nothing in it is an error", async (
   await using cluster = await startCluster({ env: receiver.env("grpc"), workerArgs: ["--fault", "hang@2"] });
   const trace = newTrace();
   const aborter = new AbortController();
-  const response = await postChat(cluster.url, chat("word ".repeat(1_000), { stream: true }), trace.headers, aborter.signal);
+  const response = await postChat(
+    cluster.url,
+    chat("word ".repeat(1_000), { stream: true }),
+    trace.headers,
+    aborter.signal,
+  );
   await response.body?.getReader().read();
   aborter.abort();
   const spans = await spansOf(receiver, trace.traceId, 4);
@@ -221,7 +290,11 @@ test("a request no worker sees has a span alone: an error type, but no error sta
   ] as const;
   for (const [path, body, status, type] of cases) {
     const trace = newTrace();
-    const response = await fetch(cluster.url + path, { method: "POST", headers: { "content-type": "application/json", ...trace.headers }, body });
+    const response = await fetch(cluster.url + path, {
+      method: "POST",
+      headers: { "content-type": "application/json", ...trace.headers },
+      body,
+    });
     expect(response.status).toBe(status);
     const [span, ...others] = await spansOf(receiver, trace.traceId, 1);
     expect(others).toEqual([]);
@@ -243,8 +316,8 @@ test("probes are traced only where their lines are shown", async () => {
     await (await postChat(cluster.url, chat("x"), request.headers)).text();
     await spansOf(receiver, request.traceId, 4);
     const seen = receiver.spans().filter(({ traceId }) => traceId === probe.traceId);
-    expect(seen.map(({ name, attributes }) => [name, attributes["http.route"], attributes["http.response.status_code"]])).toEqual(
-      level === "debug" ? [["http-request", "/health", 200]] : [],
-    );
+    expect(
+      seen.map(({ name, attributes }) => [name, attributes["http.route"], attributes["http.response.status_code"]]),
+    ).toEqual(level === "debug" ? [["http-request", "/health", 200]] : []);
   }
 });

@@ -2,7 +2,17 @@
 import { expect, test } from "vitest";
 import { chat, eventually, postChat, startCluster, type Line } from "../../support/cluster.ts";
 import { startReceiver } from "./receiver.ts";
-import { draw, expectSameIds, lineOf, newTrace, only, spansOf, startSpanner, terminate, wholeTree } from "./span-tree.ts";
+import {
+  draw,
+  expectSameIds,
+  lineOf,
+  newTrace,
+  only,
+  spansOf,
+  startSpanner,
+  terminate,
+  wholeTree,
+} from "./span-tree.ts";
 
 test("spans and lines of user code join the tree, across the engine's awaits and yields", async () => {
   await using receiver = await startReceiver();
@@ -31,12 +41,15 @@ test("spans and lines of user code join the tree, across the engine's awaits and
   expectSameIds(engine, began);
   expect(began["traceparent"]).toBe(`00-${trace.traceId}-${engine.spanId}-03`);
   const helping = await lineOf(spanner, "helping");
-  const helped = spans.find(({ name, attributes }) => name === "handle_payload" && attributes["component"] === "helper");
+  const helped = spans.find(
+    ({ name, attributes }) => name === "handle_payload" && attributes["component"] === "helper",
+  );
   if (!helped) throw new Error("the helper has no span");
   expectSameIds(helped, helping);
   // The log tells of none of the spans between: it names the engine's on both sides.
   expect(await lineOf(spanner, "route request completed")).toMatchObject({ caller_span_id: engine.spanId });
-  const isEngines = (line: Line): boolean => line["message"] === "request completed" && line["engine_span_id"] === engine.spanId;
+  const isEngines = (line: Line): boolean =>
+    line["message"] === "request completed" && line["engine_span_id"] === engine.spanId;
   await eventually("the engine's line", () => spanner.lines().find(isEngines));
 });
 
@@ -58,7 +71,12 @@ test("the engine's generator is left with its span active when the client leaves
   await using _spanner = await startSpanner(cluster, env);
   const trace = newTrace();
   const aborter = new AbortController();
-  const response = await postChat(cluster.url, { ...chat("hang", { stream: true }), model: "spanner" }, trace.headers, aborter.signal);
+  const response = await postChat(
+    cluster.url,
+    { ...chat("hang", { stream: true }), model: "spanner" },
+    trace.headers,
+    aborter.signal,
+  );
   expect(response.status).toBe(200);
   await response.body?.getReader().read();
   aborter.abort();

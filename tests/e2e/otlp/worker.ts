@@ -25,25 +25,30 @@ async function ask(signal: AbortSignal): Promise<string> {
   });
 }
 
-const serving = await serveModel(runtime, { model: "spanner" }, async function* (request, { log, traceparent, signal }) {
-  const prompt = request.messages.at(-1)?.text ?? "";
-  log.info({ traceparent }, "engine began");
-  trace.getActiveSpan()?.setAttribute("tests.prompt", prompt);
-  if (prompt === "throw") throw new Error("the engine is broken");
-  const outer = tracer.startSpan("before the first token");
-  await context.with(trace.setSpan(context.active(), outer), async () => {
-    await new Promise((resolve) => setTimeout(resolve, 2));
-    tracer.startSpan("inside it").end();
-  });
-  outer.end();
-  yield { text: "one" };
-  tracer.startSpan("between tokens").end();
-  if (prompt === "call") yield { text: await ask(signal) };
-  try {
-    if (prompt === "hang") await new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason as Error)));
-    yield { text: " two" };
-  } finally {
-    tracer.startSpan("on the way out").end();
-  }
-});
+const serving = await serveModel(
+  runtime,
+  { model: "spanner" },
+  async function* (request, { log, traceparent, signal }) {
+    const prompt = request.messages.at(-1)?.text ?? "";
+    log.info({ traceparent }, "engine began");
+    trace.getActiveSpan()?.setAttribute("tests.prompt", prompt);
+    if (prompt === "throw") throw new Error("the engine is broken");
+    const outer = tracer.startSpan("before the first token");
+    await context.with(trace.setSpan(context.active(), outer), async () => {
+      await new Promise((resolve) => setTimeout(resolve, 2));
+      tracer.startSpan("inside it").end();
+    });
+    outer.end();
+    yield { text: "one" };
+    tracer.startSpan("between tokens").end();
+    if (prompt === "call") yield { text: await ask(signal) };
+    try {
+      if (prompt === "hang")
+        await new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason as Error)));
+      yield { text: " two" };
+    } finally {
+      tracer.startSpan("on the way out").end();
+    }
+  },
+);
 await serving.closed;

@@ -34,8 +34,18 @@ export function describeAnswers<Name extends string>(names: readonly Name[], fix
       const streamed = await client().stream({ prompt }, (text) => pieces.push(text));
       expect(pieces.join("")).toBe(prompt);
       for (const answer of [whole, streamed]) {
-        expect(answer).toEqual({ text: prompt, reason: words[client().api].stop, inputTokens: 9, outputTokens: 9, requestId: answer.requestId });
-        expect(await completionOf(answer.requestId)).toMatchObject({ status: "success", input_tokens: 9, output_tokens: 9 });
+        expect(answer).toEqual({
+          text: prompt,
+          reason: words[client().api].stop,
+          inputTokens: 9,
+          outputTokens: 9,
+          requestId: answer.requestId,
+        });
+        expect(await completionOf(answer.requestId)).toMatchObject({
+          status: "success",
+          input_tokens: 9,
+          output_tokens: 9,
+        });
       }
     });
 
@@ -69,8 +79,13 @@ export function describeAnswers<Name extends string>(names: readonly Name[], fix
     });
 
     test("are kept apart, 40 at a time", async () => {
-      const asks = Array.from({ length: 40 }, (_, index) => ({ prompt: `this is number ${index} of many`, tag: `${name}-${randomUUID()}` }));
-      const answers = await Promise.all(asks.map((ask, index) => (index % 2 === 0 ? client().complete(ask) : client().stream(ask))));
+      const asks = Array.from({ length: 40 }, (_, index) => ({
+        prompt: `this is number ${index} of many`,
+        tag: `${name}-${randomUUID()}`,
+      }));
+      const answers = await Promise.all(
+        asks.map((ask, index) => (index % 2 === 0 ? client().complete(ask) : client().stream(ask))),
+      );
       expect(answers.map(({ text }) => text)).toEqual(asks.map(({ prompt }) => prompt));
       expect(new Set(answers.map(({ requestId }) => requestId)).size).toBe(40);
     });

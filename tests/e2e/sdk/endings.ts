@@ -52,7 +52,10 @@ export function describeEndings<Name extends string>(names: readonly Name[], fix
     test("an answer the client no longer wants stops the engine", async () => {
       const aborter = new AbortController();
       const tag = `a-${randomUUID()}`;
-      const raised = failureOf(client().toFailure, client().complete({ prompt, model: "slow", tag, signal: aborter.signal }));
+      const raised = failureOf(
+        client().toFailure,
+        client().complete({ prompt, model: "slow", tag, signal: aborter.signal }),
+      );
       await eventually("the engine running", () => find(fixture().slow, tag, "request received"));
       aborter.abort();
       expect((await expectCancelled(tag))["request_type"]).toBe("unary");
@@ -66,7 +69,10 @@ export function describeEndings<Name extends string>(names: readonly Name[], fix
       const work = names.map(async (name) => {
         const tag = `t-${randomUUID()}`;
         const { complete, toFailure } = fixture().client(name);
-        raised.set(name, { tag, failure: await failureOf(toFailure, complete({ prompt, model: "slow", tag, timeoutMs: 3_000 })) });
+        raised.set(name, {
+          tag,
+          failure: await failureOf(toFailure, complete({ prompt, model: "slow", tag, timeoutMs: 3_000 })),
+        });
       });
       await Promise.all(work);
     });
@@ -106,7 +112,11 @@ export function describeEndings<Name extends string>(names: readonly Name[], fix
       expect(prompt.startsWith(text)).toBe(true);
       expect(text.length).toBeGreaterThan(0);
       expect(text.length).toBeLessThan(prompt.length);
-      expect(await completionOf(fixture().cluster.frontend, tag)).toMatchObject({ level: "ERROR", status: "error", error_type: "unavailable" });
+      expect(await completionOf(fixture().cluster.frontend, tag)).toMatchObject({
+        level: "ERROR",
+        status: "error",
+        error_type: "unavailable",
+      });
     });
   });
 }

@@ -7,8 +7,18 @@ import type { SdkFixture } from "./fixture.ts";
 
 /** What the two APIs call the same failure. */
 const types = {
-  openai: { 400: "invalid_request_error", 404: "invalid_request_error", 413: "invalid_request_error", 503: "server_error" },
-  anthropic: { 400: "invalid_request_error", 404: "not_found_error", 413: "request_too_large", 503: "overloaded_error" },
+  openai: {
+    400: "invalid_request_error",
+    404: "invalid_request_error",
+    413: "invalid_request_error",
+    503: "server_error",
+  },
+  anthropic: {
+    400: "invalid_request_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    503: "overloaded_error",
+  },
 };
 
 // A second, less what timers and clocks are off.
@@ -16,7 +26,10 @@ const retryAfterMs = 990;
 
 // When the requests with this tag came, once the last of them is over. Unix time, ms.
 async function receivedAt({ linesOf }: SdkFixture<string>, tag: string): Promise<number[]> {
-  const lines = await eventually("the pair of lines", () => linesOf(tag).at(-1)?.["message"] === "request completed" && linesOf(tag));
+  const lines = await eventually(
+    "the pair of lines",
+    () => linesOf(tag).at(-1)?.["message"] === "request completed" && linesOf(tag),
+  );
   return lines.filter(({ message }) => message === "request received").map(({ time }) => Date.parse(String(time)));
 }
 
@@ -50,9 +63,15 @@ export function describeErrors<Name extends string>(names: readonly Name[], fixt
     });
 
     test("a bad field is a bad request that names it", async () => {
-      for (const { code, param, message } of await refusals(400, { prompt: "hi", stop: Array.from({ length: 1_025 }, String) })) {
-        expect(message).toContain(client().api === "openai" ? "stop must have at most 4 items" : "stop_sequences must have at most 1024 items");
-        if (client().api === "openai") expect({ code, param }).toEqual({ code: "array_above_max_length", param: "stop" });
+      for (const { code, param, message } of await refusals(400, {
+        prompt: "hi",
+        stop: Array.from({ length: 1_025 }, String),
+      })) {
+        expect(message).toContain(
+          client().api === "openai" ? "stop must have at most 4 items" : "stop_sequences must have at most 1024 items",
+        );
+        if (client().api === "openai")
+          expect({ code, param }).toEqual({ code: "array_above_max_length", param: "stop" });
       }
     });
 
@@ -83,7 +102,9 @@ export function describeErrors<Name extends string>(names: readonly Name[], fixt
       });
       await Promise.all(hasty);
       await eventually("two refusals of each", () =>
-        [...tags.values()].every((tag) => linesOf(tag).filter(({ message }) => message === "request completed").length >= 2),
+        [...tags.values()].every(
+          (tag) => linesOf(tag).filter(({ message }) => message === "request completed").length >= 2,
+        ),
       );
       await completeHalf();
       await Promise.all(patient);
@@ -103,7 +124,8 @@ export function describeErrors<Name extends string>(names: readonly Name[], fixt
       expect(answer).toMatchObject({ text: "one two", inputTokens: 2, outputTokens: 2 });
       const times = await receivedAt(fixture(), tag);
       expect(times.length).toBeGreaterThanOrEqual(3);
-      for (const [index, time] of times.slice(1).entries()) expect(time - (times[index] ?? 0)).toBeGreaterThanOrEqual(retryAfterMs);
+      for (const [index, time] of times.slice(1).entries())
+        expect(time - (times[index] ?? 0)).toBeGreaterThanOrEqual(retryAfterMs);
     });
   });
 }

@@ -34,7 +34,12 @@ async function fillCluster<Name extends string>(cluster: Cluster, toClients: ToC
   const addHalf = (mode: string): Promise<Program> =>
     cluster.addWorker("--model-name", "half", "--component", `half-${mode}`, "--disaggregation-mode", mode);
   const held = ["--fault", "hang@3"];
-  const [slow, doomed] = await Promise.all([add("slow", ...held), add("doomed", ...held), add("org/mock"), addHalf("decode")]);
+  const [slow, doomed] = await Promise.all([
+    add("slow", ...held),
+    add("doomed", ...held),
+    add("org/mock"),
+    addHalf("decode"),
+  ]);
   const countModels = (): number => cluster.frontend.lines().filter(({ message }) => message === "model added").length;
   await eventually("five models", () => countModels() === 5);
   const clients = await toClients(cluster.url);

@@ -18,7 +18,10 @@ function toMessages({ system, prompt }: Ask): ["system" | "human", string][] {
 
 function toAnswer(message: AIMessage | AIMessageChunk): Answer {
   const usage = message.usage_metadata as UsageMetadata | undefined; // narrowed to never by the class's type parameters
-  const { finish_reason, stop_reason } = { ...message.additional_kwargs, ...message.response_metadata } as Record<string, string | undefined>;
+  const { finish_reason, stop_reason } = { ...message.additional_kwargs, ...message.response_metadata } as Record<
+    string,
+    string | undefined
+  >;
   return {
     text: message.text,
     reason: finish_reason ?? stop_reason,
@@ -45,7 +48,8 @@ function createClient(name: string, api: SdkClient["api"], toModel: (ask: Ask) =
     readsClientId: { answers: false, errors: api === "openai" },
     classes: toClasses("APIError", "InternalServerError"),
     toFailure: toSdkFailure,
-    complete: async (ask) => toAnswer(await toModel(ask).invoke(toMessages(ask), { ...(ask.signal && { signal: ask.signal }) })),
+    complete: async (ask) =>
+      toAnswer(await toModel(ask).invoke(toMessages(ask), { ...(ask.signal && { signal: ask.signal }) })),
     stream: (ask, onText) => collect(toModel(ask), ask, onText),
   };
 }
@@ -61,7 +65,14 @@ export function createLangChainClients(url: string): SdkClient[] {
       ...(timeoutMs !== undefined && { timeout: timeoutMs }),
       configuration: { baseURL: `${url}/v1`, defaultHeaders: toHeaders(tag) },
     });
-  const toAnthropic = ({ model = "mock", maxTokens = 1_000, stop, tag, maxRetries = 0, timeoutMs }: Ask): ChatAnthropic =>
+  const toAnthropic = ({
+    model = "mock",
+    maxTokens = 1_000,
+    stop,
+    tag,
+    maxRetries = 0,
+    timeoutMs,
+  }: Ask): ChatAnthropic =>
     new ChatAnthropic({
       model,
       apiKey: "unused",

@@ -38,7 +38,10 @@ export function createOpenAiClient(url: string): SdkClient {
   const openai = new OpenAI({ baseURL: `${url}/v1`, apiKey: "unused" });
   const toBody = ({ prompt, model = "mock", system, maxTokens = 1_000, stop }: Ask) => ({
     model,
-    messages: [...(system === undefined ? [] : [{ role: "system" as const, content: system }]), { role: "user" as const, content: prompt }],
+    messages: [
+      ...(system === undefined ? [] : [{ role: "system" as const, content: system }]),
+      { role: "user" as const, content: prompt },
+    ],
     max_completion_tokens: maxTokens,
     ...(stop && { stop: [...stop] }),
   });
@@ -72,7 +75,13 @@ export function createOpenAiClient(url: string): SdkClient {
         reason = chunk.choices[0]?.finish_reason ?? reason;
         usage = chunk.usage ?? usage;
       }
-      return { text, reason, inputTokens: usage?.prompt_tokens, outputTokens: usage?.completion_tokens, requestId: request_id };
+      return {
+        text,
+        reason,
+        inputTokens: usage?.prompt_tokens,
+        outputTokens: usage?.completion_tokens,
+        requestId: request_id,
+      };
     },
   };
 }
@@ -87,7 +96,8 @@ export function createAnthropicClient(url: string): SdkClient {
     ...(system !== undefined && { system }),
     ...(stop && { stop_sequences: [...stop] }),
   });
-  const toText = (content: readonly Anthropic.ContentBlock[]): string => content.map((block) => (block.type === "text" ? block.text : "")).join("");
+  const toText = (content: readonly Anthropic.ContentBlock[]): string =>
+    content.map((block) => (block.type === "text" ? block.text : "")).join("");
   return {
     name: "@anthropic-ai/sdk",
     api: "anthropic",
@@ -97,14 +107,26 @@ export function createAnthropicClient(url: string): SdkClient {
     async complete(ask) {
       const { content, stop_reason, usage, _request_id } = await anthropic.messages.create(toBody(ask), toOptions(ask));
       const { input_tokens, output_tokens } = usage;
-      return { text: toText(content), reason: stop_reason, inputTokens: input_tokens, outputTokens: output_tokens, requestId: _request_id };
+      return {
+        text: toText(content),
+        reason: stop_reason,
+        inputTokens: input_tokens,
+        outputTokens: output_tokens,
+        requestId: _request_id,
+      };
     },
     async stream(ask, onText) {
       const stream = anthropic.messages.stream(toBody(ask), toOptions(ask));
       if (onText) stream.on("text", onText);
       const { content, stop_reason, usage } = await stream.finalMessage();
       const { input_tokens, output_tokens } = usage;
-      return { text: toText(content), reason: stop_reason, inputTokens: input_tokens, outputTokens: output_tokens, requestId: stream.request_id };
+      return {
+        text: toText(content),
+        reason: stop_reason,
+        inputTokens: input_tokens,
+        outputTokens: output_tokens,
+        requestId: stream.request_id,
+      };
     },
   };
 }

@@ -91,7 +91,12 @@ export async function startPython(url: string): Promise<Python> {
     return call?.resolve(answer);
   });
   const send = (message: unknown): void => void child.stdin.write(`${JSON.stringify(message)}\n`);
-  const call = <Result>(client: string, op: string, ask: unknown, { signal, onText }: CallOptions = {}): Promise<Result> => {
+  const call = <Result>(
+    client: string,
+    op: string,
+    ask: unknown,
+    { signal, onText }: CallOptions = {},
+  ): Promise<Result> => {
     const id = (lastId += 1);
     signal?.addEventListener("abort", () => waiting.has(id) && send({ id, cancel: true }), { once: true });
     return new Promise<Result>((resolve, reject) => {
@@ -104,7 +109,10 @@ export async function startPython(url: string): Promise<Python> {
     name: `${client} (Python)`,
     api: client,
     readsClientId: { answers: client === "openai", errors: client === "openai" },
-    classes: client === "openai" ? toClasses("APIStatusError", "InternalServerError") : toClasses("ContentTooLargeError", "ServiceUnavailableError"),
+    classes:
+      client === "openai"
+        ? toClasses("APIStatusError", "InternalServerError")
+        : toClasses("ContentTooLargeError", "ServiceUnavailableError"),
     toFailure: (error) => (error as PythonError).failure,
     complete: ({ signal, ...ask }: Ask) => call<Answer>(client, "complete", ask, { signal }),
     stream: ({ signal, ...ask }: Ask, onText) => call<Answer>(client, "stream", ask, { signal, onText }),

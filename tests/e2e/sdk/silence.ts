@@ -13,12 +13,18 @@ const apis = {
 
 // Of `mock` each token is late; `broken` fails before its first, `half` after its second.
 async function openSilent(): Promise<Cluster> {
-  const cluster = await startCluster({ workerArgs: ["--ttft-ms", "150", "--itl-ms", "80"], frontendArgs: ["--sse-keep-alive-ms", "20"] });
+  const cluster = await startCluster({
+    workerArgs: ["--ttft-ms", "150", "--itl-ms", "80"],
+    frontendArgs: ["--sse-keep-alive-ms", "20"],
+  });
   const add = (model: string, fault: string): Promise<unknown> =>
     cluster.addWorker("--model-name", model, "--component", model, "--fault", fault, "--migration-limit", "0");
   try {
     await Promise.all([add("broken", "error:unavailable"), add("half", "error:unavailable@2")]);
-    await eventually("three models", () => cluster.frontend.lines().filter(({ message }) => message === "model added").length === 3);
+    await eventually(
+      "three models",
+      () => cluster.frontend.lines().filter(({ message }) => message === "model added").length === 3,
+    );
     return cluster;
   } catch (error) {
     await cluster[Symbol.asyncDispose]();
@@ -71,19 +77,26 @@ export function describeSilence(names: readonly string[], toClients: ToClients):
     }, 240_000);
     afterAll(() => cluster[Symbol.asyncDispose]());
 
-    test.each(["openai", "anthropic"] as const)("of the API %s is kept open before its first event and after", async (api) => {
-      const { word } = apis[api];
-      // A frontend that waits for a processor has fewer words, so it is asked again.
-      await eventually("words before the first event and after", async () => {
-        const text = await streamRaw(cluster.url, api);
-        return text.startsWith(word.repeat(2)) && text.slice(text.indexOf("one")).split(word).length > 2;
-      });
-    });
+    test.each(["openai", "anthropic"] as const)(
+      "of the API %s is kept open before its first event and after",
+      async (api) => {
+        const { word } = apis[api];
+        // A frontend that waits for a processor has fewer words, so it is asked again.
+        await eventually("words before the first event and after", async () => {
+          const text = await streamRaw(cluster.url, api);
+          return text.startsWith(word.repeat(2)) && text.slice(text.indexOf("one")).split(word).length > 2;
+        });
+      },
+    );
 
     test.each(names)("is the same answer to %s, piece by piece", (name) => {
       const { text, answer } = seen.get(name)?.seen ?? {};
       expect([text, answer?.text]).toEqual([prompt, prompt]);
-      expect(answer).toMatchObject({ inputTokens: 4, outputTokens: 4, reason: expect.stringMatching(/^(?:stop|end_turn)$/) });
+      expect(answer).toMatchObject({
+        inputTokens: 4,
+        outputTokens: 4,
+        reason: expect.stringMatching(/^(?:stop|end_turn)$/),
+      });
     });
 
     test.each(names)("that fails raises in %s, before its first event and after", (name) => {

@@ -13,7 +13,9 @@ interface ErrorBody {
 function toFailure(thrown: unknown): Failure {
   const error = RetryError.isInstance(thrown) ? thrown.lastError : thrown;
   const isCall = APICallError.isInstance(error);
-  const { type, code, param } = isCall ? ((error.data as ErrorBody | undefined)?.error ?? {}) : (error as NonNullable<ErrorBody["error"]>);
+  const { type, code, param } = isCall
+    ? ((error.data as ErrorBody | undefined)?.error ?? {})
+    : (error as NonNullable<ErrorBody["error"]>);
   return {
     name: toClassName(error),
     message: (error as Error).message,
@@ -25,7 +27,10 @@ function toFailure(thrown: unknown): Failure {
   };
 }
 
-function toCall(model: LanguageModel, { prompt, system, maxTokens = 1_000, stop, tag, maxRetries = 0, timeoutMs, signal }: Ask) {
+function toCall(
+  model: LanguageModel,
+  { prompt, system, maxTokens = 1_000, stop, tag, maxRetries = 0, timeoutMs, signal }: Ask,
+) {
   return {
     model,
     prompt,
@@ -68,7 +73,13 @@ function createClient(name: string, api: SdkClient["api"], toModel: (model: stri
         onText?.(part.text);
       }
       const [reason, usage, { headers }] = await Promise.all([result.rawFinishReason, result.usage, result.response]);
-      return { text, reason, inputTokens: usage.inputTokens, outputTokens: usage.outputTokens, requestId: headers?.["x-request-id"] };
+      return {
+        text,
+        reason,
+        inputTokens: usage.inputTokens,
+        outputTokens: usage.outputTokens,
+        requestId: headers?.["x-request-id"],
+      };
     },
   };
 }

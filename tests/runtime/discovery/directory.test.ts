@@ -22,7 +22,9 @@ test("a record that cannot be touched costs the others nothing, and is said once
   await using owner = await space.open();
   await owner.publish(record(1n));
   await owner.publish(record(2n));
-  const [first, second] = [1n, 2n].map((id) => join(space.root, "v1/instances", encodeFileName(recordKey(record(id))))) as [string, string];
+  const [first, second] = [1n, 2n].map((id) =>
+    join(space.root, "v1/instances", encodeFileName(recordKey(record(id)))),
+  ) as [string, string];
   await spoil(first);
   for (let round = 0; round < 3; round += 1) {
     await rm(second);
@@ -30,7 +32,11 @@ test("a record that cannot be touched costs the others nothing, and is said once
   }
   const said = space.lines.filter(({ message }) => message === "discovery record cannot be kept alive");
   expect(said).toEqual([
-    expect.objectContaining({ level: "WARN", key: recordKey(record(1n)), error: "it is a symbolic link, which is not followed" }),
+    expect.objectContaining({
+      level: "WARN",
+      key: recordKey(record(1n)),
+      error: "it is a symbolic link, which is not followed",
+    }),
   ]);
 });
 
@@ -46,7 +52,9 @@ test("watchers of a bucket share its listing, and one that throws costs the othe
   await reader.publish(record(1n));
   await eventually("the record", () => first.records.size === 1 && late.records.size === 1);
   expect([...late.records.values()][0]).toBe([...first.records.values()][0]);
-  expect(space.lines).toContainEqual(expect.objectContaining({ level: "ERROR", message: "listener of discovery failed" }));
+  expect(space.lines).toContainEqual(
+    expect.objectContaining({ level: "ERROR", message: "listener of discovery failed" }),
+  );
 });
 
 test("a listener that left hears no more, and a later one starts anew", async () => {
@@ -109,7 +117,10 @@ function counting(): { readonly steps: DirectorySteps; readonly counts: { list: 
     <Result>(name: keyof typeof counts, step: (path: string) => Promise<Result>) =>
     (path: string): Promise<Result> => ((counts[name] += 1), step(path));
   const { list, stat, read } = directorySteps;
-  return { steps: { ...directorySteps, list: count("list", list), stat: count("stat", stat), read: count("read", read) }, counts };
+  return {
+    steps: { ...directorySteps, list: count("list", list), stat: count("stat", stat), read: count("read", read) },
+    counts,
+  };
 }
 
 test("a join or a leave is looked at alone, however many records there are", async () => {
@@ -190,7 +201,12 @@ test("a directory that takes the name of another is watched anew, though it may 
   const events: ((event: string, name: string | null) => void)[] = [];
   const watch: DirectorySteps["watch"] = (path, onEvent) => (events.push(onEvent), directorySteps.watch(path, onEvent));
   const silence = createTroubles({ now: () => startedAt, onFirst: () => undefined, onOver: () => undefined });
-  using announcer = createAnnouncer({ directory: space.root, steps: { watch }, silence, onChange: (name) => heard.push(name) });
+  using announcer = createAnnouncer({
+    directory: space.root,
+    steps: { watch },
+    silence,
+    onChange: (name) => heard.push(name),
+  });
   announcer.follow(7);
   events[0]?.("rename", "a-record");
   announcer.follow(7);

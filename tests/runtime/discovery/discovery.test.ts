@@ -5,7 +5,13 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { toInstance } from "../../../packages/runtime/src/discovery/instance.ts";
 import { decodeFileName, encodeFileName } from "../../../packages/runtime/src/discovery/record-file.ts";
-import { formatRecord, parseAddress, parseRecord, recordKey, toSlug } from "../../../packages/runtime/src/discovery/records.ts";
+import {
+  formatRecord,
+  parseAddress,
+  parseRecord,
+  recordKey,
+  toSlug,
+} from "../../../packages/runtime/src/discovery/records.ts";
 import { eventually, root } from "../../support/cluster.ts";
 import { card, fileSpace, follow, memorySpace, record, startedAt, ttlMs } from "./spaces.ts";
 
@@ -147,7 +153,10 @@ describe("the directory", () => {
     await using owner = await space.open();
     await owner.publish(record(1n));
     await rename(join(space.root, "v1"), join(space.root, "v0"));
-    await eventually("the record", async () => (await readdir(join(space.root, "v1/instances")).catch(() => [])).length === 1);
+    await eventually(
+      "the record",
+      async () => (await readdir(join(space.root, "v1/instances")).catch(() => [])).length === 1,
+    );
   });
 
   test("a record whose owner is dead expires", async () => {
@@ -212,23 +221,39 @@ test("records of a real Dynamo are read, ids exact", async () => {
   expect(instance).toMatchObject({ type: "Endpoint", component: "backend", instance_id: 16_110_234_078_175_185_133n });
   expect(instance.type === "Endpoint" && toInstance(instance)).toBeUndefined(); // it does not speak dyn/1
   const card = parseRecord(await readFile(join(directory, "card.json"), "utf8"));
-  expect(card).toMatchObject({ type: "Model", instance_id: 16_110_234_078_175_185_133n, card_json: { display_name: "mock", model_input: "Tokens" } });
+  expect(card).toMatchObject({
+    type: "Model",
+    instance_id: 16_110_234_078_175_185_133n,
+    card_json: { display_name: "mock", model_input: "Tokens" },
+  });
 });
 
 test.each([
   ["not JSON", "{"],
   ["null", "null"],
   ["a list", "[]"],
-  ["an id in quotes", '{"type":"Endpoint","namespace":"a","component":"b","endpoint":"c","instance_id":"1","transport":{"tcp":"x"}}'],
-  ["an id with a fraction", '{"type":"Endpoint","namespace":"a","component":"b","endpoint":"c","instance_id":1.5,"transport":{"tcp":"x"}}'],
+  [
+    "an id in quotes",
+    '{"type":"Endpoint","namespace":"a","component":"b","endpoint":"c","instance_id":"1","transport":{"tcp":"x"}}',
+  ],
+  [
+    "an id with a fraction",
+    '{"type":"Endpoint","namespace":"a","component":"b","endpoint":"c","instance_id":1.5,"transport":{"tcp":"x"}}',
+  ],
   ["an unknown type", '{"type":"X","namespace":"a","component":"b","endpoint":"c","instance_id":1}'],
-  ["a negative id", '{"type":"Endpoint","namespace":"a","component":"b","endpoint":"c","instance_id":-1,"transport":{"tcp":"x"}}'],
+  [
+    "a negative id",
+    '{"type":"Endpoint","namespace":"a","component":"b","endpoint":"c","instance_id":-1,"transport":{"tcp":"x"}}',
+  ],
   ["no transport", '{"type":"Endpoint","namespace":"a","component":"b","endpoint":"c","instance_id":1}'],
   [
     "a namespace no address can have",
     '{"type":"Endpoint","namespace":"Prod.A","component":"b","endpoint":"c","instance_id":1,"transport":{"tcp":"x"}}',
   ],
-  ["an empty component", '{"type":"Endpoint","namespace":"a","component":"","endpoint":"c","instance_id":1,"transport":{"tcp":"x"}}'],
+  [
+    "an empty component",
+    '{"type":"Endpoint","namespace":"a","component":"","endpoint":"c","instance_id":1,"transport":{"tcp":"x"}}',
+  ],
   [
     "an id beyond a u64",
     '{"type":"Endpoint","namespace":"a","component":"b","endpoint":"c","instance_id":18446744073709551616,"transport":{"tcp":"x"}}',
@@ -238,9 +263,18 @@ test.each([
     formatRecord({ ...card(1n), card_json: { ...card(1n).card_json, [field]: 7 } }),
   ]),
   ["a card that is a list", formatRecord({ ...card(1n), card_json: [] as never })],
-  ["a card whose context_length is negative", formatRecord({ ...card(1n), card_json: { ...card(1n).card_json, context_length: -1 } })],
-  ["a card with a time beyond all calendars", formatRecord({ ...card(1n), card_json: { ...card(1n).card_json, dyn_created: 1e18 } })],
-  ["a card without a name", '{"type":"Model","namespace":"a","component":"b","endpoint":"c","instance_id":1,"card_json":{}}'],
+  [
+    "a card whose context_length is negative",
+    formatRecord({ ...card(1n), card_json: { ...card(1n).card_json, context_length: -1 } }),
+  ],
+  [
+    "a card with a time beyond all calendars",
+    formatRecord({ ...card(1n), card_json: { ...card(1n).card_json, dyn_created: 1e18 } }),
+  ],
+  [
+    "a card without a name",
+    '{"type":"Model","namespace":"a","component":"b","endpoint":"c","instance_id":1,"card_json":{}}',
+  ],
 ])("%s is refused", (_name, text) => {
   expect(() => parseRecord(text)).toThrow(/discovery record/);
 });

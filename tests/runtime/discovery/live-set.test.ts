@@ -27,7 +27,10 @@ test("lines about instances that come and go together count as they go by, and t
   const { tables } = createMemorySpace();
   const log = createLogger({ sink: (line) => lines.push(line) });
   using live = openLiveSet({ discovery: createMemoryDiscovery({ tables }, log), address, log });
-  const change = (id: bigint, isThere: boolean): Change => ({ key: recordKey(record(id)), record: isThere ? record(id) : undefined });
+  const change = (id: bigint, isThere: boolean): Change => ({
+    key: recordKey(record(id)),
+    record: isThere ? record(id) : undefined,
+  });
   tables["v1/instances"].apply([change(10n, true), change(9n, true)]);
   expect(live.instances.map(({ id }) => id)).toEqual(["9", "10"]);
   tables["v1/instances"].apply([change(3n, true), change(9n, false), change(10n, false)]);
@@ -48,7 +51,10 @@ test("whoever looks at those in use while one leaves sees none too few afterward
   const seen: string[][] = [];
   const idsOf = (set: LiveSet): string[] => set.instances.map(({ id }) => id);
   using live: LiveSet = openLiveSet({ discovery, address, log, onLeave: () => seen.push(idsOf(live)) });
-  const change = (id: bigint, isThere: boolean): Change => ({ key: recordKey(record(id)), record: isThere ? record(id) : undefined });
+  const change = (id: bigint, isThere: boolean): Change => ({
+    key: recordKey(record(id)),
+    record: isThere ? record(id) : undefined,
+  });
   tables["v1/instances"].apply([change(1n, true)]);
   tables["v1/instances"].apply([change(1n, false), change(2n, true)]);
   expect([seen, idsOf(live)]).toEqual([[[]], ["2"]]);

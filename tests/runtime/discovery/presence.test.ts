@@ -40,20 +40,28 @@ async function startHouse(): Promise<House> {
   };
 }
 
-test.each(["asked before", "never asked"])("an instance that is %s stays while it answers, and leaves with its process", async (which) => {
-  await using house = await startHouse();
-  if (which === "asked before") await collect(house.client.generate({}));
-  house.loseRegistry();
-  await eventually("the word of it", () => house.messages().includes("instance is not registered any more but answers, it stays in use"));
-  expect(await collect(house.client.generate({}))).toEqual([1]);
-  await house.server[Symbol.asyncDispose]();
-  await eventually("its leaving", () => house.client.instances.length === 0);
-});
+test.each(["asked before", "never asked"])(
+  "an instance that is %s stays while it answers, and leaves with its process",
+  async (which) => {
+    await using house = await startHouse();
+    if (which === "asked before") await collect(house.client.generate({}));
+    house.loseRegistry();
+    await eventually("the word of it", () =>
+      house.messages().includes("instance is not registered any more but answers, it stays in use"),
+    );
+    expect(await collect(house.client.generate({}))).toEqual([1]);
+    await house.server[Symbol.asyncDispose]();
+    await eventually("its leaving", () => house.client.instances.length === 0);
+  },
+);
 
-test.each(["asked before", "never asked"])("an endpoint that is %s and served no more is left, though its process goes on", async (which) => {
-  await using house = await startHouse();
-  if (which === "asked before") await collect(house.client.generate({}));
-  await house.serving[Symbol.asyncDispose]();
-  await eventually("its leaving", () => house.client.instances.length === 0);
-  expect(house.messages()).not.toContain("instance is not registered any more but answers, it stays in use");
-});
+test.each(["asked before", "never asked"])(
+  "an endpoint that is %s and served no more is left, though its process goes on",
+  async (which) => {
+    await using house = await startHouse();
+    if (which === "asked before") await collect(house.client.generate({}));
+    await house.serving[Symbol.asyncDispose]();
+    await eventually("its leaving", () => house.client.instances.length === 0);
+    expect(house.messages()).not.toContain("instance is not registered any more but answers, it stays in use");
+  },
+);

@@ -2,7 +2,11 @@
 import { mkdir, readdir, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { directorySteps, maxRecordBytes, type DirectorySteps } from "../../../packages/runtime/src/discovery/directory.ts";
+import {
+  directorySteps,
+  maxRecordBytes,
+  type DirectorySteps,
+} from "../../../packages/runtime/src/discovery/directory.ts";
 import { formatRecord, parseRecord, recordKey } from "../../../packages/runtime/src/discovery/records.ts";
 import { eventually } from "../../support/cluster.ts";
 import { card, fileSpace, follow, record } from "./spaces.ts";
@@ -28,7 +32,10 @@ test("of what is old only a record that is what its name says is removed, and an
   for (const [name, text] of Object.entries(stays)) await writeOld(bucket, name, text);
   for (const id of [5n, 6n]) await writeOld(bucket, fileOf(record(id)), formatRecord(record(id)));
   await writeOld(bucket, ".tmp_0123456789abcdef", "{");
-  await using reader = await space.open({ root: kv, steps: owning((path) => (path === join(bucket, theirs) ? stranger : undefined)) });
+  await using reader = await space.open({
+    root: kv,
+    steps: owning((path) => (path === join(bucket, theirs) ? stranger : undefined)),
+  });
   using watch = follow(reader);
   await lookAround(space, kv, watch, 7n);
   await lookAround(space, kv, watch, 8n);
@@ -37,7 +44,9 @@ test("of what is old only a record that is what its name says is removed, and an
   expect([...watch.records.keys()].sort()).toEqual([7n, 8n].map((id) => recordKey(record(id))));
   const said = space.lines.filter(({ message }) => message === "discovery record ignored");
   expect(said.map(({ path }) => String(path)).sort()).toEqual(
-    ["letters", "thesis.txt", "%E0%A4%A", fileOf(record(1n)), fileOf(record(2n))].map((name) => join(bucket, name)).sort(),
+    ["letters", "thesis.txt", "%E0%A4%A", fileOf(record(1n)), fileOf(record(2n))]
+      .map((name) => join(bucket, name))
+      .sort(),
   );
 });
 
@@ -66,12 +75,17 @@ describe("a record", () => {
     await using owner = await space.open();
     const { card_json, ...rest } = card(1n);
     const large = { ...rest, card_json: { ...card_json, runtime_config: { text: "x".repeat(maxRecordBytes) } } };
-    await expect(owner.publish(large)).rejects.toThrow(/cannot write discovery record .*: it has \d+ bytes, limit 65536/);
+    await expect(owner.publish(large)).rejects.toThrow(
+      /cannot write discovery record .*: it has \d+ bytes, limit 65536/,
+    );
     expect(await readdir(join(space.root, "v1/mdc"))).toEqual([]);
   });
 
   test.each([
-    ["a model's name of 257 characters", formatRecord({ ...card(1n), card_json: { ...card(1n).card_json, display_name: "m".repeat(257) } })],
+    [
+      "a model's name of 257 characters",
+      formatRecord({ ...card(1n), card_json: { ...card(1n).card_json, display_name: "m".repeat(257) } }),
+    ],
     ["nothing but brackets", "[".repeat(maxRecordBytes)],
     ["brackets in brackets", "[".repeat(maxRecordBytes / 2) + "]".repeat(maxRecordBytes / 2)],
     ["nothing", ""],
@@ -84,7 +98,9 @@ describe("a record", () => {
     await lookAround(space, kv, watch, 2n);
     expect(watch.records.size).toBe(1);
     const said = space.lines.filter(({ message }) => message === "discovery record ignored");
-    expect(said).toEqual([expect.objectContaining({ error: expect.stringMatching(/^a discovery record (?:is not JSON|lacks a valid )/) })]);
+    expect(said).toEqual([
+      expect.objectContaining({ error: expect.stringMatching(/^a discovery record (?:is not JSON|lacks a valid )/) }),
+    ]);
   });
 
   test("of a model whose name has 256 characters is read", async () => {
@@ -98,7 +114,9 @@ describe("a record", () => {
 
 test("the id of a record is its own, whatever else in it is called so", () => {
   const inner = '"instance_id":16110234078175185134,"more":{"instance_id":7}';
-  const text = `{"x":"\\"instance_id\\":3","more":{${inner}},"instance_id" : 16110234078175194112,${formatRecord(record(1n))
+  const text = `{"x":"\\"instance_id\\":3","more":{${inner}},"instance_id" : 16110234078175194112,${formatRecord(
+    record(1n),
+  )
     .slice(1)
     .replace(/"instance_id":1,/, "")}`;
   expect(parseRecord(text).instance_id).toBe(16_110_234_078_175_194_112n);
@@ -106,12 +124,16 @@ test("the id of a record is its own, whatever else in it is called so", () => {
 
 // With a reviver it would be thirty times as much.
 test("a record of 64 KiB of small values is read in little more than the time of its JSON", () => {
-  const text = JSON.stringify({ ...JSON.parse(formatRecord(record(1n))), more: Array.from({ length: 21_000 }, () => ({})) });
+  const text = JSON.stringify({
+    ...JSON.parse(formatRecord(record(1n))),
+    more: Array.from({ length: 21_000 }, () => ({})),
+  });
   const timeOf = (read: (text: string) => unknown): number => {
     const begunAt = performance.now();
     read(text);
     return performance.now() - begunAt;
   };
-  const least = (read: (text: string) => unknown): number => Math.min(...Array.from({ length: 20 }, () => timeOf(read)));
+  const least = (read: (text: string) => unknown): number =>
+    Math.min(...Array.from({ length: 20 }, () => timeOf(read)));
   expect(least(parseRecord)).toBeLessThan(10 * least(JSON.parse));
 });

@@ -4,7 +4,13 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { toFileText } from "../../../packages/runtime/src/discovery/record-file.ts";
-import { bucketOf, formatRecord, parseRecord, recordKey, type DiscoveryRecord } from "../../../packages/runtime/src/discovery/records.ts";
+import {
+  bucketOf,
+  formatRecord,
+  parseRecord,
+  recordKey,
+  type DiscoveryRecord,
+} from "../../../packages/runtime/src/discovery/records.ts";
 import { findBadSignature, signRecord } from "../../../packages/runtime/src/discovery/signature.ts";
 import { parseTokens, type Tokens } from "../../../packages/runtime/src/security/auth.ts";
 import { eventually } from "../../support/cluster.ts";
@@ -16,7 +22,8 @@ const mine = parseTokens(first);
 const both = parseTokens(`${first}\n${second}`);
 const theirs = parseTokens(second);
 const unsigned = "it is not signed, and a plane token is set here: set --plane-token-file for its process, too";
-const wrong = "its signature is wrong: its process has another plane token (--plane-token-file), or somebody has changed it";
+const wrong =
+  "its signature is wrong: its process has another plane token (--plane-token-file), or somebody has changed it";
 
 function pathOf(space: FileSpace, what: DiscoveryRecord): string {
   return join(space.root, bucketOf(what), fileOf(what));
@@ -49,18 +56,23 @@ describe("a signature", () => {
   });
 
   test("holds for its own text at its own place, by any token that is set, and for nothing else", () => {
-    const text = fc.oneof(fc.string({ unit: "grapheme" }), fc.constantFrom('"dyn_signature":"', "}", "\n")).map((name) => {
-      return formatRecord({ ...card(7n), card_json: { ...card(7n).card_json, display_name: `m${name}` } });
-    });
+    const text = fc
+      .oneof(fc.string({ unit: "grapheme" }), fc.constantFrom('"dyn_signature":"', "}", "\n"))
+      .map((name) => {
+        return formatRecord({ ...card(7n), card_json: { ...card(7n).card_json, display_name: `m${name}` } });
+      });
     fc.assert(
       fc.property(text, fc.nat(), fc.integer({ min: 1, max: 0x7f }), (content, at, flip) => {
         const signed = signRecord(content, "v1/mdc/a", mine);
-        for (const tokens of [mine, both, undefined]) expect(findBadSignature(signed, "v1/mdc/a", tokens)).toBeUndefined();
+        for (const tokens of [mine, both, undefined])
+          expect(findBadSignature(signed, "v1/mdc/a", tokens)).toBeUndefined();
         expect(findBadSignature(content, "v1/mdc/a", mine)).toBe(unsigned);
         expect(findBadSignature(signed, "v1/mdc/a", theirs)).toBe(wrong);
-        for (const place of ["v1/mdc/b", "v1/instances/a", ""]) expect(findBadSignature(signed, place, mine)).toBe(wrong);
+        for (const place of ["v1/mdc/b", "v1/instances/a", ""])
+          expect(findBadSignature(signed, place, mine)).toBe(wrong);
         const index = at % signed.length;
-        const changed = signed.slice(0, index) + String.fromCharCode(signed.charCodeAt(index) ^ flip) + signed.slice(index + 1);
+        const changed =
+          signed.slice(0, index) + String.fromCharCode(signed.charCodeAt(index) ^ flip) + signed.slice(index + 1);
         expect(findBadSignature(changed, "v1/mdc/a", mine)).toBeDefined();
         expect(findBadSignature(signed.slice(0, index), "v1/mdc/a", mine)).toBeDefined();
       }),
@@ -130,7 +142,9 @@ describe("with a token", () => {
     expect(said(space, "discovery record ignored")).toHaveLength(10);
     space.tell();
     const path = expect.stringContaining(join(space.root, "v1/instances"));
-    expect(said(space, "discovery record ignored").slice(10)).toEqual([expect.objectContaining({ level: "WARN", count: 40, path })]);
+    expect(said(space, "discovery record ignored").slice(10)).toEqual([
+      expect.objectContaining({ level: "WARN", count: 40, path }),
+    ]);
   });
 
   test("a record that others change is not believed, and its owner writes it again, with one line for each change", async () => {
@@ -146,11 +160,14 @@ describe("with a token", () => {
       await eventually("its return", async () => (await readFile(pathOf(space, record(1n)), "utf8")) === good);
       await eventually(
         "its line",
-        () => said(space, "discovery record was changed by somebody else and has been published again").length === changes,
+        () =>
+          said(space, "discovery record was changed by somebody else and has been published again").length === changes,
       );
     }
     await eventually("the record", () => watch.records.size === 1);
-    const heard = watch.heard.flat().map((change) => (change.record?.type === "Endpoint" ? change.record.transport.tcp : ""));
+    const heard = watch.heard
+      .flat()
+      .map((change) => (change.record?.type === "Endpoint" ? change.record.transport.tcp : ""));
     expect(heard.filter((tcp) => tcp.includes("198.51.100.7"))).toEqual([]);
   });
 });
@@ -179,7 +196,8 @@ describe("a heartbeat", () => {
   test("takes a record that is published anew for no change of somebody else's", async () => {
     await using space = await fileSpace();
     await using owner = await space.open({ heartbeatMs: 1 });
-    for (let index = 0; index < 100; index += 1) await owner.publish({ ...card(1n), card_json: { ...card(1n).card_json, context_length: index } });
+    for (let index = 0; index < 100; index += 1)
+      await owner.publish({ ...card(1n), card_json: { ...card(1n).card_json, context_length: index } });
     expect(await readFile(pathOf(space, card(1n)), "utf8")).toContain('"context_length":99');
     expect(said(space, changed)).toEqual([]);
   });
@@ -210,8 +228,12 @@ describe("a heartbeat", () => {
 test("a token that is gone vouches for nothing any more, and a new one for what was ignored", async () => {
   await using space = await fileSpace();
   let tokens = mine;
-  await using _first = await space.open({ tokens: () => mine }).then(async (owner) => (await owner.publish(record(1n)), owner));
-  await using _second = await space.open({ tokens: () => theirs }).then(async (owner) => (await owner.publish(record(2n)), owner));
+  await using _first = await space
+    .open({ tokens: () => mine })
+    .then(async (owner) => (await owner.publish(record(1n)), owner));
+  await using _second = await space
+    .open({ tokens: () => theirs })
+    .then(async (owner) => (await owner.publish(record(2n)), owner));
   await using reader = await space.open({ tokens: () => tokens });
   using watch = follow(reader);
   await eventually("the first", () => watch.records.has(recordKey(record(1n))));

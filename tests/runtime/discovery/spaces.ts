@@ -5,7 +5,12 @@ import { join } from "node:path";
 import type { Change, Discovery, Watch } from "../../../packages/runtime/src/discovery/discovery.ts";
 import { openFileDiscovery, type FileDiscoveryOptions } from "../../../packages/runtime/src/discovery/file.ts";
 import { createMemoryDiscovery, createMemorySpace } from "../../../packages/runtime/src/discovery/memory.ts";
-import type { Bucket, DiscoveryRecord, EndpointRecord, ModelRecord } from "../../../packages/runtime/src/discovery/records.ts";
+import type {
+  Bucket,
+  DiscoveryRecord,
+  EndpointRecord,
+  ModelRecord,
+} from "../../../packages/runtime/src/discovery/records.ts";
 import { createLogger } from "../../../packages/runtime/src/logging/logger.ts";
 import { createSums } from "../../../packages/runtime/src/logging/sums.ts";
 import { eventually } from "../../support/cluster.ts";
@@ -26,7 +31,14 @@ export function record(id: bigint, endpoint = "generate"): EndpointRecord {
 /** A card of instance `id`. */
 export function card(id: bigint): ModelRecord {
   const { namespace, component, endpoint } = record(id);
-  const card_json = { display_name: "m", slug: "m", model_type: "Chat", model_input: "Text", kv_cache_block_size: 16, migration_limit: 0 } as const;
+  const card_json = {
+    display_name: "m",
+    slug: "m",
+    model_type: "Chat",
+    model_input: "Text",
+    kv_cache_block_size: 16,
+    migration_limit: 0,
+  } as const;
   return { type: "Model", namespace, component, endpoint, instance_id: id, card_json };
 }
 
@@ -79,7 +91,8 @@ export async function fileSpace(): Promise<FileSpace> {
     root: directory,
     lines,
     tell: () => sums[Symbol.dispose](),
-    open: (more) => openFileDiscovery({ root: directory, log, heartbeatMs: 20, ttlMs, relistMs: 20, now: () => startedAt, ...more }),
+    open: (more) =>
+      openFileDiscovery({ root: directory, log, heartbeatMs: 20, ttlMs, relistMs: 20, now: () => startedAt, ...more }),
     [Symbol.asyncDispose]: () => rm(directory, { recursive: true, force: true, maxRetries: 5 }),
   };
 }

@@ -50,7 +50,12 @@ export function owning(uidOf: (path: string) => number | undefined): DirectorySt
 }
 
 /** One more record is seen, so a look that began after this has ended. */
-export async function lookAround(space: FileSpace, kv: string, watch: { readonly records: ReadonlyMap<string, unknown> }, id: bigint): Promise<void> {
+export async function lookAround(
+  space: FileSpace,
+  kv: string,
+  watch: { readonly records: ReadonlyMap<string, unknown> },
+  id: bigint,
+): Promise<void> {
   await writeFile(join(kv, "v1/instances", fileOf(record(id))), formatRecord(record(id)));
   await eventually(`record ${id} (${JSON.stringify(space.lines)})`, () => watch.records.has(recordKey(record(id))));
 }

@@ -69,23 +69,28 @@ async function expectAnotherLook(owner: Discovery, seen: Follower, id: bigint): 
   await eventually(`record ${id}`, () => seen.records.has(recordKey(record(id))));
 }
 
-test.each(["EMFILE", "ENOSPC"])("where changes cannot be watched (%s), records are listed all the same, and it is said once", async (code) => {
-  await using space = await fileSpace();
-  await using owner = await space.open();
-  let [tries, looks] = [0, 0];
-  const watch = (): Error => ((tries += 1), errorOf(code));
-  const list = (): undefined => void (looks += 1);
-  await using reader = await space.open({ steps: refusing({ watch, list }) });
-  using seen = follow(reader);
-  using _cards = reader.watch("v1/mdc", () => undefined);
-  for (const id of [1n, 2n, 3n]) await expectAnotherLook(owner, seen, id);
-  expect(reader.condition).toEqual({ state: "listing" });
-  const silence = "changes of the discovery directory are not announced, it is listed all the same";
-  expect(said(space, silence)).toEqual([expect.objectContaining({ level: "WARN", relist_ms: 20, error: `${code}: refused` })]);
-  expect(said(space, "discovery is degraded")).toEqual([]);
-  await eventually("more looks", () => looks > 30);
-  expect(tries).toBeLessThanOrEqual(2 * (Math.log2(looks) + 2)); // of two buckets, more and more seldom
-});
+test.each(["EMFILE", "ENOSPC"])(
+  "where changes cannot be watched (%s), records are listed all the same, and it is said once",
+  async (code) => {
+    await using space = await fileSpace();
+    await using owner = await space.open();
+    let [tries, looks] = [0, 0];
+    const watch = (): Error => ((tries += 1), errorOf(code));
+    const list = (): undefined => void (looks += 1);
+    await using reader = await space.open({ steps: refusing({ watch, list }) });
+    using seen = follow(reader);
+    using _cards = reader.watch("v1/mdc", () => undefined);
+    for (const id of [1n, 2n, 3n]) await expectAnotherLook(owner, seen, id);
+    expect(reader.condition).toEqual({ state: "listing" });
+    const silence = "changes of the discovery directory are not announced, it is listed all the same";
+    expect(said(space, silence)).toEqual([
+      expect.objectContaining({ level: "WARN", relist_ms: 20, error: `${code}: refused` }),
+    ]);
+    expect(said(space, "discovery is degraded")).toEqual([]);
+    await eventually("more looks", () => looks > 30);
+    expect(tries).toBeLessThanOrEqual(2 * (Math.log2(looks) + 2)); // of two buckets, more and more seldom
+  },
+);
 
 test("a watch that fails later is opened again, and said to work once it has told of something", async () => {
   await using space = await fileSpace();
@@ -104,8 +109,13 @@ test("a watch that fails later is opened again, and said to work once it has tol
   using seen = follow(reader);
   await eventually("a watch that lasts", () => opened === 4);
   await expectAnotherLook(owner, seen, 1n);
-  await eventually("the word of it", () => said(space, "changes of the discovery directory are announced again").length === 1);
-  expect(said(space, "changes of the discovery directory are not announced, it is listed all the same")).toHaveLength(1);
+  await eventually(
+    "the word of it",
+    () => said(space, "changes of the discovery directory are announced again").length === 1,
+  );
+  expect(said(space, "changes of the discovery directory are not announced, it is listed all the same")).toHaveLength(
+    1,
+  );
 });
 
 test("what cannot be removed from a directory stays, is said once per file, and hides nobody", async () => {
@@ -116,7 +126,9 @@ test("what cannot be removed from a directory stays, is said once per file, and 
   await writeFile(dead, formatRecord(record(9n)));
   for (const path of [temporary, dead]) await utimes(path, 1, 1);
   let isReadOnly = true;
-  await using reader = await space.open({ steps: refusing({ remove: () => (isReadOnly ? errorOf("EROFS") : undefined) }) });
+  await using reader = await space.open({
+    steps: refusing({ remove: () => (isReadOnly ? errorOf("EROFS") : undefined) }),
+  });
   using seen = follow(reader);
   for (const id of [1n, 2n, 3n]) await expectAnotherLook(owner, seen, id);
   expect(seen.records.has(recordKey(record(9n)))).toBe(false);
@@ -146,10 +158,14 @@ test("a record that cannot be opened is said once, and read as soon as it can be
   await owner.publish(record(1n));
   const closed = pathOf(space, record(1n));
   let isClosed = true;
-  await using reader = await space.open({ steps: refusing({ read: (path) => (isClosed && path === closed ? errorOf("EACCES") : undefined) }) });
+  await using reader = await space.open({
+    steps: refusing({ read: (path) => (isClosed && path === closed ? errorOf("EACCES") : undefined) }),
+  });
   using seen = follow(reader);
   for (const id of [2n, 3n]) await expectAnotherLook(owner, seen, id);
-  expect(said(space, "discovery record ignored")).toEqual([expect.objectContaining({ level: "WARN", path: closed, error: "EACCES: refused" })]);
+  expect(said(space, "discovery record ignored")).toEqual([
+    expect.objectContaining({ level: "WARN", path: closed, error: "EACCES: refused" }),
+  ]);
   expect(seen.records.size).toBe(2);
   isClosed = false;
   await eventually("the record", () => seen.records.size === 3);
@@ -160,7 +176,9 @@ test("a record that is known stays in use while the next version of it cannot be
   await using owner = await space.open();
   let isClosed = false;
   await using reader = await space.open({
-    steps: refusing({ read: (path) => (isClosed && path === pathOf(space, record(1n)) ? errorOf("EMFILE") : undefined) }),
+    steps: refusing({
+      read: (path) => (isClosed && path === pathOf(space, record(1n)) ? errorOf("EMFILE") : undefined),
+    }),
   });
   await owner.publish(record(1n));
   using seen = follow(reader);
@@ -202,7 +220,11 @@ test("a directory that cannot be listed is one line, a state and a metric, and s
   isShut = true;
   await eventually("the trouble", () => reader.condition.state === "degraded");
   const since = new Date(startedAt).toISOString();
-  expect(reader.condition).toEqual({ state: "degraded", reason: "the directory cannot be listed: EIO: refused", since });
+  expect(reader.condition).toEqual({
+    state: "degraded",
+    reason: "the directory cannot be listed: EIO: refused",
+    since,
+  });
   expect(await showMetric()).toBe("1");
   expect(seen.records.size).toBe(1);
   isShut = false;
@@ -210,7 +232,11 @@ test("a directory that cannot be listed is one line, a state and a metric, and s
   expect(reader.condition).toEqual({ state: "listing" });
   expect(await showMetric()).toBe("0");
   expect(said(space, "discovery is degraded")).toEqual([
-    expect.objectContaining({ level: "WARN", directory: space.root, reason: "the directory cannot be listed: EIO: refused" }),
+    expect.objectContaining({
+      level: "WARN",
+      directory: space.root,
+      reason: "the directory cannot be listed: EIO: refused",
+    }),
   ]);
   isShut = true;
   await eventually("the trouble again", () => reader.condition.state === "degraded");
@@ -235,13 +261,19 @@ test("a directory below one that takes no children is refused at once", async ()
   await using space = await fileSpace();
   await symlink("nowhere", join(space.root, "link"));
   for (const root of [join(space.root, "link"), "/proc/nope"])
-    await expect(space.open({ root })).rejects.toMatchObject({ code: "unavailable", message: expect.stringContaining(`${root} (--file-kv`) });
+    await expect(space.open({ root })).rejects.toMatchObject({
+      code: "unavailable",
+      message: expect.stringContaining(`${root} (--file-kv`),
+    });
 });
 
 test("a directory that does not answer is refused at the start, and a trouble later", async () => {
   await using space = await fileSpace();
   let answered = Promise.withResolvers<void>();
-  const steps: DirectorySteps = { ...directorySteps, list: (path) => answered.promise.then(() => directorySteps.list(path)) };
+  const steps: DirectorySteps = {
+    ...directorySteps,
+    list: (path) => answered.promise.then(() => directorySteps.list(path)),
+  };
   await expect(space.open({ steps, answerMs: 30 })).rejects.toMatchObject({
     code: "unavailable",
     message: expect.stringContaining("the discovery directory does not answer within 0.03 s"),
@@ -253,7 +285,9 @@ test("a directory that does not answer is refused at the start, and a trouble la
   await eventually("the record", () => seen.records.size === 1);
   answered = Promise.withResolvers<void>();
   await eventually("the trouble", () => reader.condition.state === "degraded");
-  expect(reader.condition).toMatchObject({ reason: expect.stringContaining("the directory does not answer: nothing from") });
+  expect(reader.condition).toMatchObject({
+    reason: expect.stringContaining("the directory does not answer: nothing from"),
+  });
   answered.resolve();
   await eventually("its end", () => reader.condition.state === "listing");
 });
@@ -266,14 +300,19 @@ test("a record of one's own that cannot be touched is a trouble, until it is wit
   await symlink("nowhere", `${space.root}/link`);
   await rename(`${space.root}/link`, path);
   await eventually("the trouble", () => owner.condition.state === "degraded");
-  expect(owner.condition).toMatchObject({ reason: "a record of this process cannot be kept alive: it is a symbolic link, which is not followed" });
+  expect(owner.condition).toMatchObject({
+    reason: "a record of this process cannot be kept alive: it is a symbolic link, which is not followed",
+  });
   await expect(registration[Symbol.asyncDispose]()).rejects.toThrow("EACCES");
   expect(owner.condition).toEqual({ state: "listing" });
 });
 
 test("an end does not wait for a directory that does not answer", async () => {
   await using space = await fileSpace();
-  const owner = await space.open({ withdrawMs: 20, steps: { ...directorySteps, remove: () => new Promise(() => undefined) } });
+  const owner = await space.open({
+    withdrawMs: 20,
+    steps: { ...directorySteps, remove: () => new Promise(() => undefined) },
+  });
   const registration = await owner.publish(record(1n));
   await owner.publish(record(2n));
   await expect(registration[Symbol.asyncDispose]()).rejects.toThrow("does not answer within 0.02 s");
@@ -283,7 +322,9 @@ test("an end does not wait for a directory that does not answer", async () => {
 test("a record that cannot be removed keeps no other from being removed", async () => {
   await using space = await fileSpace();
   const [first, second] = [record(1n), card(1n)];
-  const owner = await space.open({ steps: refusing({ remove: (path) => (path === pathOf(space, first) ? errorOf("EACCES") : undefined) }) });
+  const owner = await space.open({
+    steps: refusing({ remove: (path) => (path === pathOf(space, first) ? errorOf("EACCES") : undefined) }),
+  });
   await owner.publish(first);
   await owner.publish(second);
   await expect(owner[Symbol.asyncDispose]()).rejects.toThrow("EACCES");

@@ -57,12 +57,15 @@ describe("a link", () => {
       await replacePath(join(space.root, "link"), bucket);
       await eventually(
         "the trouble",
-        () => owner.condition.state === "degraded" && space.lines.some(({ message }) => message === "discovery record cannot be kept alive"),
+        () =>
+          owner.condition.state === "degraded" &&
+          space.lines.some(({ message }) => message === "discovery record cannot be kept alive"),
       );
       await expect(owner.publish(record(3n))).rejects.toThrow(`${bucket} is a symbolic link`);
       await expect(owner[Symbol.asyncDispose]()).rejects.toThrow(`${bucket} is a symbolic link`);
       expect(await readdir(documents)).toEqual(before);
-      for (const name of before.filter((name) => name !== "letters")) expect((await stat(join(documents, name))).mtimeMs).toBe(1_000);
+      for (const name of before.filter((name) => name !== "letters"))
+        expect((await stat(join(documents, name))).mtimeMs).toBe(1_000);
     },
   );
 
@@ -96,7 +99,10 @@ describe("a directory of others", () => {
     const [kv, path] = [await makeTree(space), join(space.root, part)];
     const steps = owning((asked) => (asked === path ? stranger : undefined));
     const belongs = `${path} belongs to user ${stranger}, not to ${own === 0 ? "root" : `user ${own} or root`}: name another directory, or trust whoever can write there with --file-kv-shared`;
-    await expect(space.open({ root: kv, steps })).rejects.toMatchObject({ code: "unavailable", message: expect.stringContaining(belongs) });
+    await expect(space.open({ root: kv, steps })).rejects.toMatchObject({
+      code: "unavailable",
+      message: expect.stringContaining(belongs),
+    });
     await using shared = await space.open({ root: kv, steps, isShared: true });
     await shared.publish(record(1n));
   });
@@ -112,7 +118,10 @@ describe("a directory of others", () => {
     await chmod(path, mode);
     const shown = mode.toString(8).padStart(4, "0");
     const open = `others can write in ${path}, mode ${shown}: change that (chmod go-w), name another directory, or trust them with --file-kv-shared`;
-    await expect(space.open({ root: kv })).rejects.toMatchObject({ code: "unavailable", message: expect.stringContaining(open) });
+    await expect(space.open({ root: kv })).rejects.toMatchObject({
+      code: "unavailable",
+      message: expect.stringContaining(open),
+    });
     await using shared = await space.open({ root: kv, isShared: true });
     await shared.publish(record(1n));
     await chmod(path, 0o755);
@@ -129,7 +138,9 @@ describe("a directory of others", () => {
     await watch.ready;
     await chmod(kv, 0o777);
     await eventually("the trouble", () => reader.condition.state === "degraded");
-    expect(reader.condition).toMatchObject({ reason: expect.stringContaining(`others can write in ${kv}, mode 0777: change that (chmod go-w)`) });
+    expect(reader.condition).toMatchObject({
+      reason: expect.stringContaining(`others can write in ${kv}, mode 0777: change that (chmod go-w)`),
+    });
     await chmod(kv, 0o700);
     await eventually("its end", () => reader.condition.state === "listing");
   });
@@ -152,7 +163,12 @@ describe("a directory of others", () => {
     await mkdir(join(parent, "inner"), { mode: 0o700 });
     await symlink("open/../open/inner", join(space.root, "link"));
     await symlink(join(space.root, "link"), join(space.root, "second"));
-    for (const root of [join(parent, "kv"), join(parent, "inner/kv"), join(space.root, "link/kv"), join(space.root, "second/kv")]) {
+    for (const root of [
+      join(parent, "kv"),
+      join(parent, "inner/kv"),
+      join(space.root, "link/kv"),
+      join(space.root, "second/kv"),
+    ]) {
       await expect(space.open({ root })).rejects.toMatchObject({
         message: expect.stringContaining(`others can write in ${parent}, mode 0777: change that (chmod go-w or +t)`),
       });
@@ -172,7 +188,9 @@ describe("a directory of others", () => {
       [join(link, "kv"), link],
     ] as const) {
       const steps = owning((asked) => (asked === theirs ? stranger : undefined));
-      await expect(space.open({ root, steps })).rejects.toMatchObject({ message: expect.stringContaining(`${theirs} belongs to user ${stranger}`) });
+      await expect(space.open({ root, steps })).rejects.toMatchObject({
+        message: expect.stringContaining(`${theirs} belongs to user ${stranger}`),
+      });
     }
   });
 });
@@ -183,7 +201,9 @@ test("what discovery makes is for its user alone", async () => {
   await using owner = await space.open({ root });
   await owner.publish(record(1n));
   const parts = ["..", "", "v1", "v1/instances", "v1/mdc"];
-  expect(await Promise.all(parts.map(async (part) => (await stat(join(root, part))).mode & 0o777))).toEqual(parts.map(() => 0o700));
+  expect(await Promise.all(parts.map(async (part) => (await stat(join(root, part))).mode & 0o777))).toEqual(
+    parts.map(() => 0o700),
+  );
 });
 
 describe("the default directory", () => {
@@ -194,7 +214,13 @@ describe("the default directory", () => {
     expect(defaultFileKv({ XDG_RUNTIME_DIR: space.root })).toBe(join(space.root, "dyn"));
     const fallback = join(tmpdir(), `dyn-${own}`);
     await symlink("loop", join(space.root, "loop"));
-    for (const other of [undefined, "", "relative", file, ...["nowhere", "file/below", "loop"].map((name) => join(space.root, name))])
+    for (const other of [
+      undefined,
+      "",
+      "relative",
+      file,
+      ...["nowhere", "file/below", "loop"].map((name) => join(space.root, name)),
+    ])
       expect(defaultFileKv({ XDG_RUNTIME_DIR: other })).toBe(fallback);
     expect(defaultFileKv({ XDG_RUNTIME_DIR: space.root }, own + 1)).toBe(join(tmpdir(), `dyn-${own + 1}`)); // as su leaves it
   });
@@ -210,10 +236,14 @@ describe("the default directory", () => {
       const link = join(space.root, name, "v1/instances");
       await mkdir(join(space.root, name, "v1"), { recursive: true });
       await symlink(documents, link);
-      await using program = startProgram(command, name === "dynamo_store_kv" ? ["--file-kv", join(space.root, name)] : [], {
-        TMPDIR: space.root,
-        DYN_HTTP_PORT: "0",
-      });
+      await using program = startProgram(
+        command,
+        name === "dynamo_store_kv" ? ["--file-kv", join(space.root, name)] : [],
+        {
+          TMPDIR: space.root,
+          DYN_HTTP_PORT: "0",
+        },
+      );
       expect(await program.exited).toBe(1);
       const directory = join(space.root, name);
       expect(program.stderr()).toBe(

@@ -22,7 +22,10 @@ async function startPair(): Promise<Pair> {
   const records: Record<string, unknown>[] = [];
   const log = createLogger({ sink: (record) => records.push(record), filter: parseLogFilter("debug") });
   const memorySpace = createMemorySpace();
-  const [worker, caller] = [await createRuntime({ config, memorySpace, log }), await createRuntime({ config, memorySpace, log })];
+  const [worker, caller] = [
+    await createRuntime({ config, memorySpace, log }),
+    await createRuntime({ config, memorySpace, log }),
+  ];
   const { address } = await worker.endpoint(greeter).serve(async function* () {
     yield "hello";
   });
@@ -38,7 +41,10 @@ async function startPair(): Promise<Pair> {
   };
 }
 
-async function ask(caller: Runtime, address: string): Promise<{ answer: ReturnType<ReturnType<Runtime["client"]>["generate"]>; items: unknown[] }> {
+async function ask(
+  caller: Runtime,
+  address: string,
+): Promise<{ answer: ReturnType<ReturnType<Runtime["client"]>["generate"]>; items: unknown[] }> {
   const answer = caller.client(address).generate({}, { traceparent, xRequestId: "mine" });
   const items: unknown[] = [];
   for await (const item of answer) items.push(item);
@@ -49,7 +55,15 @@ async function ask(caller: Runtime, address: string): Promise<{ answer: ReturnTy
 async function mislead(caller: Runtime, address: string, tcp: string, id: bigint): Promise<void> {
   const { namespace, component, endpoint } = parseAddress(address);
   const transport = { tcp: `${tcp}/${id.toString(16)}/${namespace}/${component}/${endpoint}` };
-  await caller.discovery.publish({ type: "Endpoint", namespace, component, endpoint, instance_id: id, transport, dyn_plane: 1 });
+  await caller.discovery.publish({
+    type: "Endpoint",
+    namespace,
+    component,
+    endpoint,
+    instance_id: id,
+    transport,
+    dyn_plane: 1,
+  });
 }
 
 test("a success is reported with what the worker said, and its line names the caller's span", async () => {
@@ -58,8 +72,18 @@ test("a success is reported with what the worker said, and its line names the ca
   expect(items).toEqual(["hello"]);
   const [report] = answer.reports;
   expect(answer.reports).toHaveLength(1);
-  expect(report).toMatchObject({ number: 0, workerId: pair.worker.instanceId, isSent: true, outcome: "success", trailer: { items: 1 } });
-  expect(report?.trailer.seen).toMatchObject({ request_id: answer.requestId, x_request_id: "mine", parent_id: report?.spanId });
+  expect(report).toMatchObject({
+    number: 0,
+    workerId: pair.worker.instanceId,
+    isSent: true,
+    outcome: "success",
+    trailer: { items: 1 },
+  });
+  expect(report?.trailer.seen).toMatchObject({
+    request_id: answer.requestId,
+    x_request_id: "mine",
+    parent_id: report?.spanId,
+  });
   expect(report?.endedAt).toBeGreaterThanOrEqual(report?.startedAt ?? Number.NaN);
   const line = pair.records.find(({ message }) => message === "route request completed");
   expect(line).toMatchObject({
@@ -73,7 +97,10 @@ test("a success is reported with what the worker said, and its line names the ca
 
 test("the attempts of a frontend have no caller, and lines at DEBUG: its own line names the one that answers", async () => {
   await using pair = await startPair();
-  const identity = { requestId: "f52be7a9-8809-408c-9140-4fd7ca0dd680", trace: { traceId: "1".repeat(32), spanId: "2".repeat(16), flags: 1 } };
+  const identity = {
+    requestId: "f52be7a9-8809-408c-9140-4fd7ca0dd680",
+    trace: { traceId: "1".repeat(32), spanId: "2".repeat(16), flags: 1 },
+  };
   for await (const _ of pair.caller.client(greeter).generate({}, { identity }));
   const line = pair.records.find(({ message }) => message === "route request completed");
   expect(line).toMatchObject({ level: "DEBUG", parent_id: "2".repeat(16) });
@@ -88,7 +115,9 @@ test("what could not be sent is reported as that", async () => {
   expect(answer.reports).toMatchObject([
     { workerId: "7", isSent: false, outcome: "connection_failed", failure: { code: "cannot_connect" }, trailer: {} },
   ]);
-  expect(pair.records.find(({ message }) => message === "route request failed")).toMatchObject({ "request.sent": false });
+  expect(pair.records.find(({ message }) => message === "route request failed")).toMatchObject({
+    "request.sent": false,
+  });
 });
 
 test("a worker that refuses says whose request it was", async () => {

@@ -56,7 +56,9 @@ test("a frame of many items is handed up 256 at a time, to a reader that waits a
 });
 
 test("whenever frames come and are read, all items arrive once and in order, and all credit is returned", async () => {
-  const plan = fc.array(fc.tuple(fc.constantFrom("frame", "read"), fc.integer({ min: 1, max: 400 })), { maxLength: 60 });
+  const plan = fc.array(fc.tuple(fc.constantFrom("frame", "read"), fc.integer({ min: 1, max: 400 })), {
+    maxLength: 60,
+  });
   await fc.assert(
     fc.asyncProperty(plan, async (steps) => {
       const { stream, said } = open({ windowBytes: 1_000_000 });

@@ -33,7 +33,12 @@ const leaving: Behave = (peer) => {
   peer.socket.end();
 };
 const tooMany: Behave = (peer) => {
-  const refusal = { code: "overloaded", message: "2 connections are open, the limit", retryable: true, produced: false } as const;
+  const refusal = {
+    code: "overloaded",
+    message: "2 connections are open, the limit",
+    retryable: true,
+    produced: false,
+  } as const;
   peer.send((writer) => encodeError(writer, 0, refusal));
   peer.socket.end();
 };
@@ -47,7 +52,8 @@ const answering =
 const requestsAt = (peers: readonly RawPeer[] = []): number =>
   peers.flatMap(({ frames }) => frames).filter(({ type }) => type === frameTypes.REQUEST).length;
 const asked = ({ peers }: ScriptedWorkers): number[] => peers.map(requestsAt);
-const refusals = (workers: ScriptedWorkers): Promise<number> => workers.readCounter("dynamo_request_plane_poisoned_requests_total");
+const refusals = (workers: ScriptedWorkers): Promise<number> =>
+  workers.readCounter("dynamo_request_plane_poisoned_requests_total");
 
 const others = {
   unreachable: { behave: dying, hello: { instance_id: "1" } },
@@ -56,7 +62,9 @@ const others = {
 
 /** Workers that all are registered, so that the first request finds the first of them first. */
 async function start(...behaviours: readonly (Behave | keyof typeof others)[]): Promise<ScriptedWorkers> {
-  const workers = await startScriptedWorkers(...behaviours.map((each) => (typeof each === "string" ? others[each] : { behave: each })));
+  const workers = await startScriptedWorkers(
+    ...behaviours.map((each) => (typeof each === "string" ? others[each] : { behave: each })),
+  );
   await workers.client.waitForInstances({ count: behaviours.length });
   return workers;
 }
@@ -79,7 +87,9 @@ test("one that has taken two workers is refused by name, and a third worker neve
   });
   expect(asked(workers)).toEqual([1, 1, 0, 0]);
   expect(answer.reports.map(({ outcome }) => outcome)).toEqual(["worker_disconnected", "worker_disconnected"]);
-  expect(workers.lines.filter(({ message }) => message === "request refused, its workers were lost while they ran it")).toEqual([
+  expect(
+    workers.lines.filter(({ message }) => message === "request refused, its workers were lost while they ran it"),
+  ).toEqual([
     expect.objectContaining({
       level: "WARN",
       request_id: answer.requestId,
@@ -162,7 +172,9 @@ function collapsing(count: number): Behave {
 test("all that ran on a worker when it was lost are answered elsewhere, however many they are", async () => {
   await using workers = await start(collapsing(50), answering(1));
   const answers = await Promise.all(
-    Array.from({ length: 100 }, () => collect(workers.client.generate({ count: 1 })).then(([item]) => (item as { text: string }).text)),
+    Array.from({ length: 100 }, () =>
+      collect(workers.client.generate({ count: 1 })).then(([item]) => (item as { text: string }).text),
+    ),
   );
   expect(new Set(answers)).toEqual(new Set(["worker 1"]));
   expect(await refusals(workers)).toBe(0);

@@ -5,7 +5,14 @@ import { frameTypes } from "../../../packages/runtime/src/wire/frames.ts";
 import { encodeGoaway } from "../../../packages/runtime/src/wire/messages.ts";
 import { eventually } from "../../support/cluster.ts";
 import { collect, failureOf, type RawPeer } from "../peers.ts";
-import { seenBy, sendEnd, sendItem, startScriptedWorkers, type Behave, type ScriptedWorkers } from "../scripted-workers.ts";
+import {
+  seenBy,
+  sendEnd,
+  sendItem,
+  startScriptedWorkers,
+  type Behave,
+  type ScriptedWorkers,
+} from "../scripted-workers.ts";
 
 const answering: Behave = (peer, id, asked) => {
   sendItem(peer, id, "a");
@@ -67,13 +74,18 @@ const requestsAt = (peers: readonly RawPeer[] = []): number =>
 
 test("an instance whose record moves gets its requests at the new address", async () => {
   const sayingB: Behave = (peer, id, asked) => (sendItem(peer, id, "b"), sendEnd(peer, id, seenBy(asked)));
-  await using workers = await startScriptedWorkers({ behave: answering }, { behave: sayingB, hello: { instance_id: "77" } });
+  await using workers = await startScriptedWorkers(
+    { behave: answering },
+    { behave: sayingB, hello: { instance_id: "77" } },
+  );
   const askFirst = (): Promise<unknown[]> => collect(workers.client.generate({ count: 1 }, { instanceId: "77" }));
   expect(await askFirst()).toEqual([{ text: "a" }]);
   workers.moveTo(1);
   expect([await askFirst(), await askFirst()]).toEqual([[{ text: "b" }], [{ text: "b" }]]);
   expect(workers.peers.map(requestsAt)).toEqual([1, 2]);
-  expect(workers.lines.filter(({ message }) => message === "instance moved")).toMatchObject([{ level: "INFO", instance_id: "77" }]);
+  expect(workers.lines.filter(({ message }) => message === "instance moved")).toMatchObject([
+    { level: "INFO", instance_id: "77" },
+  ]);
 });
 
 test("a record of another endpoint with an instance's id takes neither its requests nor its good name", async () => {
@@ -83,7 +95,10 @@ test("a record of another endpoint with an instance's id takes neither its reque
     peer.send((writer) => encodeGoaway(writer, "gone"));
     peer.socket.end();
   };
-  await using workers = await startScriptedWorkers({ behave: answering }, { behave: leaving, hello: { instance_id: "77" } });
+  await using workers = await startScriptedWorkers(
+    { behave: answering },
+    { behave: leaving, hello: { instance_id: "77" } },
+  );
   const elsewhere = "dyn://test.other.generate";
   workers.moveTo(1, elsewhere);
   const other = workers.openClient(elsewhere);

@@ -31,7 +31,9 @@ function answers(index: number): ScriptedWorker {
 /** The `attempt` of each REQUEST that the worker has got. */
 function attemptsAt(workers: ScriptedWorkers, index: number): number[] {
   const frames = (workers.peers[index] ?? []).flatMap((peer) => peer.frames);
-  return frames.filter(({ type }) => type === frameTypes.REQUEST).map(({ body }) => messages.decodeRequest(body).attempt);
+  return frames
+    .filter(({ type }) => type === frameTypes.REQUEST)
+    .map(({ body }) => messages.decodeRequest(body).attempt);
 }
 
 describe("a request that a worker refuses", () => {
@@ -46,12 +48,15 @@ describe("a request that a worker refuses", () => {
     expect(second.filter((attempt) => attempt === 1)).toHaveLength(first.length);
   });
 
-  test.each(["invalid_argument", "internal", "deadline_exceeded", "protocol"] as const)("with %s goes nowhere else", async (code) => {
-    await using workers = await startScriptedWorkers(refuses(code), refuses(code));
-    const answer = workers.client.generate({ count: 1 });
-    expect((await failureOf(collect(answer))).code).toBe(code);
-    expect(answer.attempts).toBe(1);
-  });
+  test.each(["invalid_argument", "internal", "deadline_exceeded", "protocol"] as const)(
+    "with %s goes nowhere else",
+    async (code) => {
+      await using workers = await startScriptedWorkers(refuses(code), refuses(code));
+      const answer = workers.client.generate({ count: 1 });
+      expect((await failureOf(collect(answer))).code).toBe(code);
+      expect(answer.attempts).toBe(1);
+    },
+  );
 
   test("after it has sent an item goes nowhere else", async () => {
     const fails: ScriptedWorker = {
@@ -64,7 +69,12 @@ describe("a request that a worker refuses", () => {
   });
 
   test("is tried three times in all, each time elsewhere", async () => {
-    await using workers = await startScriptedWorkers(refuses("unavailable"), refuses("unavailable"), refuses("unavailable"), refuses("unavailable"));
+    await using workers = await startScriptedWorkers(
+      refuses("unavailable"),
+      refuses("unavailable"),
+      refuses("unavailable"),
+      refuses("unavailable"),
+    );
     const answer = workers.client.generate({ count: 1 });
     expect((await failureOf(collect(answer))).code).toBe("unavailable");
     expect(answer.attempts).toBe(3);
@@ -153,7 +163,10 @@ describe("the worker's stream limit", () => {
     await using workers = await startScriptedWorkers(silent, { behave: () => undefined, hello: { max_streams: 5 } });
     const running = Array.from({ length: 7 }, () => workers.client.generate({ count: 1 }).batches());
     const pending = running.map((each) => failureOf(each.next()));
-    await eventually("seven requests", () => attemptsAt(workers, 0).length === 2 && attemptsAt(workers, 1).length === 5);
+    await eventually(
+      "seven requests",
+      () => attemptsAt(workers, 0).length === 2 && attemptsAt(workers, 1).length === 5,
+    );
     const last = workers.client.generate({ count: 1 });
     expect(await failureOf(collect(last))).toMatchObject({
       code: "overloaded",

@@ -5,7 +5,10 @@ import { createPick, type PickInput } from "../../../packages/runtime/src/egress
 import { backoffMs, createRetryBudget } from "../../../packages/runtime/src/egress/retry.ts";
 
 function input(ids: readonly string[], loads: Readonly<Record<string, number>> = {}): PickInput {
-  return { instances: ids.map((id) => ({ id, key: id, host: "h", port: 1, path: "p" })), loadOf: (id) => loads[id] ?? 0 };
+  return {
+    instances: ids.map((id) => ({ id, key: id, host: "h", port: 1, path: "p" })),
+    loadOf: (id) => loads[id] ?? 0,
+  };
 }
 
 // A generator whose numbers are known: 0, 1/n, 2/n …
@@ -26,16 +29,20 @@ describe("a choice of instance", () => {
 
   test("round robin's counts differ by at most one", () => {
     fc.assert(
-      fc.property(fc.uniqueArray(fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), { minLength: 1, maxLength: 8 }), fc.nat(100), (values, rounds) => {
-        const ids = values.toSorted((left, right) => (left < right ? -1 : 1)).map(String);
-        const pick = createPick("round-robin", Math.random);
-        const counts = new Map<string, number>(ids.map((id) => [id, 0]));
-        for (let index = 0; index < rounds; index += 1) {
-          const id = pick(input(ids))?.id ?? "";
-          counts.set(id, (counts.get(id) ?? Number.NaN) + 1);
-        }
-        expect(Math.max(...counts.values()) - Math.min(...counts.values())).toBeLessThanOrEqual(1);
-      }),
+      fc.property(
+        fc.uniqueArray(fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), { minLength: 1, maxLength: 8 }),
+        fc.nat(100),
+        (values, rounds) => {
+          const ids = values.toSorted((left, right) => (left < right ? -1 : 1)).map(String);
+          const pick = createPick("round-robin", Math.random);
+          const counts = new Map<string, number>(ids.map((id) => [id, 0]));
+          for (let index = 0; index < rounds; index += 1) {
+            const id = pick(input(ids))?.id ?? "";
+            counts.set(id, (counts.get(id) ?? Number.NaN) + 1);
+          }
+          expect(Math.max(...counts.values()) - Math.min(...counts.values())).toBeLessThanOrEqual(1);
+        },
+      ),
     );
   });
 
@@ -46,16 +53,25 @@ describe("a choice of instance", () => {
 
   test("least loaded takes one of those with the least under way", () => {
     const pick = createPick("least-loaded", counting(2));
-    expect(Array.from({ length: 4 }, () => pick(input(["1", "2", "3"], { 1: 5, 2: 1, 3: 1 }))?.id)).toEqual(["2", "3", "2", "3"]);
+    expect(Array.from({ length: 4 }, () => pick(input(["1", "2", "3"], { 1: 5, 2: 1, 3: 1 }))?.id)).toEqual([
+      "2",
+      "3",
+      "2",
+      "3",
+    ]);
   });
 
   test("power of two takes the less loaded of two drawn at random, never one twice", () => {
     fc.assert(
-      fc.property(fc.double({ min: 0, max: 0.999, noNaN: true }), fc.double({ min: 0, max: 0.999, noNaN: true }), (one, two) => {
-        const numbers = [one, two];
-        const pick = createPick("power-of-two", () => numbers.shift() ?? 0);
-        expect(pick(input(["1", "2", "3"], { 1: 9, 2: 1, 3: 2 }))?.id).not.toBe("1");
-      }),
+      fc.property(
+        fc.double({ min: 0, max: 0.999, noNaN: true }),
+        fc.double({ min: 0, max: 0.999, noNaN: true }),
+        (one, two) => {
+          const numbers = [one, two];
+          const pick = createPick("power-of-two", () => numbers.shift() ?? 0);
+          expect(pick(input(["1", "2", "3"], { 1: 9, 2: 1, 3: 2 }))?.id).not.toBe("1");
+        },
+      ),
     );
     expect(createPick("power-of-two", () => 0)(input(["1"]))?.id).toBe("1");
   });
@@ -87,7 +103,13 @@ describe("a circuit", () => {
 
   test("opens after failures in a row, not before", () => {
     const { health, run } = start();
-    expect([run(true), run(true), run(false), run(true), run(true)]).toEqual([undefined, undefined, undefined, undefined, undefined]);
+    expect([run(true), run(true), run(false), run(true), run(true)]).toEqual([
+      undefined,
+      undefined,
+      undefined,
+      undefined,
+      undefined,
+    ]);
     expect(health.isWell("1")).toBe(true);
     expect(run(true)).toBe("opened");
     expect(health.isWell("1")).toBe(false);

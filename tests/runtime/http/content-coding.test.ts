@@ -43,7 +43,10 @@ describe.each(codings)("%s", (_name, header, compress) => {
 
   test("is cut off behind the limit", async () => {
     const error = "the request body is larger than 4194304 bytes, the limit set by X";
-    await expect(decode(compress(Buffer.alloc(4 * mib + 1)), header)).rejects.toMatchObject({ code: "too_large", message: error });
+    await expect(decode(compress(Buffer.alloc(4 * mib + 1)), header)).rejects.toMatchObject({
+      code: "too_large",
+      message: error,
+    });
     await expect(decode(compress(Buffer.alloc(64 * mib)), header)).rejects.toMatchObject({ code: "too_large" });
   });
 
@@ -62,7 +65,9 @@ describe.each(codings)("%s", (_name, header, compress) => {
   test("is not what a plain body is", async () => {
     await expect(decode(small, header)).rejects.toMatchObject({
       code: "invalid_argument",
-      message: expect.stringMatching(/^the request body is not valid (?:gzip|deflate|br|zstd), which its content-encoding says it is$/),
+      message: expect.stringMatching(
+        /^the request body is not valid (?:gzip|deflate|br|zstd), which its content-encoding says it is$/,
+      ),
     });
   });
 });
@@ -79,19 +84,26 @@ describe("a content-encoding", () => {
     expect(() => parseCodings("gzip, gzip, gzip, gzip")).toThrow("content-encoding names 4 codings, the limit is 3");
   });
 
-  test.each(["compress", "x-compress", "aws-chunked", "utf-8", "gzip;q=1", '"gzip"', "gzip br", "constructor", "x".repeat(10_000)])(
-    "%j is refused with those that could be read",
-    (header) => {
-      const [name = ""] = header.split(",");
-      expect(() => parseCodings(`gzip, ${header}`)).toThrow(
-        expect.objectContaining({
-          code: "unsupported_media_type",
-          message: `content-encoding must be gzip, deflate, br, zstd or identity, got ${JSON.stringify(name.slice(0, 128))}`,
-          headers: { "accept-encoding": "gzip, deflate, br, zstd" },
-        }),
-      );
-    },
-  );
+  test.each([
+    "compress",
+    "x-compress",
+    "aws-chunked",
+    "utf-8",
+    "gzip;q=1",
+    '"gzip"',
+    "gzip br",
+    "constructor",
+    "x".repeat(10_000),
+  ])("%j is refused with those that could be read", (header) => {
+    const [name = ""] = header.split(",");
+    expect(() => parseCodings(`gzip, ${header}`)).toThrow(
+      expect.objectContaining({
+        code: "unsupported_media_type",
+        message: `content-encoding must be gzip, deflate, br, zstd or identity, got ${JSON.stringify(name.slice(0, 128))}`,
+        headers: { "accept-encoding": "gzip, deflate, br, zstd" },
+      }),
+    );
+  });
 
   test("of a bomb in a bomb stops at the first that is too large", async () => {
     const bomb = gzipSync(gzipSync(Buffer.alloc(64 * mib)));
@@ -106,7 +118,9 @@ describe("a content-encoding", () => {
 
   test("that wants more memory than its body is refused before it has it", async () => {
     const greedy = zstdCompressSync(Buffer.alloc(30 * mib), { params: { [constants.ZSTD_c_windowLog]: 25 } });
-    await expect(decode(greedy, "zstd")).rejects.toThrow("the request body needs a zstd window of more than 8 MiB, the limit of RFC 9659");
+    await expect(decode(greedy, "zstd")).rejects.toThrow(
+      "the request body needs a zstd window of more than 8 MiB, the limit of RFC 9659",
+    );
   });
 });
 
@@ -128,7 +142,9 @@ describe("the decoder", () => {
     const decoder = createContentDecoder({ places: 1 });
     const all = Array.from({ length: 20 }, (_, index) => Buffer.from(`body ${index}`));
     const limit = { maxBytes: 100 };
-    const decoded = all.map((body, index) => decoder.decode(index % 2 === 0 ? gzipSync(body) : body, parseCodings("gzip"), limit));
+    const decoded = all.map((body, index) =>
+      decoder.decode(index % 2 === 0 ? gzipSync(body) : body, parseCodings("gzip"), limit),
+    );
     const settled = await Promise.allSettled(decoded);
     const texts = settled.map((each) => (each.status === "fulfilled" ? each.value.toString() : "refused"));
     expect(texts).toEqual(all.map((body, index) => (index % 2 === 0 ? body.toString() : "refused")));
@@ -149,7 +165,9 @@ describe("the decoder", () => {
     const ended: string[] = [];
     const [limit, gzip] = [{ maxBytes: 4 * mib }, parseCodings("gzip")];
     const first = decoder.decode(gzipSync(large), gzip, limit).then(() => ended.push("first"));
-    const left = decoder.decode(gzipSync(small), gzip, limit, aborter.signal).catch((error: unknown) => ended.push(error === reason ? "left" : "?"));
+    const left = decoder
+      .decode(gzipSync(small), gzip, limit, aborter.signal)
+      .catch((error: unknown) => ended.push(error === reason ? "left" : "?"));
     const last = decoder.decode(gzipSync(small), gzip, limit).then(() => ended.push("last"));
     aborter.abort(reason);
     await Promise.all([first, left, last]);

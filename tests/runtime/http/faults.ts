@@ -115,7 +115,9 @@ const chunks = table(400, {
   "a folded trailer": postChunks("5\r\nhello\r\n0\r\nX: 1\r\n 2\r\n\r\n"),
 });
 
-const bigExtension = table(413, { "a chunk's extension of 20 000 bytes": postChunks(`5;a=${"x".repeat(20_000)}\r\nhello\r\n0\r\n\r\n`) });
+const bigExtension = table(413, {
+  "a chunk's extension of 20 000 bytes": postChunks(`5;a=${"x".repeat(20_000)}\r\nhello\r\n0\r\n\r\n`),
+});
 
 const lines = table(400, {
   "a folded header": post("X-A: a", " b", "Content-Length: 5"),
@@ -201,7 +203,10 @@ const versions = table(505, {
 
 const tooMany = table(431, {
   "101 headers": get("Host: localhost", ...Array.from({ length: 100 }, (_, index) => `X-${index}: 1`)),
-  "the Content-Length behind 100 headers": post(...Array.from({ length: 100 }, (_, index) => `X-${index}: 1`), "Content-Length: 5"),
+  "the Content-Length behind 100 headers": post(
+    ...Array.from({ length: 100 }, (_, index) => `X-${index}: 1`),
+    "Content-Length: 5",
+  ),
   "headers of 20 000 bytes": get("Host: localhost", `X-A: ${"x".repeat(20_000)}`),
   "a path of 20 000 bytes": line(`GET /${"x".repeat(20_000)} HTTP/1.1`),
 });
@@ -246,28 +251,60 @@ export const served: readonly Served[] = [
   { name: "a body by its length", bytes: post("Content-Length: 5"), handled: [post5, next] },
   { name: "a length with zeros before it", bytes: post("Content-Length: 0005"), handled: [post5, next] },
   { name: "a body in chunks", bytes: postChunks(whole), handled: [post5, next] },
-  { name: "chunked in other letters, between blanks", bytes: postChunks(whole, "Transfer-Encoding:\tcHuNkEd "), handled: [post5, next] },
+  {
+    name: "chunked in other letters, between blanks",
+    bytes: postChunks(whole, "Transfer-Encoding:\tcHuNkEd "),
+    handled: [post5, next],
+  },
   { name: "a chunk with an extension", bytes: postChunks('5;a="b;c"\r\nhello\r\n0\r\n\r\n'), handled: [post5, next] },
-  { name: "a chunk's size with zeros before it", bytes: postChunks("000005\r\nhello\r\n0\r\n\r\n"), handled: [post5, next] },
+  {
+    name: "a chunk's size with zeros before it",
+    bytes: postChunks("000005\r\nhello\r\n0\r\n\r\n"),
+    handled: [post5, next],
+  },
   { name: "a trailer", bytes: postChunks("5\r\nhello\r\n0\r\nX-T: 1\r\n\r\n"), handled: [post5, next] },
   {
     name: "a GET whose body looks like a request",
     bytes: `GET /v1/models HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${smuggled.length}\r\n\r\n${smuggled}`,
     handled: [`GET /v1/models ${smuggled}`],
   },
-  { name: "a header that looks like one of the body's", bytes: post("Transfer_Encoding: chunked", "Content-Length: 5"), handled: [post5, next] },
-  { name: "an expectation that is met", bytes: post("Expect: 100-continue", "Content-Length: 5"), handled: [post5, next] },
-  { name: "an address with the same host", bytes: line("GET http://LOCALHOST/v1/models?x=1 HTTP/1.1"), handled: ["GET /v1/models?x=1 ", next] },
-  { name: "an address without a path", bytes: line("GET http://localhost?x=1 HTTP/1.1"), handled: ["GET /?x=1 ", next] },
+  {
+    name: "a header that looks like one of the body's",
+    bytes: post("Transfer_Encoding: chunked", "Content-Length: 5"),
+    handled: [post5, next],
+  },
+  {
+    name: "an expectation that is met",
+    bytes: post("Expect: 100-continue", "Content-Length: 5"),
+    handled: [post5, next],
+  },
+  {
+    name: "an address with the same host",
+    bytes: line("GET http://LOCALHOST/v1/models?x=1 HTTP/1.1"),
+    handled: ["GET /v1/models?x=1 ", next],
+  },
+  {
+    name: "an address without a path",
+    bytes: line("GET http://localhost?x=1 HTTP/1.1"),
+    handled: ["GET /?x=1 ", next],
+  },
   { name: "OPTIONS *", bytes: line("OPTIONS * HTTP/1.1"), handled: ["OPTIONS * ", next] },
-  { name: "empty lines before a request", bytes: `\r\n\r\n${get("Host: localhost")}`, handled: ["GET /v1/models ", next] },
+  {
+    name: "empty lines before a request",
+    bytes: `\r\n\r\n${get("Host: localhost")}`,
+    handled: ["GET /v1/models ", next],
+  },
   {
     name: "100 headers",
     bytes: get("Host: localhost", ...Array.from({ length: 99 }, (_, index) => `X-${index}: 1`)),
     handled: ["GET /v1/models ", next],
   },
   { name: "an address of IPv6", bytes: get("Host: [::1]:80"), handled: ["GET /v1/models ", next] },
-  { name: "HTTP/1.0, which ends with its answer", bytes: get().replace("HTTP/1.1", "HTTP/1.0"), handled: ["GET /v1/models "] },
+  {
+    name: "HTTP/1.0, which ends with its answer",
+    bytes: get().replace("HTTP/1.1", "HTTP/1.0"),
+    handled: ["GET /v1/models "],
+  },
   {
     name: "an offer of another protocol, which is the last request",
     bytes: get("Host: localhost", "Connection: Upgrade", "Upgrade: h2c"),

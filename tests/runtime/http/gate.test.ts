@@ -78,7 +78,8 @@ describe("requests behind each other on a connection", () => {
 });
 
 describe("slow clients are told so and closed, and others are served beside them:", () => {
-  const drip = (client: Client, next: () => string): NodeJS.Timeout => setInterval(() => client.socket.write(next()), 20);
+  const drip = (client: Client, next: () => string): NodeJS.Timeout =>
+    setInterval(() => client.socket.write(next()), 20);
   const head = "POST / HTTP/1.1\r\nHost: a\r\n";
   const short = { headerTimeoutMs: 300, receiveTimeoutMs: 600, keepAliveTimeoutMs: 300 };
 
@@ -89,12 +90,32 @@ describe("slow clients are told so and closed, and others are served beside them
     ["one that sends its body byte by byte", [408], `${head}Content-Length: 100000\r\n\r\n`, () => "x"],
     ["one that sends its chunks byte by byte", [408], `${head}Transfer-Encoding: chunked\r\n\r\n`, () => "1\r\nx\r\n"],
     ["one that stops in its body", [408], `${head}Content-Length: 10\r\n\r\nx`, undefined],
-    ["one that offers another protocol and stops in its body", [408], `${head}Upgrade: h2c\r\nContent-Length: 10\r\n\r\nx`, undefined],
-    ["one that offers another protocol and drips its body", [408], `${head}Upgrade: h2c\r\nContent-Length: 100000\r\n\r\n`, () => "x"],
-    ["one that offers another protocol and sends a bad chunk", [400], `${head}Upgrade: h2c\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n`, undefined],
+    [
+      "one that offers another protocol and stops in its body",
+      [408],
+      `${head}Upgrade: h2c\r\nContent-Length: 10\r\n\r\nx`,
+      undefined,
+    ],
+    [
+      "one that offers another protocol and drips its body",
+      [408],
+      `${head}Upgrade: h2c\r\nContent-Length: 100000\r\n\r\n`,
+      () => "x",
+    ],
+    [
+      "one that offers another protocol and sends a bad chunk",
+      [400],
+      `${head}Upgrade: h2c\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n`,
+      undefined,
+    ],
     ["one that asks for nothing more", [200], "GET / HTTP/1.1\r\nHost: a\r\n\r\n", undefined],
     ["one that sends empty lines after its request", [200], "GET / HTTP/1.1\r\nHost: a\r\n\r\n", () => "\r\n"],
-    ["one that sends its second headers byte by byte", [200, 408], `GET / HTTP/1.1\r\nHost: a\r\n\r\n${head}X-A: `, () => "x"],
+    [
+      "one that sends its second headers byte by byte",
+      [200, 408],
+      `GET / HTTP/1.1\r\nHost: a\r\n\r\n${head}X-A: `,
+      () => "x",
+    ],
   ])("%s", async (_name, statuses, first, next) => {
     await using subject = await openSubject(short);
     using client = subject.dial();
@@ -143,7 +164,9 @@ describe("slow clients are told so and closed, and others are served beside them
 
   test("one connection too many is closed if all others are at work", async () => {
     const answers: (() => void)[] = [];
-    await using subject = await openSubject({ maxConnections: 1 }, (_request, response) => answers.push(() => response.end("ok")));
+    await using subject = await openSubject({ maxConnections: 1 }, (_request, response) =>
+      answers.push(() => response.end("ok")),
+    );
     using first = subject.dial();
     first.socket.write("GET /1 HTTP/1.1\r\nHost: a\r\n\r\n");
     await eventually("the first", () => answers.length === 1);

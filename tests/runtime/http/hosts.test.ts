@@ -8,7 +8,12 @@ import { createHostGuard, parseHosts, type HostRules } from "../../../packages/r
 const rules: HostRules = { allowed: [], setting: "--some-hosts", isOpen: true };
 
 /** The status with which a request is refused; undefined if it is served. */
-function refuse(own: Partial<HostRules>, headers: Readonly<Record<string, string>>, url = "/", address?: string): number | undefined {
+function refuse(
+  own: Partial<HostRules>,
+  headers: Readonly<Record<string, string>>,
+  url = "/",
+  address?: string,
+): number | undefined {
   const guard = createHostGuard({ ...rules, ...own });
   const server = createServer();
   guard.watch(server);
@@ -101,7 +106,8 @@ describe("names are looked at", () => {
 
   test("and those of the list are served, whatever their port and case", () => {
     const allowed = parseHosts("dyn.example,BÜCHER.example.");
-    for (const host of ["dyn.example", "DYN.example.:9000", "xn--bcher-kva.example"]) expect(refuse({ allowed }, { host })).toBeUndefined();
+    for (const host of ["dyn.example", "DYN.example.:9000", "xn--bcher-kva.example"])
+      expect(refuse({ allowed }, { host })).toBeUndefined();
     for (const host of ["sub.dyn.example", "dyn.example.evil.example"]) expect(refuse({ allowed }, { host })).toBe(421);
   });
 
@@ -159,7 +165,10 @@ describe("a server for its own pages only", () => {
   });
 
   test("on all addresses takes an origin only by an address or a name of its list: any name can lead there", () => {
-    const same = (name: string): Readonly<Record<string, string>> => ({ host: `${name}:9090`, origin: `http://${name}:9090` });
+    const same = (name: string): Readonly<Record<string, string>> => ({
+      host: `${name}:9090`,
+      origin: `http://${name}:9090`,
+    });
     expect(refuse(own, { host: "worker-1:9090" }, "/", "0.0.0.0")).toBeUndefined(); // no page
     expect(refuse(own, same("192.0.2.7"), "/", "0.0.0.0")).toBeUndefined();
     expect(refuse(own, same("worker-1"), "/", "0.0.0.0")).toBe(403);
@@ -197,12 +206,20 @@ describe("lists of hosts", () => {
     expect(parseHosts(hosts.join(","))).toEqual(hosts);
   });
 
-  test.each(["dyn.example:8000", "http://dyn.example", "dyn.example/path", "user@dyn.example", "*.example", "a b", "a\nb", "[::1]:80", "a%2eb", "."])(
-    "%j is refused",
-    (text) => {
-      expect(() => parseHosts(text)).toThrow(
-        `expected * or names of hosts such as dyn.example, without ports, separated by commas; ${JSON.stringify(text)} is none`,
-      );
-    },
-  );
+  test.each([
+    "dyn.example:8000",
+    "http://dyn.example",
+    "dyn.example/path",
+    "user@dyn.example",
+    "*.example",
+    "a b",
+    "a\nb",
+    "[::1]:80",
+    "a%2eb",
+    ".",
+  ])("%j is refused", (text) => {
+    expect(() => parseHosts(text)).toThrow(
+      `expected * or names of hosts such as dyn.example, without ports, separated by commas; ${JSON.stringify(text)} is none`,
+    );
+  });
 });

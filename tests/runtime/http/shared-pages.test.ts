@@ -49,7 +49,11 @@ test("a page that is costly is made once in 250 ms, and then anew", async () => 
 
 test("each form of a page is one of its own", async () => {
   const { get } = createFixture(100);
-  expect([await get("text"), await get("openmetrics"), await get("text")]).toEqual(["text 1", "openmetrics 2", "text 1"]);
+  expect([await get("text"), await get("openmetrics"), await get("text")]).toEqual([
+    "text 1",
+    "openmetrics 2",
+    "text 1",
+  ]);
 });
 
 test("those who ask while a page is made share it", async () => {

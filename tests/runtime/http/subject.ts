@@ -28,7 +28,10 @@ export interface Subject extends AsyncDisposable {
 type Answer = (request: IncomingMessage, response: ServerResponse, body: string) => void;
 
 /** A server behind the gate whose answers are as long as `answer` makes them. */
-export async function openSubject(limits: Partial<HttpLimits> = {}, answer: Answer = (_request, response) => response.end("ok")): Promise<Subject> {
+export async function openSubject(
+  limits: Partial<HttpLimits> = {},
+  answer: Answer = (_request, response) => response.end("ok"),
+): Promise<Subject> {
   const all = { ...patient, ...limits };
   const handled: string[] = [];
   const gate = createHttpGate({
@@ -63,7 +66,10 @@ export async function openSubject(limits: Partial<HttpLimits> = {}, answer: Answ
     handled,
     seen: () => seen,
     dial: ({ allowHalfOpen } = { allowHalfOpen: false }) => dial(port, allowHalfOpen),
-    connections: () => new Promise((resolve, reject) => server.getConnections((error, count) => (error ? reject(error) : resolve(count)))),
+    connections: () =>
+      new Promise((resolve, reject) =>
+        server.getConnections((error, count) => (error ? reject(error) : resolve(count))),
+      ),
     async [Symbol.asyncDispose]() {
       gate[Symbol.dispose]();
       server.close();

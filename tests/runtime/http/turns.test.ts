@@ -157,7 +157,11 @@ test("requests end their connection after the answers if too many wait in all, a
 
 test.each([
   ["a refusal", "GET /last HTTP/1.1\r\n\r\n", 400],
-  ["an offer of another protocol", "GET /last HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: other\r\n\r\n", 200],
+  [
+    "an offer of another protocol",
+    "GET /last HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: other\r\n\r\n",
+    200,
+  ],
   ["bytes that are none", "none\r\n\r\n", 400],
 ])("requests behind the last one of a connection are not even made of its bytes: %s", async (_name, last, status) => {
   await using subject = await openHeld();

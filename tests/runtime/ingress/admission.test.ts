@@ -1,6 +1,13 @@
 // How many requests a served endpoint runs, how many wait, and what becomes of the rest.
 import { getEventListeners } from "node:events";
-import { createMemorySpace, createRuntime, createRuntimeMetrics, renderMetrics, type Client, type Runtime } from "@dyn/runtime";
+import {
+  createMemorySpace,
+  createRuntime,
+  createRuntimeMetrics,
+  renderMetrics,
+  type Client,
+  type Runtime,
+} from "@dyn/runtime";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { createAdmission, type Admission, type Place } from "../../../packages/runtime/src/ingress/admission.ts";
@@ -71,8 +78,13 @@ test("requests over the limit wait in the order they came, and those over the qu
   await eventually("two waiting", async () => (await valueOf(house, "dynamo_work_handler_queue_depth")) === 2);
   expect(await valueOf(house, "dynamo_work_handler_queue_capacity")).toBe(2);
   const failure = await failureOf(ask("fourth"));
-  expect(failure).toMatchObject({ code: "overloaded", message: "1 place is taken and 2 requests are waiting, the limits of this worker" });
-  expect(house.lines.filter(({ message }) => message === "request refused")).toEqual([expect.objectContaining({ "error.type": "overloaded" })]);
+  expect(failure).toMatchObject({
+    code: "overloaded",
+    message: "1 place is taken and 2 requests are waiting, the limits of this worker",
+  });
+  expect(house.lines.filter(({ message }) => message === "request refused")).toEqual([
+    expect.objectContaining({ "error.type": "overloaded" }),
+  ]);
   expect(await valueOf(house, "dynamo_rejection_request_total")).toBe(1);
   for (const [name, answer] of [
     ["first", first],
@@ -93,18 +105,26 @@ test("a request that is cancelled or late leaves the queue at once, without havi
   await eventually("the first", () => house.begun.length === 1);
   const aborter = new AbortController();
   const second = failureOf(collect(house.client.generate({ name: "second" }, { signal: aborter.signal })));
-  const depth = (expected: number) => async (): Promise<boolean> => (await valueOf(house, "dynamo_work_handler_queue_depth")) === expected;
+  const depth = (expected: number) => async (): Promise<boolean> =>
+    (await valueOf(house, "dynamo_work_handler_queue_depth")) === expected;
   await eventually("the second waiting", depth(1));
   aborter.abort();
   expect((await second).code).toBe("cancelled");
   await eventually("its place being free", depth(0));
-  expect((await failureOf(collect(house.client.generate({ name: "third" }, { timeoutMs: 50 })))).code).toBe("deadline_exceeded");
-  await eventually("its arrival", () => house.lines.filter(({ message }) => message === "request received").length === 3);
+  expect((await failureOf(collect(house.client.generate({ name: "third" }, { timeoutMs: 50 })))).code).toBe(
+    "deadline_exceeded",
+  );
+  await eventually(
+    "its arrival",
+    () => house.lines.filter(({ message }) => message === "request received").length === 3,
+  );
   await eventually("its place being free too", depth(0));
   house.finish("first");
   await first;
   expect(house.begun).toEqual(["first"]);
-  const completed = house.lines.filter(({ message }) => message === "request completed").map(({ error_type }) => error_type);
+  const completed = house.lines
+    .filter(({ message }) => message === "request completed")
+    .map(({ error_type }) => error_type);
   // The caller's CANCEL and the worker's own timer are about as fast as each other.
   expect(completed).toEqual(["cancelled", expect.stringMatching(/^(?:response_timeout|cancelled)$/), undefined]);
 });
@@ -114,7 +134,9 @@ test("what is refused by one worker is tried elsewhere first", async () => {
   const log = createLogger({ sink: () => undefined });
   const served: string[] = [];
   const workers = await Promise.all(
-    [1, 2].map(() => createRuntime({ config: { ...config, engineRequestLimit: 1, requestQueueLimit: 0 }, memorySpace, log })),
+    [1, 2].map(() =>
+      createRuntime({ config: { ...config, engineRequestLimit: 1, requestQueueLimit: 0 }, memorySpace, log }),
+    ),
   );
   await using caller = await createRuntime({ config, memorySpace, log });
   for (const worker of workers) {
@@ -152,7 +174,13 @@ test("what is refused by one worker is tried elsewhere first", async () => {
 
 test("the lower of the engine's own limit and the setting holds, and without any nobody waits", async () => {
   const metrics = createRuntimeMetrics();
-  const labels = { dynamo_namespace: "n", dynamo_component: "c", dynamo_endpoint: "e", worker_id: "1", model: undefined };
+  const labels = {
+    dynamo_namespace: "n",
+    dynamo_component: "c",
+    dynamo_endpoint: "e",
+    worker_id: "1",
+    model: undefined,
+  };
   const admitted = (...limits: number[]): number => {
     const admission = createAdmission({ limits, queueLimit: 0, metrics: metrics.endpoint(labels) });
     for (let count = 0; count < 20; count += 1) {
@@ -164,7 +192,13 @@ test("the lower of the engine's own limit and the setting holds, and without any
     }
     return Infinity;
   };
-  expect([admitted(3, 5), admitted(5, 3), admitted(0, 4), admitted(4, 0), admitted(0, 0)]).toEqual([3, 3, 4, 4, Infinity]);
+  expect([admitted(3, 5), admitted(5, 3), admitted(0, 4), admitted(4, 0), admitted(0, 0)]).toEqual([
+    3,
+    3,
+    4,
+    4,
+    Infinity,
+  ]);
 });
 
 describe("places", () => {
@@ -273,7 +307,11 @@ describe("places", () => {
   });
 
   test("are never more than there are, and all come back, whatever is wanted and given up", async () => {
-    const wish = fc.record({ parts: fc.integer({ min: 0, max: 6 }), isAborted: fc.boolean(), steps: fc.integer({ min: 0, max: 4 }) });
+    const wish = fc.record({
+      parts: fc.integer({ min: 0, max: 6 }),
+      isAborted: fc.boolean(),
+      steps: fc.integer({ min: 0, max: 4 }),
+    });
     await fc.assert(
       fc.asyncProperty(fc.integer({ min: 1, max: 4 }), fc.array(wish, { maxLength: 8 }), async (limit, wishes) => {
         const room = openRoom(limit, 100);

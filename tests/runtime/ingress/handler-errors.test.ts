@@ -1,6 +1,13 @@
 // What a handler throws, yields and returns, as its caller and its log see it. A rejection nobody handles would fail the run.
 import { describe, expect, test } from "vitest";
-import { createMemorySpace, createRuntime, RuntimeError, type Handler, type Logger, type ServeOptions } from "@dyn/runtime";
+import {
+  createMemorySpace,
+  createRuntime,
+  RuntimeError,
+  type Handler,
+  type Logger,
+  type ServeOptions,
+} from "@dyn/runtime";
 import { serveModel } from "@dyn/runtime/llm";
 import { createLogger } from "../../../packages/runtime/src/logging/logger.ts";
 import { follow } from "../discovery/spaces.ts";
@@ -20,7 +27,11 @@ interface Outcome {
 async function ask(handler: unknown, options?: ServeOptions<unknown>): Promise<Outcome> {
   const memorySpace = createMemorySpace();
   const lines: Readonly<Record<string, unknown>>[] = [];
-  await using server = await createRuntime({ config, memorySpace, log: createLogger({ sink: (record) => lines.push(record) }) });
+  await using server = await createRuntime({
+    config,
+    memorySpace,
+    log: createLogger({ sink: (record) => lines.push(record) }),
+  });
   await using caller = await createRuntime({ config, memorySpace });
   await server.endpoint("dyn://test.throws.generate").serve(handler as Handler<unknown, unknown, Logger>, options);
   const items: unknown[] = [];
@@ -77,11 +88,31 @@ describe("whatever is thrown, the caller gets internal, the log says what it was
       () => new RuntimeError("not-found" as "internal", "no such file"),
       /"not-found" is no error code, expected one of .*not_found.*no such file/,
     ],
-    ["a code changed later", () => withProperty(new RuntimeError("internal", "x"), "code", { value: "ENOENT" }), /"ENOENT" is no error code/],
-    ["a message that is no text", () => withProperty(new RuntimeError("invalid_argument", ""), "message", { value: 5 }), /the message was: 5/],
-    ["a message whose getter throws", () => withProperty(new Error("x"), "message", trap), /something was thrown that cannot be read[^]*trapped/],
-    ["the same of our own class", () => withProperty(new RuntimeError("internal", "x"), "message", trap), /cannot be read/],
-    ["a message that is a symbol", () => withProperty(new Error("x"), "message", { value: Symbol("x") }), /cannot be read/],
+    [
+      "a code changed later",
+      () => withProperty(new RuntimeError("internal", "x"), "code", { value: "ENOENT" }),
+      /"ENOENT" is no error code/,
+    ],
+    [
+      "a message that is no text",
+      () => withProperty(new RuntimeError("invalid_argument", ""), "message", { value: 5 }),
+      /the message was: 5/,
+    ],
+    [
+      "a message whose getter throws",
+      () => withProperty(new Error("x"), "message", trap),
+      /something was thrown that cannot be read[^]*trapped/,
+    ],
+    [
+      "the same of our own class",
+      () => withProperty(new RuntimeError("internal", "x"), "message", trap),
+      /cannot be read/,
+    ],
+    [
+      "a message that is a symbol",
+      () => withProperty(new Error("x"), "message", { value: Symbol("x") }),
+      /cannot be read/,
+    ],
     ["a stack whose getter throws", () => withProperty(new Error("x"), "stack", trap), /cannot be read/],
     ["a cause whose getter throws", () => withProperty(new Error("top"), "cause", trap), /Error: top/],
     ["a frozen error", () => Object.freeze(new Error("frozen")), /Error: frozen/],
@@ -92,7 +123,11 @@ describe("whatever is thrown, the caller gets internal, the log says what it was
     ["a cycle", () => [1].map((_one, _index, list: unknown[]) => (list.push(list), list))[0], /no Error was thrown/],
     // oxlint-disable-next-line no-thenable -- that is the case
     ["a thenable", () => Object.fromEntries([["then", trapped]]), /no Error was thrown/],
-    ["a proxy", () => new Proxy({}, { get: trapped, getPrototypeOf: trapped, has: trapped }), /cannot be read[^]*trapped/],
+    [
+      "a proxy",
+      () => new Proxy({}, { get: trapped, getPrototypeOf: trapped, has: trapped }),
+      /cannot be read[^]*trapped/,
+    ],
   ])("%s", async (_name, make, said) => {
     const { items, thrown, error } = await ask(throwing(make));
     expect({ items, thrown }).toMatchObject({ items: [1], thrown: { code: "internal", message: "the worker failed" } });
@@ -110,10 +145,15 @@ test.each<[string, RuntimeError]>([
       }
     })("unimplemented", "not here"),
   ],
-  ["a cause whose getter throws", withProperty(new RuntimeError("unimplemented", "not here"), "cause", trap) as RuntimeError],
+  [
+    "a cause whose getter throws",
+    withProperty(new RuntimeError("unimplemented", "not here"), "cause", trap) as RuntimeError,
+  ],
   [
     "a proxy",
-    new Proxy(new RuntimeError("unimplemented", "not here"), { get: (error, key) => (key === "traits" ? trapped() : Reflect.get(error, key)) }),
+    new Proxy(new RuntimeError("unimplemented", "not here"), {
+      get: (error, key) => (key === "traits" ? trapped() : Reflect.get(error, key)),
+    }),
   ],
 ])("an error of ours with traps ends its request alone: %s", async (_name, error) => {
   const { items, thrown, error: said } = await ask(throwing(() => error));
@@ -137,13 +177,21 @@ describe("what a handler returns and yields is named in the log:", () => {
     ["a promise that rejects", () => Promise.reject(new Error("too early")), /Error: too early/],
     ["an iterator that throws", hostile({ next: trapped }), /trapped/],
     ["an iterator whose results are none", hostile({ next: async () => 5 as never }), /not an object/],
-    ["an iterator whose end throws", hostile({ next: async () => ({ value: Symbol("x") }), return: async () => trapped() }), /the value is a symbol/],
+    [
+      "an iterator whose end throws",
+      hostile({ next: async () => ({ value: Symbol("x") }), return: async () => trapped() }),
+      /the value is a symbol/,
+    ],
     ["a function", yielding({ on: () => 1 }), /on is a function/],
     ["a cycle", yielding(cycle), /self is nested deeper than 64 levels/],
     ["a bigint beyond 64 bits", yielding([2n ** 64n]), /\[0\] is an integer of more than 64 bits/],
     ["a date that is none", yielding({ at: new Date(Number.NaN) }), /at is a Date, which is no plain data/],
     ["half of a surrogate pair", yielding({ text: "\ud83d" }), /text holds half of a surrogate pair/],
-    ["a getter that throws", yielding(Object.defineProperty({}, "x", { enumerable: true, ...trap })), /cannot be read[^]*trapped/],
+    [
+      "a getter that throws",
+      yielding(Object.defineProperty({}, "x", { enumerable: true, ...trap })),
+      /cannot be read[^]*trapped/,
+    ],
   ])("%s", async (_name, handler, said) => {
     const { items, thrown, error } = await ask(handler);
     expect({ items, thrown }).toMatchObject({ items: [], thrown: { code: "internal" } });
@@ -166,14 +214,21 @@ describe("what a handler returns and yields is named in the log:", () => {
   test("facts that cannot be written cost themselves, not the line", async () => {
     const memorySpace = createMemorySpace();
     const lines: Readonly<Record<string, unknown>>[] = [];
-    await using server = await createRuntime({ config, memorySpace, log: createLogger({ sink: (record) => lines.push(record) }) });
+    await using server = await createRuntime({
+      config,
+      memorySpace,
+      log: createLogger({ sink: (record) => lines.push(record) }),
+    });
     await server.endpoint("dyn://test.facts.generate").serve(async function* (_request: unknown, context) {
       context.report({ odd: { toJSON: trapped } as never, request_id: "forged" });
       yield 1;
     });
     const answer = server.client("dyn://test.facts.generate").generate({});
     for await (const item of answer) expect(item).toBe(1);
-    expect(lines.find(({ message }) => message === "request completed")).toMatchObject({ odd: "[not serialisable]", request_id: answer.requestId });
+    expect(lines.find(({ message }) => message === "request completed")).toMatchObject({
+      odd: "[not serialisable]",
+      request_id: answer.requestId,
+    });
   });
 });
 
@@ -188,7 +243,8 @@ test("a model whose card cannot be published leaves no endpoint behind", async (
   await using runtime = await createRuntime({ config, memorySpace });
   const { discovery } = runtime;
   const publish = discovery.publish.bind(discovery);
-  discovery.publish = (record) => (record.type === "Model" ? Promise.reject(new RuntimeError("unavailable", "full")) : publish(record));
+  discovery.publish = (record) =>
+    record.type === "Model" ? Promise.reject(new RuntimeError("unavailable", "full")) : publish(record);
   const tried = serveModel(runtime, { model: "lost" }, async function* () {});
   await expect(tried).rejects.toMatchObject({ code: "unavailable", message: "full" });
   using left = follow(discovery);
@@ -200,7 +256,11 @@ test("a model whose card cannot be published leaves no endpoint behind", async (
 test("a model whose card cannot be withdrawn is served no more all the same", async () => {
   const memorySpace = createMemorySpace();
   const lines: Readonly<Record<string, unknown>>[] = [];
-  await using runtime = await createRuntime({ config, memorySpace, log: createLogger({ sink: (record) => lines.push(record) }) });
+  await using runtime = await createRuntime({
+    config,
+    memorySpace,
+    log: createLogger({ sink: (record) => lines.push(record) }),
+  });
   const { discovery } = runtime;
   const publish = discovery.publish.bind(discovery);
   const stuck: AsyncDisposable = { [Symbol.asyncDispose]: () => Promise.reject(new Error("EROFS")) };
@@ -209,7 +269,9 @@ test("a model whose card cannot be withdrawn is served no more all the same", as
   await serving[Symbol.asyncDispose]();
   using left = follow(discovery);
   expect(left.heard).toEqual([]);
-  expect(lines).toContainEqual(expect.objectContaining({ level: "WARN", message: "model card could not be withdrawn" }));
+  expect(lines).toContainEqual(
+    expect.objectContaining({ level: "WARN", message: "model card could not be withdrawn" }),
+  );
 });
 
 test("an answer whose rest cannot be asked for ends, and its attempt with it", async () => {

@@ -59,5 +59,7 @@ test.each([0, -1, 1.5, 513, "2", null])("%j choices for each of two prompts are 
 
 test("what is no map, and a decode job without a prefill, are refused", () => {
   for (const job of [null, [], "job", 1]) expect(() => check(job)).toThrow("request must be a map");
-  expect(() => check({ ...good, prefill: undefined }, "decode")).toThrow("a decode worker needs the list prefill.results");
+  expect(() => check({ ...good, prefill: undefined }, "decode")).toThrow(
+    "a decode worker needs the list prefill.results",
+  );
 });

@@ -18,14 +18,23 @@ async function run(
   more: Partial<ModelRequest> = {},
   onLone: () => void = () => expect.fail("half of a character was lost"),
 ): Promise<{ text: string; last: Delta | undefined; all: Delta[] }> {
-  const request: ModelRequest = { model: "m", messages: [{ role: "user", text: "two words" }], stop: [], sampling: {}, ...more };
+  const request: ModelRequest = {
+    model: "m",
+    messages: [{ role: "user", text: "two words" }],
+    stop: [],
+    sampling: {},
+    ...more,
+  };
   const all: Delta[] = [];
   for await (const delta of enforceLimits(request, () => emit(deltas), newTally(), onLone)) all.push(delta);
   return { text: all.map(({ text }) => text).join(""), last: all.at(-1), all };
 }
 
 const small = fc.string({ unit: fc.constantFrom("a", "b", "c"), maxLength: 30 });
-const stops = fc.array(fc.string({ unit: fc.constantFrom("a", "b", "c"), minLength: 1, maxLength: 4 }), { minLength: 1, maxLength: 4 });
+const stops = fc.array(fc.string({ unit: fc.constantFrom("a", "b", "c"), minLength: 1, maxLength: 4 }), {
+  minLength: 1,
+  maxLength: 4,
+});
 
 function cutAt(text: string, cuts: readonly number[]): string[] {
   const edges = [0, ...cuts.filter((cut) => cut < text.length).toSorted((left, right) => left - right), text.length];
@@ -126,12 +135,15 @@ describe("an engine that ignores every limit", () => {
   test("is not started at all if nothing may come", async () => {
     const request: ModelRequest = { model: "m", messages: [], stop: [], sampling: {}, maxTokens: 0 };
     const start = (): never => assert.fail("started");
-    for await (const delta of enforceLimits(request, start, newTally(), () => undefined)) expect(delta.finishReason).toBe("length");
+    for await (const delta of enforceLimits(request, start, newTally(), () => undefined))
+      expect(delta.finishReason).toBe("length");
   });
 });
 
 describe("an engine that cuts where it likes", () => {
-  const texts = fc.array(fc.constantFrom("a", " b", "é", "😀", "👩‍👩‍👧", "𝒳", "\ufffd"), { minLength: 1, maxLength: 12 }).map((parts) => parts.join(""));
+  const texts = fc
+    .array(fc.constantFrom("a", " b", "é", "😀", "👩‍👩‍👧", "𝒳", "\ufffd"), { minLength: 1, maxLength: 12 })
+    .map((parts) => parts.join(""));
   const toDeltas = (pieces: readonly string[]): Delta[] => pieces.map((text, index) => ({ text, tokenIds: [index] }));
 
   test("loses no character and no token, and no delta ends within a character", async () => {
@@ -149,12 +161,17 @@ describe("an engine that cuts where it likes", () => {
 
   test("is stopped by a stop string, wherever its characters are cut", async () => {
     await fc.assert(
-      fc.asyncProperty(texts, fc.array(fc.nat(40)), fc.constantFrom("😀", "😀a", "👧", "𝒳"), async (text, cuts, stop) => {
-        const at = text.indexOf(stop);
-        const { text: arrived, last } = await run(toDeltas(cutAt(text, cuts)), { stop: [stop] });
-        expect(arrived).toBe(at < 0 ? text : text.slice(0, at));
-        expect(last?.stopText).toBe(at < 0 ? undefined : stop);
-      }),
+      fc.asyncProperty(
+        texts,
+        fc.array(fc.nat(40)),
+        fc.constantFrom("😀", "😀a", "👧", "𝒳"),
+        async (text, cuts, stop) => {
+          const at = text.indexOf(stop);
+          const { text: arrived, last } = await run(toDeltas(cutAt(text, cuts)), { stop: [stop] });
+          expect(arrived).toBe(at < 0 ? text : text.slice(0, at));
+          expect(last?.stopText).toBe(at < 0 ? undefined : stop);
+        },
+      ),
     );
   });
 
@@ -187,7 +204,11 @@ describe("an engine that cuts where it likes", () => {
 describe("an engine in plain JavaScript", () => {
   test.each<[string, unknown, string]>([
     ["a delta without text", { tokenIds: [1] }, "text of a delta must be a string, the engine yielded undefined"],
-    ["text that is a number", { text: 5 }, "text of a delta must be a string, the engine yielded a value of type number"],
+    [
+      "text that is a number",
+      { text: 5 },
+      "text of a delta must be a string, the engine yielded a value of type number",
+    ],
     ["a bare string", "hello", 'the engine yielded "hello", expected an object with text'],
     ["nothing", undefined, "the engine yielded undefined, expected an object with text"],
     [
@@ -195,15 +216,28 @@ describe("an engine in plain JavaScript", () => {
       { text: "", finishReason: "eos" },
       'finishReason of a delta must be stop, length, content_filter, tool_calls, the engine yielded "eos"',
     ],
-    ...[[-1], [2 ** 32], [1.5], [Number.NaN], ["7"], [5n], [null], Array(1)].map((tokenIds): [string, unknown, string] => [
-      `the token ids [${String(tokenIds)}]`,
-      { text: "a", tokenIds },
-      "tokenIds of a delta must be a list of whole numbers from 0 to 4294967295, the engine yielded a list",
-    ]),
-    ["another choice", { text: "a", choice: 1 }, "choice of a delta is the runtime's to say, the engine must leave it out"],
-    ["a usage of its own", { text: "", usage: { tokens: 5 } }, "usage of a delta must be an object with promptTokens and completionTokens"],
+    ...[[-1], [2 ** 32], [1.5], [Number.NaN], ["7"], [5n], [null], Array(1)].map(
+      (tokenIds): [string, unknown, string] => [
+        `the token ids [${String(tokenIds)}]`,
+        { text: "a", tokenIds },
+        "tokenIds of a delta must be a list of whole numbers from 0 to 4294967295, the engine yielded a list",
+      ],
+    ),
+    [
+      "another choice",
+      { text: "a", choice: 1 },
+      "choice of a delta is the runtime's to say, the engine must leave it out",
+    ],
+    [
+      "a usage of its own",
+      { text: "", usage: { tokens: 5 } },
+      "usage of a delta must be an object with promptTokens and completionTokens",
+    ],
   ])("is told about %s", async (_name, delta, message) => {
-    await expect(run([delta as Delta])).rejects.toMatchObject({ code: "internal", message: expect.stringContaining(message) });
+    await expect(run([delta as Delta])).rejects.toMatchObject({
+      code: "internal",
+      message: expect.stringContaining(message),
+    });
   });
 });
 
@@ -269,7 +303,8 @@ describe("a job for several choices", () => {
       throw new Error("broken");
     };
     const reading = (async () => {
-      for await (const _ of mergeChoices(byIndex(waiting(), failing()), { begin, stop: () => aborter.abort() })) continue;
+      for await (const _ of mergeChoices(byIndex(waiting(), failing()), { begin, stop: () => aborter.abort() }))
+        continue;
     })();
     await expect(reading).rejects.toThrow("broken");
     expect(aborter.signal.aborted).toBe(true);

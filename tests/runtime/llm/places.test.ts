@@ -27,19 +27,23 @@ async function startHouse(requestLimit: number): Promise<House> {
   const [worker, caller] = [await open(), await open()];
   const [running, begun, ends]: [string[], string[], (() => void)[]] = [[], [], []];
   let most = 0;
-  await serveModel(worker, { model: "m", endpoint: "dyn://test.model.generate", requestLimit }, async function* ({ messages }, { signal }) {
-    const name = messages[0]?.text ?? "";
-    begun.push(name);
-    running.push(name);
-    most = Math.max(most, running.length);
-    const { promise, resolve } = Promise.withResolvers<void>();
-    ends.push(resolve);
-    signal.addEventListener("abort", () => resolve());
-    await promise;
-    running.splice(running.indexOf(name), 1);
-    signal.throwIfAborted();
-    yield { text: name };
-  });
+  await serveModel(
+    worker,
+    { model: "m", endpoint: "dyn://test.model.generate", requestLimit },
+    async function* ({ messages }, { signal }) {
+      const name = messages[0]?.text ?? "";
+      begun.push(name);
+      running.push(name);
+      most = Math.max(most, running.length);
+      const { promise, resolve } = Promise.withResolvers<void>();
+      ends.push(resolve);
+      signal.addEventListener("abort", () => resolve());
+      await promise;
+      running.splice(running.indexOf(name), 1);
+      signal.throwIfAborted();
+      yield { text: name };
+    },
+  );
   const client = caller.client<Partial<ModelJob>, Delta>("dyn://test.model.generate");
   return {
     running,
@@ -54,7 +58,9 @@ async function startHouse(requestLimit: number): Promise<House> {
     },
     async places() {
       const page = parseOpenMetrics((await renderMetrics(worker.metrics.registry, "openmetrics")).body);
-      const [places, taken, waiting] = ["places", "places_taken", "queue_depth"].map((name) => page.value(`dynamo_work_handler_${name}`));
+      const [places, taken, waiting] = ["places", "places_taken", "queue_depth"].map((name) =>
+        page.value(`dynamo_work_handler_${name}`),
+      );
       return [places ?? Number.NaN, taken ?? Number.NaN, waiting ?? Number.NaN];
     },
     async [Symbol.asyncDispose]() {
@@ -75,7 +81,9 @@ test("a worker with one place makes a request's completions one after the other,
     house.endOne();
   }
   const texts = (await answer).filter(({ text }) => text !== "");
-  expect(texts.map(({ choice = 0, text }) => [choice, text])).toEqual(["a", "a", "a", "b", "b", "b"].map((text, index) => [index, text]));
+  expect(texts.map(({ choice = 0, text }) => [choice, text])).toEqual(
+    ["a", "a", "a", "b", "b", "b"].map((text, index) => [index, text]),
+  );
   expect(house.most()).toBe(1);
   await eventually("its place being free", async () => (await house.places()).join() === "1,0,0");
 });

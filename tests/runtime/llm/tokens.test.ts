@@ -45,6 +45,8 @@ test("a prompt is counted once for all its choices, and only if somebody wants t
   expect(runs.map(({ tally }) => tally.countPrompt())).toEqual([2, 2, 2]);
   expect(reads).toBe(1);
   expect(
-    createRuns({ ...job, prompts: [{ text: "a b" }, { text: "c", tokenIds: [1, 2, 3] }] }, undefined).map(({ tally }) => tally.countPrompt()),
+    createRuns({ ...job, prompts: [{ text: "a b" }, { text: "c", tokenIds: [1, 2, 3] }] }, undefined).map(({ tally }) =>
+      tally.countPrompt(),
+    ),
   ).toEqual([2, 2, 2, 3, 3, 3]);
 });

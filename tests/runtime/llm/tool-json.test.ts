@@ -14,11 +14,15 @@ const anyNumber = fc
     fc.option(fc.bigInt({ min: 0n, max: 10n ** 20n })),
     fc.option(fc.integer({ min: -400, max: 400 })),
   )
-  .map(([sign, whole, fraction, exponent]) => `${sign}${whole}${fraction === null ? "" : `.${fraction}`}${exponent === null ? "" : `e${exponent}`}`);
+  .map(
+    ([sign, whole, fraction, exponent]) =>
+      `${sign}${whole}${fraction === null ? "" : `.${fraction}`}${exponent === null ? "" : `e${exponent}`}`,
+  );
 
 // The value of a number's text, to the last digit: a whole number and the power of ten it is to be multiplied by.
 function toValue(text: string): string {
-  const [, sign = "", whole = "", fraction = "", exponent = "0"] = /^(-?)(\d+)(?:\.(\d+))?(?:e([+-]?\d+))?$/i.exec(text) ?? [];
+  const [, sign = "", whole = "", fraction = "", exponent = "0"] =
+    /^(-?)(\d+)(?:\.(\d+))?(?:e([+-]?\d+))?$/i.exec(text) ?? [];
   let digits = BigInt(whole + fraction);
   if (digits === 0n) return "0";
   let power = Number(exponent) - fraction.length;
@@ -39,7 +43,16 @@ describe("numbers of tools", () => {
 
   test("are plain numbers where a double holds them", () => {
     const text = '[0, -0.0, 1.50, 1E3, 9007199254740991, 0.1, 1e-300, "12345678901234567890 1e400"]';
-    expect(parseExactJson(text, "tools")).toEqual([0, -0, 1.5, 1_000, 9_007_199_254_740_991, 0.1, 1e-300, "12345678901234567890 1e400"]);
+    expect(parseExactJson(text, "tools")).toEqual([
+      0,
+      -0,
+      1.5,
+      1_000,
+      9_007_199_254_740_991,
+      0.1,
+      1e-300,
+      "12345678901234567890 1e400",
+    ]);
   });
 
   test("are found beside quotes and backslashes in strings", () => {
@@ -50,7 +63,9 @@ describe("numbers of tools", () => {
   test("may be many, but not millions of those that are hard to keep", () => {
     const list = (count: number): string => `[${Array<string>(count).fill("1e400").join(",")}]`;
     expect(parseExactJson(list(65_536), "tools")).toHaveLength(65_536);
-    expect(() => parseExactJson(list(65_537), "tools")).toThrow("tools holds more than 65536 numbers of more than 15 digits");
+    expect(() => parseExactJson(list(65_537), "tools")).toThrow(
+      "tools holds more than 65536 numbers of more than 15 digits",
+    );
   });
 
   test("cannot be sent on as what they are not", () => {
@@ -60,7 +75,8 @@ describe("numbers of tools", () => {
 });
 
 test("tools keep the key __proto__ and their order of keys", () => {
-  const tools = '[{"type":"function","function":{"parameters":{"properties":{"__proto__":{"const":12345678901234567890},"a":{}}}}}]';
+  const tools =
+    '[{"type":"function","function":{"parameters":{"properties":{"__proto__":{"const":12345678901234567890},"a":{}}}}}]';
   const job = { model: "m", messages: [], stop: [], sampling: {}, n: 2, toolJson: { tools, toolChoice: '"auto"' } };
   const requests = toRequests(job);
   expect(requests.map((request) => [JSON.stringify(request.tools), request.toolChoice])).toEqual([
@@ -72,18 +88,27 @@ test("tools keep the key __proto__ and their order of keys", () => {
 
 test.each([
   ["no JSON", { tools: "[" }, "tools of the request must be JSON"],
-  ["a string without an end behind a long number", { tools: '[1234567890123456789, "\\\\' }, "tools of the request must be JSON"],
+  [
+    "a string without an end behind a long number",
+    { tools: '[1234567890123456789, "\\\\' },
+    "tools of the request must be JSON",
+  ],
   ["no list", { tools: "{}" }, "tools of the request must be a list"],
   ["a choice that is no JSON", { toolChoice: "auto" }, "tool_choice of the request must be JSON"],
   ["a deep list", { tools: `${"[".repeat(65)}${"]".repeat(65)}` }, "tools is nested deeper than 64 levels"],
-  ["a list without end", { tools: `${"[".repeat(50_000)}1e400${"]".repeat(50_000)}` }, "tools is nested deeper than 64 levels"],
+  [
+    "a list without end",
+    { tools: `${"[".repeat(50_000)}1e400${"]".repeat(50_000)}` },
+    "tools is nested deeper than 64 levels",
+  ],
   ["lists without number", { tools: `[${"[],".repeat(131_072)}[]]` }, "tools holds more than 131072 lists and objects"],
 ])("a caller that sends %s is told so", (_name, toolJson, message) => {
   expect(() => readTools(toolJson)).toThrow(message);
 });
 
 describe("the source text of a body's members", () => {
-  const read = (text: string, ...names: string[]): unknown => Object.fromEntries(readSources(Buffer.from(text), new Set(names)));
+  const read = (text: string, ...names: string[]): unknown =>
+    Object.fromEntries(readSources(Buffer.from(text), new Set(names)));
 
   test("is what stands there, of the outermost object only", () => {
     const text = ' { "x" : {"tools":[1]} , "tools" :\n [ 1.0, "a,}]\\"b" ] , "tool_choice":"auto"} ';
@@ -97,10 +122,19 @@ describe("the source text of a body's members", () => {
 
   test("is the text of any member of any object", () => {
     fc.assert(
-      fc.property(fc.dictionary(fc.string(), fc.jsonValue(), { noNullPrototype: true }), fc.constantFrom(undefined, 1, "\t"), (object, space) => {
-        const sources = readSources(Buffer.from(JSON.stringify(object, undefined, space)), new Set(Object.keys(object)));
-        expect(Object.fromEntries([...sources].map(([name, source]) => [name, JSON.parse(source)]))).toEqual(JSON.parse(JSON.stringify(object)));
-      }),
+      fc.property(
+        fc.dictionary(fc.string(), fc.jsonValue(), { noNullPrototype: true }),
+        fc.constantFrom(undefined, 1, "\t"),
+        (object, space) => {
+          const sources = readSources(
+            Buffer.from(JSON.stringify(object, undefined, space)),
+            new Set(Object.keys(object)),
+          );
+          expect(Object.fromEntries([...sources].map(([name, source]) => [name, JSON.parse(source)]))).toEqual(
+            JSON.parse(JSON.stringify(object)),
+          );
+        },
+      ),
     );
   });
 });

@@ -25,8 +25,14 @@ test("a call that failed says which address refused it", async () => {
 
 test("all errors of several are told, with the code and the address that their messages leave out", () => {
   const refused = Object.assign(new Error("connect failed"), { code: "ECONNREFUSED", address: "::1", port: 80 });
-  const unreachable = Object.assign(new Error("connect ENETUNREACH 10.0.0.1:80"), { code: "ENETUNREACH", address: "10.0.0.1", port: 80 });
-  const error = new RuntimeError("unavailable", "the backend is down", { cause: new AggregateError([refused, unreachable], "") });
+  const unreachable = Object.assign(new Error("connect ENETUNREACH 10.0.0.1:80"), {
+    code: "ENETUNREACH",
+    address: "10.0.0.1",
+    port: 80,
+  });
+  const error = new RuntimeError("unavailable", "the backend is down", {
+    cause: new AggregateError([refused, unreachable], ""),
+  });
   const heads = formatError(error)
     .split("\n")
     .filter((line) => !line.startsWith("    at "));

@@ -20,7 +20,9 @@ process.stdin.on("end", () => {
 `;
 
 test("lines that a slow reader leaves no room for are counted, and the count stands in their place", async () => {
-  const child = spawn(join(root, "node_modules/.bin/node"), ["--input-type=module", "-e", chatterbox], { stdio: ["pipe", "pipe", "pipe"] });
+  const child = spawn(join(root, "node_modules/.bin/node"), ["--input-type=module", "-e", chatterbox], {
+    stdio: ["pipe", "pipe", "pipe"],
+  });
   using _child = { [Symbol.dispose]: () => void child.kill() };
   let said = "";
   child.stdout.on("data", (chunk: Buffer) => (said += chunk.toString()));

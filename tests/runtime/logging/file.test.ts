@@ -36,7 +36,8 @@ function openWriter(disk: Disk): LogWriter {
 test("after a full disk the line that was cut stands by itself, and a notice says how many lines were lost, and why", async () => {
   const disk = new Disk();
   using writer = openWriter(disk);
-  const write = (...numbers: number[]): void => numbers.forEach((number) => writer.write({ level: "INFO", target: "t", message: "line", number }));
+  const write = (...numbers: number[]): void =>
+    numbers.forEach((number) => writer.write({ level: "INFO", target: "t", message: "line", number }));
   write(1);
   await writer.flush(1_000);
   disk.room = 120; // one line and a piece of the next
@@ -75,7 +76,10 @@ test("lines that were lost are told of at the end, if there is room again and no
 });
 
 test("wherever the disk is full, and for however long, each line is whole or counted, in its place", async () => {
-  const step = fc.record({ lines: fc.integer({ min: 0, max: 4 }), room: fc.option(fc.nat(400), { nil: Number.POSITIVE_INFINITY }) });
+  const step = fc.record({
+    lines: fc.integer({ min: 0, max: 4 }),
+    room: fc.option(fc.nat(400), { nil: Number.POSITIVE_INFINITY }),
+  });
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 12 }), async (steps) => {
       const disk = new Disk();
@@ -83,7 +87,8 @@ test("wherever the disk is full, and for however long, each line is whole or cou
       let total = 0;
       for (const { lines, room } of [...steps, { lines: 1, room: Number.POSITIVE_INFINITY }]) {
         disk.room = room;
-        for (let index = 0; index < lines; index += 1) writer.write({ level: "INFO", target: "t", message: "é", number: total++ });
+        for (let index = 0; index < lines; index += 1)
+          writer.write({ level: "INFO", target: "t", message: "é", number: total++ });
         await writer.flush(1_000);
       }
       let next = 0;

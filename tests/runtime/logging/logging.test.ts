@@ -2,7 +2,12 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { logEvents, parseLogEvents } from "../../../packages/runtime/src/logging/events.ts";
 import { levels, parseLogFilter } from "../../../packages/runtime/src/logging/filter.ts";
-import { createTimeFormat, formatJsonLine, formatReadable, toRecord } from "../../../packages/runtime/src/logging/format.ts";
+import {
+  createTimeFormat,
+  formatJsonLine,
+  formatReadable,
+  toRecord,
+} from "../../../packages/runtime/src/logging/format.ts";
 import { createLogger } from "../../../packages/runtime/src/logging/logger.ts";
 import { createLogSampler, hashRequestId } from "../../../packages/runtime/src/logging/sampling.ts";
 import { createStreamOutput, type LogStream } from "../../../packages/runtime/src/logging/output.ts";
@@ -89,12 +94,18 @@ describe("a record", () => {
     const time = "2026-08-21T01:14:11.069507Z";
     const text = fc.string({
       unit: fc.oneof(
-        fc.constantFrom(...Array.from(' ="\\\n\r\t\u001b\u007f\u0085\u009b\u2028\u202e\u200f\u061c\u00ad\ufeff\u200d\ufe0f\u{e0041}{}❤ب')),
+        fc.constantFrom(
+          ...Array.from(
+            ' ="\\\n\r\t\u001b\u007f\u0085\u009b\u2028\u202e\u200f\u061c\u00ad\ufeff\u200d\ufe0f\u{e0041}{}❤ب',
+          ),
+        ),
         fc.string({ unit: "grapheme", maxLength: 2 }),
       ),
     });
     // JSON.parse of Node.js 24.21 now and then reads a key of one escaped character ("\\n") as a backslash: such keys would test V8.
-    const key = text.filter((name) => name !== "" && name !== "__proto__" && (name.length > 1 || JSON.stringify(name).length === 3));
+    const key = text.filter(
+      (name) => name !== "" && name !== "__proto__" && (name.length > 1 || JSON.stringify(name).length === 3),
+    );
     fc.assert(
       fc.property(fc.dictionary(key, text), text, (fields, message) => {
         const record = toRecord("info", "t", message, fields, {});
@@ -127,8 +138,13 @@ test("a level that is off costs a no-op and writes nothing", () => {
 
 describe("levels of events", () => {
   test("are INFO, DEBUG for an attempt, unless the list says otherwise, the last one winning", () => {
-    expect(parseLogEvents("")).toEqual({ ...Object.fromEntries(logEvents.map((name) => [name, "info"])), route_request: "debug" });
-    expect(parseLogEvents(" request_received = DEBUG ,, route_request=0, route_request=2,http_response_sent=off")).toMatchObject({
+    expect(parseLogEvents("")).toEqual({
+      ...Object.fromEntries(logEvents.map((name) => [name, "info"])),
+      route_request: "debug",
+    });
+    expect(
+      parseLogEvents(" request_received = DEBUG ,, route_request=0, route_request=2,http_response_sent=off"),
+    ).toMatchObject({
       request_received: "debug",
       request_completed: "info",
       route_request: "warn",
@@ -155,7 +171,11 @@ describe("levels of events", () => {
       "INFO http_response_sent",
       "INFO http_response_finished",
     ]);
-    expect(logEvents.filter((event) => log.isEnabled(event))).toEqual(["request_completed", "http_response_sent", "http_response_finished"]);
+    expect(logEvents.filter((event) => log.isEnabled(event))).toEqual([
+      "request_completed",
+      "http_response_sent",
+      "http_response_finished",
+    ]);
   });
 });
 
@@ -168,7 +188,10 @@ describe("sampling by request id", () => {
 
   test("keeps its share of random ids and of ids in sequence, and at a higher ratio all it kept at a lower one", () => {
     const random = fc.sample(fc.uuid(), { numRuns: 20_000, seed: 1 });
-    const sequence = Array.from({ length: 20_000 }, (_, index) => `00000000-0000-4000-8000-${String(index).padStart(12, "0")}`);
+    const sequence = Array.from(
+      { length: 20_000 },
+      (_, index) => `00000000-0000-4000-8000-${String(index).padStart(12, "0")}`,
+    );
     for (const ids of [random, sequence]) {
       let before = new Set<string>();
       for (const ratio of [0, 0.01, 0.25, 0.5, 0.9, 1]) {
@@ -259,7 +282,12 @@ function slowReader(): Reader {
 
 test("what a slow reader cannot take is dropped, counted, and announced once there is room", async () => {
   const reader = slowReader();
-  using writer = openLogWriter({ jsonl: true, now: Date.now, output: createStreamOutput(reader.stream), maxQueuedBytes: 1_000 });
+  using writer = openLogWriter({
+    jsonl: true,
+    now: Date.now,
+    output: createStreamOutput(reader.stream),
+    maxQueuedBytes: 1_000,
+  });
   const write = (text: string): void => writer.write({ level: "INFO", target: "t", message: text });
   for (let index = 0; index < 100; index += 1) write(`line ${index}`);
   const flushed = writer.flush(10_000);
@@ -273,7 +301,12 @@ test("what a slow reader cannot take is dropped, counted, and announced once the
   reader.read();
   await again;
   const [notice, after] = reader.lines.slice(kept).map((line) => JSON.parse(line) as Record<string, unknown>);
-  expect(notice).toMatchObject({ level: "WARN", target: "dyn_runtime::logging", message: "log lines dropped", dropped_lines: 100 - kept });
+  expect(notice).toMatchObject({
+    level: "WARN",
+    target: "dyn_runtime::logging",
+    message: "log lines dropped",
+    dropped_lines: 100 - kept,
+  });
   expect(after).toMatchObject({ message: "after" });
 });
 

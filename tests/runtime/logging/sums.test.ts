@@ -97,7 +97,8 @@ test("kinds, messages, levels and targets are counted apart", () => {
 
 test("lines that belong to one are written before it, and not if it is counted", () => {
   const { log, lines, pass } = openFixture();
-  for (let peer = 1; peer <= 12; peer += 1) log.summed("warn", { peer }, "refused", { before: () => log.info({ peer }, "heard") });
+  for (let peer = 1; peer <= 12; peer += 1)
+    log.summed("warn", { peer }, "refused", { before: () => log.info({ peer }, "heard") });
   pass();
   expect(lines.slice(0, 2).map(({ message, peer }) => [message, peer])).toEqual([
     ["heard", 1],
@@ -135,5 +136,7 @@ test("what has been counted is written when its process exits, and each log of a
   const { stdout, stderr } = await promisify(execFile)(process.execPath, ["--input-type=module", "--eval", leaving]);
   expect(stdout).toBe("10");
   const lines = stderr.trimEnd().split("\n");
-  expect(lines.map((line) => JSON.parse(line) as Record<string, unknown>).map(({ count, peer }) => [count, peer])).toEqual([...whole, [3, 11]]);
+  expect(
+    lines.map((line) => JSON.parse(line) as Record<string, unknown>).map(({ count, peer }) => [count, peer]),
+  ).toEqual([...whole, [3, 11]]);
 });

@@ -39,7 +39,8 @@ test("the caller's side: how long an attempt waits to be sent, and then for its 
   await using pair = await startPair();
   await collect(pair.client.generate({ count: 5 }));
   const exposed = await expose(pair.caller);
-  for (const name of ["queue_seconds", "roundtrip_ttft_seconds"]) expect(exposed.value(`dynamo_request_plane_${name}_count`)).toBe(1);
+  for (const name of ["queue_seconds", "roundtrip_ttft_seconds"])
+    expect(exposed.value(`dynamo_request_plane_${name}_count`)).toBe(1);
   expect(exposed.value("dynamo_request_plane_inflight_requests")).toBe(0);
   expect(exposed.value("dynamo_request_plane_connections")).toBe(1);
 });
@@ -84,7 +85,10 @@ test("requests over the limit of streams are rejections", async () => {
   peer.send((writer) => {
     for (let id = 1; id <= many; id += 1) encodeRequest(writer, id, { ...request, payload: frame("81a5636f756e7400") }); // { count: 0 }: until cancelled
   });
-  await eventually("the rejections", async () => (await expose(pair.server)).value("dynamo_rejection_request_total") === 5);
+  await eventually(
+    "the rejections",
+    async () => (await expose(pair.server)).value("dynamo_rejection_request_total") === 5,
+  );
 });
 
 test("metrics of the program stand beside the runtime's", async () => {

@@ -37,11 +37,23 @@ describe("the format that is asked for", () => {
 });
 
 function fill(registry: Registry): void {
-  const counters = createCounters({ registry, name: "b_requests_total", help: 'with "quotes", a \\ and\na line', labels: ["path", "code"] });
+  const counters = createCounters({
+    registry,
+    name: "b_requests_total",
+    help: 'with "quotes", a \\ and\na line',
+    labels: ["path", "code"],
+  });
   counters.with({ path: "/x", code: undefined }).inc(3);
   counters.with({ path: 'a"b\\c\nd', code: "200" }).inc();
   createGauges({ registry, name: "c_level", help: "level" }).with({}).set(Number.NEGATIVE_INFINITY);
-  const histograms = createHistograms({ registry, name: "a_seconds", help: "times", buckets: [0, 0.5, 2], labels: ["model"], wallClock });
+  const histograms = createHistograms({
+    registry,
+    name: "a_seconds",
+    help: "times",
+    buckets: [0, 0.5, 2],
+    labels: ["model"],
+    wallClock,
+  });
   const histogram = histograms.with({ model: "m" });
   for (const value of [0, 0.5, 0.50001, 2]) histogram.observe(value);
   histogram.observe(7, 2);
@@ -78,13 +90,18 @@ c_level -Inf
     const before = await renderMetrics(registry, "text");
     const { contentType, body } = await renderMetrics(registry, "openmetrics");
     expect(contentType).toBe("application/openmetrics-text; version=1.0.0; charset=utf-8");
-    expect(body).toContain('# HELP b_requests with \\"quotes\\", a \\\\ and\\na line\n# TYPE b_requests counter\nb_requests_total{path="/x"} 3\n');
+    expect(body).toContain(
+      '# HELP b_requests with \\"quotes\\", a \\\\ and\\na line\n# TYPE b_requests counter\nb_requests_total{path="/x"} 3\n',
+    );
     expect(body).toContain(
       `a_seconds_bucket{model="m",le="2.0"} 4 # {span_id="${trace.spanId}",trace_id="${trace.traceId}"} 0.50001 1500000000.250\n`,
     );
     const exposed = parseOpenMetrics(body);
     expect(exposed.value("b_requests_total", { path: 'a"b\\c\nd', code: "200" })).toBe(1);
-    expect(exposed.families.get("b_requests")).toMatchObject({ type: "counter", help: 'with "quotes", a \\ and\na line' });
+    expect(exposed.families.get("b_requests")).toMatchObject({
+      type: "counter",
+      help: 'with "quotes", a \\ and\na line',
+    });
     expect(await renderMetrics(registry, "text")).toEqual(before);
   });
 
@@ -93,7 +110,14 @@ c_level -Inf
     const registers = [registry];
     new Counter({ name: "own_total", help: "own", labelNames: ["kind"], registers }).inc({ kind: "x" }, 2);
     new Counter({ name: "odd", help: "a counter without its ending", registers }).inc();
-    const histogram = new Histogram({ name: "own_seconds", help: "own", buckets: [1], labelNames: ["kind"], registers, enableExemplars: true });
+    const histogram = new Histogram({
+      name: "own_seconds",
+      help: "own",
+      buckets: [1],
+      labelNames: ["kind"],
+      registers,
+      enableExemplars: true,
+    });
     histogram.observe({ labels: { kind: "x" }, value: 0.5, exemplarLabels: { kind: "y" } });
     new Summary({ name: "own_summary", help: "own", percentiles: [0.5], registers }).observe(3);
     createGauges({ registry, name: "ours", help: "ours" });
@@ -101,14 +125,19 @@ c_level -Inf
     expect([...exposed.families.keys()]).toEqual(["odd", "ours", "own_seconds", "own_summary", "own"]);
     expect(exposed.value("own_total", { kind: "x" })).toBe(2);
     expect(exposed.value("odd_total")).toBe(1);
-    expect(exposed.find("own_seconds_bucket", { le: "1.0", kind: "x" })[0]?.exemplar).toMatchObject({ labels: { kind: "y" }, value: 0.5 });
+    expect(exposed.find("own_seconds_bucket", { le: "1.0", kind: "x" })[0]?.exemplar).toMatchObject({
+      labels: { kind: "y" },
+      value: 0.5,
+    });
     expect((await renderMetrics(registry, "text")).body).toContain('# TYPE own_total counter\nown_total{kind="x"} 2\n');
   });
 
   test("a name that is taken is refused, whoever has it", () => {
     const registry = newRegistry();
     createGauges({ registry, name: "same", help: "ours" });
-    expect(() => new Counter({ name: "same", help: "theirs", registers: [registry] })).toThrow("already been registered");
+    expect(() => new Counter({ name: "same", help: "theirs", registers: [registry] })).toThrow(
+      "already been registered",
+    );
     expect(() => createCounters({ registry, name: "same", help: "ours again" })).toThrow("already been registered");
   });
 
@@ -120,18 +149,24 @@ c_level -Inf
       ),
     });
     await fc.assert(
-      fc.asyncProperty(fc.uniqueArray(fc.tuple(text, text), { selector: String, maxLength: 8 }), text, async (values, help) => {
-        const registry = newRegistry();
-        const counters = createCounters({ registry, name: "x_total", help: `.${help}`, labels: ["a", "b"] });
-        const wanted = new Map(values.map(([a, b], index) => [JSON.stringify([a, b]), index + 1]));
-        for (const [key, count] of wanted) {
-          const [a, b] = JSON.parse(key) as [string, string];
-          counters.with({ a, b }).inc(count);
-        }
-        const family = parseOpenMetrics((await renderMetrics(registry, "openmetrics")).body).families.get("x");
-        expect(family?.help).toBe(`.${help}`);
-        expect(new Map(family?.samples.map(({ labels, value }) => [JSON.stringify([labels["a"], labels["b"]]), value]))).toEqual(wanted);
-      }),
+      fc.asyncProperty(
+        fc.uniqueArray(fc.tuple(text, text), { selector: String, maxLength: 8 }),
+        text,
+        async (values, help) => {
+          const registry = newRegistry();
+          const counters = createCounters({ registry, name: "x_total", help: `.${help}`, labels: ["a", "b"] });
+          const wanted = new Map(values.map(([a, b], index) => [JSON.stringify([a, b]), index + 1]));
+          for (const [key, count] of wanted) {
+            const [a, b] = JSON.parse(key) as [string, string];
+            counters.with({ a, b }).inc(count);
+          }
+          const family = parseOpenMetrics((await renderMetrics(registry, "openmetrics")).body).families.get("x");
+          expect(family?.help).toBe(`.${help}`);
+          expect(
+            new Map(family?.samples.map(({ labels, value }) => [JSON.stringify([labels["a"], labels["b"]]), value])),
+          ).toEqual(wanted);
+        },
+      ),
     );
   });
 });

@@ -17,18 +17,23 @@ test("a histogram counts each value in the first bucket whose bound is not below
   const value = fc.double({ min: 0, max: 20, noNaN: true });
   const bounds = fc.uniqueArray(fc.double({ min: 0, max: 10, noNaN: true }), { minLength: 1, maxLength: 20 });
   fc.assert(
-    fc.property(bounds, fc.array(fc.tuple(value, fc.integer({ min: 1, max: 50 })), { maxLength: 40 }), (unsorted, observations) => {
-      const sorted = unsorted.toSorted((left, right) => left - right);
-      const histogram = new Histogram(sorted, () => 0);
-      for (const [seen, times] of observations) histogram.observe(seen, times);
-      const countUpTo = (bound: number): number => observations.reduce((sum, [seen, times]) => sum + (seen <= bound ? times : 0), 0);
-      let total = 0;
-      for (const [index, bound] of sorted.entries()) {
-        total += histogram.counts[index] ?? 0;
-        expect(total).toBe(countUpTo(bound));
-      }
-      expect(histogram.counts.reduce((sum, count) => sum + count, 0)).toBe(countUpTo(Number.POSITIVE_INFINITY));
-    }),
+    fc.property(
+      bounds,
+      fc.array(fc.tuple(value, fc.integer({ min: 1, max: 50 })), { maxLength: 40 }),
+      (unsorted, observations) => {
+        const sorted = unsorted.toSorted((left, right) => left - right);
+        const histogram = new Histogram(sorted, () => 0);
+        for (const [seen, times] of observations) histogram.observe(seen, times);
+        const countUpTo = (bound: number): number =>
+          observations.reduce((sum, [seen, times]) => sum + (seen <= bound ? times : 0), 0);
+        let total = 0;
+        for (const [index, bound] of sorted.entries()) {
+          total += histogram.counts[index] ?? 0;
+          expect(total).toBe(countUpTo(bound));
+        }
+        expect(histogram.counts.reduce((sum, count) => sum + count, 0)).toBe(countUpTo(Number.POSITIVE_INFINITY));
+      },
+    ),
   );
 });
 

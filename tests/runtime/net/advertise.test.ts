@@ -32,7 +32,9 @@ test("a machine that does not tell its addresses is asked only for those of a wi
     throw new Error("Permission denied");
   };
   expect(toAdvertisedHost("127.0.0.1", refuse)).toBe("127.0.0.1");
-  expect(() => toAdvertisedHost("0.0.0.0", refuse)).toThrow(/cannot be read: Permission denied; say with --tcp-advertise-host/);
+  expect(() => toAdvertisedHost("0.0.0.0", refuse)).toThrow(
+    /cannot be read: Permission denied; say with --tcp-advertise-host/,
+  );
 });
 
 test.each([
@@ -53,6 +55,8 @@ test.each([
 test("a host to advertise that no record can carry is refused", async () => {
   for (const host of ["a b", "a/b", "[worker]", "worker:80"]) {
     const environment = { DYN_TCP_ADVERTISE_HOST: host };
-    await expect(createRuntime({ environment })).rejects.toThrow(`DYN_TCP_ADVERTISE_HOST="${host}": expected a host name or an address`);
+    await expect(createRuntime({ environment })).rejects.toThrow(
+      `DYN_TCP_ADVERTISE_HOST="${host}": expected a host name or an address`,
+    );
   }
 });

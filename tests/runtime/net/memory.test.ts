@@ -8,7 +8,18 @@ import { frameHeaderBytes, frameTypes } from "../../../packages/runtime/src/wire
 import { decodeError, encodePing, encodeRequest } from "../../../packages/runtime/src/wire/messages.ts";
 import { eventually } from "../../support/cluster.ts";
 import { requestHeader } from "../bytes.ts";
-import { collect, failureOf, greeting, hello, openEnds, rawPeer, request, startPair, type Ask, type RawPeer } from "../peers.ts";
+import {
+  collect,
+  failureOf,
+  greeting,
+  hello,
+  openEnds,
+  rawPeer,
+  request,
+  startPair,
+  type Ask,
+  type RawPeer,
+} from "../peers.ts";
 
 const mib = 1024 * 1024;
 
@@ -39,7 +50,9 @@ test("requests that do not fit are refused by name, and have their place again w
     code: "overloaded",
     message: expect.stringMatching(/^there is no memory for 15\d+ bytes more: 15\d+ are taken/) as string,
   });
-  expect(pair.workerLines).toContainEqual(expect.objectContaining({ message: "request refused", "error.type": "overloaded" }));
+  expect(pair.workerLines).toContainEqual(
+    expect.objectContaining({ message: "request refused", "error.type": "overloaded" }),
+  );
   release.resolve();
   expect(await running).toEqual([1]);
   await eventually("all given back", () => pair.server.memory.usedBytes === 0);
@@ -66,41 +79,47 @@ test("requests under way that never end are taken from the memory; one that does
 test.each([
   [true, 1024 * 1024],
   [false, 128 * 1024],
-])("what waits for a peer that does not read is taken from the memory; with room for it (%s) up to %i bytes wait", async (hasRoom, most) => {
-  await using ends = await openEnds();
-  const budget = createMemoryBudget(4, createRuntimeMetrics().memory);
-  const others = budget.open();
-  if (!hasRoom) for (let left = 16; left > 0; left -= 1) others.take(mib / 4);
-  let drained = 0;
-  const connection = new Connection(
-    ends.near,
-    { role: "listener", hello, memory: budget, helloTimeoutMs: 60_000, pingIntervalMs: 60_000 },
-    {
-      onFrame: () => undefined,
-      onRefused: () => undefined,
-      onPong: () => undefined,
-      onChunkEnd: () => undefined,
-      onDrain: () => (drained += 1),
-      onClose: () => undefined,
-    },
-  );
-  let steps = 0;
-  while (connection.isWritable && steps < 1_000) {
-    steps += 1;
-    encodePing(connection.writer, "PING", Buffer.alloc(8));
-    connection.writer.bytes(Buffer.alloc(16 * 1024));
-    connection.flushSoon();
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-  expect(connection.queuedBytes).toBeGreaterThanOrEqual(most);
-  expect(connection.queuedBytes).toBeLessThan(most + 64 * 1024);
-  others[Symbol.dispose]();
-  expect(budget.usedBytes > 0).toBe(hasRoom);
-  ends.far.resume();
-  await eventually("the peer having read all", () => connection.isWritable && drained > 0 && connection.queuedBytes === 0);
-  expect(budget.usedBytes).toBe(0);
-  connection.end();
-});
+])(
+  "what waits for a peer that does not read is taken from the memory; with room for it (%s) up to %i bytes wait",
+  async (hasRoom, most) => {
+    await using ends = await openEnds();
+    const budget = createMemoryBudget(4, createRuntimeMetrics().memory);
+    const others = budget.open();
+    if (!hasRoom) for (let left = 16; left > 0; left -= 1) others.take(mib / 4);
+    let drained = 0;
+    const connection = new Connection(
+      ends.near,
+      { role: "listener", hello, memory: budget, helloTimeoutMs: 60_000, pingIntervalMs: 60_000 },
+      {
+        onFrame: () => undefined,
+        onRefused: () => undefined,
+        onPong: () => undefined,
+        onChunkEnd: () => undefined,
+        onDrain: () => (drained += 1),
+        onClose: () => undefined,
+      },
+    );
+    let steps = 0;
+    while (connection.isWritable && steps < 1_000) {
+      steps += 1;
+      encodePing(connection.writer, "PING", Buffer.alloc(8));
+      connection.writer.bytes(Buffer.alloc(16 * 1024));
+      connection.flushSoon();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(connection.queuedBytes).toBeGreaterThanOrEqual(most);
+    expect(connection.queuedBytes).toBeLessThan(most + 64 * 1024);
+    others[Symbol.dispose]();
+    expect(budget.usedBytes > 0).toBe(hasRoom);
+    ends.far.resume();
+    await eventually(
+      "the peer having read all",
+      () => connection.isWritable && drained > 0 && connection.queuedBytes === 0,
+    );
+    expect(budget.usedBytes).toBe(0);
+    connection.end();
+  },
+);
 
 test("a frame that comes a byte at a time does not keep its memory for ever: its connection is closed", async () => {
   await using pair = await startPair({ worker: { memoryLimitMb: 4, pingIntervalMs: 10 } });
@@ -115,6 +134,8 @@ test("a frame that comes a byte at a time does not keep its memory for ever: its
   }
   expect(pair.server.memory.usedBytes).toBe(0);
   expect(pair.workerLines).toContainEqual(
-    expect.objectContaining({ error: expect.stringMatching(/^a frame from \S+ was not there whole within 600 ms$/) as string }),
+    expect.objectContaining({
+      error: expect.stringMatching(/^a frame from \S+ was not there whole within 600 ms$/) as string,
+    }),
   );
 });

@@ -1,5 +1,12 @@
 // Where spans go, as the variables say it, and how they become the SDK's.
-import { ProxyTracerProvider, trace, type HrTime, type Span as SdkSpan, type SpanOptions, type Tracer as ApiTracer } from "@opentelemetry/api";
+import {
+  ProxyTracerProvider,
+  trace,
+  type HrTime,
+  type Span as SdkSpan,
+  type SpanOptions,
+  type Tracer as ApiTracer,
+} from "@opentelemetry/api";
 import { describe, expect, test } from "vitest";
 import { readSettings, type Environment } from "../../../packages/runtime/src/settings/environment.ts";
 import { createLogger } from "../../../packages/runtime/src/logging/logger.ts";
@@ -33,19 +40,29 @@ describe("the destination of spans", () => {
       "http/protobuf",
       "http://otel:9/x",
     ],
-    [{ OTEL_EXPORTER_OTLP_PROTOCOL: "http/protobuf", OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: "grpc" }, "grpc", "http://localhost:4317"],
+    [
+      { OTEL_EXPORTER_OTLP_PROTOCOL: "http/protobuf", OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: "grpc" },
+      "grpc",
+      "http://localhost:4317",
+    ],
   ])("%j", (environment, protocol, url) => {
     expect(destinationOf(environment)).toMatchObject({ protocol, url });
   });
 
   test("headers are percent-decoded, and those for traces win", () => {
-    const environment = { OTEL_EXPORTER_OTLP_HEADERS: "a=1, b = two%20words ,c=50%", OTEL_EXPORTER_OTLP_TRACES_HEADERS: "a=x=y" };
+    const environment = {
+      OTEL_EXPORTER_OTLP_HEADERS: "a=1, b = two%20words ,c=50%",
+      OTEL_EXPORTER_OTLP_TRACES_HEADERS: "a=x=y",
+    };
     expect(destinationOf(environment).headers).toEqual({ a: "x=y", b: "two words", c: "50%" });
   });
 
   test.each<[Environment, string]>([
     [{ OTEL_EXPORTER_OTLP_ENDPOINT: "otel:4317" }, 'OTEL_EXPORTER_OTLP_ENDPOINT="otel:4317": expected a URL'],
-    [{ OTEL_EXPORTER_OTLP_PROTOCOL: "http/json" }, 'OTEL_EXPORTER_OTLP_PROTOCOL="http/json": expected one of grpc, http/protobuf'],
+    [
+      { OTEL_EXPORTER_OTLP_PROTOCOL: "http/json" },
+      'OTEL_EXPORTER_OTLP_PROTOCOL="http/json": expected one of grpc, http/protobuf',
+    ],
     [{ OTEL_EXPORTER_OTLP_HEADERS: "token" }, "OTEL_EXPORTER_OTLP_HEADERS=(hidden): expected key=value pairs"],
     [{ OTEL_RESOURCE_ATTRIBUTES: "a b=c" }, "expected key=value pairs"],
     [{ OTEL_TRACES_SAMPLER_ARG: "1.5" }, "expected a number from 0 to 1"],
@@ -75,7 +92,11 @@ test("a span begins when the clock says so, and lasts as long as it did, also if
   };
   let offset = 1_000_000_000;
   const clock = { now: () => offset + performance.now(), offset: () => offset };
-  const tracer = new SdkTracer(sdk as ApiTracer, new Decisions({ shouldSample: () => expect.fail("the decision was made with the trace") }), clock);
+  const tracer = new SdkTracer(
+    sdk as ApiTracer,
+    new Decisions({ shouldSample: () => expect.fail("the decision was made with the trace") }),
+    clock,
+  );
   const startedAt = performance.now();
   const span = tracer.startSpan("first", "internal", acceptTrace(undefined, undefined), startedAt);
   offset += 3_600_000;
@@ -129,7 +150,11 @@ describe("runtimes of one process", () => {
     const span = receiver.spans().find(({ name }) => name === "handle_payload");
     expect(span?.attributes).toMatchObject({ tokens: 7 });
     expect(Object.keys(span?.attributes ?? {})).not.toContain("usage");
-    expect(records.find(({ message }) => message === "request completed")).toMatchObject({ usage: { a: 1 }, tokens: 7, status: "success" });
+    expect(records.find(({ message }) => message === "request completed")).toMatchObject({
+      usage: { a: 1 },
+      tokens: 7,
+      status: "success",
+    });
   });
 
   test("beside an SDK of the program's own, say so, and leave it in charge", async () => {

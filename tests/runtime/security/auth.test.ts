@@ -16,7 +16,13 @@ import {
 } from "../../../packages/runtime/src/index.ts";
 import { parseLogFilter } from "../../../packages/runtime/src/logging/filter.ts";
 import { createLogger } from "../../../packages/runtime/src/logging/logger.ts";
-import { parseTokens, proveToken, type Guard, type ProofInput, type Role } from "../../../packages/runtime/src/security/auth.ts";
+import {
+  parseTokens,
+  proveToken,
+  type Guard,
+  type ProofInput,
+  type Role,
+} from "../../../packages/runtime/src/security/auth.ts";
 import { listen } from "../../../packages/runtime/src/net/listener.ts";
 import { offTracer } from "../../../packages/runtime/src/trace/spans.ts";
 import type { FrameWriter } from "../../../packages/runtime/src/wire/frame-writer.ts";
@@ -69,15 +75,27 @@ test("two that know the token talk, and neither the token nor a proof is in a lo
 });
 
 test.each<[string, Partial<RuntimeConfig>, Partial<RuntimeConfig>, string]>([
-  ["a caller without a token", { planeToken: token }, {}, "the peer asks for a plane token, and none is set here: set --plane-token-file"],
-  ["a worker without a token", {}, { planeToken: token }, "the listener shows no plane token: set --plane-token-file there, too"],
+  [
+    "a caller without a token",
+    { planeToken: token },
+    {},
+    "the peer asks for a plane token, and none is set here: set --plane-token-file",
+  ],
+  [
+    "a worker without a token",
+    {},
+    { planeToken: token },
+    "the listener shows no plane token: set --plane-token-file there, too",
+  ],
   ["a caller with another token", { planeToken: token }, { planeToken: other }, "the dialler has another plane token"],
 ])("%s fails before a request is sent, with one warning at each end", async (_name, worker, caller, reason) => {
   await using members = await startMembers(worker, caller);
   const failure = await failureOf(members.ask());
   expect(failure.code).toBe("cannot_connect");
   expect(failure.message).toContain(reason);
-  const ended = await eventually("the listener's line", () => members.lines.find(({ message }) => message === "connection ended with an error"));
+  const ended = await eventually("the listener's line", () =>
+    members.lines.find(({ message }) => message === "connection ended with an error"),
+  );
   expect(ended).toMatchObject({ level: "WARN" });
   expect(JSON.stringify(ended)).toContain("plane token");
   const warnings = members.lines.filter(({ level, target }) => level === "WARN" && target !== "request_span");
@@ -97,13 +115,18 @@ test("a token is replaced in the file without a gap, and without a restart", asy
     await using members = await startMembers({ planeTokenFile: worker }, { planeTokenFile: caller });
     expect(await members.ask()).toEqual(["hello"]);
     const reloaded = (count: number): Promise<boolean> =>
-      eventually("the reload", () => members.lines.filter(({ message }) => message === "plane tokens reloaded").length === count);
+      eventually(
+        "the reload",
+        () => members.lines.filter(({ message }) => message === "plane tokens reloaded").length === count,
+      );
     writeFileSync(worker, `${other}\n${token}\n`); // the worker knows both, the caller proves the old one
     await reloaded(1);
     for (const known of [token, other]) expect(await dial(members, known)).toBe("open");
     writeFileSync(worker, "short\n");
     await eventually("the warning", () =>
-      members.lines.some(({ message }) => message === "plane tokens cannot be reloaded, what was read before stays in use"),
+      members.lines.some(
+        ({ message }) => message === "plane tokens cannot be reloaded, what was read before stays in use",
+      ),
     );
     expect(JSON.stringify(members.lines)).not.toContain("short\\n");
     writeFileSync(worker, `${other}\n`);
@@ -130,10 +153,19 @@ function lastOf(peer: RawPeer): string {
 }
 
 // A dialler by hand: resolves with "open", or with what the listener says at its end.
-async function dial({ port, dialled }: Pick<Members, "port" | "dialled">, secret: string, prove: Prove = proveWith(secret)): Promise<string> {
+async function dial(
+  { port, dialled }: Pick<Members, "port" | "dialled">,
+  secret: string,
+  prove: Prove = proveWith(secret),
+): Promise<string> {
   using peer = rawPeer(connect(port, "127.0.0.1"), false);
   const diallerNonce = Buffer.alloc(32, 7);
-  peer.send((writer) => (writer.bytes(preface), encodeHello(writer, { ...hello, nonce: diallerNonce, proof_version: 2, dialled })));
+  peer.send(
+    (writer) => (
+      writer.bytes(preface),
+      encodeHello(writer, { ...hello, nonce: diallerNonce, proof_version: 2, dialled })
+    ),
+  );
   const greeting = await eventually("its HELLO", () => peer.frames.find(({ type }) => type === frameTypes.HELLO));
   const listenerNonce = decodeHello(greeting.body).nonce ?? Buffer.alloc(0);
   expect(peer.frames).toHaveLength(1); // nothing made from the token before ours
@@ -162,22 +194,36 @@ describe("a hostile dialler", () => {
     ["sends an empty proof", () => Buffer.alloc(0)],
     ["sends a long proof", (said) => Buffer.concat([proveWith(token)(said), Buffer.alloc(1)])],
     ["proves as a listener", proveWith(token, "listener")],
-    ["replays the proof of another connection", (said) => proveWith(token)({ ...said, listenerNonce: Buffer.alloc(32, 9) })],
+    [
+      "replays the proof of another connection",
+      (said) => proveWith(token)({ ...said, listenerNonce: Buffer.alloc(32, 9) }),
+    ],
     ["proves to have meant somebody else", (said) => proveWith(token)({ ...said, dialled: `${said.dialled}0` })],
     ["proves to have come by TLS", (said) => proveWith(token)({ ...said, channel: Buffer.alloc(32, 9) })],
     [
       "proves in the first version",
-      ({ diallerNonce, listenerNonce }) => createHmac("sha256", token).update("dyn/1 dialler").update(diallerNonce).update(listenerNonce).digest(),
+      ({ diallerNonce, listenerNonce }) =>
+        createHmac("sha256", token).update("dyn/1 dialler").update(diallerNonce).update(listenerNonce).digest(),
     ],
   ])("that %s is refused", async (_name, prove) => {
     await using members = await startMembers({ planeToken: token }, { planeToken: token });
-    expect(await dial(members, token, prove)).toBe("unauthenticated: the dialler has another plane token, or somebody is in between");
+    expect(await dial(members, token, prove)).toBe(
+      "unauthenticated: the dialler has another plane token, or somebody is in between",
+    );
     expect(await members.ask()).toEqual(["hello"]);
   });
 
   test.each<[string, (writer: FrameWriter) => void, string]>([
-    ["asks before it proves", (writer) => messages.encodeRequest(writer, 1, request), "unauthenticated: REQUEST before AUTH"],
-    ["pings before it proves", (writer) => messages.encodePing(writer, "PING", Buffer.alloc(8)), "unauthenticated: PING before AUTH"],
+    [
+      "asks before it proves",
+      (writer) => messages.encodeRequest(writer, 1, request),
+      "unauthenticated: REQUEST before AUTH",
+    ],
+    [
+      "pings before it proves",
+      (writer) => messages.encodePing(writer, "PING", Buffer.alloc(8)),
+      "unauthenticated: PING before AUTH",
+    ],
     [
       "proves on a stream",
       (writer) => (writer.begin(frameTypes.AUTH, 1), writer.bytes(Buffer.alloc(32)), writer.end()),
@@ -192,7 +238,9 @@ describe("a hostile dialler", () => {
   ])("that %s is refused", async (_name, build, reason) => {
     await using members = await startMembers({ planeToken: token, connectTimeoutMs: 1_000 }, { planeToken: token });
     using peer = rawPeer(connect(members.port, "127.0.0.1"), false);
-    peer.send((writer) => (writer.bytes(preface), encodeHello(writer, { ...proving, dialled: members.dialled }), build(writer)));
+    peer.send(
+      (writer) => (writer.bytes(preface), encodeHello(writer, { ...proving, dialled: members.dialled }), build(writer)),
+    );
     await eventually("the connection ending", () => peer.isClosed);
     expect(lastOf(peer)).toContain(reason);
     expect(members.lines.some(({ message }) => message === "request received")).toBe(false);
@@ -200,10 +248,22 @@ describe("a hostile dialler", () => {
 
   test.each<[string, Hello, string]>([
     ["a short nonce", { ...hello, nonce: Buffer.alloc(31) }, "protocol: HELLO has a nonce that is not 32 bytes"],
-    ["a nonce of text", { ...hello, nonce: "n".repeat(32) as unknown as Uint8Array }, "protocol: HELLO has a nonce that is not 32 bytes"],
+    [
+      "a nonce of text",
+      { ...hello, nonce: "n".repeat(32) as unknown as Uint8Array },
+      "protocol: HELLO has a nonce that is not 32 bytes",
+    ],
     ["no nonce", hello, "unauthenticated: the dialler shows no plane token: set --plane-token-file there, too"],
-    ["a dialled of 301 characters", { ...hello, dialled: "x".repeat(301) }, "protocol: HELLO has a dialled that is not 1 to 300 characters"],
-    ["a version of text", { ...hello, proof_version: "2" as unknown as number }, "protocol: HELLO has a proof_version that is no number"],
+    [
+      "a dialled of 301 characters",
+      { ...hello, dialled: "x".repeat(301) },
+      "protocol: HELLO has a dialled that is not 1 to 300 characters",
+    ],
+    [
+      "a version of text",
+      { ...hello, proof_version: "2" as unknown as number },
+      "protocol: HELLO has a proof_version that is no number",
+    ],
     [
       "another instance",
       { ...proving, dialled: "1@tcp://127.0.0.1:1" },
@@ -239,9 +299,21 @@ describe("a hostile dialler", () => {
 
 test("a worker that drains says so only to those who have proven themselves", async () => {
   const log = createLogger({ sink: () => undefined });
-  const parts = { hello: { ...hello, instance_id: "77" }, helloTimeoutMs: 5_000, pingIntervalMs: 5_000, log, now: () => performance.now() };
+  const parts = {
+    hello: { ...hello, instance_id: "77" },
+    helloTimeoutMs: 5_000,
+    pingIntervalMs: 5_000,
+    log,
+    now: () => performance.now(),
+  };
   const guard = (): Guard => ({ role: "listener", tokens: parseTokens(token), isAnnounced: () => true });
-  const server = createPushServer({ ...parts, rejections: createRuntimeMetrics().rejections, tracer: offTracer, memory, guard });
+  const server = createPushServer({
+    ...parts,
+    rejections: createRuntimeMetrics().rejections,
+    tracer: offTracer,
+    memory,
+    guard,
+  });
   await using listener = await listen({
     host: "127.0.0.1",
     port: 0,
@@ -256,7 +328,9 @@ test("a worker that drains says so only to those who have proven themselves", as
   peer.send((writer) => (writer.bytes(preface), encodeHello(writer, { ...proving, dialled })));
   const greeting = await eventually("its HELLO", () => peer.frames[0]);
   const listenerNonce = decodeHello(greeting.body).nonce ?? Buffer.alloc(0);
-  peer.send((writer) => encodeAuth(writer, proveWith(token)({ dialled, diallerNonce: nonce, listenerNonce, channel: Buffer.alloc(0) })));
+  peer.send((writer) =>
+    encodeAuth(writer, proveWith(token)({ dialled, diallerNonce: nonce, listenerNonce, channel: Buffer.alloc(0) })),
+  );
   await eventually("GOAWAY", () => peer.frames.length === 3);
   expect(peer.frames.map(({ type }) => type)).toEqual([frameTypes.HELLO, frameTypes.AUTH, frameTypes.GOAWAY]);
   server.close();
@@ -284,6 +358,9 @@ describe("a list of tokens", () => {
 
   test("of a variable is checked at the start", async () => {
     const failure = await failureOf(createRuntime({ config: { ...config, planeToken: "tiny" }, environment: {} }));
-    expect(failure).toMatchObject({ code: "invalid_argument", message: "DYN_PLANE_TOKEN: line 1: expected at least 16 characters of visible ASCII" });
+    expect(failure).toMatchObject({
+      code: "invalid_argument",
+      message: "DYN_PLANE_TOKEN: line 1: expected at least 16 characters of visible ASCII",
+    });
   });
 });

@@ -24,7 +24,9 @@ async function askHostile(
   const server = createServer((socket) => {
     const peer = rawPeer(socket, true);
     peers.push(peer);
-    peer.send((writer) => encodeHello(writer, { ...hello, instance_id: "77", nonce: Buffer.alloc(32, 3), ...greeting }));
+    peer.send((writer) =>
+      encodeHello(writer, { ...hello, instance_id: "77", nonce: Buffer.alloc(32, 3), ...greeting }),
+    );
     let isAnswered = false;
     socket.on("data", () => {
       const proof = peer.frames.find(({ type }) => type === frameTypes.AUTH);
@@ -46,13 +48,24 @@ async function askHostile(
   await eventually("its end", () => peers.every(({ frames }) => frames.at(-1)?.type === frameTypes.ERROR));
   for (const peer of peers) peer[Symbol.dispose]();
   server.close();
-  return { failure: `${failure.code}: ${failure.message}`, types: peers.flatMap(({ frames }) => frames.map(({ type }) => type)) };
+  return {
+    failure: `${failure.code}: ${failure.message}`,
+    types: peers.flatMap(({ frames }) => frames.map(({ type }) => type)),
+  };
 }
 
 describe("a hostile listener", () => {
   test.each<[string, (peer: RawPeer, proof: Buffer) => void, string]>([
-    ["sends zeros", (peer) => peer.send((writer) => encodeAuth(writer, Buffer.alloc(32))), "the listener has another plane token"],
-    ["sends the dialler's proof back", (peer, proof) => peer.send((writer) => encodeAuth(writer, proof)), "the listener has another plane token"],
+    [
+      "sends zeros",
+      (peer) => peer.send((writer) => encodeAuth(writer, Buffer.alloc(32))),
+      "the listener has another plane token",
+    ],
+    [
+      "sends the dialler's proof back",
+      (peer, proof) => peer.send((writer) => encodeAuth(writer, proof)),
+      "the listener has another plane token",
+    ],
     ["says GOAWAY instead", (peer) => peer.send((writer) => messages.encodeGoaway(writer, "x")), "GOAWAY before AUTH"],
     ["stays silent", () => undefined, "no AUTH from"],
   ])("that %s is not sent a request", async (_name, answer, reason) => {

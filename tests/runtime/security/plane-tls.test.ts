@@ -3,7 +3,12 @@ import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import { connect as connectTcp } from "node:net";
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createMemorySpace, createRuntime, type Runtime, type RuntimeConfig } from "../../../packages/runtime/src/index.ts";
+import {
+  createMemorySpace,
+  createRuntime,
+  type Runtime,
+  type RuntimeConfig,
+} from "../../../packages/runtime/src/index.ts";
 import { parseLogFilter } from "../../../packages/runtime/src/logging/filter.ts";
 import { createLogger } from "../../../packages/runtime/src/logging/logger.ts";
 import { explainTlsError } from "../../../packages/runtime/src/security/tls.ts";
@@ -39,7 +44,10 @@ interface Members extends AsyncDisposable {
 
 const certificate = ({ cert, key }: Pem): Partial<RuntimeConfig> => ({ tcpTlsCert: cert, tcpTlsKey: key });
 
-async function startMembers(serverConfig: Partial<RuntimeConfig>, callerConfig: Partial<RuntimeConfig>): Promise<Members> {
+async function startMembers(
+  serverConfig: Partial<RuntimeConfig>,
+  callerConfig: Partial<RuntimeConfig>,
+): Promise<Members> {
   const memorySpace = createMemorySpace();
   const lines: Record<string, unknown>[] = [];
   const log = createLogger({ sink: (record) => void lines.push(record), filter: parseLogFilter("trace") });
@@ -79,7 +87,9 @@ describe("a worker with a certificate", () => {
     await using members = await startMembers({ ...certificate(worker), tcpMaxConnections: 1 }, { tcpTlsCa: ours.ca });
     expect(await members.ask()).toEqual(["hello"]);
     expect((await failureOf(members.askAnew({ tcpTlsCa: ours.ca }))).code).toBe("disconnected");
-    expect(members.lines).toContainEqual(expect.objectContaining({ message: "connection refused: too many", limit: 1 }));
+    expect(members.lines).toContainEqual(
+      expect.objectContaining({ message: "connection refused: too many", limit: 1 }),
+    );
     expect(await members.ask()).toEqual(["hello"]);
   });
 
@@ -91,7 +101,9 @@ describe("a worker with a certificate", () => {
       memorySpace,
       log: createLogger({ sink: () => undefined }),
     });
-    using _watch = runtime.discovery.watch("v1/instances", (changes) => records.push(...changes.flatMap(({ record }) => record ?? [])));
+    using _watch = runtime.discovery.watch("v1/instances", (changes) =>
+      records.push(...changes.flatMap(({ record }) => record ?? [])),
+    );
     await using _serving = await runtime.endpoint(address).serve(async function* () {
       yield 1;
     });
@@ -118,7 +130,9 @@ describe("a worker with a certificate", () => {
   test("is not believed by a caller without its authority", async () => {
     await using members = await startMembers(certificate(worker), {});
     expect((await failureOf(members.ask())).message).toMatch(/certificate.*; set the authority with --tcp-tls-ca/);
-    const refused = await eventually("the warning", () => members.lines.find(({ message }) => message === "connection refused"));
+    const refused = await eventually("the warning", () =>
+      members.lines.find(({ message }) => message === "connection refused"),
+    );
     expect(refused["remote"]).toMatch(/^127\.0\.0\.1:\d+$/);
     expect(refused["reason"]).toBe("the caller broke off the TLS handshake: does it trust this certificate?");
   });
@@ -128,7 +142,9 @@ describe("a worker with a certificate", () => {
     using peer = rawPeer(connectTcp(members.port, "127.0.0.1"), false);
     peer.sendBytes(greeting());
     await eventually("the connection ending", () => peer.isClosed);
-    await eventually("the warning", () => members.lines.some(({ message, level }) => message === "connection refused" && level === "WARN"));
+    await eventually("the warning", () =>
+      members.lines.some(({ message, level }) => message === "connection refused" && level === "WARN"),
+    );
     expect(await members.ask()).toEqual(["hello"]);
   });
 
@@ -161,8 +177,13 @@ test.each([
   });
   const failure = await failureOf(serving);
   expect(failure.code).toBe("invalid_argument");
-  expect(failure.message).toBe(`${flag} asks for TLS, and this process has no certificate to serve with: set --tcp-tls-cert and --tcp-tls-key`);
-  await using members = await startMembers({ ...certificate(worker), tcpTlsRequired: true }, { tcpTlsCa: ours.ca, tcpTlsRequired: true });
+  expect(failure.message).toBe(
+    `${flag} asks for TLS, and this process has no certificate to serve with: set --tcp-tls-cert and --tcp-tls-key`,
+  );
+  await using members = await startMembers(
+    { ...certificate(worker), tcpTlsRequired: true },
+    { tcpTlsCa: ours.ca, tcpTlsRequired: true },
+  );
   expect(await members.ask()).toEqual(["hello"]);
 });
 
@@ -171,21 +192,32 @@ describe("a worker with an authority", () => {
 
   test("serves callers with a certificate of it, also with a token beside", async () => {
     const planeToken = "a-token-of-nobody";
-    await using members = await startMembers({ ...mutual(), planeToken }, { ...certificate(caller), tcpTlsCa: ours.ca, planeToken });
+    await using members = await startMembers(
+      { ...mutual(), planeToken },
+      { ...certificate(caller), tcpTlsCa: ours.ca, planeToken },
+    );
     expect(await members.ask()).toEqual(["hello"]);
-    expect((await failureOf(members.askAnew({ ...certificate(caller), tcpTlsCa: ours.ca }))).message).toContain("plane token");
+    expect((await failureOf(members.askAnew({ ...certificate(caller), tcpTlsCa: ours.ca }))).message).toContain(
+      "plane token",
+    );
   });
 
   // With TLS 1.3 a dialler has shaken hands before it hears that its certificate was wanted.
   test.each<[string, () => Partial<RuntimeConfig>, RegExp]>([
     ["without a certificate", () => ({}), /^the caller shows no certificate, and --tcp-tls-ca asks for one$/],
-    ["with a certificate of another authority", () => certificate(stranger), /or its own is not of an authority in --tcp-tls-ca$/],
+    [
+      "with a certificate of another authority",
+      () => certificate(stranger),
+      /or its own is not of an authority in --tcp-tls-ca$/,
+    ],
   ])("refuses callers %s, before a request is sent", async (_name, more, reason) => {
     await using members = await startMembers(mutual(), { ...more(), tcpTlsCa: ours.ca });
     const startedAt = performance.now();
     expect((await failureOf(members.ask())).code).toBe("cannot_connect");
     expect(performance.now() - startedAt).toBeLessThan(30_000); // not by a timeout
-    const refused = await eventually("the warning", () => members.lines.find(({ message }) => message === "connection refused"));
+    const refused = await eventually("the warning", () =>
+      members.lines.find(({ message }) => message === "connection refused"),
+    );
     expect(refused["level"]).toBe("WARN");
     expect(refused["reason"]).toMatch(reason);
     expect(members.lines.some(({ message }) => message === "request received")).toBe(false);
@@ -195,7 +227,11 @@ describe("a worker with an authority", () => {
 
 describe("certificates that are replaced", () => {
   function peerName(port: number): Promise<string> {
-    const socket: TLSSocket = connectTls({ host: "127.0.0.1", port, ca: [readFileSync(ours.ca), readFileSync(theirs.ca)] });
+    const socket: TLSSocket = connectTls({
+      host: "127.0.0.1",
+      port,
+      ca: [readFileSync(ours.ca), readFileSync(theirs.ca)],
+    });
     const { promise, resolve, reject } = Promise.withResolvers<string>();
     socket.on("secureConnect", () => resolve(String(socket.getPeerCertificate().subject.CN))).on("error", reject);
     return promise.finally(() => socket.destroy());
@@ -217,10 +253,14 @@ describe("certificates that are replaced", () => {
   test("of authorities are used by both ends", async () => {
     const authorities = `${ours.directory}/both.crt`;
     copyFileSync(theirs.ca, authorities);
-    await using members = await startMembers({ ...certificate(worker), tcpTlsCa: authorities }, { ...certificate(caller), tcpTlsCa: authorities });
+    await using members = await startMembers(
+      { ...certificate(worker), tcpTlsCa: authorities },
+      { ...certificate(caller), tcpTlsCa: authorities },
+    );
     expect((await failureOf(members.ask())).code).toBe("cannot_connect");
     writeFileSync(authorities, readFileSync(ours.ca, "utf8") + readFileSync(theirs.ca, "utf8"));
-    const count = (): number => members.lines.filter(({ message }) => message === "certificates of the plane reloaded").length;
+    const count = (): number =>
+      members.lines.filter(({ message }) => message === "certificates of the plane reloaded").length;
     await eventually("both reloads", () => count() === 2);
     await eventually("an answer", () => members.ask().catch(() => undefined));
   });
@@ -230,7 +270,9 @@ describe("certificates that are replaced", () => {
     const next = await ours.issue("late");
     await using members = await startMembers(certificate(own), { tcpTlsCa: ours.ca });
     const warnings = (): unknown[] =>
-      members.lines.filter(({ message }) => message === "certificates of the plane cannot be reloaded, what was read before stays in use");
+      members.lines.filter(
+        ({ message }) => message === "certificates of the plane cannot be reloaded, what was read before stays in use",
+      );
     copyFileSync(next.cert, own.cert); // its key comes later
     await eventually("the warning", () => warnings().length > 0);
     expect(await peerName(members.port)).toBe("kept");
@@ -243,7 +285,11 @@ describe("certificates that are replaced", () => {
 
 test.each<[string, () => Partial<RuntimeConfig>, RegExp]>([
   ["a certificate without its key", () => ({ tcpTlsCert: worker.cert }), /a certificate needs its key/],
-  ["a key of another certificate", () => ({ tcpTlsCert: worker.cert, tcpTlsKey: caller.key }), /the key is not that of the certificate/],
+  [
+    "a key of another certificate",
+    () => ({ tcpTlsCert: worker.cert, tcpTlsKey: caller.key }),
+    /the key is not that of the certificate/,
+  ],
   ["a file that is not there", () => ({ tcpTlsCa: "/no/such/file" }), /ENOENT/],
   ["a file without a certificate", () => ({ tcpTlsCa: worker.key }), /\.key/],
 ])("%s is refused at the start", async (_name, wrong, reason) => {
@@ -263,6 +309,9 @@ test.each<[string, string, string | undefined]>([
   ["unsupported protocol", "ERR_SSL_UNSUPPORTED_PROTOCOL", "unsupported protocol"],
   ["read ECONNRESET", "ECONNRESET", undefined],
 ])("the log says %j of %s", (words, code, reason) => {
-  const message = reason === undefined ? words : `40FD:error:0A000418:SSL routines:ssl3_read_bytes:${reason}:rec_layer_s3.c:918:\n`;
-  expect(explainTlsError(Object.assign(new Error(message), { code, ...(reason !== undefined && { reason }) }))).toBe(words);
+  const message =
+    reason === undefined ? words : `40FD:error:0A000418:SSL routines:ssl3_read_bytes:${reason}:rec_layer_s3.c:918:\n`;
+  expect(explainTlsError(Object.assign(new Error(message), { code, ...(reason !== undefined && { reason }) }))).toBe(
+    words,
+  );
 });

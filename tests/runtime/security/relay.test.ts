@@ -1,11 +1,26 @@
 // Somebody in between, who knows no token: it can change a record or stand at an address, and passes on what both ends say.
 import { readFileSync } from "node:fs";
-import { connect as connectTcp, createServer as createTcpServer, type AddressInfo, type Server, type Socket } from "node:net";
+import {
+  connect as connectTcp,
+  createServer as createTcpServer,
+  type AddressInfo,
+  type Server,
+  type Socket,
+} from "node:net";
 import { connect as connectTls, createServer as createTlsServer } from "node:tls";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createMemoryDiscovery } from "../../../packages/runtime/src/discovery/memory.ts";
-import { parseAddress, toEndpointRecord, type EndpointRecord } from "../../../packages/runtime/src/discovery/records.ts";
-import { createMemorySpace, createRuntime, type Runtime, type RuntimeConfig } from "../../../packages/runtime/src/index.ts";
+import {
+  parseAddress,
+  toEndpointRecord,
+  type EndpointRecord,
+} from "../../../packages/runtime/src/discovery/records.ts";
+import {
+  createMemorySpace,
+  createRuntime,
+  type Runtime,
+  type RuntimeConfig,
+} from "../../../packages/runtime/src/index.ts";
 import { parseLogFilter } from "../../../packages/runtime/src/logging/filter.ts";
 import { createLogger } from "../../../packages/runtime/src/logging/logger.ts";
 import { frameTypes, preface } from "../../../packages/runtime/src/wire/frames.ts";
@@ -45,13 +60,18 @@ interface RelayOptions {
   readonly change?: (bytes: Buffer) => Buffer;
 }
 
-async function startRelay(port: number, { certificate, isTls = false, change = (bytes) => bytes }: RelayOptions = {}): Promise<Relay> {
+async function startRelay(
+  port: number,
+  { certificate, isTls = false, change = (bytes) => bytes }: RelayOptions = {},
+): Promise<Relay> {
   const heard: Buffer[] = [];
   const open = new Set<Socket>();
   let connections = 0;
   const pass = (socket: Socket): void => {
     connections += 1;
-    const onwards: Socket = isTls ? connectTls({ port, host: "127.0.0.1", rejectUnauthorized: false }) : connectTcp(port, "127.0.0.1");
+    const onwards: Socket = isTls
+      ? connectTls({ port, host: "127.0.0.1", rejectUnauthorized: false })
+      : connectTcp(port, "127.0.0.1");
     let isFirst = true;
     socket.on("data", (chunk: Buffer) => {
       heard.push(chunk);
@@ -93,12 +113,20 @@ interface Members extends AsyncDisposable {
   readonly lines: Record<string, unknown>[];
 }
 
-async function startMembers(more: Partial<RuntimeConfig> = {}, ofCaller: Partial<RuntimeConfig> = {}): Promise<Members> {
+async function startMembers(
+  more: Partial<RuntimeConfig> = {},
+  ofCaller: Partial<RuntimeConfig> = {},
+): Promise<Members> {
   const memorySpace = createMemorySpace();
   const lines: Record<string, unknown>[] = [];
   const log = createLogger({ sink: (line) => void lines.push(line), filter: parseLogFilter("trace") });
   const start = (own: Partial<RuntimeConfig>): Promise<Runtime> =>
-    createRuntime({ config: { ...config, planeToken, connectTimeoutMs: 60_000, ...own }, memorySpace, log, environment: {} });
+    createRuntime({
+      config: { ...config, planeToken, connectTimeoutMs: 60_000, ...own },
+      memorySpace,
+      log,
+      environment: {},
+    });
   const [worker, caller] = await Promise.all([start(more), start(ofCaller)]);
   const serving = await worker.endpoint(address).serve(async function* () {
     yield "hello";
@@ -135,7 +163,9 @@ async function expectRefusal(members: Members, relay: Relay, reason: string): Pr
   expect(relay.connections()).toBeGreaterThan(0);
   expect(relay.heard()).not.toContain(prompt);
   expect(members.lines.some(({ message }) => message === "request received")).toBe(false);
-  const warnings = members.lines.filter(({ level, message }) => level === "WARN" && message === "connection ended with an error");
+  const warnings = members.lines.filter(
+    ({ level, message }) => level === "WARN" && message === "connection ended with an error",
+  );
   expect(warnings.map(({ error }) => String(error))).toEqual([expect.stringContaining(reason)]);
 }
 

@@ -19,7 +19,14 @@ test("a value that whoever uses it cannot take is no value: the one before stays
     offers += 1;
     if (!isWilling) throw new Error("not now");
   };
-  using value = await openReloading({ what: "files", paths: [path], parse: ([bytes]) => String(bytes), log, onChange, intervalMs: 5 });
+  using value = await openReloading({
+    what: "files",
+    paths: [path],
+    parse: ([bytes]) => String(bytes),
+    log,
+    onChange,
+    intervalMs: 5,
+  });
   await writeFile(`${path}-next`, "second");
   await rename(`${path}-next`, path);
   await eventually("refusals", () => offers > 1);

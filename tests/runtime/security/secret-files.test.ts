@@ -39,7 +39,11 @@ interface Warned {
 function collect(): Warned {
   const records: Record<string, unknown>[] = [];
   const log = createLogger({ sink: (record) => records.push(record) });
-  return { log, warnings: () => records.filter(({ level }) => level === "WARN").map(({ message, path, mode }) => [message, path, mode]) };
+  return {
+    log,
+    warnings: () =>
+      records.filter(({ level }) => level === "WARN").map(({ message, path, mode }) => [message, path, mode]),
+  };
 }
 
 const message = "others can read or change a file with secrets: give it mode 0600, or 0640 if it belongs to root";
@@ -75,6 +79,11 @@ test("of certificates only the key is secret", async () => {
   const { cert, key } = await authority.issue("a");
   for (const path of [cert, authority.ca, key]) await chmod(path, 0o644);
   const { log, warnings } = collect();
-  using _tls = await openTls({ what: "certificates", paths: { cert, key, ca: authority.ca }, minVersion: "TLSv1.3", log });
+  using _tls = await openTls({
+    what: "certificates",
+    paths: { cert, key, ca: authority.ca },
+    minVersion: "TLSv1.3",
+    log,
+  });
   expect(warnings()).toEqual([[message, key, "0644"]]);
 });

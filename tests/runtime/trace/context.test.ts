@@ -24,7 +24,9 @@ beforeAll(async () => {
   await serveModel(worker, { model: "mock" }, async function* (_request, { traceparent, tracestate }) {
     yield { text: JSON.stringify({ traceparent, tracestate }) };
   });
-  await eventually("the worker joining", () => cluster.frontend.lines().some(({ message }) => message === "instance joined"));
+  await eventually("the worker joining", () =>
+    cluster.frontend.lines().some(({ message }) => message === "instance joined"),
+  );
 });
 
 afterAll(async () => {
@@ -41,7 +43,10 @@ interface Outcome {
 
 async function send(...headers: string[]): Promise<Outcome> {
   const requestId = randomUUID();
-  const answer = await sendRaw(cluster.url, { headers: [...headers, `request-id: ${requestId}`], body: JSON.stringify(chat("hello")) });
+  const answer = await sendRaw(cluster.url, {
+    headers: [...headers, `request-id: ${requestId}`],
+    body: JSON.stringify(chat("hello")),
+  });
   expect(answer.status, answer.body).toBe(200);
   const { choices } = JSON.parse(answer.body) as { choices: [{ message: { content: string } }] };
   const ofRequest = (lines: readonly Line[]): Line[] => lines.filter((line) => line["request_id"] === requestId);
@@ -71,7 +76,11 @@ const restarts: readonly Case[] = [
   ["both_traceparent_and_tracestate_missing"],
   ["traceparent_duplicated", `traceparent: 00-${other}-${parent}-01`, `traceparent: 00-${id}-${parent}-01`],
   ["a duplicate that says the same", valid, valid],
-  ["a duplicate of a later version with more parts", `traceparent: cc-${id}-${parent}-01-x`, `traceparent: cc-${other}-${parent}-01-x`],
+  [
+    "a duplicate of a later version with more parts",
+    `traceparent: cc-${id}-${parent}-01-x`,
+    `traceparent: cc-${other}-${parent}-01-x`,
+  ],
   ["a duplicate folded into one line by a proxy", `traceparent: cc-${id}-${parent}-01-x,cc-${other}-${parent}-01-x`],
   ["a duplicate that is empty", valid, "traceparent:"],
   ["traceparent_header_name", `trace-parent: 00-${id}-${parent}-01`],
@@ -163,10 +172,12 @@ test("multiple_requests_with_valid_traceparent: one trace, a span each", async (
 
 test("multiple_requests_without_traceparent: a trace and a span each", async () => {
   const outcomes = [await send(), await send(), await send()];
-  for (const part of [1, 2]) expect(new Set(outcomes.map(({ traceparent }) => traceparent.split("-")[part])).size).toBe(3);
+  for (const part of [1, 2])
+    expect(new Set(outcomes.map(({ traceparent }) => traceparent.split("-")[part])).size).toBe(3);
 });
 
-const every = (from: number, to: number): string => String.fromCharCode(...Array.from({ length: to - from + 1 }, (_, index) => from + index));
+const every = (from: number, to: number): string =>
+  String.fromCharCode(...Array.from({ length: to - from + 1 }, (_, index) => from + index));
 const keyCharacters = `${every(0x61, 0x7a)}0123456789_-*/`;
 const valueCharacters = every(0x20, 0x2b) + every(0x2d, 0x3c) + every(0x3e, 0x7e);
 const bars = (from: number, to: number): string =>
@@ -201,7 +212,11 @@ const states: readonly StateCase[] = [
   ["tracestate_duplicated_keys", "foo=1", "tracestate: foo=1,foo=2"],
   ["tracestate_duplicated_keys", "foo=1", "tracestate: foo=1", "tracestate: foo=1"],
   ["tracestate_duplicated_keys", "foo=1", "tracestate: foo=1", "tracestate: foo=2"],
-  ["tracestate_all_allowed_characters", `${keyCharacters}=${valueCharacters}`, `tracestate: ${keyCharacters}=${valueCharacters}`],
+  [
+    "tracestate_all_allowed_characters",
+    `${keyCharacters}=${valueCharacters}`,
+    `tracestate: ${keyCharacters}=${valueCharacters}`,
+  ],
   [
     "tracestate_all_allowed_characters",
     `${keyCharacters}@a-z0-9_-*/=${valueCharacters}`,
@@ -226,7 +241,12 @@ const states: readonly StateCase[] = [
   ["a key may begin with a digit, not with a mark", undefined, "tracestate: _a=1"],
   ["tracestate_member_count_limit", bars(1, 32), ...barLines, `tracestate: ${bars(31, 32)}`],
   ["tracestate_member_count_limit", undefined, ...barLines, `tracestate: ${bars(31, 33)}`],
-  ["tracestate_key_length_limit", `foo=1,${"z".repeat(256)}=1`, "tracestate: foo=1", `tracestate: ${"z".repeat(256)}=1`],
+  [
+    "tracestate_key_length_limit",
+    `foo=1,${"z".repeat(256)}=1`,
+    "tracestate: foo=1",
+    `tracestate: ${"z".repeat(256)}=1`,
+  ],
   ["tracestate_key_length_limit", undefined, "tracestate: foo=1", `tracestate: ${"z".repeat(257)}=1`],
   [
     "tracestate_key_length_limit",
@@ -234,8 +254,18 @@ const states: readonly StateCase[] = [
     "tracestate: foo=1",
     `tracestate: ${"t".repeat(241)}@${"v".repeat(14)}=1`,
   ],
-  ["tracestate_key_length_limit", `foo=1,${"t".repeat(242)}@v=1`, "tracestate: foo=1", `tracestate: ${"t".repeat(242)}@v=1`],
-  ["tracestate_key_length_limit", `foo=1,t@${"v".repeat(15)}=1`, "tracestate: foo=1", `tracestate: t@${"v".repeat(15)}=1`],
+  [
+    "tracestate_key_length_limit",
+    `foo=1,${"t".repeat(242)}@v=1`,
+    "tracestate: foo=1",
+    `tracestate: ${"t".repeat(242)}@v=1`,
+  ],
+  [
+    "tracestate_key_length_limit",
+    `foo=1,t@${"v".repeat(15)}=1`,
+    "tracestate: foo=1",
+    `tracestate: t@${"v".repeat(15)}=1`,
+  ],
   ["a value of 256 characters", fill("k", 258), `tracestate: ${fill("k", 258)}`],
   ["a value of 257 characters", undefined, `tracestate: ${fill("k", 259)}`],
   ["tracestate_value_illegal_characters", undefined, "tracestate: foo=bar=baz"],
@@ -274,9 +304,13 @@ test.each(states)("tracestate: %s, kept is %j", async (_name, kept, ...lines) =>
 });
 
 test("a traceparent of a later version brings its tracestate along", async () => {
-  expect(await send(`traceparent: cc-${id}-${parent}-01-x`, "tracestate: foo=1")).toMatchObject({ tracestate: "foo=1" });
+  expect(await send(`traceparent: cc-${id}-${parent}-01-x`, "tracestate: foo=1")).toMatchObject({
+    tracestate: "foo=1",
+  });
 });
 
 test("the ids that came back were the ids sent, every time", async () => {
-  expect(await (await fetch(`${cluster.url}/metrics`)).text()).toMatch(/^dynamo_request_plane_lineage_mismatch_total 0$/m);
+  expect(await (await fetch(`${cluster.url}/metrics`)).text()).toMatch(
+    /^dynamo_request_plane_lineage_mismatch_total 0$/m,
+  );
 });

@@ -2,8 +2,18 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { isSaneClientId, isUuid } from "../../../packages/runtime/src/ids.ts";
 import { selectBaggage } from "../../../packages/runtime/src/trace/baggage.ts";
-import { compareLineage, fromPlaneHeaders, toPlaneHeaders, type Identity } from "../../../packages/runtime/src/trace/identity.ts";
-import { acceptTrace, childSpan, formatTraceparent, parseTraceparent } from "../../../packages/runtime/src/trace/traceparent.ts";
+import {
+  compareLineage,
+  fromPlaneHeaders,
+  toPlaneHeaders,
+  type Identity,
+} from "../../../packages/runtime/src/trace/identity.ts";
+import {
+  acceptTrace,
+  childSpan,
+  formatTraceparent,
+  parseTraceparent,
+} from "../../../packages/runtime/src/trace/traceparent.ts";
 import { acceptTracestate } from "../../../packages/runtime/src/trace/tracestate.ts";
 
 const traceId = "0af7651916cd43dd8448eb211c80319c";
@@ -76,7 +86,8 @@ describe("any tracestate", () => {
       }),
     );
     const startedAt = performance.now();
-    for (const text of [`a=x${" ".repeat(500_000)}y`, ",".repeat(500_000), "a=1,".repeat(100_000), "a".repeat(1 << 24)]) acceptTracestate(text);
+    for (const text of [`a=x${" ".repeat(500_000)}y`, ",".repeat(500_000), "a=1,".repeat(100_000), "a".repeat(1 << 24)])
+      acceptTracestate(text);
     expect(performance.now() - startedAt).toBeLessThan(10_000); // what takes the square of their length takes minutes
   });
 });
@@ -90,7 +101,11 @@ describe("identity on the plane", () => {
 
   test("arrives as it left, one span further down", () => {
     const there = fromPlaneHeaders(toPlaneHeaders(identity));
-    expect(there).toMatchObject({ requestId: identity.requestId, xRequestId: "mine", trace: { traceId, parentId: spanId, tracestate: "vendor=1" } });
+    expect(there).toMatchObject({
+      requestId: identity.requestId,
+      xRequestId: "mine",
+      trace: { traceId, parentId: spanId, tracestate: "vendor=1" },
+    });
   });
 
   test("a request id that is no UUID is replaced on arrival", () => {
@@ -138,7 +153,8 @@ describe("baggage", () => {
 
 test("UUIDs in all of Dynamo's spellings are ids, other text is not", () => {
   const id = "0f4ac56e-5bd1-4657-bf8b-39cdcde9036b";
-  for (const text of [id, id.toUpperCase(), id.replaceAll("-", ""), `{${id}}`, `urn:uuid:${id}`]) expect(isUuid(text)).toBe(true);
+  for (const text of [id, id.toUpperCase(), id.replaceAll("-", ""), `{${id}}`, `urn:uuid:${id}`])
+    expect(isUuid(text)).toBe(true);
   for (const text of ["", "x", `${id}0`, ` ${id}`, `{${id}`]) expect(isUuid(text)).toBe(false);
 });
 

@@ -40,13 +40,19 @@ describe("frames", () => {
         writer.end();
       }
     });
-    expect(decodeAll(bytes, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 200_009, 200_010])).toEqual([1, 2].map((id) => ({ type: frameTypes.REQUEST, id, body })));
+    expect(decodeAll(bytes, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 200_009, 200_010])).toEqual(
+      [1, 2].map((id) => ({ type: frameTypes.REQUEST, id, body })),
+    );
     const small = write((writer) => messages.encodeCancel(writer, 5, "kill"));
     expect(decodeAll(small, [...small.keys()])).toHaveLength(1);
   });
 
   test("that arrive in pieces keep none of the pieces", () => {
-    const frames = [0, 1, 9, 100, 70_000].map((size, id) => ({ type: frameTypes.ITEMS, id, body: Buffer.alloc(size, 65 + id) }));
+    const frames = [0, 1, 9, 100, 70_000].map((size, id) => ({
+      type: frameTypes.ITEMS,
+      id,
+      body: Buffer.alloc(size, 65 + id),
+    }));
     const bytes = write((writer) => {
       for (const { type, id, body } of frames) {
         writer.begin(type, id);
@@ -73,7 +79,8 @@ describe("frames", () => {
   });
 
   test("of an unknown type are refused", () => {
-    for (const type of [0, 13, 255]) expect(() => decodeAll(Buffer.from([0, 0, 0, 0, type, 0, 0, 0, 0]))).toThrow("unknown frame type");
+    for (const type of [0, 13, 255])
+      expect(() => decodeAll(Buffer.from([0, 0, 0, 0, type, 0, 0, 0, 0]))).toThrow("unknown frame type");
   });
 
   test("begin with a preface no Dynamo request frame can begin with", () => {
@@ -109,32 +116,39 @@ describe("frames", () => {
   test("of items keep to the reader's limit, whatever the sizes; an item over it is dropped alone", () => {
     const limit = 100;
     fc.assert(
-      fc.property(fc.array(fc.tuple(fc.constantFrom(1, 1, 1, 2), fc.nat(120)), { maxLength: 200 }), fc.boolean(), (sent, nearArenaEnd) => {
-        const kept: [number, unknown][] = [];
-        const bytes = write((writer) => {
-          writer.begin(frameTypes.PING, 0);
-          writer.bytes(Buffer.alloc(nearArenaEnd ? 64 * 1024 - 3_000 : 0)); // 200 items do not fit behind it
-          writer.end();
-          writer.maxBodyBytes = limit;
-          for (const [id, size] of sent) {
-            const delta = { text: "x".repeat(size) };
-            const mark = writer.beginItems(id);
-            encodeDeltaItem(writer, delta);
-            const isTooLarge = 5 + size > limit;
-            if (isTooLarge) expect(() => writer.endItems(id, mark)).toThrow(`an item is ${5 + size} bytes on the plane, the client's limit is 100`);
-            else expect(writer.endItems(id, mark)).toBe(5 + size);
-            if (!isTooLarge) kept.push([id, delta]);
-          }
-        });
-        const frames = decodeAll(bytes).slice(1);
-        for (const { body } of frames) expect(body.length).toBeLessThanOrEqual(limit);
-        const items = frames.flatMap(({ id, body }) => {
-          const found: unknown[] = [];
-          decodeItems(body, found);
-          return found.map((item) => [id, item]);
-        });
-        expect(items).toEqual(kept);
-      }),
+      fc.property(
+        fc.array(fc.tuple(fc.constantFrom(1, 1, 1, 2), fc.nat(120)), { maxLength: 200 }),
+        fc.boolean(),
+        (sent, nearArenaEnd) => {
+          const kept: [number, unknown][] = [];
+          const bytes = write((writer) => {
+            writer.begin(frameTypes.PING, 0);
+            writer.bytes(Buffer.alloc(nearArenaEnd ? 64 * 1024 - 3_000 : 0)); // 200 items do not fit behind it
+            writer.end();
+            writer.maxBodyBytes = limit;
+            for (const [id, size] of sent) {
+              const delta = { text: "x".repeat(size) };
+              const mark = writer.beginItems(id);
+              encodeDeltaItem(writer, delta);
+              const isTooLarge = 5 + size > limit;
+              if (isTooLarge)
+                expect(() => writer.endItems(id, mark)).toThrow(
+                  `an item is ${5 + size} bytes on the plane, the client's limit is 100`,
+                );
+              else expect(writer.endItems(id, mark)).toBe(5 + size);
+              if (!isTooLarge) kept.push([id, delta]);
+            }
+          });
+          const frames = decodeAll(bytes).slice(1);
+          for (const { body } of frames) expect(body.length).toBeLessThanOrEqual(limit);
+          const items = frames.flatMap(({ id, body }) => {
+            const found: unknown[] = [];
+            decodeItems(body, found);
+            return found.map((item) => [id, item]);
+          });
+          expect(items).toEqual(kept);
+        },
+      ),
     );
   });
 
@@ -167,26 +181,34 @@ describe("frames", () => {
 test("a frame that there is no memory for is passed over, however it is cut; the others are handed on", () => {
   const sizes = fc.array(fc.constantFrom(0, 1, 100, 16_000, 16_384, 20_000, 70_000), { minLength: 1, maxLength: 8 });
   fc.assert(
-    fc.property(sizes, fc.array(fc.integer({ min: 1, max: 30_000 }), { minLength: 1, maxLength: 12 }), (bodies, cuts) => {
-      const bytes = Buffer.concat(bodies.flatMap((size, index) => [requestHeader(index + 1, size), Buffer.alloc(size, index)]));
-      const budget = createMemoryBudget(1, createRuntimeMetrics().memory);
-      using others = budget.open();
-      for (let left = 4; left > 0; left -= 1) others.take((budget.limitBytes - 40_000) / 4);
-      using share = budget.open();
-      const seen: number[] = [];
-      const refused: number[] = [];
-      const decoder = new FrameDecoder(100_000, { share, onRefused: (_type, streamId) => refused.push(streamId) });
-      for (let at = 0, turn = 0; at < bytes.length; turn += 1) {
-        const next = at + (cuts[turn % cuts.length] ?? 1);
-        decoder.push(bytes.subarray(at, next), (_type, streamId, body) => {
-          expect(body.equals(Buffer.alloc(bodies[streamId - 1] ?? 0, streamId - 1))).toBe(true);
-          seen.push(streamId);
-        });
-        at = next;
-      }
-      expect([...seen, ...refused].toSorted((left, right) => left - right)).toEqual(bodies.map((_, index) => index + 1));
-      expect(refused.every((id) => bodies[id - 1] === 70_000)).toBe(true);
-      expect(share.bytes).toBe(0);
-    }),
+    fc.property(
+      sizes,
+      fc.array(fc.integer({ min: 1, max: 30_000 }), { minLength: 1, maxLength: 12 }),
+      (bodies, cuts) => {
+        const bytes = Buffer.concat(
+          bodies.flatMap((size, index) => [requestHeader(index + 1, size), Buffer.alloc(size, index)]),
+        );
+        const budget = createMemoryBudget(1, createRuntimeMetrics().memory);
+        using others = budget.open();
+        for (let left = 4; left > 0; left -= 1) others.take((budget.limitBytes - 40_000) / 4);
+        using share = budget.open();
+        const seen: number[] = [];
+        const refused: number[] = [];
+        const decoder = new FrameDecoder(100_000, { share, onRefused: (_type, streamId) => refused.push(streamId) });
+        for (let at = 0, turn = 0; at < bytes.length; turn += 1) {
+          const next = at + (cuts[turn % cuts.length] ?? 1);
+          decoder.push(bytes.subarray(at, next), (_type, streamId, body) => {
+            expect(body.equals(Buffer.alloc(bodies[streamId - 1] ?? 0, streamId - 1))).toBe(true);
+            seen.push(streamId);
+          });
+          at = next;
+        }
+        expect([...seen, ...refused].toSorted((left, right) => left - right)).toEqual(
+          bodies.map((_, index) => index + 1),
+        );
+        expect(refused.every((id) => bodies[id - 1] === 70_000)).toBe(true);
+        expect(share.bytes).toBe(0);
+      },
+    ),
   );
 });

@@ -35,7 +35,14 @@ const [token] = parseTokens("correct-horse-battery-staple");
 const dialled = "8798227148140889201@tcp://10.0.0.7:7000";
 const [diallerNonce, listenerNonce] = [Buffer.alloc(32, 0xd1), Buffer.alloc(32, 0x15)];
 const proofOf = (role: "dialler" | "listener", more = {}): string =>
-  proveToken(token.proofKey, { role, dialled, diallerNonce, listenerNonce, channel: Buffer.alloc(0), ...more }).toString("hex");
+  proveToken(token.proofKey, {
+    role,
+    dialled,
+    diallerNonce,
+    listenerNonce,
+    channel: Buffer.alloc(0),
+    ...more,
+  }).toString("hex");
 // As the first, but in TLS whose exporter gives 32 bytes c5.
 const inTls = { dialled: "8798227148140889201@tls://10.0.0.7:7000", channel: Buffer.alloc(32, 0xc5) };
 const { instance_id: _, ...diallerHello } = hello;
@@ -45,8 +52,18 @@ const auth = (proof: string): Golden => ({
   decode: (body) => body.toString("hex"),
   means: proof,
 });
-const headers = { traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "request-id": seen.request_id };
-const request = { path: "dynamo/backend/generate", headers, attempt: 1, deadlineMs: 5_000, credit: 262_144, payload: encodePayload({ name: "ada" }) };
+const headers = {
+  traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+  "request-id": seen.request_id,
+};
+const request = {
+  path: "dynamo/backend/generate",
+  headers,
+  attempt: 1,
+  deadlineMs: 5_000,
+  credit: 262_144,
+  payload: encodePayload({ name: "ada" }),
+};
 const failure = { code: "overloaded", message: "full", retryable: true, produced: false } as const;
 
 interface Golden {
@@ -63,7 +80,11 @@ function decodeItemsOf(body: Buffer): unknown[] {
 
 const golden: Readonly<Record<string, Golden>> = {
   hello: { build: (writer) => encodeHello(writer, hello), decode: decodeHello, means: hello },
-  "hello-dialler": { build: (writer) => encodeHello(writer, helloOfDialler), decode: decodeHello, means: helloOfDialler },
+  "hello-dialler": {
+    build: (writer) => encodeHello(writer, helloOfDialler),
+    decode: decodeHello,
+    means: helloOfDialler,
+  },
   "hello-listener": {
     build: (writer) => encodeHello(writer, { ...hello, nonce: listenerNonce, proof_version: 2 }),
     decode: decodeHello,
@@ -102,23 +123,49 @@ const golden: Readonly<Record<string, Golden>> = {
   },
   end: { build: (writer) => messages.encodeEnd(writer, 1, trailer), decode: messages.decodeEnd, means: trailer },
   error: { build: (writer) => messages.encodeError(writer, 1, failure), decode: messages.decodeError, means: failure },
-  "cancel-stop": { build: (writer) => messages.encodeCancel(writer, 1, "stop"), decode: messages.decodeCancel, means: "stop" },
-  "cancel-kill": { build: (writer) => messages.encodeCancel(writer, 1, "kill"), decode: messages.decodeCancel, means: "kill" },
-  credit: { build: (writer) => messages.encodeCredit(writer, 1, 131_072), decode: messages.decodeCredit, means: 131_072 },
-  ping: { build: (writer) => messages.encodePing(writer, "PING", Buffer.alloc(8, 1)), decode: (body) => body.toString("hex"), means: "01".repeat(8) },
-  pong: { build: (writer) => messages.encodePing(writer, "PONG", Buffer.alloc(8, 1)), decode: (body) => body.toString("hex"), means: "01".repeat(8) },
+  "cancel-stop": {
+    build: (writer) => messages.encodeCancel(writer, 1, "stop"),
+    decode: messages.decodeCancel,
+    means: "stop",
+  },
+  "cancel-kill": {
+    build: (writer) => messages.encodeCancel(writer, 1, "kill"),
+    decode: messages.decodeCancel,
+    means: "kill",
+  },
+  credit: {
+    build: (writer) => messages.encodeCredit(writer, 1, 131_072),
+    decode: messages.decodeCredit,
+    means: 131_072,
+  },
+  ping: {
+    build: (writer) => messages.encodePing(writer, "PING", Buffer.alloc(8, 1)),
+    decode: (body) => body.toString("hex"),
+    means: "01".repeat(8),
+  },
+  pong: {
+    build: (writer) => messages.encodePing(writer, "PONG", Buffer.alloc(8, 1)),
+    decode: (body) => body.toString("hex"),
+    means: "01".repeat(8),
+  },
   withdraw: {
     build: (writer) => messages.encodeWithdraw(writer, "demo/greeter/generate"),
     decode: messages.decodeWithdraw,
     means: "demo/greeter/generate",
   },
-  goaway: { build: (writer) => messages.encodeGoaway(writer, "draining"), decode: (body) => body.toString(), means: "draining" },
+  goaway: {
+    build: (writer) => messages.encodeGoaway(writer, "draining"),
+    decode: (body) => body.toString(),
+    means: "draining",
+  },
 };
 const goldenDirectory = join(root, "tests/golden/plane");
 
 describe("golden bytes", () => {
   test("exist for every frame type and nothing else", () => {
-    expect(readdirSync(goldenDirectory).toSorted()).toEqual(["preface.hex", ...Object.keys(golden).map((name) => `${name}.hex`)].toSorted());
+    expect(readdirSync(goldenDirectory).toSorted()).toEqual(
+      ["preface.hex", ...Object.keys(golden).map((name) => `${name}.hex`)].toSorted(),
+    );
     const types = Object.values(golden).flatMap(({ build }) => decodeAll(write(build)).map(({ type }) => type));
     expect(new Set(types)).toEqual(new Set(Object.values(frameTypes)));
   });

@@ -40,19 +40,33 @@ describe("messages", () => {
   test("REQUEST returns as it was", () => {
     const header = fc.dictionary(anyText, anyText, { maxKeys: 5 });
     fc.assert(
-      fc.property(anyText, header, fc.nat(255), fc.nat(0xffff_ffff), fc.uint8Array(), (path, headers, attempt, number, bytes) => {
-        const payload = Buffer.from(bytes);
-        const request = { path, headers: { ...headers }, attempt, deadlineMs: number, credit: number, payload };
-        const body = single((writer) => messages.encodeRequest(writer, 1, request));
-        expect(messages.requestBytes(request)).toBe(body.length);
-        const decoded = messages.decodeRequest(body);
-        expect({ ...decoded, headers: { ...decoded.headers } }).toEqual(request);
-      }),
+      fc.property(
+        anyText,
+        header,
+        fc.nat(255),
+        fc.nat(0xffff_ffff),
+        fc.uint8Array(),
+        (path, headers, attempt, number, bytes) => {
+          const payload = Buffer.from(bytes);
+          const request = { path, headers: { ...headers }, attempt, deadlineMs: number, credit: number, payload };
+          const body = single((writer) => messages.encodeRequest(writer, 1, request));
+          expect(messages.requestBytes(request)).toBe(body.length);
+          const decoded = messages.decodeRequest(body);
+          expect({ ...decoded, headers: { ...decoded.headers } }).toEqual(request);
+        },
+      ),
     );
   });
 
   test("REQUEST is refused by its sender when a header is too long for its length field", () => {
-    const request = { path: "p", headers: { a: "x".repeat(65_536) }, attempt: 0, deadlineMs: 0, credit: 1, payload: Buffer.alloc(0) };
+    const request = {
+      path: "p",
+      headers: { a: "x".repeat(65_536) },
+      attempt: 0,
+      deadlineMs: 0,
+      credit: 1,
+      payload: Buffer.alloc(0),
+    };
     expect(() => write((writer) => messages.encodeRequest(writer, 1, request))).toThrow("longer than 65535 bytes");
   });
 
@@ -142,7 +156,10 @@ describe("messages", () => {
   // Each list of 40 holds the one before it twice: as objects they are few, walked they are 2^40.
   test("a payload whose lists hold each other is refused at once", () => {
     const reference = (type: string, id: number): string => `d6${type}${id.toString(16).padStart(8, "0")}`;
-    const lists = Array.from({ length: 40 }, (_, index) => `${reference("69", index + 1)}92${reference("70", index).repeat(2)}`);
+    const lists = Array.from(
+      { length: 40 },
+      (_, index) => `${reference("69", index + 1)}92${reference("70", index).repeat(2)}`,
+    );
     const bytes = Buffer.from(`81a161dc0029${reference("69", 0)}9101${lists.join("")}`, "hex");
     expect(bytes.length).toBeLessThan(maxHelloBytes);
     expect(() => decodeHello(bytes)).toThrow("HELLO holds a msgpack extension type");
@@ -190,7 +207,11 @@ describe("messages", () => {
     ["an integer of more than 64 bits", { counts: [2n ** 64n] }, "counts[0] is an integer of more than 64 bits"],
     ["a function", { on: { end: () => 1 } }, "on.end is a function"],
     ["a symbol", [Symbol("x")], "[0] is a symbol"],
-    ["half of a surrogate pair", { messages: [{ text: `a${half}` }] }, "messages[0].text holds half of a surrogate pair"],
+    [
+      "half of a surrogate pair",
+      { messages: [{ text: `a${half}` }] },
+      "messages[0].text holds half of a surrogate pair",
+    ],
     ["half of a surrogate pair in long text", { text: half.repeat(100) }, "text holds half of a surrogate pair"],
     ["half of a surrogate pair in a key", { maps: { [half]: 1 } }, "maps has a key with half of a surrogate pair"],
     ["a getter that throws", { a: getter }, "the value cannot be read"],
@@ -200,7 +221,9 @@ describe("messages", () => {
 
   test("an error's message is cut between characters", () => {
     const message = `${"x".repeat(1_023)}😀`;
-    const body = single((writer) => messages.encodeError(writer, 1, { code: "internal", message, retryable: false, produced: false }));
+    const body = single((writer) =>
+      messages.encodeError(writer, 1, { code: "internal", message, retryable: false, produced: false }),
+    );
     expect(messages.decodeError(body).message).toBe(`${"x".repeat(1_023)}\ufffd`);
   });
 
@@ -220,7 +243,10 @@ describe("messages", () => {
   });
 
   test("items are decoded a part at a time, each once", () => {
-    const frame = Buffer.concat([...Array<Buffer>(500).fill(Buffer.from([1, 0, 0, 0, 1, 97])), Buffer.from([1, 0, 0, 0, 1, 98])]);
+    const frame = Buffer.concat([
+      ...Array<Buffer>(500).fill(Buffer.from([1, 0, 0, 0, 1, 97])),
+      Buffer.from([1, 0, 0, 0, 1, 98]),
+    ]);
     const items: unknown[] = ["one before"];
     let at = 0;
     while (at < frame.length) at += decodeItems(frame.subarray(at), items, 7);
@@ -250,18 +276,31 @@ describe("messages", () => {
   });
 
   test("a body cut anywhere is refused", () => {
-    const request = { path: "a/b/c", headers: { k: "v" }, attempt: 0, deadlineMs: 0, credit: 1, payload: Buffer.alloc(0) };
+    const request = {
+      path: "a/b/c",
+      headers: { k: "v" },
+      attempt: 0,
+      deadlineMs: 0,
+      credit: 1,
+      payload: Buffer.alloc(0),
+    };
     const bodies: [(body: Buffer) => unknown, Buffer][] = [
       [messages.decodeRequest, single((writer) => messages.encodeRequest(writer, 1, request))],
       [messages.decodeCredit, single((writer) => messages.encodeCredit(writer, 1, 9))],
       [
         (body) => decodeItems(body, []),
-        single((writer) => (writer.begin(3, 1), encodeDeltaItem(writer, { text: "hello", tokenIds: [1] }), writer.end())),
+        single(
+          (writer) => (writer.begin(3, 1), encodeDeltaItem(writer, { text: "hello", tokenIds: [1] }), writer.end()),
+        ),
       ],
-      [(body) => decodeItems(body, []), single((writer) => (writer.begin(3, 1), encodeValueItem(writer, { a: 1 }), writer.end()))],
+      [
+        (body) => decodeItems(body, []),
+        single((writer) => (writer.begin(3, 1), encodeValueItem(writer, { a: 1 }), writer.end())),
+      ],
     ];
     for (const [decode, body] of bodies) {
-      for (let length = 1; length < body.length; length += 1) expect(() => decode(body.subarray(0, length))).toThrow(RuntimeError);
+      for (let length = 1; length < body.length; length += 1)
+        expect(() => decode(body.subarray(0, length))).toThrow(RuntimeError);
     }
   });
 });

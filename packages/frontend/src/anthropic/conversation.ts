@@ -34,17 +34,30 @@ const toolResult = z.object({ content: result.nullish() }).transform((given): Pa
 });
 
 // What a client has left out of a long conversation, in few words.
-const compaction = z.object({ content: z.string().nullish() }).transform((given): Part => ({ type: "compaction", text: given.content ?? undefined }));
+const compaction = z
+  .object({ content: z.string().nullish() })
+  .transform((given): Part => ({ type: "compaction", text: given.content ?? undefined }));
 
 // Of all other blocks (@anthropic-ai/sdk, ContentBlockParam and BetaContentBlockParam) engines see nothing.
 const content = contentOf(
-  { text: textPart, search_result: searchResult, document, tool_result: toolResult, mcp_tool_result: toolResult, compaction },
+  {
+    text: textPart,
+    search_result: searchResult,
+    document,
+    tool_result: toolResult,
+    mcp_tool_result: toolResult,
+    compaction,
+  },
   words,
 );
 
 /** The roles of @anthropic-ai/sdk's MessageParam. A system message may lack content: it may do nothing but set options (BetaSystemMessageParam). */
 export const turnField: z.ZodType<Turn> = z
-  .object({ role: z.enum(["user", "assistant", "system"]), content: content.nullish(), clear_at: z.unknown().optional() })
+  .object({
+    role: z.enum(["user", "assistant", "system"]),
+    content: content.nullish(),
+    clear_at: z.unknown().optional(),
+  })
   .refine((given) => given.role === "system" || given.content != null, { path: ["content"], error: words });
 
 /** What engines see: system messages where they stand, and what a tool has answered as a message of the tool. */

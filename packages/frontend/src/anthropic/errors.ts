@@ -4,7 +4,11 @@ import { FieldError } from "../inference/fields.ts";
 
 export interface ErrorBody {
   readonly type: "error";
-  readonly error: { readonly type: string; readonly message: string; readonly details?: { readonly error_code: string } };
+  readonly error: {
+    readonly type: string;
+    readonly message: string;
+    readonly details?: { readonly error_code: string };
+  };
   readonly request_id: string;
 }
 

@@ -26,7 +26,9 @@ function toModelInfo({ name, created, contextLength }: Model): unknown {
 /** One page of the models after, or before, the one the client has; names are in order, so it need not be there any more. @throws FieldError. */
 export function listModelInfos(exchange: Exchange, models: Models): void {
   const { limit, after_id: after, before_id: before } = parseFields(pageQuery, readQuery(exchange.request.url ?? ""));
-  const left = models.list().filter(({ name }) => (after === undefined || name > after) && (before === undefined || name < before));
+  const left = models
+    .list()
+    .filter(({ name }) => (after === undefined || name > after) && (before === undefined || name < before));
   const page = before === undefined ? left.slice(0, limit) : left.slice(-limit);
   sendJson(exchange, 200, {
     data: page.map(toModelInfo),

@@ -22,7 +22,12 @@ function toStop({ finishReason, stopText }: Choice): Stop {
 
 // Clients add the counts up: what was found in a cache is part of the first.
 function toUsage({ promptTokens, completionTokens }: Usage): Record<string, number> {
-  return { input_tokens: promptTokens, cache_creation_input_tokens: 0, cache_read_input_tokens: 0, output_tokens: completionTokens };
+  return {
+    input_tokens: promptTokens,
+    cache_creation_input_tokens: 0,
+    cache_read_input_tokens: 0,
+    output_tokens: completionTokens,
+  };
 }
 
 function event(type: string, more: Readonly<Record<string, unknown>> = {}): string {
@@ -45,7 +50,11 @@ export function createMessageStream({ job }: InferenceRequest, head: AnswerHead)
     },
     end({ choices: [choice], usage }) {
       const delta = choice ? toStop(choice) : { stop_reason: "end_turn", stop_sequence: null };
-      return event("content_block_stop", { index: 0 }) + event("message_delta", { delta, usage: toUsage(usage) }) + event("message_stop");
+      return (
+        event("content_block_stop", { index: 0 }) +
+        event("message_delta", { delta, usage: toUsage(usage) }) +
+        event("message_stop")
+      );
     },
   };
 }
@@ -63,11 +72,19 @@ function begin(job: InferenceRequest["job"], { requestId }: AnswerHead): string 
     stop_sequence: null,
     usage,
   };
-  return event("message_start", { message }) + event("content_block_start", { index: 0, content_block: { type: "text", text: "" } }) + ping;
+  return (
+    event("message_start", { message }) +
+    event("content_block_start", { index: 0, content_block: { type: "text", text: "" } }) +
+    ping
+  );
 }
 
 /** The body of a unary answer. */
-export function toMessage({ job }: InferenceRequest, { requestId }: AnswerHead, { choices, usage }: Completion): unknown {
+export function toMessage(
+  { job }: InferenceRequest,
+  { requestId }: AnswerHead,
+  { choices, usage }: Completion,
+): unknown {
   const [choice] = choices;
   return {
     id: `msg_${requestId}`,

@@ -1,14 +1,25 @@
 /** The fields of a messages request that are read; unknown ones are ignored. */
 import { maxStops, type Message, type ModelJob } from "@dyn/runtime/llm";
 import * as z from "zod";
-import { anyList, checkLength, chosenBy, countLimit, listOf, modelName, parseFields, type FieldLimits } from "../inference/fields.ts";
+import {
+  anyList,
+  checkLength,
+  chosenBy,
+  countLimit,
+  listOf,
+  modelName,
+  parseFields,
+  type FieldLimits,
+} from "../inference/fields.ts";
 import type { InferenceRequest } from "../inference/serve.ts";
 import { skipParts } from "../inference/parts.ts";
 import { toMessages, turnField } from "./conversation.ts";
 
 const systemText = z.string({ error: "must be a string or a list of text blocks" });
 const systemBlocks = listOf(z.object({ type: z.literal("text"), text: z.string() }));
-const system = chosenBy<z.infer<typeof systemText | typeof systemBlocks>>((given) => (Array.isArray(given) ? systemBlocks : systemText));
+const system = chosenBy<z.infer<typeof systemText | typeof systemBlocks>>((given) =>
+  Array.isArray(given) ? systemBlocks : systemText,
+);
 
 // Permission to think, not an order to: what @anthropic-ai/sdk calls ThinkingConfigParam. No engine thinks yet.
 const thinking = z.looseObject({

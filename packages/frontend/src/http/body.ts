@@ -7,7 +7,8 @@ import { findJsonProblem } from "./json-position.ts";
 
 /** Whole numbers beyond 2^53 that are fields of the body itself are bigints. @throws RuntimeError `invalid_argument`. */
 export function parseJsonBody(body: unknown): unknown {
-  if (!Buffer.isBuffer(body) || body.length === 0) throw new RuntimeError("invalid_argument", "the request body is empty, expected a JSON object");
+  if (!Buffer.isBuffer(body) || body.length === 0)
+    throw new RuntimeError("invalid_argument", "the request body is empty, expected a JSON object");
   const excess = findJsonExcess(body);
   if (excess !== undefined) throw new RuntimeError("invalid_argument", `the request body ${excess}`);
   const text = decodeText(body);
@@ -28,6 +29,7 @@ function describeProblem(text: string): string {
   const at = findJsonProblem(text) ?? text.length;
   if (at === text.length) return `it ends too early, after ${countOf(at, "character")}`;
   let [line, lineAt] = [1, 0];
-  for (let index = 0; index < at; index += 1) if (text.charCodeAt(index) === 0x0a) [line, lineAt] = [line + 1, index + 1];
+  for (let index = 0; index < at; index += 1)
+    if (text.charCodeAt(index) === 0x0a) [line, lineAt] = [line + 1, index + 1];
   return `unexpected character at position ${at} of ${text.length} (line ${line}, column ${at - lineAt + 1})`;
 }

@@ -13,7 +13,8 @@ export function checkContent(headers: IncomingHttpHeaders): void {
   checkCharset(type, readable);
   parseCodings(encoding);
   // RFC 9110 section 14.5: taken for the whole, a part would mean something else.
-  if (range !== undefined) throw new RuntimeError("invalid_argument", "content-range is not served: a request body must be whole");
+  if (range !== undefined)
+    throw new RuntimeError("invalid_argument", "content-range is not served: a request body must be whole");
 }
 
 function toTypeError(type: string | undefined): MediaTypeError {

@@ -27,7 +27,9 @@ function toOrigin(text: string): string {
   if (text === "*") return text;
   const scheme = originPattern.exec(text)?.[1]?.toLowerCase();
   if (scheme === undefined || !URL.canParse(text))
-    throw new Error(`expected * or origins such as https://chat.example:8443, separated by commas; ${JSON.stringify(text)} is none`);
+    throw new Error(
+      `expected * or origins such as https://chat.example:8443, separated by commas; ${JSON.stringify(text)} is none`,
+    );
   // Other schemes, such as that of an extension, have no origin for the platform.
   return scheme === "http" || scheme === "https" ? new URL(text).origin : text.replace(/\/$/, "").toLowerCase();
 }
@@ -40,7 +42,11 @@ export function createCors(origins: readonly string[], methods: readonly string[
   const others = isOpen ? {} : { vary: "origin" }; // caches must not show a page the answer to another
   const headersOf = ({ headers: { origin } }: IncomingMessage): Readonly<Record<string, string>> => {
     if (origin === undefined || !(isOpen || allowed.has(origin))) return others;
-    return { "access-control-allow-origin": isOpen ? "*" : origin, "access-control-expose-headers": exposed, ...others };
+    return {
+      "access-control-allow-origin": isOpen ? "*" : origin,
+      "access-control-expose-headers": exposed,
+      ...others,
+    };
   };
   return {
     headersOf,

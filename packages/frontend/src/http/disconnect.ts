@@ -11,7 +11,11 @@ export interface DisconnectOptions {
 }
 
 /** Aborts when the connection closes before the whole answer has been handed to the system; closes it if the client leaves the answer unread. */
-export function watchDisconnect(response: ServerResponse, requestId: string, { open, sendTimeoutMs }: DisconnectOptions): AbortController {
+export function watchDisconnect(
+  response: ServerResponse,
+  requestId: string,
+  { open, sendTimeoutMs }: DisconnectOptions,
+): AbortController {
   const aborter = new AbortController();
   open.set(requestId, aborter);
   response.on("close", () => {

@@ -12,7 +12,10 @@ export function keepDigits(value: unknown, body: Buffer): unknown {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
   const rounded = new Set(Object.keys(value).filter((name) => isRounded(Reflect.get(value, name))));
   if (rounded.size > maxRounded)
-    throw new RuntimeError("invalid_argument", `the request body has more than ${maxRounded} fields with whole numbers beyond 2^53`);
+    throw new RuntimeError(
+      "invalid_argument",
+      `the request body has more than ${maxRounded} fields with whole numbers beyond 2^53`,
+    );
   if (rounded.size === 0) return value;
   for (const [name, source] of readSources(body, rounded)) {
     if (/^-?\d+$/.test(source)) Reflect.set(value, name, BigInt(source)); // 1e20 has no digits but those it says

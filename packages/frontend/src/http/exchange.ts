@@ -83,14 +83,22 @@ function readRequestId(request: IncomingMessage, { strictRequestId: strict, open
   const deprecated = headerOf(request, "x-dynamo-request-id");
   const warnings: string[] = [];
   if (deprecated !== undefined) {
-    warnings.push("x-dynamo-request-id header is deprecated (DEP #7812); server-generated request IDs should be used instead");
+    warnings.push(
+      "x-dynamo-request-id header is deprecated (DEP #7812); server-generated request IDs should be used instead",
+    );
   }
   const [name, value] = current === undefined ? ["x-dynamo-request-id", deprecated] : ["request-id", current];
   if (value === undefined) return { requestId: createRequestId(), warnings, rejection: undefined };
   if (isUuid(value) && !open.has(value)) return { requestId: value, warnings, rejection: undefined };
-  const problem = isUuid(value) ? `${name} header is the id of a request that is still running: ${value}` : describeBadRequestId(name, value);
+  const problem = isUuid(value)
+    ? `${name} header is the id of a request that is still running: ${value}`
+    : describeBadRequestId(name, value);
   warnings.push(problem);
-  return { requestId: createRequestId(), warnings, rejection: strict ? new RuntimeError("invalid_argument", problem) : undefined };
+  return {
+    requestId: createRequestId(),
+    warnings,
+    rejection: strict ? new RuntimeError("invalid_argument", problem) : undefined,
+  };
 }
 
 function readIdentity(request: IncomingMessage, requestId: string, { tracer, baggageKeys }: ExchangeOptions): Identity {
@@ -107,10 +115,17 @@ interface Sender {
   readonly hasKey: boolean;
 }
 
-const refusals: Readonly<Record<number, string>> = { 408: "slow client refused", 421: "request for another host refused" };
+const refusals: Readonly<Record<number, string>> = {
+  408: "slow client refused",
+  421: "request for another host refused",
+};
 
 /** Whoever sends such things may be looking for a hole; whoever is late has a slow network, as a rule. */
-export function logRefused(log: Logger, { code, status, message: error }: RequestFault, { socket: { remoteAddress: remote }, hasKey }: Sender): void {
+export function logRefused(
+  log: Logger,
+  { code, status, message: error }: RequestFault,
+  { socket: { remoteAddress: remote }, hasKey }: Sender,
+): void {
   const fields = { remote, status, error, "error.type": code };
   const level = status === 408 ? "info" : "warn";
   const message = refusals[status] ?? "malformed HTTP refused";
@@ -136,7 +151,8 @@ export function beginExchange(
   });
   const log = options.log.child({ requestId, fields: toFields });
   const caller = options.callers.find(request.headers);
-  const warn = (fields: Fields, message: string): void => (caller.isStranger ? log.summed("warn", fields, message) : log.warn(fields, message));
+  const warn = (fields: Fields, message: string): void =>
+    caller.isStranger ? log.summed("warn", fields, message) : log.warn(fields, message);
   for (const warning of warnings) warn({}, warning);
   const length = headerOf(request, "x-request-id")?.length;
   if (length !== undefined && identity.xRequestId === undefined)
@@ -150,7 +166,11 @@ export function beginExchange(
     request,
     response,
     memory,
-    commonHeaders: { "x-request-id": identity.xRequestId ?? requestId, "request-id": requestId, ...options.cors?.headersOf(request) },
+    commonHeaders: {
+      "x-request-id": identity.xRequestId ?? requestId,
+      "request-id": requestId,
+      ...options.cors?.headersOf(request),
+    },
     identity,
     log,
     signal: aborter.signal,

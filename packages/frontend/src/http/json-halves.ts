@@ -41,7 +41,10 @@ export function assertWhole(body: unknown): void {
 function toError(what: string, text: string): RuntimeError {
   const at = text.search(/\p{Surrogate}/u);
   const half = text.charCodeAt(at).toString(16);
-  return new RuntimeError("invalid_argument", `${what} half of a character: \\u${half} at position ${at} has no other half`);
+  return new RuntimeError(
+    "invalid_argument",
+    `${what} half of a character: \\u${half} at position ${at} has no other half`,
+  );
 }
 
 const maxShown = 256;

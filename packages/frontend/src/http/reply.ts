@@ -11,7 +11,12 @@ export interface Reply {
 }
 
 /** @throws RuntimeError `overloaded` if there is no memory for it; nothing is sent then. */
-export function sendJson(reply: Reply, status: number, body: unknown, headers?: Readonly<Record<string, string>>): void {
+export function sendJson(
+  reply: Reply,
+  status: number,
+  body: unknown,
+  headers?: Readonly<Record<string, string>>,
+): void {
   const text = JSON.stringify(body);
   takeFor(reply, text, false);
   send(reply, status, "application/json", text, headers);
@@ -45,6 +50,11 @@ function send(
 ): void {
   const reason = reasons[status];
   if (reason !== undefined) response.statusMessage = reason;
-  response.writeHead(status, { ...commonHeaders, "content-type": contentType, "content-length": Buffer.byteLength(text), ...headers });
+  response.writeHead(status, {
+    ...commonHeaders,
+    "content-type": contentType,
+    "content-length": Buffer.byteLength(text),
+    ...headers,
+  });
   response.end(text);
 }

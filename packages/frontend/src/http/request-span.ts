@@ -1,6 +1,14 @@
 /** The `http-request` span: what it says, and when it is over. */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { excerpt, toOutcome, type Attributes, type Identity, type RuntimeError, type Span, type Tracer } from "@dyn/runtime";
+import {
+  excerpt,
+  toOutcome,
+  type Attributes,
+  type Identity,
+  type RuntimeError,
+  type Span,
+  type Tracer,
+} from "@dyn/runtime";
 
 /** What the request log knows when it closes. Times are ms on the clock of `performance.now()`. */
 export interface RequestReport {
@@ -33,7 +41,11 @@ export interface RequestSpanOptions {
   readonly startedAt: number;
 }
 
-const operations: Readonly<Record<string, string>> = { chat_completions: "chat", completions: "text_completion", anthropic_messages: "chat" };
+const operations: Readonly<Record<string, string>> = {
+  chat_completions: "chat",
+  completions: "text_completion",
+  anthropic_messages: "chat",
+};
 const maxMessageChars = 1_024;
 
 /** Begin the span; undefined if nobody will see it. */

@@ -3,7 +3,11 @@ import type { ServerResponse } from "node:http";
 import { maxTimerMs } from "@dyn/runtime";
 import type { Reply } from "./reply.ts";
 
-const headers = { "content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache", "x-accel-buffering": "no" };
+const headers = {
+  "content-type": "text/event-stream; charset=utf-8",
+  "cache-control": "no-cache",
+  "x-accel-buffering": "no",
+};
 
 export interface EventStreamOptions {
   /** What a reader skips: sent when nothing else has been. */

@@ -52,8 +52,11 @@ export class Deadlines implements Disposable {
   // When the worker's next token is due.
   get #tokenDueAt(): number {
     const { limits, startedAt } = this.#options;
-    if (this.#heardAt === undefined) return limits.firstTokenMs > 0 ? startedAt + limits.firstTokenMs : Number.POSITIVE_INFINITY;
-    return this.#isHeld || limits.betweenTokensMs === 0 ? Number.POSITIVE_INFINITY : this.#heardAt + limits.betweenTokensMs;
+    if (this.#heardAt === undefined)
+      return limits.firstTokenMs > 0 ? startedAt + limits.firstTokenMs : Number.POSITIVE_INFINITY;
+    return this.#isHeld || limits.betweenTokensMs === 0
+      ? Number.POSITIVE_INFINITY
+      : this.#heardAt + limits.betweenTokensMs;
   }
 
   // Tokens only note their time, also the first: the timer looks again when the next was due without them.
@@ -72,7 +75,9 @@ export class Deadlines implements Disposable {
   #toStalled(): StalledError {
     const { firstTokenMs, betweenTokensMs } = this.#options.limits;
     return new StalledError(
-      this.#heardAt === undefined ? `no first token within ${firstTokenMs} ms` : `no further token within ${betweenTokensMs} ms`,
+      this.#heardAt === undefined
+        ? `no first token within ${firstTokenMs} ms`
+        : `no further token within ${betweenTokensMs} ms`,
     );
   }
 }
@@ -90,6 +95,9 @@ export function readTimeout(value: string | string[] | undefined, limits: Deadli
   if (value === undefined) return limits;
   const ms = typeof value === "string" && /^\d{1,8}$/.test(value.trim()) ? Number(value) : Number.NaN;
   if (!(ms >= 1 && ms <= longestMs))
-    throw new RuntimeError("invalid_argument", `${timeoutHeader} header must be a whole number of ms from 1 to ${longestMs}`);
+    throw new RuntimeError(
+      "invalid_argument",
+      `${timeoutHeader} header must be a whole number of ms from 1 to ${longestMs}`,
+    );
   return { ...limits, totalMs: limits.totalMs > 0 ? Math.min(ms, limits.totalMs) : ms };
 }

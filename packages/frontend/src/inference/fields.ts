@@ -33,7 +33,9 @@ const minInt64 = -(2n ** 63n);
 const maxInt64 = 2n ** 63n - 1n;
 
 /** A whole number of 64 bits. One that a number does not hold exactly is a bigint. */
-export const int64: z.ZodType<number | bigint> = z.preprocess(toBigInt, z.bigint().min(minInt64).max(maxInt64)).transform(toExactNumber);
+export const int64: z.ZodType<number | bigint> = z
+  .preprocess(toBigInt, z.bigint().min(minInt64).max(maxInt64))
+  .transform(toExactNumber);
 
 /** A limit on something that is counted, from 0. Beyond what can be counted it is no limit, but no error either. */
 export const countLimit: z.ZodType<number> = z
@@ -61,7 +63,10 @@ interface ListOptions {
 }
 
 /** A list of items. Looks no further than the first wrong ones: to describe millions of them takes all memory there is. */
-export function listOf<Schema extends z.ZodType>(item: Schema, options: ListOptions = {}): z.ZodType<z.infer<Schema>[]> {
+export function listOf<Schema extends z.ZodType>(
+  item: Schema,
+  options: ListOptions = {},
+): z.ZodType<z.infer<Schema>[]> {
   const { min = 0, max = Number.POSITIVE_INFINITY, isItem } = options;
   const slice = z.array(item);
   const readItems = (items: readonly unknown[], context: z.RefinementCtx): z.infer<Schema>[] => {
@@ -106,7 +111,10 @@ export function chosenBy<Read>(choose: (given: unknown) => z.ZodType<Read>): z.Z
 }
 
 /** An object of one of several kinds, as its `type` says: read by the schema of its kind, or made of the type alone if that is none of them. */
-export function kindOf<Read>(known: Readonly<Record<string, z.ZodType<Read>>>, other: (type: string) => Read): z.ZodType<Read> {
+export function kindOf<Read>(
+  known: Readonly<Record<string, z.ZodType<Read>>>,
+  other: (type: string) => Read,
+): z.ZodType<Read> {
   const unknownKind = z.object({ type: z.string() }).transform(({ type }) => other(type));
   return chosenBy((given) => {
     const type = typeof given === "object" && given !== null && "type" in given ? given.type : undefined;
@@ -122,7 +130,8 @@ function raise(issue: z.core.$ZodIssue, input: unknown, { issues }: z.Refinement
 
 function toFieldError(schema: z.ZodType, body: unknown, { issues }: z.ZodError): RuntimeError {
   const [issue] = issues;
-  if (!issue || issue.path.length === 0) return new RuntimeError("invalid_argument", "the request body must be a JSON object");
+  if (!issue || issue.path.length === 0)
+    return new RuntimeError("invalid_argument", "the request body must be a JSON object");
   const path = issue.path.map((key) => (typeof key === "number" ? `[${key}]` : `.${String(key)}`)).join("");
   const reason = toReason(schema, body, issue);
   const problem = reason === "missing_required_parameter" ? "is required" : issue.message;
@@ -144,7 +153,9 @@ const typeNames: Readonly<Record<string, string>> = {
 const words: { readonly error: (issue: z.core.$ZodRawIssue) => string } = {
   error(issue) {
     if (issue.code === "invalid_type")
-      return isBeyond(issue.expected, issue.input) ? "is out of range" : `must be ${typeNames[issue.expected] ?? issue.expected}`;
+      return isBeyond(issue.expected, issue.input)
+        ? "is out of range"
+        : `must be ${typeNames[issue.expected] ?? issue.expected}`;
     if (issue.code === "too_small") return toLimit(issue.origin, "least", issue.minimum);
     if (issue.code === "too_big") return toLimit(issue.origin, "most", issue.maximum) + toLength(issue.input);
     if (issue.code !== "invalid_value") return "is not valid";
@@ -170,7 +181,8 @@ function toLength(input: unknown): string {
 
 /** Holds a list to a limit that is a setting. @throws FieldError. */
 export function checkLength(param: string, list: readonly unknown[], limit: number): void {
-  if (list.length > limit) throw new FieldError(param, toLimit("array", "most", limit) + toLength(list), "array_above_max_length");
+  if (list.length > limit)
+    throw new FieldError(param, toLimit("array", "most", limit) + toLength(list), "array_above_max_length");
 }
 
 /** Limits of fields that are settings. */
@@ -186,20 +198,28 @@ function toReason(schema: z.ZodType, body: unknown, issue: z.core.$ZodIssue): Fi
   if (issue.message === unsupported.error) return "unsupported_value";
   if (issue.code === "too_big") {
     if (issue.origin === "array") return "array_above_max_length";
-    return issue.origin === "string" ? "string_above_max_length" : `${toNumberKind(schema, issue.path)}_above_max_value`;
+    return issue.origin === "string"
+      ? "string_above_max_length"
+      : `${toNumberKind(schema, issue.path)}_above_max_value`;
   }
   if (issue.code === "too_small") {
     if (issue.origin === "array") return "empty_array"; // the only least length there is
-    return issue.origin === "string" ? "string_below_min_length" : `${toNumberKind(schema, issue.path)}_below_min_value`;
+    return issue.origin === "string"
+      ? "string_below_min_length"
+      : `${toNumberKind(schema, issue.path)}_below_min_value`;
   }
   const value = valueAt(body, issue.path);
   if (value === undefined) return "missing_required_parameter";
-  if (issue.code === "invalid_type" && isBeyond(issue.expected, value)) return value < 0n ? "integer_below_min_value" : "integer_above_max_value";
+  if (issue.code === "invalid_type" && isBeyond(issue.expected, value))
+    return value < 0n ? "integer_below_min_value" : "integer_above_max_value";
   return issue.code === "invalid_type" ? "invalid_type" : "invalid_value";
 }
 
 function valueAt(body: unknown, path: readonly PropertyKey[]): unknown {
-  return path.reduce<unknown>((value, key) => (typeof value === "object" && value !== null ? Reflect.get(value, key) : undefined), body);
+  return path.reduce<unknown>(
+    (value, key) => (typeof value === "object" && value !== null ? Reflect.get(value, key) : undefined),
+    body,
+  );
 }
 
 // Numbers that need not be whole stand at the top of a body.

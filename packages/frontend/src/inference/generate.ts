@@ -30,12 +30,23 @@ export interface GenerateParts {
 }
 
 /** Resolves after the last batch. `progress` is filled in, also when the request fails or is cancelled. */
-export async function generate(job: ModelJob, exchange: Exchange, parts: GenerateParts, { keepsTexts, onBatch }: Receiver): Promise<Completion> {
+export async function generate(
+  job: ModelJob,
+  exchange: Exchange,
+  parts: GenerateParts,
+  { keepsTexts, onBatch }: Receiver,
+): Promise<Completion> {
   const { client, prefill, migrationLimit } = parts.models.serving(job.model);
   const whole = prefill ? { ...job, prefill: await runPrefill(prefill, job, exchange, parts) } : job;
   const { progress, deadlines, maxAnswerBytes: maxBytes, now } = parts;
   const isMovable = migrationLimit > 0;
-  const keeping = { texts: keepsTexts || isMovable, tokenIds: isMovable, maxBytes, memory: exchange.memory, isNeeded: keepsTexts };
+  const keeping = {
+    texts: keepsTexts || isMovable,
+    tokenIds: isMovable,
+    maxBytes,
+    memory: exchange.memory,
+    isNeeded: keepsTexts,
+  };
   const transcript = new Transcript(job, keeping);
   let resumptionsLeft = migrationLimit;
   const resume = (): ModelJob | undefined => {
@@ -78,7 +89,13 @@ export async function generate(job: ModelJob, exchange: Exchange, parts: Generat
 function toOptions(exchange: Exchange, { deadlines: { endsAt } }: GenerateParts, header: string): GenerateOptions {
   const { identity, signal } = exchange;
   const instanceId = readInstanceId(exchange, header);
-  return { identity, signal, windowBytes, ...(endsAt !== undefined && { deadlineAt: endsAt }), ...(instanceId !== undefined && { instanceId }) };
+  return {
+    identity,
+    signal,
+    windowBytes,
+    ...(endsAt !== undefined && { deadlineAt: endsAt }),
+    ...(instanceId !== undefined && { instanceId }),
+  };
 }
 
 // The header names the one instance to ask, as Dynamo's gateway does; an empty one names none.
@@ -86,12 +103,20 @@ function readInstanceId({ request }: Exchange, header: string): string | undefin
   const value = request.headers[header];
   if (typeof value !== "string" || value === "") return undefined;
   if (!isInstanceId(value))
-    throw new RuntimeError("invalid_argument", `${header} header must be the id of an instance as /health shows it, a decimal u64`);
+    throw new RuntimeError(
+      "invalid_argument",
+      `${header} header must be the id of an instance as /health shows it, a decimal u64`,
+    );
   return value;
 }
 
 // The first half of a disaggregated request: one result per prompt, however many completions each gets.
-async function runPrefill(client: ModelClient, job: ModelJob, exchange: Exchange, parts: GenerateParts): Promise<Prefill> {
+async function runPrefill(
+  client: ModelClient,
+  job: ModelJob,
+  exchange: Exchange,
+  parts: GenerateParts,
+): Promise<Prefill> {
   const { progress } = parts;
   const keep = createKeeper(exchange, parts);
   const answer = client.generate({ ...job, n: 1 }, toOptions(exchange, parts, "x-prefill-instance-id"));
@@ -102,7 +127,8 @@ async function runPrefill(client: ModelClient, job: ModelJob, exchange: Exchange
       for (const delta of batch) {
         assertDelta(delta);
         const { prefillResult, choice = 0 } = delta;
-        if (choice >= results.length) throw new RuntimeError("protocol", `the prefill worker answered for prompt ${choice} of ${results.length}`);
+        if (choice >= results.length)
+          throw new RuntimeError("protocol", `the prefill worker answered for prompt ${choice} of ${results.length}`);
         if (prefillResult !== undefined) results[choice] = keep(prefillResult);
       }
     }
@@ -115,7 +141,8 @@ async function runPrefill(client: ModelClient, job: ModelJob, exchange: Exchange
     progress.retries += Math.max(0, answer.attempts - 1);
   }
   const missing = results.indexOf(undefined);
-  if (missing >= 0) throw new RuntimeError("protocol", `the prefill worker gave no result for prompt ${missing} of ${results.length}`);
+  if (missing >= 0)
+    throw new RuntimeError("protocol", `the prefill worker gave no result for prompt ${missing} of ${results.length}`);
   const { seen } = answer.trailer;
   return { results, ...(seen && { traceId: seen.trace_id, spanId: seen.span_id }) };
 }
@@ -127,7 +154,10 @@ function createKeeper({ memory }: Exchange, { maxAnswerBytes }: GenerateParts): 
     const bytes = payloadBytes(result);
     heldBytes += bytes;
     if (heldBytes > maxAnswerBytes)
-      throw new RuntimeError("protocol", `the prefill results are larger than ${maxAnswerBytes} bytes, the limit set by DYN_HTTP_ANSWER_LIMIT_MB`);
+      throw new RuntimeError(
+        "protocol",
+        `the prefill results are larger than ${maxAnswerBytes} bytes, the limit set by DYN_HTTP_ANSWER_LIMIT_MB`,
+      );
     memory.take(requestFactor * bytes);
     return result;
   };

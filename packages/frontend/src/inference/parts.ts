@@ -25,7 +25,9 @@ export interface Said {
   readonly content?: Content | null | undefined;
 }
 
-export const textPart: z.ZodType<Part> = z.object({ text: z.string() }).transform(({ text }) => ({ type: "text", text }));
+export const textPart: z.ZodType<Part> = z
+  .object({ text: z.string() })
+  .transform(({ text }) => ({ type: "text", text }));
 
 /** A text, or a list of parts of any kind: `known` are those in which there is text. */
 export function contentOf(known: Readonly<Record<string, z.ZodType<Part>>>, words: string): z.ZodType<Content> {
@@ -67,12 +69,16 @@ function isAsked({ role, content }: Said): boolean {
 /** Say what a job is without. */
 export function logSkipped(log: Logger, skipped: readonly string[] | undefined): void {
   if (skipped === undefined || skipped.length === 0) return;
-  log.child({ target: "dyn_frontend::parts" }).debug({ skipped_parts: skipped.join(", ") }, "parts of messages skipped");
+  log
+    .child({ target: "dyn_frontend::parts" })
+    .debug({ skipped_parts: skipped.join(", ") }, "parts of messages skipped");
 }
 
 function assertText(content: Content | null | undefined, path: string): void {
   if (content == null || typeof content === "string") return;
-  const at = content.findIndex(({ role, text, skipped = [] }) => text === undefined || (role === undefined && skipped.length > 0));
+  const at = content.findIndex(
+    ({ role, text, skipped = [] }) => text === undefined || (role === undefined && skipped.length > 0),
+  );
   const part = content[at];
   if (!part) return;
   const problem = `: ${toName(part.type)} is not supported, only text is; in earlier turns it is skipped`;

@@ -121,7 +121,10 @@ async function serveParsed<Request extends InferenceRequest>(
   try {
     await (request.stream ? stream : complete)({ api, exchange, request, head, requestLog, generating });
   } catch (thrown) {
-    refuse({ api, exchange, requestLog, parts }, toRuntimeError(exchange.signal.aborted ? exchange.signal.reason : thrown));
+    refuse(
+      { api, exchange, requestLog, parts },
+      toRuntimeError(exchange.signal.aborted ? exchange.signal.reason : thrown),
+    );
   }
 }
 
@@ -149,7 +152,11 @@ function parse<Request extends InferenceRequest>(
   try {
     body = parseJsonBody(raw);
     checkModelLength(body);
-    return { body, request: keepTools(api.parse(body, fieldLimits), raw), limits: readTimeout(headers[timeoutHeader], ours) };
+    return {
+      body,
+      request: keepTools(api.parse(body, fieldLimits), raw),
+      limits: readTimeout(headers[timeoutHeader], ours),
+    };
   } catch (error) {
     return { body, error };
   }
@@ -178,7 +185,8 @@ interface Refused {
 // Clients read a fixed sentence of a fault of ours: what it was is for the log.
 function logFault({ log }: Exchange, error: RuntimeError): void {
   const { metric, publicMessage } = error.traits;
-  if (metric === "internal" && publicMessage !== undefined) log.error({ error: error.cause ?? error }, "request failed");
+  if (metric === "internal" && publicMessage !== undefined)
+    log.error({ error: error.cause ?? error }, "request failed");
 }
 
 function refuse({ api, exchange, requestLog, parts }: Refused, error: RuntimeError): void {

@@ -1,6 +1,14 @@
 /** What a client has of an answer: what it comes to in the end, and where another worker would go on. */
 import { RuntimeError, textFactor, type MemoryShare } from "@dyn/runtime";
-import { assertDelta, tokensOf, type BegunChoice, type Delta, type FinishReason, type ModelJob, type Usage } from "@dyn/runtime/llm";
+import {
+  assertDelta,
+  tokensOf,
+  type BegunChoice,
+  type Delta,
+  type FinishReason,
+  type ModelJob,
+  type Usage,
+} from "@dyn/runtime/llm";
 import { countJsonBytes } from "../http/json-size.ts";
 
 export interface Choice {
@@ -62,7 +70,14 @@ export class Transcript {
     const choices = countChoices(job);
     keeping.memory.take(choices * choiceBytes);
     for (let left = choices; left > 0; left -= 1) {
-      this.#choices.push({ text: "", pieces: [], tokens: 0, tokenIds: [], finishReason: undefined, stopText: undefined });
+      this.#choices.push({
+        text: "",
+        pieces: [],
+        tokens: 0,
+        tokenIds: [],
+        finishReason: undefined,
+        stopText: undefined,
+      });
     }
   }
 
@@ -73,7 +88,11 @@ export class Transcript {
     for (const delta of batch) {
       assertDelta(delta);
       const choice = this.#choices[delta.choice ?? 0];
-      if (!choice) throw new RuntimeError("protocol", `the worker answered for choice ${delta.choice}, ${this.#choices.length} were asked for`);
+      if (!choice)
+        throw new RuntimeError(
+          "protocol",
+          `the worker answered for choice ${delta.choice}, ${this.#choices.length} were asked for`,
+        );
       tokens += this.#keep(choice, delta);
       if (delta.usage) this.#usage = delta.usage;
       if (delta.finishReason === undefined) continue;
@@ -101,12 +120,16 @@ export class Transcript {
     const { texts, tokenIds, maxBytes } = this.#keeping;
     const tokens = tokensOf(delta);
     choice.tokens += tokens;
-    if (choice.tokens > this.#maxTokens + spareTokens) throw toExcess(choice.tokens, delta.choice ?? 0, this.#maxTokens);
+    if (choice.tokens > this.#maxTokens + spareTokens)
+      throw toExcess(choice.tokens, delta.choice ?? 0, this.#maxTokens);
     if (texts) this.#bytes += countJsonBytes(delta.text, maxBytes);
     if (tokenIds && delta.tokenIds) this.#bytes += delta.tokenIds.length * bytesPerId;
     if (delta.stopText !== undefined) this.#bytes += countJsonBytes(delta.stopText, maxBytes);
     if (this.#bytes > maxBytes)
-      throw new RuntimeError("protocol", `the worker's answer is larger than ${maxBytes} bytes, the limit set by DYN_HTTP_ANSWER_LIMIT_MB`);
+      throw new RuntimeError(
+        "protocol",
+        `the worker's answer is larger than ${maxBytes} bytes, the limit set by DYN_HTTP_ANSWER_LIMIT_MB`,
+      );
     if (texts && delta.text !== "" && choice.pieces.push(delta.text) === maxPieces) joinPieces(choice);
     if (tokenIds && delta.tokenIds) for (const id of delta.tokenIds) choice.tokenIds.push(id);
     return tokens;
@@ -141,7 +164,10 @@ export class Transcript {
 }
 
 function toExcess(tokens: number, choice: number, maxTokens: number): RuntimeError {
-  return new RuntimeError("protocol", `the worker sent ${tokens} tokens for choice ${choice}, max_tokens is ${maxTokens}`);
+  return new RuntimeError(
+    "protocol",
+    `the worker sent ${tokens} tokens for choice ${choice}, max_tokens is ${maxTokens}`,
+  );
 }
 
 function joinPieces(choice: Open): string {
@@ -153,12 +179,18 @@ function joinPieces(choice: Open): string {
 // Ids only if there is one for each token: some engines give none.
 function toBegun(choice: Open): BegunChoice {
   const { tokens, tokenIds, finishReason } = choice;
-  return { text: joinPieces(choice), tokens, isFinished: finishReason !== undefined, ...(tokenIds.length === tokens && { tokenIds }) };
+  return {
+    text: joinPieces(choice),
+    tokens,
+    isFinished: finishReason !== undefined,
+    ...(tokenIds.length === tokens && { tokenIds }),
+  };
 }
 
 function toChoice(choice: Open, index: number): Choice {
   const { finishReason, stopText } = choice;
-  if (finishReason === undefined) throw new RuntimeError("protocol", `the worker ended its answer without a finish reason for choice ${index}`);
+  if (finishReason === undefined)
+    throw new RuntimeError("protocol", `the worker ended its answer without a finish reason for choice ${index}`);
   return { text: joinPieces(choice), finishReason, stopText };
 }
 

@@ -85,7 +85,9 @@ class FollowedModels implements Disposable {
   }
 
   list(): readonly Model[] {
-    this.#listed ??= Array.from(this.#entries.values(), ({ model }) => model).sort((left, right) => (left.name < right.name ? -1 : 1));
+    this.#listed ??= Array.from(this.#entries.values(), ({ model }) => model).sort((left, right) =>
+      left.name < right.name ? -1 : 1,
+    );
     return this.#listed;
   }
 
@@ -168,6 +170,10 @@ function toModel(name: string, { facts }: Pools, seenAt: number): Model {
 
 function toMissing(name: string, age: number | undefined): RuntimeError {
   const shown = `model ${JSON.stringify(name.slice(0, 256))}`;
-  if (age === undefined) return new RuntimeError("not_found", `${shown} does not exist: no worker has registered it, see GET /v1/models`);
-  return new RuntimeError("unavailable", `${shown} has no worker at the moment, the last one left ${Math.round(age / 1000)} s ago`);
+  if (age === undefined)
+    return new RuntimeError("not_found", `${shown} does not exist: no worker has registered it, see GET /v1/models`);
+  return new RuntimeError(
+    "unavailable",
+    `${shown} has no worker at the moment, the last one left ${Math.round(age / 1000)} s ago`,
+  );
 }

@@ -1,5 +1,13 @@
 /** The workers of one model: a pool per role, each with a client of the endpoint that is served. */
-import { formatAddress, RuntimeError, type Client, type Logger, type ModelRecord, type RouterMode, type Runtime } from "@dyn/runtime";
+import {
+  formatAddress,
+  RuntimeError,
+  type Client,
+  type Logger,
+  type ModelRecord,
+  type RouterMode,
+  type Runtime,
+} from "@dyn/runtime";
 import type { Delta, ModelJob, WorkerRole } from "@dyn/runtime/llm";
 import { createModelCards, roleOf, toFacts, type CardFacts, type CardGroup, type ModelFacts } from "./cards.ts";
 
@@ -112,7 +120,12 @@ class ModelPools implements Pools {
       const card = cards.get(id);
       if (card) this.#options.onLeave(card);
     };
-    const client = runtime.client<ModelJob, Delta>(endpoint, { admittedOnly: true, routerMode, onLeave, logFields: { model } });
+    const client = runtime.client<ModelJob, Delta>(endpoint, {
+      admittedOnly: true,
+      routerMode,
+      onLeave,
+      logFields: { model },
+    });
     this.#pools.set(role, { client, endpoint, cards });
     for (const id of cards.keys()) client.admit(id);
   }
@@ -137,7 +150,11 @@ class ModelPools implements Pools {
 
 // What is other than before, and what it was.
 function describeChange(before: CardFacts, after: CardFacts): Record<string, number> | undefined {
-  const names = { context_length: "contextLength", kv_cache_block_size: "kvCacheBlockSize", migration_limit: "migrationLimit" } as const;
+  const names = {
+    context_length: "contextLength",
+    kv_cache_block_size: "kvCacheBlockSize",
+    migration_limit: "migrationLimit",
+  } as const;
   const changed = Object.entries(names).filter(([, name]) => before[name] !== after[name]);
   if (changed.length === 0) return undefined;
   return Object.fromEntries(

@@ -45,13 +45,20 @@ type Registry = RuntimeMetrics["registry"];
 export function createFamilies(registry: Registry, prefix: string): FrontendFamilies {
   const labels = ["model"] as const;
   const routeLabels = ["model", "endpoint", "request_type"] as const;
-  const named = (name: string, help: string): { registry: Registry; name: string; help: string } => ({ registry, name: `${prefix}_${name}`, help });
+  const named = (name: string, help: string): { registry: Registry; name: string; help: string } => ({
+    registry,
+    name: `${prefix}_${name}`,
+    help,
+  });
   const gauge = (name: string, help: string): Family<"model", Gauge> => createGauges({ ...named(name, help), labels });
   const histogram = (name: string, help: string, buckets: readonly number[]): Family<"model", Histogram> =>
     createHistograms({ ...named(name, help), labels, buckets });
   return {
     contextLength: gauge("model_context_length", "Context length in the model's cards, the least of them, tokens"),
-    kvCacheBlockSize: gauge("model_kv_cache_block_size", "KV cache block size in the model's cards, the least of them, tokens"),
+    kvCacheBlockSize: gauge(
+      "model_kv_cache_block_size",
+      "KV cache block size in the model's cards, the least of them, tokens",
+    ),
     migrationLimit: gauge("model_migration_limit", "Migrations all of the model's cards allow a request"),
     started: createCounters({ ...named("requests_started_total", "Inference requests received"), labels: routeLabels }),
     requests: createCounters({
@@ -63,15 +70,35 @@ export function createFamilies(registry: Registry, prefix: string): FrontendFami
     queued: gauge("queued_requests", "Inference requests under way that have had no token yet"),
     duration: histogram("request_duration_seconds", "From a request's arrival to the end of its answer", durations),
     ttft: histogram("time_to_first_token_seconds", "From a request's arrival to its first token", firstToken),
-    itl: histogram("inter_token_latency_seconds", "Between tokens; of tokens that arrive together each has an equal share", betweenTokens),
+    itl: histogram(
+      "inter_token_latency_seconds",
+      "Between tokens; of tokens that arrive together each has an equal share",
+      betweenTokens,
+    ),
     inputTokens: histogram("input_sequence_tokens", "Tokens of a prompt", inputLengths),
-    cachedTokens: histogram("cached_tokens", "Tokens of a prompt that the engine found in its prefix cache, if it says so", inputLengths),
+    cachedTokens: histogram(
+      "cached_tokens",
+      "Tokens of a prompt that the engine found in its prefix cache, if it says so",
+      inputLengths,
+    ),
     outputTokens: histogram("output_sequence_tokens", "Tokens of an answer, if it has any", outputLengths),
-    outputTokensTotal: createCounters({ ...named("output_tokens_total", "Tokens of all answers, as they arrive"), labels }),
-    cancellations: createCounters({ ...named("model_cancellation_total", "Requests cancelled before their end"), labels: routeLabels }),
-    rejections: createCounters({ ...named("model_rejection_total", "Requests refused for overload"), labels: ["model", "endpoint"] }),
+    outputTokensTotal: createCounters({
+      ...named("output_tokens_total", "Tokens of all answers, as they arrive"),
+      labels,
+    }),
+    cancellations: createCounters({
+      ...named("model_cancellation_total", "Requests cancelled before their end"),
+      labels: routeLabels,
+    }),
+    rejections: createCounters({
+      ...named("model_rejection_total", "Requests refused for overload"),
+      labels: ["model", "endpoint"],
+    }),
     migrations: createCounters({
-      ...named("model_migration_total", "Attempts at another instance: new_request before anything was delivered, ongoing_request after"),
+      ...named(
+        "model_migration_total",
+        "Attempts at another instance: new_request before anything was delivered, ongoing_request after",
+      ),
       labels: ["model", "migration_type"],
     }),
   };

@@ -36,7 +36,13 @@ export interface FrontendMetrics extends Disposable {
 }
 
 /** Register all of them, or find them there: frontends of one runtime share them. */
-export function createFrontendMetrics({ registry, prefix, models, graceMs, now }: FrontendMetricsOptions): FrontendMetrics {
+export function createFrontendMetrics({
+  registry,
+  prefix,
+  models,
+  graceMs,
+  now,
+}: FrontendMetricsOptions): FrontendMetrics {
   const series = new Map<string, ModelSeries>();
   const families = createFamilies(registry, prefix);
   // The registry reads its members in the order they came: the first one brings all up to date.
@@ -53,7 +59,8 @@ export function createFrontendMetrics({ registry, prefix, models, graceMs, now }
         found = new ModelSeries(families, model);
         series.set(model, found);
         const current = models();
-        if (series.size > current.length + maxGoneModels) dropGone(families, series, { current, graceMs: 0, now: now() });
+        if (series.size > current.length + maxGoneModels)
+          dropGone(families, series, { current, graceMs: 0, now: now() });
       }
       return new RequestMeter(found, disconnected, request);
     },
@@ -61,7 +68,10 @@ export function createFrontendMetrics({ registry, prefix, models, graceMs, now }
   };
 }
 
-function showCards({ contextLength, kvCacheBlockSize, migrationLimit }: FrontendFamilies, models: readonly ModelFacts[]): void {
+function showCards(
+  { contextLength, kvCacheBlockSize, migrationLimit }: FrontendFamilies,
+  models: readonly ModelFacts[],
+): void {
   for (const family of [contextLength, kvCacheBlockSize, migrationLimit]) family.remove({});
   for (const { name: model, ...facts } of models) {
     contextLength.with({ model }).set(facts.contextLength);
@@ -77,7 +87,11 @@ interface Census {
 }
 
 // A request that still runs keeps the series of its model.
-function dropGone(families: FrontendFamilies, series: Map<string, ModelSeries>, { current, graceMs, now }: Census): void {
+function dropGone(
+  families: FrontendFamilies,
+  series: Map<string, ModelSeries>,
+  { current, graceMs, now }: Census,
+): void {
   const served = new Set(current.map(({ name }) => name)).add(unknownModel);
   for (const [model, its] of series) {
     if (served.has(model)) its.goneAt = undefined;

@@ -65,12 +65,19 @@ function roundMs(ms: number): number {
 }
 
 /** Write `request received`; disposing writes `request completed`. */
-export function beginRequestLog(exchange: Exchange, facts: RequestFacts, { metrics, now, history }: RequestLogOptions): RequestLog {
+export function beginRequestLog(
+  exchange: Exchange,
+  facts: RequestFacts,
+  { metrics, now, history }: RequestLogOptions,
+): RequestLog {
   const { endpoint, requestType: request_type, modelRequested, isKnown } = facts;
   const registered = isKnown ? modelRequested : undefined;
   const model = registered ?? unknownModel;
   const { apiKey } = exchange.caller;
-  const named: Fields = { ...(isKnown ? {} : { model_requested: modelRequested }), ...(apiKey && { api_key: apiKey.name }) };
+  const named: Fields = {
+    ...(isKnown ? {} : { model_requested: modelRequested }),
+    ...(apiKey && { api_key: apiKey.name }),
+  };
   const fields: Fields = { endpoint, model, request_type, ...named };
   const log = exchange.log.child({ target: "dyn_frontend::request_log", fields });
   const progress: RequestProgress = {
@@ -84,7 +91,12 @@ export function beginRequestLog(exchange: Exchange, facts: RequestFacts, { metri
     retries: 0,
     resumptions: 0,
     cachedTokens: undefined,
-    meter: metrics.begin(registered, { endpoint, requestType: request_type, trace: exchange.identity.trace, startedAt: exchange.startedAt }),
+    meter: metrics.begin(registered, {
+      endpoint,
+      requestType: request_type,
+      trace: exchange.identity.trace,
+      startedAt: exchange.startedAt,
+    }),
     routes: [],
     finishReasons: [],
   };
@@ -103,7 +115,11 @@ export function beginRequestLog(exchange: Exchange, facts: RequestFacts, { metri
     responded(status) {
       record?.responded(status);
       const fields = { status, latency_ms: roundMs(now() - exchange.startedAt) };
-      lines.say(() => (status < 400 ? log.event("http_response_sent", fields, "http response sent") : log.error(fields, "http response sent")));
+      lines.say(() =>
+        status < 400
+          ? log.event("http_response_sent", fields, "http response sent")
+          : log.error(fields, "http response sent"),
+      );
     },
     streamed(bytes) {
       streamedBytes = bytes;
@@ -113,19 +129,31 @@ export function beginRequestLog(exchange: Exchange, facts: RequestFacts, { metri
       const status = failure === undefined ? "success" : "error";
       const outcome = failure?.code === "cancelled" ? "cancelled" : status;
       const elapsed_ms = roundMs(endedAt - exchange.startedAt);
-      if (streamedBytes !== undefined) log.event("http_response_finished", { bytes: streamedBytes, elapsed_ms, outcome }, "http response finished");
+      if (streamedBytes !== undefined)
+        log.event("http_response_finished", { bytes: streamedBytes, elapsed_ms, outcome }, "http response finished");
       const measured = measure(progress, exchange.startedAt);
       const completion = toCompletion({ ...measured, ...toSpans(progress), elapsed_ms, status: outcome }, failure);
       lines.complete(completion, failure);
       record?.finish(completion, endedAt, failure);
       progress.meter.finish({ endedAt, failure, isDisconnected: failure?.code === "cancelled" }, progress);
       const { span } = exchange;
-      span?.complete({ ...progress, fields: { ...measured, elapsed_ms, model, request_type }, endpoint, modelRequested, parsedAt, failure });
+      span?.complete({
+        ...progress,
+        fields: { ...measured, elapsed_ms, model, request_type },
+        endpoint,
+        modelRequested,
+        parsedAt,
+        failure,
+      });
     },
   };
 }
 
-function toStart({ identity, startedAt, request, caller }: Exchange, fields: Fields, progress: RequestProgress): RequestStart {
+function toStart(
+  { identity, startedAt, request, caller }: Exchange,
+  fields: Fields,
+  progress: RequestProgress,
+): RequestStart {
   const { method, url: uri } = request;
   return {
     identity,
@@ -194,9 +222,19 @@ interface Measured {
 }
 
 function measure(progress: RequestProgress, startedAt: number): Measured {
-  const { inputTokens, outputTokens, firstTokenAt, lastTokenAt, attempt, prefillAttempt = attempt, attempts } = progress;
+  const {
+    inputTokens,
+    outputTokens,
+    firstTokenAt,
+    lastTokenAt,
+    attempt,
+    prefillAttempt = attempt,
+    attempts,
+  } = progress;
   const itlMs =
-    firstTokenAt !== undefined && lastTokenAt !== undefined && outputTokens > 1 ? (lastTokenAt - firstTokenAt) / (outputTokens - 1) : undefined;
+    firstTokenAt !== undefined && lastTokenAt !== undefined && outputTokens > 1
+      ? (lastTokenAt - firstTokenAt) / (outputTokens - 1)
+      : undefined;
   return {
     attempts,
     output_tokens: outputTokens,

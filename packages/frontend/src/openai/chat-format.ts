@@ -42,7 +42,11 @@ export function createChatStream({ job, includeUsage }: ChatRequest, { requestId
 }
 
 /** The body of a unary answer. */
-export function toChatCompletion({ job }: ChatRequest, { requestId, created }: AnswerHead, { choices, usage }: Completion): unknown {
+export function toChatCompletion(
+  { job }: ChatRequest,
+  { requestId, created }: AnswerHead,
+  { choices, usage }: Completion,
+): unknown {
   return {
     id: `chatcmpl-${requestId}`,
     object: "chat.completion",

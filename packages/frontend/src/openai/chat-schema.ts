@@ -1,12 +1,24 @@
 /** The fields of a chat request that are read; unknown ones are ignored, as the official API does. */
 import type { Message, ModelJob } from "@dyn/runtime/llm";
 import * as z from "zod";
-import { anyList, checkLength, countLimit, FieldError, listOf, modelName, parseFields, unsupported, type FieldLimits } from "../inference/fields.ts";
+import {
+  anyList,
+  checkLength,
+  countLimit,
+  FieldError,
+  listOf,
+  modelName,
+  parseFields,
+  unsupported,
+  type FieldLimits,
+} from "../inference/fields.ts";
 import type { InferenceRequest } from "../inference/serve.ts";
 import { contentOf, skipParts, textPart, toText, type Part } from "../inference/parts.ts";
 import { maxN, samplingFields, stopField, toSampling, toStop } from "./sampling.ts";
 
-const refusalPart = z.object({ refusal: z.string() }).transform(({ refusal }): Part => ({ type: "refusal", text: refusal }));
+const refusalPart = z
+  .object({ refusal: z.string() })
+  .transform(({ refusal }): Part => ({ type: "refusal", text: refusal }));
 const content = contentOf({ text: textPart, refusal: refusalPart }, "must be a string or a list of parts");
 
 /** Theirs may say nothing: a call of a tool, a result without text. */
@@ -22,7 +34,8 @@ const message = z
     if (silentRoles.has(role) || typeof given === "string") return;
     const [input, path] = [given, ["content"]];
     if (given == null) issues.push({ code: "custom", message: "must be a string or a list of parts", input, path });
-    else if (given.length === 0) issues.push({ code: "too_small", origin: "array", minimum: 1, inclusive: true, input: [], path });
+    else if (given.length === 0)
+      issues.push({ code: "too_small", origin: "array", minimum: 1, inclusive: true, input: [], path });
   });
 
 const chatRequest = z.object({
@@ -51,8 +64,10 @@ export interface ChatRequest extends InferenceRequest {
 export function parseChatRequest(body: unknown, { maxMessages, maxCompletions }: FieldLimits): ChatRequest {
   const chat = parseFields(chatRequest, body);
   checkLength("messages", chat.messages, maxMessages);
-  if ((chat.n ?? 1) > maxCompletions) throw new FieldError("n", `must be at most ${maxCompletions}`, "integer_above_max_value");
-  if (chat.stream_options && chat.stream !== true) throw new FieldError("stream_options", "is only allowed when stream is true");
+  if ((chat.n ?? 1) > maxCompletions)
+    throw new FieldError("n", `must be at most ${maxCompletions}`, "integer_above_max_value");
+  if (chat.stream_options && chat.stream !== true)
+    throw new FieldError("stream_options", "is only allowed when stream is true");
   return {
     stream: chat.stream === true,
     includeUsage: chat.stream_options?.include_usage === true,

@@ -5,7 +5,10 @@ import { toUsage } from "./chat-format.ts";
 import type { CompletionRequest } from "./completions-schema.ts";
 
 /** Each echo is one chunk, as is each delta; the last of a choice has its finish reason. */
-export function createCompletionStream({ job, echoes, includeUsage }: CompletionRequest, { requestId, created }: AnswerHead): StreamFormat {
+export function createCompletionStream(
+  { job, echoes, includeUsage }: CompletionRequest,
+  { requestId, created }: AnswerHead,
+): StreamFormat {
   const head = `data: {"id":"cmpl-${requestId}","object":"text_completion","created":${created},"model":${JSON.stringify(job.model)},"choices":[`;
   const tail = includeUsage ? `],"usage":null}\n\n` : `]}\n\n`;
   const chunk = (text: string, index: number, reason: string): string =>
@@ -27,12 +30,19 @@ export function createCompletionStream({ job, echoes, includeUsage }: Completion
   };
 }
 
-function* toOpening(echoes: readonly string[], chunk: (text: string, index: number, reason: string) => string): Generator<string, void, void> {
+function* toOpening(
+  echoes: readonly string[],
+  chunk: (text: string, index: number, reason: string) => string,
+): Generator<string, void, void> {
   for (const [index, echo] of echoes.entries()) if (echo !== "") yield chunk(echo, index, "null");
 }
 
 /** The body of a unary answer. */
-export function toTextCompletion({ job, echoes }: CompletionRequest, { requestId, created }: AnswerHead, { choices, usage }: Completion): unknown {
+export function toTextCompletion(
+  { job, echoes }: CompletionRequest,
+  { requestId, created }: AnswerHead,
+  { choices, usage }: Completion,
+): unknown {
   return {
     id: `cmpl-${requestId}`,
     object: "text_completion",

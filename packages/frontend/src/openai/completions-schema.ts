@@ -34,12 +34,17 @@ export interface CompletionRequest extends InferenceRequest {
 }
 
 /** @throws FieldError naming the first field that is wrong. */
-export function parseCompletionRequest(body: unknown, { maxCompletions, maxEchoBytes }: FieldLimits): CompletionRequest {
+export function parseCompletionRequest(
+  body: unknown,
+  { maxCompletions, maxEchoBytes }: FieldLimits,
+): CompletionRequest {
   const given = parseFields(completionRequest, body);
   const n = given.n ?? 1;
   const prompts = given.prompt ?? ([{ text: "" }] as const); // null is the beginning of a document
-  if (given.stream_options && given.stream !== true) throw new FieldError("stream_options", "is only allowed when stream is true");
-  if (given.best_of && given.best_of !== n) throw new FieldError("best_of", "is only supported when equal to n", "unsupported_value");
+  if (given.stream_options && given.stream !== true)
+    throw new FieldError("stream_options", "is only allowed when stream is true");
+  if (given.best_of && given.best_of !== n)
+    throw new FieldError("best_of", "is only supported when equal to n", "unsupported_value");
   if (prompts.length * n > maxCompletions)
     throw new FieldError(
       "n",
@@ -56,7 +61,8 @@ export function parseCompletionRequest(body: unknown, { maxCompletions, maxEchoB
 
 // A prompt stands before each of its choices: a small body could ask for an answer many times its size.
 function checkEcho(prompts: readonly Prompt[], n: number, maxBytes: number): void {
-  if (prompts.some((each) => each.tokenIds)) throw new FieldError("echo", "is not supported with token ids", "unsupported_value");
+  if (prompts.some((each) => each.tokenIds))
+    throw new FieldError("echo", "is not supported with token ids", "unsupported_value");
   const bytes = n * prompts.reduce((sum, { text }) => sum + countJsonBytes(text, Number.POSITIVE_INFINITY), 0);
   if (bytes <= maxBytes) return;
   const choices = countOf(prompts.length * n, "choice");

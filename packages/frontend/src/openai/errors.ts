@@ -3,7 +3,12 @@ import { toPublicMessage, type RuntimeError } from "@dyn/runtime";
 import { FieldError } from "../inference/fields.ts";
 
 export interface ErrorBody {
-  readonly error: { readonly message: string; readonly type: string; readonly param: string | null; readonly code: string | null };
+  readonly error: {
+    readonly message: string;
+    readonly type: string;
+    readonly param: string | null;
+    readonly code: string | null;
+  };
 }
 
 /** What a client may read. */

@@ -4,7 +4,13 @@ import { sendJson } from "../http/reply.ts";
 import type { Model, Models } from "../models/models.ts";
 
 function toModelObject({ name, created, contextLength }: Model): unknown {
-  return { id: name, object: "model", created, owned_by: "dyn", ...(contextLength > 0 && { context_window: contextLength }) };
+  return {
+    id: name,
+    object: "model",
+    created,
+    owned_by: "dyn",
+    ...(contextLength > 0 && { context_window: contextLength }),
+  };
 }
 
 export function listModels(exchange: Exchange, models: Models): void {

@@ -21,13 +21,16 @@ type Prompts = readonly [Prompt, ...Prompt[]];
 const text = z.string();
 const tokenIds = listOf(z.int().min(0).max(maxTokenId), { min: 1, max: maxTokenIds, isItem: isTokenId });
 const ofText = text.transform((given): Prompts => [{ text: given }]);
-const ofTexts = listOf(text, { min: 1, max: maxPrompts, isItem: isText }).transform((given) => toPrompts(given.map((each) => ({ text: each }))));
+const ofTexts = listOf(text, { min: 1, max: maxPrompts, isItem: isText }).transform((given) =>
+  toPrompts(given.map((each) => ({ text: each }))),
+);
 const ofTokenIds = tokenIds.transform((given) => toPrompts([toPrompt(given)]));
 const ofManyTokenIds = listOf(tokenIds, { min: 1, max: maxPrompts })
   .check(({ value, issues }) => {
     const count = value.reduce((sum, { length }) => sum + length, 0);
     const message = `must have at most ${maxTokenIds} token ids in all, not ${count}`;
-    if (count > maxTokenIds) issues.push({ code: "too_big", origin: "array", maximum: maxTokenIds, inclusive: true, input: value, message });
+    if (count > maxTokenIds)
+      issues.push({ code: "too_big", origin: "array", maximum: maxTokenIds, inclusive: true, input: value, message });
   })
   .transform((given) => toPrompts(given.map(toPrompt)));
 const none = z.never({ error: `must be a string, a list of token ids, or a list of 1 to ${maxPrompts} of either` });

@@ -1,5 +1,14 @@
 /** The requests of the HTTP server: begins an exchange for each, finds its route, and answers what has none or is refused before its body is read. */
-import { countOf, parseCodings, RequestFault, RuntimeError, statedBytes, toRuntimeError, toTooLarge, logRefusedCaller } from "@dyn/runtime";
+import {
+  countOf,
+  parseCodings,
+  RequestFault,
+  RuntimeError,
+  statedBytes,
+  toRuntimeError,
+  toTooLarge,
+  logRefusedCaller,
+} from "@dyn/runtime";
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import { beginExchange, logRefused, type Exchange, type ExchangeOptions } from "../http/exchange.ts";
 import { checkContent } from "../http/content.ts";
@@ -51,7 +60,11 @@ export function createApp(options: AppOptions, { create, refuse }: HttpListener)
     frameworkErrors: (_error, request, reply) => {
       const exchange = exchangeOf(request, reply);
       reply.hijack();
-      refuseUnmatched(exchange, exchange.rejection ?? new RuntimeError("invalid_argument", "the path is not valid percent-encoding"), options);
+      refuseUnmatched(
+        exchange,
+        exchange.rejection ?? new RuntimeError("invalid_argument", "the path is not valid percent-encoding"),
+        options,
+      );
     },
   });
   app.decorateRequest("exchange", undefined);
@@ -77,7 +90,8 @@ export function createApp(options: AppOptions, { create, refuse }: HttpListener)
     const exchange = exchangeOf(request, reply);
     const route = byUrl.get(request.routeOptions.url ?? "");
     reply.hijack();
-    if (error instanceof RequestFault) logRefused(exchange.log, error, { socket: exchange.request.socket, hasKey: exchange.caller.hasKey }); // its body is
+    if (error instanceof RequestFault)
+      logRefused(exchange.log, error, { socket: exchange.request.socket, hasKey: exchange.caller.hasKey }); // its body is
     if (!route) return answerUnmatched(exchange, options.routes, options);
     answerError(exchange, toHttpError(error, exchange), route, options);
     if (!route.refuse) logSystem(exchange, options.now);
@@ -87,7 +101,8 @@ export function createApp(options: AppOptions, { create, refuse }: HttpListener)
 
 function answerWithoutRoute(exchange: Exchange, options: AppOptions): void {
   closeIfWaiting(exchange);
-  if (exchange.rejection || !options.cors?.isPreflight(exchange.request)) return answerUnmatched(exchange, options.routes, options);
+  if (exchange.rejection || !options.cors?.isPreflight(exchange.request))
+    return answerUnmatched(exchange, options.routes, options);
   options.cors.answerPreflight(exchange);
   logSystem(exchange, options.now);
 }
@@ -142,10 +157,19 @@ function takeBody(request: FastifyRequest): unknown {
   return body;
 }
 
-function handle(route: RouteEntry, exchange: Exchange, body: unknown, rest: string, parts: RouteParts): void | Promise<void> {
+function handle(
+  route: RouteEntry,
+  exchange: Exchange,
+  body: unknown,
+  rest: string,
+  parts: RouteParts,
+): void | Promise<void> {
   const codings = route.method === "POST" ? parseCodings(exchange.request.headers["content-encoding"]) : [];
-  if (codings.length === 0 || !Buffer.isBuffer(body) || body.length === 0) return route.handle({ exchange, body, rest });
-  return parts.intake.decode(exchange, body, codings).then((decoded) => route.handle({ exchange, body: decoded, rest }));
+  if (codings.length === 0 || !Buffer.isBuffer(body) || body.length === 0)
+    return route.handle({ exchange, body, rest });
+  return parts.intake
+    .decode(exchange, body, codings)
+    .then((decoded) => route.handle({ exchange, body: decoded, rest }));
 }
 
 // A client that is answered without having been asked for its body may or may not send it.
@@ -154,7 +178,11 @@ function closeIfWaiting({ request, response }: Exchange): void {
 }
 
 // Before the body is read: neither a stranger nor a flood costs more than its headers.
-function toRefusal(exchange: Exchange, route: RouteEntry, { places, intake, options }: RouteParts): RuntimeError | undefined {
+function toRefusal(
+  exchange: Exchange,
+  route: RouteEntry,
+  { places, intake, options }: RouteParts,
+): RuntimeError | undefined {
   const { caller, request, response, rejection } = exchange;
   if (rejection) return rejection;
   const stranger = options.callers.refuse(caller, route.audience, request.headers);
@@ -171,7 +199,10 @@ function toRefusal(exchange: Exchange, route: RouteEntry, { places, intake, opti
   // Only of a client that waits: one that sends already would not read the answer while its connection is closed under it.
   if (awaitsContinue(request) && statedBytes(request) > intake.limit.maxBytes) return toTooLarge(intake.limit);
   if (route.refuse && !places.take(response))
-    return new RuntimeError("overloaded", `${countOf(places.limit, "request is", "requests are")} under way, the limit of this frontend`);
+    return new RuntimeError(
+      "overloaded",
+      `${countOf(places.limit, "request is", "requests are")} under way, the limit of this frontend`,
+    );
   return intake.reserve(exchange, route);
 }
 
@@ -187,7 +218,10 @@ function toHttpError(error: unknown, { signal }: Exchange): RuntimeError {
   if (signal.aborted) return toRuntimeError(signal.reason); // the rest of the body will not come
   const status = error instanceof Error && "statusCode" in error ? error.statusCode : undefined;
   if (error instanceof Error && typeof status === "number" && status < 500)
-    return new RuntimeError("invalid_argument", error.message, { cause: error, publicMessage: "the request cannot be read" });
+    return new RuntimeError("invalid_argument", error.message, {
+      cause: error,
+      publicMessage: "the request cannot be read",
+    });
   return toRuntimeError(error);
 }
 

@@ -38,7 +38,10 @@ export interface Intake {
 export function createIntake({ maxBodyBytes: maxBytes, decodeTimeoutMs, now }: IntakeOptions): Intake {
   const limit: BodyLimit = { maxBytes, setting: "DYN_HTTP_BODY_LIMIT_MB" };
   const decoder = createContentDecoder();
-  const limitFor = ({ memory }: Exchange): BodyLimit => ({ ...limit, onGrow: (bytes) => memory.take(requestFactor * bytes) });
+  const limitFor = ({ memory }: Exchange): BodyLimit => ({
+    ...limit,
+    onGrow: (bytes) => memory.take(requestFactor * bytes),
+  });
   return {
     limit,
     reserve({ request, memory }, route) {
@@ -53,7 +56,11 @@ export function createIntake({ maxBodyBytes: maxBytes, decodeTimeoutMs, now }: I
     read: (exchange) => readBody(exchange.request, limitFor(exchange)),
     decode(exchange, body, codings) {
       const { abort, startedAt, request, signal } = exchange;
-      const own = readTimeout(request.headers[timeoutHeader], { totalMs: decodeTimeoutMs, firstTokenMs: 0, betweenTokensMs: 0 }).totalMs;
+      const own = readTimeout(request.headers[timeoutHeader], {
+        totalMs: decodeTimeoutMs,
+        firstTokenMs: 0,
+        betweenTokensMs: 0,
+      }).totalMs;
       const ms = Math.max(1, own < decodeTimeoutMs ? own - (now() - startedAt) : decodeTimeoutMs);
       const late = new RuntimeError("deadline_exceeded", `the request body was not decoded within ${Math.ceil(ms)} ms`);
       const timer = setTimeout(() => abort(late), ms);

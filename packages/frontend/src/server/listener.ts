@@ -56,7 +56,8 @@ export function createHttpListener({ limits, hosts, tls, log, now }: ListenerOpt
   });
   return {
     gate,
-    refuse: (error, socket) => (/^ERR_(?:SSL|TLS)_/.test(error.code ?? "") ? refuseHandshake(error, socket, log) : gate.refuse(error, socket)),
+    refuse: (error, socket) =>
+      /^ERR_(?:SSL|TLS)_/.test(error.code ?? "") ? refuseHandshake(error, socket, log) : gate.refuse(error, socket),
     create(handler) {
       const listener: RequestListener = (request, response) => gate.enter(request, response, handler);
       const server = openServer(toServerOptions(limits), limits, tls, listener);
@@ -71,25 +72,45 @@ export function createHttpListener({ limits, hosts, tls, log, now }: ListenerOpt
   };
 }
 
-function openServer(options: ReturnType<typeof toServerOptions>, limits: HttpLimits, tls: HttpTls | undefined, listener: RequestListener): Server {
+function openServer(
+  options: ReturnType<typeof toServerOptions>,
+  limits: HttpLimits,
+  tls: HttpTls | undefined,
+  listener: RequestListener,
+): Server {
   if (!tls) return createServer(options, listener);
   return createTlsServer({ ...options, ...tls.current.options, handshakeTimeout: limits.headerTimeoutMs }, listener);
 }
 
 // Bytes that are no HTTP request have no headers to take ids from; the answer carries ids all the same.
-function toRawAnswer({ status, message }: Malformed, error: ParserError | undefined, socket: Socket, log: Logger): RawAnswer {
+function toRawAnswer(
+  { status, message }: Malformed,
+  error: ParserError | undefined,
+  socket: Socket,
+  log: Logger,
+): RawAnswer {
   const requestId = createRequestId();
   const lineLog = log.child({ requestId, fields: { request_id: requestId, parser_error: error?.code } });
   const fault = new RequestFault(status, message);
   logRefused(lineLog, fault, { socket, hasKey: false });
-  return { body: toErrorBody(fault), headers: { "x-request-id": requestId, "request-id": requestId, ...toErrorHeaders(fault) } };
+  return {
+    body: toErrorBody(fault),
+    headers: { "x-request-id": requestId, "request-id": requestId, ...toErrorHeaders(fault) },
+  };
 }
 
 // Nothing can be answered: what the client would read is not what it expects.
 function refuseHandshake(failure: ParserError, socket: Socket, log: Logger): void {
   const { code } = failure;
   const isPlain = code === "ERR_SSL_HTTP_REQUEST";
-  const error = isPlain ? "this looks like plain HTTP; only HTTPS is spoken here: use https://" : explainTlsError(failure);
-  log.summed("warn", { remote: socket.remoteAddress, error, "error.type": code }, "TLS handshake refused", code === undefined ? {} : { kind: code });
+  const error = isPlain
+    ? "this looks like plain HTTP; only HTTPS is spoken here: use https://"
+    : explainTlsError(failure);
+  log.summed(
+    "warn",
+    { remote: socket.remoteAddress, error, "error.type": code },
+    "TLS handshake refused",
+    code === undefined ? {} : { kind: code },
+  );
   socket.destroy();
 }

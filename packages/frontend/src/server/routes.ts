@@ -6,12 +6,27 @@ import { listModelInfos, showModelInfo } from "../anthropic/list-models.ts";
 import { messagesApi } from "../anthropic/messages.ts";
 import type { Exchange } from "../http/exchange.ts";
 import type { Audience, PortUse } from "../http/callers.ts";
-import { refuseInference, serveInference, type InferenceApi, type InferenceParts, type InferenceRequest } from "../inference/serve.ts";
+import {
+  refuseInference,
+  serveInference,
+  type InferenceApi,
+  type InferenceParts,
+  type InferenceRequest,
+} from "../inference/serve.ts";
 import { chatApi } from "../openai/chat.ts";
 import { completionsApi } from "../openai/completions.ts";
 import * as openai from "../openai/errors.ts";
 import { listModels, showModel } from "../openai/list-models.ts";
-import { createOpsPages, serveHealth, serveIcon, serveIndex, serveLive, serveMetrics, showRequest, type OpsParts } from "../ops.ts";
+import {
+  createOpsPages,
+  serveHealth,
+  serveIcon,
+  serveIndex,
+  serveLive,
+  serveMetrics,
+  showRequest,
+  type OpsParts,
+} from "../ops.ts";
 
 export interface RouteInput {
   readonly exchange: Exchange;
@@ -92,11 +107,41 @@ export function createRoutes(parts: InferenceParts & OpsParts): readonly RouteEn
       handle: ({ exchange, rest }) => (isAnthropic(exchange) ? showModelInfo : showModel)(exchange, parts.models, rest),
       toErrorBody: toSharedBody,
     },
-    { method: "GET", path: "/v1/requests/*", audience: "both", handle: ({ exchange, rest }) => showRequest(exchange, parts, rest), toErrorBody },
-    { method: "GET", path: "/health", audience: "anybody", handle: ({ exchange }) => serveHealth(exchange, parts, pages), toErrorBody },
-    { method: "GET", path: "/live", audience: "anybody", handle: ({ exchange }) => serveLive(exchange, parts), toErrorBody },
-    { method: "GET", path: "/metrics", audience: "operators", handle: ({ exchange }) => serveMetrics(exchange, pages), toErrorBody },
-    { method: "GET", path: "/favicon.ico", audience: "anybody", handle: ({ exchange }) => serveIcon(exchange), toErrorBody },
+    {
+      method: "GET",
+      path: "/v1/requests/*",
+      audience: "both",
+      handle: ({ exchange, rest }) => showRequest(exchange, parts, rest),
+      toErrorBody,
+    },
+    {
+      method: "GET",
+      path: "/health",
+      audience: "anybody",
+      handle: ({ exchange }) => serveHealth(exchange, parts, pages),
+      toErrorBody,
+    },
+    {
+      method: "GET",
+      path: "/live",
+      audience: "anybody",
+      handle: ({ exchange }) => serveLive(exchange, parts),
+      toErrorBody,
+    },
+    {
+      method: "GET",
+      path: "/metrics",
+      audience: "operators",
+      handle: ({ exchange }) => serveMetrics(exchange, pages),
+      toErrorBody,
+    },
+    {
+      method: "GET",
+      path: "/favicon.ico",
+      audience: "anybody",
+      handle: ({ exchange }) => serveIcon(exchange),
+      toErrorBody,
+    },
   ];
 }
 
@@ -115,5 +160,7 @@ function toSharedBody(error: RuntimeError, exchange: Exchange): unknown {
 
 /** The error body of a request without a route: Anthropic's below its path and for its clients, else OpenAI's. */
 export function toUnmatchedBody(path: string, error: RuntimeError, exchange: Exchange): unknown {
-  return /^\/v1\/messages(?:\/|$)/.test(path) ? anthropic.toErrorBody(error, exchange.identity.requestId) : toSharedBody(error, exchange);
+  return /^\/v1\/messages(?:\/|$)/.test(path)
+    ? anthropic.toErrorBody(error, exchange.identity.requestId)
+    : toSharedBody(error, exchange);
 }

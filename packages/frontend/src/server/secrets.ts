@@ -47,7 +47,11 @@ export async function openHttpSecurity(settings: HttpSecuritySettings, log: Logg
   }
 }
 
-async function openHttpTls({ tlsCertPath, tlsKeyPath }: HttpSecuritySettings, log: Logger, owned: Disposable[]): Promise<HttpTls | undefined> {
+async function openHttpTls(
+  { tlsCertPath, tlsKeyPath }: HttpSecuritySettings,
+  log: Logger,
+  owned: Disposable[],
+): Promise<HttpTls | undefined> {
   const users: ((material: TlsMaterial) => void)[] = [];
   const tls = await openTls({
     what: "certificates of the HTTP server",

@@ -20,7 +20,10 @@ import { createHttpListener } from "./listener.ts";
 import { methodsOf, routesAt } from "./routes.ts";
 import type { HttpTls } from "./secrets.ts";
 
-export interface PortsOptions extends Omit<AppOptions, "open" | "faultOf" | "sendTimeoutMs" | "decodeTimeoutMs" | "handlers" | "callers" | "cors"> {
+export interface PortsOptions extends Omit<
+  AppOptions,
+  "open" | "faultOf" | "sendTimeoutMs" | "decodeTimeoutMs" | "handlers" | "callers" | "cors"
+> {
   readonly http: Address;
   /** Undefined = what is for operators is at the port of all. */
   readonly operators: Address | undefined;
@@ -103,7 +106,10 @@ async function listenPort(options: PortOptions): Promise<HttpServer> {
   const routes = routesAt(use, options.routes);
   const callers = createCallers(keys, use);
   const cors = createCors(use === "operators" ? [] : corsOrigins, [...new Set(routes.flatMap(methodsOf))]); // no page operates
-  const app = createApp({ ...options, routes, callers, cors, open, faultOf, sendTimeoutMs, decodeTimeoutMs, handlers }, listener);
+  const app = createApp(
+    { ...options, routes, callers, cors, open, faultOf, sendTimeoutMs, decodeTimeoutMs, handlers },
+    listener,
+  );
   try {
     await app.listen({ host, port });
   } catch (cause) {
@@ -111,13 +117,20 @@ async function listenPort(options: PortOptions): Promise<HttpServer> {
     const isTaken = cause instanceof Error && "code" in cause && cause.code === "EADDRINUSE";
     const advice = isTaken ? `; choose another port with ${words.otherPort}` : "";
     const address = `${scheme}://${formatHostPort(host, port)}`;
-    throw new RuntimeError("unavailable", `cannot listen on ${address}: ${toRuntimeError(cause).message}${advice}`, { cause });
+    throw new RuntimeError("unavailable", `cannot listen on ${address}: ${toRuntimeError(cause).message}${advice}`, {
+      cause,
+    });
   }
   const bound = app.server.address() as AddressInfo; // a TCP server that listens
   if (isOpen && !isLoopback(bound.address)) log.warn({ host: bound.address }, words.openWarning);
   const close: HttpServer["close"] = (timeoutMs, report) =>
     closeApp(app, { open, handlers, log, report, timeoutMs }).finally(() => listener[Symbol.dispose]());
-  return { host: bound.address, port: bound.port, url: `${scheme}://${formatHostPort(bound.address, bound.port)}`, close };
+  return {
+    host: bound.address,
+    port: bound.port,
+    url: `${scheme}://${formatHostPort(bound.address, bound.port)}`,
+    close,
+  };
 }
 
 /** How long the answers that are ended may take to leave, ms. */
@@ -137,8 +150,10 @@ async function closeApp(app: FastifyInstance, { open, handlers, log, report, tim
   const poll = setInterval(() => app.server.closeIdleConnections(), 50);
   let cut = setTimeout(() => {
     report.count({ running: 0, cut: open.size });
-    if (open.size > 0) log.warn({ requests: open.size, timeout_secs: timeoutMs / 1000 }, "drain timed out, running requests are ended");
-    for (const aborter of open.values()) aborter.abort(new RuntimeError("unavailable", "the frontend is shutting down"));
+    if (open.size > 0)
+      log.warn({ requests: open.size, timeout_secs: timeoutMs / 1000 }, "drain timed out, running requests are ended");
+    for (const aborter of open.values())
+      aborter.abort(new RuntimeError("unavailable", "the frontend is shutting down"));
     cut = setTimeout(() => app.server.closeAllConnections(), lastWordsMs);
   }, timeoutMs);
   try {

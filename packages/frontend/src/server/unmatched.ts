@@ -15,7 +15,9 @@ function covers(pattern: string, path: string): boolean {
 // What a base URL without its /v1, with two of them or with a / too many makes of a path.
 function suggest(path: string, routes: readonly RouteEntry[]): string {
   const clean = path.replace(/\/{2,}/g, "/");
-  const likely = [clean, `/v1${clean}`, clean.replace(/^\/v1(?=\/v1\/)/, "")].find((each) => routes.some((route) => covers(route.path, each)));
+  const likely = [clean, `/v1${clean}`, clean.replace(/^\/v1(?=\/v1\/)/, "")].find((each) =>
+    routes.some((route) => covers(route.path, each)),
+  );
   return likely === undefined ? "" : `; did you mean ${likely.slice(0, maxShown)}?`;
 }
 
@@ -44,10 +46,19 @@ export function refuseUnmatched(
 ): void {
   const { status } = error.traits;
   const isSummed = !exchange.caller.hasKey;
-  const facts = { endpoint: "unmatched", requestType: "unary", modelRequested: undefined, isKnown: false, isSummed } as const;
+  const facts = {
+    endpoint: "unmatched",
+    requestType: "unary",
+    modelRequested: undefined,
+    isKnown: false,
+    isSummed,
+  } as const;
   using requestLog = beginRequestLog(exchange, facts, options);
   requestLog.fail(error);
-  sendJson(exchange, status, toUnmatchedBody(pathOf(exchange), error, exchange), { ...toErrorHeaders(error), ...headers });
+  sendJson(exchange, status, toUnmatchedBody(pathOf(exchange), error, exchange), {
+    ...toErrorHeaders(error),
+    ...headers,
+  });
   requestLog.responded(status);
 }
 

@@ -28,7 +28,9 @@ function nameOf({ instance_id: id = "unknown" }: WorkerNode): string {
 function noteStep(who: string, ms: number, when: string): Problem[] {
   if (ms === 0) return [];
   return [
-    note(`the clock of ${who} was set ${ms < 0 ? "back" : "ahead"} by about ${formatMs(Math.abs(ms))} while ${when}, so durations were compared`),
+    note(
+      `the clock of ${who} was set ${ms < 0 ? "back" : "ahead"} by about ${formatMs(Math.abs(ms))} while ${when}, so durations were compared`,
+    ),
   ];
 }
 
@@ -40,7 +42,9 @@ function checkAttempt(attempt: AttemptNode, period: Period, isSet: boolean): Pro
     const away = `${nameOf(worker)} lies ${formatMs(Math.abs(offset))} ${offset < 0 ? "before" : "after"} its attempt ${attempt.attempt ?? "?"} at ${attempt.worker_id ?? "?"}`;
     return [
       ...noteStep(nameOf(worker), step, "it worked"),
-      ...(offset === 0 ? [] : [note(`${away}: their clocks differ, or one was set meanwhile, so durations were compared`)]),
+      ...(offset === 0
+        ? []
+        : [note(`${away}: their clocks differ, or one was set meanwhile, so durations were compared`)]),
       ...(worker.attempts ?? []).flatMap((inner) => checkAttempt(inner, toPeriod(inner), step !== 0)),
     ];
   });
@@ -48,7 +52,10 @@ function checkAttempt(attempt: AttemptNode, period: Period, isSet: boolean): Pro
 
 /** When an attempt was. One without a line was some time during its request. */
 export function toPeriod(attempt: AttemptNode, request: RequestNode = {}): Period {
-  return { start: parseTime(attempt.started_at ?? request.received_at), end: parseTime(attempt.ended_at ?? request.ended_at) };
+  return {
+    start: parseTime(attempt.started_at ?? request.received_at),
+    end: parseTime(attempt.ended_at ?? request.ended_at),
+  };
 }
 
 /** How far a worker's lines lie outside its attempt, ms: negative if its clock is behind. 0 if they fit. */
@@ -81,7 +88,8 @@ function requestStep(request: RequestNode, attempts: readonly AttemptNode[]): nu
   if (back < 0) return back;
   // The first line is written when the body has been read: no earlier than the request began.
   return (
-    ifClear(Math.max(0, parseTime(ended) - parseTime(received) - (elapsed ?? Number.NaN))) || ifClear(differ(ended, elapsed, responded, latency))
+    ifClear(Math.max(0, parseTime(ended) - parseTime(received) - (elapsed ?? Number.NaN))) ||
+    ifClear(differ(ended, elapsed, responded, latency))
   );
 }
 
@@ -91,7 +99,12 @@ function workerStep({ received_at: received, ended_at: ended, elapsed_ms: elapse
 }
 
 // Two lines with their distances from the beginning of the work: the same beginning, unless the clock was set between them.
-function differ(last: string | undefined, lastMs = Number.NaN, first: string | undefined, firstMs = Number.NaN): number {
+function differ(
+  last: string | undefined,
+  lastMs = Number.NaN,
+  first: string | undefined,
+  firstMs = Number.NaN,
+): number {
   return parseTime(last) - lastMs - (parseTime(first) - firstMs);
 }
 

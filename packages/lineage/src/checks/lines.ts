@@ -18,7 +18,11 @@ export interface Origin {
 
 export function checkLines(group: RequestLines, origin: Origin): Problem[] {
   const workers = [...group.attempts.flatMap(({ workers }) => workers), ...group.strays];
-  const lifecycle = [...group.request, ...group.attempts.flatMap(({ lines }) => lines), ...workers.flatMap(({ lines }) => lines)];
+  const lifecycle = [
+    ...group.request,
+    ...group.attempts.flatMap(({ lines }) => lines),
+    ...workers.flatMap(({ lines }) => lines),
+  ];
   return [
     ...noteCopies(lifecycle, origin),
     ...noteOdd(lifecycle),
@@ -42,11 +46,19 @@ function explainAbsence(lifecycle: readonly LogLine[]): Problem[] {
         "its lifecycle: it is no inference request, or its lines were sampled out, filtered, or summed up with those of others that were refused",
       ),
     ];
-  return [missing("all lines below WARN: this request was probably sampled out, or DYN_LOG filters them; what is left was checked")];
+  return [
+    missing(
+      "all lines below WARN: this request was probably sampled out, or DYN_LOG filters them; what is left was checked",
+    ),
+  ];
 }
 
 function checkPresence(group: RequestLines, origin: Origin): Problem[] {
-  return [...checkRequest(group), ...group.attempts.flatMap((attempt) => checkAttempt(attempt, origin)), ...group.strays.flatMap(checkStray)];
+  return [
+    ...checkRequest(group),
+    ...group.attempts.flatMap((attempt) => checkAttempt(attempt, origin)),
+    ...group.strays.flatMap(checkStray),
+  ];
 }
 
 function checkIds(group: RequestLines, workers: readonly WorkerLines[], lifecycle: readonly LogLine[]): Problem[] {
@@ -54,7 +66,9 @@ function checkIds(group: RequestLines, workers: readonly WorkerLines[], lifecycl
   return [
     ...common.flatMap((name) => checkSame(name, [...lifecycle, ...group.others.filter((line) => name in line.fields)])),
     ...["span_id", "parent_id"].flatMap((name) => checkSame(name, group.request)),
-    ...workers.flatMap(({ lines }) => ["span_id", "parent_id", "instance_id"].flatMap((name) => checkSame(name, lines))),
+    ...workers.flatMap(({ lines }) =>
+      ["span_id", "parent_id", "instance_id"].flatMap((name) => checkSame(name, lines)),
+    ),
   ];
 }
 
@@ -76,7 +90,9 @@ function noteCopies(lifecycle: readonly LogLine[], { copies }: Origin): Problem[
   if (!first) return [];
   const places = listSome(first.map(({ place }) => place));
   return [
-    note(`${countOf(more.length + 1, "line is", "lines are")} there more than once and taken as one: ${places}${more.length > 0 ? ", …" : ""}`),
+    note(
+      `${countOf(more.length + 1, "line is", "lines are")} there more than once and taken as one: ${places}${more.length > 0 ? ", …" : ""}`,
+    ),
   ];
 }
 
@@ -84,7 +100,11 @@ function noteCopies(lifecycle: readonly LogLine[], { copies }: Origin): Problem[
 function noteOdd(lifecycle: readonly LogLine[]): Problem[] {
   const odd = lifecycle.flatMap((line) => line.odd.map((name) => `${name} of ${nameOf(line)}`));
   if (odd.length === 0) return [];
-  return [note(`${countOf(odd.length, "field was", "fields were")} left out, because of values that cannot be there: ${listSome(odd)}`)];
+  return [
+    note(
+      `${countOf(odd.length, "field was", "fields were")} left out, because of values that cannot be there: ${listSome(odd)}`,
+    ),
+  ];
 }
 
 // One id, in all lines; the odd ones out are named.
@@ -94,7 +114,9 @@ function checkSame(name: string, lines: readonly LogLine[]): Problem[] {
     lines.filter((line) => textOf(line, name) !== expected),
     (line) => textOf(line, name),
   );
-  return [...odd].map(([value, where]) => contradiction(`${name} is ${show(value)} in ${listOf(where)}, but ${show(expected)} elsewhere`));
+  return [...odd].map(([value, where]) =>
+    contradiction(`${name} is ${show(value)} in ${listOf(where)}, but ${show(expected)} elsewhere`),
+  );
 }
 
 function count(lines: readonly LogLine[], event: LineEvent): number {
@@ -103,25 +125,39 @@ function count(lines: readonly LogLine[], event: LineEvent): number {
 
 function checkTwice(who: string, lines: readonly LogLine[], events: readonly LineEvent[]): Problem[] {
   const more = events.map((event) => lines.filter((line) => line.event === event)).filter((found) => found.length > 1);
-  return more.map((found) => contradiction(`${who} has ${found.length} different lines where there must be one: ${listOf(found)}`));
+  return more.map((found) =>
+    contradiction(`${who} has ${found.length} different lines where there must be one: ${listOf(found)}`),
+  );
 }
 
 function checkRequest({ request, attempts }: RequestLines): Problem[] {
   if (request.length === 0) {
-    if (attempts.length > 0) return [note("no line of an HTTP request: a program made this request itself, or those lines were filtered")];
+    if (attempts.length > 0)
+      return [note("no line of an HTTP request: a program made this request itself, or those lines were filtered")];
     return [missing("every line of the frontend: its log is not among the files, or its lines were filtered")];
   }
-  const problems = checkTwice("the frontend", request, ["request received", "response sent", "stream finished", "request completed"]);
+  const problems = checkTwice("the frontend", request, [
+    "request received",
+    "response sent",
+    "stream finished",
+    "request completed",
+  ]);
   if (count(request, "request received") === 0) problems.push(missing(`the frontend's "request received"`));
   const completed = request.find(({ event }) => event === "request completed");
   const answered = request.find(({ event }) => event === "response sent");
-  if (!completed) problems.push(missing(`the frontend's "request completed": it still runs, or the process ended before; how it ended is unknown`));
+  if (!completed)
+    problems.push(
+      missing(
+        `the frontend's "request completed": it still runs, or the process ended before; how it ended is unknown`,
+      ),
+    );
   // A client that leaves early has no answer.
   else if (!answered && (textOf(completed, "status") !== "cancelled" || count(request, "stream finished") > 0)) {
     problems.push(missing(`the frontend's "http response sent"`));
   }
   const isStream = completed && textOf(completed, "request_type") === "stream" && answered?.fields["status"] === 200;
-  if (isStream && count(request, "stream finished") === 0) problems.push(missing(`the frontend's "http response finished"`));
+  if (isStream && count(request, "stream finished") === 0)
+    problems.push(missing(`the frontend's "http response finished"`));
   return problems;
 }
 
@@ -149,12 +185,19 @@ function describeSilence(attempt: string, id: string | undefined, { logs, logsOf
 function checkWorker({ lines }: WorkerLines, attempt: string): Problem[] {
   const who = `instance ${cut(mostCommon(lines.map((line) => textOf(line, "instance_id"))) ?? "unknown")}`;
   const problems = checkTwice(`${who}, ${attempt},`, lines, ["worker received", "worker completed", "worker refused"]);
-  const [received, completed, refused] = (["worker received", "worker completed", "worker refused"] as const).map((event) => count(lines, event) > 0);
-  if (refused) return received || completed ? [...problems, contradiction(`${who} refused ${attempt} and worked on it`)] : problems;
+  const [received, completed, refused] = (["worker received", "worker completed", "worker refused"] as const).map(
+    (event) => count(lines, event) > 0,
+  );
+  if (refused)
+    return received || completed
+      ? [...problems, contradiction(`${who} refused ${attempt} and worked on it`)]
+      : problems;
   if (!received) problems.push(missing(`"request received" of ${who} for ${attempt}`));
   if (!completed) {
     problems.push(
-      missing(`"request completed" of ${who} for ${attempt}: it was killed, its log is cut, or it still runs; its completion is unknown`),
+      missing(
+        `"request completed" of ${who} for ${attempt}: it was killed, its log is cut, or it still runs; its completion is unknown`,
+      ),
     );
   }
   return problems;
@@ -164,12 +207,18 @@ function checkStray(worker: WorkerLines): Problem[] {
   const [line] = worker.lines;
   const parent = cut(mostCommon(worker.lines.map((line) => textOf(line, "parent_id"))) ?? "none");
   const who = `instance ${cut((line && textOf(line, "instance_id")) ?? "unknown")}`;
-  const problem = missing(`the line of the attempt with span_id ${parent}: ${who} worked on it, but no frontend tells of it`);
+  const problem = missing(
+    `the line of the attempt with span_id ${parent}: ${who} worked on it, but no frontend tells of it`,
+  );
   return [problem, ...checkWorker(worker, `span ${parent}`)];
 }
 
 // The frontend compares the ids a worker says it saw by itself.
 function checkWarning(line: LogLine): Problem[] {
   if (textOf(line, "message") !== "worker saw other ids than were sent") return [];
-  return [contradiction(`the frontend noticed that the worker saw another ${cut(textOf(line, "mismatch") ?? "id")} (${line.place})`)];
+  return [
+    contradiction(
+      `the frontend noticed that the worker saw another ${cut(textOf(line, "mismatch") ?? "id")} (${line.place})`,
+    ),
+  ];
 }

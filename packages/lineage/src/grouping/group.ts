@@ -22,7 +22,9 @@ export interface RequestLines extends PlacedWorkers {
 /** Sort `lines`, in any order, into requests, the earliest first. Only those with one of the ids `wanted` are kept. */
 export function groupLines(lines: readonly LogLine[], wanted: ReadonlySet<string>): OwnLines[] {
   const groups = unite(lines).flatMap((group) => {
-    const requestId = mostCommon(group.flatMap((line) => textOf(line, "request_id") ?? []).filter((id) => wanted.has(id)));
+    const requestId = mostCommon(
+      group.flatMap((line) => textOf(line, "request_id") ?? []).filter((id) => wanted.has(id)),
+    );
     return requestId === undefined ? [] : { requestId, lines: group };
   });
   return groups.sort((left, right) => compareTimes(startOf(left), startOf(right)));
@@ -53,5 +55,8 @@ export function sortLines({ requestId, lines }: OwnLines): RequestLines {
 export function mostCommon<Value>(values: readonly Value[]): Value | undefined {
   const counts = new Map<Value, number>();
   for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
-  return [...counts].reduce<[Value, number] | undefined>((best, entry) => (best && best[1] >= entry[1] ? best : entry), undefined)?.[0];
+  return [...counts].reduce<[Value, number] | undefined>(
+    (best, entry) => (best && best[1] >= entry[1] ? best : entry),
+    undefined,
+  )?.[0];
 }

@@ -24,7 +24,10 @@ export interface PlacedWorkers {
 type Home = AttemptLines & { readonly workers: WorkerLines[] };
 
 /** Put the workers that `lines` tell of to the attempts they worked on. */
-export function placeWorkers(lines: readonly LogLine[], attempts: readonly Omit<AttemptLines, "workers">[]): PlacedWorkers {
+export function placeWorkers(
+  lines: readonly LogLine[],
+  attempts: readonly Omit<AttemptLines, "workers">[],
+): PlacedWorkers {
   const homes = attempts.map(({ fields, lines }): Home => ({ fields, lines, workers: [] }));
   const unplaced = settle(groupWorkers(lines.filter(isWorkerLine)), createParents(homes));
   // An attempt nobody worked on and a worker without attempt that name each other: one of the spans is wrong, which the checks will say.
@@ -60,9 +63,13 @@ function createCounterparts(homes: readonly Home[]): FindHome {
     const number = numberOf(worker);
     const instances = [...new Set(worker.lines.map((line) => textOf(line, "instance_id")))];
     const lists = instances.flatMap((id) =>
-      number === undefined ? [byInstance.get(toKey(id))] : [byNumber.get(toKey(id, number)), byNumber.get(toKey(id, undefined))],
+      number === undefined
+        ? [byInstance.get(toKey(id))]
+        : [byNumber.get(toKey(id, number)), byNumber.get(toKey(id, undefined))],
     );
-    return lists.map(firstFree).reduce((best, entry) => (best && (!entry || best[0] < entry[0]) ? best : entry), undefined)?.[1];
+    return lists
+      .map(firstFree)
+      .reduce((best, entry) => (best && (!entry || best[0] < entry[0]) ? best : entry), undefined)?.[1];
   };
 }
 
@@ -95,7 +102,9 @@ function groupWorkers(lines: readonly LogLine[]): WorkerLines[] {
   for (const group of Map.groupBy(lines, (line) => textOf(line, "span_id")).values()) {
     const [line] = group;
     const isHalf = line !== undefined && group.length === 1 && line.event !== "worker refused";
-    const other = isHalf ? waiting.get(halfKey(line, line.event === "worker received" ? "worker completed" : "worker received")) : undefined;
+    const other = isHalf
+      ? waiting.get(halfKey(line, line.event === "worker received" ? "worker completed" : "worker received"))
+      : undefined;
     const half = other?.halves[other.next];
     if (isHalf && other && half) {
       half.push(line);

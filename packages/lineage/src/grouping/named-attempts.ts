@@ -24,8 +24,13 @@ export function nameAttempts(lines: readonly LogLine[], written: readonly Fields
   const own = written.filter(({ caller_span_id: caller }) => caller === undefined);
   const known = new Set(own.map(({ span_id: span }) => span));
   const wanted = names.filter(({ span }) => typeof fields[span] === "string" && !known.has(fields[span]));
-  const found = wanted.slice(0, Math.max(0, count - own.length)).map(({ span, worker }) => toFields(fields, span, worker));
-  const isUnsent = fields["status"] === "cancelled" && fields["attempt_span_id"] === undefined && own.length + found.length === count - 1;
+  const found = wanted
+    .slice(0, Math.max(0, count - own.length))
+    .map(({ span, worker }) => toFields(fields, span, worker));
+  const isUnsent =
+    fields["status"] === "cancelled" &&
+    fields["attempt_span_id"] === undefined &&
+    own.length + found.length === count - 1;
   if (!isUnsent) return found;
   const { worker } = names.findLast(({ worker }) => fields[worker] !== undefined) ?? names[1];
   return [...found, { ...toFields(fields, undefined, worker), "request.sent": false }];
@@ -46,7 +51,11 @@ function toFields(request: Fields, span: string | undefined, worker: string): Fi
 }
 
 /** All attempts in their order: `written` has those with a line, by time. Clocks differ, so the others are put where their number says. */
-export function orderAttempts(written: readonly AttemptNode[], named: readonly AttemptNode[], request: RequestNode | undefined): AttemptNode[] {
+export function orderAttempts(
+  written: readonly AttemptNode[],
+  named: readonly AttemptNode[],
+  request: RequestNode | undefined,
+): AttemptNode[] {
   const ordered = [...written];
   for (const attempt of named) {
     const isPrefill = attempt.span_id !== undefined && attempt.span_id === request?.prefill_attempt_span_id;

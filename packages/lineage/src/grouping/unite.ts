@@ -58,7 +58,11 @@ function createDisjointSets(count: number): DisjointSets {
 }
 
 function keysOf(line: LogLine, requestSpans: ReadonlySet<string | undefined>): string[] {
-  const [requestId, spanId, parentId] = [textOf(line, "request_id"), textOf(line, "span_id"), textOf(line, "parent_id")];
+  const [requestId, spanId, parentId] = [
+    textOf(line, "request_id"),
+    textOf(line, "span_id"),
+    textOf(line, "parent_id"),
+  ];
   const keys: string[] = [];
   if (requestId !== undefined) keys.push(`request ${requestId}`);
   if (spanId !== undefined) keys.push(`span ${spanId}`);
@@ -71,10 +75,14 @@ function keysOf(line: LogLine, requestSpans: ReadonlySet<string | undefined>): s
 
 // A client may send one request id several times. Each "request received" with a span of its own is a request of its own.
 function splitBySpan(lines: LogLine[]): LogLine[][] {
-  const spans = new Set(lines.filter(({ event }) => event === "request received").map((line) => textOf(line, "span_id")));
+  const spans = new Set(
+    lines.filter(({ event }) => event === "request received").map((line) => textOf(line, "span_id")),
+  );
   if (spans.size < 2) return [lines];
   const parts = new Map<string | undefined, LogLine[]>([...spans].map((span) => [span, []]));
-  const above = new Map(lines.filter((line) => line.event !== "other").map((line) => [textOf(line, "span_id"), textOf(line, "parent_id")]));
+  const above = new Map(
+    lines.filter((line) => line.event !== "other").map((line) => [textOf(line, "span_id"), textOf(line, "parent_id")]),
+  );
   for (const line of lines) for (const span of namedSpans(line)) above.set(span, textOf(line, "span_id"));
   const [first] = spans;
   for (const line of lines) {

@@ -24,7 +24,9 @@ const isCount = (value: unknown): value is number => typeof value === "number" &
 const isSwitch = (value: unknown): value is boolean => typeof value === "boolean";
 
 const checks: ReadonlyMap<string, Check> = new Map<string, Check>([
-  ...[...factTexts, "x_request_id", "time", "level", "target", "message", "span_name", "mismatch"].map((name) => [name, isText] as const),
+  ...[...factTexts, "x_request_id", "time", "level", "target", "message", "span_name", "mismatch"].map(
+    (name) => [name, isText] as const,
+  ),
   ...["outcome", "request.outcome", "error.type"].map((name) => [name, isText] as const),
   ...[...factNumbers, "request.attempt", "dropped_lines", "count"].map((name) => [name, isCount] as const),
   ["status", (value) => isText(value) || isCount(value)], // how a request ended, or that of HTTP

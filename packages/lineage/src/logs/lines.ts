@@ -69,7 +69,8 @@ function eventOf(fields: LogLine["fields"]): LineEvent {
   const { span_name: span, target, message } = fields;
   if (typeof message !== "string" || typeof target !== "string") return "other";
   if (span === "http-request") return target === "system_span" || isSum(fields) ? "other" : own(requestEvents, message);
-  if (span === "router.route_request") return target === "request_span" && message.startsWith("route request ") ? "attempt ended" : "other";
+  if (span === "router.route_request")
+    return target === "request_span" && message.startsWith("route request ") ? "attempt ended" : "other";
   return span === "handle_payload" && target.startsWith("dyn_runtime::ingress") ? own(workerEvents, message) : "other";
 }
 
@@ -93,7 +94,15 @@ export function parseLine(line: string, place: string): LogLine | undefined {
   const time = textOf(read, "time");
   const at = parseTime(time);
   const odd = time !== undefined && Number.isNaN(at) ? [...read.odd, "time"] : read.odd;
-  return { fields: read.fields, odd, chars: read.chars, event: eventOf(read.fields), at, place, digest: hash("sha256", text, "base64") };
+  return {
+    fields: read.fields,
+    odd,
+    chars: read.chars,
+    event: eventOf(read.fields),
+    at,
+    place,
+    digest: hash("sha256", text, "base64"),
+  };
 }
 
 function parseRecord(text: string): object | undefined {

@@ -19,7 +19,9 @@ interface Packing {
   readonly name: string;
   readonly magic: Buffer;
   /** Undefined if Node cannot unpack it. */
-  readonly create: ((options: { chunkSize: number }) => ReturnType<typeof createGunzip | typeof createZstdDecompress>) | undefined;
+  readonly create:
+    | ((options: { chunkSize: number }) => ReturnType<typeof createGunzip | typeof createZstdDecompress>)
+    | undefined;
 }
 
 // Sources: RFC 1952, RFC 8878, the formats of xz and bzip2.
@@ -38,7 +40,11 @@ export async function toUnpacked(name: string, read: Source["read"]): Promise<So
   const packing = packings.find(({ magic }) => head.subarray(0, magic.length).equals(magic));
   if (!packing) return { name, packing: undefined, isCut: false, read };
   const { create } = packing;
-  if (!create) throw new RuntimeError("invalid_argument", `cannot read ${name}: it is packed; give <(${packing.name} -dc ${name}) instead`);
+  if (!create)
+    throw new RuntimeError(
+      "invalid_argument",
+      `cannot read ${name}: it is packed; give <(${packing.name} -dc ${name}) instead`,
+    );
   let isCut = false;
   return {
     name,

@@ -18,7 +18,8 @@ const standardInput = new Set(["-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"
 export async function openSources(paths: readonly string[], input: AsyncIterable<Uint8Array>): Promise<Sources> {
   const files: FileHandle[] = [];
   const spool = createSpool();
-  const dispose = async (): Promise<void> => void (await Promise.all([spool[Symbol.asyncDispose](), ...files.map((file) => file.close())]));
+  const dispose = async (): Promise<void> =>
+    void (await Promise.all([spool[Symbol.asyncDispose](), ...files.map((file) => file.close())]));
   try {
     const distinct = await findDistinct(paths);
     // All at once: whoever fills one pipe may wait until another one is read.
@@ -55,8 +56,12 @@ async function findDistinct(paths: readonly string[]): Promise<Given[]> {
 async function identify(path: string): Promise<[key: string, kind: Kind]> {
   try {
     const stats = await stat(path, { bigint: true });
-    if (stats.isDirectory()) throw new RuntimeError("invalid_argument", `cannot read ${path}: it is a directory, name the files in it`);
-    return [`${stats.dev} ${stats.ino}`, stats.isFile() ? "file" : stats.isFIFO() || stats.isSocket() ? "pipe" : "device"];
+    if (stats.isDirectory())
+      throw new RuntimeError("invalid_argument", `cannot read ${path}: it is a directory, name the files in it`);
+    return [
+      `${stats.dev} ${stats.ino}`,
+      stats.isFile() ? "file" : stats.isFIFO() || stats.isSocket() ? "pipe" : "device",
+    ];
   } catch (cause) {
     throw toReadError(path, cause);
   }
@@ -91,7 +96,10 @@ async function openBytes(path: string, kind: Kind, { files, spool, input }: Open
 // Others are not opened by a blocking call, which takes one of the few threads that read files until somebody writes.
 async function openPipe(path: string): Promise<Socket> {
   const inherited = /^\/(?:dev|proc\/self)\/fd\/(\d+)$/.exec(path)?.[1];
-  const fd = inherited === undefined ? await promisify(openDescriptor)(path, constants.O_RDONLY | constants.O_NONBLOCK) : Number(inherited);
+  const fd =
+    inherited === undefined
+      ? await promisify(openDescriptor)(path, constants.O_RDONLY | constants.O_NONBLOCK)
+      : Number(inherited);
   return new Socket({ fd, readable: true, writable: false });
 }
 
@@ -104,7 +112,10 @@ function createRepeatedRead(name: string, file: FileHandle): Source["read"] {
       yield chunk;
     }
     if (bytes < longest)
-      throw new RuntimeError("invalid_argument", `${name} became shorter while it was read, as a log that is rotated does: try again`);
+      throw new RuntimeError(
+        "invalid_argument",
+        `${name} became shorter while it was read, as a log that is rotated does: try again`,
+      );
     longest = bytes;
   };
 }

@@ -141,7 +141,12 @@ function openRecord(line: string): Wrapped | undefined {
 // Source: moby, daemon/logger/copier.go and jsonfilelog.go.
 function openDocker(log: string, stream: string): Wrapped {
   const text = log.trimEnd();
-  return { form: "docker json-file", key: stream, text: log.endsWith("\n") ? text : log, isPart: !/[\n}]$/.test(log) || isFull(log) };
+  return {
+    form: "docker json-file",
+    key: stream,
+    text: log.endsWith("\n") ? text : log,
+    isPart: !/[\n}]$/.test(log) || isFull(log),
+  };
 }
 
 function isFull(log: string): boolean {
@@ -156,7 +161,10 @@ function openJournal(record: Record<string, unknown>): Wrapped {
   return {
     form: "journald JSON",
     key: [streamId, container, pid, priority].map(String).join(" "), // docker and podman tell the two streams of a container apart by the last
-    text: (isBytes ? Buffer.from(message).toString() : typeof message === "string" ? message : "").replaceAll("\n", " "), // just checked
+    text: (isBytes ? Buffer.from(message).toString() : typeof message === "string" ? message : "").replaceAll(
+      "\n",
+      " ",
+    ), // just checked
     isPart: record["_LINE_BREAK"] === "line-max" || record["CONTAINER_PARTIAL_MESSAGE"] === "true",
     isOmitted: message === null,
   };

@@ -31,7 +31,9 @@ export function toRows({ request, attempts, strays }: RequestTree): Row[] {
   if (origin === undefined) return [];
   return [
     ...(request ? [toRequestRow(request, origin)] : []),
-    ...attempts.flatMap((attempt) => toAttemptRows(attempt, { origin: originOf(attempt, origin, request), indent: "", request })),
+    ...attempts.flatMap((attempt) =>
+      toAttemptRows(attempt, { origin: originOf(attempt, origin, request), indent: "", request }),
+    ),
     ...strays.flatMap((stray) => toWorkerRows(stray, undefined, { origin, indent: "", request: undefined })),
   ];
 }
@@ -90,7 +92,13 @@ function toAttemptRows(attempt: AttemptNode, place: Place): Row[] {
     remark: sent ? "" : "never sent",
   };
   if (sent && workers.length === 0) {
-    const unknown = { endMs: undefined, horizonMs: row.endMs ?? row.horizonMs, durationMs: undefined, outcome: "unknown", remark: "no log" };
+    const unknown = {
+      endMs: undefined,
+      horizonMs: row.endMs ?? row.horizonMs,
+      durationMs: undefined,
+      outcome: "unknown",
+      remark: "no log",
+    };
     return [row, { ...row, ...unknown, label: `${indent}  └ worker` }];
   }
   return [row, ...below];
@@ -113,7 +121,12 @@ function toWorkerRows(worker: WorkerNode, attempt: AttemptNode | undefined, { or
     outcome: status,
     remark: remarkOn(worker, offset),
   };
-  return [row, ...(worker.attempts ?? []).flatMap((inner) => toAttemptRows(inner, { origin, indent: `${indent}  `, request: undefined }))];
+  return [
+    row,
+    ...(worker.attempts ?? []).flatMap((inner) =>
+      toAttemptRows(inner, { origin, indent: `${indent}  `, request: undefined }),
+    ),
+  ];
 }
 
 function remarkOn({ items, resumed_tokens: resumed }: WorkerNode, offset: number): string {

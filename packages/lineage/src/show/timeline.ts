@@ -17,7 +17,14 @@ export function drawTree(tree: RequestTree, { columns, color }: DrawOptions): st
   const rows = toRows(tree);
   const picture = rows.length > 0 ? ["", ...drawRows(rows, width, paint)] : [];
   const remarks = [...drawErrors(tree, width, paint), ...drawNotices(tree.log, width, paint)];
-  const lines = [...drawHead(tree, paint), ...picture, "", ...remarks, ...(remarks.length > 0 ? [""] : []), ...drawProblems(tree, width, paint)];
+  const lines = [
+    ...drawHead(tree, paint),
+    ...picture,
+    "",
+    ...remarks,
+    ...(remarks.length > 0 ? [""] : []),
+    ...drawProblems(tree, width, paint),
+  ];
   return `${lines.join("\n")}\n`;
 }
 
@@ -38,7 +45,14 @@ function drawHead(tree: RequestTree, paint: Paint): string[] {
 
 function describeEnd({ request = {}, state }: RequestTree, paint: Paint): string {
   if (state !== "completed") return paint("yellow", state === "running" ? "still running" : "unknown");
-  const { status = "unknown", elapsed_ms: elapsed, ttft_ms: first, avg_itl_ms: between, error_type: errorType, error = "" } = request;
+  const {
+    status = "unknown",
+    elapsed_ms: elapsed,
+    ttft_ms: first,
+    avg_itl_ms: between,
+    error_type: errorType,
+    error = "",
+  } = request;
   const parts = [
     paint(styleOf(status), escapeHidden(status)) + (elapsed === undefined ? "" : ` after ${formatMs(elapsed)}`),
     ...(request.input_tokens === undefined ? [] : [`${countOf(request.input_tokens, "token")} in`]),
@@ -46,7 +60,10 @@ function describeEnd({ request = {}, state }: RequestTree, paint: Paint): string
     ...(first === undefined ? [] : [`first token after ${formatMs(first)}`]),
     ...(between === undefined ? [] : [`then one every ${formatMs(between)}`]),
   ];
-  const reason = errorType === undefined ? "" : `\n${" ".repeat(11)}${escapeHidden(`${errorType}: ${error.split("\n", 1)[0] ?? ""}`)}`;
+  const reason =
+    errorType === undefined
+      ? ""
+      : `\n${" ".repeat(11)}${escapeHidden(`${errorType}: ${error.split("\n", 1)[0] ?? ""}`)}`;
   return parts.join(", ") + reason;
 }
 
@@ -69,7 +86,8 @@ const goodBar = 20;
 const maxOutcome = 24;
 
 function measure(rows: readonly Row[], width: number): Columns {
-  const longest = (text: (row: Row) => string): number => rows.reduce((most, row) => Math.max(most, text(row).length), 0);
+  const longest = (text: (row: Row) => string): number =>
+    rows.reduce((most, row) => Math.max(most, text(row).length), 0);
   const [duration, remark] = [longest(showDuration), longest(({ remark }) => escapeHidden(remark))];
   const outcome = longest(showOutcome);
   const wanted = longest(({ label }) => escapeHidden(label));
@@ -97,7 +115,10 @@ function drawRows(all: readonly Row[], width: number, paint: Paint): string[] {
   const left = all.length - maxRows;
   const rows = left > 0 ? [...all.slice(0, maxRows / 2), ...all.slice(-maxRows / 2)] : all;
   const columns = measure(rows, width);
-  const totalMs = rows.reduce((most, { startMs, endMs, horizonMs }) => Math.max(most, endMs ?? horizonMs ?? startMs), 0.001);
+  const totalMs = rows.reduce(
+    (most, { startMs, endMs, horizonMs }) => Math.max(most, endMs ?? horizonMs ?? startMs),
+    0.001,
+  );
   const axis = `${" ".repeat(columns.label + 2)}${drawAxis(totalMs, columns.bar)}`;
   const drawn = rows.map((row) => {
     const style = styleOf(row.outcome);
@@ -110,7 +131,12 @@ function drawRows(all: readonly Row[], width: number, paint: Paint): string[] {
     if (!columns.hasRemarks || row.remark === "") return [...cells, paint(style, outcome)].join("  ");
     return [...cells, paint(style, outcome.padEnd(columns.outcome)), paint("dim", escapeHidden(row.remark))].join("  ");
   });
-  if (left > 0) drawn.splice(maxRows / 2, 0, paint("yellow", `… ${countOf(left, "row is", "rows are")} not drawn (--json has all)`));
+  if (left > 0)
+    drawn.splice(
+      maxRows / 2,
+      0,
+      paint("yellow", `… ${countOf(left, "row is", "rows are")} not drawn (--json has all)`),
+    );
   return [paint("dim", axis), ...drawn];
 }
 
@@ -118,7 +144,9 @@ function drawAxis(totalMs: number, width: number): string {
   const [middle, end] = [formatMs(totalMs / 2), formatMs(totalMs)];
   const half = Math.floor((width - middle.length) / 2);
   const right = width - half - middle.length;
-  return half < 6 || right < end.length + 2 ? `0${end.padStart(width - 1)}` : `${"0".padEnd(half)}${middle}${end.padStart(right)}`;
+  return half < 6 || right < end.length + 2
+    ? `0${end.padStart(width - 1)}`
+    : `${"0".padEnd(half)}${middle}${end.padStart(right)}`;
 }
 
 // ░ until the first token, █ from it on, or all the way without one; ╌ and ? where nobody knows.
@@ -127,7 +155,8 @@ function drawBar({ startMs, endMs, horizonMs, firstMs }: Row, totalMs: number, w
   const start = Math.min(cell(startMs), width - 1);
   const end = Math.max(start + 1, cell(endMs ?? horizonMs ?? totalMs));
   const first = firstMs === undefined ? start : Math.min(end - 1, Math.max(start, cell(startMs + firstMs)));
-  const body = endMs === undefined ? `${"╌".repeat(end - start - 1)}?` : "░".repeat(first - start) + "█".repeat(end - first);
+  const body =
+    endMs === undefined ? `${"╌".repeat(end - start - 1)}?` : "░".repeat(first - start) + "█".repeat(end - first);
   return `${" ".repeat(start)}${body}${" ".repeat(width - end)}`;
 }
 
@@ -157,7 +186,9 @@ function drawFirst<Item>(items: readonly Item[], draw: (item: Item) => string[])
 function drawNotices(log: LogSources | undefined, width: number, paint: Paint): string[] {
   return (log?.notices ?? []).flatMap(({ level, target, message, place }) => {
     const style = level === "ERROR" ? "red" : "yellow";
-    return wrap(escapeHidden(`${target}: ${message} (${place})`), escapeHidden(level.toLowerCase()), width, (head) => paint(style, head));
+    return wrap(escapeHidden(`${target}: ${message} (${place})`), escapeHidden(level.toLowerCase()), width, (head) =>
+      paint(style, head),
+    );
   });
 }
 

@@ -50,7 +50,8 @@ export function createBucketFiles(options: BucketFilesOptions): BucketFiles {
     const left = names.values();
     const changes: Change[] = [];
     const lane = async (): Promise<void> => {
-      for (const name of left) changes.push(...replace(name, await readRecordFile(directory, name, known.get(name), options)));
+      for (const name of left)
+        changes.push(...replace(name, await readRecordFile(directory, name, known.get(name), options)));
     };
     await Promise.all(Array.from({ length: lanes }, lane));
     return changes;

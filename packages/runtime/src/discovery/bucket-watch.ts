@@ -53,7 +53,8 @@ export function openBucketWatch(options: BucketWatchOptions): BucketWatch {
     if (!closed) table.apply(changes);
   };
   const look = createLook({ ...options, directory, files, announcer, tell, onListed: resolve, isClosed: () => closed });
-  const onSlow = (): void => troubles.begin(directory, `the directory does not answer: nothing from ${directory} for ${answerMs / 1000} s`);
+  const onSlow = (): void =>
+    troubles.begin(directory, `the directory does not answer: nothing from ${directory} for ${answerMs / 1000} s`);
   const looks = createLooks({ everyMs: relistMs, slowMs: answerMs, look, onSlow });
   const close = (): void => {
     if (closed) return;
@@ -90,7 +91,17 @@ interface LookParts extends Pick<BucketWatchOptions, "bucket" | "buckets" | "tro
 }
 
 // A look at the whole directory, or at what was announced. Never rejects.
-function createLook({ bucket, buckets, directory, troubles, files, announcer, tell, onListed, isClosed }: LookParts): LooksOptions["look"] {
+function createLook({
+  bucket,
+  buckets,
+  directory,
+  troubles,
+  files,
+  announcer,
+  tell,
+  onListed,
+  isClosed,
+}: LookParts): LooksOptions["look"] {
   let listed: number | undefined;
   const list = async (): Promise<void> => {
     const inode = await buckets.tryOpen(bucket);

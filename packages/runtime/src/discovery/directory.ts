@@ -49,7 +49,10 @@ export function checkRecordSize(bytes: number): void {
 
 /** @throws Error if this is a link, a pipe or anything else but a file. */
 export function checkIsFile(found: Stats): void {
-  if (!found.isFile()) throw new Error(found.isSymbolicLink() ? "it is a symbolic link, which is not followed" : "it is not a regular file");
+  if (!found.isFile())
+    throw new Error(
+      found.isSymbolicLink() ? "it is a symbolic link, which is not followed" : "it is not a regular file",
+    );
 }
 
 // What is at the path may be another thing by now than when it was looked at: what counts is what was opened, and a pipe must not hold this up.

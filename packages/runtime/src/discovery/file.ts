@@ -95,7 +95,8 @@ export async function openFileDiscovery(options: FileDiscoveryOptions): Promise<
     watch(bucket, onChanges, under) {
       if (closed) throw toClosedError();
       const onClose = (): void => void watches.delete(bucket);
-      const shared = watches.get(bucket) ?? openBucketWatch({ ...settings, bucket, buckets, troubles, silence, onClose });
+      const shared =
+        watches.get(bucket) ?? openBucketWatch({ ...settings, bucket, buckets, troubles, silence, onClose });
       watches.set(bucket, shared);
       return shared.listen(onChanges, under);
     },
@@ -103,7 +104,10 @@ export async function openFileDiscovery(options: FileDiscoveryOptions): Promise<
       closed = true;
       heart[Symbol.dispose]();
       for (const watch of watches.values()) watch[Symbol.dispose]();
-      const placed = [...Array.from(own, ([path, { record }]) => ({ path, bucket: bucketOf(record) })), ...publishing.values()];
+      const placed = [
+        ...Array.from(own, ([path, { record }]) => ({ path, bucket: bucketOf(record) })),
+        ...publishing.values(),
+      ];
       const written = Array.from(publishing.values(), (publication) => publication.written);
       own.clear();
       const settled = Promise.allSettled([...placed.map(({ path }) => heart.forget(path)), ...written]);
@@ -125,7 +129,10 @@ function createNotices({ root: directory, relistMs: relist_ms, log, now }: Setti
     silence: createTroubles({
       now,
       onFirst: (error) =>
-        log.warn({ directory, relist_ms, error }, "changes of the discovery directory are not announced, it is listed all the same"),
+        log.warn(
+          { directory, relist_ms, error },
+          "changes of the discovery directory are not announced, it is listed all the same",
+        ),
       onOver: () => log.info({ directory }, "changes of the discovery directory are announced again"),
     }),
   };
@@ -133,7 +140,8 @@ function createNotices({ root: directory, relistMs: relist_ms, log, now }: Setti
 
 // A file system that is gone answers nothing at all: whoever waits for it must not wait for ever. The step itself goes on.
 async function inTime(step: Promise<unknown>, limitMs: number): Promise<void> {
-  if (!(await within(step, limitMs))) throw new Error(`the discovery directory does not answer within ${limitMs / 1000} s`);
+  if (!(await within(step, limitMs)))
+    throw new Error(`the discovery directory does not answer within ${limitMs / 1000} s`);
 }
 
 interface Placed {
@@ -165,5 +173,8 @@ async function checkBuckets(buckets: Buckets, { root, answerMs, steps }: Setting
 }
 
 function toUnusable(what: string, cause: unknown): RuntimeError {
-  return new RuntimeError("unavailable", `${what}: ${messageOf(cause)}`, { cause, publicMessage: "discovery cannot be used" });
+  return new RuntimeError("unavailable", `${what}: ${messageOf(cause)}`, {
+    cause,
+    publicMessage: "discovery cannot be used",
+  });
 }

@@ -80,12 +80,17 @@ async function touch(path: string, each: OwnRecord, beat: Beat): Promise<void> {
   } catch (error) {
     if (!own.has(path)) return; // withdrawn meanwhile
     troubles.begin(path, `a record of this process cannot be kept alive: ${messageOf(error)}`);
-    if (!failing.has(path)) log.warn({ ...toFields(each), error: messageOf(error) }, "discovery record cannot be kept alive");
+    if (!failing.has(path))
+      log.warn({ ...toFields(each), error: messageOf(error) }, "discovery record cannot be kept alive");
     failing.add(path);
   }
 }
 
-async function keepAlive(path: string, each: OwnRecord, { own, isInHand, buckets, open, tokens, steps, log, now }: Beat): Promise<void> {
+async function keepAlive(
+  path: string,
+  each: OwnRecord,
+  { own, isInHand, buckets, open, tokens, steps, log, now }: Beat,
+): Promise<void> {
   const text = toFileText(each.record, tokens());
   let notice: string | undefined = "discovery record was gone and has been published again";
   await open(bucketOf(each.record));
@@ -93,7 +98,8 @@ async function keepAlive(path: string, each: OwnRecord, { own, isInHand, buckets
     const found = await readText(path, steps);
     if (found === text) return await touchFile(path, now());
     // Another token signs now: that is no change of anybody else's.
-    notice = found === each.text ? undefined : "discovery record was changed by somebody else and has been published again";
+    notice =
+      found === each.text ? undefined : "discovery record was changed by somebody else and has been published again";
   } catch (error) {
     if (!isMissing(error)) throw error;
   }

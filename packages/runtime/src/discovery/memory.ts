@@ -35,7 +35,10 @@ export function createMemoryDiscovery({ tables }: MemorySpace, log: Logger): Dis
     },
     watch(bucket, onChanges, under) {
       if (closed) throw toClosedError();
-      return { ready: Promise.resolve(), ...tables[bucket].listen((changes) => deliver(onChanges, changes, log), under) };
+      return {
+        ready: Promise.resolve(),
+        ...tables[bucket].listen((changes) => deliver(onChanges, changes, log), under),
+      };
     },
     async [Symbol.asyncDispose]() {
       closed = true;

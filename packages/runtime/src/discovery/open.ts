@@ -16,7 +16,10 @@ export interface OpenDiscoveryOptions {
 
 /** Open it; whoever does disposes it.
  *  @throws RuntimeError `unavailable` if its directory cannot be used. */
-export async function openDiscovery(config: RuntimeConfig, { log, tokens, memorySpace }: OpenDiscoveryOptions): Promise<Discovery> {
+export async function openDiscovery(
+  config: RuntimeConfig,
+  { log, tokens, memorySpace }: OpenDiscoveryOptions,
+): Promise<Discovery> {
   const discoveryLog = log.child({ target: "dyn_runtime::discovery" });
   switch (config.discoveryBackend) {
     case "file":

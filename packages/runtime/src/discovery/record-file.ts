@@ -5,7 +5,14 @@ import { link, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { Logger } from "../logging/logger.ts";
 import type { Tokens } from "../security/auth.ts";
-import { checkIsFile, checkRecordSize, isMissing, maxRecordBytes, messageOf, type DirectorySteps } from "./directory.ts";
+import {
+  checkIsFile,
+  checkRecordSize,
+  isMissing,
+  maxRecordBytes,
+  messageOf,
+  type DirectorySteps,
+} from "./directory.ts";
 import { bucketOf, formatRecord, parseRecord, recordKey, type DiscoveryRecord } from "./records.ts";
 import { findBadSignature, signRecord } from "./signature.ts";
 import { isOwnFile } from "./trust.ts";
@@ -105,9 +112,13 @@ export async function readRecordFile(
   if (before?.version === brokenVersion) return before;
   const alive = { from, until: Math.min(found.mtimeMs, from) + ttlMs };
   const isKnown = !isDead && before?.version === version; // what is removed is read first, whatever it was once
-  const file = isKnown ? { ...before, alive } : await readAnew(path, found, before, { version, brokenVersion, alive, ...options });
+  const file = isKnown
+    ? { ...before, alive }
+    : await readAnew(path, found, before, { version, brokenVersion, alive, ...options });
   if (!isDead) return file;
-  return file?.version === version ? removeDead(directory, name, before, options) : file && { ...file, record: undefined };
+  return file?.version === version
+    ? removeDead(directory, name, before, options)
+    : file && { ...file, record: undefined };
 }
 
 interface AnewOptions extends ReadOptions, Required<Pick<KnownFile, "alive">> {
@@ -117,7 +128,12 @@ interface AnewOptions extends ReadOptions, Required<Pick<KnownFile, "alive">> {
 }
 
 // Never rejects. Only what is a record has `version` then.
-async function readAnew(path: string, found: Stats, before: KnownFile | undefined, options: AnewOptions): Promise<KnownFile | undefined> {
+async function readAnew(
+  path: string,
+  found: Stats,
+  before: KnownFile | undefined,
+  options: AnewOptions,
+): Promise<KnownFile | undefined> {
   const { version, brokenVersion, alive, steps, tokens } = options;
   let text = "";
   try {
@@ -134,7 +150,9 @@ async function readAnew(path: string, found: Stats, before: KnownFile | undefine
     if (key !== decodeFileName(basename(path))) throw new Error(`its content belongs to key ${key}`);
     const bad = findBadSignature(text, `v1/${basename(dirname(path))}/${key}`, tokens());
     // A record all the same, which is removed when it is dead.
-    return bad === undefined ? { record, version, alive } : toFaulty(path, before, new Error(bad), options, { record: undefined, version, alive });
+    return bad === undefined
+      ? { record, version, alive }
+      : toFaulty(path, before, new Error(bad), options, { record: undefined, version, alive });
   } catch (error) {
     return toFaulty(path, before, error, options, { record: undefined, version: brokenVersion });
   }
@@ -152,11 +170,16 @@ async function removeDead(
     await steps.remove(path);
   } catch (error) {
     const fault = messageOf(error);
-    if (before?.fault !== fault) log.summed("warn", { path, error: fault }, "left-over discovery file cannot be removed");
+    if (before?.fault !== fault)
+      log.summed("warn", { path, error: fault }, "left-over discovery file cannot be removed");
     return { record: undefined, version: undefined, fault };
   }
   if (!isTemporary(name))
-    log.summed("info", { bucket: `v1/${basename(directory)}`, key: decodeFileName(name) ?? name }, "expired discovery record removed");
+    log.summed(
+      "info",
+      { bucket: `v1/${basename(directory)}`, key: decodeFileName(name) ?? name },
+      "expired discovery record removed",
+    );
   return undefined;
 }
 

@@ -84,7 +84,11 @@ function createRecords(): Records {
     },
     read(under) {
       const one = records.get(under);
-      const found: Iterable<readonly [string, DiscoveryRecord]> = one ? [[under, one]] : under === "" ? records : (byEndpoint.get(under) ?? []);
+      const found: Iterable<readonly [string, DiscoveryRecord]> = one
+        ? [[under, one]]
+        : under === ""
+          ? records
+          : (byEndpoint.get(under) ?? []);
       return Array.from(found, ([key, record]) => ({ key, record }));
     },
   };

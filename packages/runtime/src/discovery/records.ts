@@ -58,7 +58,11 @@ export interface ListenerAddress {
 }
 
 /** The record of an endpoint that this process serves on the native plane. */
-export function toEndpointRecord({ namespace, component, endpoint }: EndpointAddress, id: bigint, { tcp, isTls }: ListenerAddress): EndpointRecord {
+export function toEndpointRecord(
+  { namespace, component, endpoint }: EndpointAddress,
+  id: bigint,
+  { tcp, isTls }: ListenerAddress,
+): EndpointRecord {
   return {
     type: "Endpoint",
     component,
@@ -158,7 +162,8 @@ function findMissing(value: Readonly<Record<string, unknown>>): string | undefin
     const transport = value["transport"] as { tcp?: unknown } | null | undefined;
     return typeof transport?.tcp === "string" ? undefined : "transport.tcp";
   }
-  if (value["type"] === "Model") return findMissingOfCard(value["card_json"] as Record<string, unknown> | null | undefined);
+  if (value["type"] === "Model")
+    return findMissingOfCard(value["card_json"] as Record<string, unknown> | null | undefined);
   return "type";
 }
 
@@ -168,7 +173,9 @@ function findMissingOfCard(card: Readonly<Record<string, unknown>> | null | unde
   if (!card || typeof name !== "string" || name === "" || name.length > maxModelNameLength)
     return `card_json.display_name of 1 to ${maxModelNameLength} characters`;
   const text = ["model_type", "model_input"].find((field) => typeof card[field] !== "string");
-  const count = ["context_length", "kv_cache_block_size", "migration_limit"].find((field) => !isCount(card[field] ?? 0));
+  const count = ["context_length", "kv_cache_block_size", "migration_limit"].find(
+    (field) => !isCount(card[field] ?? 0),
+  );
   const missing = text ?? count ?? (isTime(card["dyn_created"] ?? 0) ? undefined : "dyn_created");
   return missing && `card_json.${missing}`;
 }

@@ -23,7 +23,10 @@ export function checkIsNoLink(path: string, found: Stats): void {
 
 /** @throws Error as `checkDirectory` if somebody else could put another directory in the place of this one, by the directories that are above it
  *  or that links on the way to it lead through. What others may write, but only add to, as the system's temporary directory, is fine. */
-export async function checkWayTo(path: string, { statDirectory }: Pick<DirectorySteps, "statDirectory">): Promise<void> {
+export async function checkWayTo(
+  path: string,
+  { statDirectory }: Pick<DirectorySteps, "statDirectory">,
+): Promise<void> {
   let at = parse(path).root;
   let links = 0;
   checkStep(at, await statDirectory(at));
@@ -57,7 +60,8 @@ function partsOf(path: string): string[] {
 
 function checkStep(path: string, found: Stats): void {
   checkOwner(path, found);
-  if (!found.isSymbolicLink() && (found.mode & othersMayWrite) !== 0 && (found.mode & sticky) === 0) throw toOpenError(path, found, "go-w or +t");
+  if (!found.isSymbolicLink() && (found.mode & othersMayWrite) !== 0 && (found.mode & sticky) === 0)
+    throw toOpenError(path, found, "go-w or +t");
 }
 
 // Where the system has no users, as Windows, the question does not arise.

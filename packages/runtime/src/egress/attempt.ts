@@ -47,7 +47,15 @@ export interface Route {
 }
 
 /** Word of the log for how an attempt ended. */
-export type AttemptOutcome = "success" | "cancelled" | "worker_disconnected" | "connection_failed" | "timeout" | "rejected" | "unavailable" | "error";
+export type AttemptOutcome =
+  | "success"
+  | "cancelled"
+  | "worker_disconnected"
+  | "connection_failed"
+  | "timeout"
+  | "rejected"
+  | "unavailable"
+  | "error";
 
 /** How one attempt goes: written by the attempt while it runs, for those who keep records of requests. */
 export interface AttemptReport {
@@ -98,7 +106,9 @@ function toVerdict(failure: RuntimeError | undefined): Verdict {
 }
 
 function toOpenedMessage(failure: RuntimeError | undefined): string {
-  return failure && isUnreachable(failure) ? "instance cannot be reached, its circuit is open" : "instance keeps failing, its circuit is open";
+  return failure && isUnreachable(failure)
+    ? "instance cannot be reached, its circuit is open"
+    : "instance keeps failing, its circuit is open";
 }
 
 /** Whoever creates one closes it. */
@@ -228,7 +238,9 @@ export class Attempt {
     if (mismatch.length === 0) return;
     this.#options.metrics.lineageMismatch.inc();
     const fields = { mismatch: mismatch.join(","), seen: trailer.seen, worker_id: this.instance.id };
-    this.#options.log.summed("warn", { ...this.ids, ...fields }, "worker saw other ids than were sent", { kind: this.instance.id });
+    this.#options.log.summed("warn", { ...this.ids, ...fields }, "worker saw other ids than were sent", {
+      kind: this.instance.id,
+    });
   }
 
   #endSpan(outcome: AttemptOutcome, failure: RuntimeError | undefined): void {
@@ -236,7 +248,13 @@ export class Attempt {
       const { requestId: request_id, xRequestId: x_request_id } = this.#identity;
       const { number } = this.#report;
       const attempt = { "request.attempt": number, "migration.is_retry": number > 0 };
-      this.#span.setAttributes({ request_id, x_request_id, router_mode: this.#options.mode, worker_id: this.instance.id, ...attempt });
+      this.#span.setAttributes({
+        request_id,
+        x_request_id,
+        router_mode: this.#options.mode,
+        worker_id: this.instance.id,
+        ...attempt,
+      });
     }
     endSpan(this.#span, failure, outcome);
   }

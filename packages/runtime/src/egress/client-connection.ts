@@ -81,7 +81,17 @@ export class PlaneClient implements StreamOwner {
 
   /** Dial a worker and wait for its HELLO. @throws RuntimeError `cannot_connect`. */
   static async dial(options: PlaneClientOptions): Promise<PlaneClient> {
-    const { key: dialled, host, port, hello, connectTimeoutMs: helloTimeoutMs, pingIntervalMs, isTls, security, memory } = options;
+    const {
+      key: dialled,
+      host,
+      port,
+      hello,
+      connectTimeoutMs: helloTimeoutMs,
+      pingIntervalMs,
+      isTls,
+      security,
+      memory,
+    } = options;
     const socket = await dialSocket({ host, port, timeoutMs: helloTimeoutMs, isTls, security });
     const guard: Guard | undefined = security.tokens && { role: "dialler", tokens: security.tokens.current, dialled };
     const settings: ConnectionOptions = { role: "dialler", hello, helloTimeoutMs, pingIntervalMs, guard, memory };
@@ -89,7 +99,11 @@ export class PlaneClient implements StreamOwner {
     try {
       await client.ready;
     } catch (cause) {
-      throw new RuntimeError("cannot_connect", `${formatHostPort(host, port)} did not complete HELLO: ${toRuntimeError(cause).message}`, { cause });
+      throw new RuntimeError(
+        "cannot_connect",
+        `${formatHostPort(host, port)} did not complete HELLO: ${toRuntimeError(cause).message}`,
+        { cause },
+      );
     }
     return client;
   }
@@ -117,11 +131,17 @@ export class PlaneClient implements StreamOwner {
   open(request: RequestMessage): ClientStream {
     if (!this.isUsable) throw new RuntimeError("disconnected", `connection to ${this.#connection.remote} is closing`);
     if (this.#streams.size >= this.#maxStreams) {
-      throw new RuntimeError("overloaded", `${countOf(this.#maxStreams, "stream to the worker is", "streams to the worker are")} open, its limit`);
+      throw new RuntimeError(
+        "overloaded",
+        `${countOf(this.#maxStreams, "stream to the worker is", "streams to the worker are")} open, its limit`,
+      );
     }
     const { queuedBytes } = this.#connection;
     if (queuedBytes >= maxQueuedBytes) {
-      throw new RuntimeError("overloaded", `the worker leaves ${queuedBytes} bytes of requests unread, the limit is ${maxQueuedBytes}`);
+      throw new RuntimeError(
+        "overloaded",
+        `the worker leaves ${queuedBytes} bytes of requests unread, the limit is ${maxQueuedBytes}`,
+      );
     }
     // The worker would end the connection, and with it everybody else's streams.
     const size = requestBytes(request);
@@ -185,7 +205,10 @@ export class PlaneClient implements StreamOwner {
       ? new RuntimeError("unavailable", "this runtime is closed")
       : new RuntimeError("disconnected", message, { cause });
     // Nothing that runs there has taken a worker that leaves, that has too many connections, or that was gone before it was sent.
-    const lost = this.#isClosedHere || this.#goingAway || cause?.code === "overloaded" ? error : new LostWorkerError(message, { cause });
+    const lost =
+      this.#isClosedHere || this.#goingAway || cause?.code === "overloaded"
+        ? error
+        : new LostWorkerError(message, { cause });
     for (const stream of this.#streams.values()) {
       stream.finish({ type: "error", error: stream.isUnheard ? error : lost });
       stream.wake();
@@ -213,13 +236,17 @@ export class PlaneClient implements StreamOwner {
       this.#streamFrame(stream, type, body);
     } catch (error) {
       // Framing still holds: this stream alone is lost.
-      stream.cancel("kill", error instanceof RuntimeError ? error : new RuntimeError("internal", "stream failed", { cause: error }));
+      stream.cancel(
+        "kill",
+        error instanceof RuntimeError ? error : new RuntimeError("internal", "stream failed", { cause: error }),
+      );
     }
   }
 
   // For good: an endpoint that the same process serves again is used by its record alone.
   #withdraw(path: string): void {
-    if (this.#withdrawn.size >= maxWithdrawn) throw new RuntimeError("protocol", `more than ${maxWithdrawn} endpoints are withdrawn`);
+    if (this.#withdrawn.size >= maxWithdrawn)
+      throw new RuntimeError("protocol", `more than ${maxWithdrawn} endpoints are withdrawn`);
     this.#withdrawn.add(path);
     this.#owner.onLeave(false);
   }

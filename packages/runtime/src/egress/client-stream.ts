@@ -29,7 +29,9 @@ export interface StreamOptions {
   readonly isUnheard: boolean;
 }
 
-type Ending = { type: "end"; trailer: Partial<Trailer> } | { type: "error"; error: RuntimeError; trailer?: Partial<Trailer> };
+type Ending =
+  | { type: "end"; trailer: Partial<Trailer> }
+  | { type: "error"; error: RuntimeError; trailer?: Partial<Trailer> };
 
 /** One answer on its way. Read it with `next` until undefined; an error is thrown once the items before it have been read. Whoever opens it disposes it. */
 export class ClientStream implements Disposable {
@@ -113,7 +115,8 @@ export class ClientStream implements Disposable {
   /** For the connection: a frame of items. @throws RuntimeError `protocol`, or `overloaded` if there is no memory for what passes the window. */
   receive(body: Buffer): void {
     // One frame may pass the window (credit only has to be positive), two may not.
-    if (this.#unreadBytes + this.#ungranted > this.#windowBytes) throw new RuntimeError("protocol", "items beyond the granted credit");
+    if (this.#unreadBytes + this.#ungranted > this.#windowBytes)
+      throw new RuntimeError("protocol", "items beyond the granted credit");
     this.#account(body.length);
     this.#unreadBytes += body.length;
     const at = this.#waiter && this.#heldEnd === this.#heldAt ? this.#decode(body) : 0;
@@ -153,7 +156,10 @@ export class ClientStream implements Disposable {
     const held = this.#heldEnd - this.#heldAt;
     const bytes = held + body.length - at;
     if (this.#heldEnd + body.length - at > this.#held.length) {
-      const room = bytes > this.#held.length ? Buffer.allocUnsafeSlow(Math.max(bytes, Math.min(2 * bytes, this.#windowBytes))) : this.#held;
+      const room =
+        bytes > this.#held.length
+          ? Buffer.allocUnsafeSlow(Math.max(bytes, Math.min(2 * bytes, this.#windowBytes)))
+          : this.#held;
       this.#held.copy(room, 0, this.#heldAt, this.#heldEnd);
       [this.#held, this.#heldAt, this.#heldEnd] = [room, 0, held];
     }

@@ -48,7 +48,12 @@ interface State {
 
 type Limits = Required<Omit<HealthOptions, "now">>;
 
-function afterFailure(circuit: Circuit, { failures, openMs, maxOpenMs }: Limits, isUnreachable: boolean, at: number): Circuit {
+function afterFailure(
+  circuit: Circuit,
+  { failures, openMs, maxOpenMs }: Limits,
+  isUnreachable: boolean,
+  at: number,
+): Circuit {
   switch (circuit.type) {
     case "closed": // one that cannot be reached is out at once: the next request would find the same
       if (!isUnreachable && circuit.failures + 1 < failures) return { type: "closed", failures: circuit.failures + 1 };
@@ -64,7 +69,8 @@ function afterFailure(circuit: Circuit, { failures, openMs, maxOpenMs }: Limits,
 }
 
 function afterAttempt(circuit: Circuit, verdict: Verdict, limits: Limits, at: number): Circuit {
-  if (verdict === "failed" || verdict === "unreachable") return afterFailure(circuit, limits, verdict === "unreachable", at);
+  if (verdict === "failed" || verdict === "unreachable")
+    return afterFailure(circuit, limits, verdict === "unreachable", at);
   if (verdict === "well") return { type: "closed", failures: 0 };
   // A probe that was cut short: the next request is one.
   return circuit.type === "half-open" ? { type: "open", until: at, openMs: circuit.openMs } : circuit;
@@ -111,7 +117,8 @@ export function createHealth({ failures = 3, openMs = 1_000, maxOpenMs = 30_000,
       const state = stateOf(key);
       state.load += 1;
       const { circuit } = state;
-      if (circuit.type === "open" && now() >= circuit.until) state.circuit = { type: "half-open", openMs: circuit.openMs };
+      if (circuit.type === "open" && now() >= circuit.until)
+        state.circuit = { type: "half-open", openMs: circuit.openMs };
     },
     end(key, verdict) {
       const state = stateOf(key);

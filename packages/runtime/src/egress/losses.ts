@@ -33,6 +33,10 @@ export class Losses {
   toEnd(failure: RuntimeError, requestId: string): RuntimeError {
     const { length } = this.#workers;
     if (!failure.traits.retryable || length < maxLost) return failure; // also where nobody was left to try
-    return new RuntimeError("poisoned", `request ${requestId} is refused: ${length} workers were lost while they ran it`, { cause: failure });
+    return new RuntimeError(
+      "poisoned",
+      `request ${requestId} is refused: ${length} workers were lost while they ran it`,
+      { cause: failure },
+    );
   }
 }

@@ -36,7 +36,9 @@ const maxLeft = 1_024;
 /** A connection that has lasted so long, ms, was of use even if nobody has asked anything. */
 const steadyMs = 1_000;
 
-type Peer = { type: "dialling"; client: Promise<PlaneClient> } | { type: "open"; client: PlaneClient; openedAt: number };
+type Peer =
+  | { type: "dialling"; client: Promise<PlaneClient> }
+  | { type: "open"; client: PlaneClient; openedAt: number };
 
 /** Create an empty set of connections. */
 export function createPeers(options: PeersOptions): Peers {
@@ -135,7 +137,10 @@ function createPool(options: PeersOptions, departures: Departures): Pool {
 function assertMayDial({ id, host, port }: Instance, waitMs: number): void {
   if (waitMs <= 0) return;
   const where = `instance ${id} at ${formatHostPort(host, port)}`;
-  throw new RuntimeError("cannot_connect", `${where} is dialled again in ${Math.ceil(waitMs)} ms: its last connections failed or were of no use`);
+  throw new RuntimeError(
+    "cannot_connect",
+    `${where} is dialled again in ${Math.ceil(waitMs)} ms: its last connections failed or were of no use`,
+  );
 }
 
 interface Departures {

@@ -8,7 +8,10 @@ export type RouterMode = (typeof routerModes)[number];
 /** Programs may give anything. @throws RuntimeError `invalid_argument` for what is no mode. */
 export function checkRouterMode(mode: RouterMode): RouterMode {
   if (routerModes.includes(mode)) return mode;
-  throw new RuntimeError("invalid_argument", `routerMode must be one of ${routerModes.join(", ")}, got ${JSON.stringify(mode)}`);
+  throw new RuntimeError(
+    "invalid_argument",
+    `routerMode must be one of ${routerModes.join(", ")}, got ${JSON.stringify(mode)}`,
+  );
 }
 
 /** What a choice is made by. */

@@ -37,7 +37,11 @@ export interface BackoffOptions {
 }
 
 /** Time before the `retry`th retry (from 0), ms: none before the first, then doubling, with jitter. */
-export function backoffMs(retry: number, random: () => number, { firstMs = 10, longestMs = 250 }: BackoffOptions = {}): number {
+export function backoffMs(
+  retry: number,
+  random: () => number,
+  { firstMs = 10, longestMs = 250 }: BackoffOptions = {},
+): number {
   if (retry === 0) return 0;
   return Math.min(firstMs * 2 ** (retry - 1), longestMs) * (0.5 + random() / 2);
 }

@@ -117,7 +117,8 @@ export class RoutedAnswer implements Batches<unknown> {
 
   #noInstance(path: string): RuntimeError {
     const { wanted } = this.#route;
-    const toError = (what: string): RuntimeError => new RuntimeError("unavailable", `${what} ${path}`, { publicMessage: `${what} the endpoint` });
+    const toError = (what: string): RuntimeError =>
+      new RuntimeError("unavailable", `${what} ${path}`, { publicMessage: `${what} the endpoint` });
     if (wanted !== undefined) return toError(`instance ${wanted} does not serve`);
     if (this.#options.mode !== "direct") return toError("no instance serves");
     return new RuntimeError("invalid_argument", "the router mode is direct, and the request names no instance");
@@ -126,7 +127,8 @@ export class RoutedAnswer implements Batches<unknown> {
   async #retryOrThrow(failure: RuntimeError): Promise<void> {
     const attempt = this.#attempt;
     try {
-      if (!attempt || !this.#mayRetry(attempt, failure)) throw this.#losses.toEnd(failure, this.#route.identity.requestId);
+      if (!attempt || !this.#mayRetry(attempt, failure))
+        throw this.#losses.toEnd(failure, this.#route.identity.requestId);
     } catch (thrown) {
       attempt?.close(failure);
       const end = toRuntimeError(thrown); // the failure, what it comes to, or what the caller's `resume` has thrown
@@ -150,10 +152,17 @@ export class RoutedAnswer implements Batches<unknown> {
     this.#fruitless = attempt.delivered ? 1 : this.#fruitless + 1;
     this.#losses.add(attempt, failure);
     if (this.#losses.isPoison) return false;
-    if (this.#state === "over" || !failure.traits.retryable || this.#attempts >= maxAttempts || this.#fruitless >= maxFruitless) return false;
+    if (
+      this.#state === "over" ||
+      !failure.traits.retryable ||
+      this.#attempts >= maxAttempts ||
+      this.#fruitless >= maxFruitless
+    )
+      return false;
     if (attempt.delivered) this.#tried.clear(); // those before it failed long ago
     this.#tried.add(attempt.instance.key);
-    if (this.#route.wanted !== undefined || !this.#route.candidates().some(({ key }) => !this.#tried.has(key))) return false;
+    if (this.#route.wanted !== undefined || !this.#route.candidates().some(({ key }) => !this.#tried.has(key)))
+      return false;
     const payload = attempt.delivered ? this.#route.resume?.() : this.#payload;
     if (!payload || !this.#isPaid(attempt, failure)) return false;
     this.#payload = payload;
@@ -171,7 +180,13 @@ export class RoutedAnswer implements Batches<unknown> {
     const { identity, path: endpoint } = this.#route;
     metrics.poisoned.inc();
     const scope = log.child({ target: "dyn_runtime::egress", requestId: identity.requestId });
-    const fields = { endpoint, attempts: this.#attempts, lost_workers: this.#losses.workers.join(","), "error.type": code, error };
+    const fields = {
+      endpoint,
+      attempts: this.#attempts,
+      lost_workers: this.#losses.workers.join(","),
+      "error.type": code,
+      error,
+    };
     scope.warn({ ...attempt?.ids, ...fields }, "request refused, its workers were lost while they ran it");
   }
 
@@ -186,7 +201,13 @@ export class RoutedAnswer implements Batches<unknown> {
     const { identity, path, reports } = this.#route;
     if (this.#span.isRecording) {
       const { requestId: request_id, xRequestId: x_request_id } = identity;
-      this.#span.setAttributes({ operation: path, request_id, x_request_id, worker_id: reports.at(-1)?.workerId, attempts: reports.length });
+      this.#span.setAttributes({
+        operation: path,
+        request_id,
+        x_request_id,
+        worker_id: reports.at(-1)?.workerId,
+        attempts: reports.length,
+      });
     }
     endSpan(this.#span, failure, toOutcome(failure));
   }

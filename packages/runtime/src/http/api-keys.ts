@@ -61,8 +61,10 @@ function parseLine(line: string, number: number): Known | undefined {
   const words = line.trim().split(/\s+/);
   const [hex = "", name = `sha256:${hex.slice(0, 8).toLowerCase()}`, ...rest] = words;
   if (hex === "" || hex.startsWith("#")) return undefined;
-  if (!/^[0-9a-f]{64}$/i.test(hex)) throw new Error(`line ${number}: expected a SHA-256 of 64 hex digits, as dyn-frontend hash-key writes it`);
-  if (words.length > 1 && !namePattern.test(name)) throw new Error(`line ${number}: expected a name of 1 to 64 letters, digits and . _ @ -`);
+  if (!/^[0-9a-f]{64}$/i.test(hex))
+    throw new Error(`line ${number}: expected a SHA-256 of 64 hex digits, as dyn-frontend hash-key writes it`);
+  if (words.length > 1 && !namePattern.test(name))
+    throw new Error(`line ${number}: expected a name of 1 to 64 letters, digits and . _ @ -`);
   if (rest.length > 0) throw new Error(`line ${number}: expected a hash and a name, nothing after them`);
   return { digest: Buffer.from(hex, "hex"), hash: hex.toLowerCase(), name };
 }
@@ -81,13 +83,19 @@ function keysOf(headers: IncomingHttpHeaders): string[] {
 export function toKeyError(headers: IncomingHttpHeaders, kind: "API key" | "operator's key"): RuntimeError {
   const hasKey = keysOf(headers).length > 0;
   const how = "send one as Authorization: Bearer KEY, or as x-api-key: KEY";
-  return new RuntimeError("unauthenticated", hasKey ? `the ${kind} is not known here` : `an ${kind} is required: ${how}`);
+  return new RuntimeError(
+    "unauthenticated",
+    hasKey ? `the ${kind} is not known here` : `an ${kind} is required: ${how}`,
+  );
 }
 
 /** The line of a file for `key`. @throws RuntimeError `invalid_argument` for a key or a name that cannot be used. */
 export function formatKeyLine(key: string, name: string | undefined): string {
   if (key.length < minKeyChars || !/^[\x21-\x7e]*$/.test(key)) {
-    throw new RuntimeError("invalid_argument", `expected one key of at least ${minKeyChars} characters of visible ASCII on standard input`);
+    throw new RuntimeError(
+      "invalid_argument",
+      `expected one key of at least ${minKeyChars} characters of visible ASCII on standard input`,
+    );
   }
   if (name !== undefined && !namePattern.test(name)) {
     throw new RuntimeError("invalid_argument", "expected a name of 1 to 64 letters, digits and . _ @ -");
@@ -97,7 +105,11 @@ export function formatKeyLine(key: string, name: string | undefined): string {
 }
 
 /** Whoever guesses keys is seen by the address. */
-export function logRefusedCaller(log: Logger, { code, message, traits: { status } }: RuntimeError, { socket }: IncomingMessage): void {
+export function logRefusedCaller(
+  log: Logger,
+  { code, message, traits: { status } }: RuntimeError,
+  { socket }: IncomingMessage,
+): void {
   const fields = { remote: socket.remoteAddress, status, error: message, "error.type": code };
   log.summed("warn", fields, "request without a known key refused", { kind: message });
 }

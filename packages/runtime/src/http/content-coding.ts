@@ -1,5 +1,12 @@
 /** The content-encoding of a request's body, undone within a limit. https://www.rfc-editor.org/rfc/rfc9110#name-content-codings */
-import { constants, createBrotliDecompress, createGunzip, createInflate, createInflateRaw, createZstdDecompress } from "node:zlib";
+import {
+  constants,
+  createBrotliDecompress,
+  createGunzip,
+  createInflate,
+  createInflateRaw,
+  createZstdDecompress,
+} from "node:zlib";
 import { RuntimeError } from "../errors.ts";
 import { MediaTypeError } from "./malformed.ts";
 
@@ -38,7 +45,13 @@ const gzip: Coding = { name: "gzip", create: () => createGunzip({ chunkSize }) }
 const codings: ReadonlyMap<string, Coding> = new Map([
   ["gzip", gzip],
   ["x-gzip", gzip],
-  ["deflate", { name: "deflate", create: (body) => (hasZlibHeader(body) ? createInflate({ chunkSize }) : createInflateRaw({ chunkSize })) }],
+  [
+    "deflate",
+    {
+      name: "deflate",
+      create: (body) => (hasZlibHeader(body) ? createInflate({ chunkSize }) : createInflateRaw({ chunkSize })),
+    },
+  ],
   ["br", { name: "br", create: () => createBrotliDecompress({ chunkSize }) }],
   ["zstd", { name: "zstd", create: () => createZstdDecompress(zstdOptions) }],
 ]);
@@ -145,7 +158,12 @@ async function undo(body: Buffer, coding: Coding, limit: BodyLimit, signal: Abor
   return decoded;
 }
 
-async function decompress(body: Buffer, coding: Coding, signal: AbortSignal | undefined, onChunk: (chunk: Buffer) => void): Promise<void> {
+async function decompress(
+  body: Buffer,
+  coding: Coding,
+  signal: AbortSignal | undefined,
+  onChunk: (chunk: Buffer) => void,
+): Promise<void> {
   signal?.throwIfAborted();
   const stream = coding.create(body);
   stream.end(body);
@@ -160,12 +178,17 @@ async function decompress(body: Buffer, coding: Coding, signal: AbortSignal | un
   }
   signal?.throwIfAborted();
   const more = body.length - stream.bytesWritten;
-  if (more > 0) throw new RuntimeError("invalid_argument", `the request body goes on for ${more} bytes after the end of its ${coding.name} data`);
+  if (more > 0)
+    throw new RuntimeError(
+      "invalid_argument",
+      `the request body goes on for ${more} bytes after the end of its ${coding.name} data`,
+    );
 }
 
 function describe(cause: unknown, name: string): string {
   const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
   if (code === "Z_BUF_ERROR") return `ends in the middle of its ${name} data`;
-  if (code === "ZSTD_error_frameParameter_windowTooLarge") return "needs a zstd window of more than 8 MiB, the limit of RFC 9659";
+  if (code === "ZSTD_error_frameParameter_windowTooLarge")
+    return "needs a zstd window of more than 8 MiB, the limit of RFC 9659";
   return `is not valid ${name}, which its content-encoding says it is`;
 }

@@ -12,7 +12,10 @@ export function checkCharset(contentType: string | undefined, headers?: Readonly
   for (const [, quoted, token = ""] of contentType?.matchAll(/;\s*charset\s*=\s*(?:"([^"]*)"|([^;\s]*))/gi) ?? []) {
     const name = quoted ?? token;
     if (!utf8Names.has(name.toLowerCase()))
-      throw new MediaTypeError(`the charset of content-type must be utf-8, got ${JSON.stringify(name.slice(0, 128))}`, headers);
+      throw new MediaTypeError(
+        `the charset of content-type must be utf-8, got ${JSON.stringify(name.slice(0, 128))}`,
+        headers,
+      );
   }
 }
 
@@ -20,8 +23,11 @@ export function checkCharset(contentType: string | undefined, headers?: Readonly
 export function decodeText(body: Buffer): string {
   const [first, second, third] = body;
   // No text begins with a NUL, or has it as its second character, but for what UTF-16 and UTF-32 make of ASCII.
-  const isWide = body.length >= 2 && (first === 0 || second === 0 || (first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff));
-  if (isWide) throw new RuntimeError("invalid_argument", "the request body is not UTF-8: it seems to be UTF-16 or UTF-32");
+  const isWide =
+    body.length >= 2 &&
+    (first === 0 || second === 0 || (first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff));
+  if (isWide)
+    throw new RuntimeError("invalid_argument", "the request body is not UTF-8: it seems to be UTF-16 or UTF-32");
   if (!isUtf8(body)) {
     const at = findBroken(body);
     const byte = (body[at] ?? 0).toString(16).padStart(2, "0");

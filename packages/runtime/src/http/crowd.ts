@@ -21,7 +21,11 @@ export interface Crowd {
 }
 
 export function watchCrowd({ limits: { maxConnections: maxKnown }, onCrowded, takeIdle }: CrowdOptions): Crowd {
-  const strangers = createStrangers({ maxStrangers: Math.max(leastStrangers, Math.ceil(maxKnown / 4)), maxKnown, onCrowded });
+  const strangers = createStrangers({
+    maxStrangers: Math.max(leastStrangers, Math.ceil(maxKnown / 4)),
+    maxKnown,
+    onCrowded,
+  });
   return {
     enter: (socket) => strangers.enter(socket),
     admit(socket) {

@@ -16,7 +16,8 @@ export function findFault(request: IncomingMessage, maxHeaders: number): Request
   if (rawHeaders.length / 2 > maxHeaders)
     return new RequestFault(431, `the request has ${rawHeaders.length / 2} headers, the limit is ${maxHeaders}`);
   // Node says so of a request line without a version, and of one that names it, which no client of HTTP/0.9 did.
-  if (httpVersion === "0.9") return new RequestFault(400, "the request line has no version, only HTTP/1.1 is spoken here");
+  if (httpVersion === "0.9")
+    return new RequestFault(400, "the request line has no version, only HTTP/1.1 is spoken here");
   if (!versions.has(httpVersion)) return new RequestFault(505, `HTTP/${httpVersion} is not spoken here, only HTTP/1.1`);
   const repeated = findRepeated(rawHeaders);
   if (repeated !== undefined) return new RequestFault(400, `the header ${repeated} stands there more than once`);
@@ -40,7 +41,8 @@ function findRepeated(rawHeaders: readonly string[]): string | undefined {
 }
 
 function checkHost(version: string, host: string | undefined): RequestFault | undefined {
-  if (host === undefined) return version === "1.0" ? undefined : new RequestFault(400, "the Host header is missing, HTTP/1.1 requires it");
+  if (host === undefined)
+    return version === "1.0" ? undefined : new RequestFault(400, "the Host header is missing, HTTP/1.1 requires it");
   return hostPattern.test(host) ? undefined : new RequestFault(400, "the Host header is not a host");
 }
 
@@ -49,17 +51,22 @@ function checkCoding(version: string, coding: string | undefined): RequestFault 
   if (coding === undefined) return undefined;
   if (version === "1.0") return new RequestFault(400, "HTTP/1.0 has no Transfer-Encoding");
   const last = coding.slice(coding.lastIndexOf(",") + 1);
-  if (last.trim().toLowerCase() !== "chunked") return new RequestFault(400, "the last Transfer-Encoding must be chunked");
+  if (last.trim().toLowerCase() !== "chunked")
+    return new RequestFault(400, "the last Transfer-Encoding must be chunked");
   return last === coding ? undefined : new RequestFault(501, "no Transfer-Encoding but chunked is served");
 }
 
 function checkTarget({ method, url = "", headers }: IncomingMessage): RequestFault | undefined {
   if (url.startsWith("/")) return undefined;
-  if (url === "*") return method === "OPTIONS" ? undefined : new RequestFault(400, `the path * is for OPTIONS, not for ${method}`);
+  if (url === "*")
+    return method === "OPTIONS" ? undefined : new RequestFault(400, `the path * is for OPTIONS, not for ${method}`);
   const [, scheme, authority] = absolutePattern.exec(url.toLowerCase()) ?? [];
-  if (authority === undefined) return new RequestFault(400, "the request's target is neither a path nor an address with http:// or https://");
-  if (authority === "" || !hostPattern.test(authority)) return new RequestFault(400, "the request's target does not name a host");
-  const withPort = (host: string): string => (/:\d+$/.test(host) ? host : `${host.replace(/:$/, "")}:${scheme === "http" ? 80 : 443}`);
+  if (authority === undefined)
+    return new RequestFault(400, "the request's target is neither a path nor an address with http:// or https://");
+  if (authority === "" || !hostPattern.test(authority))
+    return new RequestFault(400, "the request's target does not name a host");
+  const withPort = (host: string): string =>
+    /:\d+$/.test(host) ? host : `${host.replace(/:$/, "")}:${scheme === "http" ? 80 : 443}`;
   const host = headers.host?.toLowerCase();
   return host === undefined || withPort(host) === withPort(authority)
     ? undefined
@@ -69,7 +76,10 @@ function checkTarget({ method, url = "", headers }: IncomingMessage): RequestFau
 // HTTP/1.0 has none. Node would answer by itself, out of turn and without a body.
 function checkExpectation({ httpVersion, headers: { expect } }: IncomingMessage): RequestFault | undefined {
   if (expect === undefined || httpVersion === "1.0" || /^100-continue$/i.test(expect)) return undefined;
-  return new RequestFault(417, `the expectation ${JSON.stringify(expect.slice(0, maxShown))} cannot be met, only "100-continue" can`);
+  return new RequestFault(
+    417,
+    `the expectation ${JSON.stringify(expect.slice(0, maxShown))} cannot be met, only "100-continue" can`,
+  );
 }
 
 /** The host of a target that is a whole address, with its port. */

@@ -217,7 +217,12 @@ function endAfterAnswers(line: Line, socket: Socket, toText: () => string): void
 function toBytes({ status, reason }: Malformed, { body, headers = {} }: RawAnswer): string {
   const text = JSON.stringify(body);
   const own = Object.entries(headers).map(([name, value]) => `${name}: ${value}`);
-  const head = [`HTTP/1.1 ${status} ${reason}`, "content-type: application/json", `content-length: ${Buffer.byteLength(text)}`, "connection: close"];
+  const head = [
+    `HTTP/1.1 ${status} ${reason}`,
+    "content-type: application/json",
+    `content-length: ${Buffer.byteLength(text)}`,
+    "connection: close",
+  ];
   return [...head, ...own, "", text].join("\r\n");
 }
 

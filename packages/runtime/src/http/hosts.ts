@@ -37,7 +37,9 @@ function toAllowed(text: string): string {
   // It would take line ends out, and read an address as far as its host goes.
   const name = /[\s\p{Cc}/\\?#@%]/u.test(text) ? "" : domainToASCII(text).replace(/\.$/, "");
   if (!/^[\w.-]{1,253}$/.test(name))
-    throw new Error(`expected * or names of hosts such as dyn.example, without ports, separated by commas; ${JSON.stringify(text)} is none`);
+    throw new Error(
+      `expected * or names of hosts such as dyn.example, without ports, separated by commas; ${JSON.stringify(text)} is none`,
+    );
   return name;
 }
 
@@ -55,11 +57,17 @@ export function createHostGuard({ allowed, setting, isOpen, isForOwnPages = fals
       if (isKnown) latest = host;
       // A probe of HTTP/1.0 may have no Host, a browser always has.
       if (host !== undefined && !isKnown && (names.size > 0 || (isOpen && isOnLoopback)))
-        return new RequestFault(421, `the host ${quote(host)} is not served here: ask for localhost or an IP address, or add its name to ${setting}`);
+        return new RequestFault(
+          421,
+          `the host ${quote(host)} is not served here: ask for localhost or an IP address, or add its name to ${setting}`,
+        );
       const { origin } = request.headers;
       if (!isForOwnPages || origin === undefined || (isKnown && origin === `http://${host}`)) return undefined;
       const own = `an IP address, localhost or a name in ${setting}`;
-      return new RequestFault(403, `pages of ${quote(origin)} may not ask here: only this server's own may, asked for by ${own}`);
+      return new RequestFault(
+        403,
+        `pages of ${quote(origin)} may not ask here: only this server's own may, asked for by ${own}`,
+      );
     },
     watch(server) {
       server.once("listening", () => {

@@ -53,14 +53,27 @@ const notImplemented = { status: 501, reason: "Not Implemented" } as const;
 export const malformedRequests: Readonly<
   Record<"headers" | "chunks" | "late" | "http2" | "tls" | "connect" | "method" | "framing" | "other", Malformed>
 > = {
-  headers: { status: 431, reason: "Request Header Fields Too Large", message: "the request's path and headers are larger than the limit" },
+  headers: {
+    status: 431,
+    reason: "Request Header Fields Too Large",
+    message: "the request's path and headers are larger than the limit",
+  },
   chunks: { status: 413, reason: "Payload Too Large", message: "the extensions of the body's chunks are too large" },
   late: { status: 408, reason: "Request Timeout", message: "the request did not arrive in time" },
   http2: { ...badRequest, message: "this looks like HTTP/2; only HTTP/1.1 is spoken here" },
-  tls: { ...badRequest, message: "this looks like TLS; only plain HTTP is spoken here: use http://, or a proxy that ends TLS" },
+  tls: {
+    ...badRequest,
+    message: "this looks like TLS; only plain HTTP is spoken here: use http://, or a proxy that ends TLS",
+  },
   connect: { ...notImplemented, message: "CONNECT is for proxies, this is none" },
-  method: { ...notImplemented, message: "the request's method is not known here; methods are written in capital letters" },
-  framing: { ...badRequest, message: "where the body ends is not clear: Content-Length or Transfer-Encoding is not valid, or there are several" },
+  method: {
+    ...notImplemented,
+    message: "the request's method is not known here; methods are written in capital letters",
+  },
+  framing: {
+    ...badRequest,
+    message: "where the body ends is not clear: Content-Length or Transfer-Encoding is not valid, or there are several",
+  },
   other: { ...badRequest, message: "the request is not valid HTTP/1.1" },
 };
 
@@ -78,8 +91,13 @@ const byCode: Readonly<Record<string, Malformed>> = {
 export function describeMalformed(error: ParserError, maxHeaderBytes: number): Malformed | undefined {
   const { code = "", rawPacket } = error;
   if (code === "ECONNRESET" || code === "EPIPE") return undefined;
-  const malformed = recognise(rawPacket) ?? byCode[code] ?? (isUnknownMethod(error) ? malformedRequests.method : malformedRequests.other);
-  return malformed === malformedRequests.headers ? { ...malformed, message: `${malformed.message} of ${maxHeaderBytes} bytes` } : malformed;
+  const malformed =
+    recognise(rawPacket) ??
+    byCode[code] ??
+    (isUnknownMethod(error) ? malformedRequests.method : malformedRequests.other);
+  return malformed === malformedRequests.headers
+    ? { ...malformed, message: `${malformed.message} of ${maxHeaderBytes} bytes` }
+    : malformed;
 }
 
 // By its first bytes: a handshake record of SSL 3 or later, or the preface of HTTP/2.

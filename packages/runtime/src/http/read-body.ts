@@ -53,7 +53,11 @@ export function readBody(request: IncomingMessage, options: BodyLimit): Promise<
   };
   const onError = (cause: Error): void => {
     settle();
-    reject(cause instanceof RuntimeError ? cause : new RuntimeError("invalid_argument", "the request body has no end", { cause }));
+    reject(
+      cause instanceof RuntimeError
+        ? cause
+        : new RuntimeError("invalid_argument", "the request body has no end", { cause }),
+    );
   };
   const settle = (): void => void request.off("data", onData).off("end", onEnd).off("error", onError);
   if (request.destroyed) onError(new Error("its client has left")); // it would tell nothing more

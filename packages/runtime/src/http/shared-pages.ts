@@ -11,7 +11,10 @@ interface Made<Page> {
 
 /** `make`, but for a tenth of the time at most: who asks seldom has a page that is new, who asks often shares one that is at most 250 ms old.
  *  Those who ask while one is made share it, too. `now`: ms. */
-export function sharePages<Key, Page>(make: (key: Key) => Page | Promise<Page>, now: () => number): (key: Key) => Promise<Page> {
+export function sharePages<Key, Page>(
+  make: (key: Key) => Page | Promise<Page>,
+  now: () => number,
+): (key: Key) => Promise<Page> {
   const pages = new Map<Key, Made<Page>>();
   let [begunAt, spent] = [Number.NEGATIVE_INFINITY, 0];
   const begin = (key: Key): Made<Page> => {

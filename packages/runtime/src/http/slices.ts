@@ -29,7 +29,8 @@ export function readInSlices(socket: Socket, { isHeld, isOver }: Reading): void 
   socket.push = (chunk: Buffer | null, encoding) => {
     if (chunk === null) return push(chunk, encoding);
     let wantsMore = true;
-    for (let at = 0; at < chunk.length; at += sliceBytes) wantsMore = push(chunk.subarray(at, at + sliceBytes), encoding);
+    for (let at = 0; at < chunk.length; at += sliceBytes)
+      wantsMore = push(chunk.subarray(at, at + sliceBytes), encoding);
     return wantsMore && !socket.isPaused();
   };
 }

@@ -148,7 +148,8 @@ class RequestPlaces implements Place {
 
   /** For the signals. At once: whoever comes in this very tick may have the places. */
   handleEvent(): void {
-    for (const [{ aborted }, waiting] of this.#watched) if (aborted) for (const place of waiting) place[Symbol.dispose]();
+    for (const [{ aborted }, waiting] of this.#watched)
+      if (aborted) for (const place of waiting) place[Symbol.dispose]();
   }
 
   [Symbol.dispose](): void {

@@ -16,7 +16,10 @@ export interface DrainOptions {
 }
 
 /** Wait for what is running, and cut what is left when the time is over. */
-export async function drainEndpoint(served: ReturnType<PushServer["add"]>, { path, timeoutMs, log, report }: DrainOptions): Promise<void> {
+export async function drainEndpoint(
+  served: ReturnType<PushServer["add"]>,
+  { path, timeoutMs, log, report }: DrainOptions,
+): Promise<void> {
   report.count({ running: served.running(), cut: 0 });
   if (await within(served.idle(), timeoutMs)) return;
   report.count({ running: 0, cut: served.running() });

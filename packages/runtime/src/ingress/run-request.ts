@@ -65,7 +65,13 @@ export async function runRequest(stream: ServerStream, request: RequestMessage, 
   const { namespace, component, endpoint: name } = endpoint.address;
   const scope = endpoint.log.child({
     requestId: identity.requestId,
-    fields: () => ({ ...toLogFields(identity, "handle_payload"), namespace, component, endpoint: name, instance_id: endpoint.instanceId }),
+    fields: () => ({
+      ...toLogFields(identity, "handle_payload"),
+      namespace,
+      component,
+      endpoint: name,
+      instance_id: endpoint.instanceId,
+    }),
   });
   const log = scope.child({ target: "dyn_runtime::ingress::push_handler", fields: { "otel.kind": "server" } });
   const startedAt = now();
@@ -86,7 +92,11 @@ export async function runRequest(stream: ServerStream, request: RequestMessage, 
   };
   const claimed = request.headers["request-id"];
   if (claimed !== undefined && !isUuid(claimed)) log.warn({}, describeBadRequestId("request-id", claimed));
-  log.event("request_received", { attempt: request.attempt, request_bytes: request.payload.length }, "request received");
+  log.event(
+    "request_received",
+    { attempt: request.attempt, request_bytes: request.payload.length },
+    "request received",
+  );
   endpoint.metrics.begin(request.payload.length);
   const deadline = armDeadline(stream, request.deadlineMs);
   let failure: RuntimeError | undefined;
@@ -120,7 +130,12 @@ function toFailure(thrown: unknown): RuntimeError {
   return toWorkerError(toHandlerError(thrown), "the handler");
 }
 
-async function pump(running: Running, request: RequestMessage, log: Logger, { endpoint, pauses, now }: RunOptions): Promise<void> {
+async function pump(
+  running: Running,
+  request: RequestMessage,
+  log: Logger,
+  { endpoint, pauses, now }: RunOptions,
+): Promise<void> {
   const { stream, identity, facts, places } = running;
   running.step = "deserialization";
   const body = decodePayload(request.payload, "request payload");
@@ -160,7 +175,8 @@ async function pump(running: Running, request: RequestMessage, log: Logger, { en
 
 function armDeadline(stream: ServerStream, deadlineMs: number): NodeJS.Timeout | undefined {
   if (deadlineMs === 0) return undefined;
-  const expire = (): void => stream.abort(new RuntimeError("deadline_exceeded", `no time left after ${deadlineMs} ms at the worker`));
+  const expire = (): void =>
+    stream.abort(new RuntimeError("deadline_exceeded", `no time left after ${deadlineMs} ms at the worker`));
   return setTimeout(expire, Math.min(deadlineMs, 2 ** 31 - 1));
 }
 
@@ -168,7 +184,12 @@ function roundMs(ms: number): number {
   return Math.round(ms * 1000) / 1000;
 }
 
-function toTrailer({ identity, items, startedAt, firstTokenAt }: Running, instanceId: string, attempt: number, endedAt: number): Trailer {
+function toTrailer(
+  { identity, items, startedAt, firstTokenAt }: Running,
+  instanceId: string,
+  attempt: number,
+  endedAt: number,
+): Trailer {
   const { requestId, xRequestId, trace } = identity;
   return {
     seen: {
@@ -186,7 +207,11 @@ function toTrailer({ identity, items, startedAt, firstTokenAt }: Running, instan
   };
 }
 
-function toEndedRequest({ stream, identity, step }: Running, trailer: Trailer, failure: RuntimeError | undefined): EndedRequest {
+function toEndedRequest(
+  { stream, identity, step }: Running,
+  trailer: Trailer,
+  failure: RuntimeError | undefined,
+): EndedRequest {
   const isCancelled = failure?.code === "cancelled";
   return {
     failedStep: failure && !isCancelled ? step : undefined,
@@ -198,10 +223,14 @@ function toEndedRequest({ stream, identity, step }: Running, trailer: Trailer, f
   };
 }
 
-function toTimings({ items, tokens, firstTokenAt, lastTokenAt }: Running, { elapsed_ms, ttft_ms }: Trailer): Record<string, number | undefined> {
+function toTimings(
+  { items, tokens, firstTokenAt, lastTokenAt }: Running,
+  { elapsed_ms, ttft_ms }: Trailer,
+): Record<string, number | undefined> {
   const timings: Record<string, number | undefined> = { elapsed_ms, items };
   if (firstTokenAt !== undefined) timings["ttft_ms"] = ttft_ms;
-  if (firstTokenAt !== undefined && tokens > 1) timings["avg_itl_ms"] = roundMs((lastTokenAt - firstTokenAt) / (tokens - 1));
+  if (firstTokenAt !== undefined && tokens > 1)
+    timings["avg_itl_ms"] = roundMs((lastTokenAt - firstTokenAt) / (tokens - 1));
   return timings;
 }
 
@@ -232,5 +261,8 @@ function logCompletion(running: Running, trailer: Trailer, failure: RuntimeError
   const { metric, detail } = failure.traits;
   const error = { ...fields, error_type: metric, error_detail: detail };
   if (failure.code === "cancelled") return log.info({ ...error, status: "cancelled" }, "request completed");
-  log.error({ ...error, status: "error", error: failure.cause === undefined ? failure.message : failure }, "request completed");
+  log.error(
+    { ...error, status: "error", error: failure.cause === undefined ? failure.message : failure },
+    "request completed",
+  );
 }

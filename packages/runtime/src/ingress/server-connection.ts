@@ -12,7 +12,15 @@ import type { Tracer } from "../trace/spans.ts";
 import type { FrameWriter } from "../wire/frame-writer.ts";
 import { frameTypeName, frameTypes, type FrameType } from "../wire/frames.ts";
 import { fromPlaneHeaders, toLogFields } from "../trace/identity.ts";
-import { decodeCancel, decodeCredit, decodeRequest, encodeError, encodeGoaway, encodeWithdraw, type RequestMessage } from "../wire/messages.ts";
+import {
+  decodeCancel,
+  decodeCredit,
+  decodeRequest,
+  encodeError,
+  encodeGoaway,
+  encodeWithdraw,
+  type RequestMessage,
+} from "../wire/messages.ts";
 import type { Hello } from "../wire/hello.ts";
 import type { Place } from "./admission.ts";
 import { createPauses, type Pauses } from "./pauses.ts";
@@ -42,7 +50,13 @@ export interface PushServerOptions {
 /** All connections and running requests of one process. */
 export interface PushServer {
   /** Serve `path` until `remove`; `withdraw` says so beforehand. `running` counts requests, those that wait too. */
-  add(endpoint: ServedEndpoint): { withdraw(): void; remove(): void; running(): number; idle(): Promise<void>; kill(cause: RuntimeError): void };
+  add(endpoint: ServedEndpoint): {
+    withdraw(): void;
+    remove(): void;
+    running(): number;
+    idle(): Promise<void>;
+    kill(cause: RuntimeError): void;
+  };
   /** Takes ownership of a socket after its preface. `admit` is called once the peer has proven itself; what it throws ends the connection. */
   accept(socket: Socket, head: Buffer, admit?: () => void): void;
   /** Tell every peer that no new request is taken. */
@@ -61,7 +75,13 @@ interface Shared {
 }
 
 export function createPushServer(options: PushServerOptions): PushServer {
-  const shared: Shared = { options, endpoints: new Map(), running: new Map(), pauses: createPauses(), gate: createGate() };
+  const shared: Shared = {
+    options,
+    endpoints: new Map(),
+    running: new Map(),
+    pauses: createPauses(),
+    gate: createGate(),
+  };
   const connections = new Set<ServerConnection>();
   const withdrawn = new Set<string>();
   let leaving: string | undefined;
@@ -96,7 +116,10 @@ export function createPushServer(options: PushServerOptions): PushServer {
     },
     accept(socket, head, admit = () => undefined) {
       if (isClosed) return void socket.destroy();
-      const connection = new ServerConnection(socket, head, shared, { onOpen: admit, onGone: () => connections.delete(connection) });
+      const connection = new ServerConnection(socket, head, shared, {
+        onOpen: admit,
+        onGone: () => connections.delete(connection),
+      });
       connections.add(connection);
       if (leaving !== undefined) connection.goAway(leaving);
       else for (const path of withdrawn) connection.withdraw(path);
@@ -151,7 +174,11 @@ class ServerConnection {
     };
     const guard = shared.options.guard?.();
     this.#isGuarded = guard !== undefined;
-    this.#connection = new Connection(socket, { role: "listener", memory, hello, helloTimeoutMs, pingIntervalMs, guard, head }, events);
+    this.#connection = new Connection(
+      socket,
+      { role: "listener", memory, hello, helloTimeoutMs, pingIntervalMs, guard, head },
+      events,
+    );
   }
 
   goAway(reason: string): void {
@@ -186,7 +213,8 @@ class ServerConnection {
     const level = cause?.code === "disconnected" && this.#streams.size === 0 ? "info" : "warn";
     if (!cause) log.debug(fields, "connection closed");
     else if (this.#streams.size > 0) log[level]({ ...fields, error: cause.message, "error.type": cause.code }, message);
-    else log.summed(level, { ...fields, error: cause.message, "error.type": cause.code }, message, { kind: cause.code });
+    else
+      log.summed(level, { ...fields, error: cause.message, "error.type": cause.code }, message, { kind: cause.code });
     const reason = new RuntimeError("cancelled", "the client's connection is gone", { cause });
     for (const stream of this.#streams.values()) stream.abort(reason);
   }
@@ -198,7 +226,8 @@ class ServerConnection {
     if (type !== frameTypes.CANCEL && type !== frameTypes.CREDIT) {
       throw new RuntimeError("protocol", `${frameTypeName(type)} is not for the listening side`);
     }
-    if (streamId > this.#lastId) throw new RuntimeError("protocol", `${frameTypeName(type)} on stream ${streamId}, which was never opened`);
+    if (streamId > this.#lastId)
+      throw new RuntimeError("protocol", `${frameTypeName(type)} on stream ${streamId}, which was never opened`);
     const stream = this.#streams.get(streamId);
     if (!stream) return; // it ended while this frame was under way
     if (type === frameTypes.CREDIT) return stream.grant(decodeCredit(body));
@@ -215,7 +244,8 @@ class ServerConnection {
   }
 
   #begin(streamId: number): void {
-    if (streamId <= this.#lastId) throw new RuntimeError("protocol", `REQUEST reuses stream ${streamId}, the last was ${this.#lastId}`);
+    if (streamId <= this.#lastId)
+      throw new RuntimeError("protocol", `REQUEST reuses stream ${streamId}, the last was ${this.#lastId}`);
     this.#lastId = streamId;
   }
 
@@ -236,28 +266,42 @@ class ServerConnection {
           publicMessage: "this worker does not serve the endpoint",
         });
       if (this.#streams.size >= options.hello.max_streams)
-        throw new RuntimeError("overloaded", `${countOf(this.#streams.size, "stream is", "streams are")} open, the limit`);
+        throw new RuntimeError(
+          "overloaded",
+          `${countOf(this.#streams.size, "stream is", "streams are")} open, the limit`,
+        );
       const stream = new ServerStream(this.#connection, streamId, request.credit);
       place = endpoint.admission.enter();
       const ofEndpoint = running.get(request.path);
       this.#streams.set(streamId, stream);
       ofEndpoint?.add(stream);
-      void runRequest(stream, request, { endpoint, place, pauses, now: options.now, tracer: options.tracer }).finally(() => {
-        place?.[Symbol.dispose]();
-        share[Symbol.dispose]();
-        this.#streams.delete(streamId);
-        ofEndpoint?.delete(stream);
-        gate.wake();
-      });
+      void runRequest(stream, request, { endpoint, place, pauses, now: options.now, tracer: options.tracer }).finally(
+        () => {
+          place?.[Symbol.dispose]();
+          share[Symbol.dispose]();
+          this.#streams.delete(streamId);
+          ofEndpoint?.delete(stream);
+          gate.wake();
+        },
+      );
     } catch (error) {
       share[Symbol.dispose]();
       this.#refuse(streamId, request, toRuntimeError(error));
     }
   }
 
-  #refuse(streamId: number, request: RequestMessage | undefined, { code, message, publicMessage, traits }: RuntimeError): void {
+  #refuse(
+    streamId: number,
+    request: RequestMessage | undefined,
+    { code, message, publicMessage, traits }: RuntimeError,
+  ): void {
     const said = publicMessage ?? message;
-    encodeError(this.#connection.writer, streamId, { code, message: said, retryable: traits.retryable, produced: false });
+    encodeError(this.#connection.writer, streamId, {
+      code,
+      message: said,
+      retryable: traits.retryable,
+      produced: false,
+    });
     this.#connection.flushSoon();
     const { hello, log, rejections } = this.#shared.options;
     if (code === "overloaded") rejections.inc();

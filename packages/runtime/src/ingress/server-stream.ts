@@ -20,7 +20,8 @@ export class ServerStream implements PeerConnection {
   #ended = false;
 
   constructor(connection: Connection, id: number, credit: number) {
-    if (credit > maxCredit) throw new RuntimeError("protocol", `a credit of ${credit} bytes passes the limit of ${maxCredit}`);
+    if (credit > maxCredit)
+      throw new RuntimeError("protocol", `a credit of ${credit} bytes passes the limit of ${maxCredit}`);
     this.#connection = connection;
     this.id = id;
     this.#credit = credit;
@@ -68,7 +69,8 @@ export class ServerStream implements PeerConnection {
   }
 
   grant(bytes: number): void {
-    if (this.#credit + bytes > maxCredit) throw new RuntimeError("protocol", `CREDIT of ${bytes} bytes passes the limit of ${maxCredit}`);
+    if (this.#credit + bytes > maxCredit)
+      throw new RuntimeError("protocol", `CREDIT of ${bytes} bytes passes the limit of ${maxCredit}`);
     this.#credit += bytes;
     this.wake();
   }
@@ -106,7 +108,13 @@ export class ServerStream implements PeerConnection {
     if (this.#connection.isClosed) return;
     // What an engine says about its own fault is for the log, not for the client.
     const said = code === "internal" ? "the worker failed" : (publicMessage ?? message);
-    encodeError(this.#connection.writer, this.id, { code, message: said, retryable: traits.retryable, produced: trailer.items > 0, trailer });
+    encodeError(this.#connection.writer, this.id, {
+      code,
+      message: said,
+      retryable: traits.retryable,
+      produced: trailer.items > 0,
+      trailer,
+    });
     this.#connection.flushSoon();
   }
 }

@@ -12,9 +12,12 @@ function toMessages({ text }: Prompt): ModelRequest["messages"] {
 /** One request per choice, in the order of their indexes; a seed differs from choice to choice. */
 export function toRequests({ n = 1, prompts, prefill, begun, toolJson, ...asked }: ModelJob): ModelRequest[] {
   const request = toolJson ? { ...asked, ...readTools(toolJson) } : asked;
-  const withResult = (base: ModelRequest, index: number): ModelRequest => (prefill ? { ...base, prefillResult: prefill.results[index] } : base);
+  const withResult = (base: ModelRequest, index: number): ModelRequest =>
+    prefill ? { ...base, prefillResult: prefill.results[index] } : base;
   const forPrompt = (prompt: Prompt): ModelRequest => ({ ...request, prompt, messages: toMessages(prompt) });
-  const bases = (prompts ? prompts.map(forPrompt) : [request.prompt ? forPrompt(request.prompt) : request]).map(withResult);
+  const bases = (prompts ? prompts.map(forPrompt) : [request.prompt ? forPrompt(request.prompt) : request]).map(
+    withResult,
+  );
   const requests = bases.flatMap((base) => Array.from({ length: n }, (_, index) => withSeed(base, index)));
   return begun ? requests.map((each, index) => withBeginning(each, begun[index])) : requests;
 }
@@ -45,7 +48,9 @@ function withBeginning(request: ModelRequest, begun: BegunChoice | undefined): M
 
 function withSeed(request: ModelRequest, index: number): ModelRequest {
   const { seed } = request.sampling;
-  return seed === undefined || index === 0 ? request : { ...request, sampling: { ...request.sampling, seed: addToSeed(seed, index) } };
+  return seed === undefined || index === 0
+    ? request
+    : { ...request, sampling: { ...request.sampling, seed: addToSeed(seed, index) } };
 }
 
 // Behind the last seed comes the first.
@@ -63,7 +68,10 @@ export interface Merging {
 
 /** All of `choices`, by index, as many at the same time as may begin; each delta is marked with its index. A choice is held until its last delta has been taken.
  *  Rejects with the first failure. */
-export async function* mergeChoices(choices: ReadonlyMap<number, AsyncIterable<Delta>>, { begin, stop }: Merging): AsyncGenerator<Delta, void, void> {
+export async function* mergeChoices(
+  choices: ReadonlyMap<number, AsyncIterable<Delta>>,
+  { begin, stop }: Merging,
+): AsyncGenerator<Delta, void, void> {
   let ready: Delta[] = [];
   let running = choices.size;
   let failure: { readonly cause: unknown } | undefined;

@@ -53,11 +53,16 @@ export function assertDelta(value: unknown): asserts value is Delta {
 
 /** The same for what an engine yields. @throws RuntimeError `internal` saying what was expected, for the engine's author. */
 export function assertEngineDelta(value: unknown): asserts value is Delta {
-  if (!isMap(value)) throw new RuntimeError("internal", `the engine yielded ${describe(value)}, expected an object with text`);
-  if ((value["choice"] ?? 0) !== 0) throw new RuntimeError("internal", "choice of a delta is the runtime's to say, the engine must leave it out");
+  if (!isMap(value))
+    throw new RuntimeError("internal", `the engine yielded ${describe(value)}, expected an object with text`);
+  if ((value["choice"] ?? 0) !== 0)
+    throw new RuntimeError("internal", "choice of a delta is the runtime's to say, the engine must leave it out");
   const problem = findProblem(value);
   if (problem === undefined) return;
-  throw new RuntimeError("internal", `${problem} of a delta must be ${fields[problem]}, the engine yielded ${describe(value[problem])}`);
+  throw new RuntimeError(
+    "internal",
+    `${problem} of a delta must be ${fields[problem]}, the engine yielded ${describe(value[problem])}`,
+  );
 }
 
 function describe(value: unknown): string {

@@ -69,5 +69,8 @@ function toTimes(tallies: readonly Tally[], startedAt: number): Attributes {
     [first, last, tokens] = [Math.min(first, firstTokenAt), Math.max(last, lastTokenAt), tokens + timedTokens];
   }
   if (tokens === 0) return {};
-  return { ttft_ms: toMicros(first - startedAt), ...(tokens > 1 && { avg_itl_ms: toMicros((last - first) / (tokens - 1)) }) };
+  return {
+    ttft_ms: toMicros(first - startedAt),
+    ...(tokens > 1 && { avg_itl_ms: toMicros((last - first) / (tokens - 1)) }),
+  };
 }

@@ -23,7 +23,9 @@ function isMessage(value: unknown): boolean {
 }
 
 function isPrompt(value: unknown): boolean {
-  return isMap(value) && isText(value["text"]) && (value["tokenIds"] === undefined || isListOf(value["tokenIds"], isCount));
+  return (
+    isMap(value) && isText(value["text"]) && (value["tokenIds"] === undefined || isListOf(value["tokenIds"], isCount))
+  );
 }
 
 function isBegun(value: unknown): boolean {
@@ -31,7 +33,9 @@ function isBegun(value: unknown): boolean {
 }
 
 function isPrefill(value: unknown): boolean {
-  return isMap(value) && Array.isArray(value["results"]) && isText(value["traceId"] ?? "") && isText(value["spanId"] ?? "");
+  return (
+    isMap(value) && Array.isArray(value["results"]) && isText(value["traceId"] ?? "") && isText(value["spanId"] ?? "")
+  );
 }
 
 function isSampling(value: unknown): boolean {
@@ -50,7 +54,10 @@ const optional: Readonly<Record<string, readonly [words: string, isValid: (value
   prompt: ["a map with text", isPrompt],
   prompts: ["a list of maps with text", (value) => isListOf(value, isPrompt)],
   tools: ["a list", Array.isArray],
-  toolJson: ["a map of JSON texts", (value) => isMap(value) && isText(value["tools"] ?? "") && isText(value["toolChoice"] ?? "")],
+  toolJson: [
+    "a map of JSON texts",
+    (value) => isMap(value) && isText(value["tools"] ?? "") && isText(value["toolChoice"] ?? ""),
+  ],
   prefill: ["a map with results", isPrefill],
   begun: ["a list of maps with text and tokens", (value) => isListOf(value, isBegun)],
 };
@@ -70,8 +77,15 @@ export function checkJob(job: ModelJob, role: WorkerRole): ModelJob {
       throw new RuntimeError("invalid_argument", `${name} of the request must be ${words}`);
   }
   const { n = 1, prompts = [0] } = shape;
-  if (!isCount(n) || !Array.isArray(prompts) || !(Number(n) * prompts.length >= 1 && Number(n) * prompts.length <= maxChoices)) {
-    throw new RuntimeError("invalid_argument", `request must have 1 to ${maxChoices} choices, n for each of its prompts`);
+  if (
+    !isCount(n) ||
+    !Array.isArray(prompts) ||
+    !(Number(n) * prompts.length >= 1 && Number(n) * prompts.length <= maxChoices)
+  ) {
+    throw new RuntimeError(
+      "invalid_argument",
+      `request must have 1 to ${maxChoices} choices, n for each of its prompts`,
+    );
   }
   if (role === "decode" && shape["prefill"] === undefined) {
     throw new RuntimeError("invalid_argument", "a decode worker needs the list prefill.results of a prefill worker");

@@ -12,7 +12,15 @@ const maxMembers = 262_144;
 const maxValues = 2_097_152;
 
 /** Bytes that begin, end or part values. */
-export const jsonMarks = { quote: 0x22, comma: 0x2c, colon: 0x3a, openList: 0x5b, closeList: 0x5d, openMap: 0x7b, closeMap: 0x7d } as const;
+export const jsonMarks = {
+  quote: 0x22,
+  comma: 0x2c,
+  colon: 0x3a,
+  openList: 0x5b,
+  closeList: 0x5d,
+  openMap: 0x7b,
+  closeMap: 0x7d,
+} as const;
 const { quote, comma, colon, closeList, closeMap } = jsonMarks;
 const backslash = 0x5c;
 /** 1 for each of them: most bytes are others, and one look is enough for those. */

@@ -57,7 +57,8 @@ export async function* enforceLimits(
   if (!limiter.isFull) {
     for await (const delta of start()) {
       assertEngineDelta(delta);
-      for (const allowed of pairs.isWhole(delta) ? limiter.admit(delta) : limiter.admitAll(pairs.push(delta))) yield allowed;
+      for (const allowed of pairs.isWhole(delta) ? limiter.admit(delta) : limiter.admitAll(pairs.push(delta)))
+        yield allowed;
       if (tally.finishReason !== undefined) return;
     }
     yield* limiter.admitAll(pairs.flush());
@@ -124,6 +125,7 @@ function createLimiter(request: ModelRequest, tally: Tally): Limiter {
 
 function pass(delta: Delta): StopStep {
   // Ids without text: another worker would miss them if it had to go on.
-  const says = delta.text !== "" || tokensOf(delta) > 0 || delta.prefillResult !== undefined || delta.finishReason !== undefined;
+  const says =
+    delta.text !== "" || tokensOf(delta) > 0 || delta.prefillResult !== undefined || delta.finishReason !== undefined;
   return { released: says ? [delta] : [], stopped: undefined };
 }

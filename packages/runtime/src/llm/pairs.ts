@@ -22,7 +22,8 @@ export function createPairJoin(onLone: () => void): PairJoin {
   }
 
   function take(delta: Delta): readonly Delta[] {
-    if (delta.finishReason !== undefined || !isHigh(delta.text.charCodeAt(delta.text.length - 1))) return [release(delta)];
+    if (delta.finishReason !== undefined || !isHigh(delta.text.charCodeAt(delta.text.length - 1)))
+      return [release(delta)];
     held = delta;
     return [];
   }
@@ -53,6 +54,7 @@ function isLow(code: number): boolean {
 }
 
 function join(first: Delta, second: Delta): Delta {
-  const tokenIds = first.tokenIds || second.tokenIds ? [...(first.tokenIds ?? []), ...(second.tokenIds ?? [])] : undefined;
+  const tokenIds =
+    first.tokenIds || second.tokenIds ? [...(first.tokenIds ?? []), ...(second.tokenIds ?? [])] : undefined;
   return { ...first, ...second, text: first.text + second.text, ...(tokenIds && { tokenIds }) };
 }

@@ -14,7 +14,11 @@ import { checkJob } from "./job-check.ts";
 import { enforceLimits, settleUsage, tokensOf, type Tally } from "./limits.ts";
 
 // What must be there besides for a model to be served, in the form of Dynamo's cards.
-const needs: Readonly<Record<WorkerRole, readonly unknown[]>> = { aggregated: [], prefill: [["decode"]], decode: [["prefill"]] };
+const needs: Readonly<Record<WorkerRole, readonly unknown[]>> = {
+  aggregated: [],
+  prefill: [["decode"]],
+  decode: [["prefill"]],
+};
 
 export interface ServeModelOptions {
   /** Name clients use; any text of 1 to 256 characters. */
@@ -35,16 +39,19 @@ export interface ServeModelOptions {
 /** Resolves once the model is registered. @throws RuntimeError `invalid_argument` on a bad name or address. */
 export async function serveModel(runtime: Runtime, options: ServeModelOptions, engine: Engine): Promise<Serving> {
   const { model, role = "aggregated", contextLength = 0, migrationLimit = 0, requestLimit = 0 } = options;
-  const endpoint = options.endpoint ?? (role === "prefill" ? "dyn://dynamo.prefill.generate" : "dyn://dynamo.backend.generate");
+  const endpoint =
+    options.endpoint ?? (role === "prefill" ? "dyn://dynamo.prefill.generate" : "dyn://dynamo.backend.generate");
   checkName(model);
   const address = parseAddress(endpoint);
   const served: Served = { model, role, engine, tracer: runtime.tracer, onLone: createLoneNotice(model) };
-  const serving = await runtime.endpoint(endpoint).serve<ModelJob, Delta>((job, context) => runJob(checkJob(job, role), served, context), {
-    encodeItem: encodeDeltaItem,
-    countTokens: tokensOf,
-    model,
-    requestLimit,
-  });
+  const serving = await runtime
+    .endpoint(endpoint)
+    .serve<ModelJob, Delta>((job, context) => runJob(checkJob(job, role), served, context), {
+      encodeItem: encodeDeltaItem,
+      countTokens: tokensOf,
+      model,
+      requestLimit,
+    });
   const record: ModelRecord = {
     type: "Model",
     ...address,
@@ -64,7 +71,9 @@ export async function serveModel(runtime: Runtime, options: ServeModelOptions, e
     },
   };
   const card = await publishCard(runtime, record, serving);
-  runtime.log.child({ target: "dyn_runtime::llm" }).info({ model, role, endpoint, instance_id: serving.instanceId }, "model is serving");
+  runtime.log
+    .child({ target: "dyn_runtime::llm" })
+    .info({ model, role, endpoint, instance_id: serving.instanceId }, "model is serving");
   // A drain of the whole runtime knows the endpoint only: the model must not stay listed while it lasts.
   const onDrain = (): void => void withdraw(card, runtime);
   runtime.draining.addEventListener("abort", onDrain, { once: true });
@@ -83,7 +92,10 @@ export async function serveModel(runtime: Runtime, options: ServeModelOptions, e
 function checkName(model: unknown): void {
   if (typeof model === "string" && model.length >= 1 && model.length <= maxModelNameLength) return;
   const got = typeof model === "string" ? `${model.length}` : `a value of type ${typeof model}`;
-  throw new RuntimeError("invalid_argument", `model must be a name of 1 to ${maxModelNameLength} characters, got ${got}`);
+  throw new RuntimeError(
+    "invalid_argument",
+    `model must be a name of 1 to ${maxModelNameLength} characters, got ${got}`,
+  );
 }
 
 // An endpoint without its card is a model that nobody finds.
@@ -119,7 +131,9 @@ function createLoneNotice(model: string): (log: Logger) => void {
   return (log) => {
     if (hasTold) return;
     hasTold = true;
-    log.child({ target: "dyn_runtime::llm" }).warn({ model }, "the engine yielded half of a surrogate pair, sent as U+FFFD; this is said once");
+    log
+      .child({ target: "dyn_runtime::llm" })
+      .warn({ model }, "the engine yielded half of a surrogate pair, sent as U+FFFD; this is said once");
   };
 }
 
@@ -129,7 +143,11 @@ function toLimited(request: ModelRequest, role: WorkerRole): ModelRequest {
   return role === "prefill" ? prompt : request;
 }
 
-async function* runJob(job: ModelJob, served: Served, outer: RequestContext<Logger>): AsyncGenerator<Delta, void, void> {
+async function* runJob(
+  job: ModelJob,
+  served: Served,
+  outer: RequestContext<Logger>,
+): AsyncGenerator<Delta, void, void> {
   const { engine } = served;
   const span = openEngineSpan(outer, served.tracer);
   const { context, now } = span;
@@ -186,7 +204,11 @@ function sumUsage(tallies: readonly Tally[], n: number): Usage {
   return { promptTokens, completionTokens, ...(cachedTokens !== undefined && { cachedTokens }) };
 }
 
-function toFacts({ model, role }: Served, tallies: readonly Tally[], { n = 1, prefill, begun }: ModelJob): Record<string, string | number> {
+function toFacts(
+  { model, role }: Served,
+  tallies: readonly Tally[],
+  { n = 1, prefill, begun }: ModelJob,
+): Record<string, string | number> {
   const usage = sumUsage(tallies, n);
   const reasons = new Set(tallies.map(({ finishReason }) => finishReason));
   const [reason] = reasons;

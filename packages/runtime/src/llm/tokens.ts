@@ -2,7 +2,8 @@
 import type { ModelJob, ModelRequest } from "./contract.ts";
 
 /** What \s is in a regular expression. https://tc39.es/ecma262/#sec-white-space and #sec-line-terminators */
-const blanks = "\t\n\v\f\r \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000\ufeff";
+const blanks =
+  "\t\n\v\f\r \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000\ufeff";
 // By code unit, 1 for a blank: half the time of comparisons.
 const isBlank = new Uint8Array(0x1_0000);
 for (const blank of blanks) isBlank[blank.charCodeAt(0)] = 1;

@@ -18,8 +18,12 @@ const { rawJSON } = JSON as typeof JSON & { rawJSON(this: void, text: string): u
 /** What the engine sees. @throws RuntimeError `invalid_argument` on what is no JSON, no list of tools, or nested too deep. */
 export function readTools({ tools, toolChoice }: ToolJson): Pick<ModelRequest, "tools" | "toolChoice"> {
   const list = tools === undefined ? undefined : parseExactJson(tools, "tools");
-  if (list !== undefined && !Array.isArray(list)) throw new RuntimeError("invalid_argument", "tools of the request must be a list");
-  return { ...(list && { tools: list }), ...(toolChoice !== undefined && { toolChoice: parseExactJson(toolChoice, "tool_choice") }) };
+  if (list !== undefined && !Array.isArray(list))
+    throw new RuntimeError("invalid_argument", "tools of the request must be a list");
+  return {
+    ...(list && { tools: list }),
+    ...(toolChoice !== undefined && { toolChoice: parseExactJson(toolChoice, "tool_choice") }),
+  };
 }
 
 /** As JSON.parse, but a number that a double would change is a JSON.rawJSON, which JSON.stringify writes as it was. `what` begins an error's sentence.
@@ -55,7 +59,10 @@ function markNumbers(text: string, mark: string, what: string): string {
     if (plainNumber.test(number)) continue;
     numbers += 1;
     if (numbers > maxLongNumbers)
-      throw new RuntimeError("invalid_argument", `${what} holds more than ${maxLongNumbers} numbers of more than 15 digits`);
+      throw new RuntimeError(
+        "invalid_argument",
+        `${what} holds more than ${maxLongNumbers} numbers of more than 15 digits`,
+      );
     if (isExact(number)) continue;
     marked += `${text.slice(doneAt, from)}"${mark}${number}"`;
     doneAt = to;
@@ -103,7 +110,8 @@ interface Restoring {
 // Puts numbers back in the place of their marks.
 function restore(value: unknown, restoring: Restoring, depth: number): unknown {
   const { mark, what } = restoring;
-  if (typeof value === "string") return mark !== undefined && value.startsWith(mark) ? rawJSON(value.slice(mark.length)) : value;
+  if (typeof value === "string")
+    return mark !== undefined && value.startsWith(mark) ? rawJSON(value.slice(mark.length)) : value;
   if (typeof value !== "object" || value === null) return value;
   if (depth >= maxDepth) throw new RuntimeError("invalid_argument", `${what} is nested deeper than ${maxDepth} levels`);
   if (Array.isArray(value)) {

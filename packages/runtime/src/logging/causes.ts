@@ -39,19 +39,28 @@ function attempt<Result>(read: () => Result, otherwise: Result): Result {
 
 // A foreign error that has been given a code says the same twice; its own stack tells where it began.
 function skipWrapper(error: Error): Error {
-  return attempt(() => (error.cause instanceof Error && error.cause.message === error.message ? error.cause : error), error);
+  return attempt(
+    () => (error.cause instanceof Error && error.cause.message === error.message ? error.cause : error),
+    error,
+  );
 }
 
 // `errors` are those of an AggregateError.
 function readCauses(error: Error): { readonly cause: unknown; readonly several: readonly unknown[] } {
   return {
     cause: attempt(() => error.cause, undefined),
-    several: attempt(() => ("errors" in error && Array.isArray(error.errors) ? error.errors.slice(0, maxErrors) : []), []),
+    several: attempt(
+      () => ("errors" in error && Array.isArray(error.errors) ? error.errors.slice(0, maxErrors) : []),
+      [],
+    ),
   };
 }
 
 function describe(value: unknown): string {
-  return attempt(() => (value instanceof Error ? describeError(value) : describeOther(value)), "something that cannot be read");
+  return attempt(
+    () => (value instanceof Error ? describeError(value) : describeOther(value)),
+    "something that cannot be read",
+  );
 }
 
 // The facts stand after the message, before the first frame.

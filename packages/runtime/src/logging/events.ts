@@ -3,7 +3,13 @@ import { RuntimeError } from "../errors.ts";
 import { levels, parseLevel, type Level } from "./filter.ts";
 
 /** The lines of a request that went well. Failures keep their own level. `route_request`: an attempt of a request that has a line of its own. */
-export const logEvents = ["request_received", "request_completed", "http_response_sent", "http_response_finished", "route_request"] as const;
+export const logEvents = [
+  "request_received",
+  "request_completed",
+  "http_response_sent",
+  "http_response_finished",
+  "route_request",
+] as const;
 export type LogEvent = (typeof logEvents)[number];
 
 /** Undefined means off. */
@@ -13,7 +19,10 @@ function parseEvent(text: string, directive: string): LogEvent {
   const event = logEvents.find((name) => name === text.trim());
   if (event === undefined) {
     const expected = `expected ${logEvents.join(", ")}`;
-    throw new RuntimeError("invalid_argument", `unknown event ${JSON.stringify(text.trim())} in ${JSON.stringify(directive)}, ${expected}`);
+    throw new RuntimeError(
+      "invalid_argument",
+      `unknown event ${JSON.stringify(text.trim())} in ${JSON.stringify(directive)}, ${expected}`,
+    );
   }
   return event;
 }

@@ -22,7 +22,10 @@ export function parseLevel(text: string, directive: string): Threshold {
   const level = names.get(text.trim().toLowerCase());
   if (level === undefined) {
     const expected = "expected off, error, warn, info, debug or trace";
-    throw new RuntimeError("invalid_argument", `unknown log level ${JSON.stringify(text.trim())} in ${JSON.stringify(directive)}, ${expected}`);
+    throw new RuntimeError(
+      "invalid_argument",
+      `unknown log level ${JSON.stringify(text.trim())} in ${JSON.stringify(directive)}, ${expected}`,
+    );
   }
   return level;
 }

@@ -48,12 +48,20 @@ function toPlain(value: unknown): unknown {
   if (isError(value)) return formatError(value);
   if (typeof value === "number" && !Number.isFinite(value)) return null;
   if (typeof value === "object" && value !== null)
-    return JSON.parse(JSON.stringify(value, (_key, inner: unknown) => (typeof inner === "bigint" ? inner.toString() : inner)));
+    return JSON.parse(
+      JSON.stringify(value, (_key, inner: unknown) => (typeof inner === "bigint" ? inner.toString() : inner)),
+    );
   return typeof value === "function" || typeof value === "symbol" ? String(value) : value;
 }
 
 /** Merge `own` and `bound` (which wins: ids cannot be overwritten) in alphabetical order; a reserved key becomes `field.<key>`. */
-export function toRecord(level: Level, target: string, message: string, own: Fields, bound: Fields): Record<string, unknown> {
+export function toRecord(
+  level: Level,
+  target: string,
+  message: string,
+  own: Fields,
+  bound: Fields,
+): Record<string, unknown> {
   const record: Record<string, unknown> = { level: level.toUpperCase(), target, message };
   const merged: Record<string, unknown> = { ...own, ...bound };
   for (const key of Object.keys(merged).sort()) {
@@ -67,7 +75,9 @@ const needsQuotes = /[\s"=]/;
 const forgesFacts = /["=]/;
 
 function readableValue(value: unknown): string {
-  return typeof value === "string" && value !== "" && !needsQuotes.test(value) && !hasHidden(value) ? value : JSON.stringify(value);
+  return typeof value === "string" && value !== "" && !needsQuotes.test(value) && !hasHidden(value)
+    ? value
+    : JSON.stringify(value);
 }
 
 /** `TIME LEVEL target: message key=value …`: one line. What has blanks, quotes, `=` or hidden characters is quoted, so that facts cannot be forged. */

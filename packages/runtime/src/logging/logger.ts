@@ -46,7 +46,12 @@ export interface LoggerOptions {
 
 /** Create the root logger of a process. */
 export function createLogger({ sink, target = "dyn", ...options }: LoggerOptions): Logger {
-  const { filter = parseLogFilter(""), events = parseLogEvents(""), isLogged = () => true, sums = createSums({ sink }) } = options;
+  const {
+    filter = parseLogFilter(""),
+    events = parseLogEvents(""),
+    isLogged = () => true,
+    sums = createSums({ sink }),
+  } = options;
   const root: Root = { sink, filter, events, isLogged, sums, said: new Set() };
   return new BoundLogger(root, { target, parent: undefined, fields: {}, isQuiet: false });
 }

@@ -32,7 +32,11 @@ export function openProcessLog(
   const filter = parseLogFilter(log);
   const events = parseLogEvents(logEvents);
   const tellRest = (): void => sums[Symbol.dispose]();
-  const writer = openLogWriter({ jsonl: logConsoleFormat === "auto" ? logJsonl : logConsoleFormat === "jsonl", now, onExit: tellRest });
+  const writer = openLogWriter({
+    jsonl: logConsoleFormat === "auto" ? logJsonl : logConsoleFormat === "jsonl",
+    now,
+    onExit: tellRest,
+  });
   const sums = createSums({ sink: writer.write, whole: logRefusals });
   return {
     log: createLogger({ sink: writer.write, filter, events, isLogged: createLogSampler(logSampleRatio), sums }),

@@ -13,7 +13,8 @@ export function createLogSampler(ratio: number): LogSampler {
 /** u32: FNV-1a over the characters, then the finaliser of MurmurHash3, because ids made in sequence differ in few bits. */
 export function hashRequestId(requestId: string): number {
   let hash = 0x811c9dc5;
-  for (let index = 0; index < requestId.length; index += 1) hash = Math.imul(hash ^ requestId.charCodeAt(index), 0x01000193);
+  for (let index = 0; index < requestId.length; index += 1)
+    hash = Math.imul(hash ^ requestId.charCodeAt(index), 0x01000193);
   hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
   hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
   return (hash ^ (hash >>> 16)) >>> 0;

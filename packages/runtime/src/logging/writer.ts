@@ -54,11 +54,13 @@ export function openLogWriter(options: LogWriterOptions): LogWriter {
     return true;
   }
 
-  const emit = (record: Record<string, unknown>, weight: number): boolean => queue(format(formatTime(now()), record), weight);
+  const emit = (record: Record<string, unknown>, weight: number): boolean =>
+    queue(format(formatTime(now()), record), weight);
   const announce = (): void => {
     if (dropped === 0) return;
     const facts = { dropped_lines: dropped, error: reason?.message };
-    if (emit(toRecord("warn", "dyn_runtime::logging", "log lines dropped", facts, {}), dropped)) [dropped, reason] = [0, undefined];
+    if (emit(toRecord("warn", "dyn_runtime::logging", "log lines dropped", facts, {}), dropped))
+      [dropped, reason] = [0, undefined];
   };
   const sendRest = (): void => {
     onExit?.();

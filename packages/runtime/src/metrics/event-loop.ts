@@ -37,7 +37,8 @@ class Delay {
   *read(now: number): Generator<Reading, void, void> {
     const monitor = this.#monitor;
     if (!monitor || monitor.count === 0) return;
-    for (const quantile of quantiles) yield { suffix: "", labels: { quantile }, value: toDelaySeconds(monitor.percentile(quantile * 100)) };
+    for (const quantile of quantiles)
+      yield { suffix: "", labels: { quantile }, value: toDelaySeconds(monitor.percentile(quantile * 100)) };
     yield { suffix: "_sum", value: this.#sum + toDelaySeconds(monitor.mean) * monitor.count };
     yield { suffix: "_count", value: this.#count + monitor.count };
     if (now - this.#since < windowMs) return;

@@ -31,7 +31,8 @@ function parseRange(text: string): MediaRange {
 export function chooseMetricsFormat(accept: string | undefined): MetricsFormat {
   let [openmetrics, text] = [0, 0];
   for (const { type, version, quality } of (accept ?? "").split(",").map(parseRange)) {
-    if (type === "application/openmetrics-text" && (version === undefined || version === "1.0.0")) openmetrics = Math.max(openmetrics, quality);
+    if (type === "application/openmetrics-text" && (version === undefined || version === "1.0.0"))
+      openmetrics = Math.max(openmetrics, quality);
     if (type === "text/plain" && (version === undefined || version === "0.0.4")) text = Math.max(text, quality);
   }
   return openmetrics > 0 && openmetrics >= text ? "openmetrics" : "text";
@@ -57,13 +58,20 @@ export async function renderMetrics(
     const sampleName = isRenamed ? `${family}_total` : name;
     // The registry's type leaves out names and exemplars.
     for (const { exemplar, ...sample } of values as unknown as readonly Partial<Sample>[])
-      lines.push(formatSample(sample, sampleName, format) + (hasExemplars && format === "openmetrics" ? formatExemplar(exemplar) : ""));
+      lines.push(
+        formatSample(sample, sampleName, format) +
+          (hasExemplars && format === "openmetrics" ? formatExemplar(exemplar) : ""),
+      );
   }
   if (format === "openmetrics") lines.push("# EOF");
   return { contentType: contentTypes[format], body: `${lines.join("\n")}\n` };
 }
 
-function formatSample({ metricName, labels = {}, value = 0 }: Partial<Sample>, name: string, format: MetricsFormat): string {
+function formatSample(
+  { metricName, labels = {}, value = 0 }: Partial<Sample>,
+  name: string,
+  format: MetricsFormat,
+): string {
   return `${metricName ?? name}${formatLabels(labels, format)} ${formatNumber(value)}`;
 }
 
@@ -80,7 +88,9 @@ function rankOf(name: string): string {
 function formatLabels(labels: Readonly<Record<string, string | number>>, format: MetricsFormat): string {
   const entries = Object.entries(labels).sort(([left], [right]) => (rankOf(left) < rankOf(right) ? -1 : 1));
   if (entries.length === 0) return "";
-  const texts = entries.map(([name, value]) => `${name}="${typeof value === "number" ? formatBound(value, format) : escape(value, true)}"`);
+  const texts = entries.map(
+    ([name, value]) => `${name}="${typeof value === "number" ? formatBound(value, format) : escape(value, true)}"`,
+  );
   return `{${texts.join(",")}}`;
 }
 

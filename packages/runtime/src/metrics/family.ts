@@ -26,7 +26,11 @@ export interface Sample {
   readonly metricName: string;
   readonly labels: Readonly<Record<string, string | number>>;
   readonly value: number;
-  readonly exemplar?: { readonly labelSet: Readonly<Record<string, string>>; readonly value: number; readonly timestamp: number };
+  readonly exemplar?: {
+    readonly labelSet: Readonly<Record<string, string>>;
+    readonly value: number;
+    readonly timestamp: number;
+  };
 }
 
 /** One value of a series: the ending of its name, and labels of its own. */
@@ -72,7 +76,9 @@ export class Family<Label extends string, Series> {
     const key = JSON.stringify(this.labelNames.map((name) => labels[name] ?? null));
     const found = this.#series.get(key);
     if (found) return found.series;
-    const entries = this.labelNames.flatMap((name) => (labels[name] === undefined ? [] : [[name, labels[name]] as const]));
+    const entries = this.labelNames.flatMap((name) =>
+      labels[name] === undefined ? [] : [[name, labels[name]] as const],
+    );
     const series = this.#kind.create();
     this.#series.set(key, { labels: Object.fromEntries(entries), series });
     return series;
@@ -104,11 +110,18 @@ export class Family<Label extends string, Series> {
   }
 }
 
-function toSample(name: string, labels: Readonly<Record<string, string>>, { suffix, labels: own, value, exemplar }: Reading): Sample {
+function toSample(
+  name: string,
+  labels: Readonly<Record<string, string>>,
+  { suffix, labels: own, value, exemplar }: Reading,
+): Sample {
   const sample = { metricName: `${name}${suffix}`, labels: own ? { ...labels, ...own } : labels, value };
   if (!exemplar) return sample;
   const { trace, value: observed, at } = exemplar;
-  return { ...sample, exemplar: { labelSet: { trace_id: trace.traceId, span_id: trace.spanId }, value: observed, timestamp: at } };
+  return {
+    ...sample,
+    exemplar: { labelSet: { trace_id: trace.traceId, span_id: trace.spanId }, value: observed, timestamp: at },
+  };
 }
 
 // Whoever comes second to a registry, for instance another frontend of the same runtime, counts in the same family.
@@ -132,9 +145,16 @@ export function createGauges<Label extends string = never>(options: FamilyOption
   return open<Label, Gauge>(options, { type: "gauge", create: () => new Gauge(), read: readValue });
 }
 
-export function createHistograms<Label extends string = never>(options: HistogramFamilyOptions<Label>): Family<Label, Histogram> {
+export function createHistograms<Label extends string = never>(
+  options: HistogramFamilyOptions<Label>,
+): Family<Label, Histogram> {
   const { buckets, wallClock = Date.now } = options;
-  return open(options, { type: "histogram", buckets, create: () => new Histogram(buckets, wallClock), read: readHistogram });
+  return open(options, {
+    type: "histogram",
+    buckets,
+    create: () => new Histogram(buckets, wallClock),
+    read: readHistogram,
+  });
 }
 
 function* readHistogram({ bounds, counts, exemplars, sum }: Histogram): Generator<Reading, void, void> {

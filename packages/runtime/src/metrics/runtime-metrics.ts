@@ -110,7 +110,9 @@ function createDiscoveryMetric(registry: Registry): RuntimeMetrics["watchDiscove
     name: "dynamo_discovery_degraded",
     help: "Runtimes of this process whose discovery cannot list its directory, or keep their own records alive",
   });
-  family.onRead(() => family.with({}).set([...conditions].filter((condition) => condition().state === "degraded").length));
+  family.onRead(() =>
+    family.with({}).set([...conditions].filter((condition) => condition().state === "degraded").length),
+  );
   return (condition) => {
     conditions.add(condition);
     return { [Symbol.dispose]: () => void conditions.delete(condition) };
@@ -118,7 +120,8 @@ function createDiscoveryMetric(registry: Registry): RuntimeMetrics["watchDiscove
 }
 
 function createMemoryMetrics(registry: Registry): RuntimeMetrics["memory"] {
-  const gauge = (name: string, help: string): Gauge => createGauges({ registry, name: `dynamo_request_memory_${name}`, help }).with({});
+  const gauge = (name: string, help: string): Gauge =>
+    createGauges({ registry, name: `dynamo_request_memory_${name}`, help }).with({});
   return {
     limit: gauge("limit_bytes", "Most that requests may take of the memory of this process, all together"),
     used: gauge("used_bytes", "What they take of it now: bodies, prompts, and answers that are held or not yet read"),
@@ -130,7 +133,10 @@ function createMemoryMetrics(registry: Registry): RuntimeMetrics["memory"] {
   };
 }
 
-type PlaneMetrics = Omit<RuntimeMetrics, "registry" | "memory" | "eventLoopDelay" | "endpoint" | "started" | "watchDiscovery">;
+type PlaneMetrics = Omit<
+  RuntimeMetrics,
+  "registry" | "memory" | "eventLoopDelay" | "endpoint" | "started" | "watchDiscovery"
+>;
 
 function createPlaneMetrics(registry: Registry): PlaneMetrics {
   const prefix = "dynamo_request_plane";
@@ -146,8 +152,14 @@ function createPlaneMetrics(registry: Registry): PlaneMetrics {
       name: `${prefix}_poisoned_requests_total`,
       help: "Requests that were refused because two workers or more were lost while they ran them",
     }).with(none),
-    inflight: createGauges({ registry, name: `${prefix}_inflight_requests`, help: "Attempts that wait for a worker's answer" }).with(none),
-    connections: createGauges({ registry, name: `${prefix}_connections`, help: "Open connections to workers" }).with(none),
+    inflight: createGauges({
+      registry,
+      name: `${prefix}_inflight_requests`,
+      help: "Attempts that wait for a worker's answer",
+    }).with(none),
+    connections: createGauges({ registry, name: `${prefix}_connections`, help: "Open connections to workers" }).with(
+      none,
+    ),
     queue: createHistograms({
       registry,
       name: `${prefix}_queue_seconds`,
@@ -183,7 +195,13 @@ interface ComponentFamilies {
   readonly queueCapacity: Family<EndpointLabel, Gauge>;
 }
 
-const endpointLabels: readonly EndpointLabel[] = ["dynamo_namespace", "dynamo_component", "dynamo_endpoint", "worker_id", "model"];
+const endpointLabels: readonly EndpointLabel[] = [
+  "dynamo_namespace",
+  "dynamo_component",
+  "dynamo_endpoint",
+  "worker_id",
+  "model",
+];
 
 function createComponentFamilies(registry: Registry, prefix: string): ComponentFamilies {
   const labels = endpointLabels;
@@ -204,7 +222,10 @@ function createComponentFamilies(registry: Registry, prefix: string): ComponentF
     responseBytes: createCounters({ ...named("response_bytes_total", "Bytes of items sent"), labels }),
     cancellations: createCounters({ ...named("cancellation_total", "Requests the client cancelled or left"), labels }),
     errors: createCounters({
-      ...named("errors_total", "Requests that failed at the worker, by the step that failed: deserialization, generate or serialization"),
+      ...named(
+        "errors_total",
+        "Requests that failed at the worker, by the step that failed: deserialization, generate or serialization",
+      ),
       labels: [...endpointLabels, "error_type"],
     }),
     firstResponse: createHistograms({

@@ -6,7 +6,10 @@ import { RuntimeError, toRuntimeError } from "../errors.ts";
 type Interfaces = Readonly<Record<string, readonly NetworkInterfaceInfo[] | undefined>>;
 
 /** `host:port` of a listener, with the host that was asked for, if one was. */
-export function toAdvertisedAddress({ host, port }: { readonly host: string; readonly port: number }, asked: string): string {
+export function toAdvertisedAddress(
+  { host, port }: { readonly host: string; readonly port: number },
+  asked: string,
+): string {
   const advertised = asked === "" ? toAdvertisedHost(host) : asked;
   return formatHostPort(advertised, port);
 }
@@ -15,7 +18,9 @@ export function toAdvertisedAddress({ host, port }: { readonly host: string; rea
  *  @throws RuntimeError `unavailable` if the machine does not tell its addresses, as in some sandboxes: they are asked for only if they are needed. */
 export function toAdvertisedHost(bound: string, interfaces: () => Interfaces = networkInterfaces): string {
   if (bound !== "0.0.0.0" && bound !== "::") return bound;
-  const outside = Object.values(readInterfaces(interfaces)).flatMap((found = []) => found.filter(({ internal }) => !internal));
+  const outside = Object.values(readInterfaces(interfaces)).flatMap((found = []) =>
+    found.filter(({ internal }) => !internal),
+  );
   const v4 = outside.find(({ family }) => family === "IPv4");
   const v6 = outside.find(({ family, address }) => family === "IPv6" && !/^fe80:/i.test(address)); // link-local addresses need a zone
   return v4?.address ?? (bound === "::" ? v6?.address : undefined) ?? "127.0.0.1";
@@ -26,6 +31,10 @@ function readInterfaces(interfaces: () => Interfaces): Interfaces {
     return interfaces();
   } catch (cause) {
     const advice = "say with --tcp-advertise-host or DYN_TCP_ADVERTISE_HOST which host others are to dial";
-    throw new RuntimeError("unavailable", `the addresses of this machine cannot be read: ${toRuntimeError(cause).message}; ${advice}`, { cause });
+    throw new RuntimeError(
+      "unavailable",
+      `the addresses of this machine cannot be read: ${toRuntimeError(cause).message}; ${advice}`,
+      { cause },
+    );
   }
 }

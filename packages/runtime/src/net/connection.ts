@@ -52,7 +52,11 @@ export interface ConnectionEvents {
   onClose(cause: RuntimeError | undefined): void;
 }
 
-type Phase = { type: "hello" } | { type: "auth"; peer: Hello } | { type: "open"; peer: Hello } | { type: "closed"; cause: RuntimeError | undefined };
+type Phase =
+  | { type: "hello" }
+  | { type: "auth"; peer: Hello }
+  | { type: "open"; peer: Hello }
+  | { type: "closed"; cause: RuntimeError | undefined };
 
 /** Takes ownership of a connected socket. */
 export class Connection {
@@ -88,7 +92,10 @@ export class Connection {
     const onRefused: ConnectionEvents["onRefused"] = (type, streamId, error) => {
       if (this.isOpen) events.onRefused(type, streamId, error);
     };
-    this.#decoder = new FrameDecoder(Math.min(maxHelloBytes, options.hello.max_frame_bytes), { share: this.#share, onRefused });
+    this.#decoder = new FrameDecoder(Math.min(maxHelloBytes, options.hello.max_frame_bytes), {
+      share: this.#share,
+      onRefused,
+    });
     const { promise, resolve, reject } = Promise.withResolvers<Hello>();
     this.#settle = { resolve, reject };
     this.ready = promise;
@@ -100,11 +107,16 @@ export class Connection {
       if (socket.isPaused()) socket.resume();
       events.onDrain();
     });
-    socket.on("error", (error) => this.#closed(new RuntimeError("disconnected", `${this.remote}: ${explainTlsError(error)}`, { cause: error })));
+    socket.on("error", (error) =>
+      this.#closed(new RuntimeError("disconnected", `${this.remote}: ${explainTlsError(error)}`, { cause: error })),
+    );
     socket.on("close", () => this.#closed(undefined));
     this.#helloTimer = setTimeout(() => {
       this.close(
-        new RuntimeError("protocol", `no ${this.#phase.type === "auth" ? "AUTH" : "HELLO"} from ${this.remote} within ${options.helloTimeoutMs} ms`),
+        new RuntimeError(
+          "protocol",
+          `no ${this.#phase.type === "auth" ? "AUTH" : "HELLO"} from ${this.remote} within ${options.helloTimeoutMs} ms`,
+        ),
       );
     }, options.helloTimeoutMs).unref();
     if (options.role === "dialler") socket.write(preface);
@@ -168,7 +180,12 @@ export class Connection {
   /** Tell the peer why (ERROR on stream 0) and end at once. Idempotent. */
   close(cause: RuntimeError): void {
     if (this.#phase.type === "closed") return;
-    encodeError(this.writer, 0, { code: cause.code, message: cause.message, retryable: cause.traits.retryable, produced: false });
+    encodeError(this.writer, 0, {
+      code: cause.code,
+      message: cause.message,
+      retryable: cause.traits.retryable,
+      produced: false,
+    });
     this.#flush();
     this.#closed(cause);
     this.#socket.destroySoon();
@@ -227,7 +244,8 @@ export class Connection {
   }
 
   #heartbeatFrame(type: FrameType, streamId: number, opaque: Buffer): void {
-    if (opaque.length !== 8 || streamId !== 0) throw new RuntimeError("protocol", `${frameTypeName(type)} is not 8 bytes on stream 0`);
+    if (opaque.length !== 8 || streamId !== 0)
+      throw new RuntimeError("protocol", `${frameTypeName(type)} is not 8 bytes on stream 0`);
     if (type === frameTypes.PONG) return this.#events.onPong(opaque);
     if (!this.isWritable) return; // what waits already tells the peer as much, once it reads
     encodePing(this.writer, "PONG", opaque);
@@ -235,7 +253,8 @@ export class Connection {
   }
 
   #hello(type: FrameType, streamId: number, body: Buffer): void {
-    if (type !== frameTypes.HELLO || streamId !== 0) throw new RuntimeError("protocol", `${frameTypeName(type)} before HELLO`);
+    if (type !== frameTypes.HELLO || streamId !== 0)
+      throw new RuntimeError("protocol", `${frameTypeName(type)} before HELLO`);
     const peer = decodeHello(body);
     this.#prove(this.#handshake.greeted(peer));
     if (this.#handshake.greeting) this.#phase = { type: "auth", peer };
@@ -245,7 +264,8 @@ export class Connection {
   // Until the peer's proof has been seen, it may say nothing else, and not much of it.
   #auth(type: FrameType, streamId: number, body: Buffer): void {
     if (this.#phase.type !== "auth") throw new RuntimeError("protocol", "AUTH, which nobody asked for");
-    if (type !== frameTypes.AUTH || streamId !== 0) throw new RuntimeError("unauthenticated", `${frameTypeName(type)} before AUTH`);
+    if (type !== frameTypes.AUTH || streamId !== 0)
+      throw new RuntimeError("unauthenticated", `${frameTypeName(type)} before AUTH`);
     this.#prove(this.#handshake.proved(body));
     this.#opened(this.#phase.peer);
   }
@@ -268,14 +288,21 @@ export class Connection {
 
   #refused(body: Buffer): void {
     const { code, message } = decodeError(body);
-    this.#closed(new RuntimeError(code === "overloaded" ? code : "disconnected", `${this.remote} closed the connection: ${code}: ${message}`));
+    this.#closed(
+      new RuntimeError(
+        code === "overloaded" ? code : "disconnected",
+        `${this.remote} closed the connection: ${code}: ${message}`,
+      ),
+    );
     this.#socket.destroySoon();
   }
 
   #beat(): void {
     if (this.#frameWatch.isLate(this.#decoder.underWay, this.#socket.isPaused())) {
       const lateMs = maxFrameLooks * this.#options.pingIntervalMs;
-      return this.close(new RuntimeError("protocol", `a frame from ${this.remote} was not there whole within ${lateMs} ms`));
+      return this.close(
+        new RuntimeError("protocol", `a frame from ${this.remote} was not there whole within ${lateMs} ms`),
+      );
     }
     if (this.#heard) {
       this.#heard = false;

@@ -24,10 +24,15 @@ export async function dialSocket(options: DialOptions): Promise<Socket> {
   const socket = isTls ? startTls(options) : connectTcp({ host, port });
   socket.setNoDelay(true).setKeepAlive(true);
   const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const timer = setTimeout(() => reject(new RuntimeError("cannot_connect", `${address} did not answer within ${timeoutMs} ms`)), timeoutMs);
+  const timer = setTimeout(
+    () => reject(new RuntimeError("cannot_connect", `${address} did not answer within ${timeoutMs} ms`)),
+    timeoutMs,
+  );
   const ready = isTls ? "secureConnect" : "connect";
   const onError = (cause: Error): void =>
-    reject(new RuntimeError("cannot_connect", `cannot connect to ${address}: ${cause.message}${adviceOn(cause)}`, { cause }));
+    reject(
+      new RuntimeError("cannot_connect", `cannot connect to ${address}: ${cause.message}${adviceOn(cause)}`, { cause }),
+    );
   const onClose = (): void => reject(new RuntimeError("cannot_connect", `${address} closed the connection at once`));
   socket.once(ready, resolve).once("error", onError).once("close", onClose);
   try {

@@ -67,7 +67,8 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   const waiting = new Set<Socket>();
   const { admit, enter } = createPorch(options, (socket) => door?.forget(socket));
   const accept = (socket: Socket): void => sniff(socket, { ...options, admit }, waiting);
-  const door = options.tls && openTlsDoor({ tls: options.tls, timeoutMs: options.prefaceTimeoutMs, log, onSecure: accept });
+  const door =
+    options.tls && openTlsDoor({ tls: options.tls, timeoutMs: options.prefaceTimeoutMs, log, onSecure: accept });
   const server = createServer({ noDelay: true, keepAlive: true }, (socket) => {
     enter(socket);
     (door?.enter ?? accept)(socket);
@@ -137,7 +138,11 @@ interface SniffOptions extends ListenOptions {
   readonly admit: (socket: Socket) => void;
 }
 
-function sniff(socket: Socket, { prefaceTimeoutMs, log, onConnection, admit }: SniffOptions, waiting: Set<Socket>): void {
+function sniff(
+  socket: Socket,
+  { prefaceTimeoutMs, log, onConnection, admit }: SniffOptions,
+  waiting: Set<Socket>,
+): void {
   let first = Buffer.alloc(0);
   waiting.add(socket);
   const refuse = (kind: "late" | "foreign", reason: string): void => {
@@ -154,7 +159,10 @@ function sniff(socket: Socket, { prefaceTimeoutMs, log, onConnection, admit }: S
     first = Buffer.concat([first, chunk]);
     const length = Math.min(first.length, preface.length);
     if (!first.subarray(0, length).equals(preface.subarray(0, length))) {
-      return refuse("foreign", `the peer does not speak dyn/1, its first bytes are ${first.subarray(0, preface.length).toString("hex")}`);
+      return refuse(
+        "foreign",
+        `the peer does not speak dyn/1, its first bytes are ${first.subarray(0, preface.length).toString("hex")}`,
+      );
     }
     if (length < preface.length) return;
     onClose();

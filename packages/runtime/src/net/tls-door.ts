@@ -23,7 +23,8 @@ export interface TlsDoor extends Disposable {
 
 const brokenOff = "the caller broke off the TLS handshake: does it trust this certificate?";
 // Node ends the connection of a caller whose certificate it does not accept without an error.
-const endedByEither = "the TLS handshake ended early: the caller does not trust this certificate, or its own is not of an authority in --tcp-tls-ca";
+const endedByEither =
+  "the TLS handshake ended early: the caller does not trust this certificate, or its own is not of an authority in --tcp-tls-ca";
 
 /** Create one. Disposing it ends handshakes that are under way. */
 export function openTlsDoor({ tls, timeoutMs, log, onSecure }: TlsDoorOptions): TlsDoor {
@@ -31,7 +32,12 @@ export function openTlsDoor({ tls, timeoutMs, log, onSecure }: TlsDoorOptions): 
   const inside = new Map<string, Socket>();
   const isMutual = used.hasAuthority;
   // It listens nowhere: sockets are handed to it by "connection", as its documentation allows.
-  const server = createServer({ ...used.options, requestCert: isMutual, rejectUnauthorized: isMutual, handshakeTimeout: timeoutMs });
+  const server = createServer({
+    ...used.options,
+    requestCert: isMutual,
+    rejectUnauthorized: isMutual,
+    handshakeTimeout: timeoutMs,
+  });
   server.on("secureConnection", (socket) => {
     inside.delete(formatEnds(socket));
     onSecure(socket);
@@ -40,7 +46,8 @@ export function openTlsDoor({ tls, timeoutMs, log, onSecure }: TlsDoorOptions): 
     const [ends, remote] = [formatEnds(socket), formatRemote(socket)];
     socket.destroy();
     // Without an address it has gone already; its own end says so.
-    if (inside.delete(ends)) log.summed("warn", { remote, reason: explainTlsError(error) }, "connection refused", { kind: "TLS" });
+    if (inside.delete(ends))
+      log.summed("warn", { remote, reason: explainTlsError(error) }, "connection refused", { kind: "TLS" });
   });
   return {
     enter(socket) {
@@ -51,7 +58,9 @@ export function openTlsDoor({ tls, timeoutMs, log, onSecure }: TlsDoorOptions): 
       inside.set(ends, socket);
       socket.once("close", () => {
         if (inside.delete(ends))
-          log.summed("warn", { remote, reason: isMutual ? endedByEither : brokenOff }, "connection refused", { kind: "TLS broken off" });
+          log.summed("warn", { remote, reason: isMutual ? endedByEither : brokenOff }, "connection refused", {
+            kind: "TLS broken off",
+          });
       });
       server.emit("connection", socket);
     },

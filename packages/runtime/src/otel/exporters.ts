@@ -9,7 +9,11 @@ export async function createExporter(destination: Destination): Promise<SpanExpo
   try {
     return await loadExporter(destination);
   } catch (cause) {
-    throw new RuntimeError("invalid_argument", `OTLP exporter: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    throw new RuntimeError(
+      "invalid_argument",
+      `OTLP exporter: ${cause instanceof Error ? cause.message : String(cause)}`,
+      { cause },
+    );
   }
 }
 

@@ -47,14 +47,29 @@ export async function openOtlp({ config: given, log, instanceId, clock }: OtlpOp
   const destination = toDestination(config);
   const { maxQueueSize, maxBatchSize, scheduleDelayMs } = config;
   const exporter = await createExporter(destination);
-  const queue = new SpanQueue({ exporter, maxQueueSize, maxBatchSize, scheduleDelayMs, log, now: () => performance.now() });
+  const queue = new SpanQueue({
+    exporter,
+    maxQueueSize,
+    maxBatchSize,
+    scheduleDelayMs,
+    log,
+    now: () => performance.now(),
+  });
   const resource = toResource(config, instanceId);
   const decisions = new Decisions(toSampler(config));
-  const provider = new RuntimeTracerProvider({ resource, sampler: decisions, idGenerator: decisions, spanProcessors: [queue] });
+  const provider = new RuntimeTracerProvider({
+    resource,
+    sampler: decisions,
+    idGenerator: decisions,
+    spanProcessors: [queue],
+  });
   const release = register(provider, log);
   const endpoint = withoutCredentials(destination.url);
   const { "service.name": service } = resource.attributes;
-  log.info({ endpoint, protocol: destination.protocol, service, sampler: config.sampler }, "OpenTelemetry OTLP export enabled (traces)");
+  log.info(
+    { endpoint, protocol: destination.protocol, service, sampler: config.sampler },
+    "OpenTelemetry OTLP export enabled (traces)",
+  );
   return {
     tracer: new SdkTracer(provider.getTracer(scope), decisions, clock),
     async close() {
@@ -70,14 +85,25 @@ export async function openOtlp({ config: given, log, instanceId, clock }: OtlpOp
 
 function applySampleRatio(config: TelemetryConfig): TelemetryConfig {
   const { sampleRatio } = config;
-  return sampleRatio === undefined ? config : { ...config, sampler: "parentbased_traceidratio", samplerArg: sampleRatio };
+  return sampleRatio === undefined
+    ? config
+    : { ...config, sampler: "parentbased_traceidratio", samplerArg: sampleRatio };
 }
 
 // Precedence as the standard has it: OTEL_SERVICE_NAME, then OTEL_RESOURCE_ATTRIBUTES, then what the process knows.
 function toResource({ serviceName, resourceAttributes }: TelemetryConfig, instanceId: string): Resource {
-  const own = { "service.name": "dynamo", "service.instance.id": instanceId, "host.name": hostname(), "process.pid": process.pid };
+  const own = {
+    "service.name": "dynamo",
+    "service.instance.id": instanceId,
+    "host.name": hostname(),
+    "process.pid": process.pid,
+  };
   return defaultResource().merge(
-    resourceFromAttributes({ ...own, ...resourceAttributes, ...(serviceName !== "" && { "service.name": serviceName }) }),
+    resourceFromAttributes({
+      ...own,
+      ...resourceAttributes,
+      ...(serviceName !== "" && { "service.name": serviceName }),
+    }),
   );
 }
 
@@ -106,7 +132,10 @@ function register(provider: TracerProvider, log: Logger): () => void {
   const propagators = [new W3CTraceContextPropagator(), new W3CBaggagePropagator()];
   const hasPropagator = propagation.setGlobalPropagator(new CompositePropagator({ propagators }));
   if (!isOurs && !isSharedProvider()) {
-    log.warn({}, "this process has an OpenTelemetry SDK already, or another version of @opentelemetry/api: spans made with it are not exported here");
+    log.warn(
+      {},
+      "this process has an OpenTelemetry SDK already, or another version of @opentelemetry/api: spans made with it are not exported here",
+    );
   }
   return () => {
     if (isOurs) api.disable();

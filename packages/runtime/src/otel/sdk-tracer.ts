@@ -26,7 +26,11 @@ import type { ActiveSpan, Attributes, Span, SpanKind, Tracer } from "../trace/sp
 import { isSampled, type TraceContext } from "../trace/traceparent.ts";
 import type { WallClock } from "../wall-clock.ts";
 
-const kinds: Readonly<Record<SpanKind, Kind>> = { internal: Kinds.INTERNAL, server: Kinds.SERVER, client: Kinds.CLIENT };
+const kinds: Readonly<Record<SpanKind, Kind>> = {
+  internal: Kinds.INTERNAL,
+  server: Kinds.SERVER,
+  client: Kinds.CLIENT,
+};
 
 /** Where a context keeps the id of our nearest span. */
 const ownSpanKey = createContextKey("dyn span");
@@ -44,7 +48,14 @@ export class Decisions implements IdGenerator, Sampler {
   generateTraceId = (): string => this.given?.traceId ?? createTraceId();
   generateSpanId = (): string => this.given?.spanId ?? createSpanId();
 
-  shouldSample(parent: Context, traceId: string, name: string, kind: Kind, attributes: SdkAttributes, links: Link[]): SamplingResult {
+  shouldSample(
+    parent: Context,
+    traceId: string,
+    name: string,
+    kind: Kind,
+    attributes: SdkAttributes,
+    links: Link[],
+  ): SamplingResult {
     if (!this.given) return this.sampler.shouldSample(parent, traceId, name, kind, attributes, links);
     return { decision: isSampled(this.given) ? SamplingDecision.RECORD_AND_SAMPLED : SamplingDecision.NOT_RECORD };
   }
@@ -67,7 +78,14 @@ export class SdkTracer implements Tracer {
   }
 
   sample(trace: TraceContext): TraceContext {
-    const { decision } = this.#decisions.sampler.shouldSample(toParent(trace, true), trace.traceId, "", Kinds.SERVER, {}, []);
+    const { decision } = this.#decisions.sampler.shouldSample(
+      toParent(trace, true),
+      trace.traceId,
+      "",
+      Kinds.SERVER,
+      {},
+      [],
+    );
     const isTaken = decision === SamplingDecision.RECORD_AND_SAMPLED;
     if (isTaken === isSampled(trace)) return trace;
     return { ...trace, flags: isTaken ? trace.flags | TraceFlags.SAMPLED : trace.flags & ~TraceFlags.SAMPLED };

@@ -31,7 +31,14 @@ export interface TelemetrySwitches {
   readonly exporter: "otlp" | "none";
 }
 
-const samplers = ["always_on", "always_off", "traceidratio", "parentbased_always_on", "parentbased_always_off", "parentbased_traceidratio"] as const;
+const samplers = [
+  "always_on",
+  "always_off",
+  "traceidratio",
+  "parentbased_always_on",
+  "parentbased_always_off",
+  "parentbased_traceidratio",
+] as const;
 export type SamplerName = (typeof samplers)[number];
 
 function variable<Value>(env: string, fallback: Value, parse: (text: string) => Value, help: string): Variable<Value> {
@@ -56,10 +63,23 @@ export const telemetrySettings: VariablesOf<TelemetryConfig> = {
     parseUrl,
     "collector; default `http://localhost:4317` (grpc) or `http://localhost:4318`. http/protobuf posts to `v1/traces` below it",
   ),
-  tracesEndpoint: variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "", parseUrl, "the same for traces alone, used as it is"),
+  tracesEndpoint: variable(
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    "",
+    parseUrl,
+    "the same for traces alone, used as it is",
+  ),
   protocol: variable("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", oneOf("grpc", "http/protobuf"), "grpc or http/protobuf"),
-  tracesProtocol: variable("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "", oneOf<Protocol | "">("grpc", "http/protobuf"), "the same for traces alone"),
-  headers: secret("OTEL_EXPORTER_OTLP_HEADERS", "headers of every export, `key=value` separated by commas, values percent-encoded"),
+  tracesProtocol: variable(
+    "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
+    "",
+    oneOf<Protocol | "">("grpc", "http/protobuf"),
+    "the same for traces alone",
+  ),
+  headers: secret(
+    "OTEL_EXPORTER_OTLP_HEADERS",
+    "headers of every export, `key=value` separated by commas, values percent-encoded",
+  ),
   tracesHeaders: secret("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "more of them for traces; they win"),
   timeoutMs: variable(
     "OTEL_EXPORTER_OTLP_TIMEOUT",
@@ -73,8 +93,18 @@ export const telemetrySettings: VariablesOf<TelemetryConfig> = {
     plainText,
     "`service.name` of the resource; default: the one of OTEL_RESOURCE_ATTRIBUTES, else `dynamo`",
   ),
-  resourceAttributes: variable("OTEL_RESOURCE_ATTRIBUTES", {}, parsePairs, "more attributes of the resource, `key=value` separated by commas"),
-  sampler: variable("OTEL_TRACES_SAMPLER", "parentbased_always_on", oneOf(...samplers), `which traces are exported: ${samplers.join(", ")}`),
+  resourceAttributes: variable(
+    "OTEL_RESOURCE_ATTRIBUTES",
+    {},
+    parsePairs,
+    "more attributes of the resource, `key=value` separated by commas",
+  ),
+  sampler: variable(
+    "OTEL_TRACES_SAMPLER",
+    "parentbased_always_on",
+    oneOf(...samplers),
+    `which traces are exported: ${samplers.join(", ")}`,
+  ),
   samplerArg: variable("OTEL_TRACES_SAMPLER_ARG", 1, decimalNumber(0, 1), "share of traces the ratio samplers take"),
   sampleRatio: variable<number | undefined>(
     "OTEL_TRACES_SAMPLE_RATIO",
@@ -82,8 +112,18 @@ export const telemetrySettings: VariablesOf<TelemetryConfig> = {
     decimalNumber(0, 1),
     "Dynamo's short form: this share of the traces that begin here; wins over OTEL_TRACES_SAMPLER",
   ),
-  scheduleDelayMs: variable("OTEL_BSP_SCHEDULE_DELAY", 5_000, wholeNumber(1, maxTimerMs), "longest time a span waits for its batch, ms"),
-  maxQueueSize: variable("OTEL_BSP_MAX_QUEUE_SIZE", 2_048, wholeNumber(1, 1_000_000), "spans that may wait; further ones are dropped and counted"),
+  scheduleDelayMs: variable(
+    "OTEL_BSP_SCHEDULE_DELAY",
+    5_000,
+    wholeNumber(1, maxTimerMs),
+    "longest time a span waits for its batch, ms",
+  ),
+  maxQueueSize: variable(
+    "OTEL_BSP_MAX_QUEUE_SIZE",
+    2_048,
+    wholeNumber(1, 1_000_000),
+    "spans that may wait; further ones are dropped and counted",
+  ),
   maxBatchSize: variable("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 512, wholeNumber(1, 1_000_000), "most spans in one export"),
 };
 
@@ -94,7 +134,8 @@ function parseBoolean(text: string): boolean {
 
 function parseUrl(text: string): string {
   const url = URL.parse(text.trim());
-  if (text !== "" && url?.protocol !== "http:" && url?.protocol !== "https:") throw new Error("expected a URL that begins with http:// or https://");
+  if (text !== "" && url?.protocol !== "http:" && url?.protocol !== "https:")
+    throw new Error("expected a URL that begins with http:// or https://");
   return text.trim();
 }
 

@@ -1,7 +1,13 @@
 /** The queue between spans and their exporter: the SDK's batches, with what is lost counted and said. */
 import { TraceFlags, type Context } from "@opentelemetry/api";
 import { ExportResultCode } from "@opentelemetry/core";
-import { BatchSpanProcessor, type ReadableSpan, type Span, type SpanExporter, type SpanProcessor } from "@opentelemetry/sdk-trace";
+import {
+  BatchSpanProcessor,
+  type ReadableSpan,
+  type Span,
+  type SpanExporter,
+  type SpanProcessor,
+} from "@opentelemetry/sdk-trace";
 import type { Logger } from "../logging/logger.ts";
 
 export interface SpanQueueOptions {
@@ -34,9 +40,17 @@ export class SpanQueue implements SpanProcessor {
     this.#maxQueueSize = maxQueueSize;
     this.#log = log;
     this.#now = now;
-    const watched: SpanExporter = { export: (spans, done) => this.#export(spans, done), shutdown: () => exporter.shutdown() };
+    const watched: SpanExporter = {
+      export: (spans, done) => this.#export(spans, done),
+      shutdown: () => exporter.shutdown(),
+    };
     const maxExportBatchSize = Math.min(maxBatchSize, maxQueueSize);
-    this.#batches = new BatchSpanProcessor({ exporter: watched, maxQueueSize, maxExportBatchSize, scheduledDelayMillis: scheduleDelayMs });
+    this.#batches = new BatchSpanProcessor({
+      exporter: watched,
+      maxQueueSize,
+      maxExportBatchSize,
+      scheduledDelayMillis: scheduleDelayMs,
+    });
   }
 
   onStart(span: Span, parent: Context): void {
@@ -66,7 +80,8 @@ export class SpanQueue implements SpanProcessor {
   #export(spans: ReadableSpan[], done: Parameters<SpanExporter["export"]>[1]): void {
     const settle: typeof done = (result) => {
       this.#waiting -= spans.length;
-      if (result.code !== ExportResultCode.SUCCESS) this.#lose(spans.length, result.error?.message ?? "no reason given");
+      if (result.code !== ExportResultCode.SUCCESS)
+        this.#lose(spans.length, result.error?.message ?? "no reason given");
       done(result);
     };
     try {

@@ -17,13 +17,22 @@ export interface TelemetryOptions {
 }
 
 /** Open the exporter, or nothing. @throws RuntimeError `invalid_argument` on a bad variable. */
-export async function openTelemetry({ isEnabled, environment, log, instanceId, clock }: TelemetryOptions): Promise<Telemetry> {
+export async function openTelemetry({
+  isEnabled,
+  environment,
+  log,
+  instanceId,
+  clock,
+}: TelemetryOptions): Promise<Telemetry> {
   const off: Telemetry = { tracer: offTracer, close: () => Promise.resolve() };
   if (!isEnabled) return off;
   const ownLog = log.child({ target: "dyn_runtime::telemetry" });
   const { isDisabled, exporter } = readSettings(telemetrySwitches, environment);
   if (isDisabled || exporter === "none") {
-    ownLog.info({ by: isDisabled ? telemetrySwitches.isDisabled.env : telemetrySwitches.exporter.env }, "trace export is turned off");
+    ownLog.info(
+      { by: isDisabled ? telemetrySwitches.isDisabled.env : telemetrySwitches.exporter.env },
+      "trace export is turned off",
+    );
     return off;
   }
   const config = readSettings(telemetrySettings, environment);

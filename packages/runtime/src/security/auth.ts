@@ -25,7 +25,8 @@ export function parseTokens(text: string): Tokens {
   const lines = text.split("\n").map((line, index) => ({ token: line.trim(), number: index + 1 }));
   const filled = lines.filter(({ token }) => token !== "" && !token.startsWith("#"));
   for (const { token, number } of filled) {
-    if (!isToken(token)) throw new Error(`line ${number}: expected at least ${minTokenChars} characters of visible ASCII`);
+    if (!isToken(token))
+      throw new Error(`line ${number}: expected at least ${minTokenChars} characters of visible ASCII`);
   }
   const [first, ...rest] = filled.map(({ token }) => toToken(token));
   if (first === undefined) throw new Error("it holds no token");
@@ -38,7 +39,8 @@ function isToken(text: string): boolean {
 }
 
 function toToken(token: string): Token {
-  const derive = (purpose: string): KeyObject => createSecretKey(Buffer.from(hkdfSync("sha256", token, "", purpose, 32)));
+  const derive = (purpose: string): KeyObject =>
+    createSecretKey(Buffer.from(hkdfSync("sha256", token, "", purpose, 32)));
   return { proofKey: derive(`dyn/1 proof ${proofVersion}`), recordKey: derive("dyn/1 record 1") };
 }
 
@@ -54,7 +56,10 @@ export interface ProofInput {
 }
 
 /** HMAC-SHA256 over `dyn/1 proof 2 `, the role, a line feed, whom the dialler means to reach, a line feed, both nonces, and the channel. */
-export function proveToken(key: KeyObject, { role, dialled, diallerNonce, listenerNonce, channel }: ProofInput): Buffer {
+export function proveToken(
+  key: KeyObject,
+  { role, dialled, diallerNonce, listenerNonce, channel }: ProofInput,
+): Buffer {
   const begin = `dyn/1 proof ${proofVersion} ${role}\n${dialled}\n`;
   return createHmac("sha256", key).update(begin).update(diallerNonce).update(listenerNonce).update(channel).digest();
 }
@@ -102,7 +107,8 @@ export function beginHandshake(guard: Guard | undefined, socket: Socket): Handsh
       // A listener answers with the token that it was shown to know; a dialler takes only the one it has used.
       const accepted = role === "dialler" ? tokens.slice(0, 1) : tokens;
       const known = accepted.find((token) => isSame(proof, prove(token, other)));
-      if (known === undefined) throw new RuntimeError("unauthenticated", `the ${other} has another plane token, or somebody is in between`);
+      if (known === undefined)
+        throw new RuntimeError("unauthenticated", `the ${other} has another plane token, or somebody is in between`);
       return role === "listener" ? prove(known, role) : undefined;
     },
   };
@@ -111,7 +117,11 @@ export function beginHandshake(guard: Guard | undefined, socket: Socket): Handsh
 const strangerHandshake: Handshake = {
   greeting: undefined,
   greeted({ nonce }) {
-    if (nonce) throw new RuntimeError("unauthenticated", "the peer asks for a plane token, and none is set here: set --plane-token-file");
+    if (nonce)
+      throw new RuntimeError(
+        "unauthenticated",
+        "the peer asks for a plane token, and none is set here: set --plane-token-file",
+      );
     return undefined;
   },
   proved() {
@@ -121,7 +131,8 @@ const strangerHandshake: Handshake = {
 
 // What version 1 proved is true of whoever passes on what others say: it is not taken any more.
 function checkGreeting({ nonce, proof_version: version = 1 }: Greeting, role: Role, other: Role): Uint8Array {
-  if (!nonce) throw new RuntimeError("unauthenticated", `the ${other} shows no plane token: set --plane-token-file there, too`);
+  if (!nonce)
+    throw new RuntimeError("unauthenticated", `the ${other} shows no plane token: set --plane-token-file there, too`);
   if (version === proofVersion) return nonce;
   const advice = `the ${role} version ${proofVersion}: upgrade the ${version < proofVersion ? other : role}`;
   throw new RuntimeError("unauthenticated", `the ${other} speaks proof version ${version}, ${advice}`);
@@ -135,7 +146,9 @@ function checkDialled(dialled: string | undefined, { isAnnounced }: Extract<Guar
 
 // RFC 9266: the channel of TLS 1.3. Whoever ends TLS in between has another one on each side.
 function readChannel(socket: Socket): Uint8Array {
-  return socket instanceof TLSSocket ? socket.exportKeyingMaterial(32, "EXPORTER-Channel-Binding", Buffer.alloc(0)) : Buffer.alloc(0);
+  return socket instanceof TLSSocket
+    ? socket.exportKeyingMaterial(32, "EXPORTER-Channel-Binding", Buffer.alloc(0))
+    : Buffer.alloc(0);
 }
 
 function isSame(given: Uint8Array, expected: Buffer): boolean {

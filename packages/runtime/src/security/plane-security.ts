@@ -30,9 +30,25 @@ export interface PlaneSecuritySettings {
 }
 
 /** Read what is set, and follow the files. @throws RuntimeError `invalid_argument` if one cannot be used. */
-export async function openPlaneSecurity(settings: PlaneSecuritySettings, log: Logger): Promise<PlaneSecurity & Disposable> {
-  const { planeToken, planeTokenFile, tcpTlsCert: cert, tcpTlsKey: key, tcpTlsCa: ca, tcpTlsRequired, tcpTlsServerName: serverName } = settings;
-  const tls = await openTls({ what: "certificates of the plane", paths: { cert, key, ca }, minVersion: "TLSv1.3", log });
+export async function openPlaneSecurity(
+  settings: PlaneSecuritySettings,
+  log: Logger,
+): Promise<PlaneSecurity & Disposable> {
+  const {
+    planeToken,
+    planeTokenFile,
+    tcpTlsCert: cert,
+    tcpTlsKey: key,
+    tcpTlsCa: ca,
+    tcpTlsRequired,
+    tcpTlsServerName: serverName,
+  } = settings;
+  const tls = await openTls({
+    what: "certificates of the plane",
+    paths: { cert, key, ca },
+    minVersion: "TLSv1.3",
+    log,
+  });
   const tokens = await openTokens(planeToken, planeTokenFile, log).catch((error: unknown) => {
     tls?.[Symbol.dispose]();
     throw error;
@@ -59,13 +75,22 @@ export function asksCallers({ tokens, tls }: Pick<PlaneSecurity, "tokens" | "tls
 export function requireListenerTls({ listenerTls, tlsDemandedBy }: PlaneSecurity): PlaneSecurity["listenerTls"] {
   if (listenerTls || tlsDemandedBy === undefined) return listenerTls;
   const advice = "set --tcp-tls-cert and --tcp-tls-key";
-  throw new RuntimeError("invalid_argument", `${tlsDemandedBy} asks for TLS, and this process has no certificate to serve with: ${advice}`);
+  throw new RuntimeError(
+    "invalid_argument",
+    `${tlsDemandedBy} asks for TLS, and this process has no certificate to serve with: ${advice}`,
+  );
 }
 
 // The file wins: it can be changed while the process runs.
 async function openTokens(planeToken: string, path: string, log: Logger): Promise<Reloading<Tokens> | undefined> {
   if (path !== "")
-    return openReloading({ what: "plane tokens", paths: [path], secrets: [path], parse: ([bytes]) => parseTokens(String(bytes)), log });
+    return openReloading({
+      what: "plane tokens",
+      paths: [path],
+      secrets: [path],
+      parse: ([bytes]) => parseTokens(String(bytes)),
+      log,
+    });
   return planeToken === "" ? undefined : { current: parseVariable(planeToken), [Symbol.dispose]: () => undefined };
 }
 

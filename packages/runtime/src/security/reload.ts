@@ -48,7 +48,8 @@ export async function openReloading<Value>(options: ReloadingOptions<Value>): Pr
       log.info({ files: paths.join(", ") }, `${what} reloaded`);
     } catch (error) {
       // Asked again at every look, said once: certificate and key are seldom replaced in the same moment.
-      if (failedAt !== stamp) log.warn({ error: (error as Error).message }, `${what} cannot be reloaded, what was read before stays in use`);
+      if (failedAt !== stamp)
+        log.warn({ error: (error as Error).message }, `${what} cannot be reloaded, what was read before stays in use`);
       failedAt = stamp;
     }
   }
@@ -69,7 +70,11 @@ export async function openReloading<Value>(options: ReloadingOptions<Value>): Pr
   };
 }
 
-async function load<Value>(what: string, paths: readonly string[], parse: (contents: readonly Buffer[]) => Value): Promise<Value> {
+async function load<Value>(
+  what: string,
+  paths: readonly string[],
+  parse: (contents: readonly Buffer[]) => Value,
+): Promise<Value> {
   try {
     return parse(await Promise.all(paths.map((path) => readFile(path))));
   } catch (cause) {

@@ -23,6 +23,9 @@ export async function warnOfExposed(paths: readonly string[], log: Logger): Prom
     const rights = await stat(path).catch(() => undefined);
     if (!rights || !isExposed(rights, own)) continue;
     const mode = (rights.mode & 0o777).toString(8).padStart(4, "0");
-    log.warnOnce({ path, mode }, "others can read or change a file with secrets: give it mode 0600, or 0640 if it belongs to root");
+    log.warnOnce(
+      { path, mode },
+      "others can read or change a file with secrets: give it mode 0600, or 0640 if it belongs to root",
+    );
   }
 }

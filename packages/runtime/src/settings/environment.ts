@@ -8,7 +8,11 @@ import type { Setting, Variable, VariablesOf } from "./setting.ts";
 /** Variables by name; `undefined` and "" both mean unset. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-function readSetting<Value>(setting: Variable<Value> | Setting<Value>, environment: Environment, flag: string | undefined): Value {
+function readSetting<Value>(
+  setting: Variable<Value> | Setting<Value>,
+  environment: Environment,
+  flag: string | undefined,
+): Value {
   const text = flag ?? environment[setting.env];
   if (text === undefined || (text === "" && flag === undefined)) return setting.default;
   try {
@@ -26,7 +30,10 @@ export const maxTimerMs: number = 2 ** 31 - 1;
 
 /** The discovery directory of those who name none: one for each user, so that nobody meets the processes of another by accident.
  *  `XDG_RUNTIME_DIR` counts if it is a directory of this user (XDG Base Directory Specification): `su` and `sudo` may leave that of another. */
-export function defaultFileKv(environment: Environment = process.env, uid: number | undefined = process.geteuid?.()): string {
+export function defaultFileKv(
+  environment: Environment = process.env,
+  uid: number | undefined = process.geteuid?.(),
+): string {
   const runtimeDirectory = environment["XDG_RUNTIME_DIR"] ?? "";
   if (isAbsolute(runtimeDirectory) && isDirectoryOf(runtimeDirectory, uid)) return join(runtimeDirectory, "dyn");
   return resolve(tmpdir(), `dyn-${uid ?? userInfo().username}`);
@@ -54,7 +61,13 @@ export function readSettings<Config>(
 
 /** Every setting of a table: `given` over `environment` over the default. What is given is not looked for in the environment.
  *  @throws RuntimeError `invalid_argument`. */
-export function completeSettings<Config>(settings: VariablesOf<Config>, given: Partial<Config>, environment?: Environment): Config {
-  const missing = Object.fromEntries(Object.entries(settings).filter(([name]) => given[name as keyof Config] === undefined));
+export function completeSettings<Config>(
+  settings: VariablesOf<Config>,
+  given: Partial<Config>,
+  environment?: Environment,
+): Config {
+  const missing = Object.fromEntries(
+    Object.entries(settings).filter(([name]) => given[name as keyof Config] === undefined),
+  );
   return { ...given, ...readSettings(missing as unknown as VariablesOf<Config>, environment) }; // between them they have every key
 }

@@ -33,14 +33,17 @@ export function sayWrongUsage(command: Pick<FlagTaker, "configureOutput">, progr
         .replace(/^error: /, "")
         .replace(/\.$/, ""), // as commander has it
     );
-  command.configureOutput({ outputError: (text, write) => write(`${program}: ${toLine(text)}; see ${program} --help\n`) });
+  command.configureOutput({
+    outputError: (text, write) => write(`${program}: ${toLine(text)}; see ${program} --help\n`),
+  });
 }
 
 /** What was given on the command line, by the names of the settings: for `readSettings`. */
 export function readFlags(command: FlagTaker, settings: Settings): Readonly<Record<string, string | undefined>> {
   const given = command.opts();
   const entries = Object.entries(settings).map(([name, setting]) => {
-    const value = "flag" in setting ? given[setting.flag.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase())] : undefined;
+    const value =
+      "flag" in setting ? given[setting.flag.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase())] : undefined;
     return [name, value === true ? "true" : value] as const;
   });
   return Object.fromEntries(entries) as Readonly<Record<string, string | undefined>>; // commander gives text, or true for a flag alone

@@ -87,7 +87,8 @@ type Serving =
   | "componentMetricsPrefix";
 
 /** Settings of every process of a deployment. */
-export const sharedSettings: SettingsOf<Omit<RuntimeConfig, WithoutFlag | Serving>> & VariablesOf<Pick<RuntimeConfig, WithoutFlag>> = {
+export const sharedSettings: SettingsOf<Omit<RuntimeConfig, WithoutFlag | Serving>> &
+  VariablesOf<Pick<RuntimeConfig, WithoutFlag>> = {
   discoveryBackend: {
     env: "DYN_DISCOVERY_BACKEND",
     flag: "discovery-backend",
@@ -130,7 +131,11 @@ export const sharedSettings: SettingsOf<Omit<RuntimeConfig, WithoutFlag | Servin
     parse: optional(parseHost),
     help: "name that listeners' certificates must have; if empty, the host that is dialled",
   },
-  planeTokenFile: pathSetting("DYN_PLANE_TOKEN_FILE", "plane-token-file", "file with the token that both ends of the request plane must know"),
+  planeTokenFile: pathSetting(
+    "DYN_PLANE_TOKEN_FILE",
+    "plane-token-file",
+    "file with the token that both ends of the request plane must know",
+  ),
   planeToken: {
     env: "DYN_PLANE_TOKEN",
     default: "",
@@ -186,13 +191,23 @@ export const sharedSettings: SettingsOf<Omit<RuntimeConfig, WithoutFlag | Servin
     "most that requests may take of the memory of this process, all together, MiB; further ones are refused; 0 = a third of what V8 may use for its heap",
   ),
   ...logSettings,
-  otelExportEnabled: switchSetting("OTEL_EXPORT_ENABLED", "otel-export-enabled", "export spans by OTLP, as the OTEL_ variables say"),
+  otelExportEnabled: switchSetting(
+    "OTEL_EXPORT_ENABLED",
+    "otel-export-enabled",
+    "export spans by OTLP, as the OTEL_ variables say",
+  ),
 };
 
 /** Settings of those that serve endpoints. */
 export const servingSettings: SettingsOf<Pick<RuntimeConfig, Serving>> = {
   tcpHost: hostSetting("DYN_TCP_RPC_HOST", "tcp-host", "address the request plane listens on"),
-  tcpPort: numberSetting("DYN_TCP_RPC_PORT", "tcp-port", 0, [0, 65_535], "port of the request plane; 0 lets the system choose"),
+  tcpPort: numberSetting(
+    "DYN_TCP_RPC_PORT",
+    "tcp-port",
+    0,
+    [0, 65_535],
+    "port of the request plane; 0 lets the system choose",
+  ),
   tcpAdvertiseHost: {
     env: "DYN_TCP_ADVERTISE_HOST",
     flag: "tcp-advertise-host",
@@ -253,7 +268,8 @@ export const servingSettings: SettingsOf<Pick<RuntimeConfig, Serving>> = {
 };
 
 /** All of them. */
-export const runtimeSettings: SettingsOf<Omit<RuntimeConfig, WithoutFlag>> & VariablesOf<Pick<RuntimeConfig, WithoutFlag>> = {
+export const runtimeSettings: SettingsOf<Omit<RuntimeConfig, WithoutFlag>> &
+  VariablesOf<Pick<RuntimeConfig, WithoutFlag>> = {
   ...sharedSettings,
   ...servingSettings,
 };

@@ -19,7 +19,13 @@ export interface Setting<Value> extends Variable<Value> {
 }
 
 /** A setting that is a whole number from `min` to `max`. */
-export function numberSetting(env: string, flag: string, fallback: number, [min, max]: readonly [number, number], help: string): Setting<number> {
+export function numberSetting(
+  env: string,
+  flag: string,
+  fallback: number,
+  [min, max]: readonly [number, number],
+  help: string,
+): Setting<number> {
   return { env, flag, default: fallback, parse: wholeNumber(min, max), help };
 }
 

@@ -23,7 +23,11 @@ export interface Readiness {
   drain(): { over(): void };
 }
 
-const worseThan: Readonly<Record<Stage, readonly Stage[]>> = { serving: [], starting: ["serving"], draining: ["serving", "starting"] };
+const worseThan: Readonly<Record<Stage, readonly Stage[]>> = {
+  serving: [],
+  starting: ["serving"],
+  draining: ["serving", "starting"],
+};
 
 function worstOf(left: Stage, right: Stage): Stage {
   return worseThan[left].includes(right) ? left : right;

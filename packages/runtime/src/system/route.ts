@@ -40,7 +40,11 @@ export interface OrderParts {
 }
 
 /** Obey a request whose method the route has, and say what the state is after it. */
-export async function answerRoute(request: IncomingMessage, route: SystemRoute, parts: OrderParts): Promise<RouteAnswer> {
+export async function answerRoute(
+  request: IncomingMessage,
+  route: SystemRoute,
+  parts: OrderParts,
+): Promise<RouteAnswer> {
   const order = route.orders[request.method ?? ""];
   if (!order) return { status: 200, body: route.read() };
   try {

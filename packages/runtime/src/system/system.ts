@@ -65,7 +65,8 @@ const ownPaths: ReadonlySet<string> = new Set(["/", "/live", "/health", "/metric
 /** Those of them that ask for no key: probes have none. */
 const openPaths: ReadonlySet<string> = new Set(["/", "/live", "/health"]);
 
-const openWarning = "everybody who reaches the system server can give it orders: set --operator-keys-file, or listen on 127.0.0.1 with --system-host";
+const openWarning =
+  "everybody who reaches the system server can give it orders: set --operator-keys-file, or listen on 127.0.0.1 with --system-host";
 
 /** Start the server, if there is to be one. @throws RuntimeError `unavailable` if the address cannot be had. */
 export async function openSystem(options: SystemOptions): Promise<System> {
@@ -80,10 +81,12 @@ export async function openSystem(options: SystemOptions): Promise<System> {
   return {
     port: server?.port,
     addRoute(path, route) {
-      if (ownPaths.has(path) || routes.has(path)) throw new RuntimeError("invalid_argument", `${path} of the system server is taken`);
+      if (ownPaths.has(path) || routes.has(path))
+        throw new RuntimeError("invalid_argument", `${path} of the system server is taken`);
       routes.set(path, route);
       const isOpen = server && !isLoopback(server.host) && !options.operatorKeys;
-      if (isOpen && Object.keys(route.orders).length > 0) options.log.warnOnce({ host: server.host, path }, openWarning);
+      if (isOpen && Object.keys(route.orders).length > 0)
+        options.log.warnOnce({ host: server.host, path }, openWarning);
     },
     join(discovery) {
       discoveries.add(discovery);
@@ -117,7 +120,12 @@ interface RunningServer {
 async function startServer(options: SystemOptions, parts: ServerParts): Promise<RunningServer> {
   const { host, port, timeoutMs, operatorKeys, metrics, memory, log, now } = options;
   const limits = toLimits(timeoutMs);
-  const hosts: HostRules = { allowed: options.allowedHosts, setting: hostsSetting, isOpen: !operatorKeys, isForOwnPages: true };
+  const hosts: HostRules = {
+    allowed: options.allowedHosts,
+    setting: hostsSetting,
+    isOpen: !operatorKeys,
+    isForOwnPages: true,
+  };
   const gate = createHttpGate({ limits, now, hosts, toAnswer: ({ message }) => ({ body: { error: message } }) });
   const startedAt = now();
   const toStatus = createStatus(parts, () => now() - startedAt);
@@ -130,11 +138,13 @@ async function startServer(options: SystemOptions, parts: ServerParts): Promise<
     response.on("timeout", (socket: Socket) => {
       if (socket.writableLength > 0) socket.destroy(); // its client does not read
     });
-    answer(request, response, gate, { toMetricsPage, toStatus, routes: parts.routes, orders, operatorKeys, log }).catch((error: unknown) => {
-      const hasLeft = request.destroyed && !request.complete; // its client, in the middle of an order
-      if (!hasLeft) log.error({ error }, "system server could not answer");
-      response.destroy();
-    });
+    answer(request, response, gate, { toMetricsPage, toStatus, routes: parts.routes, orders, operatorKeys, log }).catch(
+      (error: unknown) => {
+        const hasLeft = request.destroyed && !request.complete; // its client, in the middle of an order
+        if (!hasLeft) log.error({ error }, "system server could not answer");
+        response.destroy();
+      },
+    );
   };
   const listener: RequestListener = (request, response) => gate.enter(request, response, serve);
   const server = createServer(toServerOptions(limits), listener);
@@ -195,7 +205,12 @@ interface Sources {
   readonly log: Logger;
 }
 
-async function answer(request: IncomingMessage, response: ServerResponse, gate: HttpGate, sources: Sources): Promise<void> {
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  gate: HttpGate,
+  sources: Sources,
+): Promise<void> {
   const { routes, orders, operatorKeys } = sources;
   setIds(request, response);
   const fault = gate.faultOf(request);
@@ -203,7 +218,8 @@ async function answer(request: IncomingMessage, response: ServerResponse, gate: 
   const { method = "", url = "" } = request;
   const path = url.split("?", 1)[0] ?? "";
   const route = routes.get(path);
-  if (!route && !ownPaths.has(path)) return sendJson(response, 404, { error: `Route not found: ${path.slice(0, maxShown)}` });
+  if (!route && !ownPaths.has(path))
+    return sendJson(response, 404, { error: `Route not found: ${path.slice(0, maxShown)}` });
   const methods = ["GET", "HEAD", ...Object.keys(route?.orders ?? {})];
   if (!methods.includes(method)) {
     response.setHeader("allow", methods.join(", "));
@@ -222,7 +238,11 @@ interface Asked {
   readonly isOperator: boolean;
 }
 
-async function showOwn(path: string, { request, response, isOperator }: Asked, { toMetricsPage, toStatus, routes }: Sources): Promise<void> {
+async function showOwn(
+  path: string,
+  { request, response, isOperator }: Asked,
+  { toMetricsPage, toStatus, routes }: Sources,
+): Promise<void> {
   if (path === "/metrics") {
     const { contentType, body } = await toMetricsPage(chooseMetricsFormat(request.headers.accept));
     return send(response, 200, contentType, body);
@@ -243,12 +263,19 @@ function refuseStranger(request: IncomingMessage, response: ServerResponse, log:
 }
 
 function listRoutes(routes: ReadonlyMap<string, SystemRoute>): string[] {
-  const added = [...routes].flatMap(([path, { orders }]) => ["GET", ...Object.keys(orders)].map((method) => `${method} ${path}`));
+  const added = [...routes].flatMap(([path, { orders }]) =>
+    ["GET", ...Object.keys(orders)].map((method) => `${method} ${path}`),
+  );
   return [...[...ownPaths].map((path) => `GET ${path}`), ...added];
 }
 
 // As a frontend says it of its own probes: silent at info.
-function logAnswer(log: Logger, { method = "", url = "" }: IncomingMessage, response: ServerResponse, ms: number): void {
+function logAnswer(
+  log: Logger,
+  { method = "", url = "" }: IncomingMessage,
+  response: ServerResponse,
+  ms: number,
+): void {
   const [request_id, theirs] = [response.getHeader("request-id"), response.getHeader("x-request-id")];
   const fields = {
     request_id,
@@ -268,13 +295,29 @@ function setIds({ headers }: IncomingMessage, response: ServerResponse): void {
   response.setHeader("request-id", requestId);
 }
 
-function sendJson(response: ServerResponse, status: number, body: unknown, headers?: Readonly<Record<string, string>>): void {
+function sendJson(
+  response: ServerResponse,
+  status: number,
+  body: unknown,
+  headers?: Readonly<Record<string, string>>,
+): void {
   send(response, status, "application/json", JSON.stringify(body), headers);
 }
 
-function send(response: ServerResponse, status: number, contentType: string, body: string, headers?: Readonly<Record<string, string>>): void {
+function send(
+  response: ServerResponse,
+  status: number,
+  contentType: string,
+  body: string,
+  headers?: Readonly<Record<string, string>>,
+): void {
   // A body nobody reads must not be taken for the next request.
   const ending = response.req.method === "GET" || response.req.method === "HEAD" ? {} : { connection: "close" };
-  response.writeHead(status, { "content-type": contentType, "content-length": Buffer.byteLength(body), ...headers, ...ending });
+  response.writeHead(status, {
+    "content-type": contentType,
+    "content-length": Buffer.byteLength(body),
+    ...headers,
+    ...ending,
+  });
   response.end(body);
 }

@@ -50,7 +50,12 @@ export interface SeenIdentity {
 }
 
 /** @returns the names of the ids that came back different; empty when the lineage holds. */
-export function compareLineage(sent: Identity, instanceId: string, attempt: number, seen: Partial<SeenIdentity>): string[] {
+export function compareLineage(
+  sent: Identity,
+  instanceId: string,
+  attempt: number,
+  seen: Partial<SeenIdentity>,
+): string[] {
   const expected: ReadonlyArray<readonly [keyof SeenIdentity, unknown]> = [
     ["request_id", sent.requestId],
     ["x_request_id", sent.xRequestId],

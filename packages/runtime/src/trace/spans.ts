@@ -86,6 +86,7 @@ export function withinSpan<Item>(span: Span, start: () => AsyncIterable<Item>): 
   const enter = span.run(() => AsyncLocalStorage.snapshot()); // entering it anew for each item costs a third of `run`
   const iterator = enter(() => start()[Symbol.asyncIterator]());
   const next = (): Promise<IteratorResult<Item>> => iterator.next();
-  const leave = (): Promise<IteratorResult<Item>> => iterator.return?.() ?? Promise.resolve({ done: true, value: undefined });
+  const leave = (): Promise<IteratorResult<Item>> =>
+    iterator.return?.() ?? Promise.resolve({ done: true, value: undefined });
   return { [Symbol.asyncIterator]: () => ({ next: () => enter(next), return: () => enter(leave) }) };
 }

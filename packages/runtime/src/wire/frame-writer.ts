@@ -37,7 +37,11 @@ export class FrameWriter {
 
   /** Begin an ITEMS frame, or reopen the one just written for the same stream. @returns the offset from which `itemBytes` counts. */
   beginItems(streamId: number): number {
-    if (this.#lastItemsAt !== noFrame && this.#lastItemsStream === streamId && this.#at - this.#lastItemsAt < maxMergedBytes) {
+    if (
+      this.#lastItemsAt !== noFrame &&
+      this.#lastItemsStream === streamId &&
+      this.#at - this.#lastItemsAt < maxMergedBytes
+    ) {
       this.#frameAt = this.#lastItemsAt;
     } else {
       this.begin(frameTypes.ITEMS, streamId);
@@ -65,7 +69,10 @@ export class FrameWriter {
   #split(streamId: number, mark: number, added: number): void {
     if (added > this.maxBodyBytes) {
       this.abandon(mark);
-      throw new RuntimeError("too_large", `an item is ${added} bytes on the plane, the client's limit is ${this.maxBodyBytes}`);
+      throw new RuntimeError(
+        "too_large",
+        `an item is ${added} bytes on the plane, the client's limit is ${this.maxBodyBytes}`,
+      );
     }
     this.reserve(frameHeaderBytes);
     const itemAt = this.#frameAt + mark;

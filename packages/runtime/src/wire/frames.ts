@@ -27,7 +27,9 @@ export const frameTypes = {
 export type FrameTypeName = keyof typeof frameTypes;
 export type FrameType = (typeof frameTypes)[FrameTypeName];
 
-const typeNames = new Map<number, FrameTypeName>(Object.entries(frameTypes).map(([name, type]) => [type, name as FrameTypeName]));
+const typeNames = new Map<number, FrameTypeName>(
+  Object.entries(frameTypes).map(([name, type]) => [type, name as FrameTypeName]),
+);
 
 export function frameTypeName(type: number): string {
   return typeNames.get(type) ?? `0x${type.toString(16)}`;
@@ -157,7 +159,10 @@ export class FrameDecoder {
     const type = bytes[at + 4] ?? 0;
     if (!typeNames.has(type)) throw new RuntimeError("protocol", `unknown frame type ${frameTypeName(type)}`);
     if (bodyBytes > this.#maxBodyBytes) {
-      throw new RuntimeError("too_large", `${frameTypeName(type)} frame of ${bodyBytes} bytes, limit ${this.#maxBodyBytes}`);
+      throw new RuntimeError(
+        "too_large",
+        `${frameTypeName(type)} frame of ${bodyBytes} bytes, limit ${this.#maxBodyBytes}`,
+      );
     }
     return frameHeaderBytes + bodyBytes;
   }

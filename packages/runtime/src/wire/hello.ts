@@ -36,15 +36,26 @@ export function encodeHello(writer: FrameWriter, hello: Hello): void {
 export function decodeHello(body: Buffer): Hello {
   const map = decodeMap(body, "HELLO");
   const { version, agent, capabilities, instance_id, max_frame_bytes, max_streams } = map;
-  if (version !== 1) throw new RuntimeError("protocol", `HELLO has version ${typeof version === "number" ? version : typeof version}, expected 1`);
-  if (!isCount(max_frame_bytes) || !isCount(max_streams)) throw new RuntimeError("protocol", "HELLO lacks max_frame_bytes or max_streams");
+  if (version !== 1)
+    throw new RuntimeError(
+      "protocol",
+      `HELLO has version ${typeof version === "number" ? version : typeof version}, expected 1`,
+    );
+  if (!isCount(max_frame_bytes) || !isCount(max_streams))
+    throw new RuntimeError("protocol", "HELLO lacks max_frame_bytes or max_streams");
   if (max_frame_bytes < maxHelloBytes)
-    throw new RuntimeError("protocol", `HELLO has max_frame_bytes ${max_frame_bytes}, expected at least ${maxHelloBytes}`);
-  if (instance_id !== undefined && !isDecimalU64(instance_id)) throw new RuntimeError("protocol", "HELLO has an instance_id that is no decimal u64");
+    throw new RuntimeError(
+      "protocol",
+      `HELLO has max_frame_bytes ${max_frame_bytes}, expected at least ${maxHelloBytes}`,
+    );
+  if (instance_id !== undefined && !isDecimalU64(instance_id))
+    throw new RuntimeError("protocol", "HELLO has an instance_id that is no decimal u64");
   return {
     version,
     agent: typeof agent === "string" ? excerpt(agent, 128) : "unknown",
-    capabilities: Array.isArray(capabilities) ? capabilities.filter((name): name is string => typeof name === "string") : [],
+    capabilities: Array.isArray(capabilities)
+      ? capabilities.filter((name): name is string => typeof name === "string")
+      : [],
     ...(instance_id !== undefined && { instance_id }),
     max_frame_bytes,
     max_streams,
@@ -53,10 +64,15 @@ export function decodeHello(body: Buffer): Hello {
 }
 
 // What it says about the proof, if one is asked for.
-function toProving({ nonce, proof_version, dialled }: Readonly<Record<string, unknown>>): Pick<Hello, "nonce" | "proof_version" | "dialled"> {
+function toProving({
+  nonce,
+  proof_version,
+  dialled,
+}: Readonly<Record<string, unknown>>): Pick<Hello, "nonce" | "proof_version" | "dialled"> {
   if (nonce !== undefined && !(nonce instanceof Uint8Array && nonce.length === nonceBytes))
     throw new RuntimeError("protocol", `HELLO has a nonce that is not ${nonceBytes} bytes`);
-  if (proof_version !== undefined && !isCount(proof_version)) throw new RuntimeError("protocol", "HELLO has a proof_version that is no number");
+  if (proof_version !== undefined && !isCount(proof_version))
+    throw new RuntimeError("protocol", "HELLO has a proof_version that is no number");
   if (dialled !== undefined && !isDialled(dialled))
     throw new RuntimeError("protocol", `HELLO has a dialled that is not 1 to ${maxDialledLength} characters`);
   return {

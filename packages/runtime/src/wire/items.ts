@@ -34,7 +34,9 @@ function isCompact(delta: CompactDelta): boolean {
     if (key === "text" || key === "tokenIds" || key === "choice") continue;
     if ((delta as unknown as Record<string, unknown>)[key] !== undefined) return false; // any object may be read by key
   }
-  return delta.text.length <= maxTextChars && (delta.tokenIds?.length ?? 0) <= maxTokenIds && (delta.choice ?? 0) <= 0xff;
+  return (
+    delta.text.length <= maxTextChars && (delta.tokenIds?.length ?? 0) <= maxTokenIds && (delta.choice ?? 0) <= 0xff
+  );
 }
 
 /** Layout: u8 1 · u8 choice · u8 token count · u32 per token id · u16 length · UTF-8 text. Anything else in the delta makes it a value item. */
@@ -102,6 +104,7 @@ function readIds(body: Buffer, at: number, count: number): number[] {
 export function readUtf8(body: Buffer, start: number, end: number): string {
   const text = body.toString("utf8", start, end);
   // Bad bytes decode to U+FFFD; only a text that holds one needs the exact check.
-  if (text.includes("\ufffd") && !isUtf8(body.subarray(start, end))) throw new RuntimeError("protocol", "text is not valid UTF-8");
+  if (text.includes("\ufffd") && !isUtf8(body.subarray(start, end)))
+    throw new RuntimeError("protocol", "text is not valid UTF-8");
   return text;
 }

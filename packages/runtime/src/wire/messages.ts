@@ -47,7 +47,12 @@ const maxMessageChars = 1024;
 const maxCodeChars = 64;
 const connectionStream = 0;
 
-function encodeMapFrame(writer: FrameWriter, type: (typeof frameTypes)[keyof typeof frameTypes], streamId: number, map: object): void {
+function encodeMapFrame(
+  writer: FrameWriter,
+  type: (typeof frameTypes)[keyof typeof frameTypes],
+  streamId: number,
+  map: object,
+): void {
   const body = encodePayload(map);
   writer.begin(type, streamId);
   writer.bytes(body);
@@ -73,8 +78,12 @@ export function encodeRequest(writer: FrameWriter, streamId: number, request: Re
 }
 
 // Everything that could throw half-way through the frame is checked before it is begun.
-function assertRequest({ path, deadlineMs, credit }: RequestMessage, headers: readonly (readonly [string, string])[]): void {
-  if (!isU32(deadlineMs) || !isU32(credit)) throw new RuntimeError("invalid_argument", `deadline ${deadlineMs} ms or credit ${credit} is no u32`);
+function assertRequest(
+  { path, deadlineMs, credit }: RequestMessage,
+  headers: readonly (readonly [string, string])[],
+): void {
+  if (!isU32(deadlineMs) || !isU32(credit))
+    throw new RuntimeError("invalid_argument", `deadline ${deadlineMs} ms or credit ${credit} is no u32`);
   if (headers.length > maxText16) throw new RuntimeError("too_large", `${headers.length} headers, limit ${maxText16}`);
   assertText16(path);
   for (const [name, value] of headers) {
@@ -127,7 +136,8 @@ interface Reader {
 function createReader(body: Buffer, what: string): Reader {
   let at = 0;
   const advance = (size: number): number => {
-    if (at + size > body.length) throw new RuntimeError("protocol", `${what} frame of ${countOf(body.length, "byte")} is truncated`);
+    if (at + size > body.length)
+      throw new RuntimeError("protocol", `${what} frame of ${countOf(body.length, "byte")} is truncated`);
     at += size;
     return at - size;
   };
@@ -143,7 +153,8 @@ function createReader(body: Buffer, what: string): Reader {
     },
     rest: () => body.subarray(advance(body.length - at)),
     end() {
-      if (at < body.length) throw new RuntimeError("protocol", `${what} frame has ${countOf(body.length - at, "byte")} too many`);
+      if (at < body.length)
+        throw new RuntimeError("protocol", `${what} frame has ${countOf(body.length - at, "byte")} too many`);
     },
   };
 }
@@ -168,17 +179,28 @@ function toTrailer(map: Readonly<Record<string, unknown>>): Partial<Trailer> {
   };
 }
 
-const seenFields = ["request_id", "x_request_id", "trace_id", "parent_id", "span_id", "instance_id", "attempt"] as const;
+const seenFields = [
+  "request_id",
+  "x_request_id",
+  "trace_id",
+  "parent_id",
+  "span_id",
+  "instance_id",
+  "attempt",
+] as const;
 /** The longest id is the client's. */
 const maxSeenChars = 256;
 
 // It is kept and logged: no more of it than an honest worker says. What is cut short or no scalar still differs from what was sent.
 function toSeen(seen: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  return Object.fromEntries(seenFields.flatMap((name) => (seen[name] === undefined ? [] : [[name, toSeenValue(seen[name])]])));
+  return Object.fromEntries(
+    seenFields.flatMap((name) => (seen[name] === undefined ? [] : [[name, toSeenValue(seen[name])]])),
+  );
 }
 
 function toSeenValue(value: unknown): unknown {
-  if (typeof value === "string") return value.length > maxSeenChars ? `${excerpt(value, maxSeenChars)}…` : excerpt(value);
+  if (typeof value === "string")
+    return value.length > maxSeenChars ? `${excerpt(value, maxSeenChars)}…` : excerpt(value);
   return typeof value === "number" ? value : `a value of type ${typeof value}`;
 }
 
@@ -190,7 +212,8 @@ export function encodeError(writer: FrameWriter, streamId: number, error: ErrorM
 export function decodeError(body: Buffer): ErrorMessage {
   const { code, message, retryable, produced, trailer } = decodeMap(body, "ERROR");
   const text = typeof message === "string" ? excerpt(message, maxMessageChars) : "";
-  const shown = typeof code === "string" ? JSON.stringify(excerpt(code, maxCodeChars)) : `a value of type ${typeof code}`;
+  const shown =
+    typeof code === "string" ? JSON.stringify(excerpt(code, maxCodeChars)) : `a value of type ${typeof code}`;
   return {
     code: isErrorCode(code) ? code : "internal",
     message: isErrorCode(code) ? text : `${shown} is no error code; the message was: ${text}`,
@@ -256,6 +279,7 @@ export function encodeWithdraw(writer: FrameWriter, path: string): void {
 
 /** @throws RuntimeError `protocol` on a path that is empty, too long or no UTF-8. */
 export function decodeWithdraw(body: Buffer): string {
-  if (body.length === 0 || body.length > maxPathBytes) throw new RuntimeError("protocol", `WITHDRAW names a path of ${body.length} bytes`);
+  if (body.length === 0 || body.length > maxPathBytes)
+    throw new RuntimeError("protocol", `WITHDRAW names a path of ${body.length} bytes`);
   return readUtf8(body, 0, body.length);
 }

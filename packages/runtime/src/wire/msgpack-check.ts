@@ -101,7 +101,8 @@ class Check implements MsgpackFindings {
 
   #length(size: number): number {
     let length = 0;
-    for (const end = this.#at + size; this.#at < end; this.#at += 1) length = length * 256 + (this.#bytes[this.#at] ?? 0);
+    for (const end = this.#at + size; this.#at < end; this.#at += 1)
+      length = length * 256 + (this.#bytes[this.#at] ?? 0);
     return length;
   }
 
@@ -123,7 +124,8 @@ class Check implements MsgpackFindings {
   #text(size: number): void {
     const start = this.#at;
     this.#skip(size);
-    if (size === proto.length && this.#bytes[start] === proto[0] && this.#bytes[start + 1] === proto[1]) this.mayHoldProto = true;
+    if (size === proto.length && this.#bytes[start] === proto[0] && this.#bytes[start + 1] === proto[1])
+      this.mayHoldProto = true;
     if (this.problem !== undefined || (size <= shortText && this.#isAscii(start))) return;
     if (!isUtf8(this.#bytes.subarray(start, this.#at))) this.problem = "text";
   }

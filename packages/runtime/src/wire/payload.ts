@@ -53,7 +53,12 @@ function toObjects(value: unknown): unknown {
   const object: Record<string, unknown> = {};
   for (const [key, inner] of value) {
     if (typeof key === "object" && key !== null) throw new TypeError("a key is no scalar");
-    Object.defineProperty(object, String(key), { value: toObjects(inner), enumerable: true, configurable: true, writable: true });
+    Object.defineProperty(object, String(key), {
+      value: toObjects(inner),
+      enumerable: true,
+      configurable: true,
+      writable: true,
+    });
   }
   return object;
 }

@@ -68,14 +68,17 @@ class Walk {
 
   formatPath(): string {
     const names = this.#path.toReversed();
-    const path = (this.#isLarge ? names.slice(0, 1).filter((name) => name.startsWith(".")) : names).join("").replace(/^\./, "");
+    const path = (this.#isLarge ? names.slice(0, 1).filter((name) => name.startsWith(".")) : names)
+      .join("")
+      .replace(/^\./, "");
     return path === "" ? "the value" : path.slice(0, maxPathChars).toWellFormed();
   }
 }
 
 function describeScalar(value: unknown): string | undefined {
   if (typeof value === "function" || typeof value === "symbol") return `is a ${typeof value}`;
-  if (typeof value === "bigint" && (value < -(2n ** 63n) || value >= 2n ** 64n)) return "is an integer of more than 64 bits";
+  if (typeof value === "bigint" && (value < -(2n ** 63n) || value >= 2n ** 64n))
+    return "is an integer of more than 64 bits";
   return undefined;
 }
 

@@ -10,7 +10,8 @@ const here = dirname(fileURLToPath(import.meta.url));
 const cache = join(here, "../../../node_modules/.cache/dyn");
 const requirements = join(here, "requirements.txt");
 const candidates = ["python3", "python3.14", "python3.13", "python3.12", "python3.11", "python3.10", "python"];
-const probe = "import sys, venv, ensurepip; print(sys.version, sys.executable) if sys.version_info >= (3, 10) else sys.exit(1)";
+const probe =
+  "import sys, venv, ensurepip; print(sys.version, sys.executable) if sys.version_info >= (3, 10) else sys.exit(1)";
 
 interface Ended {
   readonly ok: boolean;
@@ -18,7 +19,10 @@ interface Ended {
 }
 
 function run(command: string, args: readonly string[]): Promise<Ended> {
-  const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" } });
+  const child = spawn(command, args, {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" },
+  });
   let output = "";
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk: Buffer) => (output += chunk.toString()));
   return new Promise((resolve) => {
@@ -50,7 +54,9 @@ async function findOrInstall(): Promise<Interpreter> {
   const found = (await findInterpreter()) ?? (await installInterpreter());
   if (found) return found;
   const advice = "Install it (Debian: apt-get install python3-venv) and run them again";
-  throw new Error(`the tests of the Python clients need Python 3.10 or newer with venv; tried ${candidates.join(", ")}. ${advice}`);
+  throw new Error(
+    `the tests of the Python clients need Python 3.10 or newer with venv; tried ${candidates.join(", ")}. ${advice}`,
+  );
 }
 
 async function installInterpreter(): Promise<Interpreter | undefined> {
@@ -76,7 +82,15 @@ export async function preparePython(): Promise<string> {
   try {
     await must(command, ["-m", "venv", draft]);
     const quiet = ["--quiet", "--no-compile", "--no-input", "--disable-pip-version-check"];
-    await must(join(draft, "bin", "python"), ["-m", "pip", "install", ...quiet, "--require-hashes", "-r", requirements]);
+    await must(join(draft, "bin", "python"), [
+      "-m",
+      "pip",
+      "install",
+      ...quiet,
+      "--require-hashes",
+      "-r",
+      requirements,
+    ]);
     await rename(draft, home);
   } catch (error) {
     await rm(draft, { recursive: true, force: true });
