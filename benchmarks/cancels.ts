@@ -1,8 +1,9 @@
 /** How fast a cancel reaches the engine, wherever the request is when its client leaves. */
 import { Agent, request, type ClientRequest } from "node:http";
 import { setTimeout as pause } from "node:timers/promises";
-import { createRuntime, within, type Runtime } from "@dyn/runtime";
+import { createRuntime, type Runtime } from "@dyn/runtime";
 import { serveModel, type Engine } from "@dyn/runtime/llm";
+import { within } from "@dyn/runtime/internal";
 import { createLogger } from "../packages/runtime/src/logging/logger.ts";
 import { eventually } from "../tests/support/cluster.ts";
 import { openFleet } from "../tests/support/fleet.ts";

@@ -45,9 +45,9 @@ function checkImport(file: string, specifier: string): string[] {
 const telemetryPackage = /^@(?:opentelemetry|grpc)\//;
 
 const packagesBelow: Readonly<Record<string, readonly string[]>> = {
-  lineage: ["@dyn/runtime"],
-  frontend: ["@dyn/runtime", "@dyn/runtime/llm", "@dyn/lineage"],
-  "mock-worker": ["@dyn/runtime", "@dyn/runtime/llm"],
+  lineage: ["@dyn/runtime", "@dyn/runtime/internal"],
+  frontend: ["@dyn/runtime", "@dyn/runtime/llm", "@dyn/runtime/internal", "@dyn/lineage"],
+  "mock-worker": ["@dyn/runtime", "@dyn/runtime/llm", "@dyn/runtime/internal"],
 };
 
 function checkPackage({ house, room }: { house: string; room: string }, specifier: string): string[] {

@@ -9,6 +9,7 @@ export interface Room {
 export const houses: Readonly<Record<string, Readonly<Record<string, Room>>>> = {
   runtime: {
     "llm.ts": { floor: 10, holds: "public names for language-model workers" },
+    "internal.ts": { floor: 10, holds: "names for the other packages" },
     "index.ts": { floor: 9, holds: "public names" },
     llm: { floor: 9, holds: "model contract, stop strings, limits, `serveModel`" },
     "runtime.ts": { floor: 8, holds: "composition root: owns everything, ends it in order" },

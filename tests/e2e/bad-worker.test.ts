@@ -1,7 +1,8 @@
 // Workers that answer what no delta is: a typed error for the client, and the pair of lines all the same.
 import { expect, test } from "vitest";
 import { createFrontend } from "@dyn/frontend";
-import { createMemorySpace, createRuntime, type ModelCard, type Runtime } from "@dyn/runtime";
+import { createMemorySpace, createRuntime, type Runtime } from "@dyn/runtime";
+import type { ModelCard } from "@dyn/runtime/internal";
 import { createLogger } from "../../packages/runtime/dist/logging/logger.js";
 import { chat, eventually, postChat } from "../support/cluster.ts";
 

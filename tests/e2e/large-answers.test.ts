@@ -1,6 +1,7 @@
 // What an answer may take of a frontend: a worker that never ends one, and a client that asks for its own words many times over. The heap is small.
 import { expect, test } from "vitest";
-import { createRuntime, type ModelCard, type RequestContext } from "@dyn/runtime";
+import { createRuntime, type RequestContext } from "@dyn/runtime";
+import type { ModelCard } from "@dyn/runtime/internal";
 import { createLogger } from "../../packages/runtime/dist/logging/logger.js";
 import { eventually, postChat, startCluster } from "../support/cluster.ts";
 import { peakMib } from "../support/memory.ts";

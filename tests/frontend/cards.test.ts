@@ -1,13 +1,7 @@
 // What a frontend shows of a model follows from the cards that are there; and what it costs that others come and go.
 import { isDeepStrictEqual } from "node:util";
-import {
-  createMemorySpace,
-  createRuntime,
-  type RuntimeError,
-  type DiscoveryRecord,
-  type Instance,
-  type ModelCard,
-} from "@dyn/runtime";
+import { createMemorySpace, createRuntime, type RuntimeError, type Instance } from "@dyn/runtime";
+import type { DiscoveryRecord, ModelCard } from "@dyn/runtime/internal";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { followModels, type Model, type Models } from "../../packages/frontend/src/models/models.ts";

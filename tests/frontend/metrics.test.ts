@@ -1,5 +1,6 @@
 // What a request adds to which series, and how models come and go, with given clocks.
-import { acceptTrace, createRuntimeMetrics, renderMetrics, RuntimeError } from "@dyn/runtime";
+import { RuntimeError } from "@dyn/runtime";
+import { acceptTrace, createRuntimeMetrics, renderMetrics } from "@dyn/runtime/internal";
 import { expect, test } from "vitest";
 import {
   createFrontendMetrics,

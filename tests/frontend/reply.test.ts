@@ -2,7 +2,8 @@
 import { IncomingMessage, ServerResponse } from "node:http";
 import { Socket } from "node:net";
 import { expect, test } from "vitest";
-import { createMemoryBudget, createRuntimeMetrics, type MemoryBudget } from "@dyn/runtime";
+import type { MemoryBudget } from "@dyn/runtime";
+import { createMemoryBudget, createRuntimeMetrics } from "@dyn/runtime/internal";
 import { sendJson, sendPage, type Reply } from "../../packages/frontend/src/http/reply.ts";
 
 const text = "x".repeat(20_000);

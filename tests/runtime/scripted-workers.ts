@@ -2,7 +2,8 @@
 import { createServer, type AddressInfo } from "node:net";
 import { createMemoryDiscovery } from "../../packages/runtime/src/discovery/memory.ts";
 import { parseAddress, recordKey, type EndpointRecord } from "../../packages/runtime/src/discovery/records.ts";
-import { createMemorySpace, createRuntime, renderMetrics, type Client } from "../../packages/runtime/src/index.ts";
+import { createMemorySpace, createRuntime, type Client } from "../../packages/runtime/src/index.ts";
+import { renderMetrics } from "../../packages/runtime/src/internal.ts";
 import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
 import { fromPlaneHeaders, type SeenIdentity } from "../../packages/runtime/src/trace/identity.ts";
 import { frameTypes } from "../../packages/runtime/src/wire/frames.ts";

@@ -1,17 +1,16 @@
 /** `dyn-frontend`: flags and variables to options, then run until a signal; or follow one request through logs. */
+import { RuntimeError, version } from "@dyn/runtime";
 import {
   declareFlags,
   escapeHidden,
   formatKeyLine,
   readFlags,
   readSettings,
-  RuntimeError,
   sayWrongUsage,
   sharedSettings,
   tellParent,
-  version,
   wholeNumber,
-} from "@dyn/runtime";
+} from "@dyn/runtime/internal";
 import { traceRequests } from "@dyn/lineage";
 import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { text } from "node:stream/consumers";

@@ -1,21 +1,18 @@
 /** `@dyn/frontend`: the HTTP front door as a library. */
 /// <reference types="node" preserve="true" />
+import { createRuntime, type Runtime, type RuntimeConfig, type ShutdownSignal } from "@dyn/runtime";
 import {
   checkRouterMode,
   completeSettings,
   createEndReport,
-  createRuntime,
   createWallClock,
   parseHosts,
   parsePrefix,
   waitMs,
   watchSignals,
   within,
-  type Runtime,
-  type RuntimeConfig,
-  type ShutdownSignal,
   type DiscoveryRecord,
-} from "@dyn/runtime";
+} from "@dyn/runtime/internal";
 import { parseOrigins } from "./http/cors.ts";
 import type { InferenceParts } from "./inference/serve.ts";
 import { createHistory } from "@dyn/lineage";

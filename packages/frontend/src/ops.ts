@@ -1,13 +1,12 @@
 /** Routes for those who operate the frontend: / and its icon, /health, /live, /metrics, /v1/requests. */
+import { RuntimeError, type Runtime } from "@dyn/runtime";
 import {
   chooseMetricsFormat,
   renderMetrics,
-  RuntimeError,
   sharePages,
   type DiscoveryRecord,
   type EndpointRecord,
-  type Runtime,
-} from "@dyn/runtime";
+} from "@dyn/runtime/internal";
 import type { Exchange } from "./http/exchange.ts";
 import { sendJson, sendPage } from "./http/reply.ts";
 import type { History } from "@dyn/lineage";

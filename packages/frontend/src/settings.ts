@@ -1,4 +1,5 @@
 /** Settings of the frontend. */
+import type { RouterMode } from "@dyn/runtime";
 import {
   maxTimerMs,
   numberSetting,
@@ -11,11 +12,10 @@ import {
   parsePrefix,
   parseSwitch,
   type HttpLimits,
-  type RouterMode,
   routerModes,
   type SettingsOf,
-} from "@dyn/runtime";
-import { maxChoices } from "@dyn/runtime/llm";
+  maxChoices,
+} from "@dyn/runtime/internal";
 import { parseOrigins } from "./http/cors.ts";
 
 export interface FrontendOptions extends HttpLimits {

@@ -1,5 +1,6 @@
 /** What is kept of a request that is over: nothing of it is long, and nothing else is kept alive by it. */
-import { toPublicMessage, type AttemptReport, type Fields, type RuntimeError } from "@dyn/runtime";
+import type { AttemptReport, Fields, RuntimeError } from "@dyn/runtime";
+import { toPublicMessage } from "@dyn/runtime/internal";
 import { cut, toWorkerFacts, type AttemptNode, type WorkerNode } from "./tree.ts";
 
 export interface KeptAttempt {

@@ -1,5 +1,5 @@
 /** Ids as people have them at hand. */
-import { isUuid } from "@dyn/runtime";
+import { isUuid } from "@dyn/runtime/internal";
 
 /** The id of an answer's body, `chatcmpl-…`, contains the request id; every other text stays as it is. */
 export function toRequestId(text: string): string {

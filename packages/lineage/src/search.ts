@@ -1,5 +1,6 @@
 /** All lines of the requests an id stands for, in logs of any number of processes. Reads them twice: the first time to learn the other ids. */
-import { escapeHidden, RuntimeError } from "@dyn/runtime";
+import { RuntimeError } from "@dyn/runtime";
+import { escapeHidden } from "@dyn/runtime/internal";
 import { readText } from "./logs/line-fields.ts";
 import { isWorkerLine, logOf, parseLine, textOf, type LogLine } from "./logs/lines.ts";
 import { namedSpans } from "./grouping/named-attempts.ts";

@@ -1,5 +1,6 @@
 /** `dyn-frontend trace`: one id and some logs in, trees and a verdict out. */
-import { countOf, escapeHidden, RuntimeError } from "@dyn/runtime";
+import { RuntimeError } from "@dyn/runtime";
+import { countOf, escapeHidden } from "@dyn/runtime/internal";
 import { toRequestId } from "./request-ids.ts";
 import { rebuildTrees } from "./rebuild.ts";
 import { searchLogs, type Looked, type SearchResult } from "./search.ts";

@@ -1,5 +1,5 @@
 /** What is known of one request, whoever knows it: the request at the frontend, its attempts, and what each worker says it saw. JSON as it stands. */
-import { excerpt } from "@dyn/runtime";
+import { excerpt } from "@dyn/runtime/internal";
 
 /** Facts of a line or of a live object: known names only, each of its type, long texts cut. */
 export type Facts<Texts extends string, Numbers extends string> = { readonly [Name in Texts]?: string } & {

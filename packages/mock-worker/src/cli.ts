@@ -1,14 +1,13 @@
 /** `dyn-mock-worker`: flags and variables to options, then run until a signal. */
+import { RuntimeError, version } from "@dyn/runtime";
 import {
   declareFlags,
   escapeHidden,
   readFlags,
   readSettings,
-  RuntimeError,
   runtimeSettings,
   tellParent,
-  version,
-} from "@dyn/runtime";
+} from "@dyn/runtime/internal";
 import { Command } from "commander";
 import { startMockWorker } from "./index.ts";
 import { mockSettings } from "./options.ts";

@@ -1,5 +1,6 @@
 /** The echo engine: the completion is the last user message, one token at a time, at a given pace. */
-import { countPromptTokens, splitTokens, type Delta, type Engine, type ModelRequest } from "@dyn/runtime/llm";
+import type { Delta, Engine, ModelRequest } from "@dyn/runtime/llm";
+import { countPromptTokens, splitTokens } from "@dyn/runtime/internal";
 import { strike, type FaultPlan, type FaultScene } from "./faults.ts";
 import type { MockOptions } from "./options.ts";
 

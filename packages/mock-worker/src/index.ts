@@ -1,11 +1,8 @@
 /** `@dyn/mock-worker`: a deterministic model for tests, in this process. */
 /// <reference types="node" preserve="true" />
 import {
-  completeSettings,
   createMemorySpace,
   createRuntime,
-  formatAddress,
-  watchSignals,
   type MemorySpace,
   type Runtime,
   type RuntimeConfig,
@@ -13,6 +10,7 @@ import {
   type ShutdownSignal,
 } from "@dyn/runtime";
 import { serveModel } from "@dyn/runtime/llm";
+import { completeSettings, formatAddress, watchSignals } from "@dyn/runtime/internal";
 import { createEchoEngine, type EngineFaults } from "./engine.ts";
 import { createFaultControl, toFaultRoute } from "./fault-control.ts";
 import type { Fault } from "./faults.ts";

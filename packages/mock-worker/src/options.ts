@@ -8,7 +8,7 @@ import {
   plainText,
   wholeNumber,
   type SettingsOf,
-} from "@dyn/runtime";
+} from "@dyn/runtime/internal";
 import { parseFaults, type Fault } from "./faults.ts";
 
 export interface MockOptions {

@@ -1,89 +1,28 @@
-/** `@dyn/runtime`: endpoints, clients, and the identity of a request. */
+/** `@dyn/runtime`: endpoints, clients, and the identity of a request. docs/library.md has every name. */
 /// <reference types="node" preserve="true" />
-export { formatHostPort, isLoopback } from "./address.ts";
-export type { Condition } from "./condition.ts";
 export { createRuntime } from "./runtime.ts";
 export type { ClientOptions, Runtime, RuntimeOptions } from "./runtime.ts";
+export type { Environment } from "./settings/environment.ts";
+export type { RuntimeConfig } from "./settings/runtime-settings.ts";
+export type { ShutdownSignal } from "./lifetime.ts";
 export type { Answer, Client, Endpoint, GenerateOptions, ServeOptions, Serving } from "./endpoint.ts";
 export type { AttemptOutcome, AttemptReport } from "./egress/attempt.ts";
-export { checkRouterMode, routerModes } from "./egress/pick.ts";
 export type { RouterMode } from "./egress/pick.ts";
 export type { Batches } from "./egress/router.ts";
-export type { Handler, PeerConnection, Places, RequestContext } from "./handler.ts";
-export { countOf } from "./counts.ts";
-export { excerpt } from "./excerpt.ts";
-export { escapeHidden } from "./hidden-text.ts";
-export { isErrorCode, RuntimeError, StalledError, toPublicMessage, toRuntimeError } from "./errors.ts";
+export type { Handler, Places, RequestContext } from "./handler.ts";
+export { isErrorCode, RuntimeError, toRuntimeError } from "./errors.ts";
 export type { ErrorCode, ErrorTraits } from "./errors.ts";
+export type { Identity } from "./trace/identity.ts";
+export type { TraceContext } from "./trace/traceparent.ts";
+export type { Tracer } from "./trace/spans.ts";
+export type { Logger } from "./logging/logger.ts";
+export type { Fields } from "./logging/format.ts";
 export { createMemorySpace } from "./discovery/memory.ts";
 export type { MemorySpace } from "./discovery/memory.ts";
-export type { Change, Discovery, OnChanges, Watch } from "./discovery/discovery.ts";
+export type { Condition } from "./condition.ts";
+export type { Discovery } from "./discovery/discovery.ts";
 export type { Instance } from "./discovery/instance.ts";
-export type { Bucket, DiscoveryRecord, EndpointRecord, ModelCard, ModelRecord } from "./discovery/records.ts";
-export { formatAddress } from "./discovery/records.ts";
-export { completeSettings, maxTimerMs, readSettings } from "./settings/environment.ts";
-export type { Environment } from "./settings/environment.ts";
-export { runtimeSettings, sharedSettings } from "./settings/runtime-settings.ts";
-export type { RuntimeConfig } from "./settings/runtime-settings.ts";
-export {
-  decimalNumber,
-  numberSetting,
-  oneOf,
-  optional,
-  parseHost,
-  parseName,
-  parsePath,
-  parsePrefix,
-  parseSwitch,
-  plainText,
-  wholeNumber,
-} from "./settings/setting.ts";
-export type { Setting, SettingsOf, Variable, VariablesOf } from "./settings/setting.ts";
-export { declareFlags, readFlags, sayWrongUsage } from "./settings/flags.ts";
-export type { FlagTaker } from "./settings/flags.ts";
-export type { ChildOptions, Logger } from "./logging/logger.ts";
-export type { LogEvent } from "./logging/events.ts";
-export type { Fields } from "./logging/format.ts";
-export { createMemoryBudget, requestFactor, textFactor } from "./memory-budget.ts";
-export type { MemoryBudget, MemoryShare } from "./memory-budget.ts";
-export { createRuntimeMetrics } from "./metrics/runtime-metrics.ts";
 export type { RuntimeMetrics } from "./metrics/runtime-metrics.ts";
-export { createCounters, createGauges, createHistograms } from "./metrics/family.ts";
-export type { Family, Labels } from "./metrics/family.ts";
-export type { Counter, Gauge, Histogram } from "./metrics/series.ts";
-export { chooseMetricsFormat, renderMetrics } from "./metrics/exposition.ts";
-export { formatKeyLine, logRefusedCaller, toKeyError } from "./http/api-keys.ts";
-export type { ApiKey, ApiKeys } from "./http/api-keys.ts";
-export { createContentDecoder, parseCodings, toTooLarge } from "./http/content-coding.ts";
-export type { BodyLimit, Coding, ContentDecoder } from "./http/content-coding.ts";
-export { readBody, reservedBytes, statedBytes } from "./http/read-body.ts";
-export { checkCharset, decodeText } from "./http/content-text.ts";
-export { createHttpGate } from "./http/gate.ts";
-export type { HttpGate, RawAnswer } from "./http/gate.ts";
-export { parseHosts } from "./http/hosts.ts";
-export type { HostRules } from "./http/hosts.ts";
-export { limitServer, toServerOptions } from "./http/limits.ts";
-export type { HttpLimits } from "./http/limits.ts";
-export { MediaTypeError, RequestFault } from "./http/malformed.ts";
-export type { Malformed, ParserError } from "./http/malformed.ts";
-export { sharePages } from "./http/shared-pages.ts";
-export type { Reloading } from "./security/reload.ts";
-export { openApiKeys } from "./security/plane-security.ts";
-export { explainTlsError, openTls } from "./security/tls.ts";
-export type { TlsMaterial, TlsOptions, TlsPaths } from "./security/tls.ts";
-export type { SystemRoute } from "./system/route.ts";
+export type { MemoryBudget } from "./memory-budget.ts";
 export type { System } from "./system/system.ts";
-export { createRequestId, describeBadRequestId, isInstanceId, isSaneClientId, isUuid } from "./ids.ts";
-export { selectBaggage } from "./trace/baggage.ts";
-export { acceptTrace, isSampled } from "./trace/traceparent.ts";
-export { toOutcome } from "./trace/spans.ts";
-export type { Attributes, Span, SpanKind, Tracer } from "./trace/spans.ts";
-export type { TraceContext } from "./trace/traceparent.ts";
-export { toLogFields } from "./trace/identity.ts";
-export type { Identity } from "./trace/identity.ts";
-export { createEndReport, createGate, tellParent, waitMs, watchSignals, within } from "./lifetime.ts";
-export type { EndReport, ShutdownSignal } from "./lifetime.ts";
-export { createWallClock } from "./wall-clock.ts";
-export type { WallClock, WallClockOptions } from "./wall-clock.ts";
 export { version } from "./version.ts";
-export { payloadBytes } from "./wire/payload.ts";

@@ -7,7 +7,7 @@ import type { Discovery } from "../../../packages/runtime/src/discovery/discover
 import { encodeFileName, writeRecord } from "../../../packages/runtime/src/discovery/record-file.ts";
 import { formatRecord, recordKey, type DiscoveryRecord } from "../../../packages/runtime/src/discovery/records.ts";
 import { createRuntimeMetrics } from "../../../packages/runtime/src/metrics/runtime-metrics.ts";
-import { renderMetrics } from "../../../packages/runtime/src/index.ts";
+import { renderMetrics } from "../../../packages/runtime/src/internal.ts";
 import { eventually } from "../../support/cluster.ts";
 import { card, fileSpace, follow, record, startedAt, type FileSpace, type Follower } from "./spaces.ts";
 

@@ -1,13 +1,7 @@
 // How many requests a served endpoint runs, how many wait, and what becomes of the rest.
 import { getEventListeners } from "node:events";
-import {
-  createMemorySpace,
-  createRuntime,
-  createRuntimeMetrics,
-  renderMetrics,
-  type Client,
-  type Runtime,
-} from "@dyn/runtime";
+import { createMemorySpace, createRuntime, type Client, type Runtime } from "@dyn/runtime";
+import { createRuntimeMetrics, renderMetrics } from "@dyn/runtime/internal";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { createAdmission, type Admission, type Place } from "../../../packages/runtime/src/ingress/admission.ts";

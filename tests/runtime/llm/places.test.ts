@@ -1,7 +1,8 @@
 // A place of a model's worker is a completion: how many run at a time, who is next, and that none is left without one.
 import { expect, test } from "vitest";
-import { createMemorySpace, createRuntime, renderMetrics, type Runtime } from "../../../packages/runtime/src/index.ts";
-import { serveModel, type Delta, type ModelJob } from "../../../packages/runtime/src/llm.ts";
+import { createMemorySpace, createRuntime, type Runtime } from "../../../packages/runtime/src/index.ts";
+import { serveModel, type Delta } from "../../../packages/runtime/src/llm.ts";
+import { renderMetrics, type ModelJob } from "../../../packages/runtime/src/internal.ts";
 import { createLogger } from "../../../packages/runtime/src/logging/logger.ts";
 import { parseOpenMetrics } from "../../support/open-metrics.ts";
 import { eventually } from "../../support/cluster.ts";

@@ -2,7 +2,8 @@
 import { connect } from "node:net";
 import { Counter } from "@prometheus-io/client";
 import { expect, test } from "vitest";
-import { renderMetrics, type Runtime } from "../../../packages/runtime/src/index.ts";
+import type { Runtime } from "../../../packages/runtime/src/index.ts";
+import { renderMetrics } from "../../../packages/runtime/src/internal.ts";
 import { encodeRequest } from "../../../packages/runtime/src/wire/messages.ts";
 import { eventually } from "../../support/cluster.ts";
 import { parseOpenMetrics, type Exposed } from "../../support/open-metrics.ts";

@@ -9,11 +9,11 @@ import { createPushServer } from "../../../packages/runtime/src/ingress/server-c
 import {
   createMemorySpace,
   createRuntime,
-  createRuntimeMetrics,
   type Logger,
   type Runtime,
   type RuntimeConfig,
 } from "../../../packages/runtime/src/index.ts";
+import { createRuntimeMetrics } from "../../../packages/runtime/src/internal.ts";
 import { parseLogFilter } from "../../../packages/runtime/src/logging/filter.ts";
 import { createLogger } from "../../../packages/runtime/src/logging/logger.ts";
 import {

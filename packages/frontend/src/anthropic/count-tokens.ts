@@ -1,5 +1,5 @@
 /** POST /v1/messages/count_tokens: what `usage.input_tokens` of the same request will say, unless the engine counts for itself. */
-import { countPromptTokens } from "@dyn/runtime/llm";
+import { countPromptTokens } from "@dyn/runtime/internal";
 import type { Exchange } from "../http/exchange.ts";
 import type { FieldLimits } from "../inference/fields.ts";
 import { parseJsonBody } from "../http/body.ts";

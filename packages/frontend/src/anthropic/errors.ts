@@ -1,5 +1,6 @@
 /** Anthropic's error shape: `{"type":"error","error":{"type","message"},"request_id"}`. */
-import { toPublicMessage, type RuntimeError } from "@dyn/runtime";
+import type { RuntimeError } from "@dyn/runtime";
+import { toPublicMessage } from "@dyn/runtime/internal";
 import { FieldError } from "../inference/fields.ts";
 
 export interface ErrorBody {

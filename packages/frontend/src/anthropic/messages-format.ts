@@ -1,5 +1,6 @@
 /** Messages as Anthropic writes them: named events of a stream, or one message. */
-import { countPromptTokens, type FinishReason, type Usage } from "@dyn/runtime/llm";
+import type { FinishReason, Usage } from "@dyn/runtime/llm";
+import { countPromptTokens } from "@dyn/runtime/internal";
 import type { Choice, Completion } from "../inference/transcript.ts";
 import type { AnswerHead, InferenceRequest, StreamFormat } from "../inference/serve.ts";
 

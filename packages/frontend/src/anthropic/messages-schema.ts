@@ -1,5 +1,6 @@
 /** The fields of a messages request that are read; unknown ones are ignored. */
-import { maxStops, type Message, type ModelJob } from "@dyn/runtime/llm";
+import type { Message } from "@dyn/runtime/llm";
+import { maxStops, type ModelJob } from "@dyn/runtime/internal";
 import * as z from "zod";
 import {
   anyList,

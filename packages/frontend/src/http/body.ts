@@ -1,6 +1,6 @@
 /** Request bodies: JSON of whole characters, and a clear word when they are not. */
-import { countOf, decodeText, RuntimeError } from "@dyn/runtime";
-import { findJsonExcess } from "@dyn/runtime/llm";
+import { RuntimeError } from "@dyn/runtime";
+import { countOf, decodeText, findJsonExcess } from "@dyn/runtime/internal";
 import { keepDigits } from "./exact-json.ts";
 import { assertWhole, mayHoldHalves } from "./json-halves.ts";
 import { findJsonProblem } from "./json-position.ts";

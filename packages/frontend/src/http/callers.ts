@@ -1,6 +1,7 @@
 /** Who asks, and what is for them: clients have API keys, operators keys of their own. */
 import type { IncomingHttpHeaders } from "node:http";
-import { toKeyError, type ApiKey, type ApiKeys, type RuntimeError } from "@dyn/runtime";
+import type { RuntimeError } from "@dyn/runtime";
+import { toKeyError, type ApiKey, type ApiKeys } from "@dyn/runtime/internal";
 
 export interface Caller {
   /** Undefined if it carries none that is known. */

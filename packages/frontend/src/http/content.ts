@@ -1,6 +1,7 @@
 /** What the headers of a request say of its body: judged before it is read. */
 import type { IncomingHttpHeaders } from "node:http";
-import { checkCharset, MediaTypeError, parseCodings, RuntimeError } from "@dyn/runtime";
+import { RuntimeError } from "@dyn/runtime";
+import { checkCharset, MediaTypeError, parseCodings } from "@dyn/runtime/internal";
 
 /** Of a 415 about the type: what could be read. */
 const readable = { accept: "application/json" };

@@ -1,6 +1,6 @@
 /** JSON that keeps what JSON.parse rounds: the source text of the members of its outermost object. */
 import { RuntimeError } from "@dyn/runtime";
-import { endOfJsonString, isJsonMark, jsonMarks } from "@dyn/runtime/llm";
+import { endOfJsonString, isJsonMark, jsonMarks } from "@dyn/runtime/internal";
 
 const { quote, colon, openList, closeList, openMap, closeMap } = jsonMarks;
 

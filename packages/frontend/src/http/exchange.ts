@@ -1,22 +1,17 @@
 /** One HTTP request: its ids and trace, its signal, its clock. Exists before the first log line about it. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
+import { RuntimeError, type Fields, type Identity, type Logger, type MemoryBudget, type Tracer } from "@dyn/runtime";
 import {
   acceptTrace,
   createRequestId,
   describeBadRequestId,
   isSaneClientId,
   isUuid,
-  RuntimeError,
   selectBaggage,
   toLogFields,
-  type Fields,
-  type Identity,
-  type Logger,
-  type MemoryBudget,
   type RequestFault,
-  type Tracer,
-} from "@dyn/runtime";
+} from "@dyn/runtime/internal";
 import type { Caller, Callers } from "./callers.ts";
 import type { Cors } from "./cors.ts";
 import { watchDisconnect } from "./disconnect.ts";

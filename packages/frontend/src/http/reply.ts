@@ -1,6 +1,6 @@
 /** Writes whole answers, the ids among their headers. */
 import type { ServerResponse } from "node:http";
-import type { MemoryShare } from "@dyn/runtime";
+import type { MemoryShare } from "@dyn/runtime/internal";
 
 /** An answer, and the headers that every one of its request has. Given with the others, not set before: Node then writes them as they are. */
 export interface Reply {

@@ -1,14 +1,7 @@
 /** The `http-request` span: what it says, and when it is over. */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import {
-  excerpt,
-  toOutcome,
-  type Attributes,
-  type Identity,
-  type RuntimeError,
-  type Span,
-  type Tracer,
-} from "@dyn/runtime";
+import type { Identity, RuntimeError, Tracer } from "@dyn/runtime";
+import { excerpt, toOutcome, type Attributes, type Span } from "@dyn/runtime/internal";
 
 /** What the request log knows when it closes. Times are ms on the clock of `performance.now()`. */
 export interface RequestReport {

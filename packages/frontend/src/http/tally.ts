@@ -1,5 +1,5 @@
 /** How many handlers are at work. */
-import { createGate } from "@dyn/runtime";
+import { createGate } from "@dyn/runtime/internal";
 
 export interface Tally {
   begin(): void;

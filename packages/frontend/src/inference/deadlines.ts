@@ -1,5 +1,6 @@
 /** How long an answer may take: in all, to its first token, and between tokens. One timer a request, none per token. */
-import { maxTimerMs, RuntimeError, StalledError } from "@dyn/runtime";
+import { RuntimeError } from "@dyn/runtime";
+import { maxTimerMs, StalledError } from "@dyn/runtime/internal";
 
 /** Limits in ms; 0 = none. */
 export interface DeadlineLimits {

@@ -1,5 +1,6 @@
 /** Fields of a request body: checked with zod, and one clear error that names the first that is wrong. */
-import { excerpt, RuntimeError } from "@dyn/runtime";
+import { RuntimeError } from "@dyn/runtime";
+import { excerpt } from "@dyn/runtime/internal";
 import * as z from "zod";
 
 /** What is wrong with a field, in the words OpenAI's errors have as their `code`. */

@@ -1,6 +1,15 @@
 /** From a model and a request to batches of deltas, counted and timed on the way. */
-import { isInstanceId, payloadBytes, requestFactor, RuntimeError, type GenerateOptions } from "@dyn/runtime";
-import { assertDelta, countJobTokens, type Delta, type ModelJob, type Prefill } from "@dyn/runtime/llm";
+import { RuntimeError, type GenerateOptions } from "@dyn/runtime";
+import type { Delta } from "@dyn/runtime/llm";
+import {
+  isInstanceId,
+  payloadBytes,
+  requestFactor,
+  assertDelta,
+  countJobTokens,
+  type ModelJob,
+  type Prefill,
+} from "@dyn/runtime/internal";
 import type { Deadlines } from "./deadlines.ts";
 import type { Exchange } from "../http/exchange.ts";
 import type { Models } from "../models/models.ts";

@@ -1,6 +1,7 @@
 /** Serves one inference request of any API: parse, generate, answer; one pair of log lines on every way out. */
-import { MediaTypeError, toRuntimeError, type RuntimeError } from "@dyn/runtime";
-import type { Delta, ModelJob } from "@dyn/runtime/llm";
+import { toRuntimeError, type RuntimeError } from "@dyn/runtime";
+import type { Delta } from "@dyn/runtime/llm";
+import { MediaTypeError, type ModelJob } from "@dyn/runtime/internal";
 import { Deadlines, readTimeout, timeoutHeader, type DeadlineLimits } from "./deadlines.ts";
 import type { Exchange } from "../http/exchange.ts";
 import { checkModelLength, peekModel, peekStream, type FieldLimits } from "./fields.ts";

@@ -1,14 +1,14 @@
 /** What a client has of an answer: what it comes to in the end, and where another worker would go on. */
-import { RuntimeError, textFactor, type MemoryShare } from "@dyn/runtime";
+import { RuntimeError } from "@dyn/runtime";
+import type { Delta, FinishReason, Usage } from "@dyn/runtime/llm";
 import {
+  textFactor,
+  type MemoryShare,
   assertDelta,
   tokensOf,
   type BegunChoice,
-  type Delta,
-  type FinishReason,
   type ModelJob,
-  type Usage,
-} from "@dyn/runtime/llm";
+} from "@dyn/runtime/internal";
 import { countJsonBytes } from "../http/json-size.ts";
 
 export interface Choice {

@@ -1,6 +1,6 @@
 /** What the cards of one model come to. It follows from the cards that are there, not from the order they came in: every frontend shows the same. */
-import { formatAddress, type ModelRecord } from "@dyn/runtime";
 import type { WorkerRole } from "@dyn/runtime/llm";
+import { formatAddress, type ModelRecord } from "@dyn/runtime/internal";
 
 /** What is shown of a model. Of each number the least that a card says: what one worker cannot do, nobody is promised. */
 export interface CardFacts {

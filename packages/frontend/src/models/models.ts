@@ -1,5 +1,6 @@
 /** Which models exist: follows the cards in discovery. */
-import { RuntimeError, type Change, type Logger, type ModelRecord, type RouterMode, type Runtime } from "@dyn/runtime";
+import { RuntimeError, type Logger, type RouterMode, type Runtime } from "@dyn/runtime";
+import type { Change, ModelRecord } from "@dyn/runtime/internal";
 import { roleOf, type CardFacts } from "./cards.ts";
 import { createDeparted, type Departed } from "./recently-gone.ts";
 import { createPools, type Pools, type Serving } from "./pools.ts";

@@ -1,4 +1,5 @@
 /** The frontend's metrics: Dynamo's names, labels and buckets (lib/llm/src/http/service/metrics.rs). */
+import type { RuntimeMetrics } from "@dyn/runtime";
 import {
   createCounters,
   createGauges,
@@ -7,8 +8,7 @@ import {
   type Family,
   type Gauge,
   type Histogram,
-  type RuntimeMetrics,
-} from "@dyn/runtime";
+} from "@dyn/runtime/internal";
 
 export type RouteLabel = "model" | "endpoint" | "request_type";
 

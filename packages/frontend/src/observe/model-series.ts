@@ -1,5 +1,5 @@
 /** All series of one model, found once. */
-import type { Counter, Gauge, Histogram } from "@dyn/runtime";
+import type { Counter, Gauge, Histogram } from "@dyn/runtime/internal";
 import type { FrontendFamilies } from "./families.ts";
 
 export type RequestType = "unary" | "stream";

@@ -1,6 +1,7 @@
 /** The pair of lifecycle lines of an inference request, and its metrics: written once, on every way out. */
-import { RequestFault, type AttemptReport, type Fields, type Logger, type RuntimeError } from "@dyn/runtime";
+import type { AttemptReport, Fields, Logger, RuntimeError } from "@dyn/runtime";
 import type { FinishReason } from "@dyn/runtime/llm";
+import { RequestFault } from "@dyn/runtime/internal";
 import type { Exchange } from "../http/exchange.ts";
 import type { History, RequestStart } from "@dyn/lineage";
 import { unknownModel, type FrontendMetrics } from "./metrics.ts";

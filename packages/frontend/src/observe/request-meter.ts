@@ -1,5 +1,6 @@
 /** Counts one inference request, from its arrival to its end. Each batch of tokens costs a few additions. */
-import { isSampled, type Gauge, type RuntimeError, type TraceContext } from "@dyn/runtime";
+import type { RuntimeError, TraceContext } from "@dyn/runtime";
+import { isSampled, type Gauge } from "@dyn/runtime/internal";
 import type { ModelSeries, RequestType, RouteSeries } from "./model-series.ts";
 
 export interface MeteredRequest {

@@ -1,5 +1,6 @@
 /** The fields of a chat request that are read; unknown ones are ignored, as the official API does. */
-import type { Message, ModelJob } from "@dyn/runtime/llm";
+import type { Message } from "@dyn/runtime/llm";
+import type { ModelJob } from "@dyn/runtime/internal";
 import * as z from "zod";
 import {
   anyList,

@@ -1,6 +1,6 @@
 /** The fields of a plain completion request that are read; unknown ones are ignored, as the official API does. */
-import { countOf } from "@dyn/runtime";
-import type { ModelJob, Prompt } from "@dyn/runtime/llm";
+import type { Prompt } from "@dyn/runtime/llm";
+import { countOf, type ModelJob } from "@dyn/runtime/internal";
 import * as z from "zod";
 import { countLimit, FieldError, modelName, parseFields, unsupported, type FieldLimits } from "../inference/fields.ts";
 import { countJsonBytes } from "../http/json-size.ts";

@@ -1,5 +1,6 @@
 /** OpenAI's error shape: `{"error":{"message","type","param","code"}}`. */
-import { toPublicMessage, type RuntimeError } from "@dyn/runtime";
+import type { RuntimeError } from "@dyn/runtime";
+import { toPublicMessage } from "@dyn/runtime/internal";
 import { FieldError } from "../inference/fields.ts";
 
 export interface ErrorBody {

@@ -1,14 +1,6 @@
 /** The requests of the HTTP server: begins an exchange for each, finds its route, and answers what has none or is refused before its body is read. */
-import {
-  countOf,
-  parseCodings,
-  RequestFault,
-  RuntimeError,
-  statedBytes,
-  toRuntimeError,
-  toTooLarge,
-  logRefusedCaller,
-} from "@dyn/runtime";
+import { RuntimeError, toRuntimeError } from "@dyn/runtime";
+import { countOf, parseCodings, RequestFault, statedBytes, toTooLarge, logRefusedCaller } from "@dyn/runtime/internal";
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import { beginExchange, logRefused, type Exchange, type ExchangeOptions } from "../http/exchange.ts";
 import { checkContent } from "../http/content.ts";

@@ -1,15 +1,14 @@
 /** What a request brings: its body, read and decoded within the limits, and the memory for it, taken before it is there. */
+import { RuntimeError, toRuntimeError } from "@dyn/runtime";
 import {
   createContentDecoder,
   readBody,
   requestFactor,
   reservedBytes,
-  RuntimeError,
   statedBytes,
-  toRuntimeError,
   type BodyLimit,
   type Coding,
-} from "@dyn/runtime";
+} from "@dyn/runtime/internal";
 import { readTimeout, timeoutHeader } from "../inference/deadlines.ts";
 import type { Exchange } from "../http/exchange.ts";
 import type { RouteEntry } from "./routes.ts";

@@ -2,6 +2,7 @@
 import { createServer, type IncomingMessage, type RequestListener, type Server } from "node:http";
 import { createServer as createTlsServer, type Server as TlsServer } from "node:https";
 import type { Socket } from "node:net";
+import type { Logger } from "@dyn/runtime";
 import {
   createHttpGate,
   createRequestId,
@@ -12,11 +13,10 @@ import {
   type HostRules,
   type HttpGate,
   type HttpLimits,
-  type Logger,
   type Malformed,
   type ParserError,
   type RawAnswer,
-} from "@dyn/runtime";
+} from "@dyn/runtime/internal";
 import { logRefused } from "../http/exchange.ts";
 import { toErrorHeaders } from "../inference/serve.ts";
 import { toErrorBody } from "../openai/errors.ts";

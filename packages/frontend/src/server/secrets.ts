@@ -1,5 +1,6 @@
 /** The files behind HTTPS and keys, followed while the frontend runs. */
-import { openApiKeys, openTls, type ApiKeys, type Logger, type TlsMaterial } from "@dyn/runtime";
+import type { Logger } from "@dyn/runtime";
+import { openApiKeys, openTls, type ApiKeys, type TlsMaterial } from "@dyn/runtime/internal";
 import type { CallerKeys } from "../http/callers.ts";
 
 export interface HttpSecurity extends Disposable {

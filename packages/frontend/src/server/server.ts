@@ -1,16 +1,14 @@
 /** The HTTP servers: listen, and close when the last answer is out. */
 import type { AddressInfo } from "node:net";
+import { RuntimeError, toRuntimeError, type Logger } from "@dyn/runtime";
 import {
   createEndReport,
   formatHostPort,
   isLoopback,
-  RuntimeError,
-  toRuntimeError,
   within,
   type EndReport,
   type HttpLimits,
-  type Logger,
-} from "@dyn/runtime";
+} from "@dyn/runtime/internal";
 import type { FastifyInstance } from "fastify";
 import { createApp, type AppOptions } from "./app.ts";
 import { createCallers, type CallerKeys, type PortUse } from "../http/callers.ts";

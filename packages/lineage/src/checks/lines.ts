@@ -1,5 +1,5 @@
 /** Is every line there, once, and do all of them carry the same ids? */
-import { countOf } from "@dyn/runtime";
+import { countOf } from "@dyn/runtime/internal";
 import { mostCommon, type RequestLines } from "../grouping/group.ts";
 import type { AttemptLines, WorkerLines } from "../grouping/homes.ts";
 import { isSerious, textOf, type LineEvent, type LogLine } from "../logs/lines.ts";

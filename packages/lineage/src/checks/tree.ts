@@ -1,5 +1,5 @@
 /** Does the tree hold together? Spans, instances, counts, tokens, statuses and durations; for trees from logs and from memory alike. */
-import { countOf } from "@dyn/runtime";
+import { countOf } from "@dyn/runtime/internal";
 import { listSome } from "../logs/lists.ts";
 import { checkClocks } from "./clocks.ts";
 import {

@@ -1,5 +1,5 @@
 /** What is read of a line: the fields that a lineage is made of, each only if it is of its kind. A log may hold anything. */
-import { excerpt } from "@dyn/runtime";
+import { excerpt } from "@dyn/runtime/internal";
 import { factTexts, factNumbers } from "../tree.ts";
 
 export type FieldValue = string | number | boolean;

@@ -1,5 +1,5 @@
 /** From a tree to the rows of its picture: who, from when to when, and how it ended. */
-import { countOf } from "@dyn/runtime";
+import { countOf } from "@dyn/runtime/internal";
 import { clockOffset, isOutside, toPeriod, type Period } from "../checks/clocks.ts";
 import { formatMs } from "../terminal.ts";
 import { parseTime } from "../logs/times.ts";

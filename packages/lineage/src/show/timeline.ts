@@ -1,5 +1,5 @@
 /** Draws a tree for people at a terminal: who it is, bars on a common time axis, and what is wrong. */
-import { countOf, escapeHidden } from "@dyn/runtime";
+import { countOf, escapeHidden } from "@dyn/runtime/internal";
 import { toRows, type Row } from "./rows.ts";
 import { createPaint, fit, formatMs, wrap, type Paint, type Style } from "../terminal.ts";
 import { isWhole, walkAttempts, type LogSources, type Problem, type RequestTree } from "../tree.ts";

@@ -1,0 +1,77 @@
+/** `@dyn/runtime/internal`: what the other packages of dyn need of this one besides its public names. Unstable: it changes with any version,
+ *  and a program of yours has no use for it. */
+/// <reference types="node" preserve="true" />
+export { formatHostPort, isLoopback } from "./address.ts";
+export { checkRouterMode, routerModes } from "./egress/pick.ts";
+export type { PeerConnection } from "./handler.ts";
+export { countOf } from "./counts.ts";
+export { excerpt } from "./excerpt.ts";
+export { escapeHidden } from "./hidden-text.ts";
+export { StalledError, toPublicMessage } from "./errors.ts";
+export type { Change, OnChanges, Watch } from "./discovery/discovery.ts";
+export type { Bucket, DiscoveryRecord, EndpointRecord, ModelCard, ModelRecord } from "./discovery/records.ts";
+export { formatAddress } from "./discovery/records.ts";
+export { completeSettings, maxTimerMs, readSettings } from "./settings/environment.ts";
+export { runtimeSettings, sharedSettings } from "./settings/runtime-settings.ts";
+export {
+  decimalNumber,
+  numberSetting,
+  oneOf,
+  optional,
+  parseHost,
+  parseName,
+  parsePath,
+  parsePrefix,
+  parseSwitch,
+  plainText,
+  wholeNumber,
+} from "./settings/setting.ts";
+export type { Setting, SettingsOf, Variable, VariablesOf } from "./settings/setting.ts";
+export { declareFlags, readFlags, sayWrongUsage } from "./settings/flags.ts";
+export type { FlagTaker } from "./settings/flags.ts";
+export type { ChildOptions } from "./logging/logger.ts";
+export type { LogEvent } from "./logging/events.ts";
+export { createMemoryBudget, requestFactor, textFactor } from "./memory-budget.ts";
+export type { MemoryShare } from "./memory-budget.ts";
+export { createRuntimeMetrics } from "./metrics/runtime-metrics.ts";
+export { createCounters, createGauges, createHistograms } from "./metrics/family.ts";
+export type { Family, Labels } from "./metrics/family.ts";
+export type { Counter, Gauge, Histogram } from "./metrics/series.ts";
+export { chooseMetricsFormat, renderMetrics } from "./metrics/exposition.ts";
+export { formatKeyLine, logRefusedCaller, toKeyError } from "./http/api-keys.ts";
+export type { ApiKey, ApiKeys } from "./http/api-keys.ts";
+export { createContentDecoder, parseCodings, toTooLarge } from "./http/content-coding.ts";
+export type { BodyLimit, Coding, ContentDecoder } from "./http/content-coding.ts";
+export { readBody, reservedBytes, statedBytes } from "./http/read-body.ts";
+export { checkCharset, decodeText } from "./http/content-text.ts";
+export { createHttpGate } from "./http/gate.ts";
+export type { HttpGate, RawAnswer } from "./http/gate.ts";
+export { parseHosts } from "./http/hosts.ts";
+export type { HostRules } from "./http/hosts.ts";
+export { limitServer, toServerOptions } from "./http/limits.ts";
+export type { HttpLimits } from "./http/limits.ts";
+export { MediaTypeError, RequestFault } from "./http/malformed.ts";
+export type { Malformed, ParserError } from "./http/malformed.ts";
+export { sharePages } from "./http/shared-pages.ts";
+export type { Reloading } from "./security/reload.ts";
+export { openApiKeys } from "./security/plane-security.ts";
+export { explainTlsError, openTls } from "./security/tls.ts";
+export type { TlsMaterial, TlsOptions, TlsPaths } from "./security/tls.ts";
+export type { SystemRoute } from "./system/route.ts";
+export { createRequestId, describeBadRequestId, isInstanceId, isSaneClientId, isUuid } from "./ids.ts";
+export { selectBaggage } from "./trace/baggage.ts";
+export { acceptTrace, isSampled } from "./trace/traceparent.ts";
+export { toOutcome } from "./trace/spans.ts";
+export type { Attributes, Span, SpanKind } from "./trace/spans.ts";
+export { toLogFields } from "./trace/identity.ts";
+export { createEndReport, createGate, tellParent, waitMs, watchSignals, within } from "./lifetime.ts";
+export type { EndReport } from "./lifetime.ts";
+export { createWallClock } from "./wall-clock.ts";
+export type { WallClock, WallClockOptions } from "./wall-clock.ts";
+export { payloadBytes } from "./wire/payload.ts";
+export { endOfJsonString, findJsonExcess, isJsonMark, jsonMarks } from "./llm/json-size.ts";
+export { maxChoices, maxStops } from "./llm/job-check.ts";
+export { tokensOf } from "./llm/limits.ts";
+export { assertDelta } from "./llm/deltas.ts";
+export type { BegunChoice, ModelJob, Prefill } from "./llm/contract.ts";
+export { countJobTokens, countPromptTokens, splitTokens } from "./llm/tokens.ts";

@@ -1,0 +1,96 @@
+// What users may import, name by name: a name more or less is a change of the public interface, and is meant to be seen in this file.
+import { readFileSync } from "node:fs";
+import { glob } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { root } from "../support/cluster.ts";
+
+const entryPoints: Readonly<Record<string, { readonly source: string; readonly names: string }>> = {
+  "@dyn/runtime": {
+    source: "packages/runtime/src/index.ts",
+    names: `createRuntime Runtime RuntimeOptions RuntimeConfig Environment ShutdownSignal
+      Endpoint ServeOptions Serving Handler RequestContext Places
+      Client ClientOptions RouterMode GenerateOptions Answer Batches AttemptReport AttemptOutcome Instance
+      RuntimeError ErrorCode ErrorTraits isErrorCode toRuntimeError
+      createMemorySpace MemorySpace Discovery Condition
+      Logger Fields Identity TraceContext Tracer RuntimeMetrics MemoryBudget System version`,
+  },
+  "@dyn/runtime/llm": {
+    source: "packages/runtime/src/llm.ts",
+    names: `serveModel ServeModelOptions WorkerRole Engine ModelRequest Message Prompt Sampling Generated
+      Delta FinishReason Usage`,
+  },
+  "@dyn/frontend": {
+    source: "packages/frontend/src/index.ts",
+    names: "createFrontend CreateFrontendOptions Frontend FrontendOptions frontendSettings",
+  },
+  "@dyn/mock-worker": {
+    source: "packages/mock-worker/src/index.ts",
+    names: `startMockWorker MockWorkerOptions MockWorker MockOptions mockSettings createEchoEngine Pace
+      parseFaults Fault`,
+  },
+};
+
+function read(path: string): string {
+  return readFileSync(join(root, path), "utf8");
+}
+
+/** The names in `{ }` of a file's exports, or of an import. */
+function namesIn(list: string): string[] {
+  return list.split(",").flatMap((name) => name.trim().replace(/^type /, "") || []);
+}
+
+function exportsOf(source: string): string[] {
+  const text = read(source);
+  const lists = [...text.matchAll(/^export (?:type )?\{([^}]*)\}/gms)].flatMap(([, list = ""]) => namesIn(list));
+  const declared = [...text.matchAll(/^export (?:async )?(?:function|interface|class|const|type) (\w+)/gm)];
+  return [...lists, ...declared.map(([, name = ""]) => name)];
+}
+
+function publicNames(entryPoint: string): string[] {
+  return entryPoints[entryPoint]?.names.split(/\s+/) ?? [];
+}
+
+/** What a program imports of our packages though it is not public. */
+function findPrivateImports(code: string): string[] {
+  return [...code.matchAll(/^import (?:type )?([^;"]*) from "(@dyn\/[^"]+)"/gms)].flatMap(
+    ([, list = "", entryPoint = ""]) =>
+      namesIn(list.replaceAll(/[{}]/g, ""))
+        .filter((name) => !publicNames(entryPoint).includes(name))
+        .map((name) => `${name} of ${entryPoint}`),
+  );
+}
+
+async function readPrograms(): Promise<Map<string, string>> {
+  const programs = new Map<string, string>();
+  for await (const path of glob(["examples/*.ts", "docs/*.md", "README.md", "packages/*/README.md"], { cwd: root })) {
+    const text = read(path);
+    const blocks = [...text.matchAll(/^```(?:ts|js)\n(.*?)^```$/gms)].map(([, code = ""]) => code);
+    programs.set(path, path.endsWith(".ts") ? text : blocks.join("\n"));
+  }
+  return programs;
+}
+
+describe("public names", () => {
+  test.each(Object.entries(entryPoints))(
+    "%s gives those that are listed here, and no other",
+    (_entryPoint, { source, names }) => {
+      expect(exportsOf(source).toSorted()).toEqual(names.split(/\s+/).toSorted());
+    },
+  );
+
+  test("no name is both public and internal", () => {
+    const all = [...publicNames("@dyn/runtime"), ...publicNames("@dyn/runtime/llm")];
+    const internal = exportsOf("packages/runtime/src/internal.ts");
+    expect(internal.length).toBeGreaterThan(40);
+    expect([...all, ...internal].toSorted()).toEqual([...new Set([...all, ...internal])].toSorted());
+  });
+
+  test("examples and documents use only public names", async () => {
+    const programs = await readPrograms();
+    expect(programs.size).toBeGreaterThan(20);
+    for (const [path, code] of programs) expect([path, ...findPrivateImports(code)]).toEqual([path]);
+    const planted = `import { createRuntime, within } from "@dyn/runtime";\nimport type { A } from "@dyn/runtime/internal";`;
+    expect(findPrivateImports(planted)).toEqual(["within of @dyn/runtime", "A of @dyn/runtime/internal"]);
+  });
+});
