@@ -42,7 +42,7 @@ An answer with 401 has \`www-authenticate: Bearer\`. One with 415 has \`accept\`
 
 A worker and its engine may end a request with ${[...workerCodes].map(shown).join(", ")}. Whatever else they say is \`internal\`, and the log names it: an engine that answers \`unauthenticated\` has not read the client's key.
 
-"Tried elsewhere" holds while nothing has been delivered; if it is answered all the same, the answer has \`retry-after: 1\`. The official clients try any 5xx again by themselves; \`unimplemented\` has \`x-should-retry: false\`, which they obey. \`poisoned\` is a 400, since each further try might take two more workers: none of the clients tries that again. [Choices](choices.md#routing) says when a request is called that.
+"Tried elsewhere" holds while nothing has been delivered; if it is answered all the same, the answer has \`retry-after: 1\`. The official clients try any 5xx again by themselves; \`unimplemented\` has \`x-should-retry: false\`, which they obey. \`poisoned\` is a 400, since each further try might take two more workers: none of the clients tries that again. [Routing and failure](routing-and-failure.md#poisoned-requests) says when a request is called that.
 
 \`error_type\` stands on \`request completed\` and on \`requests_total\`; the log has a fixed sentence beside it:
 
