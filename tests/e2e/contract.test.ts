@@ -2,72 +2,10 @@
 // tests/frontend/test_request_tracing_logs.py and what that leaves out.
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import {
-  chat,
-  eventually,
-  postChat,
-  release,
-  startCluster,
-  startProgram,
-  type Cluster,
-  type Line,
-  type Program,
-} from "../support/cluster.ts";
+import { chat, eventually, postChat, release, startCluster, startProgram, type Cluster } from "../support/cluster.ts";
+import { lifecycle, linesOf, named, ofWorker, send } from "./request-lines.ts";
 
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
-
-function linesOf(program: Program | undefined, id: string): Line[] {
-  return program?.lines().filter((line) => line["x_request_id"] === id) ?? [];
-}
-
-function named(lines: readonly Line[], message: string): Line[] {
-  return lines.filter((line) => line["message"] === message);
-}
-
-/** One of each lifecycle line, and no second completion after it. */
-async function lifecycle(
-  frontend: Program,
-  id: string,
-  status: string,
-): Promise<{ received: Line; completed: Line; sent: Line }> {
-  await eventually(`the completion of ${id}`, () => named(linesOf(frontend, id), "request completed").length > 0);
-  const lines = linesOf(frontend, id);
-  const [received, completed, sent] = ["request received", "request completed", "http response sent"].map((message) => {
-    const found = named(lines, message);
-    expect(found).toHaveLength(1);
-    return found[0] ?? {};
-  });
-  expect(completed?.["status"]).toBe(status);
-  for (const line of lines) {
-    for (const [key, value] of Object.entries(line)) {
-      if (/_ms$|_tokens$|^status$|^bytes$|^attempts$/.test(key) && key !== "status")
-        expect(value, key).toBeTypeOf("number");
-    }
-  }
-  return { received: received ?? {}, completed: completed ?? {}, sent: sent ?? {} };
-}
-
-async function ofWorker(worker: Program | undefined, id: string): Promise<{ received: Line; completed: Line }> {
-  await eventually(
-    `the worker's completion of ${id}`,
-    () => named(linesOf(worker, id), "request completed").length > 0,
-  );
-  const lines = linesOf(worker, id);
-  for (const message of ["request received", "request completed"]) expect(named(lines, message)).toHaveLength(1);
-  return { received: named(lines, "request received")[0] ?? {}, completed: named(lines, "request completed")[0] ?? {} };
-}
-
-async function send(
-  cluster: Cluster,
-  more: Readonly<Record<string, unknown>> = {},
-  headers: Readonly<Record<string, string>> = {},
-): Promise<[string, Response]> {
-  const id = randomUUID();
-  return [
-    id,
-    await postChat(cluster.url, chat("one two three four five six seven", more), { "x-request-id": id, ...headers }),
-  ];
-}
 
 describe("aggregated", () => {
   let cluster: Cluster;

@@ -5,7 +5,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createAuthority, type Authority } from "../support/certificates.ts";
 import { chat, eventually, postChat, startCluster, type Cluster, type Line } from "../support/cluster.ts";
 import { dial as dialPort, type Client } from "../support/http-client.ts";
-import { refused, refusedAtOnce, served } from "../runtime/http/faults.ts";
+import { refused, refusedAtOnce } from "../runtime/http/faults.ts";
+import { served } from "../runtime/http/harmless.ts";
 
 function dial(url: string): Client {
   return dialPort(Number(new URL(url).port));

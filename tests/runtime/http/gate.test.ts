@@ -2,7 +2,8 @@
 import { describe, expect, test } from "vitest";
 import { eventually } from "../../support/cluster.ts";
 import type { Client } from "../../support/http-client.ts";
-import { refused, refusedAtOnce, served } from "./faults.ts";
+import { refused, refusedAtOnce } from "./faults.ts";
+import { served } from "./harmless.ts";
 import { openSubject } from "./subject.ts";
 
 describe("refused, its connection closed, and nothing of it handled:", () => {
