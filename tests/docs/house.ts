@@ -37,6 +37,7 @@ export const houses: Readonly<Record<string, Readonly<Record<string, Room>>>> = 
     "strangers.ts": { floor: 1, holds: "places of connections that have shown nothing yet" },
     "worker-errors.ts": { floor: 1, holds: "which codes a worker may say" },
     "lifetime.ts": { floor: 0, holds: "waiting and signals" },
+    "recent.ts": { floor: 0, holds: "the latest keys, as many as may be kept" },
     "errors.ts": { floor: 0, holds: "the table of error codes" },
     "ids.ts": { floor: 0, holds: "ids" },
     "counts.ts": { floor: 0, holds: "numbers in sentences" },

@@ -1,7 +1,7 @@
 // What waits for a peer that does not read stays bounded, on either end.
 import { offTracer } from "../../packages/runtime/src/trace/spans.ts";
 import { expect, test } from "vitest";
-import { createPushServer } from "../../packages/runtime/src/ingress/server-connection.ts";
+import { createPlaneServer } from "../../packages/runtime/src/ingress/plane-server.ts";
 import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
 import { createRuntimeMetrics } from "../../packages/runtime/src/metrics/runtime-metrics.ts";
 import { Connection, type ConnectionOptions } from "../../packages/runtime/src/net/connection.ts";
@@ -60,7 +60,7 @@ test.each<[ConnectionOptions["role"]]>([["listener"], ["dialler"]])(
 
 test("a listener reads no more requests from a peer that leaves the answers unread, and answers them all once it reads", async () => {
   await using ends = await openEnds();
-  const server = createPushServer({
+  const server = createPlaneServer({
     hello,
     memory,
     ...timing,
@@ -85,7 +85,7 @@ test("a listener reads no more requests from a peer that leaves the answers unre
 
 test("a peer that never reads its answers is given up in the end", async () => {
   await using ends = await openEnds();
-  const server = createPushServer({
+  const server = createPlaneServer({
     hello,
     memory,
     ...timing,

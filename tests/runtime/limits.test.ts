@@ -4,7 +4,7 @@ import { connect, type Socket } from "node:net";
 import { describe, expect, test } from "vitest";
 import { parseAddress } from "../../packages/runtime/src/discovery/records.ts";
 import { RuntimeError } from "../../packages/runtime/src/errors.ts";
-import { createPushServer } from "../../packages/runtime/src/ingress/server-connection.ts";
+import { createPlaneServer } from "../../packages/runtime/src/ingress/plane-server.ts";
 import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
 import { createMemorySpace, createRuntime } from "../../packages/runtime/src/index.ts";
 import { createRuntimeMetrics } from "../../packages/runtime/src/metrics/runtime-metrics.ts";
@@ -107,7 +107,7 @@ describe("the listener's limits", () => {
   test("one stream too many is refused, and there is room again when another has ended", async () => {
     const running = new Set<() => void>();
     const metrics = createRuntimeMetrics();
-    const server = createPushServer({
+    const server = createPlaneServer({
       hello: { ...hello, max_streams: 2 },
       helloTimeoutMs: 60_000,
       pingIntervalMs: 60_000,

@@ -1,7 +1,7 @@
 /** The echo engine: the completion is the last user message, one token at a time, at a given pace. */
 import type { Delta, Engine, ModelRequest } from "@dyn/runtime/llm";
 import { countPromptTokens, splitTokens } from "@dyn/runtime/internal";
-import { strike, type FaultPlan, type FaultScene } from "./faults.ts";
+import { injectFault, type FaultPlan, type FaultTarget } from "./faults.ts";
 import type { MockOptions } from "./options.ts";
 
 export type Pace = Pick<MockOptions, "ttftMs" | "itlMs" | "speedupRatio" | "seed" | "disaggregationMode">;
@@ -23,7 +23,7 @@ export function createEchoEngine(
   return async function* echo(request, { signal, connection, log }) {
     using clock = createClock(signal);
     const faults = wrong?.plan.next() ?? [];
-    const scene: FaultScene = {
+    const target: FaultTarget = {
       connection,
       log,
       sleep: (ms) => clock.sleep(ms),
@@ -31,11 +31,11 @@ export function createEchoEngine(
       crash: () => wrong?.crash(),
     };
     let sent = 0;
-    // Wait for the time of the next token, and let the faults that are due strike before it.
+    // Wait for the time of the next token, and let the faults that are due be injected before it.
     const step = async (waitMs: number): Promise<void> => {
       if (waitMs > 0) await clock.sleep(waitMs);
       for (const fault of faults) {
-        if (fault.afterTokens === sent) await strike(fault, scene);
+        if (fault.afterTokens === sent) await injectFault(fault, target);
       }
       sent += 1;
       signal.throwIfAborted();

@@ -98,7 +98,8 @@ function toShare(seed: number, request: number, index: number): number {
   return ((mixed ^ (mixed >>> 15)) >>> 0) / 2 ** 32;
 }
 
-export interface FaultScene {
+/** What a fault may do to the request that it hits, and to the worker. */
+export interface FaultTarget {
   readonly connection: PeerConnection;
   readonly log: Logger;
   /** Resolves after so many ms, or when the request is aborted. */
@@ -110,7 +111,7 @@ export interface FaultScene {
 }
 
 /** Do what a fault says. A crash returns only where the process goes on, a hang only once it is held no longer. */
-export async function strike(fault: Fault, { connection, log, sleep, hold, crash }: FaultScene): Promise<void> {
+export async function injectFault(fault: Fault, { connection, log, sleep, hold, crash }: FaultTarget): Promise<void> {
   log.child({ target: "dyn_mock_worker" }).warn({ fault: formatFault(fault) }, "fault strikes");
   switch (fault.type) {
     case "error":

@@ -64,7 +64,7 @@ export { acceptTrace, isSampled } from "./trace/traceparent.ts";
 export { toOutcome } from "./trace/spans.ts";
 export type { Attributes, Span, SpanKind } from "./trace/spans.ts";
 export { toLogFields } from "./trace/identity.ts";
-export { createEndReport, createGate, tellParent, waitMs, watchSignals, within } from "./lifetime.ts";
+export { createEndReport, createWaiters, tellParent, waitMs, watchSignals, within } from "./lifetime.ts";
 export type { EndReport } from "./lifetime.ts";
 export { createWallClock } from "./wall-clock.ts";
 export type { WallClock, WallClockOptions } from "./wall-clock.ts";

@@ -2,13 +2,13 @@
 import { constants } from "node:os";
 
 /** Resolves when `check` first holds; it is asked again at every `wake`. Rejects with the signal's reason. */
-export interface Gate {
+export interface Waiters {
   wake(): void;
   until(check: () => boolean, signal?: AbortSignal): Promise<void>;
 }
 
-/** Create a gate: waiters are re-checked on every wake, none is left behind. */
-export function createGate(): Gate {
+/** Create an empty set of waiters: all of them are checked at every wake, so that none is left behind. */
+export function createWaiters(): Waiters {
   const waiters = new Set<() => void>();
   return {
     wake() {
@@ -104,6 +104,12 @@ export function createEndReport(now: () => number): EndReport {
         cut: counted.cut,
       },
   };
+}
+
+/** A function that does `work` at its first call; all calls get that result. For ends, which anybody may ask for and which come once. */
+export function once<Result>(work: () => Result): () => Result {
+  let done: { readonly result: Result } | undefined;
+  return () => (done ??= { result: work() }).result;
 }
 
 /** Wait for `work` at most `limitMs`. @returns false if time ran out first (the work goes on). */

@@ -23,7 +23,7 @@ import { openFoundation, type Foundation, type FoundationOptions } from "./found
 import { formatInstanceKey } from "./ids.ts";
 import { createAdmission } from "./ingress/admission.ts";
 import { drainEndpoint } from "./ingress/drain.ts";
-import { createPushServer, type PushServer } from "./ingress/server-connection.ts";
+import { createPlaneServer, type PlaneServer } from "./ingress/plane-server.ts";
 import { createEndReport, watchSignals, type ShutdownSignal } from "./lifetime.ts";
 import type { Fields } from "./logging/format.ts";
 import type { Logger } from "./logging/logger.ts";
@@ -113,7 +113,7 @@ class RuntimeParts implements Runtime {
   #clients = new Set<Disposable>();
   #servings = new Set<Serving>();
   #peers: ReturnType<typeof createPeers>;
-  #server: PushServer;
+  #server: PlaneServer;
   #listener = createLazyListener(() => this.#listen());
   #signals: Disposable;
   #ending = createEndReport(() => performance.now());
@@ -163,7 +163,7 @@ class RuntimeParts implements Runtime {
       onLost,
       now: this.#now,
     });
-    this.#server = createPushServer({
+    this.#server = createPlaneServer({
       hello: { ...hello, instance_id: this.instanceId },
       helloTimeoutMs: connectTimeoutMs,
       pingIntervalMs,
@@ -220,7 +220,7 @@ class RuntimeParts implements Runtime {
     const address = parseAddress(uri);
     const watchLog = this.log.child({ target: "dyn_runtime::discovery", ...(fields && { fields }) });
     const client = createClient<Request, Item>({
-      live: openLiveSet({ discovery: this.discovery, presence: this.#peers, address, log: watchLog, ...following }),
+      live: openLiveSet({ discovery: this.discovery, statuses: this.#peers, address, log: watchLog, ...following }),
       path: formatPath(address),
       send: (route, payload) => new RoutedAnswer(routing, route, payload),
       tracer,

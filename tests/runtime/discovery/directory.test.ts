@@ -4,7 +4,7 @@ import { basename, join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { expect, test } from "vitest";
 import { createTroubles } from "../../../packages/runtime/src/condition.ts";
-import { createAnnouncer } from "../../../packages/runtime/src/discovery/announcer.ts";
+import { createNotifier } from "../../../packages/runtime/src/discovery/notifier.ts";
 import { directorySteps, type DirectorySteps } from "../../../packages/runtime/src/discovery/directory.ts";
 import { encodeFileName } from "../../../packages/runtime/src/discovery/record-file.ts";
 import { formatRecord, recordKey } from "../../../packages/runtime/src/discovery/records.ts";
@@ -201,18 +201,18 @@ test("a directory that takes the name of another is watched anew, though it may 
   const events: ((event: string, name: string | null) => void)[] = [];
   const watch: DirectorySteps["watch"] = (path, onEvent) => (events.push(onEvent), directorySteps.watch(path, onEvent));
   const silence = createTroubles({ now: () => startedAt, onFirst: () => undefined, onOver: () => undefined });
-  using announcer = createAnnouncer({
+  using notifier = createNotifier({
     directory: space.root,
     steps: { watch },
     silence,
     onChange: (name) => heard.push(name),
   });
-  announcer.follow(7);
+  notifier.follow(7);
   events[0]?.("rename", "a-record");
-  announcer.follow(7);
+  notifier.follow(7);
   expect(events).toHaveLength(1);
   events[0]?.("rename", basename(space.root));
-  announcer.follow(7);
+  notifier.follow(7);
   expect(events).toHaveLength(2);
   expect(heard).toEqual(["a-record", undefined]);
 });

@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import type { Attempt } from "../../../packages/runtime/src/egress/attempt.ts";
 import { Losses } from "../../../packages/runtime/src/egress/losses.ts";
 import { LostWorkerError } from "../../../packages/runtime/src/egress/lost-worker.ts";
-import { PlaneClient } from "../../../packages/runtime/src/egress/client-connection.ts";
+import { ClientConnection } from "../../../packages/runtime/src/egress/client-connection.ts";
 import { RuntimeError } from "../../../packages/runtime/src/errors.ts";
 import { encodeHello } from "../../../packages/runtime/src/wire/hello.ts";
 import { frameTypes } from "../../../packages/runtime/src/wire/frames.ts";
@@ -203,7 +203,7 @@ test("what is sent to a worker that is silent already has not taken it", async (
     peer.send((writer) => encodeHello(writer, { ...hello, instance_id: "77" }));
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const client = await PlaneClient.dial({
+  const client = await ClientConnection.dial({
     key: "77",
     host: "127.0.0.1",
     port: (server.address() as AddressInfo).port,

@@ -5,7 +5,7 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { createPushServer } from "../../../packages/runtime/src/ingress/server-connection.ts";
+import { createPlaneServer } from "../../../packages/runtime/src/ingress/plane-server.ts";
 import {
   createMemorySpace,
   createRuntime,
@@ -27,9 +27,8 @@ import { listen } from "../../../packages/runtime/src/net/listener.ts";
 import { offTracer } from "../../../packages/runtime/src/trace/spans.ts";
 import type { FrameWriter } from "../../../packages/runtime/src/wire/frame-writer.ts";
 import { frameTypes, preface } from "../../../packages/runtime/src/wire/frames.ts";
-import { decodeHello, encodeHello, type Hello } from "../../../packages/runtime/src/wire/hello.ts";
+import { decodeHello, encodeAuth, encodeHello, type Hello } from "../../../packages/runtime/src/wire/hello.ts";
 import * as messages from "../../../packages/runtime/src/wire/messages.ts";
-import { encodeAuth } from "../../../packages/runtime/src/wire/proof.ts";
 import { eventually } from "../../support/cluster.ts";
 import { address, collect, config, failureOf, hello, memory, rawPeer, request, type RawPeer } from "../peers.ts";
 
@@ -307,7 +306,7 @@ test("a worker that drains says so only to those who have proven themselves", as
     now: () => performance.now(),
   };
   const guard = (): Guard => ({ role: "listener", tokens: parseTokens(token), isAnnounced: () => true });
-  const server = createPushServer({
+  const server = createPlaneServer({
     ...parts,
     rejections: createRuntimeMetrics().rejections,
     tracer: offTracer,

@@ -6,9 +6,8 @@ import { parseAddress, toEndpointRecord } from "../../../packages/runtime/src/di
 import { createMemorySpace, createRuntime } from "../../../packages/runtime/src/index.ts";
 import { createLogger } from "../../../packages/runtime/src/logging/logger.ts";
 import { frameTypes } from "../../../packages/runtime/src/wire/frames.ts";
-import { encodeHello, type Hello } from "../../../packages/runtime/src/wire/hello.ts";
+import { encodeAuth, encodeHello, type Hello } from "../../../packages/runtime/src/wire/hello.ts";
 import * as messages from "../../../packages/runtime/src/wire/messages.ts";
-import { encodeAuth } from "../../../packages/runtime/src/wire/proof.ts";
 import { eventually } from "../../support/cluster.ts";
 import { address, collect, config, failureOf, hello, rawPeer, type RawPeer } from "../peers.ts";
 

@@ -6,9 +6,8 @@ import { parseTokens, proveToken } from "../../../packages/runtime/src/security/
 import type { FrameWriter } from "../../../packages/runtime/src/wire/frame-writer.ts";
 import { frameHeaderBytes, frameTypes, preface } from "../../../packages/runtime/src/wire/frames.ts";
 import { decodeItems, encodeDeltaItem, encodeValueItem } from "../../../packages/runtime/src/wire/items.ts";
-import { decodeHello, encodeHello } from "../../../packages/runtime/src/wire/hello.ts";
+import { decodeHello, encodeAuth, encodeHello } from "../../../packages/runtime/src/wire/hello.ts";
 import * as messages from "../../../packages/runtime/src/wire/messages.ts";
-import { encodeAuth } from "../../../packages/runtime/src/wire/proof.ts";
 import { encodePayload } from "../../../packages/runtime/src/wire/payload.ts";
 import { root } from "../../support/cluster.ts";
 import { decodeAll, write } from "../bytes.ts";

@@ -1,5 +1,5 @@
 /** How many handlers are at work. */
-import { createGate } from "@dyn/runtime/internal";
+import { createWaiters } from "@dyn/runtime/internal";
 
 export interface Tally {
   begin(): void;
@@ -9,7 +9,7 @@ export interface Tally {
 }
 
 export function createTally(): Tally {
-  const gate = createGate();
+  const waiters = createWaiters();
   let count = 0;
   return {
     begin() {
@@ -17,8 +17,8 @@ export function createTally(): Tally {
     },
     end() {
       count -= 1;
-      if (count === 0) gate.wake();
+      if (count === 0) waiters.wake();
     },
-    none: () => gate.until(() => count === 0),
+    none: () => waiters.until(() => count === 0),
   };
 }

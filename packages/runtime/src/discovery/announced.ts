@@ -1,4 +1,5 @@
 /** What a process has said of itself: who it is, and where it is dialled. */
+import { RecentSet } from "../recent.ts";
 import type { Discovery } from "./discovery.ts";
 import { toInstance } from "./instance.ts";
 
@@ -12,7 +13,7 @@ export interface AnnouncingDiscovery extends Discovery {
 
 /** Takes ownership of `discovery`. */
 export function rememberAnnounced(discovery: Discovery): AnnouncingDiscovery {
-  const announced = new Set<string>();
+  const announced = new RecentSet<string>(maxAnnounced);
   return {
     kind: discovery.kind,
     get condition() {
@@ -21,8 +22,6 @@ export function rememberAnnounced(discovery: Discovery): AnnouncingDiscovery {
     publish(record) {
       const key = record.type === "Endpoint" ? toInstance(record)?.key : undefined;
       if (key !== undefined) announced.add(key); // before anybody can read it
-      const [oldest] = announced;
-      if (announced.size > maxAnnounced && oldest !== undefined) announced.delete(oldest);
       return discovery.publish(record);
     },
     watch: (bucket, onChanges, under) => discovery.watch(bucket, onChanges, under),

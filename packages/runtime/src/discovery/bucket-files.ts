@@ -1,9 +1,9 @@
-/** The files of one bucket as they were last looked at. A look costs what is new, was announced or is due, and of all the others no more than their names. */
+/** The files of one bucket as they were last read. A scan costs what is new, was announced or is due, and of all the others no more than their names. */
 import type { Change } from "./discovery.ts";
 import { isTemporary, readRecordFile, type KnownFile, type ReadOptions } from "./record-file.ts";
 import { recordKey } from "./records.ts";
 
-/** How many files are looked at at a time. */
+/** How many files are read at a time. */
 const lanes = 16;
 
 export interface BucketFilesOptions extends ReadOptions {
@@ -11,19 +11,19 @@ export interface BucketFilesOptions extends ReadOptions {
 }
 
 export interface BucketFiles {
-  /** The file of this name may be another one by now: the next look is at it, too. */
+  /** The file of this name may be another one by now: the next scan reads it, too. */
   announce(name: string): void;
-  /** Look at the files that were announced. @returns what has changed. */
-  lookAtAnnounced(): Promise<Change[]>;
-  /** List the directory, and look at the files that are new, announced or due. @returns what has changed. Throws what the system says. */
+  /** Read the files that were announced. @returns what has changed. */
+  readAnnounced(): Promise<Change[]>;
+  /** List the directory, and read the files that are new, announced or due. @returns what has changed. Throws what the system says. */
   list(): Promise<Change[]>;
-  /** Any of them may be another one by now: the next list looks at all. */
+  /** Any of them may be another one by now: the next list reads all. */
   doubt(): void;
   /** There is no directory. @returns what has changed. */
   clear(): Change[];
 }
 
-/** Create it; nothing is known at first. One look at a time. */
+/** Create it; nothing is known at first. One scan at a time. */
 export function createBucketFiles(options: BucketFilesOptions): BucketFiles {
   const { directory, steps, now, tokens } = options;
   const known = new Map<string, KnownFile>();
@@ -59,7 +59,7 @@ export function createBucketFiles(options: BucketFilesOptions): BucketFiles {
 
   return {
     announce: (name) => void announced.add(name),
-    lookAtAnnounced() {
+    readAnnounced() {
       const names = [...announced].filter(isOurs);
       announced.clear(); // they may be announced again from here on
       return readAll(names);

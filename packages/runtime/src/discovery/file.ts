@@ -9,7 +9,7 @@ import { openBucketWatch, type BucketWatch } from "./bucket-watch.ts";
 import { createBuckets, oncePerBucket, type Buckets } from "./buckets.ts";
 import { directorySteps, messageOf, type DirectorySteps } from "./directory.ts";
 import { toClosedError, type Discovery } from "./discovery.ts";
-import { startHeart, type OwnRecord } from "./heart.ts";
+import { startHeartbeat, type OwnRecord } from "./heartbeat.ts";
 import { encodeFileName, toFileText, writeRecord } from "./record-file.ts";
 import { bucketOf, recordKey, type Bucket } from "./records.ts";
 
@@ -61,7 +61,7 @@ export async function openFileDiscovery(options: FileDiscoveryOptions): Promise<
   const own = new Map<string, OwnRecord>();
   const watches = new Map<Bucket, BucketWatch>();
   const publishing = new Map<string, Placed & { readonly written: Promise<void> }>();
-  const heart = startHeart({ ...settings, buckets, own, troubles, isInHand: (path) => publishing.has(path) });
+  const heartbeat = startHeartbeat({ ...settings, buckets, own, troubles, isInHand: (path) => publishing.has(path) });
   let closed = false;
   return {
     kind: "file",
@@ -87,7 +87,7 @@ export async function openFileDiscovery(options: FileDiscoveryOptions): Promise<
       return {
         async [Symbol.asyncDispose]() {
           if (!own.delete(path)) return;
-          const withdrawn = heart.forget(path).then(() => removeAll([{ path, bucket }], buckets, settings));
+          const withdrawn = heartbeat.forget(path).then(() => removeAll([{ path, bucket }], buckets, settings));
           await inTime(withdrawn, withdrawMs);
         },
       };
@@ -102,7 +102,7 @@ export async function openFileDiscovery(options: FileDiscoveryOptions): Promise<
     },
     async [Symbol.asyncDispose]() {
       closed = true;
-      heart[Symbol.dispose]();
+      heartbeat[Symbol.dispose]();
       for (const watch of watches.values()) watch[Symbol.dispose]();
       const placed = [
         ...Array.from(own, ([path, { record }]) => ({ path, bucket: bucketOf(record) })),
@@ -110,7 +110,7 @@ export async function openFileDiscovery(options: FileDiscoveryOptions): Promise<
       ];
       const written = Array.from(publishing.values(), (publication) => publication.written);
       own.clear();
-      const settled = Promise.allSettled([...placed.map(({ path }) => heart.forget(path)), ...written]);
+      const settled = Promise.allSettled([...placed.map(({ path }) => heartbeat.forget(path)), ...written]);
       const withdrawn = settled.then(() => removeAll(placed, buckets, settings));
       await inTime(withdrawn, withdrawMs);
     },

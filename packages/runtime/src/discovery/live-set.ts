@@ -2,12 +2,12 @@
 import { formatHostPort } from "../address.ts";
 import { RuntimeError } from "../errors.ts";
 import { formatInstanceKey, parseInstanceKey } from "../ids.ts";
-import { createGate } from "../lifetime.ts";
+import { createWaiters } from "../lifetime.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { Change, Discovery, Watch } from "./discovery.ts";
 import { toInstance, type Instance } from "./instance.ts";
-import type { Presence } from "./presence.ts";
-import { createUnlisted } from "./unlisted.ts";
+import type { InstanceStatuses } from "./instance-status.ts";
+import { createOrphans } from "./orphans.ts";
 import { formatAddress, formatPath, type EndpointAddress } from "./records.ts";
 
 export interface LiveSet extends Disposable {
@@ -30,7 +30,7 @@ export interface LiveSetOptions {
   /** Only instances that are admitted are in, for instance those that serve one of several models at the same endpoint. Others that come and go cost it nothing. Default: all are in. */
   readonly admittedOnly?: boolean;
   /** Who can tell of an instance whose record is gone. Default: nobody, it has left then. */
-  readonly presence?: Presence;
+  readonly statuses?: InstanceStatuses;
   /** An instance has left. */
   readonly onLeave?: (instanceId: string) => void;
 }
@@ -39,8 +39,8 @@ export interface LiveSetOptions {
 export function openLiveSet(options: LiveSetOptions): LiveSet {
   const { discovery, address, admittedOnly = false } = options;
   const path = formatPath(address);
-  const gate = createGate();
-  const members = createMembers(options, () => gate.wake());
+  const waiters = createWaiters();
+  const members = createMembers(options, () => waiters.wake());
   const watches = new Map<string, Watch>();
   let closed = false;
   const follow = (id: string, under: string): void => {
@@ -66,7 +66,7 @@ export function openLiveSet(options: LiveSetOptions): LiveSet {
       members.dismiss(id);
     },
     async waitFor(count, signal) {
-      await gate.until(() => closed || members.size >= count, signal);
+      await waiters.until(() => closed || members.size >= count, signal);
       if (closed) throw new RuntimeError("unavailable", "this client is closed");
       return members.instances;
     },
@@ -74,7 +74,7 @@ export function openLiveSet(options: LiveSetOptions): LiveSet {
       closed = true;
       for (const watch of watches.values()) watch[Symbol.dispose]();
       members[Symbol.dispose]();
-      gate.wake();
+      waiters.wake();
     },
   };
 }
@@ -88,18 +88,18 @@ interface Members extends Disposable {
 }
 
 // Those in use: the ones with a record, and the ones that have lost it and are there all the same.
-function createMembers({ address, log, presence, onLeave }: LiveSetOptions, onNews: () => void): Members {
+function createMembers({ address, log, statuses, onLeave }: LiveSetOptions, onNews: () => void): Members {
   const endpoint = formatAddress(address);
   const inUse = new Map<string, Instance>();
   let ordered: readonly Instance[] | undefined = [];
-  const unlisted = presence && createUnlisted({ presence, endpoint, log, onGone: leave });
+  const orphans = statuses && createOrphans({ statuses, endpoint, log, onGone: leave });
 
   function join(instance: Instance): void {
     const { id, host, port } = instance;
     const known = inUse.get(id);
     inUse.set(id, instance);
     ordered = undefined;
-    if (known) unlisted?.returned(known);
+    if (known) orphans?.returned(known);
     const address = formatHostPort(host, port);
     if (!known) log.info({ endpoint, instance_id: id, address, instances: inUse.size }, "instance joined");
     else if (known.key !== instance.key) log.info({ endpoint, instance_id: id, address }, "instance moved");
@@ -122,7 +122,7 @@ function createMembers({ address, log, presence, onLeave }: LiveSetOptions, onNe
     if (instance) return join(instance);
     const id = parseInstanceKey(key.slice(key.lastIndexOf("/") + 1));
     const known = inUse.get(id);
-    if (known && !unlisted?.keep(known)) leave(id);
+    if (known && !orphans?.keep(known)) leave(id);
   }
 
   return {
@@ -139,10 +139,10 @@ function createMembers({ address, log, presence, onLeave }: LiveSetOptions, onNe
     },
     dismiss(id) {
       const known = inUse.get(id);
-      if (known) unlisted?.forget(known);
+      if (known) orphans?.forget(known);
       remove(id);
     },
-    [Symbol.dispose]: () => unlisted?.[Symbol.dispose](),
+    [Symbol.dispose]: () => orphans?.[Symbol.dispose](),
   };
 }
 

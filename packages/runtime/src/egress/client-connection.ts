@@ -30,7 +30,7 @@ const maxQueuedBytes = 8 * 1024 * 1024;
 /** Endpoints a worker may withdraw on one connection. */
 const maxWithdrawn = 4_096;
 
-export interface PlaneClientOptions {
+export interface ClientConnectionOptions {
   /** The instance that is meant, and where: `Instance.key`. */
   readonly key: string;
   readonly host: string;
@@ -49,10 +49,10 @@ export interface PlaneClientOptions {
   readonly onLeave: (isGoingAway: boolean) => void;
 }
 
-type Owner = Pick<PlaneClientOptions, "memory" | "onClose" | "onLeave">;
+type Owner = Pick<ClientConnectionOptions, "memory" | "onClose" | "onLeave">;
 
 /** All streams between this process and one worker. */
-export class PlaneClient implements StreamOwner {
+export class ClientConnection implements StreamOwner {
   readonly ready: Promise<Hello>;
   readonly memory: MemoryBudget;
   #connection: Connection;
@@ -67,7 +67,7 @@ export class PlaneClient implements StreamOwner {
   #withdrawn = new Set<string>();
   #owner: Owner;
 
-  private constructor(connection: (client: PlaneClient) => Connection, owner: Owner) {
+  private constructor(connection: (client: ClientConnection) => Connection, owner: Owner) {
     this.#owner = owner;
     this.memory = owner.memory;
     this.#connection = connection(this);
@@ -80,7 +80,7 @@ export class PlaneClient implements StreamOwner {
   }
 
   /** Dial a worker and wait for its HELLO. @throws RuntimeError `cannot_connect`. */
-  static async dial(options: PlaneClientOptions): Promise<PlaneClient> {
+  static async dial(options: ClientConnectionOptions): Promise<ClientConnection> {
     const {
       key: dialled,
       host,
@@ -95,7 +95,7 @@ export class PlaneClient implements StreamOwner {
     const socket = await dialSocket({ host, port, timeoutMs: helloTimeoutMs, isTls, security });
     const guard: Guard | undefined = security.tokens && { role: "dialler", tokens: security.tokens.current, dialled };
     const settings: ConnectionOptions = { role: "dialler", hello, helloTimeoutMs, pingIntervalMs, guard, memory };
-    const client = new PlaneClient((owner) => new Connection(socket, settings, owner.#events()), options);
+    const client = new ClientConnection((owner) => new Connection(socket, settings, owner.#events()), options);
     try {
       await client.ready;
     } catch (cause) {

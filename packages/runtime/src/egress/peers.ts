@@ -2,13 +2,14 @@
 import { formatHostPort } from "../address.ts";
 import { RuntimeError } from "../errors.ts";
 import type { Instance } from "../discovery/instance.ts";
-import type { Presence, Whereabouts } from "../discovery/presence.ts";
+import type { InstanceStatuses, InstanceStatus } from "../discovery/instance-status.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { MemoryBudget } from "../memory-budget.ts";
 import type { RuntimeMetrics } from "../metrics/runtime-metrics.ts";
+import { RecentSet } from "../recent.ts";
 import type { PlaneSecurity } from "../security/plane-security.ts";
 import type { Hello } from "../wire/hello.ts";
-import { PlaneClient } from "./client-connection.ts";
+import { ClientConnection } from "./client-connection.ts";
 import { createRedial } from "./redial.ts";
 
 export interface PeersOptions {
@@ -25,10 +26,10 @@ export interface PeersOptions {
   readonly now: () => number;
 }
 
-export interface Peers extends AsyncDisposable, Presence {
+export interface Peers extends AsyncDisposable, InstanceStatuses {
   /** A usable connection to `instance`, at once if there is one.
    *  @throws RuntimeError `cannot_connect`, at once if it has failed so often that it is not dialled yet; `unavailable` while it drains. */
-  get(instance: Instance): PlaneClient | Promise<PlaneClient>;
+  get(instance: Instance): ClientConnection | Promise<ClientConnection>;
 }
 
 /** Instances that have said GOAWAY and are remembered once their connection is over. */
@@ -37,15 +38,15 @@ const maxLeft = 1_024;
 const steadyMs = 1_000;
 
 type Peer =
-  | { type: "dialling"; client: Promise<PlaneClient> }
-  | { type: "open"; client: PlaneClient; openedAt: number };
+  | { type: "dialling"; client: Promise<ClientConnection> }
+  | { type: "open"; client: ClientConnection; openedAt: number };
 
 /** Create an empty set of connections. */
 export function createPeers(options: PeersOptions): Peers {
   const departures = createDepartures();
   const pool = createPool(options, departures);
 
-  function whereabouts({ key, path }: Instance): Whereabouts {
+  function statusOf({ key, path }: Instance): InstanceStatus {
     if (departures.has(key)) return "left"; // an id is one life of a process
     const client = pool.find(key);
     if (!client?.isUsable) return "unknown";
@@ -54,14 +55,14 @@ export function createPeers(options: PeersOptions): Peers {
 
   return {
     get: pool.get,
-    whereabouts,
+    statusOf,
     async probe(instance) {
       try {
         await pool.get(instance);
       } catch {
         // whether it could be dialled is in what follows, and why not in the log of those who need it
       }
-      return whereabouts(instance);
+      return statusOf(instance);
     },
     onChange: departures.onChange,
     [Symbol.asyncDispose]: async () => pool.close(),
@@ -71,7 +72,7 @@ export function createPeers(options: PeersOptions): Peers {
 interface Pool {
   readonly get: Peers["get"];
   /** The connection to an instance, if it is open. */
-  find(key: string): PlaneClient | undefined;
+  find(key: string): ClientConnection | undefined;
   close(): void;
 }
 
@@ -94,7 +95,7 @@ function createPool(options: PeersOptions, departures: Departures): Pool {
     onLeave: (key, isGoingAway) => departures.leave(key, isGoingAway),
   };
 
-  async function settle(key: string, dialling: Promise<PlaneClient>): Promise<PlaneClient> {
+  async function settle(key: string, dialling: Promise<ClientConnection>): Promise<ClientConnection> {
     try {
       const client = await dialling;
       peers.set(key, { type: "open", client, openedAt: options.now() });
@@ -106,7 +107,7 @@ function createPool(options: PeersOptions, departures: Departures): Pool {
     }
   }
 
-  function start(instance: Instance): Promise<PlaneClient> {
+  function start(instance: Instance): Promise<ClientConnection> {
     assertMayDial(instance, redial.waitMs(instance.key));
     const client = settle(instance.key, dialInstance(instance, parts));
     peers.set(instance.key, { type: "dialling", client });
@@ -148,12 +149,12 @@ interface Departures {
   /** It takes no more requests, or (false) none for one of its endpoints. */
   leave(key: string, isGoingAway: boolean): void;
   notify(key: string): void;
-  onChange: Presence["onChange"];
+  onChange: InstanceStatuses["onChange"];
 }
 
 // Who has said GOAWAY, and who wants to hear of those that come and go.
 function createDepartures(): Departures {
-  const left = new Set<string>();
+  const left = new RecentSet<string>(maxLeft);
   const listeners = new Map<string, Set<() => void>>();
   const notify = (key: string): void => {
     for (const listener of listeners.get(key) ?? []) listener();
@@ -162,8 +163,6 @@ function createDepartures(): Departures {
     has: (key) => left.has(key),
     leave(key, isGoingAway) {
       if (isGoingAway) left.add(key);
-      const [oldest] = left;
-      if (left.size > maxLeft && oldest !== undefined) left.delete(oldest);
       notify(key);
     },
     notify,
@@ -181,15 +180,18 @@ function createDepartures(): Departures {
 
 interface DialParts extends PeersOptions {
   readonly isClosed: () => boolean;
-  readonly onGone: (key: string, client: PlaneClient | undefined) => void;
+  readonly onGone: (key: string, client: ClientConnection | undefined) => void;
   readonly onLeave: (key: string, isGoingAway: boolean) => void;
 }
 
-async function dialInstance({ key, id, host, port, isTls = false }: Instance, parts: DialParts): Promise<PlaneClient> {
+async function dialInstance(
+  { key, id, host, port, isTls = false }: Instance,
+  parts: DialParts,
+): Promise<ClientConnection> {
   const { hello, connectTimeoutMs, pingIntervalMs, security, memory, metrics, log } = parts;
   const address = formatHostPort(host, port);
-  const state: { opened?: PlaneClient; isOver: boolean } = { isOver: false };
-  const client = await PlaneClient.dial({
+  const state: { opened?: ClientConnection; isOver: boolean } = { isOver: false };
+  const client = await ClientConnection.dial({
     key,
     host,
     port,

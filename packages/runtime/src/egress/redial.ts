@@ -1,4 +1,5 @@
 /** When an instance may be dialled again: one that hangs up on each connection must not be dialled as fast as it does so. */
+import { RecentMap } from "../recent.ts";
 import { backoffMs } from "./retry.ts";
 
 export interface Redial {
@@ -24,15 +25,12 @@ const maxKnown = 1_024;
 
 /** Create an empty record. The first failure costs no wait: a connection may be lost at any time. */
 export function createRedial({ now, random }: RedialOptions): Redial {
-  const known = new Map<string, { readonly failures: number; readonly until: number }>();
+  const known = new RecentMap<string, { readonly failures: number; readonly until: number }>(maxKnown);
   return {
     waitMs: (key) => Math.max(0, (known.get(key)?.until ?? 0) - now()),
     failed(key) {
       const failures = (known.get(key)?.failures ?? 0) + 1;
-      known.delete(key); // the newest comes last
       known.set(key, { failures, until: now() + backoffMs(failures - 1, random, waits) });
-      const [oldest] = known.keys();
-      if (known.size > maxKnown && oldest !== undefined) known.delete(oldest);
     },
     succeeded: (key) => void known.delete(key),
   };

@@ -31,21 +31,21 @@ export function createAdmission({ limits, queueLimit, metrics }: AdmissionOption
   if (limit === Infinity) return { enter: () => undefined };
   metrics.places.set(limit);
   metrics.queueCapacity.set(queueLimit);
-  const room = new Room(limit, metrics);
+  const places = new PlaceQueue(limit, metrics);
   return {
     enter() {
-      if (room.isFull && room.newcomers >= queueLimit) {
+      if (places.isFull && places.newcomers >= queueLimit) {
         const taken = countOf(limit, "place is", "places are");
-        const waiting = countOf(room.newcomers, "request is", "requests are");
+        const waiting = countOf(places.newcomers, "request is", "requests are");
         throw new RuntimeError("overloaded", `${taken} taken and ${waiting} waiting, the limits of this worker`);
       }
-      return new RequestPlaces(room);
+      return new RequestPlaces(places);
     },
   };
 }
 
 /** The places, and who waits for one. Requests take turns, each with one place at a time: what wants many must not hold up what wants one. */
-class Room {
+class PlaceQueue {
   /** Requests that wait for their first place. */
   newcomers = 0;
   #limit: number;
@@ -105,15 +105,15 @@ class Room {
 }
 
 class RequestPlaces implements Place {
-  #room: Room;
+  #places: PlaceQueue;
   #own: QueuedPlace;
   #isOwnTaken = false;
   /** One listener of each signal for all that wait: to add one, a signal looks at those it has, which might be a thousand. */
   #watched = new Map<AbortSignal, Set<QueuedPlace>>();
 
-  constructor(room: Room) {
-    this.#room = room;
-    this.#own = room.ask(this, true);
+  constructor(places: PlaceQueue) {
+    this.#places = places;
+    this.#own = places.ask(this, true);
   }
 
   turn(signal: AbortSignal): Promise<void> {
@@ -121,7 +121,7 @@ class RequestPlaces implements Place {
   }
 
   async take(signal: AbortSignal): Promise<Disposable> {
-    const place = this.#isOwnTaken ? this.#room.ask(this, false) : this.#own;
+    const place = this.#isOwnTaken ? this.#places.ask(this, false) : this.#own;
     this.#isOwnTaken = true;
     await this.#turn(place, signal);
     return place;

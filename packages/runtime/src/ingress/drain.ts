@@ -2,7 +2,7 @@
 import { RuntimeError } from "../errors.ts";
 import { within, type EndReport } from "../lifetime.ts";
 import type { Logger } from "../logging/logger.ts";
-import type { PushServer } from "./server-connection.ts";
+import type { EndpointRegistration } from "./served-endpoints.ts";
 
 /** How long requests that are cut may take to say so, ms. */
 const lastWordsMs = 1_000;
@@ -17,7 +17,7 @@ export interface DrainOptions {
 
 /** Wait for what is running, and cut what is left when the time is over. */
 export async function drainEndpoint(
-  served: ReturnType<PushServer["add"]>,
+  served: EndpointRegistration,
   { path, timeoutMs, log, report }: DrainOptions,
 ): Promise<void> {
   report.count({ running: served.running(), cut: 0 });

@@ -1,34 +1,19 @@
 /** Runs the handler of one request: reopens its identity, sends its items, and writes the worker's pair of lifecycle lines. */
-import type { EndpointAddress } from "../discovery/records.ts";
-import { toItems, type Handler, type Places, type RequestContext } from "../handler.ts";
+import { toItems, type Places, type RequestContext } from "../handler.ts";
 import { RuntimeError, toHandlerError, toRuntimeError } from "../errors.ts";
 import { describeBadRequestId, isUuid } from "../ids.ts";
 import type { Logger } from "../logging/logger.ts";
-import type { EndedRequest, EndpointMetrics, FailedStep } from "../metrics/runtime-metrics.ts";
+import type { EndedRequest, FailedStep } from "../metrics/runtime-metrics.ts";
 import { fromPlaneHeaders, toLogFields, type Identity } from "../trace/identity.ts";
 import { endSpan, toOutcome, type Span, type Tracer } from "../trace/spans.ts";
 import { formatTraceparent, isSampled } from "../trace/traceparent.ts";
-import type { EncodeItem } from "../wire/items.ts";
 import type { RequestMessage, Trailer } from "../wire/messages.ts";
 import { decodePayload } from "../wire/payload.ts";
 import { toWorkerError } from "../worker-errors.ts";
-import type { Admission, Place } from "./admission.ts";
+import type { Place } from "./admission.ts";
 import type { Pauses } from "./pauses.ts";
+import type { ServedEndpoint } from "./served-endpoints.ts";
 import type { ServerStream } from "./server-stream.ts";
-
-/** An endpoint as the push server knows it; the types of requests and items are the caller's affair. */
-export interface ServedEndpoint {
-  readonly path: string;
-  readonly address: EndpointAddress;
-  /** Decimal u64. */
-  readonly instanceId: string;
-  readonly handler: Handler<unknown, unknown, Logger>;
-  readonly encodeItem: EncodeItem<unknown>;
-  readonly countTokens: (item: unknown) => number;
-  readonly log: Logger;
-  readonly metrics: EndpointMetrics;
-  readonly admission: Admission;
-}
 
 /** Where a request runs. */
 export interface RunOptions {

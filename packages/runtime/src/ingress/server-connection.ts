@@ -1,14 +1,14 @@
-/** The listening end of the plane: takes connections, admits requests, and runs the handler of the endpoint they name. */
+/** The listening end of one connection: admits the requests that come over it, and runs the handler of the endpoint they name. */
 import type { Socket } from "node:net";
 import { countOf } from "../counts.ts";
 import { RuntimeError, toRuntimeError } from "../errors.ts";
 import { requestFactor, type MemoryBudget } from "../memory-budget.ts";
-import { createGate } from "../lifetime.ts";
-import type { Counter } from "../metrics/series.ts";
 import type { Logger } from "../logging/logger.ts";
+import type { Counter } from "../metrics/series.ts";
 import type { Guard } from "../security/auth.ts";
-import { Connection, type ConnectionEvents } from "../net/connection.ts";
 import type { Tracer } from "../trace/spans.ts";
+import type { Hello } from "../wire/hello.ts";
+import { Connection, type ConnectionEvents } from "../net/connection.ts";
 import type { FrameWriter } from "../wire/frame-writer.ts";
 import { frameTypeName, frameTypes, type FrameType } from "../wire/frames.ts";
 import { fromPlaneHeaders, toLogFields } from "../trace/identity.ts";
@@ -21,20 +21,20 @@ import {
   encodeWithdraw,
   type RequestMessage,
 } from "../wire/messages.ts";
-import type { Hello } from "../wire/hello.ts";
 import type { Place } from "./admission.ts";
-import { createPauses, type Pauses } from "./pauses.ts";
-import { runRequest, type ServedEndpoint } from "./run-request.ts";
+import type { Pauses } from "./pauses.ts";
+import { runRequest } from "./run-request.ts";
+import type { EndpointEntry, ServedEndpoints } from "./served-endpoints.ts";
 import { ServerStream } from "./server-stream.ts";
 
 /** Memory for what is known of a request, beside its bytes. */
 const requestBytes = 8 * 1024;
-/** Endpoints served once of which later diallers are told that they are gone. */
-const maxWithdrawn = 1_024;
-
-export interface PushServerOptions {
+export interface ServerConnectionOptions {
+  /** What this process says of itself on each connection; its `max_streams` is enforced. */
   readonly hello: Hello;
+  /** How long a dialler's HELLO may take, ms. */
   readonly helloTimeoutMs: number;
+  /** Silence after which a dialler is pinged, ms. */
   readonly pingIntervalMs: number;
   /** What diallers must prove, asked for each connection; undefined = nothing. */
   readonly guard?: () => Guard | undefined;
@@ -44,120 +44,35 @@ export interface PushServerOptions {
   /** Requests refused because streams, places or memory are used up. */
   readonly rejections: Counter;
   readonly tracer: Tracer;
+  /** Monotonic clock, ms. */
   readonly now: () => number;
 }
 
-/** All connections and running requests of one process. */
-export interface PushServer {
-  /** Serve `path` until `remove`; `withdraw` says so beforehand. `running` counts requests, those that wait too. */
-  add(endpoint: ServedEndpoint): {
-    withdraw(): void;
-    remove(): void;
-    running(): number;
-    idle(): Promise<void>;
-    kill(cause: RuntimeError): void;
-  };
-  /** Takes ownership of a socket after its preface. `admit` is called once the peer has proven itself; what it throws ends the connection. */
-  accept(socket: Socket, head: Buffer, admit?: () => void): void;
-  /** Tell every peer that no new request is taken. */
-  goAway(reason: string): void;
-  /** Close every connection, and those to come. */
-  close(): void;
-}
-
-interface Shared {
-  readonly options: PushServerOptions;
-  readonly endpoints: Map<string, ServedEndpoint>;
-  readonly running: Map<string, Set<ServerStream>>;
+/** What all connections of a process share. */
+export interface ConnectionParts {
+  readonly options: ServerConnectionOptions;
+  readonly endpoints: ServedEndpoints;
   readonly pauses: Pauses;
-  /** Wakes when a request has ended. */
-  readonly gate: ReturnType<typeof createGate>;
 }
 
-export function createPushServer(options: PushServerOptions): PushServer {
-  const shared: Shared = {
-    options,
-    endpoints: new Map(),
-    running: new Map(),
-    pauses: createPauses(),
-    gate: createGate(),
-  };
-  const connections = new Set<ServerConnection>();
-  const withdrawn = new Set<string>();
-  let leaving: string | undefined;
-  let isClosed = false;
-  return {
-    add(endpoint) {
-      const { path } = endpoint;
-      if (shared.endpoints.has(path))
-        throw new RuntimeError(
-          "invalid_argument",
-          `${path} is served by this runtime already; a second handler or model needs an endpoint of its own`,
-        );
-      shared.endpoints.set(path, endpoint);
-      withdrawn.delete(path);
-      const streams = new Set<ServerStream>();
-      shared.running.set(path, streams);
-      return {
-        withdraw() {
-          remember(withdrawn, path);
-          for (const connection of connections) connection.withdraw(path);
-        },
-        remove() {
-          shared.endpoints.delete(path);
-          shared.running.delete(path);
-        },
-        running: () => streams.size,
-        idle: () => shared.gate.until(() => streams.size === 0),
-        kill(cause) {
-          for (const stream of streams) stream.abort(cause);
-        },
-      };
-    },
-    accept(socket, head, admit = () => undefined) {
-      if (isClosed) return void socket.destroy();
-      const connection = new ServerConnection(socket, head, shared, {
-        onOpen: admit,
-        onGone: () => connections.delete(connection),
-      });
-      connections.add(connection);
-      if (leaving !== undefined) connection.goAway(leaving);
-      else for (const path of withdrawn) connection.withdraw(path);
-    },
-    goAway(reason) {
-      leaving = reason;
-      for (const connection of connections) connection.goAway(reason);
-    },
-    close() {
-      isClosed = true;
-      for (const connection of connections) connection.end();
-    },
-  };
-}
-
-// The oldest is forgotten: nobody keeps asking for it.
-function remember(withdrawn: Set<string>, path: string): void {
-  withdrawn.add(path);
-  const [oldest] = withdrawn;
-  if (withdrawn.size > maxWithdrawn && oldest !== undefined) withdrawn.delete(oldest);
-}
-
+/** Who made a connection, and wants to hear of it. */
 interface Owner {
   readonly onOpen: () => void;
   readonly onGone: () => void;
 }
 
-class ServerConnection {
+/** Takes ownership of a socket whose preface has been read. */
+export class ServerConnection {
   #connection: Connection;
   #streams = new Map<number, ServerStream>();
   #lastId = 0;
   #goneAway = false;
   #isGuarded: boolean;
-  #shared: Shared;
+  #parts: ConnectionParts;
 
-  constructor(socket: Socket, head: Buffer, shared: Shared, { onOpen, onGone }: Owner) {
-    this.#shared = shared;
-    const { hello, helloTimeoutMs, pingIntervalMs, memory } = shared.options;
+  constructor(socket: Socket, head: Buffer, parts: ConnectionParts, { onOpen, onGone }: Owner) {
+    this.#parts = parts;
+    const { hello, helloTimeoutMs, pingIntervalMs, memory } = parts.options;
     const events: ConnectionEvents = {
       onOpen,
       onFrame: (type, streamId, body) => this.#frame(type, streamId, body),
@@ -172,7 +87,7 @@ class ServerConnection {
         onGone();
       },
     };
-    const guard = shared.options.guard?.();
+    const guard = parts.options.guard?.();
     this.#isGuarded = guard !== undefined;
     this.#connection = new Connection(
       socket,
@@ -206,7 +121,7 @@ class ServerConnection {
   }
 
   #closed(cause: RuntimeError | undefined): void {
-    const { log } = this.#shared.options;
+    const { log } = this.#parts.options;
     const fields = { remote: this.#connection.remote, streams: this.#streams.size };
     const message = "connection ended with an error";
     // Nobody has lost anything if a caller goes while nothing is under way.
@@ -252,42 +167,51 @@ class ServerConnection {
   #request(streamId: number, body: Buffer): void {
     this.#begin(streamId);
     if (!this.#connection.isWritable) this.#connection.pause(); // every request is answered, and the answers are not read
-    const { endpoints, running, pauses, gate, options } = this.#shared;
+    const { options } = this.#parts;
     let request: RequestMessage | undefined;
-    let place: Place | undefined;
     const share = options.memory.open();
     try {
       share.take(requestFactor * body.length + requestBytes);
       request = decodeRequest(Buffer.from(body)); // its payload outlives this frame's chunk
-      const endpoint = endpoints.get(request.path);
-      if (this.#goneAway) throw new RuntimeError("unavailable", "this worker is draining");
-      if (!endpoint)
-        throw new RuntimeError("unavailable", `this worker does not serve ${request.path}`, {
-          publicMessage: "this worker does not serve the endpoint",
-        });
-      if (this.#streams.size >= options.hello.max_streams)
-        throw new RuntimeError(
-          "overloaded",
-          `${countOf(this.#streams.size, "stream is", "streams are")} open, the limit`,
-        );
+      const entry = this.#findEndpoint(request.path);
       const stream = new ServerStream(this.#connection, streamId, request.credit);
-      place = endpoint.admission.enter();
-      const ofEndpoint = running.get(request.path);
-      this.#streams.set(streamId, stream);
-      ofEndpoint?.add(stream);
-      void runRequest(stream, request, { endpoint, place, pauses, now: options.now, tracer: options.tracer }).finally(
-        () => {
-          place?.[Symbol.dispose]();
-          share[Symbol.dispose]();
-          this.#streams.delete(streamId);
-          ofEndpoint?.delete(stream);
-          gate.wake();
-        },
-      );
+      const place = entry.endpoint.admission.enter();
+      void this.#run(stream, request, entry, place).finally(() => {
+        place?.[Symbol.dispose]();
+        share[Symbol.dispose]();
+        this.#streams.delete(streamId);
+        entry.end(stream);
+      });
     } catch (error) {
       share[Symbol.dispose]();
       this.#refuse(streamId, request, toRuntimeError(error));
     }
+  }
+
+  // @throws RuntimeError saying why the request is not taken.
+  #findEndpoint(path: string): EndpointEntry {
+    const { endpoints, options } = this.#parts;
+    const entry = endpoints.find(path);
+    if (this.#goneAway) throw new RuntimeError("unavailable", "this worker is draining");
+    if (!entry)
+      throw new RuntimeError("unavailable", `this worker does not serve ${path}`, {
+        publicMessage: "this worker does not serve the endpoint",
+      });
+    if (this.#streams.size >= options.hello.max_streams)
+      throw new RuntimeError(
+        "overloaded",
+        `${countOf(this.#streams.size, "stream is", "streams are")} open, the limit`,
+      );
+    return entry;
+  }
+
+  // Never rejects, as `runRequest`.
+  #run(stream: ServerStream, request: RequestMessage, entry: EndpointEntry, place: Place | undefined): Promise<void> {
+    const { pauses, options } = this.#parts;
+    this.#streams.set(stream.id, stream);
+    entry.begin(stream);
+    const { now, tracer } = options;
+    return runRequest(stream, request, { endpoint: entry.endpoint, place, pauses, now, tracer });
   }
 
   #refuse(
@@ -303,7 +227,7 @@ class ServerConnection {
       produced: false,
     });
     this.#connection.flushSoon();
-    const { hello, log, rejections } = this.#shared.options;
+    const { hello, log, rejections } = this.#parts.options;
     if (code === "overloaded") rejections.inc();
     const ids = request && {
       ...toLogFields(fromPlaneHeaders(request.headers), "handle_payload"),

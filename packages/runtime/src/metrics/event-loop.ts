@@ -1,6 +1,7 @@
 /** How late the event loop runs: a timer in C++ that costs JavaScript nothing until somebody looks. */
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import type { Registry } from "@prometheus-io/client";
+import { once } from "../lifetime.ts";
 import { Family, type Reading } from "./family.ts";
 
 type IntervalHistogram = ReturnType<typeof monitorEventLoopDelay>;
@@ -71,15 +72,11 @@ export function createEventLoopDelay(registry: Registry, now: () => number = () 
     watch() {
       watchers += 1;
       if (watchers === 1) delay.start(now());
-      let isOver = false;
-      return {
-        [Symbol.dispose]() {
-          if (isOver) return;
-          isOver = true;
-          watchers -= 1;
-          if (watchers === 0) delay.stop();
-        },
-      };
+      const leave = once(() => {
+        watchers -= 1;
+        if (watchers === 0) delay.stop();
+      });
+      return { [Symbol.dispose]: leave };
     },
   };
 }

@@ -6,10 +6,9 @@ import type { MemoryBudget, MemoryShare } from "../memory-budget.ts";
 import { FrameWriter } from "../wire/frame-writer.ts";
 import { FrameDecoder, frameTypeName, frameTypes, maxHelloBytes, preface, type FrameType } from "../wire/frames.ts";
 import { decodeError, encodeError, encodePing } from "../wire/messages.ts";
-import { decodeHello, encodeHello, type Hello } from "../wire/hello.ts";
-import { encodeAuth } from "../wire/proof.ts";
-import { FrameWatch, maxFrameLooks } from "./frame-watch.ts";
-import { QueueRoom } from "./queue-room.ts";
+import { decodeHello, encodeAuth, encodeHello, type Hello } from "../wire/hello.ts";
+import { FrameWatch, maxFrameChecks } from "./frame-watch.ts";
+import { HighWaterMark } from "./high-water.ts";
 import { beginHandshake, type Guard, type Handshake, type Role } from "../security/auth.ts";
 import { explainTlsError } from "../security/tls.ts";
 
@@ -69,7 +68,7 @@ export class Connection {
   #phase: Phase = { type: "hello" };
   #decoder: FrameDecoder;
   #share: MemoryShare;
-  #room: QueueRoom;
+  #room: HighWaterMark;
   #flushing = false;
   #handshake: Handshake;
   #heartbeat: NodeJS.Timeout | undefined;
@@ -88,7 +87,7 @@ export class Connection {
     this.#handshake = beginHandshake(options.guard, socket);
     this.remote = formatRemote(socket);
     this.#share = options.memory.open();
-    this.#room = new QueueRoom(options.memory.open());
+    this.#room = new HighWaterMark(options.memory.open());
     const onRefused: ConnectionEvents["onRefused"] = (type, streamId, error) => {
       if (this.isOpen) events.onRefused(type, streamId, error);
     };
@@ -299,7 +298,7 @@ export class Connection {
 
   #beat(): void {
     if (this.#frameWatch.isLate(this.#decoder.underWay, this.#socket.isPaused())) {
-      const lateMs = maxFrameLooks * this.#options.pingIntervalMs;
+      const lateMs = maxFrameChecks * this.#options.pingIntervalMs;
       return this.close(
         new RuntimeError("protocol", `a frame from ${this.remote} was not there whole within ${lateMs} ms`),
       );

@@ -3,10 +3,11 @@ import { createServer, type AddressInfo, type Socket } from "node:net";
 import { formatHostPort, formatRemote, isLoopback } from "../address.ts";
 import { countOf } from "../counts.ts";
 import { RuntimeError } from "../errors.ts";
+import { once } from "../lifetime.ts";
 import type { Logger } from "../logging/logger.ts";
 import { createStrangers } from "../strangers.ts";
 import { preface } from "../wire/frames.ts";
-import { openTlsDoor } from "./tls-door.ts";
+import { createTlsAcceptor } from "./tls-acceptor.ts";
 import type { TlsMaterial } from "../security/tls.ts";
 
 export interface ListenOptions {
@@ -65,13 +66,13 @@ const openWarning =
 export async function listen(options: ListenOptions): Promise<Listener> {
   const { host, port, log } = options;
   const waiting = new Set<Socket>();
-  const { admit, enter } = createPorch(options, (socket) => door?.forget(socket));
+  const { admit, enter } = limitConnections(options, (socket) => acceptor?.forget(socket));
   const accept = (socket: Socket): void => sniff(socket, { ...options, admit }, waiting);
-  const door =
-    options.tls && openTlsDoor({ tls: options.tls, timeoutMs: options.prefaceTimeoutMs, log, onSecure: accept });
+  const acceptor =
+    options.tls && createTlsAcceptor({ tls: options.tls, timeoutMs: options.prefaceTimeoutMs, log, onSecure: accept });
   const server = createServer({ noDelay: true, keepAlive: true }, (socket) => {
     enter(socket);
-    (door?.enter ?? accept)(socket);
+    (acceptor?.enter ?? accept)(socket);
   });
   await new Promise<void>((resolve, reject) => {
     server.once("error", (cause) => {
@@ -89,28 +90,26 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   server.on("error", (error) => log.error({ error }, "request plane listener failed"));
   const bound = server.address() as AddressInfo; // a TCP server that listens
   if (options.isOpen && !isLoopback(bound.address)) log.warnOnce({ host: bound.address }, openWarning);
-  let closing: Promise<void> | undefined;
-  return {
-    host: bound.address,
-    port: bound.port,
-    [Symbol.asyncDispose]() {
-      closing ??= new Promise((resolve) => {
-        server.close(() => resolve());
-        for (const socket of waiting) socket.destroy();
-        door?.[Symbol.dispose]();
-      });
-      return closing;
-    },
-  };
+  const close = once(() => {
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    for (const socket of waiting) socket.destroy();
+    acceptor?.[Symbol.dispose]();
+    return closed;
+  });
+  return { host: bound.address, port: bound.port, [Symbol.asyncDispose]: close };
 }
 
-interface Porch {
+interface Admittance {
   readonly enter: (socket: Socket) => void;
+  /** @throws RuntimeError `overloaded` if as many connections as there may be have proven themselves. */
   readonly admit: (socket: Socket) => void;
 }
 
-// Where strangers wait. Who is sent away from it has not been refused for anything else.
-function createPorch({ maxConnections: limit, log }: ListenOptions, onSentAway: (socket: Socket) => void): Porch {
+// Lines say why a connection is refused. One that is sent away as a stranger has not been refused for anything else.
+function limitConnections(
+  { maxConnections: limit, log }: ListenOptions,
+  onSentAway: (socket: Socket) => void,
+): Admittance {
   const crowd = `more than ${maxStrangers} connections have not proven themselves: this is the oldest of its address`;
   const strangers = createStrangers({
     maxStrangers,

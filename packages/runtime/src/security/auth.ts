@@ -3,8 +3,7 @@ import { createHmac, createSecretKey, hkdfSync, randomBytes, timingSafeEqual, ty
 import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 import { RuntimeError } from "../errors.ts";
-import type { Hello } from "../wire/hello.ts";
-import { nonceBytes, proofBytes, proofVersion } from "../wire/proof.ts";
+import { nonceBytes, proofBytes, proofVersion, type Hello } from "../wire/hello.ts";
 
 export type Role = "dialler" | "listener";
 

@@ -47,7 +47,7 @@ export type OnFrame = (type: FrameType, streamId: number, body: Buffer) => void;
 /** Smaller frames are kept, while they are under way, without a question. */
 const freeBytes = 16 * 1024;
 
-export interface FrameRoom {
+export interface FrameMemory {
   /** Frames that have not arrived whole are taken from it. */
   readonly share: MemoryShare;
   /** Called for each frame that there is no memory for, when its header has arrived. The frame is passed over. */
@@ -63,9 +63,9 @@ export class FrameDecoder {
   #skipBytes = 0;
   #asked = 0;
   #maxBodyBytes: number;
-  #room: FrameRoom | undefined;
+  #room: FrameMemory | undefined;
 
-  constructor(maxBodyBytes: number, room?: FrameRoom) {
+  constructor(maxBodyBytes: number, room?: FrameMemory) {
     this.#maxBodyBytes = maxBodyBytes;
     this.#room = room;
   }

@@ -1,10 +1,18 @@
-/** The first frame in both directions: who speaks, and what it takes. Layout: docs/wire-format.md. */
+/** The first frames in both directions. HELLO: who speaks, and what it takes; AUTH: the proof of the shared token. Layouts: docs/wire-format.md. */
 import { RuntimeError } from "../errors.ts";
 import { excerpt } from "../excerpt.ts";
 import type { FrameWriter } from "./frame-writer.ts";
 import { frameTypes, maxHelloBytes } from "./frames.ts";
 import { decodeMap, encodePayload } from "./payload.ts";
-import { maxDialledLength, nonceBytes } from "./proof.ts";
+
+/** Version of the proof. The first one did not say whom it was meant for, so it could be passed on. */
+export const proofVersion = 2;
+/** Size of the nonce in HELLO. */
+export const nonceBytes = 32;
+/** Size of the proof in AUTH. */
+export const proofBytes = 32;
+/** Longest `dialled` in HELLO, characters: an id, and a host of 255. */
+const maxDialledLength = 300;
 
 /** What HELLO says. */
 export interface Hello {
@@ -92,4 +100,11 @@ function isDecimalU64(value: unknown): value is string {
 
 function isDialled(value: unknown): value is string {
   return typeof value === "string" && value.length >= 1 && value.length <= maxDialledLength;
+}
+
+/** Layout: 32 bytes, the proof. */
+export function encodeAuth(writer: FrameWriter, proof: Uint8Array): void {
+  writer.begin(frameTypes.AUTH, 0);
+  writer.bytes(proof);
+  writer.end();
 }

@@ -2,12 +2,12 @@
 import type { Instance } from "./instance.ts";
 
 /** `here`: it answers. `left`: it has said that it takes no more requests. `unknown`: nobody has a connection to it. */
-export type Whereabouts = "here" | "left" | "unknown";
+export type InstanceStatus = "here" | "left" | "unknown";
 
-export interface Presence {
-  whereabouts(instance: Instance): Whereabouts;
+export interface InstanceStatuses {
+  statusOf(instance: Instance): InstanceStatus;
   /** Find out, by dialling it if need be. Never rejects. */
-  probe(instance: Instance): Promise<Whereabouts>;
+  probe(instance: Instance): Promise<InstanceStatus>;
   /** Hear that the whereabouts of the instance with that key may have changed. */
   onChange(key: string, listener: () => void): Disposable;
 }

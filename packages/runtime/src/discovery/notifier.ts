@@ -4,10 +4,10 @@ import { basename } from "node:path";
 import type { Troubles } from "../condition.ts";
 import { messageOf, type DirectorySteps } from "./directory.ts";
 
-/** Most looks between two tries of a watch that fails: each costs Node memory that it does not get back. */
+/** Most scans between two tries of a watch that fails: each costs Node memory that it does not get back. */
 const maxPause = 128;
 
-export interface AnnouncerOptions {
+export interface NotifierOptions {
   readonly directory: string;
   readonly steps: Pick<DirectorySteps, "watch">;
   /** Where it is said that changes are not announced. */
@@ -16,20 +16,20 @@ export interface AnnouncerOptions {
   readonly onChange: (name: string | undefined) => void;
 }
 
-export interface Announcer extends Disposable {
-  /** Hear of changes in the directory that has this inode now: another may have taken the name. Called at each look. Never throws. */
+export interface Notifier extends Disposable {
+  /** Hear of changes in the directory that has this inode now: another may have taken the name. Called at each scan. Never throws. */
   follow(inode: number): void;
 }
 
-export function createAnnouncer({ directory, steps, silence, onChange }: AnnouncerOptions): Announcer {
+export function createNotifier({ directory, steps, silence, onChange }: NotifierOptions): Notifier {
   let watcher: FSWatcher | undefined;
   let followed: number | undefined;
-  // In looks.
+  // Counted in scans.
   let [pause, rest] = [1, 0];
 
   function lose(reason: string): void {
     watcher?.close();
-    watcher = followed = undefined; // a later look tries again
+    watcher = followed = undefined; // a later scan tries again
     [pause, rest] = [Math.min(pause * 2, maxPause), pause];
     silence.begin(directory, reason);
   }

@@ -14,7 +14,7 @@ export interface OwnRecord {
   text: string;
 }
 
-export interface HeartOptions {
+export interface HeartbeatOptions {
   /** Records by path. */
   readonly own: ReadonlyMap<string, OwnRecord>;
   /** True while a record of that path is being published: it may be there already, and in `own` not yet. */
@@ -33,13 +33,13 @@ export interface HeartOptions {
   readonly now: () => number;
 }
 
-export interface Heart extends Disposable {
+export interface Heartbeat extends Disposable {
   /** A record is not to be kept alive any more. Resolves once no beat is under way that might write it again. */
   forget(path: string): Promise<void>;
 }
 
 /** Start beating. A record whose touch fails is no reason to let the others die. */
-export function startHeart(options: HeartOptions): Heart {
+export function startHeartbeat(options: HeartbeatOptions): Heartbeat {
   const { own, buckets, heartbeatMs, answerMs, troubles } = options;
   const failing = new Set<string>();
   let beating: Promise<void> | undefined;
@@ -65,7 +65,7 @@ export function startHeart(options: HeartOptions): Heart {
   };
 }
 
-interface Beat extends HeartOptions, Pick<Buckets, "open"> {
+interface Beat extends HeartbeatOptions, Pick<Buckets, "open"> {
   /** Paths of records that could not be kept alive the last time. */
   readonly failing: Set<string>;
 }
@@ -111,7 +111,7 @@ async function keepAlive(
 }
 
 // Undefined: it is larger than any record.
-async function readText(path: string, { stat, read }: HeartOptions["steps"]): Promise<string | undefined> {
+async function readText(path: string, { stat, read }: HeartbeatOptions["steps"]): Promise<string | undefined> {
   const found = await stat(path);
   checkIsFile(found);
   return found.size <= maxRecordBytes ? read(path) : undefined;

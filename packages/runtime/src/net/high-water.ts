@@ -7,7 +7,7 @@ const highWaterBytes = 1024 * 1024;
 const lowWaterBytes = 128 * 1024;
 
 /** Of one connection. Takes ownership of a share of the memory for requests. */
-export class QueueRoom implements Disposable {
+export class HighWaterMark implements Disposable {
   readonly #share: MemoryShare;
   #isTight = false;
 

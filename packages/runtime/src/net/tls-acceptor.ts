@@ -5,7 +5,7 @@ import { formatEnds, formatRemote } from "../address.ts";
 import type { Logger } from "../logging/logger.ts";
 import { explainTlsError, type TlsMaterial } from "../security/tls.ts";
 
-export interface TlsDoorOptions {
+export interface TlsAcceptorOptions {
   /** Certificates in use, asked for each connection. With an authority, peers must have a certificate of it. */
   readonly tls: () => TlsMaterial;
   /** How long a handshake may take, ms. */
@@ -14,7 +14,7 @@ export interface TlsDoorOptions {
   readonly onSecure: (socket: TLSSocket) => void;
 }
 
-export interface TlsDoor extends Disposable {
+export interface TlsAcceptor extends Disposable {
   /** Takes ownership of an accepted socket. */
   readonly enter: (socket: Socket) => void;
   /** Say nothing of its end. */
@@ -27,7 +27,7 @@ const endedByEither =
   "the TLS handshake ended early: the caller does not trust this certificate, or its own is not of an authority in --tcp-tls-ca";
 
 /** Create one. Disposing it ends handshakes that are under way. */
-export function openTlsDoor({ tls, timeoutMs, log, onSecure }: TlsDoorOptions): TlsDoor {
+export function createTlsAcceptor({ tls, timeoutMs, log, onSecure }: TlsAcceptorOptions): TlsAcceptor {
   let used = tls();
   const inside = new Map<string, Socket>();
   const isMutual = used.hasAuthority;

@@ -1,13 +1,13 @@
 /** Instances whose records are gone but who are still there: a registry that is lost must not take the workers with it. */
 import type { Logger } from "../logging/logger.ts";
 import type { Instance } from "./instance.ts";
-import type { Presence } from "./presence.ts";
+import type { InstanceStatuses } from "./instance-status.ts";
 
 /** A worker's word that it leaves may come this much later than the end of its record, ms. */
 const graceMs = 250;
 
-export interface UnlistedOptions {
-  readonly presence: Presence;
+export interface OrphansOptions {
+  readonly statuses: InstanceStatuses;
   /** `dyn://…`, for the log. */
   readonly endpoint: string;
   readonly log: Logger;
@@ -15,7 +15,7 @@ export interface UnlistedOptions {
   readonly onGone: (instanceId: string) => void;
 }
 
-export interface Unlisted extends Disposable {
+export interface Orphans extends Disposable {
   /** The record of an instance in use is gone. @returns true if it stays until it says that it leaves, or cannot be reached; false if it has said so. */
   keep(instance: Instance): boolean;
   /** It has a record again. */
@@ -25,7 +25,7 @@ export interface Unlisted extends Disposable {
 }
 
 /** Create an empty set. */
-export function createUnlisted({ presence, endpoint, log, onGone }: UnlistedOptions): Unlisted {
+export function createOrphans({ statuses, endpoint, log, onGone }: OrphansOptions): Orphans {
   const kept = new Map<string, Disposable>(); // by key: what tells of its whereabouts
   const probing = new Set<string>();
   const announcements = createAnnouncements(endpoint, log);
@@ -35,7 +35,7 @@ export function createUnlisted({ presence, endpoint, log, onGone }: UnlistedOpti
     const { id, key } = instance;
     if (probing.has(key)) return;
     probing.add(key);
-    const found = await presence.probe(instance);
+    const found = await statuses.probe(instance);
     probing.delete(key);
     if (!kept.has(key)) return;
     if (found === "here") setTimeout(() => kept.has(key) && announcements.stays(id), graceMs).unref();
@@ -53,7 +53,7 @@ export function createUnlisted({ presence, endpoint, log, onGone }: UnlistedOpti
   }
 
   function look(instance: Instance): void {
-    const where = presence.whereabouts(instance);
+    const where = statuses.statusOf(instance);
     if (where === "left") drop(instance);
     else if (where === "unknown") void probe(instance);
   }
@@ -61,10 +61,10 @@ export function createUnlisted({ presence, endpoint, log, onGone }: UnlistedOpti
   return {
     keep(instance) {
       const { key } = instance;
-      if (presence.whereabouts(instance) === "left") return false;
+      if (statuses.statusOf(instance) === "left") return false;
       kept.set(
         key,
-        presence.onChange(key, () => look(instance)),
+        statuses.onChange(key, () => look(instance)),
       );
       void probe(instance);
       return true;
