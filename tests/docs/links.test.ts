@@ -7,7 +7,9 @@ import { root } from "../support/cluster.ts";
 function documents(): string[] {
   const docs = readdirSync(join(root, "docs")).map((name) => join("docs", name));
   const packages = readdirSync(join(root, "packages")).map((name) => join("packages", name, "README.md"));
-  return ["README.md", "SECURITY.md", ...docs, ...packages].filter((path) => path.endsWith(".md"));
+  return ["README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md", ...docs, ...packages].filter((path) =>
+    path.endsWith(".md"),
+  );
 }
 
 const textOf = (path: string): string => readFileSync(join(root, path), "utf8").replace(/^```.*?^```/gms, "");
