@@ -14,6 +14,8 @@ function toAnswer(deltas: readonly Delta[]): unknown {
   return {
     reports: [],
     attempts: 1,
+    retries: 0,
+    resumptions: 0,
     trailer: {},
     *batches(): Generator<Delta[]> {
       for (const delta of deltas) yield [delta];

@@ -1,15 +1,8 @@
 /** What this frontend knows of its own requests: those that run, and the latest of those that are over. */
 import type { AttemptReport, Fields, Identity, RuntimeError } from "@dyn/runtime";
+import { roundMs } from "@dyn/runtime/internal";
 import { checkSeen, checkTree } from "./checks/tree.ts";
-import {
-  keepAttempts,
-  keepError,
-  keepTexts,
-  roundMs,
-  toAttemptNode,
-  type KeptAttempt,
-  type KeptError,
-} from "./kept.ts";
+import { keepAttempts, keepError, keepTexts, toAttemptNode, type KeptAttempt, type KeptError } from "./kept.ts";
 import { toRequestId } from "./request-ids.ts";
 import { formatTime } from "./logs/times.ts";
 import { toRequestFacts, type RequestTree } from "./tree.ts";

@@ -1,6 +1,6 @@
 /** What is kept of a request that is over: nothing of it is long, and nothing else is kept alive by it. */
 import type { AttemptReport, Fields, RuntimeError } from "@dyn/runtime";
-import { toPublicMessage } from "@dyn/runtime/internal";
+import { roundMs, toPublicMessage } from "@dyn/runtime/internal";
 import { cut, toWorkerFacts, type AttemptNode, type WorkerNode } from "./tree.ts";
 
 export interface KeptAttempt {
@@ -81,8 +81,4 @@ export function toAttemptNode(
 // The worker's own words: taken for nothing but what they are.
 function toWorkerNode({ seen, items, elapsed_ms, ttft_ms }: AttemptReport["trailer"]): WorkerNode {
   return toWorkerFacts({ ...seen, items, elapsed_ms, ttft_ms });
-}
-
-export function roundMs(ms: number): number {
-  return Math.round(ms * 1000) / 1000;
 }

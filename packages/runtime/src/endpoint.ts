@@ -77,6 +77,10 @@ export interface Answer<Item> extends AsyncIterable<Item> {
   /** Decimal u64 of the instance of the last attempt; undefined before the first. */
   readonly workerId: string | undefined;
   readonly attempts: number;
+  /** Of these, those at another instance before an item had been delivered. */
+  readonly retries: number;
+  /** Of these, those at another instance for the rest of the answer. */
+  readonly resumptions: number;
   /** What the worker reported at the end; empty before. */
   readonly trailer: Partial<Trailer>;
   /** One per attempt so far. The list and its last member change while the answer is on its way. */
@@ -192,6 +196,8 @@ export function createClient<Request, Item>({
         candidates: () => live.instances,
         ...(options.resume && { resume: () => encodeRest(options.resume?.()) }),
         reports: [],
+        retries: 0,
+        resumptions: 0,
       };
       return new RouteAnswer<Item>(route, encodePayload(request), send);
     },
@@ -251,6 +257,14 @@ class RouteAnswer<Item> implements Answer<Item> {
 
   get attempts(): number {
     return this.#route.reports.length;
+  }
+
+  get retries(): number {
+    return this.#route.retries;
+  }
+
+  get resumptions(): number {
+    return this.#route.resumptions;
   }
 
   get trailer(): Partial<Trailer> {

@@ -1,5 +1,6 @@
 /** What a worker's code sees: one async generator per request, and the facts of that request beside it. */
 import { RuntimeError } from "./errors.ts";
+import type { TokenClock } from "./trace/token-clock.ts";
 import type { TraceContext } from "./trace/traceparent.ts";
 
 /** The connection that a request came over. For tests that want it to fail: all requests on it are hit. */
@@ -36,6 +37,8 @@ export interface RequestContext<Log> {
   readonly attempt: number;
   /** A handler that never asks has one place for the whole request. */
   readonly places: Places;
+  /** When its tokens came. The items are counted as they are sent; a handler that counts what it makes has an endpoint whose `countTokens` says 0. */
+  readonly clock: TokenClock;
   /** For fault injection only. */
   readonly connection: PeerConnection;
   /** Facts for this request's completion line, for instance token counts; later calls win. */

@@ -80,32 +80,6 @@ export function tellParent(message: object): void {
   process.send?.(message, undefined, undefined, () => undefined); // that it has gone is known from "disconnect"
 }
 
-/** What became of the requests that were running when an end began. */
-export interface EndReport {
-  /** So many were `running`, or so many of those were `cut`; the others ended by themselves. */
-  count(requests: { readonly running: number; readonly cut: number }): void;
-  /** For the last line; undefined if nothing was ever counted. */
-  facts(begunAt: number): { readonly elapsed_ms: number; readonly finished: number; readonly cut: number } | undefined;
-}
-
-/** Create an empty report. */
-export function createEndReport(now: () => number): EndReport {
-  let counted: { finished: number; cut: number } | undefined;
-  return {
-    count({ running, cut }) {
-      counted ??= { finished: 0, cut: 0 };
-      counted.finished += running - cut;
-      counted.cut += cut;
-    },
-    facts: (begunAt) =>
-      counted && {
-        elapsed_ms: Math.round((now() - begunAt) * 1000) / 1000,
-        finished: Math.max(0, counted.finished),
-        cut: counted.cut,
-      },
-  };
-}
-
 /** A function that does `work` at its first call; all calls get that result. For ends, which anybody may ask for and which come once. */
 export function once<Result>(work: () => Result): () => Result {
   let done: { readonly result: Result } | undefined;

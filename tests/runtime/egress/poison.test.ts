@@ -130,6 +130,19 @@ test("an answer that goes on after each loss may lose as many workers as its cal
   await using workers = await start(dyingAfterOne, dyingAfterOne, dyingAfterOne, answering(3));
   const answer = workers.client.generate({ count: 1 }, { resume: () => ({ count: 1 }) });
   expect(await collect(answer)).toEqual([{ text: "a" }, { text: "a" }, { text: "a" }, { text: "worker 3" }]);
+  expect(answer).toMatchObject({ attempts: 4, retries: 0, resumptions: 3 });
+});
+
+test("an answer says how often it was tried anew, and how often it went on, also at a worker that gave nothing", async () => {
+  await using workers = await start(dying, dyingAfterOne, answering(2));
+  const answer = workers.client.generate({ count: 1 }, { resume: () => ({ count: 1 }) });
+  expect(answer).toMatchObject({ attempts: 0, retries: 0, resumptions: 0 });
+  await collect(answer);
+  expect(answer).toMatchObject({ attempts: 3, retries: 1, resumptions: 1 });
+  await using others = await start(dyingAfterOne, dying, answering(2));
+  const resumed = others.client.generate({ count: 1 }, { resume: () => ({ count: 1 }) });
+  await failureOf(collect(resumed));
+  expect(resumed).toMatchObject({ attempts: 2, retries: 0, resumptions: 1 });
 });
 
 test("one that has lost two workers and cannot go on is refused by name, although each had given tokens", async () => {

@@ -77,7 +77,7 @@ describe("a request that a worker refuses", () => {
     );
     const answer = workers.client.generate({ count: 1 });
     expect((await failureOf(collect(answer))).code).toBe("unavailable");
-    expect(answer.attempts).toBe(3);
+    expect(answer).toMatchObject({ attempts: 3, retries: 2, resumptions: 0 });
     const attempts = [0, 1, 2, 3].map((index) => attemptsAt(workers, index));
     expect(attempts.flat().toSorted((left, right) => left - right)).toEqual([0, 1, 2]);
     for (const each of attempts) expect(each.length).toBeLessThanOrEqual(1);

@@ -5,12 +5,13 @@ import { describe, expect, test } from "vitest";
 import type { Delta, ModelRequest } from "../../../packages/runtime/src/llm/contract.ts";
 import { createTally, enforceLimits, type Tally } from "../../../packages/runtime/src/llm/limits.ts";
 import { createStopGate, type Stopped } from "../../../packages/runtime/src/llm/stops.ts";
+import { TokenClock } from "../../../packages/runtime/src/trace/token-clock.ts";
 
 async function* emit(deltas: readonly Delta[]): AsyncGenerator<Delta> {
   yield* deltas;
 }
 
-const newTally = (): Tally => createTally(() => 2);
+const newTally = (): Tally => createTally(() => 2, new TokenClock(0, () => 0));
 
 async function run(
   deltas: readonly Delta[],

@@ -4,6 +4,7 @@ import { expect, test } from "vitest";
 import { createRuns } from "../../../packages/runtime/src/llm/choices.ts";
 import type { ModelJob } from "../../../packages/runtime/src/llm/contract.ts";
 import { countTokens, splitTokens } from "../../../packages/runtime/src/llm/tokens.ts";
+import { TokenClock } from "../../../packages/runtime/src/trace/token-clock.ts";
 
 test("tokens joined are the text", () => {
   fc.assert(
@@ -40,12 +41,13 @@ test("a prompt is counted once for all its choices, and only if somebody wants t
     },
   };
   const job: ModelJob = { model: "m", messages: [message], stop: [], sampling: {}, n: 3 };
-  const runs = createRuns(job, undefined);
+  const clock = new TokenClock(0, () => 0);
+  const runs = createRuns(job, clock);
   expect(reads).toBe(0);
   expect(runs.map(({ tally }) => tally.countPrompt())).toEqual([2, 2, 2]);
   expect(reads).toBe(1);
   expect(
-    createRuns({ ...job, prompts: [{ text: "a b" }, { text: "c", tokenIds: [1, 2, 3] }] }, undefined).map(({ tally }) =>
+    createRuns({ ...job, prompts: [{ text: "a b" }, { text: "c", tokenIds: [1, 2, 3] }] }, clock).map(({ tally }) =>
       tally.countPrompt(),
     ),
   ).toEqual([2, 2, 2, 3, 3, 3]);

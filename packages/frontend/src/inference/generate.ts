@@ -64,13 +64,11 @@ export async function generate(
   };
   const answer = client.generate(whole, { ...toOptions(exchange, parts, "x-worker-instance-id"), resume });
   const attemptsBefore = progress.attempts;
-  let attemptsAtFirst: number | undefined;
   let isOurs = false;
   progress.routes.push(answer.reports);
   try {
     for await (const batch of answer.batches()) {
       isOurs = true; // what fails from here to the end of the turn is no failure of a worker
-      attemptsAtFirst ??= answer.attempts;
       record(transcript.add(batch), transcript, progress, now());
       deadlines.heard();
       const held = onBatch?.(batch);
@@ -89,8 +87,8 @@ export async function generate(
     if (exchange.span) progress.finishReasons = transcript.finishReasons;
     progress.attempt = answer.reports.at(-1);
     progress.attempts = attemptsBefore + answer.attempts;
-    progress.retries += Math.max(0, (attemptsAtFirst ?? answer.attempts) - 1);
-    progress.resumptions = answer.attempts - (attemptsAtFirst ?? answer.attempts);
+    progress.retries += answer.retries;
+    progress.resumptions = answer.resumptions;
   }
   return transcript.finish();
 }
@@ -147,7 +145,7 @@ async function runPrefill(
   } finally {
     progress.prefillAttempt = answer.reports.at(-1);
     progress.attempts = answer.attempts;
-    progress.retries += Math.max(0, answer.attempts - 1);
+    progress.retries += answer.retries;
   }
   const missing = results.indexOf(undefined);
   if (missing >= 0)

@@ -1,11 +1,12 @@
 /** Serves one inference request of any API: parse, generate, answer; one pair of log lines on every way out. */
 import { toRuntimeError, type RuntimeError } from "@dyn/runtime";
 import type { Delta } from "@dyn/runtime/llm";
-import { MediaTypeError, type ModelJob } from "@dyn/runtime/internal";
+import type { ModelJob } from "@dyn/runtime/internal";
 import { Deadlines, readTimeout, timeoutHeader, type DeadlineLimits } from "./deadlines.ts";
 import type { Exchange } from "../http/exchange.ts";
 import { checkModelLength, peekModel, peekStream, type FieldLimits } from "./fields.ts";
 import { generate, type GenerateParts } from "./generate.ts";
+import { toErrorHeaders } from "../http/error-headers.ts";
 import { parseJsonBody } from "../http/body.ts";
 import { readSources } from "../http/exact-json.ts";
 import { sendJson } from "../http/reply.ts";
@@ -198,14 +199,6 @@ function refuse({ api, exchange, requestLog, parts }: Refused, error: RuntimeErr
   const status = error.code === "overloaded" ? parts.overloadStatus : error.traits.status;
   sendJson(exchange, status, api.toErrorBody(error, identity.requestId), toErrorHeaders(error));
   requestLog.responded(status);
-}
-
-/** Headers of the answer that tells an error. The official clients try every 5xx again: they say when, or that it is of no use. */
-export function toErrorHeaders(error: RuntimeError): Readonly<Record<string, string>> {
-  const { code, traits } = error;
-  if (error instanceof MediaTypeError) return error.headers;
-  if (traits.retryable) return { "retry-after": "1" };
-  return code === "unimplemented" ? { "x-should-retry": "false" } : {};
 }
 
 async function complete<Request extends InferenceRequest>(inference: Inference<Request>): Promise<void> {

@@ -1,13 +1,21 @@
 /** The requests of the HTTP server: begins an exchange for each, finds its route, and answers what has none or is refused before its body is read. */
 import { RuntimeError, toRuntimeError } from "@dyn/runtime";
-import { countOf, parseCodings, RequestFault, statedBytes, toTooLarge, logRefusedCaller } from "@dyn/runtime/internal";
+import {
+  countOf,
+  parseCodings,
+  RequestFault,
+  roundMs,
+  statedBytes,
+  toTooLarge,
+  logRefusedCaller,
+} from "@dyn/runtime/internal";
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import { beginExchange, logRefused, type Exchange, type ExchangeOptions } from "../http/exchange.ts";
 import { checkContent } from "../http/content.ts";
 import { createPlaces, type Places } from "../http/places.ts";
 import type { Tally } from "../http/tally.ts";
+import { toErrorHeaders } from "../http/error-headers.ts";
 import { sendJson } from "../http/reply.ts";
-import { toErrorHeaders } from "../inference/serve.ts";
 import { createIntake, type Intake, type IntakeOptions } from "./intake.ts";
 import { awaitsContinue, type HttpListener } from "./listener.ts";
 import type { RequestLogOptions } from "../observe/request-log.ts";
@@ -200,7 +208,7 @@ function toRefusal(
 
 // Probes and lists: silent at info.
 function logSystem({ log, response, startedAt }: Exchange, now: () => number): void {
-  const fields = { status: response.statusCode, latency_ms: Math.round((now() - startedAt) * 1000) / 1000 };
+  const fields = { status: response.statusCode, latency_ms: roundMs(now() - startedAt) };
   log.child({ target: "system_span" }).debug(fields, "http response sent");
 }
 

@@ -18,7 +18,7 @@ import {
   type RawAnswer,
 } from "@dyn/runtime/internal";
 import { logRefused } from "../http/exchange.ts";
-import { toErrorHeaders } from "../inference/serve.ts";
+import { toErrorHeaders } from "../http/error-headers.ts";
 import { toErrorBody } from "../openai/errors.ts";
 import type { HttpTls } from "./secrets.ts";
 

@@ -2,7 +2,7 @@
 import { RuntimeError } from "@dyn/runtime";
 import type { Exchange } from "../http/exchange.ts";
 import { sendJson } from "../http/reply.ts";
-import { toErrorHeaders } from "../inference/serve.ts";
+import { toErrorHeaders } from "../http/error-headers.ts";
 import { beginRequestLog, type RequestLogOptions } from "../observe/request-log.ts";
 import { methodsOf, toUnmatchedBody, type RouteEntry } from "./routes.ts";
 

@@ -1,5 +1,6 @@
 /** One try of a request at one instance: a stream, a span with its line, and the comparison of the ids the worker saw. */
 import type { Instance } from "../discovery/instance.ts";
+import { roundMs } from "../durations.ts";
 import { RuntimeError, StalledError, toAbortError, toRuntimeError, type ErrorCode } from "../errors.ts";
 import { orAborted } from "../lifetime.ts";
 import type { Logger } from "../logging/logger.ts";
@@ -44,6 +45,10 @@ export interface Route {
   resume?(): Uint8Array | undefined;
   /** Filled in: one report per attempt, in order. */
   readonly reports: AttemptReport[];
+  /** Filled in: attempts at another instance before an item had been delivered. */
+  retries: number;
+  /** Filled in: attempts at another instance for the rest of an answer. */
+  resumptions: number;
 }
 
 /** Word of the log for how an attempt ended. */
@@ -268,7 +273,7 @@ export class Attempt {
     const { number, startedAt, endedAt = startedAt, isSent } = this.#report;
     const fields = {
       ...this.ids,
-      elapsed_ms: Math.round((endedAt - startedAt) * 1000) / 1000,
+      elapsed_ms: roundMs(endedAt - startedAt),
       // No line tells of a call's own span: the caller's stands here instead.
       caller_span_id: this.#route.callerSpanId,
       "otel.kind": "client",

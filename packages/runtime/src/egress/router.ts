@@ -34,6 +34,7 @@ export class RoutedAnswer implements Batches<unknown> {
   #tried = new Set<string>();
   #attempt: Attempt | undefined;
   #attempts = 0;
+  #hasBegun = false; // items have been delivered
   #fruitless = 0;
   #losses = new Losses();
   #payload: Uint8Array | undefined;
@@ -54,6 +55,7 @@ export class RoutedAnswer implements Batches<unknown> {
         const items = await attempt.next();
         if (items) {
           attempt.received();
+          this.#hasBegun = true;
           this.#payload = undefined; // from here on only the rest can be asked for: a long prompt is not held for a long answer
           return { done: false, value: items };
         }
@@ -87,6 +89,8 @@ export class RoutedAnswer implements Batches<unknown> {
     const instance = this.#choose();
     if (!instance) throw this.#noInstance(path);
     const attempt = new Attempt(this.#options, this.#route, instance, this.#attempts);
+    if (this.#hasBegun) this.#route.resumptions += 1;
+    else if (this.#attempts > 0) this.#route.retries += 1;
     this.#attempts += 1;
     this.#attempt = attempt;
     if (!this.#payload) throw new RuntimeError("internal", "an attempt begins with nothing to send");

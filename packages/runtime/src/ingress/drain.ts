@@ -1,6 +1,7 @@
 /** The end of an endpoint that takes no more requests. */
 import { RuntimeError } from "../errors.ts";
-import { within, type EndReport } from "../lifetime.ts";
+import type { EndReport } from "../end-report.ts";
+import { within } from "../lifetime.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { EndpointRegistration } from "./served-endpoints.ts";
 

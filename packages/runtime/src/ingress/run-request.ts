@@ -1,4 +1,5 @@
 /** Runs the handler of one request: reopens its identity, sends its items, and writes the worker's pair of lifecycle lines. */
+import { roundMs } from "../durations.ts";
 import { toItems, type Places, type RequestContext } from "../handler.ts";
 import { RuntimeError, toHandlerError, toRuntimeError } from "../errors.ts";
 import { describeBadRequestId, isUuid } from "../ids.ts";
@@ -6,6 +7,7 @@ import type { Logger } from "../logging/logger.ts";
 import type { EndedRequest, FailedStep } from "../metrics/runtime-metrics.ts";
 import { fromPlaneHeaders, toLogFields, type Identity } from "../trace/identity.ts";
 import { endSpan, toOutcome, type Span, type Tracer } from "../trace/spans.ts";
+import { TokenClock } from "../trace/token-clock.ts";
 import { formatTraceparent, isSampled } from "../trace/traceparent.ts";
 import type { RequestMessage, Trailer } from "../wire/messages.ts";
 import { decodePayload } from "../wire/payload.ts";
@@ -34,13 +36,10 @@ interface Running {
   readonly log: Logger;
   readonly facts: Record<string, string | number | boolean>;
   readonly places: Places;
-  readonly startedAt: number;
+  readonly clock: TokenClock;
   /** What it is at; tells which step a failure belongs to. */
   step: FailedStep;
   items: number;
-  tokens: number;
-  firstTokenAt: number | undefined;
-  lastTokenAt: number;
 }
 
 /** Never rejects: every ending is a frame to the peer and a line in the log. */
@@ -68,12 +67,9 @@ export async function runRequest(stream: ServerStream, request: RequestMessage, 
     log,
     facts: {},
     places: place ?? unlimited,
-    startedAt,
+    clock: new TokenClock(startedAt, now),
     step: "generate",
     items: 0,
-    tokens: 0,
-    firstTokenAt: undefined,
-    lastTokenAt: startedAt,
   };
   const claimed = request.headers["request-id"];
   if (claimed !== undefined && !isUuid(claimed)) log.warn({}, describeBadRequestId("request-id", claimed));
@@ -119,9 +115,9 @@ async function pump(
   running: Running,
   request: RequestMessage,
   log: Logger,
-  { endpoint, pauses, now }: RunOptions,
+  { endpoint, pauses }: RunOptions,
 ): Promise<void> {
-  const { stream, identity, facts, places } = running;
+  const { stream, identity, facts, places, clock } = running;
   running.step = "deserialization";
   const body = decodePayload(request.payload, "request payload");
   running.step = "generate";
@@ -136,6 +132,7 @@ async function pump(
     trace: identity.trace,
     attempt: request.attempt,
     places,
+    clock,
     connection: stream,
     report: (more) => void Object.assign(facts, more),
   };
@@ -146,12 +143,7 @@ async function pump(
     stream.send(item, endpoint.encodeItem);
     running.step = "generate";
     running.items += 1;
-    const tokens = endpoint.countTokens(item);
-    if (tokens > 0) {
-      running.tokens += tokens;
-      running.lastTokenAt = now();
-      running.firstTokenAt ??= running.lastTokenAt;
-    }
+    clock.add(endpoint.countTokens(item));
     const pause = pauses();
     if (pause) await pause;
   }
@@ -165,17 +157,9 @@ function armDeadline(stream: ServerStream, deadlineMs: number): NodeJS.Timeout |
   return setTimeout(expire, Math.min(deadlineMs, 2 ** 31 - 1));
 }
 
-function roundMs(ms: number): number {
-  return Math.round(ms * 1000) / 1000;
-}
-
-function toTrailer(
-  { identity, items, startedAt, firstTokenAt }: Running,
-  instanceId: string,
-  attempt: number,
-  endedAt: number,
-): Trailer {
+function toTrailer({ identity, items, clock }: Running, instanceId: string, attempt: number, endedAt: number): Trailer {
   const { requestId, xRequestId, trace } = identity;
+  const { ttft_ms } = clock.times();
   return {
     seen: {
       request_id: requestId,
@@ -187,8 +171,8 @@ function toTrailer(
       attempt,
     },
     items,
-    elapsed_ms: roundMs(endedAt - startedAt),
-    ...(firstTokenAt !== undefined && { ttft_ms: roundMs(firstTokenAt - startedAt) }),
+    elapsed_ms: roundMs(endedAt - clock.startedAt),
+    ...(ttft_ms !== undefined && { ttft_ms }),
   };
 }
 
@@ -208,24 +192,15 @@ function toEndedRequest(
   };
 }
 
-function toTimings(
-  { items, tokens, firstTokenAt, lastTokenAt }: Running,
-  { elapsed_ms, ttft_ms }: Trailer,
-): Record<string, number | undefined> {
-  const timings: Record<string, number | undefined> = { elapsed_ms, items };
-  if (firstTokenAt !== undefined) timings["ttft_ms"] = ttft_ms;
-  if (firstTokenAt !== undefined && tokens > 1)
-    timings["avg_itl_ms"] = roundMs((lastTokenAt - firstTokenAt) / (tokens - 1));
-  return timings;
-}
-
 // What the worker's line says, as attributes; how it went is added at the end of the span.
 function describe(running: Running, request: RequestMessage, endpoint: ServedEndpoint, trailer: Trailer): void {
-  const { span, identity, facts, firstTokenAt } = running;
+  const { span, identity, facts, items, clock } = running;
   const { namespace, component, endpoint: name } = endpoint.address;
   span.setAttributes({
     ...facts,
-    ...toTimings(running, trailer),
+    elapsed_ms: trailer.elapsed_ms,
+    items,
+    ...clock.times(),
     request_id: identity.requestId,
     x_request_id: identity.xRequestId,
     namespace,
@@ -235,13 +210,13 @@ function describe(running: Running, request: RequestMessage, endpoint: ServedEnd
     "request.attempt": request.attempt,
     request_bytes: request.payload.length,
   });
-  if (firstTokenAt !== undefined) span.addEvent("first token", firstTokenAt);
+  if (clock.firstAt !== undefined) span.addEvent("first token", clock.firstAt);
 }
 
 function logCompletion(running: Running, trailer: Trailer, failure: RuntimeError | undefined): void {
-  const { log, facts } = running;
+  const { log, facts, items, clock } = running;
   if (!failure && !log.isEnabled("request_completed")) return;
-  const fields = { ...facts, ...toTimings(running, trailer) };
+  const fields = { ...facts, elapsed_ms: trailer.elapsed_ms, items, ...clock.times() };
   if (!failure) return log.event("request_completed", { ...fields, status: "success" }, "request completed");
   const { metric, detail } = failure.traits;
   const error = { ...fields, error_type: metric, error_detail: detail };

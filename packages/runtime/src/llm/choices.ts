@@ -1,4 +1,5 @@
 /** Several completions of one job: the requests an engine sees, and their deltas merged into one stream. */
+import type { TokenClock } from "../trace/token-clock.ts";
 import type { BegunChoice, Delta, ModelJob, ModelRequest, Prompt } from "./contract.ts";
 import { createTally, type Tally } from "./limits.ts";
 import { countPromptTokens } from "./tokens.ts";
@@ -29,11 +30,11 @@ export interface Run {
 }
 
 /** One run per choice, in the order of their indexes. Those of a prompt share its count, made when somebody wants it: it may be as long as a frame. */
-export function createRuns(job: ModelJob, now: (() => number) | undefined): Run[] {
+export function createRuns(job: ModelJob, clock: TokenClock): Run[] {
   let countPrompt = (): number => 0;
   return toRequests(job).map((request, index) => {
     if (index % (job.n ?? 1) === 0) countPrompt = createPromptCount(request);
-    return { request, tally: createTally(countPrompt, now) };
+    return { request, tally: createTally(countPrompt, clock) };
   });
 }
 

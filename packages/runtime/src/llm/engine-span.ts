@@ -6,7 +6,6 @@ import { toSpanFields } from "../trace/identity.ts";
 import { endSpan, toOutcome, withinSpan, type Attributes, type Tracer } from "../trace/spans.ts";
 import { childSpan, formatTraceparent } from "../trace/traceparent.ts";
 import type { ModelJob } from "./contract.ts";
-import type { Tally } from "./limits.ts";
 
 const spanName = "engine.generate";
 
@@ -14,12 +13,10 @@ export interface EngineSpan {
   /** What the engine sees: as the handler's, with this span as the current one. */
   readonly context: RequestContext<Logger>;
   readonly spanId: string;
-  /** The clock for tallies; undefined if nobody will see their times. */
-  readonly now: (() => number) | undefined;
   /** Run the engine with the span active. */
   within<Item>(start: () => AsyncIterable<Item>): AsyncIterable<Item>;
   /** `failure` is what ended the work, if it failed. */
-  end(failure: RuntimeError | undefined, facts: Attributes, job: ModelJob, tallies: readonly Tally[]): void;
+  end(failure: RuntimeError | undefined, facts: Attributes, job: ModelJob): void;
 }
 
 /** Begin the span; whoever opens it ends it. */
@@ -31,13 +28,12 @@ export function openEngineSpan(outer: RequestContext<Logger>, tracer: Tracer): E
   return {
     spanId: trace.spanId,
     context: { ...outer, trace, traceparent: formatTraceparent(trace), log },
-    now: span.isRecording ? () => performance.now() : undefined,
     within: (start) => (tracer.isOn ? withinSpan(span, start) : start()),
-    end(thrown, facts, job, tallies) {
+    end(thrown, facts, job) {
       const failure = outer.signal.aborted ? toRuntimeError(outer.signal.reason) : thrown;
       if (span.isRecording) {
         const ids = { request_id: outer.requestId, x_request_id: outer.xRequestId };
-        span.setAttributes({ ...ids, ...facts, ...toGenAi(facts, job), ...toTimes(tallies, startedAt) });
+        span.setAttributes({ ...ids, ...facts, ...toGenAi(facts, job), ...outer.clock.times(startedAt) });
         const { traceId, spanId } = job.prefill ?? {};
         if (traceId !== undefined && spanId !== undefined) span.link({ traceId, spanId });
       }
@@ -55,22 +51,5 @@ function toGenAi(facts: Attributes, job: ModelJob): Attributes {
     "gen_ai.usage.input_tokens": input_tokens,
     "gen_ai.usage.output_tokens": output_tokens,
     ...(typeof finish_reason === "string" && { "gen_ai.response.finish_reasons": [finish_reason] }),
-  };
-}
-
-function toMicros(ms: number): number {
-  return Math.round(ms * 1000) / 1000;
-}
-
-function toTimes(tallies: readonly Tally[], startedAt: number): Attributes {
-  let [first, last, tokens] = [Number.POSITIVE_INFINITY, 0, 0];
-  for (const { firstTokenAt, lastTokenAt, timedTokens } of tallies) {
-    if (firstTokenAt === undefined || lastTokenAt === undefined) continue;
-    [first, last, tokens] = [Math.min(first, firstTokenAt), Math.max(last, lastTokenAt), tokens + timedTokens];
-  }
-  if (tokens === 0) return {};
-  return {
-    ttft_ms: toMicros(first - startedAt),
-    ...(tokens > 1 && { avg_itl_ms: toMicros((last - first) / (tokens - 1)) }),
   };
 }

@@ -1,4 +1,5 @@
 /** Holds an engine to the request: stop strings, max_tokens, one finish reason and a usage at the end, even if it ignores them. */
+import type { TokenClock } from "../trace/token-clock.ts";
 import type { Delta, FinishReason, ModelRequest, Usage } from "./contract.ts";
 import { assertEngineDelta } from "./deltas.ts";
 import { createPairJoin } from "./pairs.ts";
@@ -11,25 +12,12 @@ export interface Tally {
   outputTokens: number;
   usage: Usage | undefined;
   finishReason: FinishReason | undefined;
-  /** Tells the times of tokens; without it none are kept. */
-  readonly now: (() => number) | undefined;
-  firstTokenAt: number | undefined;
-  lastTokenAt: number | undefined;
-  /** How many came between the two, both included. */
-  timedTokens: number;
+  /** Of the whole request. */
+  readonly clock: TokenClock;
 }
 
-export function createTally(countPrompt: () => number, now?: () => number): Tally {
-  return {
-    countPrompt,
-    outputTokens: 0,
-    usage: undefined,
-    finishReason: undefined,
-    now,
-    firstTokenAt: undefined,
-    lastTokenAt: undefined,
-    timedTokens: 0,
-  };
+export function createTally(countPrompt: () => number, clock: TokenClock): Tally {
+  return { countPrompt, outputTokens: 0, usage: undefined, finishReason: undefined, clock };
 }
 
 /** The engine's own usage, or else the runtime's count of what there is. */
@@ -67,14 +55,6 @@ export async function* enforceLimits(
   for (const rest of limiter.close(limiter.isFull ? "length" : "stop")) yield rest;
 }
 
-function count(tally: Tally, tokens: number): void {
-  tally.outputTokens += tokens;
-  if (!tally.now || tokens === 0) return;
-  tally.lastTokenAt = tally.now();
-  tally.firstTokenAt ??= tally.lastTokenAt;
-  tally.timedTokens += tokens;
-}
-
 interface Limiter {
   /** True if max_tokens were generated before. */
   readonly isFull: boolean;
@@ -108,8 +88,9 @@ function createLimiter(request: ModelRequest, tally: Tally): Limiter {
     tally.usage = delta.usage ?? tally.usage;
     const tokens = tokensOf(delta);
     if (tally.outputTokens + tokens > maxTokens) return close("length");
-    count(tally, tokens);
-    const { released, stopped } = gate?.push(delta) ?? pass(delta);
+    tally.outputTokens += tokens;
+    tally.clock.add(tokens);
+    const { released, stopped } = gate?.push(delta) ?? pass(delta, tokens);
     if (stopped) return end(released, "stop", stopped);
     const reason = delta.finishReason ?? (tally.outputTokens >= maxTokens ? "length" : undefined);
     return reason === undefined ? released : close(reason, released);
@@ -123,9 +104,8 @@ function createLimiter(request: ModelRequest, tally: Tally): Limiter {
   };
 }
 
-function pass(delta: Delta): StopStep {
+function pass(delta: Delta, tokens: number): StopStep {
   // Ids without text: another worker would miss them if it had to go on.
-  const says =
-    delta.text !== "" || tokensOf(delta) > 0 || delta.prefillResult !== undefined || delta.finishReason !== undefined;
+  const says = delta.text !== "" || tokens > 0 || delta.prefillResult !== undefined || delta.finishReason !== undefined;
   return { released: says ? [delta] : [], stopped: undefined };
 }

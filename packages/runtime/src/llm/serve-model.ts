@@ -11,7 +11,7 @@ import { createRuns, mergeChoices, type Run } from "./choices.ts";
 import type { Delta, Engine, ModelJob, ModelRequest, Usage, WorkerRole } from "./contract.ts";
 import { openEngineSpan } from "./engine-span.ts";
 import { checkJob } from "./job-check.ts";
-import { enforceLimits, settleUsage, tokensOf, type Tally } from "./limits.ts";
+import { enforceLimits, settleUsage, type Tally } from "./limits.ts";
 
 // What must be there besides for a model to be served, in the form of Dynamo's cards.
 const needs: Readonly<Record<WorkerRole, readonly unknown[]>> = {
@@ -48,7 +48,7 @@ export async function serveModel(runtime: Runtime, options: ServeModelOptions, e
     .endpoint(endpoint)
     .serve<ModelJob, Delta>((job, context) => runJob(checkJob(job, role), served, context), {
       encodeItem: encodeDeltaItem,
-      countTokens: tokensOf,
+      countTokens: () => 0, // each delta is counted as the engine gives it
       model,
       requestLimit,
     });
@@ -150,8 +150,8 @@ async function* runJob(
 ): AsyncGenerator<Delta, void, void> {
   const { engine } = served;
   const span = openEngineSpan(outer, served.tracer);
-  const { context, now } = span;
-  const runs = createRuns(job, now);
+  const { context } = span;
+  const runs = createRuns(job, context.clock);
   const tallies = runs.map(({ tally }) => tally);
   const start = ({ request, tally }: Run, seen: RequestContext<Logger>): AsyncIterable<Delta> => {
     const run = (): AsyncIterable<Delta> => span.within(() => toItems(engine(request, seen), "the engine"));
@@ -181,7 +181,7 @@ async function* runJob(
     tallies.forEach(settleUsage);
     const facts = toFacts(served, tallies, job);
     outer.report({ ...facts, engine_span_id: span.spanId });
-    span.end(failure, facts, job, tallies);
+    span.end(failure, facts, job);
   }
 }
 

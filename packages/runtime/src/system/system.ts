@@ -4,6 +4,7 @@ import { createServer, type IncomingMessage, type RequestListener, type Server, 
 import type { AddressInfo, Socket } from "node:net";
 import { formatHostPort, isLoopback } from "../address.ts";
 import type { Condition } from "../condition.ts";
+import { roundMs } from "../durations.ts";
 import { RuntimeError } from "../errors.ts";
 import { logRefusedCaller, toKeyError, type ApiKeys } from "../http/api-keys.ts";
 import { createContentDecoder } from "../http/content-coding.ts";
@@ -283,7 +284,7 @@ function logAnswer(
     method,
     uri: url,
     status: response.statusCode,
-    latency_ms: Math.round(ms * 1000) / 1000,
+    latency_ms: roundMs(ms),
   };
   log.debug(fields, "http response sent");
 }
