@@ -6,7 +6,7 @@ import fc from "fast-check";
 import { afterEach, expect, test, vi } from "vitest";
 import type { Exchange } from "../../packages/frontend/src/http/exchange.ts";
 import { createIntake } from "../../packages/frontend/src/server/intake.ts";
-import type { RouteEntry } from "../../packages/frontend/src/server/routes.ts";
+import type { RouteEntry } from "../../packages/frontend/src/http/route.ts";
 import { parseCodings } from "../../packages/runtime/src/http/content-coding.ts";
 import { readBody } from "../../packages/runtime/src/http/read-body.ts";
 import { createMemoryBudget, type MemoryBudget } from "../../packages/runtime/src/memory-budget.ts";
@@ -14,8 +14,8 @@ import { createRuntimeMetrics } from "../../packages/runtime/src/metrics/runtime
 import { eventually } from "../support/cluster.ts";
 
 const mib = 1024 * 1024;
-const inference = { method: "POST", refuse: () => undefined } as unknown as RouteEntry;
-const counting = { method: "POST" } as unknown as RouteEntry;
+const inference = { method: "POST", kind: "inference" } as unknown as RouteEntry;
+const counting = { method: "POST", kind: "lookup" } as unknown as RouteEntry;
 const intake = createIntake({ maxBodyBytes: 2 * mib, decodeTimeoutMs: 1_000, now: () => 0 });
 
 afterEach(() => void vi.useRealTimers());

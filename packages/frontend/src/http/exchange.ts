@@ -16,6 +16,7 @@ import type { Caller, Callers } from "./callers.ts";
 import type { Cors } from "./cors.ts";
 import { watchDisconnect } from "./disconnect.ts";
 import type { Reply } from "./reply.ts";
+import type { RouteKind } from "./route.ts";
 import { openRequestSpan, type RequestSpan } from "./request-span.ts";
 
 export interface Exchange extends Reply {
@@ -55,10 +56,10 @@ export interface ExchangeOptions {
   readonly open: Map<string, AbortController>;
 }
 
-/** The route of a request, as far as its exchange needs it. Inference routes have `refuse`, the others serve those who operate. */
+/** The route of a request, as far as its exchange needs it. */
 export interface ExchangeRoute {
   readonly path: string;
-  readonly refuse?: unknown;
+  readonly kind: RouteKind;
 }
 
 function headerOf(request: IncomingMessage, name: string): string | undefined {
@@ -184,7 +185,7 @@ function openSpan(
   tracer: Tracer,
   route: ExchangeRoute | undefined,
 ): RequestSpan | undefined {
-  const isLogged = !route || route.refuse !== undefined;
+  const isLogged = !route || route.kind === "inference";
   if (!isLogged && !log.child({ target: "system_span" }).isEnabled("debug")) return undefined;
   return openRequestSpan({ tracer, identity, request, response, route: route?.path, isLogged, startedAt });
 }

@@ -19,7 +19,8 @@ import { sendJson } from "../http/reply.ts";
 import { createIntake, type Intake, type IntakeOptions } from "./intake.ts";
 import { awaitsContinue, type HttpListener } from "./listener.ts";
 import type { RequestLogOptions } from "../observe/request-log.ts";
-import { methodsOf, type RouteEntry } from "./routes.ts";
+import type { RouteEntry } from "../http/route.ts";
+import { methodsOf } from "./routes.ts";
 import { answerUnmatched, refuseUnmatched } from "./unmatched.ts";
 
 declare module "fastify" {
@@ -47,7 +48,9 @@ export function createApp(options: AppOptions, { create, refuse }: HttpListener)
   const byUrl = new Map(options.routes.map((route) => [route.path, route]));
   const exchangeOf: ExchangeOf = (request, reply) => {
     request.exchange ??= beginExchange(request.raw, reply.raw, options, () =>
-      options.cors?.isPreflight(request.raw) ? { path: "*" } : byUrl.get(request.routeOptions.url ?? ""),
+      options.cors?.isPreflight(request.raw)
+        ? { path: "*", kind: "operator" }
+        : byUrl.get(request.routeOptions.url ?? ""),
     );
     return request.exchange;
   };
@@ -94,7 +97,7 @@ export function createApp(options: AppOptions, { create, refuse }: HttpListener)
       logRefused(exchange.log, error, { socket: exchange.request.socket, hasKey: exchange.caller.hasKey }); // its body is
     if (!route) return answerUnmatched(exchange, options.routes, options);
     answerError(exchange, toHttpError(error, exchange), route, options);
-    if (!route.refuse) logSystem(exchange, options.now);
+    if (route.kind !== "inference") logSystem(exchange, options.now);
   });
   return app;
 }
@@ -131,7 +134,7 @@ function addRoute(app: FastifyInstance, route: RouteEntry, parts: RouteParts): v
       reply.hijack();
       closeIfWaiting(exchange);
       answerError(exchange, refusal, route, options);
-      if (!route.refuse) logSystem(exchange, now);
+      if (route.kind !== "inference") logSystem(exchange, now);
     },
     async handler(request, reply) {
       reply.hijack(); // handlers write the raw answer
@@ -144,7 +147,7 @@ function addRoute(app: FastifyInstance, route: RouteEntry, parts: RouteParts): v
         answerError(exchange, toRuntimeError(error), route, options);
       } finally {
         handlers.end();
-        if (!route.refuse) logSystem(exchange, now);
+        if (route.kind !== "inference") logSystem(exchange, now);
       }
     },
   });
@@ -198,7 +201,7 @@ function toRefusal(
   }
   // Only of a client that waits: one that sends already would not read the answer while its connection is closed under it.
   if (awaitsContinue(request) && statedBytes(request) > intake.limit.maxBytes) return toTooLarge(intake.limit);
-  if (route.refuse && !places.take(response))
+  if (route.kind === "inference" && !places.take(response))
     return new RuntimeError(
       "overloaded",
       `${countOf(places.limit, "request is", "requests are")} under way, the limit of this frontend`,

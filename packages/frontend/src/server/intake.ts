@@ -11,7 +11,7 @@ import {
 } from "@dyn/runtime/internal";
 import { readTimeout, timeoutHeader } from "../inference/deadlines.ts";
 import type { Exchange } from "../http/exchange.ts";
-import type { RouteEntry } from "./routes.ts";
+import type { RouteEntry } from "../http/route.ts";
 
 /** Memory for what has come of an answer and is not read, and for what is known of its request. */
 const answerBytes = 64 * 1024;
@@ -46,7 +46,7 @@ export function createIntake({ maxBodyBytes: maxBytes, decodeTimeoutMs, now }: I
     reserve({ request, memory }, route) {
       if (route.method !== "POST" || statedBytes(request) > maxBytes) return undefined; // `read` says so
       try {
-        memory.take(requestFactor * reservedBytes(request) + (route.refuse ? answerBytes : 0));
+        memory.take(requestFactor * reservedBytes(request) + (route.kind === "inference" ? answerBytes : 0));
       } catch (error) {
         return toRuntimeError(error);
       }

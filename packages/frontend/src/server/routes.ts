@@ -6,6 +6,7 @@ import { listModelInfos, showModelInfo } from "../anthropic/list-models.ts";
 import { messagesApi } from "../anthropic/messages.ts";
 import type { Exchange } from "../http/exchange.ts";
 import type { Audience, PortUse } from "../http/callers.ts";
+import type { RouteEntry } from "../http/route.ts";
 import {
   refuseInference,
   serveInference,
@@ -28,23 +29,6 @@ import {
   type OpsParts,
 } from "../ops.ts";
 
-export interface RouteInput {
-  readonly exchange: Exchange;
-  readonly body: unknown;
-  /** What `*` in the path stood for. */
-  readonly rest: string;
-}
-
-export interface RouteEntry {
-  readonly method: "GET" | "POST";
-  readonly path: string;
-  readonly audience: Audience;
-  handle(input: RouteInput): void | Promise<void>;
-  toErrorBody(error: RuntimeError, exchange: Exchange): unknown;
-  /** Inference routes answer early failures themselves, with their pair of log lines. */
-  refuse?(exchange: Exchange, error: RuntimeError): void;
-}
-
 /** The methods of a route: who may GET may ask for the headers alone. */
 export function methodsOf({ method }: RouteEntry): readonly string[] {
   return method === "GET" ? ["GET", "HEAD"] : [method];
@@ -62,6 +46,7 @@ export function routesAt(use: PortUse, routes: readonly RouteEntry[]): readonly 
   const index: RouteEntry = {
     method: "GET",
     path: "/",
+    kind: "operator",
     audience: "anybody",
     handle: ({ exchange }) => serveIndex(exchange, served.map(toShown)),
     toErrorBody,
@@ -75,6 +60,7 @@ export function createRoutes(parts: InferenceParts & OpsParts): readonly RouteEn
   const inference = <Request extends InferenceRequest>(path: string, api: InferenceApi<Request>): RouteEntry => ({
     method: "POST",
     path,
+    kind: "inference",
     audience: "clients",
     handle: ({ exchange, body }) => serveInference(api, exchange, body, parts),
     toErrorBody: (error, { identity }) => api.toErrorBody(error, identity.requestId),
@@ -89,6 +75,7 @@ export function createRoutes(parts: InferenceParts & OpsParts): readonly RouteEn
     {
       method: "POST",
       path: "/v1/messages/count_tokens",
+      kind: "lookup",
       audience: "clients",
       handle: ({ exchange, body }) => countTokens(exchange, body, parts.models, parts.fieldLimits),
       toErrorBody: (error, { identity }) => anthropic.toErrorBody(error, identity.requestId),
@@ -96,6 +83,7 @@ export function createRoutes(parts: InferenceParts & OpsParts): readonly RouteEn
     {
       method: "GET",
       path: "/v1/models",
+      kind: "lookup",
       audience: "clients",
       handle: ({ exchange }) => (isAnthropic(exchange) ? listModelInfos : listModels)(exchange, parts.models),
       toErrorBody: toSharedBody,
@@ -103,6 +91,7 @@ export function createRoutes(parts: InferenceParts & OpsParts): readonly RouteEn
     {
       method: "GET",
       path: "/v1/models/*",
+      kind: "lookup",
       audience: "clients",
       handle: ({ exchange, rest }) => (isAnthropic(exchange) ? showModelInfo : showModel)(exchange, parts.models, rest),
       toErrorBody: toSharedBody,
@@ -110,6 +99,7 @@ export function createRoutes(parts: InferenceParts & OpsParts): readonly RouteEn
     {
       method: "GET",
       path: "/v1/requests/*",
+      kind: "lookup",
       audience: "both",
       handle: ({ exchange, rest }) => showRequest(exchange, parts, rest),
       toErrorBody,
@@ -117,6 +107,7 @@ export function createRoutes(parts: InferenceParts & OpsParts): readonly RouteEn
     {
       method: "GET",
       path: "/health",
+      kind: "operator",
       audience: "anybody",
       handle: ({ exchange }) => serveHealth(exchange, parts, pages),
       toErrorBody,
@@ -124,6 +115,7 @@ export function createRoutes(parts: InferenceParts & OpsParts): readonly RouteEn
     {
       method: "GET",
       path: "/live",
+      kind: "operator",
       audience: "anybody",
       handle: ({ exchange }) => serveLive(exchange, parts),
       toErrorBody,
@@ -131,6 +123,7 @@ export function createRoutes(parts: InferenceParts & OpsParts): readonly RouteEn
     {
       method: "GET",
       path: "/metrics",
+      kind: "operator",
       audience: "operators",
       handle: ({ exchange }) => serveMetrics(exchange, pages),
       toErrorBody,
@@ -138,6 +131,7 @@ export function createRoutes(parts: InferenceParts & OpsParts): readonly RouteEn
     {
       method: "GET",
       path: "/favicon.ico",
+      kind: "operator",
       audience: "anybody",
       handle: ({ exchange }) => serveIcon(exchange),
       toErrorBody,

@@ -4,7 +4,8 @@ import type { Exchange } from "../http/exchange.ts";
 import { sendJson } from "../http/reply.ts";
 import { toErrorHeaders } from "../http/error-headers.ts";
 import { beginRequestLog, type RequestLogOptions } from "../observe/request-log.ts";
-import { methodsOf, toUnmatchedBody, type RouteEntry } from "./routes.ts";
+import type { RouteEntry } from "../http/route.ts";
+import { methodsOf, toUnmatchedBody } from "./routes.ts";
 
 const maxShown = 256;
 
