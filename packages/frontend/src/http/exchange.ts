@@ -16,7 +16,6 @@ import type { Caller, Callers } from "./callers.ts";
 import type { Cors } from "./cors.ts";
 import { watchDisconnect } from "./disconnect.ts";
 import type { Reply } from "./reply.ts";
-import type { RouteKind } from "./route.ts";
 import { openRequestSpan, type RequestSpan } from "./request-span.ts";
 
 export interface Exchange extends Reply {
@@ -55,6 +54,10 @@ export interface ExchangeOptions {
   /** Controllers of the exchanges under way, by their ids: no two have the same one. */
   readonly open: Map<string, AbortController>;
 }
+
+/** `inference`: generates; takes a place among those under way, and has its pair of lines.
+ *  `lookup`: what clients may know, answered at once. `operator`: for those who run this, and their probes. */
+export type RouteKind = "inference" | "lookup" | "operator";
 
 /** The route of a request, as far as its exchange needs it. */
 export interface ExchangeRoute {

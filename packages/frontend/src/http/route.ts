@@ -1,7 +1,7 @@
 /** What a route of the HTTP server is. */
 import type { RuntimeError } from "@dyn/runtime";
 import type { Audience } from "./callers.ts";
-import type { Exchange } from "./exchange.ts";
+import type { Exchange, RouteKind } from "./exchange.ts";
 
 export interface RouteInput {
   readonly exchange: Exchange;
@@ -9,10 +9,6 @@ export interface RouteInput {
   /** What `*` in the path stood for. */
   readonly rest: string;
 }
-
-/** `inference`: generates; takes a place among those under way, and has its pair of lines.
- *  `lookup`: what clients may know, answered at once. `operator`: for those who run this, and their probes. */
-export type RouteKind = "inference" | "lookup" | "operator";
 
 export interface RouteEntry {
   readonly method: "GET" | "POST";
