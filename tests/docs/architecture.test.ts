@@ -61,7 +61,11 @@ function checkPackage({ house, room }: { house: string; room: string }, specifie
 
 function checkFile({ path, text }: SourceFile): string[] {
   const { house, room } = roomOf(path);
-  const name = path.split("/").at(-1)?.replace(/(?:\.d)?\.ts$/, "") ?? "";
+  const name =
+    path
+      .split("/")
+      .at(-1)
+      ?.replace(/(?:\.d)?\.ts$/, "") ?? "";
   const problems = importsOf(text).flatMap((specifier) => checkImport(path, specifier));
   if (houses[house]?.[room] === undefined) problems.push(`${path}: no room ${room} in ${house}`);
   if (!/^[a-z0-9]+(?:-[a-z0-9]+)*$/.test(name) || forbiddenNames.has(name)) problems.push(`${path}: name`);

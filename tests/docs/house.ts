@@ -8,16 +8,17 @@ export interface Room {
 
 export const houses: Readonly<Record<string, Readonly<Record<string, Room>>>> = {
   runtime: {
-    "llm.ts": { floor: 10, holds: "public names for language-model workers" },
-    "internal.ts": { floor: 10, holds: "names for the other packages" },
-    "index.ts": { floor: 9, holds: "public names" },
-    llm: { floor: 9, holds: "model contract, stop strings, limits, `serveModel`" },
-    "runtime.ts": { floor: 8, holds: "composition root: owns everything, ends it in order" },
-    "endpoint.ts": { floor: 7, holds: "`serve()` and `client()`" },
-    "foundation.ts": {
+    "llm.ts": { floor: 11, holds: "public names for language-model workers" },
+    "internal.ts": { floor: 11, holds: "names for the other packages" },
+    "index.ts": { floor: 10, holds: "public names" },
+    llm: { floor: 10, holds: "model contract, stop strings, limits, `serveModel`" },
+    "runtime.ts": { floor: 9, holds: "composition root: owns everything, ends it in order" },
+    "client.ts": { floor: 8, holds: "`client()`" },
+    "answer.ts": { floor: 7, holds: "`generate()`: one request and its answer" },
+    "endpoint.ts": { floor: 7, holds: "`serve()`" },
+    "services.ts": {
       floor: 6,
-      holds:
-        "what a runtime stands on: settings, log, certificates and tokens, discovery, metrics, system server, spans",
+      holds: "opened before all else: settings, log, certificates and tokens, discovery, metrics, system server, spans",
     },
     egress: { floor: 6, holds: "sending: pick, attempt, retry" },
     ingress: { floor: 6, holds: "receiving: decode, admit, run" },
@@ -47,6 +48,7 @@ export const houses: Readonly<Record<string, Readonly<Record<string, Room>>>> = 
     "hidden-text.ts": { floor: 0, holds: "characters that nobody sees" },
     "address.ts": { floor: 0, holds: "host and port as text" },
     "condition.ts": { floor: 0, holds: "what does not work at the moment" },
+    "manifest.d.ts": { floor: 0, holds: "the type of package.json" },
     "version.ts": { floor: 0, holds: "which version this is" },
     "wall-clock.ts": { floor: 0, holds: "the time of day of an event" },
   },

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createFrontend, type Frontend } from "@dyn/frontend";
 import { createMemorySpace, createRuntime, type Runtime } from "@dyn/runtime";
+import { partsOf } from "@dyn/runtime/internal";
 import { serveModel } from "@dyn/runtime/llm";
 import { createLogger } from "../../packages/runtime/dist/logging/logger.js";
 import { chat, eventually, postChat, root, startCluster, startProgram, type Line } from "../support/cluster.ts";
@@ -28,12 +29,12 @@ describe("what an engine yields and is given", () => {
       await serveModel(
         runtime,
         { model: "cutter", migrationLimit: 3 },
-        async function* ({ messages, generated }, { attempt, connection }) {
+        async function* ({ messages, generated }, context) {
           for (let at = generated?.tokens ?? 0; at < text.length; at += 1) {
             yield { text: text.charAt(at), tokenIds: [at] };
-            if (messages.at(-1)?.text !== "cut" || attempt > 0 || at + 1 !== half) continue;
+            if (messages.at(-1)?.text !== "cut" || context.attempt > 0 || at + 1 !== half) continue;
             await new Promise((resolve) => setImmediate(resolve)); // what was yielded has left
-            connection.cut();
+            partsOf(context).connection.cut();
           }
         },
       );

@@ -30,7 +30,7 @@ async function serveEndless(
   const cancelled = Promise.withResolvers<void>();
   await runtime.endpoint("dyn://test.endless.generate").serve(async function* (
     _request: unknown,
-    { signal }: RequestContext<unknown>,
+    { signal }: RequestContext,
   ) {
     signal.addEventListener("abort", () => cancelled.resolve());
     for (let sent = 0; sent < most && !signal.aborted; sent += 1) yield delta;

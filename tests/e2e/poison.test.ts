@@ -1,6 +1,7 @@
 // A request that takes workers down takes two at most, whoever sends it: no client library asks again what has been refused as poisoned.
 import { createFrontend, type Frontend } from "@dyn/frontend";
 import { createMemorySpace, createRuntime, type Runtime } from "@dyn/runtime";
+import { partsOf } from "@dyn/runtime/internal";
 import { serveModel } from "@dyn/runtime/llm";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createLogger } from "../../packages/runtime/dist/logging/logger.js";
@@ -35,10 +36,10 @@ describe("the client library", () => {
     for (let index = 0; index < 4; index += 1) {
       const worker = await createRuntime({ config, memorySpace, log });
       workers.push(worker);
-      await serveModel(worker, { model: "mock" }, async function* ({ messages }, { connection }) {
+      await serveModel(worker, { model: "mock" }, async function* ({ messages }, context) {
         if (messages.at(-1)?.text === "poison") {
           taken += 1;
-          connection.cut();
+          partsOf(context).connection.cut();
         } else yield { text: "well" };
       });
     }

@@ -9,7 +9,6 @@ import {
   createRuntime,
   type Client,
   type Handler,
-  type Logger,
   type RequestContext,
   type Runtime,
   type RuntimeConfig,
@@ -49,7 +48,7 @@ export interface Pair extends AsyncDisposable {
   readonly port: number;
   /** How many items handlers have yielded. */
   yielded(): number;
-  contexts: RequestContext<Logger>[];
+  contexts: RequestContext[];
   /** What both runtimes have logged. */
   readonly lines: Line[];
   /** Of these, the worker's. */
@@ -60,7 +59,7 @@ export interface PairOptions {
   readonly worker?: Partial<RuntimeConfig>;
   readonly caller?: Partial<RuntimeConfig>;
   /** Default: an echo that yields `count` items and can fail. */
-  readonly handler?: Handler<Ask, unknown, Logger>;
+  readonly handler?: Handler<Ask, unknown>;
 }
 
 export async function startPair(more: PairOptions = {}): Promise<Pair> {
@@ -80,8 +79,8 @@ export async function startPair(more: PairOptions = {}): Promise<Pair> {
     return other.client<Ask, unknown>(address);
   };
   let yielded = 0;
-  const contexts: RequestContext<Logger>[] = [];
-  const echo: Handler<Ask, unknown, Logger> = async function* ({ count, size = 1, fail = false }, context) {
+  const contexts: RequestContext[] = [];
+  const echo: Handler<Ask, unknown> = async function* ({ count, size = 1, fail = false }, context) {
     contexts.push(context);
     for (let index = 0; index < count; index += 1) {
       yielded += 1;

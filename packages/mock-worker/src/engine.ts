@@ -1,6 +1,6 @@
 /** The echo engine: the completion is the last user message, one token at a time, at a given pace. */
 import type { Delta, Engine, ModelRequest } from "@dyn/runtime/llm";
-import { countPromptTokens, splitTokens } from "@dyn/runtime/internal";
+import { partsOf, countPromptTokens, splitTokens } from "@dyn/runtime/internal";
 import { injectFault, type FaultPlan, type FaultTarget } from "./faults.ts";
 import type { MockOptions } from "./options.ts";
 
@@ -20,11 +20,12 @@ export function createEchoEngine(
   const scale = (ms: number): number => (speedupRatio === 0 ? 0 : ms / speedupRatio);
   const firstMs = scale(ttftMs);
   const nextMs = scale(itlMs);
-  return async function* echo(request, { signal, connection, log }) {
+  return async function* echo(request, context) {
+    const { signal, log } = context;
     using clock = createClock(signal);
     const faults = wrong?.plan.next() ?? [];
     const target: FaultTarget = {
-      connection,
+      connection: () => partsOf(context).connection,
       log,
       sleep: (ms) => clock.sleep(ms),
       hold: async () => wrong?.plan.hold(signal),

@@ -100,7 +100,7 @@ function toShare(seed: number, request: number, index: number): number {
 
 /** What a fault may do to the request that it hits, and to the worker. */
 export interface FaultTarget {
-  readonly connection: PeerConnection;
+  readonly connection: () => PeerConnection;
   readonly log: Logger;
   /** Resolves after so many ms, or when the request is aborted. */
   readonly sleep: (ms: number) => Promise<void>;
@@ -125,8 +125,8 @@ export async function injectFault(fault: Fault, { connection, log, sleep, hold, 
       crash();
       return sleep(maxTimerMs);
     case "cut":
-      return connection.cut();
+      return connection().cut();
     case "garbage":
-      return connection.inject(Buffer.from("this is no frame", "latin1"));
+      return connection().inject(Buffer.from("this is no frame", "latin1"));
   }
 }

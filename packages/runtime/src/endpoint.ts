@@ -1,21 +1,21 @@
-/** What users hold: an endpoint that serves, and a client that calls it. */
-import { countOf } from "./counts.ts";
-import { maxTimerMs } from "./settings/environment.ts";
-import type { Instance } from "./discovery/instance.ts";
-import type { LiveSet } from "./discovery/live-set.ts";
-import type { AttemptReport, Route } from "./egress/attempt.ts";
-import { defaultWindowBytes, maxWindowBytes } from "./egress/client-stream.ts";
-import type { Batches } from "./egress/router.ts";
+/** Serving an endpoint: it is registered once it takes requests, and withdrawn before it takes no more. */
+import type { Discovery } from "./discovery/discovery.ts";
+import { formatPath, parseAddress, toEndpointRecord, type EndpointAddress } from "./discovery/records.ts";
 import type { Handler } from "./handler.ts";
-import { createRequestId, isInstanceId, isSaneClientId, isUuid } from "./ids.ts";
+import { formatInstanceKey } from "./ids.ts";
+import { createAdmission } from "./ingress/admission.ts";
+import { drainEndpoint } from "./ingress/drain.ts";
+import type { PlaneRegistration, PlaneServer } from "./ingress/plane-server.ts";
+import type { EndReport } from "./end-report.ts";
+import { once } from "./lifetime.ts";
 import type { Logger } from "./logging/logger.ts";
-import { RuntimeError } from "./errors.ts";
-import type { Identity } from "./trace/identity.ts";
-import type { Tracer } from "./trace/spans.ts";
-import { acceptTrace, childSpan, type TraceContext } from "./trace/traceparent.ts";
-import type { EncodeItem } from "./wire/items.ts";
-import type { Trailer } from "./wire/messages.ts";
-import { encodePayload } from "./wire/payload.ts";
+import type { EndpointMetrics, RuntimeMetrics } from "./metrics/runtime-metrics.ts";
+import { toAdvertisedAddress } from "./net/advertise.ts";
+import type { Listener } from "./net/listener.ts";
+import type { PlaneSecurity } from "./security/plane-security.ts";
+import type { RuntimeConfig } from "./settings/runtime-settings.ts";
+import type { Membership } from "./system/system.ts";
+import { encodeValueItem, type EncodeItem } from "./wire/items.ts";
 
 export interface ServeOptions<Item> {
   /** How items become bytes; default msgpack. */
@@ -28,7 +28,7 @@ export interface ServeOptions<Item> {
   readonly requestLimit?: number;
 }
 
-/** A served endpoint. Disposing it unadvertises, finishes what is running, then resolves. */
+/** A served endpoint. */
 export interface Serving extends AsyncDisposable {
   /** Decimal u64. */
   readonly instanceId: string;
@@ -36,242 +36,125 @@ export interface Serving extends AsyncDisposable {
   readonly address: string;
   /** Resolves after a drain, whoever began it. */
   readonly closed: Promise<void>;
+  /** Withdraw the endpoint, finish what runs, then resolve; `await using` does the same. Idempotent: the promise is that of `closed`. */
+  close(): Promise<void>;
 }
 
+/** An address at which this process may serve. */
 export interface Endpoint {
   /** Resolves once the endpoint is registered and takes requests. @throws RuntimeError `invalid_argument` if this runtime serves it already. */
-  serve<Request, Item>(handler: Handler<Request, Item, Logger>, options?: ServeOptions<Item>): Promise<Serving>;
+  serve<Request, Item>(handler: Handler<Request, Item>, options?: ServeOptions<Item>): Promise<Serving>;
 }
 
-export interface GenerateOptions {
-  /** Cancels the request; the worker's signal aborts too. */
-  readonly signal?: AbortSignal;
-  /** Ours: a UUID. Default: a new one. */
-  readonly requestId?: string;
-  /** The client's own id, visible ASCII, at most 256 characters. */
-  readonly xRequestId?: string;
-  /** W3C headers of the caller's span. Default with trace export on: the span active in `@opentelemetry/api`. */
-  readonly traceparent?: string;
-  readonly tracestate?: string;
-  /** W3C baggage for the worker's handler. */
-  readonly baggage?: string;
-  /** Everything above at once, as a frontend has it. */
-  readonly identity?: Identity;
-  /** The one instance to ask, decimal u64: it answers, or nobody does. Default: any, by the router mode; `direct` needs it. */
-  readonly instanceId?: string;
-  /** Time the answer may take in all, a whole number of ms from 1 to 2³¹−1. Travels to the worker. */
-  readonly timeoutMs?: number;
-  /** Reading of `performance.now()` after which nobody waits any more: it travels to the worker, whoever asks keeps it with `signal`. */
-  readonly deadlineAt?: number;
-  /** Bytes of items that may be under way, from 1 to 2³¹−1: a reader that is slow holds as much. Default 262 144. */
-  readonly windowBytes?: number;
-  /** Asked when a worker fails after it has delivered items, all of which have been read: the request for the rest, which another worker gets.
-   *  Undefined = it cannot be continued, and the answer fails. Default: it cannot. */
-  readonly resume?: () => unknown;
+/** What all endpoints of a runtime use. */
+export interface EndpointParts {
+  readonly id: bigint;
+  readonly config: RuntimeConfig;
+  readonly log: Logger;
+  readonly metrics: RuntimeMetrics;
+  readonly discovery: Discovery;
+  readonly security: PlaneSecurity;
+  readonly server: PlaneServer;
+  readonly membership: Membership;
+  /** What became of requests that ran when an endpoint was closed. */
+  readonly ended: EndReport;
+  /** Those that are open; the runtime closes them. */
+  readonly servings: Set<Serving>;
+  /** Aborts when the runtime begins to close. */
+  readonly draining: AbortSignal;
+  /** The listener of this runtime, opened for the first endpoint. */
+  listen(): Promise<Listener>;
+  /** @throws RuntimeError `unavailable` once the runtime closes. */
+  assertOpen(): void;
+  /** One step of an end: the others are taken whatever becomes of it. */
+  step(failure: string, step: () => PromiseLike<void>): Promise<void>;
 }
 
-/** An answer. Iterate it for items, or `batches()` for the arrays they arrived in. */
-export interface Answer<Item> extends AsyncIterable<Item> {
-  readonly requestId: string;
-  batches(): Batches<Item>;
-  /** Decimal u64 of the instance of the last attempt; undefined before the first. */
-  readonly workerId: string | undefined;
-  readonly attempts: number;
-  /** Of these, those at another instance before an item had been delivered. */
-  readonly retries: number;
-  /** Of these, those at another instance for the rest of the answer. */
-  readonly resumptions: number;
-  /** What the worker reported at the end; empty before. */
-  readonly trailer: Partial<Trailer>;
-  /** One per attempt so far. The list and its last member change while the answer is on its way. */
-  readonly reports: readonly Readonly<AttemptReport>[];
+/** The endpoint at `uri`. @throws RuntimeError `invalid_argument` on a malformed address. */
+export function createEndpoint(parts: EndpointParts, uri: string): Endpoint {
+  const address = parseAddress(uri);
+  return { serve: (handler, options = {}) => serve(parts, address, handler, options) };
 }
 
-export interface Client<Request, Item> extends Disposable {
-  readonly instances: readonly Instance[];
-  /** Resolves once `count` instances (default 1) can be reached. Rejects with the signal's reason, or `unavailable` once the client is disposed. */
-  waitForInstances(options?: { count?: number; signal?: AbortSignal }): Promise<readonly Instance[]>;
-  /** Nothing is sent before the answer is read, which is once. Leaving the loop cancels the request. @throws RuntimeError `invalid_argument` on a request or an option that cannot be sent. */
-  generate(request: Request, options?: GenerateOptions): Answer<Item>;
-  /** True for the id of an instance that can be sent requests. */
-  has(instanceId: string): boolean;
-  /** With the option `admittedOnly`: send requests to an instance, too, once it can be reached. */
-  admit(instanceId: string): void;
-  /** With the option `admittedOnly`: send it none any more. */
-  dismiss(instanceId: string): void;
+async function serve<Request, Item>(
+  parts: EndpointParts,
+  address: EndpointAddress,
+  handler: Handler<Request, Item>,
+  options: ServeOptions<Item>,
+): Promise<Serving> {
+  const { id, config, log, discovery, security, membership, servings, draining } = parts;
+  parts.assertOpen();
+  const shown = toAdvertisedAddress(await parts.listen(), config.tcpAdvertiseHost);
+  parts.assertOpen(); // the listener may be closed by now
+  const path = formatPath(address);
+  const served = addEndpoint(parts, address, handler, options);
+  const readiness = membership.expect(address.endpoint);
+  const record = toEndpointRecord(address, id, { tcp: shown, isTls: security.listenerTls !== undefined });
+  const registration = await discovery.publish(record).catch((error: unknown) => {
+    readiness.gone();
+    served.remove();
+    throw error;
+  });
+  const serving = createServing(id.toString(), shown, async () => {
+    readiness.draining();
+    served.withdraw();
+    await parts.step("endpoint record could not be withdrawn", () => registration[Symbol.asyncDispose]());
+    served.remove();
+    const report = parts.ended;
+    const ownLog = log.child({ target: "dyn_runtime" });
+    await drainEndpoint(served, { path, timeoutMs: config.drainTimeoutMs, log: ownLog, report });
+    readiness.gone();
+  });
+  servings.add(serving);
+  const forget = (): void => void servings.delete(serving);
+  void serving.closed.then(forget, forget);
+  if (draining.aborted) await serving.close();
+  parts.assertOpen();
+  readiness.serving();
+  logServing(parts, path, serving);
+  return serving;
 }
 
-export interface ClientParts {
-  readonly live: LiveSet;
-  /** What a REQUEST names. */
-  readonly path: string;
-  readonly send: (route: Route, payload: Uint8Array) => Batches<unknown>;
-  readonly tracer: Tracer;
-  readonly now: () => number;
-  /** Called once, when the client is disposed. */
-  readonly onDispose: () => void;
-}
-
-type Caller = Pick<Route, "identity" | "isOwnSpan" | "callerSpanId">;
-
-function toCaller(options: GenerateOptions, tracer: Tracer): Caller {
-  const { identity, traceparent, tracestate } = options;
-  if (identity) return { identity, isOwnSpan: false, callerSpanId: undefined };
-  const active = traceparent === undefined ? tracer.active() : undefined;
-  const trace = tracer.sample(active ? childSpan(active.trace) : acceptTrace(traceparent, tracestate));
-  return {
-    identity: toIdentity(options, trace),
-    isOwnSpan: true,
-    callerSpanId: active ? active.ownSpanId : trace.parentId,
-  };
-}
-
-function toIdentity(options: GenerateOptions, trace: TraceContext): Identity {
-  const { requestId = createRequestId(), xRequestId, baggage } = options;
-  if (!isUuid(requestId))
-    throw new RuntimeError(
-      "invalid_argument",
-      `requestId must be a UUID, got ${countOf(requestId.length, "character")}`,
-    );
-  if (xRequestId !== undefined && !isSaneClientId(xRequestId)) {
-    throw new RuntimeError("invalid_argument", "xRequestId must be 1 to 256 characters of visible ASCII");
-  }
-  return {
-    requestId,
-    ...(xRequestId !== undefined && { xRequestId }),
-    trace,
-    ...(baggage !== undefined && { baggage }),
-  };
-}
-
-/** Create a serving; `drain` is called once, whoever asks. */
-export function createServing(instanceId: string, address: string, drain: () => Promise<void>): Serving {
-  const { promise: closed, resolve, reject } = Promise.withResolvers<void>();
-  let draining = false;
-  closed.catch(() => undefined); // also thrown at whoever disposes
-  return {
-    instanceId,
+function addEndpoint<Request, Item>(
+  { id, config, log, metrics: all, server }: EndpointParts,
+  address: EndpointAddress,
+  handler: Handler<Request, Item>,
+  { encodeItem, countTokens, model, requestLimit = 0 }: ServeOptions<Item>,
+): PlaneRegistration {
+  const metrics: EndpointMetrics = all.endpoint({
+    dynamo_namespace: address.namespace,
+    dynamo_component: address.component,
+    dynamo_endpoint: address.endpoint,
+    worker_id: formatInstanceKey(id),
+    model,
+  });
+  const { engineRequestLimit, requestQueueLimit: queueLimit } = config;
+  return server.add({
+    path: formatPath(address),
     address,
-    closed,
-    [Symbol.asyncDispose]() {
-      if (!draining) {
-        draining = true;
-        drain().then(resolve, reject);
-      }
-      return closed;
-    },
-  };
+    instanceId: id.toString(),
+    handler: handler as Handler<unknown, unknown>, // Request and Item are the caller's claims about this endpoint
+    encodeItem: (encodeItem ?? encodeValueItem) as EncodeItem<unknown>,
+    countTokens: (countTokens ?? (() => 1)) as (item: unknown) => number,
+    log,
+    metrics,
+    admission: createAdmission({ limits: [engineRequestLimit, requestLimit], queueLimit, metrics }),
+  });
 }
 
-/** Create a client from the runtime's parts. Takes ownership of `live`. */
-export function createClient<Request, Item>({
-  live,
-  path,
-  send,
-  tracer,
-  now,
-  onDispose,
-}: ClientParts): Client<Request, Item> {
-  return {
-    get instances() {
-      return live.instances;
-    },
-    waitForInstances: ({ count = 1, signal } = {}) => live.waitFor(count, signal),
-    has: (id) => live.has(id),
-    admit: (id) => live.admit(id),
-    dismiss: (id) => live.dismiss(id),
-    generate(request, options = {}) {
-      const { timeoutMs, instanceId, windowBytes = defaultWindowBytes } = options;
-      if (timeoutMs !== undefined) assertWhole("timeoutMs", timeoutMs, maxTimerMs);
-      assertWhole("windowBytes", windowBytes, maxWindowBytes);
-      if (instanceId !== undefined && !isInstanceId(instanceId))
-        throw new RuntimeError("invalid_argument", "instanceId must be a decimal u64");
-      const route: Route = {
-        ...toCaller(options, tracer),
-        path,
-        signal: withTimeout(options.signal, timeoutMs),
-        deadlineAt: timeoutMs === undefined ? options.deadlineAt : now() + timeoutMs,
-        windowBytes,
-        wanted: instanceId,
-        candidates: () => live.instances,
-        ...(options.resume && { resume: () => encodeRest(options.resume?.()) }),
-        reports: [],
-        retries: 0,
-        resumptions: 0,
-      };
-      return new RouteAnswer<Item>(route, encodePayload(request), send);
-    },
-    [Symbol.dispose]() {
-      live[Symbol.dispose]();
-      onDispose();
-    },
-  };
+// `drain` is called once, whoever asks.
+function createServing(instanceId: string, address: string, drain: () => Promise<void>): Serving {
+  const { promise: closed, resolve, reject } = Promise.withResolvers<void>();
+  closed.catch(() => undefined); // also thrown at whoever closes
+  const close = once(() => {
+    drain().then(resolve, reject);
+    return closed;
+  });
+  return { instanceId, address, closed, close, [Symbol.asyncDispose]: close };
 }
 
-function encodeRest(request: unknown): Uint8Array | undefined {
-  return request === undefined ? undefined : encodePayload(request);
-}
-
-// A timer would take a longer time for 1 ms.
-function assertWhole(name: string, value: number, most: number): void {
-  if (Number.isInteger(value) && value >= 1 && value <= most) return;
-  throw new RuntimeError("invalid_argument", `${name} must be a whole number from 1 to ${most}, got ${value}`);
-}
-
-function withTimeout(signal: AbortSignal | undefined, timeoutMs: number | undefined): AbortSignal | undefined {
-  if (timeoutMs === undefined) return signal;
-  const timeout = AbortSignal.timeout(timeoutMs);
-  return signal ? AbortSignal.any([signal, timeout]) : timeout;
-}
-
-// A class: an object with getters, made anew for each request, costs more than all the rest of this file.
-class RouteAnswer<Item> implements Answer<Item> {
-  #route: Route;
-  #payload: Uint8Array | undefined;
-  #send: ClientParts["send"];
-
-  constructor(route: Route, payload: Uint8Array, send: ClientParts["send"]) {
-    this.#route = route;
-    this.#payload = payload;
-    this.#send = send;
-  }
-
-  batches(): Batches<Item> {
-    const payload = this.#payload;
-    if (!payload) throw new RuntimeError("invalid_argument", "an answer is read once");
-    this.#payload = undefined;
-    return this.#send(this.#route, payload) as Batches<Item>; // Item is the caller's claim about the endpoint
-  }
-
-  async *[Symbol.asyncIterator](): AsyncGenerator<Item, void, void> {
-    for await (const batch of this.batches()) yield* batch;
-  }
-
-  get requestId(): string {
-    return this.#route.identity.requestId;
-  }
-
-  get workerId(): string | undefined {
-    return this.#route.reports.at(-1)?.workerId;
-  }
-
-  get attempts(): number {
-    return this.#route.reports.length;
-  }
-
-  get retries(): number {
-    return this.#route.retries;
-  }
-
-  get resumptions(): number {
-    return this.#route.resumptions;
-  }
-
-  get trailer(): Partial<Trailer> {
-    return this.#route.reports.at(-1)?.trailer ?? {};
-  }
-
-  get reports(): readonly Readonly<AttemptReport>[] {
-    return this.#route.reports;
-  }
+function logServing({ config, log, discovery }: EndpointParts, endpoint: string, serving: Serving): void {
+  const { address, instanceId: instance_id } = serving;
+  const where = { discovery: discovery.kind, ...(discovery.kind === "file" && { file_kv: config.fileKv }) };
+  log.child({ target: "dyn_runtime" }).info({ endpoint, address, instance_id, ...where }, "endpoint is serving");
 }

@@ -1,15 +1,8 @@
 /** What a worker's code sees: one async generator per request, and the facts of that request beside it. */
 import { RuntimeError } from "./errors.ts";
+import type { Logger } from "./logging/logger.ts";
 import type { TokenClock } from "./trace/token-clock.ts";
 import type { TraceContext } from "./trace/traceparent.ts";
-
-/** The connection that a request came over. For tests that want it to fail: all requests on it are hit. */
-export interface PeerConnection {
-  /** End it after what has been sent, without a word: to the peer it is lost. */
-  cut(): void;
-  /** Send bytes that are no frame. */
-  inject(bytes: Uint8Array): void;
-}
 
 /** Places of a served endpoint: so many requests run at a time, or so many parts of requests. */
 export interface Places {
@@ -18,12 +11,12 @@ export interface Places {
   take(signal: AbortSignal): Promise<Disposable>;
 }
 
-/** Everything a handler may want to know besides the request itself. `Log` is the runtime's logger. */
-export interface RequestContext<Log> {
+/** Everything a handler may want to know besides the request itself. */
+export interface RequestContext {
   /** Aborts when the client has left, the deadline has passed or a drain ran out of time. Long work must watch it. */
   readonly signal: AbortSignal;
   /** A logger whose lines carry this request's ids. */
-  readonly log: Log;
+  readonly log: Logger;
   readonly requestId: string;
   readonly xRequestId?: string;
   /** W3C position of this worker's span, for calls the handler makes itself. */
@@ -37,16 +30,40 @@ export interface RequestContext<Log> {
   readonly attempt: number;
   /** A handler that never asks has one place for the whole request. */
   readonly places: Places;
-  /** When its tokens came. The items are counted as they are sent; a handler that counts what it makes has an endpoint whose `countTokens` says 0. */
-  readonly clock: TokenClock;
-  /** For fault injection only. */
-  readonly connection: PeerConnection;
   /** Facts for this request's completion line, for instance token counts; later calls win. */
   report(facts: Readonly<Record<string, string | number | boolean>>): void;
 }
 
 /** Serves one request by yielding items. Throwing ends it with a typed error; returning ends it well. */
-export type Handler<Request, Item, Log> = (request: Request, context: RequestContext<Log>) => AsyncIterable<Item>;
+export type Handler<Request, Item> = (request: Request, context: RequestContext) => AsyncIterable<Item>;
+
+/** The connection that a request came over. For tests that want it to fail: all requests on it are hit. */
+export interface PeerConnection {
+  /** End it after what has been sent, without a word: to the peer it is lost. */
+  cut(): void;
+  /** Send bytes that are no frame. */
+  inject(bytes: Uint8Array): void;
+}
+
+/** What is in a context for `serveModel` and for fault injection. Handlers have no use for it, and a copy of a context keeps it: hence a symbol. */
+export const workerParts: unique symbol = Symbol("worker");
+
+export interface WorkerParts {
+  readonly connection: PeerConnection;
+  /** When tokens came. Items are counted as they are sent; a handler that counts what it makes has an endpoint whose `countTokens` says 0. */
+  readonly clock: TokenClock;
+}
+
+/** A context as the runtime makes it. */
+export interface WorkerContext extends RequestContext {
+  readonly [workerParts]: WorkerParts;
+}
+
+/** The parts of a context. @throws RuntimeError `invalid_argument` for one that no runtime has made. */
+export function partsOf(context: RequestContext): WorkerParts {
+  if (workerParts in context) return (context as WorkerContext)[workerParts];
+  throw new RuntimeError("invalid_argument", "this context is not a runtime's");
+}
 
 /** What a handler gave, as items. A promise of them is awaited, because `async () => generate()` is easily written.
  *  Reading them throws RuntimeError `internal` if there are none; `who` begins its sentence. */

@@ -1,11 +1,13 @@
 /** `@dyn/runtime`: endpoints, clients, and the identity of a request. docs/library.md has every name. */
 /// <reference types="node" preserve="true" />
 export { createRuntime } from "./runtime.ts";
-export type { ClientOptions, Runtime, RuntimeOptions } from "./runtime.ts";
+export type { Runtime, RuntimeOptions } from "./runtime.ts";
 export type { Environment } from "./settings/environment.ts";
 export type { RuntimeConfig } from "./settings/runtime-settings.ts";
 export type { ShutdownSignal } from "./lifetime.ts";
-export type { Answer, Client, Endpoint, GenerateOptions, ServeOptions, Serving } from "./endpoint.ts";
+export type { Endpoint, ServeOptions, Serving } from "./endpoint.ts";
+export type { Client, ClientOptions } from "./client.ts";
+export type { Answer, GenerateOptions } from "./answer.ts";
 export type { AttemptOutcome, AttemptReport } from "./egress/attempt.ts";
 export type { RouterMode } from "./egress/pick.ts";
 export type { Batches } from "./egress/router.ts";

@@ -3,6 +3,7 @@
 /// <reference types="node" preserve="true" />
 export { formatHostPort, isLoopback } from "./address.ts";
 export { checkRouterMode, routerModes } from "./egress/pick.ts";
+export { partsOf } from "./handler.ts";
 export type { PeerConnection } from "./handler.ts";
 export { countOf } from "./counts.ts";
 export { roundMs } from "./durations.ts";
@@ -29,7 +30,6 @@ export {
 } from "./settings/setting.ts";
 export type { Setting, SettingsOf, Variable, VariablesOf } from "./settings/setting.ts";
 export { declareFlags, readFlags, sayWrongUsage } from "./settings/flags.ts";
-export type { FlagTaker } from "./settings/flags.ts";
 export type { ChildOptions } from "./logging/logger.ts";
 export type { LogEvent } from "./logging/events.ts";
 export { createMemoryBudget, requestFactor, textFactor } from "./memory-budget.ts";

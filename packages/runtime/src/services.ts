@@ -1,4 +1,4 @@
-/** What a runtime stands on: settings, log, spans, discovery, metrics, the system server. Opened before everything else. */
+/** The services of a runtime, opened before everything else: settings, log, spans, discovery, metrics, the system server. */
 import { completeSettings, type Environment } from "./settings/environment.ts";
 import { runtimeSettings, type RuntimeConfig } from "./settings/runtime-settings.ts";
 import { rememberAnnounced, type AnnouncingDiscovery } from "./discovery/announced.ts";
@@ -20,7 +20,7 @@ import { openTelemetry } from "./otel/telemetry.ts";
 import type { Tracer } from "./trace/spans.ts";
 import { createWallClock } from "./wall-clock.ts";
 
-export interface FoundationOptions {
+export interface ServiceOptions {
   /** Settings that win over the environment. */
   readonly config?: Partial<RuntimeConfig>;
   /** Default: the process's environment. */
@@ -37,7 +37,7 @@ export interface FoundationOptions {
   readonly system?: System;
 }
 
-export interface Foundation {
+export interface Services {
   readonly id: bigint;
   readonly config: RuntimeConfig;
   readonly log: Logger;
@@ -53,7 +53,7 @@ export interface Foundation {
 }
 
 /** @throws RuntimeError `invalid_argument` on a bad setting, `unavailable` if the discovery directory or the system port cannot be used; nothing stays open then. */
-export async function openFoundation(options: FoundationOptions): Promise<Foundation> {
+export async function openServices(options: ServiceOptions): Promise<Services> {
   const { environment } = options;
   const config = completeSettings(runtimeSettings, options.config ?? {}, environment);
   const metrics = options.metrics ?? createRuntimeMetrics({ componentPrefix: config.componentMetricsPrefix });
@@ -106,7 +106,7 @@ export async function openFoundation(options: FoundationOptions): Promise<Founda
   }
 }
 
-interface SystemParts extends Pick<Foundation, "metrics" | "memory" | "log"> {
+interface SystemParts extends Pick<Services, "metrics" | "memory" | "log"> {
   readonly operatorKeys: Reloading<ApiKeys> | undefined;
 }
 

@@ -1,13 +1,7 @@
 // What a handler throws, yields and returns, as its caller and its log see it. A rejection nobody handles would fail the run.
 import { describe, expect, test } from "vitest";
-import {
-  createMemorySpace,
-  createRuntime,
-  RuntimeError,
-  type Handler,
-  type Logger,
-  type ServeOptions,
-} from "@dyn/runtime";
+import { createMemorySpace, createRuntime, RuntimeError, type Handler, type ServeOptions } from "@dyn/runtime";
+import { partsOf } from "@dyn/runtime/internal";
 import { serveModel } from "@dyn/runtime/llm";
 import { createLogger } from "../../../packages/runtime/src/logging/logger.ts";
 import { follow } from "../discovery/spaces.ts";
@@ -33,7 +27,7 @@ async function ask(handler: unknown, options?: ServeOptions<unknown>): Promise<O
     log: createLogger({ sink: (record) => lines.push(record) }),
   });
   await using caller = await createRuntime({ config, memorySpace });
-  await server.endpoint("dyn://test.throws.generate").serve(handler as Handler<unknown, unknown, Logger>, options);
+  await server.endpoint("dyn://test.throws.generate").serve(handler as Handler<unknown, unknown>, options);
   const items: unknown[] = [];
   let thrown: unknown;
   try {
@@ -280,10 +274,10 @@ test("an answer whose rest cannot be asked for ends, and its attempt with it", a
   await using first = await createRuntime({ config, memorySpace });
   await using second = await createRuntime({ config, memorySpace });
   for (const server of [first, second])
-    await server.endpoint("dyn://test.rest.generate").serve(async function* (_request: unknown, { connection }) {
+    await server.endpoint("dyn://test.rest.generate").serve(async function* (_request: unknown, context) {
       yield 1;
       await new Promise((resolve) => setImmediate(resolve)); // what was yielded has left
-      connection.cut();
+      partsOf(context).connection.cut();
     });
   const client = caller.client("dyn://test.rest.generate");
   await client.waitForInstances({ count: 2 });

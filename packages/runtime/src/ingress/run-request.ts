@@ -1,6 +1,6 @@
 /** Runs the handler of one request: reopens its identity, sends its items, and writes the worker's pair of lifecycle lines. */
 import { roundMs } from "../durations.ts";
-import { toItems, type Places, type RequestContext } from "../handler.ts";
+import { toItems, workerParts, type Places, type WorkerContext } from "../handler.ts";
 import { RuntimeError, toHandlerError, toRuntimeError } from "../errors.ts";
 import { describeBadRequestId, isUuid } from "../ids.ts";
 import type { Logger } from "../logging/logger.ts";
@@ -121,7 +121,7 @@ async function pump(
   running.step = "deserialization";
   const body = decodePayload(request.payload, "request payload");
   running.step = "generate";
-  const context: RequestContext<Logger> = {
+  const context: WorkerContext = {
     signal: stream.signal,
     log,
     requestId: identity.requestId,
@@ -132,8 +132,7 @@ async function pump(
     trace: identity.trace,
     attempt: request.attempt,
     places,
-    clock,
-    connection: stream,
+    [workerParts]: { connection: stream, clock },
     report: (more) => void Object.assign(facts, more),
   };
   for await (const item of toItems(endpoint.handler(body, context), "the handler")) {

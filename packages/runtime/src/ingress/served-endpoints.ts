@@ -16,7 +16,7 @@ export interface ServedEndpoint {
   readonly address: EndpointAddress;
   /** Decimal u64. */
   readonly instanceId: string;
-  readonly handler: Handler<unknown, unknown, Logger>;
+  readonly handler: Handler<unknown, unknown>;
   readonly encodeItem: EncodeItem<unknown>;
   /** Tokens in one item. */
   readonly countTokens: (item: unknown) => number;

@@ -1,6 +1,5 @@
 /** What a language-model worker is asked and what it answers, whatever API the client spoke. */
 import type { RequestContext } from "../handler.ts";
-import type { Logger } from "../logging/logger.ts";
 
 export interface Message {
   readonly role: "system" | "developer" | "user" | "assistant" | "tool";
@@ -121,4 +120,4 @@ export interface Delta {
 }
 
 /** A model: deltas for a request. */
-export type Engine = (request: ModelRequest, context: RequestContext<Logger>) => AsyncIterable<Delta>;
+export type Engine = (request: ModelRequest, context: RequestContext) => AsyncIterable<Delta>;

@@ -1,7 +1,6 @@
 /** `engine.generate`: the engine's own place in the trace, below the worker's `handle_payload`. Its id exists whether or not spans are exported. */
-import type { RequestContext } from "../handler.ts";
+import { partsOf, type RequestContext } from "../handler.ts";
 import { toRuntimeError, type RuntimeError } from "../errors.ts";
-import type { Logger } from "../logging/logger.ts";
 import { toSpanFields } from "../trace/identity.ts";
 import { endSpan, toOutcome, withinSpan, type Attributes, type Tracer } from "../trace/spans.ts";
 import { childSpan, formatTraceparent } from "../trace/traceparent.ts";
@@ -11,7 +10,7 @@ const spanName = "engine.generate";
 
 export interface EngineSpan {
   /** What the engine sees: as the handler's, with this span as the current one. */
-  readonly context: RequestContext<Logger>;
+  readonly context: RequestContext;
   readonly spanId: string;
   /** Run the engine with the span active. */
   within<Item>(start: () => AsyncIterable<Item>): AsyncIterable<Item>;
@@ -20,7 +19,7 @@ export interface EngineSpan {
 }
 
 /** Begin the span; whoever opens it ends it. */
-export function openEngineSpan(outer: RequestContext<Logger>, tracer: Tracer): EngineSpan {
+export function openEngineSpan(outer: RequestContext, tracer: Tracer): EngineSpan {
   const trace = childSpan(outer.trace);
   const startedAt = performance.now();
   const span = tracer.startSpan(spanName, "internal", trace, startedAt);
@@ -33,7 +32,7 @@ export function openEngineSpan(outer: RequestContext<Logger>, tracer: Tracer): E
       const failure = outer.signal.aborted ? toRuntimeError(outer.signal.reason) : thrown;
       if (span.isRecording) {
         const ids = { request_id: outer.requestId, x_request_id: outer.xRequestId };
-        span.setAttributes({ ...ids, ...facts, ...toGenAi(facts, job), ...outer.clock.times(startedAt) });
+        span.setAttributes({ ...ids, ...facts, ...toGenAi(facts, job), ...partsOf(outer).clock.times(startedAt) });
         const { traceId, spanId } = job.prefill ?? {};
         if (traceId !== undefined && spanId !== undefined) span.link({ traceId, spanId });
       }

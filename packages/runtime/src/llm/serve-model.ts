@@ -1,7 +1,8 @@
 /** Serve a model: publish its endpoint and its card, and hold the engine to what requests ask. */
 import { maxModelNameLength, parseAddress, toSlug, type ModelRecord } from "../discovery/records.ts";
 import type { Serving } from "../endpoint.ts";
-import { toItems, type RequestContext } from "../handler.ts";
+import { once } from "../lifetime.ts";
+import { partsOf, toItems, type RequestContext } from "../handler.ts";
 import { RuntimeError, toHandlerError } from "../errors.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { Runtime } from "../runtime.ts";
@@ -77,15 +78,12 @@ export async function serveModel(runtime: Runtime, options: ServeModelOptions, e
   // A drain of the whole runtime knows the endpoint only: the model must not stay listed while it lasts.
   const onDrain = (): void => void withdraw(card, runtime);
   runtime.draining.addEventListener("abort", onDrain, { once: true });
-  return {
-    ...serving,
-    closed: serving.closed,
-    async [Symbol.asyncDispose]() {
-      runtime.draining.removeEventListener("abort", onDrain);
-      await withdraw(card, runtime);
-      await serving[Symbol.asyncDispose]();
-    },
-  };
+  const close = once(async () => {
+    runtime.draining.removeEventListener("abort", onDrain);
+    await withdraw(card, runtime);
+    await serving.close();
+  });
+  return { ...serving, close, [Symbol.asyncDispose]: close };
 }
 
 // Programs may give anything.
@@ -103,7 +101,7 @@ async function publishCard(runtime: Runtime, record: ModelRecord, serving: Servi
   try {
     return await runtime.discovery.publish(record);
   } catch (error) {
-    await serving[Symbol.asyncDispose]();
+    await serving.close();
     throw error;
   }
 }
@@ -143,17 +141,13 @@ function toLimited(request: ModelRequest, role: WorkerRole): ModelRequest {
   return role === "prefill" ? prompt : request;
 }
 
-async function* runJob(
-  job: ModelJob,
-  served: Served,
-  outer: RequestContext<Logger>,
-): AsyncGenerator<Delta, void, void> {
+async function* runJob(job: ModelJob, served: Served, outer: RequestContext): AsyncGenerator<Delta, void, void> {
   const { engine } = served;
   const span = openEngineSpan(outer, served.tracer);
   const { context } = span;
-  const runs = createRuns(job, context.clock);
+  const runs = createRuns(job, partsOf(context).clock);
   const tallies = runs.map(({ tally }) => tally);
-  const start = ({ request, tally }: Run, seen: RequestContext<Logger>): AsyncIterable<Delta> => {
+  const start = ({ request, tally }: Run, seen: RequestContext): AsyncIterable<Delta> => {
     const run = (): AsyncIterable<Delta> => span.within(() => toItems(engine(request, seen), "the engine"));
     return enforceLimits(toLimited(request, served.role), run, tally, () => served.onLone(seen.log));
   };

@@ -33,29 +33,6 @@ export interface Listener extends AsyncDisposable {
   readonly port: number;
 }
 
-export interface LazyListener extends AsyncDisposable {
-  /** The listener, opened at the first call. A call after one that failed tries again. */
-  open(): Promise<Listener>;
-}
-
-/** Create a listener that is opened when it is needed. */
-export function createLazyListener(listen: () => Promise<Listener>): LazyListener {
-  let listening: Promise<Listener> | undefined;
-  return {
-    open() {
-      listening ??= listen().catch((error: unknown) => {
-        listening = undefined;
-        throw error;
-      });
-      return listening;
-    },
-    async [Symbol.asyncDispose]() {
-      const listener = await listening?.catch(() => undefined); // whoever called open() was told
-      await listener?.[Symbol.asyncDispose]();
-    },
-  };
-}
-
 /** Most connections at a time that have not proven themselves. */
 const maxStrangers = 1_024;
 

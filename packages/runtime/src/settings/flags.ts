@@ -2,8 +2,8 @@
 import { escapeHidden } from "../hidden-text.ts";
 import type { Setting, Variable } from "./setting.ts";
 
-/** What takes flags, as a commander `Command` does. */
-export interface FlagTaker {
+// What is used of a commander `Command`: this package does not depend on commander.
+interface Command {
   option(flags: string, description: string): unknown;
   name(): string;
   configureOutput(output: { outputError: (text: string, write: (text: string) => void) => void }): unknown;
@@ -13,7 +13,7 @@ export interface FlagTaker {
 type Settings = Readonly<Record<string, Variable<unknown> | Setting<unknown>>>;
 
 /** Declare a flag for every setting that has one; that of a switch may stand alone. What is wrong is said in one line. */
-export function declareFlags(command: FlagTaker, settings: Settings): void {
+export function declareFlags(command: Command, settings: Settings): void {
   for (const setting of Object.values(settings)) {
     if (!("flag" in setting)) continue;
     const { flag, env, default: fallback, help } = setting;
@@ -24,7 +24,7 @@ export function declareFlags(command: FlagTaker, settings: Settings): void {
 }
 
 /** What is wrong on the command line is said in one line, that of the program or its command. */
-export function sayWrongUsage(command: Pick<FlagTaker, "configureOutput">, program: string): void {
+export function sayWrongUsage(command: Pick<Command, "configureOutput">, program: string): void {
   const toLine = (text: string): string =>
     escapeHidden(
       text
@@ -39,7 +39,7 @@ export function sayWrongUsage(command: Pick<FlagTaker, "configureOutput">, progr
 }
 
 /** What was given on the command line, by the names of the settings: for `readSettings`. */
-export function readFlags(command: FlagTaker, settings: Settings): Readonly<Record<string, string | undefined>> {
+export function readFlags(command: Command, settings: Settings): Readonly<Record<string, string | undefined>> {
   const given = command.opts();
   const entries = Object.entries(settings).map(([name, setting]) => {
     const value =

@@ -1,0 +1,193 @@
+/** One request of a client, and the answer to it. */
+import { countOf } from "./counts.ts";
+import { maxTimerMs } from "./settings/environment.ts";
+import type { Instance } from "./discovery/instance.ts";
+import type { AttemptReport, Route } from "./egress/attempt.ts";
+import { defaultWindowBytes, maxWindowBytes } from "./egress/client-stream.ts";
+import { RoutedAnswer, type Batches, type RouterOptions } from "./egress/router.ts";
+import { createRequestId, isInstanceId, isSaneClientId, isUuid } from "./ids.ts";
+import { RuntimeError } from "./errors.ts";
+import type { Identity } from "./trace/identity.ts";
+import type { Tracer } from "./trace/spans.ts";
+import { acceptTrace, childSpan, type TraceContext } from "./trace/traceparent.ts";
+import type { Trailer } from "./wire/messages.ts";
+import { encodePayload } from "./wire/payload.ts";
+
+export interface GenerateOptions {
+  /** Cancels the request; the worker's signal aborts too. */
+  readonly signal?: AbortSignal;
+  /** Ours: a UUID. Default: a new one. */
+  readonly requestId?: string;
+  /** The client's own id, visible ASCII, at most 256 characters. */
+  readonly xRequestId?: string;
+  /** W3C headers of the caller's span. Default with trace export on: the span active in `@opentelemetry/api`. */
+  readonly traceparent?: string;
+  readonly tracestate?: string;
+  /** W3C baggage for the worker's handler. */
+  readonly baggage?: string;
+  /** Everything above at once, as a frontend has it. */
+  readonly identity?: Identity;
+  /** The one instance to ask, decimal u64: it answers, or nobody does. Default: any, by the router mode; `direct` needs it. */
+  readonly instanceId?: string;
+  /** Time the answer may take in all, a whole number of ms from 1 to 2³¹−1. Travels to the worker. */
+  readonly timeoutMs?: number;
+  /** Reading of `performance.now()` after which nobody waits any more: it travels to the worker, whoever asks keeps it with `signal`. */
+  readonly deadlineAt?: number;
+  /** Bytes of items that may be under way, from 1 to 2³¹−1: a reader that is slow holds as much. Default 262 144. */
+  readonly windowBytes?: number;
+  /** Asked when a worker fails after it has delivered items, all of which have been read: the request for the rest, which another worker gets.
+   *  Undefined = it cannot be continued, and the answer fails. Default: it cannot. */
+  readonly resume?: () => unknown;
+}
+
+/** An answer. Iterate it for items, or `batches()` for the arrays they arrived in. */
+export interface Answer<Item> extends AsyncIterable<Item> {
+  readonly requestId: string;
+  batches(): Batches<Item>;
+  /** Decimal u64 of the instance of the last attempt; undefined before the first. */
+  readonly workerId: string | undefined;
+  readonly attempts: number;
+  /** Of these, those at another instance before an item had been delivered. */
+  readonly retries: number;
+  /** Of these, those at another instance for the rest of the answer. */
+  readonly resumptions: number;
+  /** What the worker reported at the end; empty before. */
+  readonly trailer: Partial<Trailer>;
+  /** One per attempt so far. The list and its last member change while the answer is on its way. */
+  readonly reports: readonly Readonly<AttemptReport>[];
+}
+
+/** Where requests of a client go. */
+export interface AnswerParts {
+  readonly routing: RouterOptions;
+  /** What a REQUEST names. */
+  readonly path: string;
+  /** Instances to choose from, asked anew for every attempt. */
+  readonly candidates: () => readonly Instance[];
+}
+
+/** Create the answer to `request`: nothing is sent before it is read. @throws RuntimeError `invalid_argument` on a request or an option that cannot be sent. */
+export function createAnswer<Item>(parts: AnswerParts, request: unknown, options: GenerateOptions): Answer<Item> {
+  return new RoutedItems<Item>(parts.routing, toRoute(parts, options), encodePayload(request));
+}
+
+function toRoute({ routing, path, candidates }: AnswerParts, options: GenerateOptions): Route {
+  const { timeoutMs, instanceId, windowBytes = defaultWindowBytes, resume } = options;
+  if (timeoutMs !== undefined) assertWhole("timeoutMs", timeoutMs, maxTimerMs);
+  assertWhole("windowBytes", windowBytes, maxWindowBytes);
+  if (instanceId !== undefined && !isInstanceId(instanceId))
+    throw new RuntimeError("invalid_argument", "instanceId must be a decimal u64");
+  return {
+    ...toCaller(options, routing.tracer),
+    path,
+    signal: withTimeout(options.signal, timeoutMs),
+    deadlineAt: timeoutMs === undefined ? options.deadlineAt : routing.now() + timeoutMs,
+    windowBytes,
+    wanted: instanceId,
+    candidates,
+    ...(resume && { resume: () => encodeRest(resume()) }),
+    reports: [],
+    retries: 0,
+    resumptions: 0,
+  };
+}
+
+type Caller = Pick<Route, "identity" | "isOwnSpan" | "callerSpanId">;
+
+function toCaller(options: GenerateOptions, tracer: Tracer): Caller {
+  const { identity, traceparent, tracestate } = options;
+  if (identity) return { identity, isOwnSpan: false, callerSpanId: undefined };
+  const active = traceparent === undefined ? tracer.active() : undefined;
+  const trace = tracer.sample(active ? childSpan(active.trace) : acceptTrace(traceparent, tracestate));
+  return {
+    identity: toIdentity(options, trace),
+    isOwnSpan: true,
+    callerSpanId: active ? active.ownSpanId : trace.parentId,
+  };
+}
+
+function toIdentity(options: GenerateOptions, trace: TraceContext): Identity {
+  const { requestId = createRequestId(), xRequestId, baggage } = options;
+  if (!isUuid(requestId))
+    throw new RuntimeError(
+      "invalid_argument",
+      `requestId must be a UUID, got ${countOf(requestId.length, "character")}`,
+    );
+  if (xRequestId !== undefined && !isSaneClientId(xRequestId)) {
+    throw new RuntimeError("invalid_argument", "xRequestId must be 1 to 256 characters of visible ASCII");
+  }
+  return {
+    requestId,
+    ...(xRequestId !== undefined && { xRequestId }),
+    trace,
+    ...(baggage !== undefined && { baggage }),
+  };
+}
+
+function encodeRest(request: unknown): Uint8Array | undefined {
+  return request === undefined ? undefined : encodePayload(request);
+}
+
+// A timer would take a longer time for 1 ms.
+function assertWhole(name: string, value: number, most: number): void {
+  if (Number.isInteger(value) && value >= 1 && value <= most) return;
+  throw new RuntimeError("invalid_argument", `${name} must be a whole number from 1 to ${most}, got ${value}`);
+}
+
+function withTimeout(signal: AbortSignal | undefined, timeoutMs: number | undefined): AbortSignal | undefined {
+  if (timeoutMs === undefined) return signal;
+  const timeout = AbortSignal.timeout(timeoutMs);
+  return signal ? AbortSignal.any([signal, timeout]) : timeout;
+}
+
+// A class: an object with getters, made anew for each request, costs more than all the rest of this file.
+class RoutedItems<Item> implements Answer<Item> {
+  #route: Route;
+  #payload: Uint8Array | undefined;
+  #routing: RouterOptions;
+
+  constructor(routing: RouterOptions, route: Route, payload: Uint8Array) {
+    this.#routing = routing;
+    this.#route = route;
+    this.#payload = payload;
+  }
+
+  batches(): Batches<Item> {
+    const payload = this.#payload;
+    if (!payload) throw new RuntimeError("invalid_argument", "an answer is read once");
+    this.#payload = undefined;
+    return new RoutedAnswer(this.#routing, this.#route, payload) as Batches<Item>; // Item is the caller's claim about the endpoint
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Item, void, void> {
+    for await (const batch of this.batches()) yield* batch;
+  }
+
+  get requestId(): string {
+    return this.#route.identity.requestId;
+  }
+
+  get workerId(): string | undefined {
+    return this.#route.reports.at(-1)?.workerId;
+  }
+
+  get attempts(): number {
+    return this.#route.reports.length;
+  }
+
+  get retries(): number {
+    return this.#route.retries;
+  }
+
+  get resumptions(): number {
+    return this.#route.resumptions;
+  }
+
+  get trailer(): Partial<Trailer> {
+    return this.#route.reports.at(-1)?.trailer ?? {};
+  }
+
+  get reports(): readonly Readonly<AttemptReport>[] {
+    return this.#route.reports;
+  }
+}

@@ -1,0 +1,84 @@
+/** What users call an endpoint with. */
+import { createAnswer, type Answer, type GenerateOptions } from "./answer.ts";
+import type { Discovery } from "./discovery/discovery.ts";
+import type { Instance } from "./discovery/instance.ts";
+import { openLiveSet } from "./discovery/live-set.ts";
+import { formatPath, parseAddress } from "./discovery/records.ts";
+import type { AttemptOptions } from "./egress/attempt.ts";
+import { checkRouterMode, createPick, type RouterMode } from "./egress/pick.ts";
+import { createRetryBudget } from "./egress/retry.ts";
+import type { RouterOptions } from "./egress/router.ts";
+import type { Fields } from "./logging/format.ts";
+
+export interface ClientOptions {
+  /** Only instances that are admitted are asked, for instance those that serve one of several models at the same endpoint. Default false: all are. */
+  readonly admittedOnly?: boolean;
+  /** How instances are chosen. Default `round-robin`. */
+  readonly routerMode?: RouterMode;
+  /** Called when an instance has left. Must not throw. Default: nobody is told. */
+  readonly onLeave?: (instanceId: string) => void;
+  /** What lines about instances that join and leave say besides, for instance of which model they are counted. Default: nothing. */
+  readonly logFields?: Fields;
+}
+
+/** Calls one endpoint. It belongs to its runtime, which closes it. */
+export interface Client<Request, Item> extends Disposable {
+  readonly instances: readonly Instance[];
+  /** Resolves once `count` instances (default 1) can be reached. Rejects with the signal's reason, or `unavailable` once the client is disposed. */
+  waitForInstances(options?: { count?: number; signal?: AbortSignal }): Promise<readonly Instance[]>;
+  /** Nothing is sent before the answer is read, which is once. Leaving the loop cancels the request. @throws RuntimeError `invalid_argument` on a request or an option that cannot be sent. */
+  generate(request: Request, options?: GenerateOptions): Answer<Item>;
+  /** True for the id of an instance that can be sent requests. */
+  has(instanceId: string): boolean;
+  /** With the option `admittedOnly`: send requests to an instance, too, once it can be reached. */
+  admit(instanceId: string): void;
+  /** With the option `admittedOnly`: send it none any more. */
+  dismiss(instanceId: string): void;
+  /** Look for instances no more. What is under way goes on, and `using` does the same. Closing it again does nothing. */
+  close(): void;
+}
+
+/** What all clients of a runtime use. */
+export interface ClientParts extends Omit<AttemptOptions, "mode"> {
+  readonly discovery: Discovery;
+  /** Those that are open; the runtime closes them. */
+  readonly clients: Set<Disposable>;
+}
+
+/** Create a client of the endpoint `uri`. @throws RuntimeError `invalid_argument` on a malformed address or another router mode. */
+export function createClient<Request, Item>(
+  { discovery, clients, ...parts }: ClientParts,
+  uri: string,
+  { routerMode: mode = "round-robin", logFields: fields, ...following }: ClientOptions,
+): Client<Request, Item> {
+  const routing: RouterOptions = {
+    ...parts,
+    log: parts.log.child({ target: "request_span" }),
+    mode,
+    pick: createPick(checkRouterMode(mode), Math.random),
+    budget: createRetryBudget(),
+    random: Math.random,
+  };
+  const address = parseAddress(uri);
+  const log = parts.log.child({ target: "dyn_runtime::discovery", ...(fields && { fields }) });
+  const live = openLiveSet({ discovery, statuses: parts.peers, address, log, ...following });
+  const to = { routing, path: formatPath(address), candidates: () => live.instances };
+  const close = (): void => {
+    live[Symbol.dispose]();
+    clients.delete(client);
+  };
+  const client: Client<Request, Item> = {
+    get instances() {
+      return live.instances;
+    },
+    waitForInstances: ({ count = 1, signal } = {}) => live.waitFor(count, signal),
+    has: (id) => live.has(id),
+    admit: (id) => live.admit(id),
+    dismiss: (id) => live.dismiss(id),
+    generate: (request, options = {}) => createAnswer<Item>(to, request, options),
+    close,
+    [Symbol.dispose]: close,
+  };
+  clients.add(client);
+  return client;
+}
