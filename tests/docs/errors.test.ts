@@ -32,7 +32,15 @@ const details = [...new Map(codes.map((code) => [errorTable[code].metric, errorT
 
 const expected = `# Errors
 
-Every failure has one code of a closed set. What a client sees, what the log and the metrics say, and whether another worker is tried, all follow from it.
+Every failure has one code of a closed set. The code decides what a client sees, what the log and the metrics say, and whether another worker is tried. For example, a model that nobody serves is \`not_found\`:
+
+\`\`\`console
+$ curl -s http://127.0.0.1:8000/v1/chat/completions -H 'content-type: application/json' \\
+    -d '{"model":"gpt-9","messages":[{"role":"user","content":"hello"}]}'
+${JSON.stringify(toErrorBody(new RuntimeError("not_found", 'model "gpt-9" does not exist: no worker has registered it, see GET /v1/models')))}
+\`\`\`
+
+## Codes
 
 | code | HTTP | OpenAI \`type\` | OpenAI \`code\` | Anthropic \`type\` | \`error_type\` | tried elsewhere | when |
 | --- | --- | --- | --- | --- | --- | --- | --- |
@@ -40,11 +48,11 @@ ${codes.map(toRow).join("\n")}
 
 An answer with 401 has \`www-authenticate: Bearer\`. One with 415 has \`accept\`, or \`accept-encoding\` if the \`content-encoding\` is what is wrong.
 
-A worker and its engine may end a request with ${[...workerCodes].map(shown).join(", ")}. Whatever else they say is \`internal\`, and the log names it: an engine that answers \`unauthenticated\` has not read the client's key.
+A worker and its engine may end a request with ${[...workerCodes].map(shown).join(", ")}. Any other code from them becomes \`internal\`, and the log names it, because an engine that answers \`unauthenticated\` has not read the client's key.
 
-"Tried elsewhere" holds while nothing has been delivered; if it is answered all the same, the answer has \`retry-after: 1\`. The official clients try any 5xx again by themselves; \`unimplemented\` has \`x-should-retry: false\`, which they obey. \`poisoned\` is a 400, since each further try might take two more workers: none of the clients tries that again. [Routing and failure](routing-and-failure.md#poisoned-requests) says when a request is called that.
+"Tried elsewhere" means before anything has been delivered. If no other worker takes the request, the answer has \`retry-after: 1\`. The official clients try any 5xx again by themselves; \`unimplemented\` has \`x-should-retry: false\`, which they obey. \`poisoned\` is a 400, since each further try might take two more workers: none of the clients tries that again. [Routing and failure](routing-and-failure.md#poisoned-requests) says when a request is called that.
 
-\`error_type\` stands on \`request completed\` and on \`requests_total\`; the log has a fixed sentence beside it:
+\`error_type\` is on the line \`request completed\` and on \`requests_total\`; the log has a fixed sentence beside it:
 
 | \`error_type\` | \`error_detail\` |
 | --- | --- |
@@ -54,13 +62,13 @@ The sentences are Dynamo's, one for each type, so they say less than \`error\` b
 
 ## Shapes
 
-All paths but those below. \`param\` names the field and \`code\` says what is wrong with it, in OpenAI's words; of anything else \`param\` is null:
+OpenAI's, on all paths but those below. \`param\` names the field and \`code\` says what is wrong with it, in OpenAI's words; for other errors \`param\` is null:
 
 \`\`\`json
 ${JSON.stringify(toErrorBody(example))}
 \`\`\`
 
-\`/v1/messages\` and what lies below it; for clients that send the header \`anthropic-version\` also \`/v1/models…\` and paths that are not served:
+Anthropic's, on \`/v1/messages\` and paths below it; for clients that send the header \`anthropic-version\` also on \`/v1/models…\` and paths that are not served:
 
 \`\`\`json
 ${JSON.stringify(toAnthropicBody(example, id))}
@@ -68,7 +76,7 @@ ${JSON.stringify(toAnthropicBody(example, id))}
 
 Both come with the headers \`request-id\` and \`x-request-id\`, and as \`application/json\`.
 
-## What is no request
+## Bytes that are not HTTP
 
 Bytes that do not make an HTTP request have no path and no ids. They are answered as \`invalid_argument\`, with 501 as \`unimplemented\`, in OpenAI's shape, with ids of our own, and the connection is closed:
 
@@ -78,11 +86,11 @@ ${Object.values(malformedRequests)
   .map(({ status, message }) => `| ${status} | ${message} |`)
   .join("\n")}
 
-(The first one ends with the limit, "of 16384 bytes".) What can be read but [is refused](limits.md#what-is-refused) for what its headers say has ids of its own and the shape of its path, mostly as \`invalid_argument\` with the status that is listed there; an encoding that is not served is \`unimplemented\`.
+(The first one ends with the limit, "of 16384 bytes".) A request that can be read but [is refused](limits.md#what-is-refused) for its headers has ids of its own and the shape of its path. It is mostly \`invalid_argument\` with the status that is listed there; an encoding that is not served is \`unimplemented\`.
 
 ## In a stream
 
-What fails before the headers are out is a plain answer with its own status. They leave with the first delta, or after \`--sse-keep-alive-ms\` (10 s) without one. From then on the stream ends with an event of the same shape:
+A failure before the headers are out is a plain answer with its own status. The headers leave with the first delta, or after \`--sse-keep-alive-ms\` (10 s) without one. From then on a failure ends the stream with an event of the same shape:
 
 \`\`\`
 ${toErrorEvent(new RuntimeError("disconnected", "")).trimEnd()}
@@ -96,7 +104,7 @@ ${toAnthropicEvent(new RuntimeError("disconnected", ""), id).trimEnd()}
 
 ## From a worker
 
-A handler that throws \`new RuntimeError(code, message)\` chooses the code; the message reaches the client unless the table says otherwise, or the error has the option \`publicMessage\`: clients then read that, and the worker's log has the message. Anything else that is thrown is \`internal\`, and only the worker's log has its text. The same holds for the text of a \`TimeoutError\`, which is \`deadline_exceeded\`.
+A handler that throws \`new RuntimeError(code, message)\` chooses the code. The message reaches the client unless the table says otherwise. If the error has the option \`publicMessage\`, clients read that, and the worker's log has the message. Anything else that is thrown is \`internal\`, and only the worker's log has its text. The same holds for the text of a \`TimeoutError\`, which is \`deadline_exceeded\`.
 
 No message for clients names an address, a host or a file of the inside, or quotes other software; a handler's own messages are as its author wrote them. On the plane the code travels in [ERROR](wire-format.md#error).
 `;
