@@ -8,19 +8,9 @@ import { root } from "../support/cluster.ts";
 
 const page = join(root, "docs/metrics.md");
 
-interface Described {
-  readonly name: string;
-  readonly help: string;
-  readonly type: string;
-  readonly labelNames: readonly string[];
-  readonly buckets: readonly number[] | undefined;
-}
-
 const { registry } = createRuntimeMetrics();
 createFrontendMetrics({ registry, prefix: "dynamo_frontend", models: () => [], graceMs: 0, now: () => 0 });
-const families = (registry.getMetricsAsArray() as unknown as Described[]).toSorted((left, right) =>
-  left.name < right.name ? -1 : 1,
-);
+const families = registry.members.toSorted((left, right) => (left.name < right.name ? -1 : 1));
 
 function table(...prefixes: readonly string[]): string {
   const rows = families
@@ -80,7 +70,7 @@ ${table("dynamo_component_", "dynamo_work_handler_", "dynamo_rejection_")}
 
 ${table("dynamo_discovery_", "dynamo_event_loop_", "dynamo_request_memory_")}
 
-Metrics of your own, made with \`@prometheus-io/client\` and \`registers: [runtime.metrics.registry]\`, are served beside these in both formats.
+Metrics of your own, made with \`@prometheus-io/client\` or \`prom-client\`, are served beside these in both formats once their registry is included: \`runtime.metrics.registry.include(register)\`. A name that stands above is left out.
 
 ## Buckets
 

@@ -4,14 +4,11 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { chooseMetricsFormat, renderMetrics } from "../../../packages/runtime/src/metrics/exposition.ts";
 import { createCounters, createGauges, createHistograms } from "../../../packages/runtime/src/metrics/family.ts";
+import { createMetricsRegistry, type MetricsRegistry } from "../../../packages/runtime/src/metrics/registry.ts";
 import { parseOpenMetrics } from "../../support/open-metrics.ts";
 
 const wallClock = (): number => 1_500_000_000_250;
 const trace = { traceId: "0af7651916cd43dd8448eb211c80319c", spanId: "b7ad6b7169203331" };
-
-function newRegistry(): Registry {
-  return new Registry(Registry.OPENMETRICS_CONTENT_TYPE);
-}
 
 describe("the format that is asked for", () => {
   const prometheus3 =
@@ -36,7 +33,7 @@ describe("the format that is asked for", () => {
   });
 });
 
-function fill(registry: Registry): void {
+function fill(registry: MetricsRegistry): void {
   const counters = createCounters({
     registry,
     name: "b_requests_total",
@@ -62,7 +59,7 @@ function fill(registry: Registry): void {
 
 describe("what is written", () => {
   test("as text 0.0.4", async () => {
-    const registry = newRegistry();
+    const registry = createMetricsRegistry();
     fill(registry);
     const { contentType, body } = await renderMetrics(registry, "text");
     expect(contentType).toBe("text/plain; version=0.0.4; charset=utf-8");
@@ -85,7 +82,7 @@ c_level -Inf
   });
 
   test("as OpenMetrics 1.0.0, with exemplars; the text after it is as before", async () => {
-    const registry = newRegistry();
+    const registry = createMetricsRegistry();
     fill(registry);
     const before = await renderMetrics(registry, "text");
     const { contentType, body } = await renderMetrics(registry, "openmetrics");
@@ -106,8 +103,10 @@ c_level -Inf
   });
 
   test("metrics of @prometheus-io/client stand beside ours, in both formats", async () => {
-    const registry = newRegistry();
-    const registers = [registry];
+    const registry = createMetricsRegistry();
+    const theirs = new Registry(Registry.OPENMETRICS_CONTENT_TYPE); // only such a registry takes exemplars
+    const registers = [theirs];
+    const included = registry.include(theirs);
     new Counter({ name: "own_total", help: "own", labelNames: ["kind"], registers }).inc({ kind: "x" }, 2);
     new Counter({ name: "odd", help: "a counter without its ending", registers }).inc();
     const histogram = new Histogram({
@@ -130,15 +129,33 @@ c_level -Inf
       value: 0.5,
     });
     expect((await renderMetrics(registry, "text")).body).toContain('# TYPE own_total counter\nown_total{kind="x"} 2\n');
+    await theirs.metrics(); // their own writer renames their counters for good
+    expect(
+      parseOpenMetrics((await renderMetrics(registry, "openmetrics")).body).value("own_total", { kind: "x" }),
+    ).toBe(2);
+    included[Symbol.dispose]();
+    expect((await renderMetrics(registry, "text")).body).not.toContain("own");
   });
 
-  test("a name that is taken is refused, whoever has it", () => {
-    const registry = newRegistry();
+  test("a name that is taken is refused to ours, and left out of a program's", async () => {
+    const registry = createMetricsRegistry();
     createGauges({ registry, name: "same", help: "ours" });
-    expect(() => new Counter({ name: "same", help: "theirs", registers: [registry] })).toThrow(
-      "already been registered",
-    );
-    expect(() => createCounters({ registry, name: "same", help: "ours again" })).toThrow("already been registered");
+    expect(() => createCounters({ registry, name: "same", help: "ours again" })).toThrow("is there already");
+    const theirs = new Registry();
+    for (const name of ["same", "other"]) new Counter({ name, help: "theirs", registers: [theirs] }).inc();
+    registry.include(theirs);
+    const { families } = parseOpenMetrics((await renderMetrics(registry, "openmetrics")).body);
+    expect([...families].map(([name, { help }]) => [name, help])).toEqual([
+      ["other", "theirs"],
+      ["same", "ours"],
+    ]);
+  });
+
+  test("a registry may answer at once, and what is no family is left out", async () => {
+    const registry = createMetricsRegistry();
+    const family = { name: "old", help: "a", type: "gauge", values: [{ labels: {}, value: 1 }] };
+    registry.include({ getMetricsAsJSON: () => [family, {}, { ...family, name: "odd", values: undefined }] });
+    expect((await renderMetrics(registry, "text")).body).toBe("# HELP old a\n# TYPE old gauge\nold 1\n");
   });
 
   test("any label values and any help come back as they were", async () => {
@@ -153,7 +170,7 @@ c_level -Inf
         fc.uniqueArray(fc.tuple(text, text), { selector: String, maxLength: 8 }),
         text,
         async (values, help) => {
-          const registry = newRegistry();
+          const registry = createMetricsRegistry();
           const counters = createCounters({ registry, name: "x_total", help: `.${help}`, labels: ["a", "b"] });
           const wanted = new Map(values.map(([a, b], index) => [JSON.stringify([a, b]), index + 1]));
           for (const [key, count] of wanted) {

@@ -1,15 +1,15 @@
 // Series, families, the event loop's delay: in memory, with given clocks.
-import { Registry } from "@prometheus-io/client";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { createEventLoopDelay } from "../../../packages/runtime/src/metrics/event-loop.ts";
 import { renderMetrics } from "../../../packages/runtime/src/metrics/exposition.ts";
 import { createCounters, createGauges, createHistograms } from "../../../packages/runtime/src/metrics/family.ts";
+import { createMetricsRegistry, type MetricsRegistry } from "../../../packages/runtime/src/metrics/registry.ts";
 import { Histogram } from "../../../packages/runtime/src/metrics/series.ts";
 import { eventually } from "../../support/cluster.ts";
 import { parseOpenMetrics, type Exposed } from "../../support/open-metrics.ts";
 
-async function expose(registry: Registry): Promise<Exposed> {
+async function expose(registry: MetricsRegistry): Promise<Exposed> {
   return parseOpenMetrics((await renderMetrics(registry, "openmetrics")).body);
 }
 
@@ -38,7 +38,7 @@ test("a histogram counts each value in the first bucket whose bound is not below
 });
 
 test("a family finds the same series for the same labels, and forgets those that match", async () => {
-  const registry = new Registry(Registry.OPENMETRICS_CONTENT_TYPE);
+  const registry = createMetricsRegistry();
   const counters = createCounters({ registry, name: "x_total", help: "x", labels: ["a", "b"] });
   const kept = counters.with({ a: "1", b: "1" });
   expect(counters.with({ b: "1", a: "1" })).toBe(kept);
@@ -50,7 +50,7 @@ test("a family finds the same series for the same labels, and forgets those that
 });
 
 test("families refresh before they are read; one without labels has its series at once", async () => {
-  const registry = new Registry(Registry.OPENMETRICS_CONTENT_TYPE);
+  const registry = createMetricsRegistry();
   let level = 1;
   const gauges = createGauges({ registry, name: "level", help: "x" });
   expect(createGauges({ registry, name: "level", help: "x" })).toBe(gauges); // whoever comes second counts in the same
@@ -67,7 +67,7 @@ test("families refresh before they are read; one without labels has its series a
 });
 
 test("the event loop's delay shows a stall, keeps its sum over windows, and stops with its last watcher", async () => {
-  const registry = new Registry(Registry.OPENMETRICS_CONTENT_TYPE);
+  const registry = createMetricsRegistry();
   let now = 0;
   const delay = createEventLoopDelay(registry, () => now);
   const name = "dynamo_event_loop_delay_seconds";

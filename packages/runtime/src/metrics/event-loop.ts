@@ -1,8 +1,8 @@
 /** How late the event loop runs: a timer in C++ that costs JavaScript nothing until somebody looks. */
 import { monitorEventLoopDelay } from "node:perf_hooks";
-import type { Registry } from "@prometheus-io/client";
 import { once } from "../lifetime.ts";
 import { Family, type Reading } from "./family.ts";
+import type { MetricsRegistry } from "./registry.ts";
 
 type IntervalHistogram = ReturnType<typeof monitorEventLoopDelay>;
 
@@ -60,7 +60,10 @@ function toDelaySeconds(intervalNs: number): number {
 }
 
 /** Register the summary; it stays empty while nobody watches. */
-export function createEventLoopDelay(registry: Registry, now: () => number = () => performance.now()): EventLoopDelay {
+export function createEventLoopDelay(
+  registry: MetricsRegistry,
+  now: () => number = () => performance.now(),
+): EventLoopDelay {
   const help = "How much later than planned the event loop runs its timers; quantiles over about the last minute";
   const family = new Family<never, Delay>(
     { registry, name: "dynamo_event_loop_delay_seconds", help },

@@ -1,7 +1,6 @@
-/** Writes a registry as text, in one of Prometheus's two formats. The registry's own writer renames counters for good once it has written OpenMetrics.
+/** Writes a registry as text, in one of Prometheus's two formats.
  *  https://prometheus.io/docs/instrumenting/exposition_formats/ and https://github.com/prometheus/OpenMetrics/blob/v1.0.0/specification/OpenMetrics.md */
-import type { Registry } from "@prometheus-io/client";
-import type { Sample } from "./family.ts";
+import type { MetricsRegistry, Sample } from "./registry.ts";
 
 export type MetricsFormat = "text" | "openmetrics";
 
@@ -45,19 +44,17 @@ export interface RenderOptions {
 
 /** Everything of `registry`, families in the order of their names. */
 export async function renderMetrics(
-  registry: Registry,
+  registry: MetricsRegistry,
   format: MetricsFormat,
   { hasExemplars = true }: RenderOptions = {},
 ): Promise<{ contentType: string; body: string }> {
-  const families = await registry.getMetricsAsJSON();
   const lines: string[] = [];
-  for (const { name, help, type, values } of families.sort((left, right) => (left.name < right.name ? -1 : 1))) {
+  for (const { name, help, type, values } of await registry.read()) {
     const isRenamed = type === "counter" && format === "openmetrics"; // the family is called without the ending of its samples
     const family = isRenamed ? name.replace(/_total$/, "") : name;
     lines.push(`# HELP ${family} ${escape(help, format === "openmetrics")}`, `# TYPE ${family} ${type}`);
     const sampleName = isRenamed ? `${family}_total` : name;
-    // The registry's type leaves out names and exemplars.
-    for (const { exemplar, ...sample } of values as unknown as readonly Partial<Sample>[])
+    for (const { exemplar, ...sample } of values)
       lines.push(
         formatSample(sample, sampleName, format) +
           (hasExemplars && format === "openmetrics" ? formatExemplar(exemplar) : ""),

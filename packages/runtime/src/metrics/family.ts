@@ -1,13 +1,13 @@
 /** Families of series: one name, one type, fixed label names. A series is found once by its labels and then kept by whoever counts in it.
- *  Families live in a Registry of @prometheus-io/client beside metrics made with that package, whose own counters hash their labels at every call. */
-import type { Metric, MetricType, Registry } from "@prometheus-io/client";
+ *  The counters of @prometheus-io/client hash their labels at every call, which is too dear for what is counted per token. */
+import type { FamilySamples, Member, MetricsRegistry, MetricType, Sample } from "./registry.ts";
 import { Counter, Gauge, Histogram, type Exemplar } from "./series.ts";
 
 /** A value per label; `undefined` leaves the label out. */
 export type Labels<Label extends string> = Readonly<Record<Label, string | undefined>>;
 
 export interface FamilyOptions<Label extends string> {
-  readonly registry: Registry;
+  readonly registry: MetricsRegistry;
   readonly name: string;
   readonly help: string;
   /** Default none: a single series that exists from the start. */
@@ -19,18 +19,6 @@ export interface HistogramFamilyOptions<Label extends string> extends FamilyOpti
   readonly buckets: readonly number[];
   /** Unix time in ms, for exemplars. Default `Date.now`. */
   readonly wallClock?: () => number;
-}
-
-/** One value to be written, in the shape @prometheus-io/client gives its own. */
-export interface Sample {
-  readonly metricName: string;
-  readonly labels: Readonly<Record<string, string | number>>;
-  readonly value: number;
-  readonly exemplar?: {
-    readonly labelSet: Readonly<Record<string, string>>;
-    readonly value: number;
-    readonly timestamp: number;
-  };
 }
 
 /** One value of a series: the ending of its name, and labels of its own. */
@@ -48,12 +36,11 @@ interface Kind<Series> {
   read(series: Series): Iterable<Reading>;
 }
 
-export class Family<Label extends string, Series> {
+export class Family<Label extends string, Series> implements Member {
   readonly name: string;
   readonly help: string;
   readonly type: MetricType;
   readonly labelNames: readonly Label[];
-  readonly aggregator = "sum";
   /** Of histograms. */
   readonly buckets: readonly number[] | undefined;
   #kind: Kind<Series>;
@@ -67,8 +54,7 @@ export class Family<Label extends string, Series> {
     this.buckets = kind.buckets;
     this.labelNames = labels;
     this.#kind = kind;
-    // The registry asks its members for a name and for get() only; its type names its own four classes.
-    registry.registerMetric(this as unknown as Metric<string>);
+    registry.add(this);
   }
 
   /** The series with these labels, made on first use. Keep it: finding it is not for the hot path. */
@@ -99,14 +85,14 @@ export class Family<Label extends string, Series> {
   }
 
   /** For the registry. */
-  get(): Promise<{ name: string; help: string; type: MetricType; values: Sample[]; aggregator: "sum" }> {
+  read(): FamilySamples {
     for (const refresh of this.#readers) refresh();
     const values: Sample[] = [];
     for (const { labels, series } of this.#series.values()) {
       for (const reading of this.#kind.read(series)) values.push(toSample(this.name, labels, reading));
     }
-    const { name, help, type, aggregator } = this;
-    return Promise.resolve({ name, help, type, values, aggregator });
+    const { name, help, type } = this;
+    return { name, help, type, values };
   }
 }
 
@@ -126,7 +112,7 @@ function toSample(
 
 // Whoever comes second to a registry, for instance another frontend of the same runtime, counts in the same family.
 function open<Label extends string, Series>(options: FamilyOptions<Label>, kind: Kind<Series>): Family<Label, Series> {
-  const found: unknown = options.registry.getSingleMetric(options.name);
+  const found = options.registry.find(options.name);
   if (found instanceof Family && found.type === kind.type) return found as Family<Label, Series>; // names and labels come in pairs
   const family = new Family<Label, Series>(options, kind);
   if (family.labelNames.length === 0) family.with({} as Labels<Label>); // Label is never: there are none

@@ -1,13 +1,13 @@
 /** The runtime's own metrics, in the Prometheus registry of the process. Names, labels and buckets are Dynamo's where it has the metric. */
-import { Registry } from "@prometheus-io/client";
 import type { Condition } from "../condition.ts";
 import { createEventLoopDelay, type EventLoopDelay } from "./event-loop.ts";
 import { createCounters, createGauges, createHistograms, type Family, type Labels } from "./family.ts";
+import { createMetricsRegistry, type MetricsRegistry } from "./registry.ts";
 import type { Counter, Gauge, Histogram, TraceRef } from "./series.ts";
 
 export interface RuntimeMetrics {
-  /** Metrics of your own, made with @prometheus-io/client, are served beside the runtime's. Write it with `renderMetrics`. */
-  readonly registry: Registry;
+  /** Everything that is served on `/metrics`. A registry of your own is served too once it is included. */
+  readonly registry: MetricsRegistry;
   /** Answers whose ids differ from what was sent. Must stay 0. */
   readonly lineageMismatch: Counter;
   /** Requests refused because workers were lost while they ran them. */
@@ -80,7 +80,7 @@ export function createRuntimeMetrics({
   componentPrefix = "dynamo_component",
   now = () => performance.now(),
 }: RuntimeMetricsOptions = {}): RuntimeMetrics {
-  const registry = new Registry(Registry.OPENMETRICS_CONTENT_TYPE); // only such a registry takes exemplars
+  const registry = createMetricsRegistry();
   const startedAt = new Map<string, number>();
   const uptime = createGauges({
     registry,
@@ -103,7 +103,7 @@ export function createRuntimeMetrics({
   };
 }
 
-function createDiscoveryMetric(registry: Registry): RuntimeMetrics["watchDiscovery"] {
+function createDiscoveryMetric(registry: MetricsRegistry): RuntimeMetrics["watchDiscovery"] {
   const conditions = new Set<() => Condition>();
   const family = createGauges({
     registry,
@@ -119,7 +119,7 @@ function createDiscoveryMetric(registry: Registry): RuntimeMetrics["watchDiscove
   };
 }
 
-function createMemoryMetrics(registry: Registry): RuntimeMetrics["memory"] {
+function createMemoryMetrics(registry: MetricsRegistry): RuntimeMetrics["memory"] {
   const gauge = (name: string, help: string): Gauge =>
     createGauges({ registry, name: `dynamo_request_memory_${name}`, help }).with({});
   return {
@@ -138,7 +138,7 @@ type PlaneMetrics = Omit<
   "registry" | "memory" | "eventLoopDelay" | "endpoint" | "started" | "watchDiscovery"
 >;
 
-function createPlaneMetrics(registry: Registry): PlaneMetrics {
+function createPlaneMetrics(registry: MetricsRegistry): PlaneMetrics {
   const prefix = "dynamo_request_plane";
   const none = {};
   return {
@@ -203,9 +203,9 @@ const endpointLabels: readonly EndpointLabel[] = [
   "model",
 ];
 
-function createComponentFamilies(registry: Registry, prefix: string): ComponentFamilies {
+function createComponentFamilies(registry: MetricsRegistry, prefix: string): ComponentFamilies {
   const labels = endpointLabels;
-  const named = (name: string, help: string): { registry: Registry; name: string; help: string } => ({
+  const named = (name: string, help: string): { registry: MetricsRegistry; name: string; help: string } => ({
     registry,
     name: `${prefix}_${name}`,
     help,
