@@ -42,14 +42,24 @@ function variables(settings: Readonly<Record<string, Variable<never> | Variable<
 
 const expected = `# Configuration
 
-A flag wins over its variable, a variable over the default. An empty variable counts as unset. A bad value is one line on standard error that
-names the flag or variable, the value and what was expected, and exit code 1. A switch (default true or false) takes 1, true, on, yes, 0, false,
-off or no; its flag alone means true. Blanks and line ends around a value do not count.
-\`--help\` shows the flags of a program, \`--version\` its version.
+Every flag and variable of the programs. \`--help\` shows the flags of a program, \`--version\` its version.
 
-Names and units are Dynamo's where Dynamo has the setting, but for three. \`DYN_DRAIN_TIMEOUT_MS\` is \`DYN_RUNTIME_GRACEFUL_SHUTDOWN_TIMEOUT_SECS\` there,
-\`DYN_TCP_CONNECT_TIMEOUT_MS\` is \`DYN_TCP_CONNECT_TIMEOUT\` in seconds, and \`--endpoint\` of the mocker is a whole address, \`dyn://namespace.component.endpoint\`. Defaults
-are our own.
+\`\`\`sh
+DYN_LOG=debug npx --no-install dyn-frontend --http-port 9000
+\`\`\`
+
+* A flag wins over its variable, a variable over the default. An empty variable counts as unset.
+* A switch (default true or false) takes 1, true, on, yes, 0, false, off or no; its flag alone means true.
+* Blanks and line ends around a value are ignored.
+* A bad value ends the program with exit code 1 and one line on standard error: the flag or variable, the value and what was expected.
+
+Names and units are Dynamo's where Dynamo has the setting; defaults are our own. There are three exceptions:
+
+| here | in Dynamo |
+| --- | --- |
+| \`DYN_DRAIN_TIMEOUT_MS\` | \`DYN_RUNTIME_GRACEFUL_SHUTDOWN_TIMEOUT_SECS\` |
+| \`DYN_TCP_CONNECT_TIMEOUT_MS\` | \`DYN_TCP_CONNECT_TIMEOUT\`, in seconds |
+| \`--endpoint\` of the mock worker, the last part of an address | a whole address, \`dyn://namespace.component.endpoint\` |
 
 ## Every process
 

@@ -33,17 +33,22 @@ const expected = `# Metrics
 
 \`GET /metrics\` of the frontend, and of a worker's system server, for Prometheus. Names, labels and buckets are Dynamo's where Dynamo has the metric.
 
+\`\`\`console
+$ curl -s http://127.0.0.1:8000/metrics | grep ^dynamo_frontend_requests_total
+dynamo_frontend_requests_total{endpoint="chat_completions",error_type="",model="mock",request_type="unary",status="success"} 1
+\`\`\`
+
 ## Formats
 
 Text 0.0.4 is the default. A scraper whose \`Accept\` names \`application/openmetrics-text\`, as Prometheus does when it stores exemplars, gets OpenMetrics 1.0.0.
 There a bucket of the histograms of time to first token, time between tokens and duration carries an exemplar: \`trace_id\` and \`span_id\` of the latest request counted in it
-whose trace is sampled. They are the ids of its log lines. A frontend shows them to [operators](secure-setup.md#operators) alone. A request's slowest gap between tokens is the one that is marked.
+whose trace is sampled. They are the ids of its log lines. Of the gaps between tokens the slowest one of a request is marked. A frontend shows exemplars only to [operators](secure-setup.md#operators).
 
 ## The label \`model\`
 
-Only the name of a model that is registered becomes a label. Any other name a client asks for is \`unknown_model\`, and so is a request whose body cannot be read.
-When the last worker of a model has left, the gauges of its card go at once and its other series after \`--metrics-model-grace-secs\` (300 s), so that what happened at the end can still be scraped.
-They stay while a request of the model runs. A model that comes back later starts from zero.
+Only the name of a registered model becomes a label. Any other name a client asks for is \`unknown_model\`, and so is a request whose body cannot be read.
+When the last worker of a model has left, the gauges of its card are removed at once. Its other series are removed after \`--metrics-model-grace-secs\` (300 s), because its last failures
+could not be scraped otherwise; they stay while a request of the model runs. A model that comes back later starts from zero.
 
 ## Frontend
 
@@ -56,7 +61,7 @@ ${table("dynamo_frontend_")}
 
 ## Request plane
 
-Of every process that sends requests to workers.
+In every process that sends requests to workers.
 
 ${table("dynamo_request_plane_")}
 
