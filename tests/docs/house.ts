@@ -68,12 +68,13 @@ export const houses: Readonly<Record<string, Readonly<Record<string, Room>>>> = 
     "terminal.ts": { floor: 0, holds: "colours, and text that is safe to show" },
   },
   frontend: {
-    "cli.ts": { floor: 6, holds: "flags, the exit code" },
-    "index.ts": { floor: 5, holds: "composition" },
+    "cli.ts": { floor: 7, holds: "flags, the exit code" },
+    "index.ts": { floor: 6, holds: "composition" },
     server: {
-      floor: 4,
+      floor: 5,
       holds: "the port: listens, begins exchanges, finds routes, refuses, closes when the last answer is out",
     },
+    openapi: { floor: 4, holds: "the document that describes the routes, made when somebody asks for it" },
     openai: { floor: 3, holds: "the shapes of OpenAI's API" },
     anthropic: { floor: 3, holds: "the shapes of Anthropic's API" },
     inference: { floor: 2, holds: "one inference request of any API, from body to answer" },

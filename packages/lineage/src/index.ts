@@ -4,3 +4,4 @@ export { createHistory } from "./history.ts";
 export type { FoundTree, History, HistoryOptions, OtherRequest, RequestRecord, RequestStart } from "./history.ts";
 export { traceRequests } from "./trace-command.ts";
 export type { TraceOptions } from "./trace-command.ts";
+export { factNames } from "./tree.ts";

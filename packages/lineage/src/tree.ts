@@ -64,6 +64,15 @@ const workerNumbers = [
   "request_bytes",
 ] as const;
 
+/** Names of the facts of each kind of node. */
+export const factNames: Readonly<
+  Record<"request" | "attempt" | "worker", { readonly texts: readonly string[]; readonly numbers: readonly string[] }>
+> = {
+  request: { texts: requestTexts, numbers: requestNumbers },
+  attempt: { texts: attemptTexts, numbers: ["elapsed_ms"] },
+  worker: { texts: workerTexts, numbers: workerNumbers },
+};
+
 /** Names of all facts that are texts. */
 export const factTexts: readonly string[] = [...requestTexts, ...attemptTexts, ...workerTexts];
 /** Names of all facts that are numbers. */

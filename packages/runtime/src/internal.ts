@@ -9,7 +9,7 @@ export { countOf } from "./counts.ts";
 export { roundMs } from "./durations.ts";
 export { excerpt } from "./excerpt.ts";
 export { escapeHidden } from "./hidden-text.ts";
-export { StalledError, toPublicMessage } from "./errors.ts";
+export { errorTable, StalledError, toPublicMessage } from "./errors.ts";
 export type { Change, OnChanges, Watch } from "./discovery/discovery.ts";
 export type { Bucket, DiscoveryRecord, EndpointRecord, ModelCard, ModelRecord } from "./discovery/records.ts";
 export { formatAddress } from "./discovery/records.ts";

@@ -1,6 +1,7 @@
 /** The conversation of a messages request: which roles and blocks there are, and the messages that engines see of them. */
 import type { Message } from "@dyn/runtime/llm";
 import * as z from "zod";
+import { described, shaped } from "../inference/described.ts";
 import { contentOf, skippedOf, textPart, toText, type Content, type Part, type Said } from "../inference/parts.ts";
 
 /** A message as the client sent it, its blocks read. */
@@ -52,13 +53,27 @@ const content = contentOf(
 );
 
 /** The roles of @anthropic-ai/sdk's MessageParam. A system message may lack content: it may do nothing but set options (BetaSystemMessageParam). */
-export const turnField: z.ZodType<Turn> = z
-  .object({
-    role: z.enum(["user", "assistant", "system"]),
-    content: content.nullish(),
-    clear_at: z.unknown().optional(),
-  })
-  .refine((given) => given.role === "system" || given.content != null, { path: ["content"], error: words });
+export const turnField: z.ZodType<Turn> = shaped(
+  z
+    .object({
+      role: described("A system message counts from where it stands.", z.enum(["user", "assistant", "system"])),
+      content: described(
+        "A text, or a list of blocks of which engines see the text. Blocks that are no text are skipped in earlier turns; in what the user asks last they are a 400. May be missing from a system message.",
+        content.nullish(),
+      ),
+      clear_at: described(
+        "`next_user_message` on a system message: it counts only until the user's next message.",
+        z.unknown().optional(),
+      ),
+    })
+    .refine((given) => given.role === "system" || given.content != null, { path: ["content"], error: words }),
+  () => ({
+    anyOf: [
+      { properties: { role: { const: "system" } } },
+      { properties: { content: { type: ["string", "array"] } }, required: ["content"] },
+    ],
+  }),
+);
 
 /** What engines see: system messages where they stand, and what a tool has answered as a message of the tool. */
 export function toMessages(turns: readonly Turn[]): Message[] {

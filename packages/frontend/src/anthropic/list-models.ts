@@ -2,15 +2,19 @@
 import { RuntimeError } from "@dyn/runtime";
 import * as z from "zod";
 import type { Exchange } from "../http/exchange.ts";
+import { described } from "../inference/described.ts";
 import { parseFields } from "../inference/fields.ts";
 import { sendJson } from "../http/reply.ts";
 import type { Model, Models } from "../models/models.ts";
 
 const pageQuery = z.object({
-  limit: z.coerce.number().int().min(1).max(1_000).default(20),
-  after_id: z.string().optional(),
-  before_id: z.string().optional(),
+  limit: described("Most models of a page.", z.coerce.number().int().min(1).max(1_000).default(20)),
+  after_id: described("Only models whose names come after this one.", z.string().optional()),
+  before_id: described("Only models whose names come before this one: the last of them.", z.string().optional()),
 });
+
+/** For the document of the API. */
+export const pageQuerySchema: z.ZodType = pageQuery;
 
 function toModelInfo({ name, created, contextLength }: Model): unknown {
   return {

@@ -2,50 +2,62 @@
 import type { Message } from "@dyn/runtime/llm";
 import { maxStops, type ModelJob } from "@dyn/runtime/internal";
 import * as z from "zod";
-import {
-  anyList,
-  checkLength,
-  chosenBy,
-  countLimit,
-  listOf,
-  modelName,
-  parseFields,
-  type FieldLimits,
-} from "../inference/fields.ts";
+import { described } from "../inference/described.ts";
+import { anyList, chosenBy, countLimit, listOf } from "../inference/field-kinds.ts";
+import { checkLength, modelName, parseFields, type FieldLimits } from "../inference/fields.ts";
 import type { InferenceRequest } from "../inference/serve.ts";
 import { skipParts } from "../inference/parts.ts";
 import { toMessages, turnField } from "./conversation.ts";
 
 const systemText = z.string({ error: "must be a string or a list of text blocks" });
 const systemBlocks = listOf(z.object({ type: z.literal("text"), text: z.string() }));
-const system = chosenBy<z.infer<typeof systemText | typeof systemBlocks>>((given) =>
+const system = chosenBy<z.infer<typeof systemText | typeof systemBlocks>>([systemText, systemBlocks], (given) =>
   Array.isArray(given) ? systemBlocks : systemText,
 );
 
 // Permission to think, not an order to: what @anthropic-ai/sdk calls ThinkingConfigParam. No engine thinks yet.
 const thinking = z.looseObject({
   type: z.enum(["adaptive", "enabled", "between_tools", "disabled"]),
-  budget_tokens: z.int().min(1_024).nullish(),
+  budget_tokens: described("Most tokens of thinking.", z.int().min(1_024).nullish()),
 });
 
 const countRequest = z.object({
   model: modelName,
-  messages: listOf(turnField, { min: 1 }),
-  system: system.nullish(),
-  tools: anyList.nullish(),
+  messages: described("The conversation so far, the oldest message first.", listOf(turnField, { min: 1 })),
+  system: described("What the engine is told first: a text, or a list of text blocks.", system.nullish()),
+  tools: described("Handed to the engine as they are.", anyList().nullish()),
 });
 
 const messagesRequest = countRequest.extend({
-  max_tokens: countLimit,
-  stream: z.boolean().nullish(),
-  stop_sequences: listOf(z.string().min(1), { max: maxStops }).nullish(),
-  temperature: z.number().min(0).max(1).nullish(),
-  top_p: z.number().min(0).max(1).nullish(),
-  top_k: countLimit.nullish(),
-  thinking: thinking.nullish(),
-  thread: z.null({ error: "is not supported: send the whole conversation" }).optional(),
-  tool_choice: z.unknown().optional(),
+  max_tokens: described("Most tokens of the answer.", countLimit()),
+  stream: described("True: the answer is a stream of events.", z.boolean().nullish()),
+  stop_sequences: described(
+    "Texts at which the answer ends. They are not part of it.",
+    listOf(z.string().min(1), { max: maxStops }).nullish(),
+  ),
+  temperature: described(
+    "How freely tokens are chosen: 0 is the most likely one each time. Handed to the engine.",
+    z.number().min(0).max(1).nullish(),
+  ),
+  top_p: described(
+    "The part of the probability among which tokens are chosen. Handed to the engine.",
+    z.number().min(0).max(1).nullish(),
+  ),
+  top_k: described(
+    "How many of the most likely tokens one is chosen from. Handed to the engine.",
+    countLimit().nullish(),
+  ),
+  thinking: described("Permits thinking. No engine thinks yet: the answer has no thinking blocks.", thinking.nullish()),
+  thread: described(
+    "Not supported: send the whole conversation.",
+    z.null({ error: "is not supported: send the whole conversation" }).optional(),
+  ),
+  tool_choice: described("Handed to the engine as it is.", z.unknown().optional()),
 });
+
+/** For the document of the API. */
+export const messagesRequestSchema: z.ZodType = messagesRequest;
+export const countRequestSchema: z.ZodType = countRequest;
 
 type CountBody = z.infer<typeof countRequest>;
 

@@ -2,17 +2,25 @@
 import { RuntimeError } from "@dyn/runtime";
 import { excerpt } from "@dyn/runtime/internal";
 import * as z from "zod";
+import { described } from "./described.ts";
 
-/** What is wrong with a field, in the words OpenAI's errors have as their `code`. */
-export type FieldReason =
-  | "missing_required_parameter"
-  | "invalid_type"
-  | "invalid_value"
-  | "unsupported_value"
-  | "empty_array"
-  | "string_below_min_length"
-  | `${"array" | "string"}_above_max_length`
-  | `${"integer" | "decimal"}_${"below_min" | "above_max"}_value`;
+/** What may be wrong with a field, in the words OpenAI's errors have as their `code`. */
+export const fieldReasons = [
+  "missing_required_parameter",
+  "invalid_type",
+  "invalid_value",
+  "unsupported_value",
+  "empty_array",
+  "array_above_max_length",
+  "string_below_min_length",
+  "string_above_max_length",
+  "integer_below_min_value",
+  "integer_above_max_value",
+  "decimal_below_min_value",
+  "decimal_above_max_value",
+] as const;
+
+export type FieldReason = (typeof fieldReasons)[number];
 
 /** An `invalid_argument` that names the field. */
 export class FieldError extends RuntimeError {
@@ -29,105 +37,6 @@ export class FieldError extends RuntimeError {
 
 /** For fields that are known but have no value that could be served. */
 export const unsupported = { error: "is not supported" } as const;
-
-const minInt64 = -(2n ** 63n);
-const maxInt64 = 2n ** 63n - 1n;
-
-/** A whole number of 64 bits. One that a number does not hold exactly is a bigint. */
-export const int64: z.ZodType<number | bigint> = z
-  .preprocess(toBigInt, z.bigint().min(minInt64).max(maxInt64))
-  .transform(toExactNumber);
-
-/** A limit on something that is counted, from 0. Beyond what can be counted it is no limit, but no error either. */
-export const countLimit: z.ZodType<number> = z
-  .preprocess(toBigInt, z.bigint().min(0n))
-  .transform((limit) => Math.min(Number(limit), Number.MAX_SAFE_INTEGER));
-
-function toBigInt(value: unknown): unknown {
-  return typeof value === "number" && Number.isInteger(value) ? BigInt(value) : value;
-}
-
-function toExactNumber(value: bigint): number | bigint {
-  const number = Number(value);
-  return Number.isSafeInteger(number) ? number : value;
-}
-
-/** Items looked at before it is asked whether one was wrong. */
-const sliceItems = 256;
-
-interface ListOptions {
-  /** Fewest and most items. Default: any number. */
-  readonly min?: number;
-  readonly max?: number;
-  /** Tells good items without the schema, which takes a hundred times as long: for lists that may have millions. */
-  readonly isItem?: (value: unknown) => boolean;
-}
-
-/** A list of items. Looks no further than the first wrong ones: to describe millions of them takes all memory there is. */
-export function listOf<Schema extends z.ZodType>(
-  item: Schema,
-  options: ListOptions = {},
-): z.ZodType<z.infer<Schema>[]> {
-  const { min = 0, max = Number.POSITIVE_INFINITY, isItem } = options;
-  const slice = z.array(item);
-  const readItems = (items: readonly unknown[], context: z.RefinementCtx): z.infer<Schema>[] => {
-    const taken: z.infer<Schema>[] = [];
-    for (let at = 0; at < items.length; at += sliceItems) {
-      const { data, error } = slice.safeParse(items.slice(at, at + sliceItems), words);
-      const [issue] = error?.issues ?? [];
-      if (issue) {
-        const [index = 0, ...rest] = issue.path;
-        return raise({ ...issue, path: [at + Number(index), ...rest] }, items, context);
-      }
-      taken.push(...(data ?? []));
-    }
-    return taken;
-  };
-  // No z.array of anything: it makes objects for each of its items.
-  return z.unknown().transform((given, context) => {
-    const issue = toListIssue(given, min, max);
-    if (issue) context.issues.push(issue);
-    if (issue || !Array.isArray(given)) return z.NEVER;
-    return isItem && given.every(isItem) ? (given as z.infer<Schema>[]) : readItems(given, context);
-  });
-}
-
-function toListIssue(input: unknown, min: number, max: number): z.core.$ZodRawIssue | undefined {
-  if (!Array.isArray(input)) return { code: "invalid_type", expected: "array", input };
-  const bounds = { origin: "array", inclusive: true, input } as const;
-  if (input.length < min) return { code: "too_small", minimum: min, ...bounds };
-  return input.length > max ? { code: "too_big", maximum: max, ...bounds } : undefined;
-}
-
-/** A list of anything. */
-export const anyList: z.ZodType<unknown[]> = listOf(z.unknown(), { isItem: () => true });
-
-/** A value of one of several kinds, read by the schema of its kind. A union would try one after the other, and describe what is wrong with each. */
-export function chosenBy<Read>(choose: (given: unknown) => z.ZodType<Read>): z.ZodType<Read> {
-  return z.unknown().transform((given, context) => {
-    const { data, error } = choose(given).safeParse(given, words);
-    const [issue] = error?.issues ?? [];
-    return issue ? raise(issue, given, context) : (data as Read); // without an issue there is a value
-  });
-}
-
-/** An object of one of several kinds, as its `type` says: read by the schema of its kind, or made of the type alone if that is none of them. */
-export function kindOf<Read>(
-  known: Readonly<Record<string, z.ZodType<Read>>>,
-  other: (type: string) => Read,
-): z.ZodType<Read> {
-  const unknownKind = z.object({ type: z.string() }).transform(({ type }) => other(type));
-  return chosenBy((given) => {
-    const type = typeof given === "object" && given !== null && "type" in given ? given.type : undefined;
-    return (typeof type === "string" && Object.hasOwn(known, type) && known[type]) || unknownKind;
-  });
-}
-
-// An issue as it was raised, by a schema inside a transformation.
-function raise(issue: z.core.$ZodIssue, input: unknown, { issues }: z.RefinementCtx): never {
-  issues.push({ ...issue, input } as z.core.$ZodRawIssue);
-  return z.NEVER;
-}
 
 function toFieldError(schema: z.ZodType, body: unknown, { issues }: z.ZodError): RuntimeError {
   const [issue] = issues;
@@ -150,8 +59,8 @@ const typeNames: Readonly<Record<string, string>> = {
   null: "null",
 };
 
-// In place of zod's words, for every field whose schema has none of its own.
-const words: { readonly error: (issue: z.core.$ZodRawIssue) => string } = {
+/** In place of zod's words, for every field whose schema has none of its own. */
+export const words: { readonly error: (issue: z.core.$ZodRawIssue) => string } = {
   error(issue) {
     if (issue.code === "invalid_type")
       return isBeyond(issue.expected, issue.input)
@@ -240,7 +149,10 @@ export function parseFields<Schema extends z.ZodType>(schema: Schema, body: unkn
 const maxModelChars = 256;
 
 /** A model's name. */
-export const modelName: z.ZodString = z.string().min(1).max(maxModelChars);
+export const modelName: z.ZodString = described(
+  "The model that shall answer, as `GET /v1/models` lists it.",
+  z.string().min(1).max(maxModelChars),
+);
 
 /** Looks at the length of the model's name alone, before all other fields. @throws FieldError. */
 export function checkModelLength(body: unknown): void {

@@ -1,7 +1,8 @@
 /** Parts of messages: the text that engines see of them, and what becomes of those that are no text. */
 import type { Logger } from "@dyn/runtime";
 import * as z from "zod";
-import { chosenBy, FieldError, kindOf, listOf } from "./fields.ts";
+import { chosenBy, kindOf, listOf } from "./field-kinds.ts";
+import { FieldError } from "./fields.ts";
 
 /** A part of a message. */
 export interface Part {
@@ -33,7 +34,7 @@ export const textPart: z.ZodType<Part> = z
 export function contentOf(known: Readonly<Record<string, z.ZodType<Part>>>, words: string): z.ZodType<Content> {
   const text = z.string({ error: words });
   const parts = listOf(kindOf<Part>(known, (type) => ({ type })));
-  return chosenBy<Content>((given) => (Array.isArray(given) ? parts : text));
+  return chosenBy<Content>([text, parts], (given) => (Array.isArray(given) ? parts : text));
 }
 
 /** All that engines see of it. */

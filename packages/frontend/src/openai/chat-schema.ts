@@ -2,20 +2,12 @@
 import type { Message } from "@dyn/runtime/llm";
 import type { ModelJob } from "@dyn/runtime/internal";
 import * as z from "zod";
-import {
-  anyList,
-  checkLength,
-  countLimit,
-  FieldError,
-  listOf,
-  modelName,
-  parseFields,
-  unsupported,
-  type FieldLimits,
-} from "../inference/fields.ts";
+import { described, shaped } from "../inference/described.ts";
+import { anyList, countLimit, listOf } from "../inference/field-kinds.ts";
+import { checkLength, FieldError, modelName, parseFields, unsupported, type FieldLimits } from "../inference/fields.ts";
 import type { InferenceRequest } from "../inference/serve.ts";
 import { contentOf, skipParts, textPart, toText, type Part } from "../inference/parts.ts";
-import { maxN, samplingFields, stopField, toSampling, toStop } from "./sampling.ts";
+import { answerFields, onlyOfStreams, samplingFields, stopField, toSampling, toStop } from "./sampling.ts";
 
 const refusalPart = z
   .object({ refusal: z.string() })
@@ -25,35 +17,50 @@ const content = contentOf({ text: textPart, refusal: refusalPart }, "must be a s
 /** Theirs may say nothing: a call of a tool, a result without text. */
 const silentRoles: ReadonlySet<string> = new Set(["assistant", "tool", "function"]);
 
-const message = z
-  .object({
-    role: z.enum(["system", "developer", "user", "assistant", "tool", "function"]),
-    content: content.nullish(),
-    name: z.string().nullish(),
-  })
-  .check(({ value: { role, content: given }, issues }) => {
+const fields = z.object({
+  role: z.enum(["system", "developer", "user", "assistant", "tool", "function"]),
+  content: described(
+    "A text, or a list of parts of which engines see the text. Parts that are no text are skipped in earlier turns; in what the user asks last they are a 400. May be missing or empty from an assistant, a tool and a function.",
+    content.nullish(),
+  ),
+  name: described("Who speaks, for the engine.", z.string().nullish()),
+});
+
+const message = shaped(
+  fields.check(({ value: { role, content: given }, issues }) => {
     if (silentRoles.has(role) || typeof given === "string") return;
     const [input, path] = [given, ["content"]];
     if (given == null) issues.push({ code: "custom", message: "must be a string or a list of parts", input, path });
     else if (given.length === 0)
       issues.push({ code: "too_small", origin: "array", minimum: 1, inclusive: true, input: [], path });
-  });
+  }),
+  () => ({
+    anyOf: [
+      { properties: { role: { enum: [...silentRoles] } } },
+      { properties: { content: { type: ["string", "array"], minItems: 1 } }, required: ["content"] },
+    ],
+  }),
+);
 
 const chatRequest = z.object({
   model: modelName,
-  messages: listOf(message, { min: 1 }),
-  stream: z.boolean().nullish(),
-  stream_options: z.object({ include_usage: z.boolean().nullish() }).nullish(),
-  max_tokens: countLimit.nullish(),
-  max_completion_tokens: countLimit.nullish(),
+  messages: described("The conversation so far, the oldest message first.", listOf(message, { min: 1 })),
+  ...answerFields,
+  max_completion_tokens: described(
+    "Most tokens of each completion. Unless given, the engine decides.",
+    countLimit().nullish(),
+  ),
+  max_tokens: described("The older name of `max_completion_tokens`, which wins.", countLimit().nullish()),
   stop: stopField,
   ...samplingFields,
-  tools: anyList.nullish(),
-  tool_choice: z.unknown().optional(),
-  n: z.int().min(1).max(maxN).nullish(),
-  logprobs: z.literal(false, unsupported).nullish(),
-  top_logprobs: z.literal(0, unsupported).nullish(),
+  tools: described("Handed to the engine as they are.", anyList().nullish()),
+  tool_choice: described("Handed to the engine as it is.", z.unknown().optional()),
+  logprobs: described("Not supported.", z.literal(false, unsupported).nullish()),
+  top_logprobs: described("Not supported.", z.literal(0, unsupported).nullish()),
 });
+
+/** For the document of the API. */
+export const chatRequestSchema: z.ZodType = shaped(chatRequest, onlyOfStreams);
 
 type ChatBody = z.infer<typeof chatRequest>;
 

@@ -2,28 +2,37 @@
 import type { Prompt } from "@dyn/runtime/llm";
 import { countOf, type ModelJob } from "@dyn/runtime/internal";
 import * as z from "zod";
-import { countLimit, FieldError, modelName, parseFields, unsupported, type FieldLimits } from "../inference/fields.ts";
+import { described, shaped } from "../inference/described.ts";
+import { countLimit } from "../inference/field-kinds.ts";
+import { FieldError, modelName, parseFields, unsupported, type FieldLimits } from "../inference/fields.ts";
 import { countJsonBytes } from "../http/json-size.ts";
 import type { InferenceRequest } from "../inference/serve.ts";
 import { promptField } from "./prompts.ts";
-import { maxN, samplingFields, stopField, toSampling, toStop } from "./sampling.ts";
+import { answerFields, onlyOfStreams, samplingFields, stopField, toSampling, toStop } from "./sampling.ts";
 
 /** Tokens of a completion whose request does not say, as in OpenAI's API. */
 const defaultMaxTokens = 16;
 const completionRequest = z.object({
   model: modelName,
-  prompt: promptField.nullable(),
-  stream: z.boolean().nullish(),
-  stream_options: z.object({ include_usage: z.boolean().nullish() }).nullish(),
-  max_tokens: countLimit.nullish(),
+  prompt: described(
+    "A text, a list of token ids, or a list of up to 1024 of either; at most 1048576 token ids in all. The first item says which of these it is. null is an empty text.",
+    promptField.nullable(),
+  ),
+  ...answerFields,
+  max_tokens: described(`Most tokens of each completion; ${defaultMaxTokens} unless given.`, countLimit().nullish()),
   stop: stopField,
   ...samplingFields,
-  n: z.int().min(1).max(maxN).nullish(),
-  echo: z.boolean().nullish(),
-  best_of: z.int().min(0).nullish(),
-  logprobs: z.null(unsupported).optional(),
-  suffix: z.literal("", unsupported).nullish(),
+  echo: described(
+    "True: each completion begins with its prompt. Not with token ids. The prompts times `n` have a limit in bytes.",
+    z.boolean().nullish(),
+  ),
+  best_of: described("Only 0 or the same as `n`.", z.int().min(0).nullish()),
+  logprobs: described("Not supported.", z.null(unsupported).optional()),
+  suffix: described("Not supported.", z.literal("", unsupported).nullish()),
 });
+
+/** For the document of the API. */
+export const completionRequestSchema: z.ZodType = shaped(completionRequest, onlyOfStreams);
 
 type CompletionBody = z.infer<typeof completionRequest>;
 

@@ -1,7 +1,7 @@
 /** The prompts of a completion request: texts, or token ids. The first item says which, and one loop looks at the others. */
 import type { Prompt } from "@dyn/runtime/llm";
 import * as z from "zod";
-import { chosenBy, listOf } from "../inference/fields.ts";
+import { chosenBy, listOf } from "../inference/field-kinds.ts";
 
 const maxPrompts = 1_024;
 /** Of all prompts of a request: a context of a million tokens. A longer one can be sent as text. */
@@ -36,14 +36,17 @@ const ofManyTokenIds = listOf(tokenIds, { min: 1, max: maxPrompts })
 const none = z.never({ error: `must be a string, a list of token ids, or a list of 1 to ${maxPrompts} of either` });
 
 /** The field, as prompts. */
-export const promptField: z.ZodType<Prompts> = chosenBy<Prompts>((given) => {
-  if (isText(given)) return ofText;
-  if (!Array.isArray(given)) return none;
-  const first: unknown = given[0];
-  if (isText(first)) return ofTexts;
-  if (Array.isArray(first)) return ofManyTokenIds;
-  return typeof first === "number" || given.length === 0 ? ofTokenIds : none;
-});
+export const promptField: z.ZodType<Prompts> = chosenBy<Prompts>(
+  [ofText, ofTexts, ofTokenIds, ofManyTokenIds],
+  (given) => {
+    if (isText(given)) return ofText;
+    if (!Array.isArray(given)) return none;
+    const first: unknown = given[0];
+    if (isText(first)) return ofTexts;
+    if (Array.isArray(first)) return ofManyTokenIds;
+    return typeof first === "number" || given.length === 0 ? ofTokenIds : none;
+  },
+);
 
 function toPrompts(given: readonly Prompt[]): Prompts {
   return given as Prompts; // the lists have one item at least

@@ -1,19 +1,23 @@
 /** The fields that chat and plain completions share. */
 import type { Sampling } from "@dyn/runtime/llm";
 import * as z from "zod";
-import { chosenBy, int64, listOf } from "../inference/fields.ts";
+import { described, type JsonSchema } from "../inference/described.ts";
+import { chosenBy, int64, listOf } from "../inference/field-kinds.ts";
 
 /** Most completions per prompt, as in OpenAI's API. */
-export const maxN = 128;
+const maxN = 128;
 
 type Optional<Schema extends z.ZodType> = z.ZodOptional<z.ZodNullable<Schema>>;
 
 const stopText = z.string({ error: "must be a string or a list of up to 4" });
 const stopTexts = listOf(z.string(), { max: 4 });
 
-export const stopField: Optional<z.ZodType<string | string[]>> = chosenBy<string | string[]>((given) =>
-  Array.isArray(given) ? stopTexts : stopText,
-).nullish();
+export const stopField: Optional<z.ZodType<string | string[]>> = described(
+  "A text, or up to 4, at which a completion ends. They are not part of it.",
+  chosenBy<string | string[]>([stopText, stopTexts], (given) =>
+    Array.isArray(given) ? stopTexts : stopText,
+  ).nullish(),
+);
 
 export const samplingFields: {
   readonly temperature: Optional<z.ZodNumber>;
@@ -22,12 +26,57 @@ export const samplingFields: {
   readonly frequency_penalty: Optional<z.ZodNumber>;
   readonly presence_penalty: Optional<z.ZodNumber>;
 } = {
-  temperature: z.number().min(0).max(2).nullish(),
-  top_p: z.number().min(0).max(1).nullish(),
-  seed: int64.nullish(),
-  frequency_penalty: z.number().min(-2).max(2).nullish(),
-  presence_penalty: z.number().min(-2).max(2).nullish(),
+  temperature: described(
+    "How freely tokens are chosen: 0 is the most likely one each time. Handed to the engine.",
+    z.number().min(0).max(2).nullish(),
+  ),
+  top_p: described(
+    "The part of the probability among which tokens are chosen. Handed to the engine.",
+    z.number().min(0).max(1).nullish(),
+  ),
+  seed: described(
+    "A whole number of 64 bits, handed to the engine with every digit. Each further choice of `n` gets the next one.",
+    int64.nullish(),
+  ),
+  frequency_penalty: described(
+    "Makes tokens less likely the more often they have come. Handed to the engine.",
+    z.number().min(-2).max(2).nullish(),
+  ),
+  presence_penalty: described(
+    "Makes tokens less likely that have come at all. Handed to the engine.",
+    z.number().min(-2).max(2).nullish(),
+  ),
 };
+
+type StreamOptions = z.ZodObject<{ include_usage: Optional<z.ZodBoolean> }>;
+
+const streamOptions: StreamOptions = z.object({
+  include_usage: described(
+    "True: a last event before `[DONE]` has `usage`, and no choices; the others have `usage: null`.",
+    z.boolean().nullish(),
+  ),
+});
+
+/** How many completions, and whether as a stream. */
+export const answerFields: {
+  readonly n: Optional<z.ZodNumber>;
+  readonly stream: Optional<z.ZodBoolean>;
+  readonly stream_options: Optional<StreamOptions>;
+} = {
+  n: described("How many completions of each prompt; 1 unless given.", z.int().min(1).max(maxN).nullish()),
+  stream: described("True: the answer is a stream of events.", z.boolean().nullish()),
+  stream_options: described("Allowed only with `stream: true`.", streamOptions.nullish()),
+};
+
+/** The rule of `stream_options` as JSON schema. */
+export function onlyOfStreams(): JsonSchema {
+  return {
+    anyOf: [
+      { properties: { stream_options: { type: "null" } } },
+      { properties: { stream: { const: true } }, required: ["stream"] },
+    ],
+  };
+}
 
 export function toSampling(body: z.infer<z.ZodObject<typeof samplingFields>>): Sampling {
   return {

@@ -1,0 +1,83 @@
+/** The OpenAPI document of a port, from its routes and the schemas with which bodies are read. */
+import { version } from "@dyn/runtime";
+import type { Audience } from "../http/callers.ts";
+import { toErrorResponse, toFailures, type ErrorResponse } from "./failures.ts";
+import { answerHeaders, requestHeaders } from "./headers.ts";
+import { inferenceWords } from "./inference-words.ts";
+import type { OpenApiDocument, Operation, Response } from "./openapi.ts";
+import { toOperation, type OperationLimits } from "./operation.ts";
+import { otherWords } from "./other-words.ts";
+import { toSchemas, type BodyLimits } from "./schemas.ts";
+import { securitySchemes, toSecurity } from "./security.ts";
+import { tags, type RouteWords } from "./words.ts";
+
+/** An entry of the table of routes, as far as it is described. */
+export interface DescribedRoute {
+  readonly method: "GET" | "POST";
+  /** `*` at its end stands for an id. */
+  readonly path: string;
+  readonly audience: Audience;
+}
+
+/** What a frontend has been told, as far as its clients notice. */
+export interface DescribedFrontend extends OperationLimits {
+  readonly fieldLimits: BodyLimits;
+  /** Nobody is asked for a key at routes for them. */
+  readonly isOpen: (audience: Audience) => boolean;
+}
+
+const unmatched = ["unknown_route", "method_not_allowed"] as const;
+
+const about = `What can be asked with GET can be asked with HEAD. Bodies are JSON in UTF-8. Fields that are not listed are ignored; a field with a bad value is a 400 that names it.
+
+Every answer has the headers \`request-id\` and \`x-request-id\`. A path that is not served is a 404, and one that is served under other methods a 405: \`openai-404-unknown_route\` and \`openai-405-method_not_allowed\` among the responses, or, below \`/v1/messages\` and for clients that send \`anthropic-version\`, the same in Anthropic's shape.`;
+
+/** @throws Error for a route of which nothing is said. */
+export function createDocument(routes: readonly DescribedRoute[], frontend: DescribedFrontend): OpenApiDocument {
+  const responses = new Map<string, Response>();
+  for (const shape of ["openai", "anthropic"] as const)
+    for (const failure of toFailures(unmatched, frontend.overloadStatus).slice(0, unmatched.length))
+      addTo(responses, toErrorResponse(failure.status, [failure], shape));
+  const paths: Record<string, Partial<Record<"get" | "post", Operation>>> = {};
+  for (const { method, path: pattern, audience } of routes) {
+    const path = pattern.replace("*", "{id}");
+    const security = toSecurity(audience, frontend.isOpen(audience));
+    const { operation, errors } = toOperation(findWords(method, path), security, frontend);
+    for (const error of errors) addTo(responses, error);
+    paths[path] = { ...paths[path], [method.toLowerCase()]: operation };
+  }
+  const used = new Set(
+    Object.values(paths).flatMap(({ get, post }) => [get, post].flatMap((each) => each?.tags ?? [])),
+  );
+  return {
+    openapi: "3.1.1",
+    info: {
+      title: "dyn-frontend",
+      version,
+      summary: "An inference frontend that speaks the OpenAI and Anthropic APIs.",
+      description: about,
+      license: { name: "Apache License 2.0", identifier: "Apache-2.0" },
+    },
+    servers: [{ url: "/", description: "The one that this document came from." }],
+    tags: Object.entries(tags).flatMap(([name, description]) => (used.has(name) ? [{ name, description }] : [])),
+    paths,
+    components: {
+      schemas: toSchemas(frontend.fieldLimits),
+      responses: Object.fromEntries(responses),
+      parameters: requestHeaders,
+      headers: answerHeaders,
+      securitySchemes,
+    },
+  };
+}
+
+function addTo(responses: Map<string, Response>, { name, response }: ErrorResponse): void {
+  responses.set(name, response);
+}
+
+function findWords(method: string, path: string): RouteWords {
+  const key = `${method} ${path}`;
+  const words = inferenceWords[key] ?? otherWords[key]?.();
+  if (!words) throw new Error(`${key} is not described`);
+  return words;
+}

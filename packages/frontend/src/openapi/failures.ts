@@ -1,0 +1,99 @@
+/** How requests fail, as responses of the document: all from the table of errors. */
+import { errorTable } from "@dyn/runtime/internal";
+import type { ErrorCode } from "@dyn/runtime";
+import type { JsonSchema } from "../inference/described.ts";
+import { fieldReasons } from "../inference/fields.ts";
+import { everyAnswer, toHeaders } from "./headers.ts";
+import { toReference } from "./json-schema.ts";
+import type { Response } from "./openapi.ts";
+
+/** Whose shape errors have; `both` as the request says with `anthropic-version`. */
+export type ErrorShape = "openai" | "anthropic" | "both";
+
+/** Failures of one status. The same ones have the same name in every document. */
+export interface ErrorResponse {
+  readonly name: string;
+  readonly response: Response;
+}
+
+export interface Failure {
+  readonly status: number;
+  readonly code: ErrorCode;
+  readonly meaning: string;
+  /** It is none of the route: the request cannot be read, or must not be answered. */
+  readonly isFault?: true;
+}
+
+const isFault = true;
+
+/** What is no request, or must not be answered for what its headers say: before its path is looked at, or by a proxy's rules. */
+const faults: readonly Failure[] = [
+  { status: 400, code: "invalid_argument", meaning: "it is not valid HTTP/1.1, or could be read in two ways", isFault },
+  { status: 408, code: "invalid_argument", meaning: "the request did not arrive in time", isFault },
+  { status: 413, code: "invalid_argument", meaning: "the extensions of the body's chunks are too large", isFault },
+  { status: 417, code: "invalid_argument", meaning: "`expect` is not `100-continue`", isFault },
+  { status: 421, code: "misdirected", meaning: errorTable.misdirected.meaning, isFault },
+  { status: 431, code: "invalid_argument", meaning: "the path and headers are too large, or too many", isFault },
+  { status: 501, code: "unimplemented", meaning: "the transfer-encoding, or the method, is not served", isFault },
+  { status: 505, code: "invalid_argument", meaning: "the version of HTTP is not 1.0 or 1.1", isFault },
+];
+
+/** Of those, what is refused before the path is known has OpenAI's shape everywhere. */
+const shapeless: ReadonlySet<number> = new Set([400, 408, 413, 431, 501]);
+
+/** All ways in which a route fails that may raise `codes`. */
+export function toFailures(codes: readonly ErrorCode[], overloadStatus: number): readonly Failure[] {
+  const raised = [...new Set(codes)].map((code): Failure => {
+    const { status, meaning } = errorTable[code];
+    return { status: code === "overloaded" ? overloadStatus : status, code, meaning };
+  });
+  return [...raised, ...faults];
+}
+
+/** Failures that share a status, as one response. */
+export function toErrorResponse(status: number, failures: readonly Failure[], shape: ErrorShape): ErrorResponse {
+  const codes = [...new Set(failures.map(({ code }) => code))].sort();
+  const shapes = shape === "anthropic" && shapeless.has(status) ? "both" : shape;
+  const schemas = {
+    openai: [toOpenaiSchema(codes)],
+    anthropic: [toAnthropicSchema(codes)],
+    both: [toOpenaiSchema(codes), toAnthropicSchema(codes)],
+  }[shapes];
+  const [schema = {}] = schemas.length === 1 ? schemas : [{ anyOf: schemas }];
+  const meanings = [...new Set(failures.map(({ code, meaning }) => `\`${code}\`: ${meaning}`))];
+  return {
+    name: `${shapes}-${status}-${[...new Set(failures.map(({ code, isFault }) => (isFault ? "http" : code)))].join(".")}`,
+    response: {
+      description: meanings.length === 1 ? `${meanings[0]}.` : meanings.map((meaning) => `- ${meaning}`).join("\n"),
+      headers: toHeaders([...everyAnswer, ...codes.flatMap(headersOf)]),
+      content: { "application/json": { schema } },
+    },
+  };
+}
+
+function headersOf(code: ErrorCode): readonly string[] {
+  if (code === "unauthenticated") return ["www-authenticate"];
+  if (code === "unsupported_media_type") return ["accept", "accept-encoding"];
+  if (code === "method_not_allowed") return ["allow"];
+  if (code === "unimplemented") return ["x-should-retry"];
+  return errorTable[code].retryable ? ["retry-after"] : [];
+}
+
+function toOpenaiSchema(codes: readonly ErrorCode[]): JsonSchema {
+  const types = new Set(codes.map((code) => errorTable[code].openai[0]));
+  const values = codes.flatMap((code) => (code === "invalid_argument" ? [null, ...fieldReasons] : [toCode(code)]));
+  return narrow("OpenAIError", { type: { enum: [...types] }, code: { enum: [...new Set(values)] } });
+}
+
+function toCode(code: ErrorCode): string | null {
+  return errorTable[code].openai[1];
+}
+
+function toAnthropicSchema(codes: readonly ErrorCode[]): JsonSchema {
+  const types = new Set(codes.map((code) => errorTable[code].anthropic));
+  return narrow("AnthropicError", { type: { enum: [...types] } });
+}
+
+function narrow(name: string, properties: JsonSchema["properties"]): JsonSchema {
+  return { allOf: [{ $ref: toReference(name) }, { properties: { error: { properties } } }] } as JsonSchema;
+}

@@ -1,0 +1,218 @@
+/** What is said of the routes that take a conversation. */
+import type { ErrorCode } from "@dyn/runtime";
+import { errorTable } from "@dyn/runtime/internal";
+import type { EventStreamWords, RouteWords, StreamEvent } from "./words.ts";
+
+// Who has left reads no answer. The others are no matter of a worker, or are said where a key is asked for.
+const elsewhere: readonly string[] = [
+  "unauthenticated",
+  "unknown_route",
+  "unknown_request",
+  "method_not_allowed",
+  "misdirected",
+  "cancelled",
+] satisfies readonly ErrorCode[];
+const inferenceCodes = (Object.keys(errorTable) as ErrorCode[]).filter((code) => !elsewhere.includes(code)); // its keys
+
+const id = "0f4ac56e-5bd1-4657-bf8b-39cdcde9036b";
+const created = 1_795_792_643;
+const usage = { prompt_tokens: 2, completion_tokens: 2, total_tokens: 4 };
+const messages = [{ role: "user", content: "hello world" }];
+
+const ignored = "Fields that are not listed are ignored.";
+const streaming =
+  "The headers of a stream leave with its first token: what fails before is a plain error with a status of its own, what fails after is an error event, the last one. A stream that is silent is sent something that clients skip, 10 s after the last token (`--sse-keep-alive-ms`); its headers may leave with that.";
+
+function toStream(schema: string): readonly StreamEvent[] {
+  return [
+    { data: { schema }, when: "for each batch of tokens" },
+    { data: { text: "[DONE]" }, when: "at the end of an answer that is whole" },
+    { data: { schema: "OpenAIError" }, when: "at the end of an answer that has failed, in place of `[DONE]`" },
+  ];
+}
+
+const messageEvents: readonly StreamEvent[] = [
+  { event: "message_start", data: { schema: "MessageStart" }, when: "once, at the beginning" },
+  { event: "content_block_start", data: { schema: "ContentBlockStart" }, when: "once, before the text" },
+  { event: "ping", data: { schema: "Ping" }, when: "before the text, and in silence, even before `message_start`" },
+  { event: "content_block_delta", data: { schema: "ContentBlockDelta" }, when: "for each batch of tokens" },
+  { event: "content_block_stop", data: { schema: "ContentBlockStop" }, when: "once, after the text" },
+  { event: "message_delta", data: { schema: "MessageDelta" }, when: "once, with the reason of the end and the counts" },
+  { event: "message_stop", data: { schema: "MessageStop" }, when: "at the end of an answer that is whole" },
+  { event: "error", data: { schema: "AnthropicError" }, when: "at the end of an answer that has failed" },
+];
+
+function toExample(events: readonly (readonly [event: string | undefined, data: unknown])[]): string {
+  return events
+    .map(([event, data]) => {
+      const line = `data: ${typeof data === "string" ? data : JSON.stringify(data)}\n\n`;
+      return event === undefined ? line : `event: ${event}\n${line}`;
+    })
+    .join("");
+}
+
+interface Inference extends Omit<RouteWords, "description" | "headers" | "answers" | "codes"> {
+  readonly json: string;
+  readonly example: unknown;
+  readonly stream: EventStreamWords;
+}
+
+function toWords({ json, example, stream, ...words }: Inference): RouteWords {
+  return {
+    ...words,
+    description: `${ignored} ${streaming}`,
+    headers: ["RequestTimeout", "WorkerInstance", "PrefillInstance", "ContentEncoding"],
+    answers: [{ status: 200, description: "The answer, in one piece or as a stream.", json, example, stream }],
+    codes: inferenceCodes,
+  };
+}
+
+function toChunk(delta: unknown, reason: string | null = null): unknown {
+  const choices = [{ index: 0, delta, logprobs: null, finish_reason: reason }];
+  return { id: `chatcmpl-${id}`, object: "chat.completion.chunk", created, model: "mock", choices };
+}
+
+const chat = toWords({
+  id: "createChatCompletion",
+  tag: "OpenAI",
+  summary: "Go on with a conversation",
+  shape: "openai",
+  body: {
+    schema: "ChatRequest",
+    examples: { "in one piece": { model: "mock", messages }, "a stream": { model: "mock", messages, stream: true } },
+  },
+  json: "ChatCompletion",
+  example: {
+    id: `chatcmpl-${id}`,
+    object: "chat.completion",
+    created,
+    model: "mock",
+    choices: [
+      {
+        index: 0,
+        message: { role: "assistant", content: "hello world", refusal: null },
+        logprobs: null,
+        finish_reason: "stop",
+      },
+    ],
+    usage,
+  },
+  stream: {
+    events: toStream("ChatCompletionChunk"),
+    example: toExample([
+      [undefined, toChunk({ role: "assistant", content: "" })],
+      [undefined, toChunk({ content: "hello" })],
+      [undefined, toChunk({ content: " world" })],
+      [undefined, toChunk({}, "stop")],
+      [undefined, "[DONE]"],
+    ]),
+  },
+});
+
+function toCompletion(text: string, reason: string | null): Record<string, unknown> {
+  const choices = [{ text, index: 0, logprobs: null, finish_reason: reason }];
+  return { id: `cmpl-${id}`, object: "text_completion", created, model: "mock", choices };
+}
+
+const completions = toWords({
+  id: "createCompletion",
+  tag: "OpenAI",
+  summary: "Go on with a text",
+  shape: "openai",
+  body: {
+    schema: "CompletionRequest",
+    examples: { "a text": { model: "mock", prompt: "hello world" }, "token ids": { model: "mock", prompt: [1, 2] } },
+  },
+  json: "Completion",
+  example: { ...toCompletion("hello world", "stop"), usage },
+  stream: {
+    events: toStream("CompletionChunk"),
+    example: toExample([
+      [undefined, toCompletion("hello", null)],
+      [undefined, toCompletion(" world", "stop")],
+      [undefined, "[DONE]"],
+    ]),
+  },
+});
+
+const messageUsage = {
+  input_tokens: 2,
+  cache_creation_input_tokens: 0,
+  cache_read_input_tokens: 0,
+  output_tokens: 2,
+};
+const stop = { stop_reason: "end_turn", stop_sequence: null };
+const head = { id: `msg_${id}`, type: "message", role: "assistant", model: "mock" };
+
+function toDelta(text: string): readonly [string, unknown] {
+  const type = "content_block_delta";
+  return [type, { type, index: 0, delta: { type: "text_delta", text } }];
+}
+
+const anthropicMessages = toWords({
+  id: "createMessage",
+  tag: "Anthropic",
+  summary: "Go on with a conversation",
+  shape: "anthropic",
+  body: {
+    schema: "MessagesRequest",
+    examples: {
+      "in one piece": { model: "mock", max_tokens: 100, messages },
+      "a stream": { model: "mock", max_tokens: 100, messages, stream: true },
+    },
+  },
+  json: "Message",
+  example: { ...head, content: [{ type: "text", text: "hello world" }], ...stop, usage: messageUsage },
+  stream: {
+    events: messageEvents,
+    example: toExample([
+      [
+        "message_start",
+        {
+          type: "message_start",
+          message: {
+            ...head,
+            content: [],
+            stop_reason: null,
+            stop_sequence: null,
+            usage: { ...messageUsage, output_tokens: 0 },
+          },
+        },
+      ],
+      ["content_block_start", { type: "content_block_start", index: 0, content_block: { type: "text", text: "" } }],
+      ["ping", { type: "ping" }],
+      toDelta("hello"),
+      toDelta(" world"),
+      ["content_block_stop", { type: "content_block_stop", index: 0 }],
+      ["message_delta", { type: "message_delta", delta: stop, usage: messageUsage }],
+      ["message_stop", { type: "message_stop" }],
+    ]),
+  },
+});
+
+const countTokens: RouteWords = {
+  id: "countTokens",
+  tag: "Anthropic",
+  summary: "Count the tokens of a conversation",
+  description: `It is answered by the frontend itself. ${ignored}`,
+  headers: ["RequestTimeout", "ContentEncoding"],
+  body: { schema: "CountRequest", examples: { "a conversation": { model: "mock", messages } } },
+  answers: [{ status: 200, description: "The count.", json: "TokenCount", example: { input_tokens: 2 } }],
+  shape: "anthropic",
+  codes: [
+    "invalid_argument",
+    "not_found",
+    "too_large",
+    "unsupported_media_type",
+    "unavailable",
+    "deadline_exceeded",
+    "overloaded",
+  ],
+};
+
+export const inferenceWords: Readonly<Record<string, RouteWords>> = {
+  "POST /v1/chat/completions": chat,
+  "POST /v1/completions": completions,
+  "POST /v1/messages": anthropicMessages,
+  "POST /v1/messages/count_tokens": countTokens,
+};

@@ -1,0 +1,47 @@
+/** The schemas that have a name in the document. */
+import { anthropicAnswers } from "../anthropic/answer-schemas.ts";
+import { countRequestSchema, messagesRequestSchema } from "../anthropic/messages-schema.ts";
+import type { JsonSchema } from "../inference/described.ts";
+import type { FieldLimits } from "../inference/fields.ts";
+import { openaiAnswers } from "../openai/answer-schemas.ts";
+import { chatRequestSchema } from "../openai/chat-schema.ts";
+import { completionRequestSchema } from "../openai/completions-schema.ts";
+import { toComponents } from "./json-schema.ts";
+import { operatorAnswers } from "./operator-answers.ts";
+import { treeAnswers } from "./request-tree.ts";
+
+/** Those that are settings. */
+export type BodyLimits = Pick<FieldLimits, "maxMessages" | "maxCompletions">;
+
+const requests = {
+  ChatRequest: chatRequestSchema,
+  CompletionRequest: completionRequestSchema,
+  MessagesRequest: messagesRequestSchema,
+  CountRequest: countRequestSchema,
+};
+
+export function toSchemas(limits: BodyLimits): Readonly<Record<string, JsonSchema>> {
+  const schemas = toComponents({
+    ...requests,
+    ...openaiAnswers,
+    ...anthropicAnswers,
+    ...operatorAnswers,
+    ...treeAnswers,
+  });
+  const bodies = Object.keys(requests).map((name) => [name, withLimits(schemas[name] ?? {}, limits)]);
+  return { ...schemas, ...Object.fromEntries(bodies) };
+}
+
+// What is a setting is held to beside the schema.
+function withLimits({ properties = {}, ...rest }: JsonSchema, { maxMessages, maxCompletions }: BodyLimits): JsonSchema {
+  const fields = properties as Readonly<Record<string, JsonSchema>>; // zod writes no boolean schemas
+  const { messages, n } = fields;
+  return {
+    ...rest,
+    properties: {
+      ...fields,
+      ...(messages && { messages: { ...messages, maxItems: maxMessages } }),
+      ...(n && { n: { ...n, maximum: Math.min(n.maximum ?? maxCompletions, maxCompletions) } }),
+    },
+  };
+}
