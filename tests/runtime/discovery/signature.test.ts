@@ -39,7 +39,7 @@ async function put(space: FileSpace, what: DiscoveryRecord, text: string): Promi
 }
 
 describe("a signature", () => {
-  // Worked out once with another program, from docs/wire-format.md.
+  // Worked out once with another program, from docs/discovery-records.md.
   test.each([
     [
       '{"type":"Endpoint","component":"backend","endpoint":"generate","namespace":"dynamo","instance_id":16907028700647911731,"transport":{"tcp":"127.0.0.1:35235/eaa1d506a573f133/dynamo/backend/generate"},"request_plane_codec":"msgpack","dyn_plane":1}',

@@ -1,4 +1,4 @@
-/** Records signed with the plane token: whoever can only write in the directory can neither make one nor change one. Layout: docs/wire-format.md. */
+/** Records signed with the plane token: whoever can only write in the directory can neither make one nor change one. Layout: docs/discovery-records.md. */
 import { createHmac, timingSafeEqual } from "node:crypto";
 import type { Tokens } from "../security/auth.ts";
 
