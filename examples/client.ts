@@ -1,6 +1,7 @@
-// client.ts
+// Calls the greeter.
 import { createRuntime } from "@dyn/runtime";
-await using runtime = await createRuntime();
+
+await using runtime = await createRuntime({ environment: process.env });
 const client = runtime.client<{ name: string }, { word: string }>("dyn://demo.greeter.generate");
-await client.waitForInstances({ count: 1, signal: AbortSignal.timeout(5_000) });
-for await (const item of client.generate({ name: "ada" }, { signal: AbortSignal.timeout(1_000) })) console.log(item.word);
+await client.waitForInstances({ signal: AbortSignal.timeout(5_000) });
+for await (const { word } of client.generate({ name: "ada" }, { timeoutMs: 1_000 })) console.log(word);

@@ -1,8 +1,15 @@
-// greeter.ts: a custom endpoint
+// An endpoint of your own: greets whoever asks, a word at a time.
 import { createRuntime } from "@dyn/runtime";
-await using runtime = await createRuntime({ shutdownSignals: ["SIGINT", "SIGTERM"] }); // without the option it touches no signal
-const serving = await runtime.endpoint("dyn://demo.greeter.generate").serve(
-  async function* (request: { name: string }, { signal, log, requestId }) {
-    for (const word of ["hello", request.name]) { signal.throwIfAborted(); log.info({ word }, "saying"); yield { word }; }
-  });                       // resolves once registered; `serving` is AsyncDisposable (unadvertise, drain)
-await serving.closed;       // resolves after a drain
+
+await using runtime = await createRuntime({
+  environment: process.env,
+  shutdownSignals: ["SIGINT", "SIGTERM"],
+});
+const endpoint = runtime.endpoint("dyn://demo.greeter.generate");
+const serving = await endpoint.serve(async function* ({ name }: { name: string }, { log }) {
+  for (const word of ["hello", name]) {
+    log.info({ word }, "saying");
+    yield { word };
+  }
+});
+await serving.closed; // after Ctrl-C, when what runs has finished

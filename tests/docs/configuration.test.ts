@@ -65,7 +65,7 @@ Names and units are Dynamo's where Dynamo has the setting; defaults are our own.
 
 ${table(sharedSettings)}
 
-Programs that call \`createRuntime()\` read the same variables; \`createRuntime({ config })\` wins over them.
+A program of yours reads none of these variables unless it says so: \`createRuntime({ environment: process.env })\`. \`config\` wins over them.
 
 ## Every process that serves
 

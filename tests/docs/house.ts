@@ -69,7 +69,8 @@ export const houses: Readonly<Record<string, Readonly<Record<string, Room>>>> = 
   },
   frontend: {
     "cli.ts": { floor: 7, holds: "flags, the exit code" },
-    "index.ts": { floor: 6, holds: "composition" },
+    "index.ts": { floor: 7, holds: "public names" },
+    "frontend.ts": { floor: 6, holds: "composition root: `createFrontend()`, and how it ends" },
     server: {
       floor: 5,
       holds: "the port: listens, begins exchanges, finds routes, refuses, closes when the last answer is out",

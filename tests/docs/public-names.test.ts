@@ -86,6 +86,14 @@ describe("public names", () => {
     expect([...all, ...internal].toSorted()).toEqual([...new Set([...all, ...internal])].toSorted());
   });
 
+  test("the READMEs show the example programs as they are", () => {
+    const shown = { client: ["packages/runtime"], greeter: ["packages/runtime"], shouter: ["packages/runtime", "."] };
+    for (const [name, folders] of Object.entries(shown)) {
+      const [, code = ""] = read(`examples/${name}.ts`).split(/^\/\/.*\n/);
+      for (const folder of folders) expect(read(join(folder, "README.md"))).toContain(`\`\`\`ts\n${code}\`\`\``);
+    }
+  });
+
   test("examples and documents use only public names", async () => {
     const programs = await readPrograms();
     expect(programs.size).toBeGreaterThan(20);

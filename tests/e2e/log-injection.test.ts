@@ -10,7 +10,7 @@ import { evilModel, json, places } from "./hostile-values.ts";
 import { sendRaw, type RawRequest } from "../support/raw-http.ts";
 
 const evilWorker = `import { startMockWorker } from "@dyn/mock-worker";
-await startMockWorker({ modelName: ${JSON.stringify(evilModel)}, component: "evil" });`;
+await startMockWorker({ environment: process.env, modelName: ${JSON.stringify(evilModel)}, component: "evil" });`;
 
 describe.each([
   ["jsonl", parseJsonLine],

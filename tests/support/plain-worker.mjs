@@ -4,7 +4,7 @@ import { connect } from "node:net";
 import { createRuntime, RuntimeError } from "@dyn/runtime";
 import { serveModel } from "@dyn/runtime/llm";
 
-await using runtime = await createRuntime({ shutdownSignals: ["SIGTERM"] });
+await using runtime = await createRuntime({ environment: process.env, shutdownSignals: ["SIGTERM"] });
 const serving = await serveModel(runtime, { model: "plain" }, async function* ({ messages }) {
   const prompt = messages.at(-1).text;
   if (prompt === "unknown code") throw new RuntimeError("not-found", "no such document");

@@ -38,10 +38,11 @@ async function serve(command: Command): Promise<void> {
   const flags = readFlags(command, settings);
   const config = readSettings(sharedSettings, process.env, flags);
   const options = readSettings(frontendSettings, process.env, flags);
-  const { createFrontend } = await import("./index.ts"); // the other command and --help need no server
+  const { createFrontend } = await import("./frontend.ts"); // the other command and --help need no server
   await using frontend = await createFrontend({
     ...options,
     config,
+    environment: process.env,
     shutdownSignals: ["SIGINT", "SIGTERM", "disconnect"],
   });
   tellParent({ url: frontend.url }); // to scripts/start.mjs

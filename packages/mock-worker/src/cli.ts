@@ -26,6 +26,7 @@ async function main(): Promise<void> {
   await using worker = await startMockWorker({
     ...options,
     config,
+    environment: process.env,
     shutdownSignals: ["SIGINT", "SIGTERM", "disconnect"],
     onCrash: endByKill,
   });

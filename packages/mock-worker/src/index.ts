@@ -3,14 +3,16 @@
 import {
   createMemorySpace,
   createRuntime,
+  type Environment,
   type MemorySpace,
   type Runtime,
   type RuntimeConfig,
+  type RuntimeOptions,
   type Serving,
   type ShutdownSignal,
 } from "@dyn/runtime";
 import { serveModel } from "@dyn/runtime/llm";
-import { completeSettings, formatAddress, watchSignals } from "@dyn/runtime/internal";
+import { completeSettings, formatAddress, once, watchSignals } from "@dyn/runtime/internal";
 import { createEchoEngine, type EngineFaults } from "./engine.ts";
 import { createFaultControl, toFaultRoute } from "./fault-control.ts";
 import type { Fault } from "./faults.ts";
@@ -24,9 +26,11 @@ export { mockSettings } from "./options.ts";
 export type { MockOptions } from "./options.ts";
 
 export interface MockWorkerOptions extends Partial<MockOptions> {
-  /** Settings of the runtimes; they win over the environment. */
+  /** Settings of the runtimes; they win over `environment`. Default: as `environment` says. */
   readonly config?: Partial<RuntimeConfig>;
-  /** Where they are found with `discoveryBackend: "mem"`; give a runtime in this process the same one. Default: a space of their own. */
+  /** Variables for what is not given, as `process.env` for a program. Default: none is read. */
+  readonly environment?: Environment;
+  /** Where they are found with `discoveryBackend: "mem"`; give a runtime in this process the same one. Default: one of their own. */
   readonly memorySpace?: MemorySpace;
   /** Signals that begin a drain. Default: none is touched. */
   readonly shutdownSignals?: readonly ShutdownSignal[];
@@ -37,12 +41,14 @@ export interface MockWorkerOptions extends Partial<MockOptions> {
 export interface MockWorker extends AsyncDisposable {
   /** One per worker. */
   readonly servings: readonly Serving[];
-  /** Resolves after all of them have drained. */
+  /** Resolves after all of them have drained, whoever began it. */
   readonly closed: Promise<void>;
   /** Port of their system server; undefined without one. */
   readonly systemPort: number | undefined;
   /** Have all of them fail in this way from their next requests on; [] = not any more. */
   inject(faults: readonly Fault[]): void;
+  /** Finish what runs and close all of them; `await using` does the same. Idempotent: the promise is that of `closed`. */
+  close(): Promise<void>;
 }
 
 // As Dynamo's workers call themselves.
@@ -54,54 +60,88 @@ const defaultComponents: Readonly<Record<MockOptions["disaggregationMode"], stri
 
 /** Start `numWorkers` echo workers in this process; resolves once all are registered, or a signal has stopped that. */
 export async function startMockWorker(given: MockWorkerOptions = {}): Promise<MockWorker> {
-  const { config, memorySpace = createMemorySpace(), shutdownSignals = [], onCrash, ...settings } = given;
-  const options = completeSettings(mockSettings, settings, {});
-  const runtimes: Runtime[] = [];
-  const servings: Serving[] = [];
+  const {
+    config = {},
+    environment = {},
+    memorySpace = createMemorySpace(),
+    shutdownSignals = [],
+    onCrash,
+    ...settings
+  } = given;
+  const options = completeSettings(mockSettings, settings, environment);
   const faults = createFaultControl(options);
+  const workers = createWorkers();
   const stop = new AbortController();
-  let started = false;
-  const close = async (): Promise<void> => {
-    await Promise.all(runtimes.map((runtime) => runtime[Symbol.asyncDispose]()));
-  };
-  const killAll = (): void => {
-    for (const runtime of runtimes)
-      runtime.kill().catch((error: unknown) => runtime.log.error({ error }, "shutdown failed"));
-  };
   // One watch and one log for all workers: each runtime's own would be a listener of the process, and the watch a line per worker.
   const signals = watchSignals(shutdownSignals, (signal) => {
-    const log = runtimes[0]?.log.child({ target: "dyn_mock_worker" });
-    log?.info({ signal, workers: runtimes.length }, "shutdown requested, draining; a second signal ends at once");
+    workers.logShutdown(signal);
     stop.abort();
-    if (started) close().catch((error: unknown) => log?.error({ error }, "shutdown failed"));
   });
   try {
     for (const plan of faults.plans) {
       if (stop.signal.aborted) break;
-      const [first] = runtimes;
-      const shared = first && { log: first.log, metrics: first.metrics, memory: first.memory, system: first.system };
-      const runtime = await createRuntime({ ...(config && { config }), ...shared, memorySpace });
-      runtimes.push(runtime);
-      if (!first) runtime.system.addRoute("/faults", toFaultRoute(faults, runtime.log));
-      servings.push(await serve(runtime, options, { plan, crash: onCrash ?? killAll }));
+      const runtime = await workers.open({ config, environment, memorySpace });
+      if (workers.runtimes.length === 1) runtime.system.addRoute("/faults", toFaultRoute(faults, runtime.log));
+      workers.servings.push(await serve(runtime, options, { plan, crash: onCrash ?? workers.kill }));
     }
-    started = true;
-    if (stop.signal.aborted) await close();
   } catch (error) {
     signals[Symbol.dispose]();
-    await close();
+    await workers.close();
     throw error;
   }
+  stop.signal.addEventListener("abort", workers.end);
+  if (stop.signal.aborted) await workers.close();
+  const { servings, runtimes, close } = workers;
   const closed = Promise.all(servings.map((serving) => serving.closed))
     .then(close)
     .finally(() => signals[Symbol.dispose]());
-  closed.catch(() => undefined); // also thrown at whoever disposes
+  closed.catch(() => undefined); // also thrown at whoever closes
+  const closeAll = once(() => {
+    close().catch(() => undefined); // `closed` tells of it
+    return closed;
+  });
+  const inject = (others: readonly Fault[]): void => faults.replace(others);
+  const systemPort = runtimes[0]?.system.port;
+  return { servings, closed, systemPort, inject, close: closeAll, [Symbol.asyncDispose]: closeAll };
+}
+
+interface Workers {
+  readonly runtimes: readonly Runtime[];
+  readonly servings: Serving[];
+  /** One more runtime, which shares what is the process's with the first. */
+  open(options: RuntimeOptions): Promise<Runtime>;
+  /** Close all runtimes, once. */
+  readonly close: () => Promise<void>;
+  /** Close them, and say so if that fails. */
+  readonly end: () => void;
+  /** End all as if their process had been killed. */
+  readonly kill: () => void;
+  logShutdown(signal: ShutdownSignal): void;
+}
+
+function createWorkers(): Workers {
+  const runtimes: Runtime[] = [];
+  const close = once(async () => {
+    await Promise.all(runtimes.map((runtime) => runtime.close()));
+  });
+  const tellFailure = (error: unknown): void => runtimes[0]?.log.error({ error }, "shutdown failed");
   return {
-    servings,
-    closed,
-    systemPort: runtimes[0]?.system.port,
-    inject: (others) => faults.replace(others),
-    [Symbol.asyncDispose]: close,
+    runtimes,
+    servings: [],
+    async open(options) {
+      const [first] = runtimes;
+      const shared = first && { log: first.log, metrics: first.metrics, memory: first.memory, system: first.system };
+      const runtime = await createRuntime({ ...options, ...shared });
+      runtimes.push(runtime);
+      return runtime;
+    },
+    close,
+    end: () => void close().catch(tellFailure),
+    kill: () => runtimes.forEach((runtime) => void runtime.kill().catch(tellFailure)),
+    logShutdown(signal) {
+      const log = runtimes[0]?.log.child({ target: "dyn_mock_worker" });
+      log?.info({ signal, workers: runtimes.length }, "shutdown requested, draining; a second signal ends at once");
+    },
   };
 }
 

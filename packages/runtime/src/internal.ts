@@ -68,7 +68,7 @@ export type { Attributes, Span, SpanKind } from "./trace/spans.ts";
 export { toLogFields } from "./trace/identity.ts";
 export { createEndReport } from "./end-report.ts";
 export type { EndReport } from "./end-report.ts";
-export { createWaiters, tellParent, waitMs, watchSignals, within } from "./lifetime.ts";
+export { createWaiters, once, tellParent, waitMs, watchSignals, within } from "./lifetime.ts";
 export { createWallClock } from "./wall-clock.ts";
 export type { WallClock, WallClockOptions } from "./wall-clock.ts";
 export { payloadBytes } from "./wire/payload.ts";

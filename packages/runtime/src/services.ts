@@ -21,19 +21,19 @@ import type { Tracer } from "./trace/spans.ts";
 import { createWallClock } from "./wall-clock.ts";
 
 export interface ServiceOptions {
-  /** Settings that win over the environment. */
+  /** Settings that win over `environment`. Default: as `environment` says. */
   readonly config?: Partial<RuntimeConfig>;
-  /** Default: the process's environment. */
+  /** Variables for what `config` leaves out, and those of trace export; a program gives `process.env`. Default: none is read. */
   readonly environment?: Environment;
-  /** Default: a logger on stderr, as the `DYN_LOG…` settings say. */
+  /** The log of this process. Default: lines on stderr, as `config` says. */
   readonly log?: Logger;
-  /** With `discoveryBackend: "mem"`: the space to share with other runtimes of this process. Default: a space of its own. */
+  /** With `discoveryBackend: "mem"`: the space to share with other runtimes of this process. Default: one of its own. */
   readonly memorySpace?: MemorySpace;
-  /** Default: new ones. Runtimes of one process share them to be seen at one /metrics. */
+  /** Series that are counted in; runtimes of one process share them to be seen at one /metrics. Default: new ones. */
   readonly metrics?: RuntimeMetrics;
-  /** Default: a new one, as `DYN_MEMORY_LIMIT_MB` says. Runtimes of one process share it. */
+  /** What requests may take of the memory of this process; its runtimes share it. Default: a new one, as `config` says. */
   readonly memory?: MemoryBudget;
-  /** Default: a new one, if `DYN_SYSTEM_PORT` asks for it. Runtimes of one process share it together with `metrics`. */
+  /** The system server of this process; its runtimes share it together with `metrics`. Default: a new one, if `config` asks for it. */
   readonly system?: System;
 }
 
@@ -54,7 +54,7 @@ export interface Services {
 
 /** @throws RuntimeError `invalid_argument` on a bad setting, `unavailable` if the discovery directory or the system port cannot be used; nothing stays open then. */
 export async function openServices(options: ServiceOptions): Promise<Services> {
-  const { environment } = options;
+  const { environment = {} } = options;
   const config = completeSettings(runtimeSettings, options.config ?? {}, environment);
   const metrics = options.metrics ?? createRuntimeMetrics({ componentPrefix: config.componentMetricsPrefix });
   const memory = options.memory ?? createMemoryBudget(config.memoryLimitMb, metrics.memory);

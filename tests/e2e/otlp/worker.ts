@@ -3,7 +3,7 @@ import { context, trace } from "@opentelemetry/api";
 import { createRuntime } from "@dyn/runtime";
 import { serveModel } from "@dyn/runtime/llm";
 
-await using runtime = await createRuntime({ shutdownSignals: ["SIGINT", "SIGTERM"] });
+await using runtime = await createRuntime({ environment: process.env, shutdownSignals: ["SIGINT", "SIGTERM"] });
 const tracer = trace.getTracer("tests");
 await runtime.endpoint("dyn://demo.helper.generate").serve(async function* (request: string, { log, traceparent }) {
   tracer.startSpan("helper work").end();

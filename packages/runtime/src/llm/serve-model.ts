@@ -78,10 +78,10 @@ export async function serveModel(runtime: Runtime, options: ServeModelOptions, e
   // A drain of the whole runtime knows the endpoint only: the model must not stay listed while it lasts.
   const onDrain = (): void => void withdraw(card, runtime);
   runtime.draining.addEventListener("abort", onDrain, { once: true });
-  const close = once(async () => {
+  const close = once(() => {
     runtime.draining.removeEventListener("abort", onDrain);
-    await withdraw(card, runtime);
-    await serving.close();
+    void withdraw(card, runtime).then(() => void serving.close());
+    return serving.closed;
   });
   return { ...serving, close, [Symbol.asyncDispose]: close };
 }

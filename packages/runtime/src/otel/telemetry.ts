@@ -8,8 +8,7 @@ import { telemetrySettings, telemetrySwitches } from "./settings.ts";
 
 export interface TelemetryOptions {
   readonly isEnabled: boolean;
-  /** Default: the process's environment. */
-  readonly environment: Environment | undefined;
+  readonly environment: Environment;
   readonly log: Logger;
   /** Decimal u64. */
   readonly instanceId: string;

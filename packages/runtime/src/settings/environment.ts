@@ -1,4 +1,4 @@
-/** The only file of the runtime that reads the environment. */
+/** Reads settings from the variables that it is given. Of the process it asks itself only where a user's discovery directory is. */
 import { statSync } from "node:fs";
 import { tmpdir, userInfo } from "node:os";
 import { isAbsolute, join, resolve } from "node:path";
@@ -51,7 +51,7 @@ function isDirectoryOf(path: string, uid: number | undefined): boolean {
 /** Every setting of a table: `flags` (by name, as text) over `environment` over the default. @throws RuntimeError `invalid_argument`. */
 export function readSettings<Config>(
   settings: VariablesOf<Config>,
-  environment: Environment = process.env,
+  environment: Environment = {},
   flags: Readonly<Record<string, string | undefined>> = {},
 ): Config {
   const names = Object.keys(settings) as (keyof Config & string)[]; // the table has exactly the keys of Config

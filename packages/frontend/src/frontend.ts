@@ -1,0 +1,254 @@
+/** One frontend: what it is composed of, how it begins, and how it ends. */
+import { createRuntime, RuntimeError, type Runtime, type RuntimeConfig } from "@dyn/runtime";
+import type { Environment, Logger, ShutdownSignal } from "@dyn/runtime";
+import {
+  checkRouterMode,
+  completeSettings,
+  createEndReport,
+  createWallClock,
+  once,
+  parseHosts,
+  parsePrefix,
+  waitMs,
+  watchSignals,
+  within,
+  type DiscoveryRecord,
+} from "@dyn/runtime/internal";
+import { createHistory, type History } from "@dyn/lineage";
+import { parseOrigins } from "./http/cors.ts";
+import type { InferenceParts } from "./inference/serve.ts";
+import { followModels, type Models } from "./models/models.ts";
+import { createFrontendMetrics, type FrontendMetrics } from "./observe/metrics.ts";
+import { createRoutes } from "./server/routes.ts";
+import { openHttpSecurity } from "./server/secrets.ts";
+import { listenHttp, type HttpPorts, type PortsOptions } from "./server/server.ts";
+import { frontendSettings, type FrontendOptions } from "./settings.ts";
+
+/** How long the start waits for the first listing of discovery, ms. */
+const firstLookMs = 3_000;
+
+export interface CreateFrontendOptions extends Partial<FrontendOptions> {
+  /** Settings of the frontend's own runtime; they win over `environment`. Default: as `environment` says. */
+  readonly config?: Partial<RuntimeConfig>;
+  /** A runtime to use and leave open, which has a `config` of its own. Default: a new one. */
+  readonly runtime?: Runtime;
+  /** Variables for what is not given, as `process.env` for a program. Default: none is read. */
+  readonly environment?: Environment;
+  /** Signals that begin a drain. Default: none is touched. */
+  readonly shutdownSignals?: readonly ShutdownSignal[];
+}
+
+export interface Frontend extends AsyncDisposable {
+  readonly host: string;
+  readonly port: number;
+  readonly url: string;
+  /** Of the operators' port; undefined = it has none of its own. */
+  readonly operatorUrl: string | undefined;
+  /** Resolves after a drain, whoever began it. */
+  readonly closed: Promise<void>;
+  /** Finish what runs, close the ports, and the runtime if it is the frontend's own; `await using` does the same. Idempotent: the promise is that of `closed`. */
+  close(): Promise<void>;
+}
+
+const now = (): number => performance.now();
+
+/** Start a frontend; resolves once it listens. @throws RuntimeError `unavailable` if the port cannot be had, `invalid_argument` on an option that cannot be. */
+export async function createFrontend(given: CreateFrontendOptions = {}): Promise<Frontend> {
+  const { config, runtime, environment = {}, shutdownSignals = [], ...options } = given;
+  if (runtime && config) throw new RuntimeError("invalid_argument", configAdvice);
+  const settings = completeSettings(frontendSettings, options, environment);
+  checkRouterMode(settings.routerMode); // programs may give anything
+  const { promise: asked, resolve: ask } = Promise.withResolvers<ShutdownSignal>();
+  // From here on: a signal that nobody watches for is lost to the first process of a container.
+  const signals = watchSignals(shutdownSignals, ask);
+  let used = runtime;
+  const owned: Disposable[] = [];
+  const release = async (): Promise<void> => {
+    for (const each of owned) each[Symbol.dispose]();
+    if (!runtime) await used?.close();
+    signals[Symbol.dispose]();
+  };
+  try {
+    // No system server: all of it is at the HTTP port, and DYN_SYSTEM_PORT may be meant for a worker beside it.
+    used ??= await createRuntime({ config: { ...config, systemPort: -1 }, environment });
+    return await start({ settings, runtime: used, asked, owned, release });
+  } catch (error) {
+    await release();
+    throw error;
+  }
+}
+
+const configAdvice = "config is for the frontend's own runtime: with runtime, give it to createRuntime() instead";
+
+interface FrontendParts {
+  readonly settings: FrontendOptions;
+  readonly runtime: Runtime;
+  /** Resolves with the signal that begins a drain. */
+  readonly asked: Promise<ShutdownSignal>;
+  /** What `release` disposes. */
+  readonly owned: Disposable[];
+  readonly release: () => Promise<void>;
+}
+
+async function start(parts: FrontendParts): Promise<Frontend> {
+  const { settings, runtime, asked, owned } = parts;
+  const log = runtime.log.child({ target: "dyn_frontend" });
+  const drain = new AbortController();
+  const isDraining = (): boolean => drain.signal.aborted;
+  const known = followWorkers(parts, log);
+  const { models, instances, isListed } = known;
+  const observed = observe(parts, models);
+  const routes = createRoutes({
+    ...observed,
+    ...toInferenceOptions(settings),
+    now,
+    wallClock: Date.now,
+    runtime,
+    models,
+    instances,
+    isListed,
+    isDraining,
+  });
+  const security = await openHttpSecurity({ ...settings, operatorKeysFile: runtime.config.operatorKeysFile }, log);
+  owned.push(security);
+  const { tls, keys } = security;
+  // Whoever takes the place of another frontend must not be asked before it knows the workers.
+  if (!(await within(Promise.race([asked, known.listed]), firstLookMs)))
+    log.warn({ waited_ms: firstLookMs }, "discovery is slow, listening without it");
+  const { tracer, memory } = runtime;
+  const ports = await listenHttp({
+    ...observed,
+    ...toPortsOptions(settings),
+    tls,
+    keys,
+    routes,
+    isDraining,
+    now,
+    log,
+    tracer,
+    memory,
+  });
+  logListening(ports, runtime, log);
+  return toFrontend(ports, parts, drain, log);
+}
+
+/** The workers that discovery tells of. */
+interface Workers {
+  readonly models: Models;
+  readonly instances: () => Iterable<DiscoveryRecord>;
+  /** What was there at the start is known. */
+  readonly isListed: () => boolean;
+  readonly listed: Promise<void>;
+}
+
+function followWorkers({ runtime, settings, owned }: FrontendParts, log: Logger): Workers {
+  const { namespace, routerMode } = settings;
+  const instances = new Map<string, DiscoveryRecord>();
+  const watch = runtime.discovery.watch("v1/instances", (changes) => {
+    for (const { key, record } of changes) {
+      if (record) instances.set(key, record);
+      else instances.delete(key);
+    }
+  });
+  owned.push(watch);
+  const models = followModels({ runtime, namespace, routerMode, log, wallClock: Date.now, now });
+  owned.push(models);
+  let isListed = false;
+  const listed = Promise.all([watch.ready, models.ready]).then(() => void (isListed = true));
+  return { models, instances: () => instances.values(), isListed: () => isListed, listed };
+}
+
+interface Observed {
+  readonly metrics: FrontendMetrics;
+  readonly history: History | undefined;
+}
+
+function observe({ runtime, settings, owned }: FrontendParts, models: Models): Observed {
+  const { metricsPrefix: prefix, metricsModelGraceSecs, requestHistory: size } = settings;
+  parsePrefix(prefix); // programs may give anything
+  const { registry, eventLoopDelay } = runtime.metrics;
+  const graceMs = metricsModelGraceSecs * 1000;
+  const metrics = createFrontendMetrics({ registry, prefix, models: () => models.list(), graceMs, now });
+  owned.push(metrics, eventLoopDelay.watch());
+  return {
+    metrics,
+    history: size > 0 ? createHistory({ size, now, clockOffset: createWallClock().offset }) : undefined,
+  };
+}
+
+type InferenceOptions = "limits" | "fieldLimits" | "maxAnswerBytes" | "overloadStatus" | "keepAliveMs";
+
+function toInferenceOptions(settings: FrontendOptions): Pick<InferenceParts, InferenceOptions> {
+  const { requestTimeoutMs, firstTokenTimeoutMs, tokenTimeoutMs, overloadStatus, sseKeepAliveMs } = settings;
+  const maxAnswerBytes = settings.answerLimitMb * 1024 * 1024;
+  return {
+    limits: { totalMs: requestTimeoutMs, firstTokenMs: firstTokenTimeoutMs, betweenTokensMs: tokenTimeoutMs },
+    fieldLimits: { ...settings, maxEchoBytes: maxAnswerBytes },
+    maxAnswerBytes,
+    overloadStatus,
+    keepAliveMs: sseKeepAliveMs,
+  };
+}
+
+type Addresses = "http" | "operators" | "corsOrigins" | "allowedHosts";
+type Bounds =
+  | "maxBodyBytes"
+  | "maxConcurrentRequests"
+  | "overloadStatus"
+  | "limits"
+  | "strictRequestId"
+  | "baggageKeys";
+
+function toPortsOptions(settings: FrontendOptions): Pick<PortsOptions, Addresses | Bounds> {
+  const { httpHost, httpPort, operatorHost, operatorPort, maxConcurrentRequests, overloadStatus, strictRequestId } =
+    settings;
+  return {
+    http: { host: httpHost, port: httpPort },
+    operators: operatorPort < 0 ? undefined : { host: operatorHost, port: operatorPort },
+    corsOrigins: parseOrigins(settings.corsOrigins.join(",")), // programs may give anything
+    allowedHosts: parseHosts(settings.allowedHosts.join(",")),
+    maxBodyBytes: settings.bodyLimitMb * 1024 * 1024,
+    maxConcurrentRequests,
+    overloadStatus,
+    limits: settings,
+    strictRequestId,
+    baggageKeys: new Set(settings.baggageKeys),
+  };
+}
+
+function logListening({ http, operators }: HttpPorts, { discovery, config }: Runtime, log: Logger): void {
+  if (operators) log.info({ url: operators.url, port: operators.port }, "operators' port is listening");
+  const where = { discovery: discovery.kind, file_kv: config.fileKv };
+  log.info({ url: http.url, port: http.port, ...where }, "frontend is listening");
+}
+
+// The end begins once, whoever asks; `closed` tells everybody how it went.
+function toFrontend(ports: HttpPorts, parts: FrontendParts, drain: AbortController, log: Logger): Frontend {
+  const { settings, asked, release } = parts;
+  const { shutdownTimeoutSecs: timeout_secs, drainDelayMs: delay_ms } = settings;
+  const { promise: closed, resolve, reject } = Promise.withResolvers<void>();
+  closed.catch(() => undefined); // also thrown at whoever closes
+  const end = async (): Promise<void> => {
+    const begunAt = now();
+    await waitMs(delay_ms, undefined);
+    try {
+      const report = createEndReport(now);
+      await ports.close(timeout_secs * 1000, report);
+      log.info({ ...report.facts(begunAt) }, "stopped");
+    } finally {
+      await release();
+    }
+  };
+  const close = once(() => {
+    drain.abort();
+    end().then(resolve, reject);
+    return closed;
+  });
+  void asked.then((signal) => {
+    const fields = { signal, timeout_secs, ...(delay_ms > 0 && { delay_ms }) };
+    log.info(fields, "shutdown requested, draining; a second signal ends at once");
+    close().catch((error: unknown) => log.error({ error }, "shutdown failed"));
+  });
+  const { host, port, url } = ports.http;
+  return { host, port, url, operatorUrl: ports.operators?.url, closed, close, [Symbol.asyncDispose]: close };
+}
