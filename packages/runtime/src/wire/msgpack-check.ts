@@ -1,4 +1,5 @@
-/** Looks through msgpack before anything is made of it: what is declared must be there, and be plain data of bounded size. */
+/** Looks through msgpack before anything is made of it: what is declared must be there, and be plain data of bounded size.
+ *  One loop without recursion or calls per value: it runs over every payload that arrives. */
 import { isUtf8 } from "node:buffer";
 
 /** Levels of lists and maps in one value. */
@@ -7,7 +8,7 @@ export const maxDepth = 64;
 export const maxContainers: number = 262_144;
 /** Items of lists, keys and values of maps: each may be one byte, and takes eight in memory. */
 export const maxValues: number = 4_194_304;
-/** Text up to this size is looked through here; the call into native code costs more. */
+/** Text up to this size is looked through here, because the call into native code costs more. */
 const shortText = 32;
 const proto = Buffer.from("__proto__");
 
@@ -24,30 +25,48 @@ export const msgpackProblems: Readonly<Record<MsgpackProblem, string>> = {
   text: "holds text that is not valid UTF-8",
 };
 
-/** What follows a first byte: `size` bytes, or a length of so many bytes. */
+/** Numbers, booleans, nil and binary data: bytes to be passed over. */
+const scalar = 0;
+const text = 1;
+const list = 2;
+const map = 3;
+/** Extension types, and the byte 0xc1, which is reserved. */
+const refused = 4;
+
+/** What a first byte announces: a kind, and its size, or of how many bytes the size is that follows. */
 interface Form {
-  readonly kind: "fixed" | "binary" | "text" | "list" | "map";
-  readonly size: number;
+  readonly kind: number;
+  readonly size?: number;
+  readonly sizeBytes?: number;
 }
 
-const firstLong = 0xc0;
-const sizes = (kind: Form["kind"], ...all: readonly number[]): Form[] => all.map((size) => ({ kind, size }));
-const none = (count: number): undefined[] => Array.from({ length: count });
-// By first byte, from 0xc0 to 0xdf.
-const forms: readonly (Form | undefined)[] = [
-  ...sizes("fixed", 0), // nil
-  ...none(1),
-  ...sizes("fixed", 0, 0), // false, true
-  ...sizes("binary", 1, 2, 4),
-  ...none(3),
-  ...sizes("fixed", 4, 8), // floats
-  ...sizes("fixed", 1, 2, 4, 8), // unsigned
-  ...sizes("fixed", 1, 2, 4, 8), // signed
-  ...none(5),
-  ...sizes("text", 1, 2, 4),
-  ...sizes("list", 2, 4),
-  ...sizes("map", 2, 4),
+/** The first bytes from 0xc0 to 0xdf. Source: https://github.com/msgpack/msgpack/blob/master/spec.md */
+const longForms: readonly Form[] = [
+  { kind: scalar }, // nil
+  { kind: refused },
+  ...[0, 0].map((size) => ({ kind: scalar, size })), // false, true
+  ...[1, 2, 4].map((sizeBytes) => ({ kind: scalar, sizeBytes })), // binary data
+  ...[1, 2, 4].map(() => ({ kind: refused })),
+  ...[4, 8].map((size) => ({ kind: scalar, size })), // floats
+  ...[1, 2, 4, 8].map((size) => ({ kind: scalar, size })), // unsigned
+  ...[1, 2, 4, 8].map((size) => ({ kind: scalar, size })), // signed
+  ...[1, 2, 3, 4, 5].map(() => ({ kind: refused })),
+  ...[1, 2, 4].map((sizeBytes) => ({ kind: text, sizeBytes })),
+  ...[2, 4].map((sizeBytes) => ({ kind: list, sizeBytes })),
+  ...[2, 4].map((sizeBytes) => ({ kind: map, sizeBytes })),
 ];
+
+function formOf(token: number): Form {
+  if (token < 0x80 || token >= 0xe0) return { kind: scalar }; // a small number
+  if (token < 0x90) return { kind: map, size: token & 0x0f };
+  if (token < 0xa0) return { kind: list, size: token & 0x0f };
+  return token < 0xc0 ? { kind: text, size: token & 0x1f } : (longForms[token - 0xc0] ?? { kind: refused });
+}
+
+const forms = Array.from({ length: 256 }, (_, token) => formOf(token));
+const kinds = Uint8Array.from(forms, ({ kind }) => kind);
+const sizes = Uint8Array.from(forms, ({ size = 0 }) => size);
+const sizesOfSizes = Uint8Array.from(forms, ({ sizeBytes = 0 }) => sizeBytes);
 
 /** What a look through bytes has found. */
 export interface MsgpackFindings {
@@ -57,81 +76,80 @@ export interface MsgpackFindings {
   readonly mayHoldProto: boolean;
 }
 
+/** Look through the whole of `bytes`. Nothing is made of it, and nothing is thrown. */
 export function checkMsgpack(bytes: Uint8Array): MsgpackFindings {
-  const check = new Check(bytes);
-  check.value(0);
-  if (!check.isAtEnd) check.problem ??= "rest";
-  return check;
+  const around: number[] = []; // of each container that is open, how many values are to come behind the one inside
+  const totals: Totals = { containers: 0, values: 0 };
+  let mayHoldProto = false;
+  let left = 1;
+  let at = 0;
+  for (;;) {
+    while (left === 0) {
+      const outer = around.pop();
+      if (outer === undefined) return finish(bytes, at, mayHoldProto);
+      left = outer;
+    }
+    const token = bytes[at];
+    if (token === undefined) return { problem: "cut", mayHoldProto };
+    left -= 1;
+    const begin = at + 1 + (sizesOfSizes[token] ?? 0);
+    const size = readSize(bytes, at + 1, begin, sizes[token] ?? 0);
+    const kind = kinds[token];
+    at = begin;
+    if (kind === scalar) {
+      at += size;
+    } else if (kind === text) {
+      at += size;
+      const problem = findBadText(bytes, begin, at);
+      if (problem !== undefined) return { problem, mayHoldProto };
+      mayHoldProto ||= size === proto.length && isLikeProto(bytes, begin);
+    } else {
+      const count = kind === map ? 2 * size : size;
+      if (kind === refused) return { problem: "extension", mayHoldProto };
+      const problem = findExcess(totals, around.length, count, bytes.length - at);
+      if (problem !== undefined) return { problem, mayHoldProto };
+      around.push(left);
+      left = count;
+    }
+  }
 }
 
-class Check implements MsgpackFindings {
-  problem: MsgpackProblem | undefined;
-  mayHoldProto = false;
-  #bytes: Uint8Array;
-  #at = 0;
-  #containers = 0;
-  #values = 0;
+function readSize(bytes: Uint8Array, from: number, to: number, size: number): number {
+  let read = size;
+  for (let at = from; at < to; at += 1) read = read * 256 + (bytes[at] ?? 0);
+  return read;
+}
 
-  constructor(bytes: Uint8Array) {
-    this.#bytes = bytes;
-  }
+function isLikeProto(bytes: Uint8Array, begin: number): boolean {
+  return bytes[begin] === proto[0] && bytes[begin + 1] === proto[1];
+}
 
-  get isAtEnd(): boolean {
-    return this.#at === this.#bytes.length;
-  }
+function finish({ length }: Uint8Array, at: number, mayHoldProto: boolean): MsgpackFindings {
+  return { problem: at === length ? undefined : at > length ? "cut" : "rest", mayHoldProto };
+}
 
-  value(depth: number): void {
-    const token = this.#bytes[this.#at];
-    this.#at += 1;
-    if (token === undefined) this.problem = "cut";
-    else if (token < 0x80 || token >= 0xe0) return; // a small number
-    else if (token < 0x90) this.#items(2 * (token & 0x0f), depth);
-    else if (token < 0xa0) this.#items(token & 0x0f, depth);
-    else if (token < 0xc0) this.#text(token & 0x1f);
-    else this.#long(forms[token - firstLong], depth);
-  }
+interface Totals {
+  containers: number;
+  values: number;
+}
 
-  #long(form: Form | undefined, depth: number): void {
-    if (!form) this.problem = "extension"; // or the byte 0xc1, which is reserved
-    else if (form.kind === "fixed") this.#skip(form.size);
-    else if (form.kind === "binary") this.#skip(this.#length(form.size));
-    else if (form.kind === "text") this.#text(this.#length(form.size));
-    else this.#items((form.kind === "map" ? 2 : 1) * this.#length(form.size), depth);
-  }
+// `room`: bytes that are left, of which each value takes one at least.
+function findExcess(totals: Totals, depth: number, count: number, room: number): MsgpackProblem | undefined {
+  totals.containers += 1;
+  totals.values += count;
+  if (depth >= maxDepth) return "depth";
+  if (totals.containers > maxContainers) return "containers";
+  if (count > room) return "cut";
+  return totals.values > maxValues ? "values" : undefined;
+}
 
-  #length(size: number): number {
-    let length = 0;
-    for (const end = this.#at + size; this.#at < end; this.#at += 1)
-      length = length * 256 + (this.#bytes[this.#at] ?? 0);
-    return length;
-  }
+function findBadText(bytes: Uint8Array, begin: number, end: number): "cut" | "text" | undefined {
+  if (end > bytes.length) return "cut";
+  if (end - begin <= shortText && isAscii(bytes, begin, end)) return undefined;
+  return isUtf8(bytes.subarray(begin, end)) ? undefined : "text";
+}
 
-  #skip(size: number): void {
-    this.#at += size;
-    if (this.#at > this.#bytes.length) this.problem = "cut";
-  }
-
-  #items(count: number, depth: number): void {
-    this.#containers += 1;
-    this.#values += count;
-    if (depth >= maxDepth) this.problem = "depth";
-    else if (this.#containers > maxContainers) this.problem = "containers";
-    else if (count > this.#bytes.length - this.#at) this.problem = "cut"; // each takes a byte at least
-    else if (this.#values > maxValues) this.problem = "values";
-    for (let left = count; left > 0 && this.problem === undefined; left -= 1) this.value(depth + 1);
-  }
-
-  #text(size: number): void {
-    const start = this.#at;
-    this.#skip(size);
-    if (size === proto.length && this.#bytes[start] === proto[0] && this.#bytes[start + 1] === proto[1])
-      this.mayHoldProto = true;
-    if (this.problem !== undefined || (size <= shortText && this.#isAscii(start))) return;
-    if (!isUtf8(this.#bytes.subarray(start, this.#at))) this.problem = "text";
-  }
-
-  #isAscii(start: number): boolean {
-    for (let at = start; at < this.#at; at += 1) if ((this.#bytes[at] ?? 0) > 0x7f) return false;
-    return true;
-  }
+function isAscii(bytes: Uint8Array, begin: number, end: number): boolean {
+  for (let at = begin; at < end; at += 1) if ((bytes[at] ?? 0) > 0x7f) return false;
+  return true;
 }
