@@ -7,5 +7,5 @@ const minSliceChars = 13;
  *  Halves of characters become U+FFFD. */
 export function excerpt(text: string, maxChars: number = Number.POSITIVE_INFINITY): string {
   const beginning = text.length > maxChars ? text.slice(0, maxChars) : text;
-  return beginning.length < minSliceChars ? beginning : Buffer.from(beginning).toString();
+  return beginning.length < minSliceChars ? beginning.toWellFormed() : Buffer.from(beginning).toString();
 }

@@ -65,6 +65,11 @@ test.each([
   expect(await ask(throwing(() => error))).toMatchObject({ items: [1], thrown: { code } });
 });
 
+test("a short message with half of a character arrives with U+FFFD in its place", async () => {
+  const { thrown } = await ask(throwing(() => new RuntimeError("overloaded", "half: \ud83d")));
+  expect(thrown).toMatchObject({ code: "overloaded", message: "half: \ufffd" });
+});
+
 // A frontend would tell its client that the API key is wrong, that nobody serves the model, or that another worker's connection was lost.
 test.each(["unauthenticated", "cancelled", "not_found", "unknown_route", "disconnected", "cannot_connect"] as const)(
   "%s is not a handler's to say: the caller gets internal, and the log names it",

@@ -3,7 +3,7 @@ import { RuntimeError } from "../errors.ts";
 import { excerpt } from "../excerpt.ts";
 import type { FrameWriter } from "./frame-writer.ts";
 import { frameTypes, maxHelloBytes } from "./frames.ts";
-import { decodeMap, encodePayload } from "./payload.ts";
+import { decodeMap, encodeOwn } from "./payload.ts";
 
 /** Version of the proof. The first one did not say whom it was meant for, so it could be passed on. */
 export const proofVersion = 2;
@@ -36,7 +36,7 @@ export interface Hello {
 /** Layout: a msgpack map. */
 export function encodeHello(writer: FrameWriter, hello: Hello): void {
   writer.begin(frameTypes.HELLO, 0);
-  writer.bytes(encodePayload(hello));
+  writer.bytes(encodeOwn(hello));
   writer.end();
 }
 

@@ -4,9 +4,9 @@ import { isErrorCode, RuntimeError, type ErrorCode } from "../errors.ts";
 import { excerpt } from "../excerpt.ts";
 import type { SeenIdentity } from "../trace/identity.ts";
 import type { FrameWriter } from "./frame-writer.ts";
-import { frameTypes } from "./frames.ts";
+import { frameTypes, type FrameType } from "./frames.ts";
 import { readUtf8 } from "./items.ts";
-import { decodeMap, encodePayload, isMap } from "./payload.ts";
+import { decodeMap, encodeOwn, isMap } from "./payload.ts";
 
 export interface RequestMessage {
   /** `namespace/component/endpoint`. */
@@ -47,13 +47,9 @@ const maxMessageChars = 1024;
 const maxCodeChars = 64;
 const connectionStream = 0;
 
-function encodeMapFrame(
-  writer: FrameWriter,
-  type: (typeof frameTypes)[keyof typeof frameTypes],
-  streamId: number,
-  map: object,
-): void {
-  const body = encodePayload(map);
+// Layout: a msgpack map. Its texts must be well-formed.
+function encodeMapFrame(writer: FrameWriter, type: FrameType, streamId: number, map: object): void {
+  const body = encodeOwn(map);
   writer.begin(type, streamId);
   writer.bytes(body);
   writer.end();
