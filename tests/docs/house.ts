@@ -29,7 +29,10 @@ export const houses: Readonly<Record<string, Readonly<Record<string, Room>>>> = 
     settings: { floor: 4, holds: "what a setting is, its flag, its variable; the settings of a runtime" },
     system: { floor: 4, holds: "the system server and what it calls ready" },
     wire: { floor: 3, holds: "bytes to messages and back, without sockets" },
-    http: { floor: 3, holds: "limits of HTTP servers and what they refuse" },
+    http: {
+      floor: 3,
+      holds: "the HTTP host: listens, guards its connections, takes each request from its head to its answer, drains",
+    },
     "handler.ts": { floor: 2, holds: "what a handler sees" },
     "memory-budget.ts": { floor: 2, holds: "what requests may take of the memory" },
     logging: { floor: 1, holds: "lines, and where they go" },
@@ -37,6 +40,7 @@ export const houses: Readonly<Record<string, Readonly<Record<string, Room>>>> = 
     metrics: { floor: 1, holds: "series that are cheap to count in, how they are written, the metrics of a runtime" },
     "strangers.ts": { floor: 1, holds: "places of connections that have shown nothing yet" },
     "end-report.ts": { floor: 1, holds: "what became of the requests that ran at the end" },
+    "listen-error.ts": { floor: 1, holds: "why a server cannot listen" },
     "worker-errors.ts": { floor: 1, holds: "which codes a worker may say" },
     "lifetime.ts": { floor: 0, holds: "waiting and signals" },
     "recent.ts": { floor: 0, holds: "the latest keys, as many as may be kept" },
@@ -73,7 +77,7 @@ export const houses: Readonly<Record<string, Readonly<Record<string, Room>>>> = 
     "frontend.ts": { floor: 6, holds: "composition root: `createFrontend()`, and how it ends" },
     server: {
       floor: 5,
-      holds: "the port: listens, begins exchanges, finds routes, refuses, closes when the last answer is out",
+      holds: "the ports and their routes: what each serves, to whom",
     },
     openapi: { floor: 4, holds: "the document that describes the routes, made when somebody asks for it" },
     openai: { floor: 3, holds: "the shapes of OpenAI's API" },
@@ -82,7 +86,7 @@ export const houses: Readonly<Record<string, Readonly<Record<string, Room>>>> = 
     observe: { floor: 1, holds: "the pair of lines and the metrics of a request" },
     "ops.ts": { floor: 1, holds: "health, metrics, the history of a request" },
     "settings.ts": { floor: 1, holds: "settings" },
-    http: { floor: 0, holds: "one exchange: its identity, body, reply, event stream, caller" },
+    http: { floor: 0, holds: "bodies in JSON, event streams" },
     models: { floor: 0, holds: "which models exist, and which workers serve them" },
   },
   "mock-worker": {

@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { parseOrigins } from "../../packages/frontend/src/http/cors.ts";
+import { parseOrigins } from "../../packages/runtime/src/http/cors.ts";
 import { chat, eventually, startCluster, type Cluster } from "../support/cluster.ts";
 import { dial } from "../support/http-client.ts";
 

@@ -1,7 +1,7 @@
 // What the bytes of a body mean: text that is UTF-8, and whole characters.
 import { describe, expect, test } from "vitest";
 import { parseJsonBody } from "../../packages/frontend/src/http/body.ts";
-import { checkContent } from "../../packages/frontend/src/http/content.ts";
+import { checkJsonContent } from "../../packages/runtime/src/http/content.ts";
 import { decodeText } from "../../packages/runtime/src/http/content-text.ts";
 
 const mib = 1_048_576;
@@ -106,7 +106,7 @@ describe("the headers of a body", () => {
     "application/vnd.api+json; v=1; charset = utf-8",
     "application/json;",
   ])("%j is taken", (type) => {
-    expect(() => checkContent({ "content-type": type, "content-encoding": "br" })).not.toThrow();
+    expect(() => checkJsonContent({ "content-type": type, "content-encoding": "br" })).not.toThrow();
   });
 
   test.each([
@@ -120,24 +120,24 @@ describe("the headers of a body", () => {
     [undefined, "content-type must be application/json, got none"],
   ])("%j is a 415", (type, message) => {
     const given = type === undefined ? {} : { "content-type": type };
-    expect(() => checkContent(given)).toThrow(
+    expect(() => checkJsonContent(given)).toThrow(
       expect.objectContaining({ code: "unsupported_media_type", message: expect.stringContaining(message) }),
     );
   });
 
   test("a part of a body is refused", () => {
-    expect(() => checkContent({ "content-type": json, "content-range": "bytes 0-9/100" })).toThrow(
+    expect(() => checkJsonContent({ "content-type": json, "content-range": "bytes 0-9/100" })).toThrow(
       expect.objectContaining({ code: "invalid_argument", message: expect.stringContaining("content-range") }),
     );
   });
 
   test("of a 415 say what could be read: a type or a coding, never both", () => {
     for (const type of ["text/plain", "application/json; charset=gbk"]) {
-      expect(() => checkContent({ "content-type": type, "content-encoding": "compress" })).toThrow(
+      expect(() => checkJsonContent({ "content-type": type, "content-encoding": "compress" })).toThrow(
         expect.objectContaining({ headers: { accept: json } }),
       );
     }
-    expect(() => checkContent({ "content-type": json, "content-encoding": "compress" })).toThrow(
+    expect(() => checkJsonContent({ "content-type": json, "content-encoding": "compress" })).toThrow(
       expect.objectContaining({ headers: { "accept-encoding": "gzip, deflate, br, zstd" } }),
     );
   });

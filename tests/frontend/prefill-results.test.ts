@@ -1,6 +1,6 @@
 // Results of prefill workers are held beside the prompt until the answer is over: not more than of an answer, and not more than there is memory for.
 import { expect, test } from "vitest";
-import type { Exchange } from "../../packages/frontend/src/http/exchange.ts";
+import type { Exchange } from "../../packages/runtime/src/http/exchange.ts";
 import { generate, type GenerateParts } from "../../packages/frontend/src/inference/generate.ts";
 import type { Delta, ModelJob } from "../../packages/runtime/src/llm/contract.ts";
 import { createMemoryBudget, type MemoryBudget } from "../../packages/runtime/src/memory-budget.ts";

@@ -9,7 +9,7 @@ import type {
   Response as Described,
 } from "../../packages/frontend/src/openapi/openapi.ts";
 import { createRoutes, routesAt } from "../../packages/frontend/src/server/routes.ts";
-import type { PortUse } from "../../packages/frontend/src/http/callers.ts";
+import type { PortUse } from "../../packages/runtime/src/http/callers.ts";
 
 export const plainFrontend: DescribedFrontend = {
   fieldLimits: { maxMessages: 100_000, maxCompletions: 1_024 },

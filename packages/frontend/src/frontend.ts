@@ -6,16 +6,16 @@ import {
   completeSettings,
   createEndReport,
   createWallClock,
+  type DiscoveryRecord,
   once,
   parseHosts,
+  parseOrigins,
   parsePrefix,
   waitMs,
   watchSignals,
   within,
-  type DiscoveryRecord,
 } from "@dyn/runtime/internal";
 import { createHistory, type History } from "@dyn/lineage";
-import { parseOrigins } from "./http/cors.ts";
 import type { InferenceParts } from "./inference/serve.ts";
 import { followModels, type Models } from "./models/models.ts";
 import { createFrontendMetrics, type FrontendMetrics } from "./observe/metrics.ts";

@@ -2,13 +2,14 @@
 import { RuntimeError, type Runtime } from "@dyn/runtime";
 import {
   chooseMetricsFormat,
-  renderMetrics,
-  sharePages,
   type DiscoveryRecord,
   type EndpointRecord,
+  type Exchange,
+  renderMetrics,
+  sendJson,
+  sendPage,
+  sharePages,
 } from "@dyn/runtime/internal";
-import type { Exchange } from "./http/exchange.ts";
-import { sendJson, sendPage } from "./http/reply.ts";
 import type { History } from "@dyn/lineage";
 import type { Models } from "./models/models.ts";
 

@@ -1,6 +1,8 @@
 /** Settings of the frontend. */
 import type { RouterMode } from "@dyn/runtime";
 import {
+  type HttpLimits,
+  maxChoices,
   maxTimerMs,
   numberSetting,
   oneOf,
@@ -8,15 +10,13 @@ import {
   parseHost,
   parseHosts,
   parseName,
+  parseOrigins,
   parsePath,
   parsePrefix,
   parseSwitch,
-  type HttpLimits,
   routerModes,
   type SettingsOf,
-  maxChoices,
 } from "@dyn/runtime/internal";
-import { parseOrigins } from "./http/cors.ts";
 
 export interface FrontendOptions extends HttpLimits {
   readonly httpHost: string;

@@ -1,9 +1,7 @@
 /** POST /v1/messages/count_tokens: what `usage.input_tokens` of the same request will say, unless the engine counts for itself. */
-import { countPromptTokens } from "@dyn/runtime/internal";
-import type { Exchange } from "../http/exchange.ts";
+import { countPromptTokens, type Exchange, sendJson } from "@dyn/runtime/internal";
 import type { FieldLimits } from "../inference/fields.ts";
 import { parseJsonBody } from "../http/body.ts";
-import { sendJson } from "../http/reply.ts";
 import type { Models } from "../models/models.ts";
 import { logSkipped } from "../inference/parts.ts";
 import { parseCountRequest } from "./messages-schema.ts";

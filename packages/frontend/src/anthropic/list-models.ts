@@ -1,10 +1,9 @@
 /** GET /v1/models and /v1/models/{id} for Anthropic's clients, page by page. */
 import { RuntimeError } from "@dyn/runtime";
+import { type Exchange, sendJson } from "@dyn/runtime/internal";
 import * as z from "zod";
-import type { Exchange } from "../http/exchange.ts";
 import { described } from "../inference/described.ts";
 import { parseFields } from "../inference/fields.ts";
-import { sendJson } from "../http/reply.ts";
 import type { Model, Models } from "../models/models.ts";
 
 const pageQuery = z.object({

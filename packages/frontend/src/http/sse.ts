@@ -1,7 +1,6 @@
 /** Server-sent events: one write per batch, a reader that does not keep up holds its own stream, and one that would wait in silence hears a word. */
 import type { ServerResponse } from "node:http";
-import { maxTimerMs } from "@dyn/runtime/internal";
-import type { Reply } from "./reply.ts";
+import { maxTimerMs, type Reply } from "@dyn/runtime/internal";
 
 const headers = {
   "content-type": "text/event-stream; charset=utf-8",

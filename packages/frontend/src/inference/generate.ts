@@ -2,16 +2,16 @@
 import { RuntimeError, type GenerateOptions } from "@dyn/runtime";
 import type { Delta } from "@dyn/runtime/llm";
 import {
-  isInstanceId,
-  payloadBytes,
-  requestFactor,
   assertDelta,
   countJobTokens,
+  type Exchange,
+  isInstanceId,
   type ModelJob,
+  payloadBytes,
   type Prefill,
+  requestFactor,
 } from "@dyn/runtime/internal";
 import type { Deadlines } from "./deadlines.ts";
-import type { Exchange } from "../http/exchange.ts";
 import type { Models } from "../models/models.ts";
 import type { ModelClient } from "../models/pools.ts";
 import type { RequestProgress } from "../observe/request-log.ts";

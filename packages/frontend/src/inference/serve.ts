@@ -1,15 +1,12 @@
 /** Serves one inference request of any API: parse, generate, answer; one pair of log lines on every way out. */
 import { toRuntimeError, type RuntimeError } from "@dyn/runtime";
 import type { Delta } from "@dyn/runtime/llm";
-import type { ModelJob } from "@dyn/runtime/internal";
+import { type Exchange, type ModelJob, sendJson, toErrorHeaders } from "@dyn/runtime/internal";
 import { Deadlines, readTimeout, timeoutHeader, type DeadlineLimits } from "./deadlines.ts";
-import type { Exchange } from "../http/exchange.ts";
 import { checkModelLength, peekModel, peekStream, type FieldLimits } from "./fields.ts";
 import { generate, type GenerateParts } from "./generate.ts";
-import { toErrorHeaders } from "../http/error-headers.ts";
 import { parseJsonBody } from "../http/body.ts";
 import { readSources } from "../http/exact-json.ts";
-import { sendJson } from "../http/reply.ts";
 import { EventStream } from "../http/sse.ts";
 import type { History } from "@dyn/lineage";
 import type { FrontendMetrics } from "../observe/metrics.ts";

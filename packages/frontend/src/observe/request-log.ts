@@ -1,11 +1,11 @@
 /** The pair of lifecycle lines of an inference request, and its metrics: written once, on every way out. */
 import type { AttemptReport, Fields, Logger, RuntimeError } from "@dyn/runtime";
 import type { FinishReason } from "@dyn/runtime/llm";
-import { RequestFault } from "@dyn/runtime/internal";
-import type { Exchange } from "../http/exchange.ts";
+import { type Exchange, RequestFault } from "@dyn/runtime/internal";
 import type { History, RequestStart } from "@dyn/lineage";
 import { unknownModel, type FrontendMetrics } from "./metrics.ts";
 import type { RequestMeter } from "./request-meter.ts";
+import { describeRequest } from "./request-span.ts";
 
 /** What an inference request is, as far as it is known when its first line is written. */
 export interface RequestFacts {
@@ -138,14 +138,16 @@ export function beginRequestLog(
       record?.finish(completion, endedAt, failure);
       progress.meter.finish({ endedAt, failure, isDisconnected: failure?.code === "cancelled" }, progress);
       const { span } = exchange;
-      span?.complete({
-        ...progress,
-        fields: { ...measured, elapsed_ms, model, request_type },
-        endpoint,
-        modelRequested,
-        parsedAt,
-        failure,
-      });
+      span?.complete((it) =>
+        describeRequest(it, {
+          ...progress,
+          fields: { ...measured, elapsed_ms, model, request_type },
+          endpoint,
+          modelRequested,
+          parsedAt,
+          failure,
+        }),
+      );
     },
   };
 }

@@ -1,6 +1,5 @@
 /** GET /v1/models and /v1/models/{id}. */
-import type { Exchange } from "../http/exchange.ts";
-import { sendJson } from "../http/reply.ts";
+import { type Exchange, sendJson } from "@dyn/runtime/internal";
 import type { Model, Models } from "../models/models.ts";
 
 function toModelObject({ name, created, contextLength }: Model): unknown {

@@ -1,6 +1,6 @@
 /** The OpenAPI document of a port, from its routes and the schemas with which bodies are read. */
 import { version } from "@dyn/runtime";
-import type { Audience } from "../http/callers.ts";
+import type { Audience, RouteEntry } from "@dyn/runtime/internal";
 import { toErrorResponse, toFailures, type ErrorResponse } from "./failures.ts";
 import { answerHeaders, requestHeaders } from "./headers.ts";
 import { inferenceWords } from "./inference-words.ts";
@@ -13,7 +13,7 @@ import { tags, type RouteWords } from "./words.ts";
 
 /** An entry of the table of routes, as far as it is described. */
 export interface DescribedRoute {
-  readonly method: "GET" | "POST";
+  readonly method: RouteEntry["method"];
   /** `*` at its end stands for an id. */
   readonly path: string;
   readonly audience: Audience;

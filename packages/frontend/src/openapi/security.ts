@@ -1,5 +1,5 @@
 /** Keys, and who is asked for one. */
-import type { Audience } from "../http/callers.ts";
+import type { Audience } from "@dyn/runtime/internal";
 import type { SecurityScheme } from "./openapi.ts";
 
 const client = "An API key, where `--api-keys-file` is set.";

@@ -1,12 +1,10 @@
 /** Every route: method, path, handler, shape of its errors. What is not here is a 404, what is here under another method a 405. */
 import type { RuntimeError } from "@dyn/runtime";
+import type { Audience, Exchange, PortUse, RouteEntry } from "@dyn/runtime/internal";
 import { countTokens } from "../anthropic/count-tokens.ts";
 import * as anthropic from "../anthropic/errors.ts";
 import { listModelInfos, showModelInfo } from "../anthropic/list-models.ts";
 import { messagesApi } from "../anthropic/messages.ts";
-import type { Exchange } from "../http/exchange.ts";
-import type { Audience, PortUse } from "../http/callers.ts";
-import type { RouteEntry } from "../http/route.ts";
 import {
   refuseInference,
   serveInference,
@@ -28,11 +26,6 @@ import {
   showRequest,
   type OpsParts,
 } from "../ops.ts";
-
-/** The methods of a route: who may GET may ask for the headers alone. */
-export function methodsOf({ method }: RouteEntry): readonly string[] {
-  return method === "GET" ? ["GET", "HEAD"] : [method];
-}
 
 const audiences: Readonly<Record<PortUse, readonly Audience[]>> = {
   all: ["anybody", "clients", "both", "operators"],
@@ -61,6 +54,7 @@ export function createRoutes(parts: InferenceParts & OpsParts): readonly RouteEn
     method: "POST",
     path,
     kind: "inference",
+    takes: "json",
     audience: "clients",
     handle: ({ exchange, body }) => serveInference(api, exchange, body, parts),
     toErrorBody: (error, { identity }) => api.toErrorBody(error, identity.requestId),
@@ -76,6 +70,7 @@ export function createRoutes(parts: InferenceParts & OpsParts): readonly RouteEn
       method: "POST",
       path: "/v1/messages/count_tokens",
       kind: "lookup",
+      takes: "json",
       audience: "clients",
       handle: ({ exchange, body }) => countTokens(exchange, body, parts.models, parts.fieldLimits),
       toErrorBody: (error, { identity }) => anthropic.toErrorBody(error, identity.requestId),
@@ -148,13 +143,7 @@ function isAnthropic({ request }: Exchange): boolean {
   return request.headers["anthropic-version"] !== undefined;
 }
 
-function toSharedBody(error: RuntimeError, exchange: Exchange): unknown {
+/** In the shape of the API that the client speaks, where both have the path. */
+export function toSharedBody(error: RuntimeError, exchange: Exchange): unknown {
   return isAnthropic(exchange) ? anthropic.toErrorBody(error, exchange.identity.requestId) : openai.toErrorBody(error);
-}
-
-/** The error body of a request without a route: Anthropic's below its path and for its clients, else OpenAI's. */
-export function toUnmatchedBody(path: string, error: RuntimeError, exchange: Exchange): unknown {
-  return /^\/v1\/messages(?:\/|$)/.test(path)
-    ? anthropic.toErrorBody(error, exchange.identity.requestId)
-    : toSharedBody(error, exchange);
 }

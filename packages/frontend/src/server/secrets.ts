@@ -1,20 +1,19 @@
 /** The files behind HTTPS and keys, followed while the frontend runs. */
 import type { Logger } from "@dyn/runtime";
-import { openApiKeys, openTls, type ApiKeys, type TlsMaterial } from "@dyn/runtime/internal";
-import type { CallerKeys } from "../http/callers.ts";
+import {
+  type ApiKeys,
+  type CallerKeys,
+  explainTlsError,
+  type HttpTls,
+  openApiKeys,
+  openTls,
+  type TlsMaterial,
+} from "@dyn/runtime/internal";
 
 export interface HttpSecurity extends Disposable {
   /** Undefined = plain HTTP. */
   readonly tls: HttpTls | undefined;
   readonly keys: CallerKeys;
-}
-
-/** Certificates for a server. */
-export interface HttpTls {
-  /** Those of this moment: they may have changed before the server was there. */
-  readonly current: TlsMaterial;
-  /** Call `use` with those that come later. */
-  follow(use: (material: TlsMaterial) => void): void;
 }
 
 /** Settings by their names in the frontend's options; "" = not set. */
@@ -68,5 +67,6 @@ async function openHttpTls(
       return tls.current;
     },
     follow: (use) => void users.push(use),
+    explain: explainTlsError,
   };
 }

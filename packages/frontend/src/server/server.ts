@@ -1,30 +1,35 @@
-/** The HTTP servers: listen, and close when the last answer is out. */
-import type { AddressInfo } from "node:net";
-import { RuntimeError, toRuntimeError, type Logger } from "@dyn/runtime";
+/** The ports of a frontend: what each serves, to whom, and their end. */
+import { RuntimeError } from "@dyn/runtime";
 import {
+  createCallers,
+  createCors,
   createEndReport,
-  formatHostPort,
+  createRouteTable,
   isLoopback,
-  within,
+  methodsOf,
+  openHost,
+  type CallerKeys,
   type EndReport,
+  type HostOptions,
+  type HttpHost,
   type HttpLimits,
+  type HttpTls,
+  type PortUse,
+  type RouteEntry,
 } from "@dyn/runtime/internal";
-import type { FastifyInstance } from "fastify";
-import { createApp, type AppOptions } from "./app.ts";
-import { createCallers, type CallerKeys, type PortUse } from "../http/callers.ts";
-import { createCors } from "../http/cors.ts";
-import { createTally, type Tally } from "../http/tally.ts";
-import { createHttpListener } from "./listener.ts";
-import { methodsOf, routesAt } from "./routes.ts";
-import type { HttpTls } from "./secrets.ts";
+import { readTimeout, timeoutHeader } from "../inference/deadlines.ts";
+import type { RequestLogOptions } from "../observe/request-log.ts";
+import { toErrorBody } from "../openai/errors.ts";
+import { routesAt } from "./routes.ts";
+import { createUnmatched } from "./unmatched.ts";
 
-export interface PortsOptions extends Omit<
-  AppOptions,
-  "open" | "faultOf" | "sendTimeoutMs" | "decodeTimeoutMs" | "handlers" | "callers" | "cors"
-> {
+type FromSettings = "log" | "now" | "memory" | "tracer" | "strictRequestId" | "baggageKeys" | "maxBodyBytes";
+
+export interface PortsOptions extends Pick<HostOptions, FromSettings | "overloadStatus">, RequestLogOptions {
   readonly http: Address;
   /** Undefined = what is for operators is at the port of all. */
   readonly operators: Address | undefined;
+  readonly routes: readonly RouteEntry[];
   readonly keys: CallerKeys;
   readonly corsOrigins: readonly string[];
   readonly limits: HttpLimits;
@@ -32,6 +37,9 @@ export interface PortsOptions extends Omit<
   readonly allowedHosts: readonly string[];
   /** Undefined = plain HTTP. */
   readonly tls: HttpTls | undefined;
+  /** Inference requests under way at a time. */
+  readonly maxConcurrentRequests: number;
+  readonly isDraining: () => boolean;
 }
 
 interface Address {
@@ -40,126 +48,78 @@ interface Address {
   readonly port: number;
 }
 
-export interface HttpServer extends Address {
-  readonly url: string;
-  /** Accept no more; resolves when the last answer is out or `timeoutMs` is over. What became of its requests is counted in `report`. */
-  close(timeoutMs: number, report: EndReport): Promise<void>;
-}
-
 export interface HttpPorts {
-  readonly http: HttpServer;
-  readonly operators: HttpServer | undefined;
-  /** Close both, that of operators last: it shows the drain of the other. */
-  close: HttpServer["close"];
-}
-
-/** Start listening, at one port or two. @throws RuntimeError `unavailable` if an address is taken or not ours; nothing stays open then. */
-export async function listenHttp(options: PortsOptions): Promise<HttpPorts> {
-  const operators = options.operators && (await listenPort({ ...options, ...options.operators, use: "operators" }));
-  try {
-    const http = await listenPort({ ...options, ...options.http, use: operators ? "clients" : "all" });
-    return {
-      http,
-      operators,
-      async close(timeoutMs, report) {
-        try {
-          await http.close(timeoutMs, report);
-        } finally {
-          await operators?.close(lastWordsMs, report);
-        }
-      },
-    };
-  } catch (error) {
-    await operators?.close(0, createEndReport(options.now));
-    throw error;
-  }
-}
-
-interface PortOptions extends PortsOptions, Address {
-  readonly use: PortUse;
-}
-
-const clientsWords = {
-  otherPort: "--http-port or DYN_HTTP_PORT",
-  openWarning:
-    "everybody who reaches the HTTP port is served, nobody is asked for an API key: set --api-keys-file, or listen on 127.0.0.1 with --http-host",
-};
-const operatorsWords = {
-  otherPort: "--operator-port or DYN_OPERATOR_PORT",
-  openWarning:
-    "everybody who reaches the operators' port sees all requests, nobody is asked for a key: set --operator-keys-file, or listen on 127.0.0.1 with --operator-host",
-};
-
-async function listenPort(options: PortOptions): Promise<HttpServer> {
-  const { host, port, use, keys, corsOrigins, allowedHosts: allowed, log, now, limits, tls } = options;
-  const words = use === "operators" ? operatorsWords : clientsWords;
-  const scheme = tls ? "https" : "http";
-  const open = new Map<string, AbortController>();
-  const isOpen = (use === "operators" ? keys.operatorKeys : keys.apiKeys) === undefined;
-  const hosts = { allowed, setting: "--http-allowed-hosts (DYN_HTTP_ALLOWED_HOSTS)", isOpen };
-  const listener = createHttpListener({ limits, hosts, tls, log, now });
-  const { faultOf } = listener.gate;
-  const { sendTimeoutMs, receiveTimeoutMs: decodeTimeoutMs } = limits;
-  const handlers = createTally();
-  const routes = routesAt(use, options.routes);
-  const callers = createCallers(keys, use);
-  const cors = createCors(use === "operators" ? [] : corsOrigins, [...new Set(routes.flatMap(methodsOf))]); // no page operates
-  const app = createApp(
-    { ...options, routes, callers, cors, open, faultOf, sendTimeoutMs, decodeTimeoutMs, handlers },
-    listener,
-  );
-  try {
-    await app.listen({ host, port });
-  } catch (cause) {
-    listener[Symbol.dispose]();
-    const isTaken = cause instanceof Error && "code" in cause && cause.code === "EADDRINUSE";
-    const advice = isTaken ? `; choose another port with ${words.otherPort}` : "";
-    const address = `${scheme}://${formatHostPort(host, port)}`;
-    throw new RuntimeError("unavailable", `cannot listen on ${address}: ${toRuntimeError(cause).message}${advice}`, {
-      cause,
-    });
-  }
-  const bound = app.server.address() as AddressInfo; // a TCP server that listens
-  if (isOpen && !isLoopback(bound.address)) log.warn({ host: bound.address }, words.openWarning);
-  const close: HttpServer["close"] = (timeoutMs, report) =>
-    closeApp(app, { open, handlers, log, report, timeoutMs }).finally(() => listener[Symbol.dispose]());
-  return {
-    host: bound.address,
-    port: bound.port,
-    url: `${scheme}://${formatHostPort(bound.address, bound.port)}`,
-    close,
-  };
+  readonly http: Omit<HttpHost, "close">;
+  readonly operators: Omit<HttpHost, "close"> | undefined;
+  /** Accept no more; resolves when the last answers are out or `timeoutMs` is over. What became of the requests is counted in `report`.
+   *  That of operators closes last: it shows the drain of the other. */
+  close(timeoutMs: number, report: EndReport): Promise<void>;
 }
 
 /** How long the answers that are ended may take to leave, ms. */
 const lastWordsMs = 1_000;
 
-interface CloseOptions {
-  readonly open: ReadonlyMap<string, AbortController>;
-  readonly handlers: Tally;
-  readonly log: Logger;
-  readonly report: EndReport;
-  readonly timeoutMs: number;
-}
-
-// Sockets that go idle after close() began are not closed by it: look again until all are gone.
-async function closeApp(app: FastifyInstance, { open, handlers, log, report, timeoutMs }: CloseOptions): Promise<void> {
-  report.count({ running: open.size, cut: 0 });
-  const poll = setInterval(() => app.server.closeIdleConnections(), 50);
-  let cut = setTimeout(() => {
-    report.count({ running: 0, cut: open.size });
-    if (open.size > 0)
-      log.warn({ requests: open.size, timeout_secs: timeoutMs / 1000 }, "drain timed out, running requests are ended");
-    for (const aborter of open.values())
-      aborter.abort(new RuntimeError("unavailable", "the frontend is shutting down"));
-    cut = setTimeout(() => app.server.closeAllConnections(), lastWordsMs);
-  }, timeoutMs);
+/** Start listening, at one port or two. @throws RuntimeError `unavailable` if an address is taken or not ours; nothing stays open then. */
+export async function listenHttp(options: PortsOptions): Promise<HttpPorts> {
+  const operators = options.operators && (await openPort(options, options.operators, "operators"));
+  const close = (port: HttpHost, timeoutMs: number, report: EndReport): Promise<void> => {
+    const reason = new RuntimeError("unavailable", "the frontend is shutting down");
+    return port.close({ timeoutMs, lastWordsMs, reason, report });
+  };
   try {
-    await app.close();
-    // A client that leaves takes its connection with it; its request still has to be cancelled at its worker, and its last line written.
-    await within(handlers.none(), lastWordsMs);
-  } finally {
-    clearInterval(poll);
-    clearTimeout(cut);
+    const http = await openPort(options, options.http, operators ? "clients" : "all");
+    return {
+      http,
+      operators,
+      async close(timeoutMs, report) {
+        try {
+          await close(http, timeoutMs, report);
+        } finally {
+          if (operators) await close(operators, lastWordsMs, report);
+        }
+      },
+    };
+  } catch (error) {
+    if (operators) await close(operators, 0, createEndReport(options.now));
+    throw error;
   }
 }
+
+const clientsWords = {
+  portSetting: "--http-port or DYN_HTTP_PORT",
+  openWarning:
+    "everybody who reaches the HTTP port is served, nobody is asked for an API key: set --api-keys-file, or listen on 127.0.0.1 with --http-host",
+};
+const operatorsWords = {
+  portSetting: "--operator-port or DYN_OPERATOR_PORT",
+  openWarning:
+    "everybody who reaches the operators' port sees all requests, nobody is asked for a key: set --operator-keys-file, or listen on 127.0.0.1 with --operator-host",
+};
+
+async function openPort(options: PortsOptions, address: Address, use: PortUse): Promise<HttpHost> {
+  const { keys, corsOrigins, allowedHosts: allowed, isDraining, log } = options;
+  const { portSetting, openWarning } = use === "operators" ? operatorsWords : clientsWords;
+  const isOpen = (use === "operators" ? keys.operatorKeys : keys.apiKeys) === undefined;
+  const routes = routesAt(use, options.routes);
+  const methods = [...new Set(routes.flatMap(methodsOf))];
+  const port = await openHost({
+    ...options,
+    ...address,
+    portSetting,
+    hosts: { allowed, setting: "--http-allowed-hosts (DYN_HTTP_ALLOWED_HOSTS)", isOpen },
+    routes: createRouteTable(routes),
+    callers: createCallers(keys, use),
+    cors: createCors(use === "operators" ? [] : corsOrigins, methods), // no page operates
+    bodySetting: "DYN_HTTP_BODY_LIMIT_MB",
+    timeoutOf: ({ headers }) => readTimeout(headers[timeoutHeader], ownTimeout).totalMs,
+    maxRequests: options.maxConcurrentRequests,
+    isLast: isDraining,
+    unmatched: createUnmatched(options),
+    toFaultBody: toErrorBody,
+  });
+  if (isOpen && !isLoopback(port.host)) log.warn({ host: port.host }, openWarning);
+  return port;
+}
+
+/** That of a request that says nothing of it. */
+const ownTimeout = { totalMs: Number.POSITIVE_INFINITY, firstTokenMs: 0, betweenTokensMs: 0 };

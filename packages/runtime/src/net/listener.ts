@@ -4,6 +4,7 @@ import { formatHostPort, formatRemote, isLoopback } from "../address.ts";
 import { countOf } from "../counts.ts";
 import { RuntimeError } from "../errors.ts";
 import { once } from "../lifetime.ts";
+import { toListenError } from "../listen-error.ts";
 import type { Logger } from "../logging/logger.ts";
 import { createStrangers } from "../strangers.ts";
 import { preface } from "../wire/frames.ts";
@@ -52,16 +53,9 @@ export async function listen(options: ListenOptions): Promise<Listener> {
     (acceptor?.enter ?? accept)(socket);
   });
   await new Promise<void>((resolve, reject) => {
-    server.once("error", (cause) => {
-      const isTaken = "code" in cause && cause.code === "EADDRINUSE";
-      const advice = isTaken ? "; choose another port with --tcp-port or DYN_TCP_RPC_PORT" : "";
-      reject(
-        new RuntimeError("unavailable", `cannot listen on ${formatHostPort(host, port)}: ${cause.message}${advice}`, {
-          cause,
-          publicMessage: "the request plane cannot listen",
-        }),
-      );
-    });
+    server.once("error", (cause) =>
+      reject(toListenError(cause, formatHostPort(host, port), "--tcp-port or DYN_TCP_RPC_PORT")),
+    );
     server.listen({ host, port }, resolve);
   });
   server.on("error", (error) => log.error({ error }, "request plane listener failed"));

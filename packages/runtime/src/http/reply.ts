@@ -1,6 +1,8 @@
 /** Writes whole answers, the ids among their headers. */
 import type { ServerResponse } from "node:http";
-import type { MemoryShare } from "@dyn/runtime/internal";
+import type { RuntimeError } from "../errors.ts";
+import type { MemoryShare } from "../memory-budget.ts";
+import { MediaTypeError } from "./malformed.ts";
 
 /** An answer, and the headers that every one of its request has. Given with the others, not set before: Node then writes them as they are. */
 export interface Reply {
@@ -57,4 +59,12 @@ function send(
     ...headers,
   });
   response.end(text);
+}
+
+/** Headers of the answer that tells an error. The official clients try every 5xx again: they say when, or that it is of no use. */
+export function toErrorHeaders(error: RuntimeError): Readonly<Record<string, string>> {
+  const { code, traits } = error;
+  if (error instanceof MediaTypeError) return error.headers;
+  if (traits.retryable) return { "retry-after": "1" };
+  return code === "unimplemented" ? { "x-should-retry": "false" } : {};
 }

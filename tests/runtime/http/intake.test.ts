@@ -4,21 +4,31 @@ import type { IncomingMessage } from "node:http";
 import { gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { afterEach, expect, test, vi } from "vitest";
-import type { Exchange } from "../../packages/frontend/src/http/exchange.ts";
-import { createIntake } from "../../packages/frontend/src/server/intake.ts";
-import type { RouteEntry } from "../../packages/frontend/src/http/route.ts";
-import { parseCodings } from "../../packages/runtime/src/http/content-coding.ts";
-import { readBody } from "../../packages/runtime/src/http/read-body.ts";
-import { createMemoryBudget, type MemoryBudget } from "../../packages/runtime/src/memory-budget.ts";
-import { createRuntimeMetrics } from "../../packages/runtime/src/metrics/runtime-metrics.ts";
-import { eventually } from "../support/cluster.ts";
+import type { Exchange } from "../../../packages/runtime/src/http/exchange.ts";
+import { createIntake, type Intake } from "../../../packages/runtime/src/http/intake.ts";
+import type { RouteEntry } from "../../../packages/runtime/src/http/route.ts";
+import { parseCodings } from "../../../packages/runtime/src/http/content-coding.ts";
+import { readBody } from "../../../packages/runtime/src/http/read-body.ts";
+import { createMemoryBudget, type MemoryBudget } from "../../../packages/runtime/src/memory-budget.ts";
+import { createRuntimeMetrics } from "../../../packages/runtime/src/metrics/runtime-metrics.ts";
+import { eventually } from "../../support/cluster.ts";
 
 const mib = 1024 * 1024;
-const inference = { method: "POST", kind: "inference" } as unknown as RouteEntry;
-const counting = { method: "POST", kind: "lookup" } as unknown as RouteEntry;
-const intake = createIntake({ maxBodyBytes: 2 * mib, decodeTimeoutMs: 1_000, now: () => 0 });
+const inference = { takes: "json", kind: "inference" } as unknown as RouteEntry;
+const counting = { takes: "json", kind: "lookup" } as unknown as RouteEntry;
+const intake = openIntake(2);
 
 afterEach(() => void vi.useRealTimers());
+
+function openIntake(maxMib: number): Intake {
+  return createIntake({
+    maxBodyBytes: maxMib * mib,
+    bodySetting: "DYN_HTTP_BODY_LIMIT_MB",
+    decodeTimeoutMs: 1_000,
+    timeoutOf: ({ headers }) => Number(headers["x-request-timeout-ms"] ?? Number.POSITIVE_INFINITY),
+    now: () => 0,
+  });
+}
 
 function toRequest(headers: Readonly<Record<string, string>>): IncomingMessage & PassThrough {
   return Object.assign(new PassThrough(), { headers }) as unknown as IncomingMessage & PassThrough; // all that is read of one
@@ -135,10 +145,7 @@ test.each([
   ["the request's own time", { "x-request-timeout-ms": "70" }, 70],
 ])("a body that waits for the decoder is late after %s", async (_name, headers, ms) => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
-  const [budget, waiting] = [
-    openBudget(64),
-    createIntake({ maxBodyBytes: 8 * mib, decodeTimeoutMs: 1_000, now: () => 0 }),
-  ];
+  const [budget, waiting] = [openBudget(64), openIntake(8)];
   const body = gzipSync(Buffer.alloc(8 * mib));
   const before = [0, 1].map(() => waiting.decode(toExchange(toRequest({}), budget), body, parseCodings("gzip")));
   const late = waiting.decode(toExchange(toRequest(headers), budget), body, parseCodings("gzip"));

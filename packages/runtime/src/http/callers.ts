@@ -1,7 +1,7 @@
 /** Who asks, and what is for them: clients have API keys, operators keys of their own. */
 import type { IncomingHttpHeaders } from "node:http";
-import type { RuntimeError } from "@dyn/runtime";
-import { toKeyError, type ApiKey, type ApiKeys } from "@dyn/runtime/internal";
+import type { RuntimeError } from "../errors.ts";
+import { toKeyError, type ApiKey, type ApiKeys } from "./api-keys.ts";
 
 export interface Caller {
   /** Undefined if it carries none that is known. */

@@ -1,25 +1,23 @@
 /** What a request brings: its body, read and decoded within the limits, and the memory for it, taken before it is there. */
-import { RuntimeError, toRuntimeError } from "@dyn/runtime";
-import {
-  createContentDecoder,
-  readBody,
-  requestFactor,
-  reservedBytes,
-  statedBytes,
-  type BodyLimit,
-  type Coding,
-} from "@dyn/runtime/internal";
-import { readTimeout, timeoutHeader } from "../inference/deadlines.ts";
-import type { Exchange } from "../http/exchange.ts";
-import type { RouteEntry } from "../http/route.ts";
+import type { IncomingMessage } from "node:http";
+import { RuntimeError, toRuntimeError } from "../errors.ts";
+import { requestFactor } from "../memory-budget.ts";
+import { createContentDecoder, type BodyLimit, type Coding } from "./content-coding.ts";
+import type { Exchange } from "./exchange.ts";
+import { readBody, reservedBytes, statedBytes } from "./read-body.ts";
+import type { RouteEntry } from "./route.ts";
 
 /** Memory for what has come of an answer and is not read, and for what is known of its request. */
 const answerBytes = 64 * 1024;
 
 export interface IntakeOptions {
   readonly maxBodyBytes: number;
+  /** What sets it, for answers. */
+  readonly bodySetting?: string;
   /** How long a body in a coding may take to be decoded once it is there, ms. */
   readonly decodeTimeoutMs: number;
+  /** How long a request may take in all, as it says itself, ms. Default: no such limit. */
+  readonly timeoutOf?: (request: IncomingMessage) => number;
   /** Monotonic clock, ms. */
   readonly now: () => number;
 }
@@ -34,8 +32,9 @@ export interface Intake {
   decode(exchange: Exchange, body: Buffer, codings: readonly Coding[]): Promise<Buffer>;
 }
 
-export function createIntake({ maxBodyBytes: maxBytes, decodeTimeoutMs, now }: IntakeOptions): Intake {
-  const limit: BodyLimit = { maxBytes, setting: "DYN_HTTP_BODY_LIMIT_MB" };
+export function createIntake(options: IntakeOptions): Intake {
+  const { maxBodyBytes: maxBytes, bodySetting: setting, decodeTimeoutMs, timeoutOf, now } = options;
+  const limit: BodyLimit = { maxBytes, ...(setting !== undefined && { setting }) };
   const decoder = createContentDecoder();
   const limitFor = ({ memory }: Exchange): BodyLimit => ({
     ...limit,
@@ -44,7 +43,7 @@ export function createIntake({ maxBodyBytes: maxBytes, decodeTimeoutMs, now }: I
   return {
     limit,
     reserve({ request, memory }, route) {
-      if (route.method !== "POST" || statedBytes(request) > maxBytes) return undefined; // `read` says so
+      if (!route.takes || statedBytes(request) > maxBytes) return undefined; // `read` says so
       try {
         memory.take(requestFactor * reservedBytes(request) + (route.kind === "inference" ? answerBytes : 0));
       } catch (error) {
@@ -55,11 +54,7 @@ export function createIntake({ maxBodyBytes: maxBytes, decodeTimeoutMs, now }: I
     read: (exchange) => readBody(exchange.request, limitFor(exchange)),
     decode(exchange, body, codings) {
       const { abort, startedAt, request, signal } = exchange;
-      const own = readTimeout(request.headers[timeoutHeader], {
-        totalMs: decodeTimeoutMs,
-        firstTokenMs: 0,
-        betweenTokensMs: 0,
-      }).totalMs;
+      const own = timeoutOf?.(request) ?? Number.POSITIVE_INFINITY;
       const ms = Math.max(1, own < decodeTimeoutMs ? own - (now() - startedAt) : decodeTimeoutMs);
       const late = new RuntimeError("deadline_exceeded", `the request body was not decoded within ${Math.ceil(ms)} ms`);
       const timer = setTimeout(() => abort(late), ms);

@@ -1,29 +1,28 @@
 /** One HTTP request: its ids and trace, its signal, its clock. Exists before the first log line about it. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
-import { RuntimeError, type Fields, type Identity, type Logger, type MemoryBudget, type Tracer } from "@dyn/runtime";
-import {
-  acceptTrace,
-  createRequestId,
-  describeBadRequestId,
-  isSaneClientId,
-  isUuid,
-  selectBaggage,
-  toLogFields,
-  type RequestFault,
-} from "@dyn/runtime/internal";
+import { RuntimeError } from "../errors.ts";
+import { createRequestId, describeBadRequestId, isSaneClientId, isUuid } from "../ids.ts";
+import type { Fields } from "../logging/format.ts";
+import type { Logger } from "../logging/logger.ts";
+import type { MemoryBudget } from "../memory-budget.ts";
+import { selectBaggage } from "../trace/baggage.ts";
+import { toLogFields, type Identity } from "../trace/identity.ts";
+import type { Tracer } from "../trace/spans.ts";
+import { acceptTrace } from "../trace/traceparent.ts";
 import type { Caller, Callers } from "./callers.ts";
 import type { Cors } from "./cors.ts";
-import { watchDisconnect } from "./disconnect.ts";
+import type { RequestFault } from "./malformed.ts";
 import type { Reply } from "./reply.ts";
 import { openRequestSpan, type RequestSpan } from "./request-span.ts";
+import type { UnderWay } from "./under-way.ts";
 
 export interface Exchange extends Reply {
   readonly request: IncomingMessage;
   readonly identity: Identity;
   /** Lines carry the ids and the request line. */
   readonly log: Logger;
-  /** Aborts when the client leaves, or the frontend must end the answer. */
+  /** Aborts when the client leaves, or the server must end the answer. */
   readonly signal: AbortSignal;
   /** End the answer: `reason` is what the client is told, if it is still there. */
   readonly abort: (reason: RuntimeError) => void;
@@ -37,22 +36,26 @@ export interface Exchange extends Reply {
 
 export interface ExchangeOptions {
   readonly log: Logger;
+  /** Refuse requests whose id is none. */
   readonly strictRequestId: boolean;
   /** Keys of baggage members that travel to the worker. */
   readonly baggageKeys: ReadonlySet<string>;
   readonly tracer: Tracer;
+  /** Monotonic clock, ms. */
   readonly now: () => number;
   readonly callers: Callers;
   /** Undefined = nothing is said to pages of other origins. */
   readonly cors: Cors | undefined;
-  /** Why a request must be refused for the way it is written. */
-  readonly faultOf: (request: IncomingMessage) => RequestFault | undefined;
-  /** How long nothing of an answer may leave for want of a reader, ms. */
-  readonly sendTimeoutMs: number;
   /** What requests may take of the memory of this process. */
   readonly memory: MemoryBudget;
-  /** Controllers of the exchanges under way, by their ids: no two have the same one. */
-  readonly open: Map<string, AbortController>;
+  readonly scheme: "http" | "https";
+}
+
+/** What an exchange has from its server. */
+export interface ExchangeParts {
+  readonly underWay: UnderWay;
+  /** Why a request must be refused for the way it is written. */
+  readonly faultOf: (request: IncomingMessage) => RequestFault | undefined;
 }
 
 /** `inference`: generates; takes a place among those under way, and has its pair of lines.
@@ -77,7 +80,7 @@ interface Ids {
 }
 
 // `request-id`, else the deprecated header; what is no UUID, or that of a request that still runs, is replaced (or refused, in strict mode).
-function readRequestId(request: IncomingMessage, { strictRequestId: strict, open }: ExchangeOptions): Ids {
+function readRequestId(request: IncomingMessage, strict: boolean, underWay: UnderWay): Ids {
   const current = headerOf(request, "request-id");
   const deprecated = headerOf(request, "x-dynamo-request-id");
   const warnings: string[] = [];
@@ -88,7 +91,7 @@ function readRequestId(request: IncomingMessage, { strictRequestId: strict, open
   }
   const [name, value] = current === undefined ? ["x-dynamo-request-id", deprecated] : ["request-id", current];
   if (value === undefined) return { requestId: createRequestId(), warnings, rejection: undefined };
-  if (isUuid(value) && !open.has(value)) return { requestId: value, warnings, rejection: undefined };
+  if (isUuid(value) && !underWay.has(value)) return { requestId: value, warnings, rejection: undefined };
   const problem = isUuid(value)
     ? `${name} header is the id of a request that is still running: ${value}`
     : describeBadRequestId(name, value);
@@ -132,15 +135,16 @@ export function logRefused(
   else log.summed(level, fields, message, { kind: `${status}` });
 }
 
-/** Begin an exchange (`toRoute` is asked only if spans are exported: Fastify makes its answer anew each time): ids from the headers, echoed on the answer whatever becomes of it. */
+/** Begin an exchange: ids from the headers, echoed on the answer whatever becomes of it. `route`: undefined if there is none. */
 export function beginExchange(
   request: IncomingMessage,
   response: ServerResponse,
+  route: ExchangeRoute | undefined,
   options: ExchangeOptions,
-  toRoute: () => ExchangeRoute | undefined,
+  { underWay, faultOf }: ExchangeParts,
 ): Exchange {
   const startedAt = options.now();
-  const { requestId, warnings, rejection } = readRequestId(request, options);
+  const { requestId, warnings, rejection } = readRequestId(request, options.strictRequestId, underWay);
   const identity = readIdentity(request, requestId, options);
   const toFields = (): Fields => ({
     ...toLogFields(identity, "http-request"),
@@ -156,9 +160,9 @@ export function beginExchange(
   const length = headerOf(request, "x-request-id")?.length;
   if (length !== undefined && identity.xRequestId === undefined)
     warn({ length }, "x-request-id header ignored: expected 1 to 256 characters of visible ASCII");
-  const fault = options.faultOf(request);
+  const fault = faultOf(request);
   if (fault) logRefused(log, fault, { socket: request.socket, hasKey: caller.hasKey });
-  const aborter = watchDisconnect(response, requestId, options);
+  const aborter = underWay.begin(requestId, response);
   const memory = options.memory.open();
   response.on("close", () => memory[Symbol.dispose]());
   const exchange: Exchange = {
@@ -179,16 +183,16 @@ export function beginExchange(
     caller,
     rejection: fault ?? rejection,
   };
-  return options.tracer.isOn ? { ...exchange, span: openSpan(exchange, options.tracer, toRoute()) } : exchange;
+  return options.tracer.isOn ? { ...exchange, span: openSpan(exchange, route, options) } : exchange;
 }
 
 // Probes and lists are traced where their lines are shown: from debug on.
 function openSpan(
   { identity, request, response, startedAt, log }: Exchange,
-  tracer: Tracer,
   route: ExchangeRoute | undefined,
+  { tracer, scheme }: ExchangeOptions,
 ): RequestSpan | undefined {
   const isLogged = !route || route.kind === "inference";
   if (!isLogged && !log.child({ target: "system_span" }).isEnabled("debug")) return undefined;
-  return openRequestSpan({ tracer, identity, request, response, route: route?.path, isLogged, startedAt });
+  return openRequestSpan({ tracer, identity, request, response, scheme, route: route?.path, isLogged, startedAt });
 }

@@ -1,14 +1,16 @@
 /** What the headers of a request say of its body: judged before it is read. */
 import type { IncomingHttpHeaders } from "node:http";
-import { RuntimeError } from "@dyn/runtime";
-import { checkCharset, MediaTypeError, parseCodings } from "@dyn/runtime/internal";
+import { RuntimeError } from "../errors.ts";
+import { parseCodings } from "./content-coding.ts";
+import { checkCharset } from "./content-text.ts";
+import { MediaTypeError } from "./malformed.ts";
 
 /** Of a 415 about the type: what could be read. */
 const readable = { accept: "application/json" };
 const jsonType = /^application\/(?:\w[\w.+-]*\+)?json\s*(?:;|$)/i;
 
 /** @throws MediaTypeError for what is not said to be JSON in UTF-8, in codings that can be undone; RuntimeError `invalid_argument` for a part of a body. */
-export function checkContent(headers: IncomingHttpHeaders): void {
+export function checkJsonContent(headers: IncomingHttpHeaders): void {
   const { "content-type": type, "content-encoding": encoding, "content-range": range } = headers;
   if (type === undefined || !jsonType.test(type)) throw toTypeError(type);
   checkCharset(type, readable);
@@ -21,4 +23,10 @@ export function checkContent(headers: IncomingHttpHeaders): void {
 function toTypeError(type: string | undefined): MediaTypeError {
   const got = type === undefined ? "none" : JSON.stringify(type.slice(0, 128));
   return new MediaTypeError(`content-type must be application/json, got ${got}`, readable);
+}
+
+/** Of a body that is text of any type. @throws MediaTypeError as `checkJsonContent`. */
+export function checkTextContent({ "content-type": type, "content-encoding": encoding }: IncomingHttpHeaders): void {
+  checkCharset(type);
+  parseCodings(encoding);
 }

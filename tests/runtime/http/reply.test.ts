@@ -4,7 +4,7 @@ import { Socket } from "node:net";
 import { expect, test } from "vitest";
 import type { MemoryBudget } from "@dyn/runtime";
 import { createMemoryBudget, createRuntimeMetrics } from "@dyn/runtime/internal";
-import { sendJson, sendPage, type Reply } from "../../packages/frontend/src/http/reply.ts";
+import { sendJson, sendPage, type Reply } from "../../../packages/runtime/src/http/reply.ts";
 
 const text = "x".repeat(20_000);
 

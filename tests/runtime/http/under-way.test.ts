@@ -1,19 +1,19 @@
-// The client's presence: what becomes of answers that nobody reads.
+// Requests under way: what becomes of answers that nobody reads.
 import { once } from "node:events";
 import { createServer } from "node:http";
 import { connect, type AddressInfo } from "node:net";
 import { expect, test } from "vitest";
-import { watchDisconnect } from "../../packages/frontend/src/http/disconnect.ts";
-import { eventually } from "../support/cluster.ts";
+import { createUnderWay } from "../../../packages/runtime/src/http/under-way.ts";
+import { eventually } from "../../support/cluster.ts";
 
 test.each([
   ["whole", 1],
   ["in parts", 50],
 ])("an answer that is given %s and never read ends with its connection", async (_name, parts) => {
-  const open = new Map<string, AbortController>();
+  const underWay = createUnderWay({ limit: 1, sendTimeoutMs: 100 });
   const signals: AbortSignal[] = [];
   const server = createServer((_request, response) => {
-    signals.push(watchDisconnect(response, "a", { open, sendTimeoutMs: 100 }).signal);
+    signals.push(underWay.begin("a", response).signal);
     for (let part = 0; part < parts; part += 1) response.write(Buffer.alloc(50_000_000 / parts));
     response.end();
   }).listen(0, "127.0.0.1");
@@ -30,7 +30,7 @@ test.each([
     code: "cancelled",
     message: "the client has read nothing of its answer for 100 ms",
   });
-  await eventually("its being forgotten", () => open.size === 0);
+  await eventually("its being forgotten", () => !underWay.has("a") && underWay.count === 0);
   socket.destroy();
   server.close();
 });

@@ -1,0 +1,84 @@
+/** The requests under way at a server: which they are, how many may be, and the end of all of them. */
+import type { ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import { RuntimeError } from "../errors.ts";
+import { createWaiters } from "../lifetime.ts";
+
+export interface UnderWayOptions {
+  /** Answers of the limited kind at a time. */
+  readonly limit: number;
+  /** How long nothing of an answer may leave for want of a reader, ms. */
+  readonly sendTimeoutMs: number;
+}
+
+/** One for all requests of a server. */
+export interface UnderWay {
+  readonly limit: number;
+  /** Answers that are not out. */
+  readonly count: number;
+  /** True while the request of this id has no whole answer: no two have the same one. */
+  has(requestId: string): boolean;
+  /** A request has come. @returns what aborts when its connection closes before the whole answer has been handed to the system;
+   *  the connection is closed if the client leaves the answer unread. */
+  begin(requestId: string, response: ServerResponse): AbortController;
+  /** Take a place of the limited kind until the answer is over, however it ends. @returns false if none is left. */
+  takePlace(response: ServerResponse): boolean;
+  /** A handler is at work, until `done`. */
+  work(): void;
+  done(): void;
+  abortAll(reason: RuntimeError): void;
+  /** Resolves once no handler is at work. */
+  none(): Promise<void>;
+}
+
+/** Create it, empty. */
+export function createUnderWay({ limit, sendTimeoutMs }: UnderWayOptions): UnderWay {
+  const open = new Map<string, AbortController>();
+  const idle = createWaiters();
+  let [places, working] = [0, 0];
+  const leavePlace = (): void => {
+    places -= 1;
+  };
+  return {
+    limit,
+    get count() {
+      return open.size;
+    },
+    has: (requestId) => open.has(requestId),
+    begin(requestId, response) {
+      const aborter = new AbortController();
+      open.set(requestId, aborter);
+      response.on("close", () => {
+        open.delete(requestId);
+        if (!response.writableFinished)
+          aborter.abort(new RuntimeError("cancelled", "the client closed the connection"));
+      });
+      // Every byte that leaves begins the time anew. If none waits, it is not the client that is slow.
+      response.on("timeout", (socket: Socket) => {
+        if (socket.writableLength === 0) return;
+        aborter.abort(
+          new RuntimeError("cancelled", `the client has read nothing of its answer for ${sendTimeoutMs} ms`),
+        );
+        socket.destroy();
+      });
+      return aborter;
+    },
+    takePlace(response) {
+      if (places >= limit) return false;
+      places += 1;
+      response.on("close", leavePlace);
+      return true;
+    },
+    work() {
+      working += 1;
+    },
+    done() {
+      working -= 1;
+      if (working === 0) idle.wake();
+    },
+    abortAll(reason) {
+      for (const aborter of open.values()) aborter.abort(reason);
+    },
+    none: () => idle.until(() => working === 0),
+  };
+}
