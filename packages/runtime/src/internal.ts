@@ -62,7 +62,7 @@ export type { Reloading } from "./security/reload.ts";
 export { openApiKeys } from "./security/plane-security.ts";
 export { explainTlsError, openTls } from "./security/tls.ts";
 export type { TlsMaterial, TlsOptions, TlsPaths } from "./security/tls.ts";
-export type { SystemRoute } from "./system/route.ts";
+export type { SystemRoute } from "./system/routes.ts";
 export { createRequestId, describeBadRequestId, isInstanceId, isSaneClientId, isUuid } from "./ids.ts";
 export { selectBaggage } from "./trace/baggage.ts";
 export { acceptTrace, isSampled } from "./trace/traceparent.ts";

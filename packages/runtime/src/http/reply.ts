@@ -21,13 +21,13 @@ export function sendJson(
 ): void {
   const text = JSON.stringify(body);
   takeFor(reply, text, false);
-  send(reply, status, "application/json", text, headers);
+  sendUncounted(reply, status, "application/json", text, headers);
 }
 
 /** A page. If `isModest`, it leaves the last quarter of the memory to others: strangers may ask for it, and not read it. @throws as `sendJson`. */
 export function sendPage(reply: Reply, contentType: string, text: string, isModest = false): void {
   takeFor(reply, text, isModest);
-  send(reply, 200, contentType, text);
+  sendUncounted(reply, 200, contentType, text);
 }
 
 /** Of statuses that Node has no phrase for. */
@@ -42,8 +42,8 @@ function takeFor({ memory }: Reply, text: string, isModest: boolean): void {
   if (bytes > smallBytes) memory.take(bytes, isModest);
 }
 
-// As a string, body and head leave in one write; a Buffer would cost a second one.
-function send(
+/** A text that takes no memory of what requests have. As a string, body and head leave in one write; a Buffer would cost a second one. */
+export function sendUncounted(
   { response, commonHeaders }: Reply,
   status: number,
   contentType: string,
