@@ -92,7 +92,7 @@ test("a worker whose discovery directory is lost stays ready and says so", async
 test("what is not there, and what is not allowed", async () => {
   await using runtime = await createRuntime({ config, log: silent });
   const url = `http://127.0.0.1:${runtime.system.port}`;
-  expect(await probe(`${url}/nothing?x=1`)).toEqual({ status: 404, body: { error: "Route not found: /nothing" } });
+  expect(await probe(`${url}/nothing?x=1`)).toEqual({ status: 404, body: { error: "Route not found: GET /nothing" } });
   expect(await probe(`${url}/healthy`)).toMatchObject({ status: 404 });
   const posted = await fetch(`${url}/metrics`, { method: "POST", body: "x".repeat(1_000_000) });
   expect([posted.status, posted.headers.get("allow"), posted.headers.get("connection")]).toEqual([

@@ -27,7 +27,8 @@ export function readInSlices(socket: Socket, { isHeld, isOver }: Reading): void 
   socket.on("data", look).on("resume", look);
   const push = socket.push.bind(socket);
   socket.push = (chunk: Buffer | null, encoding) => {
-    if (chunk === null) return push(chunk, encoding);
+    // One request, as a rule: it goes on as it is.
+    if (chunk === null || chunk.length <= sliceBytes) return push(chunk, encoding) && !socket.isPaused();
     let wantsMore = true;
     for (let at = 0; at < chunk.length; at += sliceBytes)
       wantsMore = push(chunk.subarray(at, at + sliceBytes), encoding);
