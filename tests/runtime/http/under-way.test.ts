@@ -11,9 +11,11 @@ test.each([
   ["in parts", 50],
 ])("an answer that is given %s and never read ends with its connection", async (_name, parts) => {
   const underWay = createUnderWay({ limit: 1, sendTimeoutMs: 100 });
+  let isFreed = false;
+  const memory = { [Symbol.dispose]: () => void (isFreed = true) };
   const signals: AbortSignal[] = [];
   const server = createServer((_request, response) => {
-    signals.push(underWay.begin("a", response).signal);
+    signals.push(underWay.begin("a", response, memory).signal);
     for (let part = 0; part < parts; part += 1) response.write(Buffer.alloc(50_000_000 / parts));
     response.end();
   }).listen(0, "127.0.0.1");
@@ -31,6 +33,7 @@ test.each([
     message: "the client has read nothing of its answer for 100 ms",
   });
   await eventually("its being forgotten", () => !underWay.has("a") && underWay.count === 0);
+  expect(isFreed).toBe(true);
   socket.destroy();
   server.close();
 });

@@ -1,5 +1,5 @@
 /** Who may ask: keys of clients and of operators, of which only hashes are kept. */
-import { createHash, createHmac, randomBytes, timingSafeEqual } from "node:crypto";
+import { hash } from "node:crypto";
 import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import { RuntimeError } from "../errors.ts";
 import type { Logger } from "../logging/logger.ts";
@@ -8,9 +8,12 @@ import type { Logger } from "../logging/logger.ts";
 export interface ApiKeys {
   /** Nobody is let in. */
   readonly isEmpty: boolean;
-  /** The key that a request carries; undefined if it carries none, or none that is known. */
-  find(headers: IncomingHttpHeaders): ApiKey | undefined;
+  /** The first of these keys that is known. */
+  find(presented: readonly PresentedKey[]): ApiKey | undefined;
 }
+
+/** SHA-256 of a key that a request carries, in hex. */
+export type PresentedKey = string;
 
 export interface ApiKey {
   /** For log lines. */
@@ -19,37 +22,25 @@ export interface ApiKey {
   readonly hash: string;
 }
 
-interface Known extends ApiKey {
-  readonly digest: Buffer;
-}
-
 const minKeyChars = 16;
 const namePattern = /^[\w.@-]{1,64}$/;
 
 /** A line per key: SHA-256 in hex, then, if wanted, a name. Empty lines and lines that begin with # do not count.
+ *  A key is looked up by its hash in a map, which compares no more of it the more of it is right: the time that takes says nothing.
  *  @throws Error that says which line is wrong, and not what it holds. */
 export function parseApiKeys(text: string): ApiKeys {
-  // Looked up by a hash that nobody outside this process can compute: the time it takes says nothing about what is in the file.
-  const secret = randomBytes(32);
-  const blind = (digest: Buffer): string => createHmac("sha256", secret).update(digest).digest("base64");
-  const known = new Map<string, Known>();
+  const known = new Map<string, ApiKey>();
   for (const [index, line] of text.split("\n").entries()) {
-    const entry = parseLine(line, index + 1);
-    if (!entry) continue;
-    const place = blind(entry.digest);
-    if (known.has(place)) throw new Error(`line ${index + 1}: that key is listed already`);
-    known.set(place, entry);
+    const key = parseLine(line, index + 1);
+    if (!key) continue;
+    if (known.has(key.hash)) throw new Error(`line ${index + 1}: that key is listed already`);
+    known.set(key.hash, key);
   }
-  const lookUp = (key: string): ApiKey | undefined => {
-    const digest = hash(key);
-    const found = known.get(blind(digest));
-    return found && timingSafeEqual(found.digest, digest) ? found : undefined;
-  };
   return {
     isEmpty: known.size === 0,
-    find(headers) {
-      for (const key of keysOf(headers)) {
-        const found = lookUp(key);
+    find(presented) {
+      for (const hash of presented) {
+        const found = known.get(hash);
         if (found) return found;
       }
       return undefined;
@@ -57,7 +48,12 @@ export function parseApiKeys(text: string): ApiKeys {
   };
 }
 
-function parseLine(line: string, number: number): Known | undefined {
+/** The keys of a request. Both headers are looked at: a proxy may have put its own into one of them. */
+export function presentedKeys(headers: IncomingHttpHeaders): readonly PresentedKey[] {
+  return keysOf(headers).map(toHash);
+}
+
+function parseLine(line: string, number: number): ApiKey | undefined {
   const words = line.trim().split(/\s+/);
   const [hex = "", name = `sha256:${hex.slice(0, 8).toLowerCase()}`, ...rest] = words;
   if (hex === "" || hex.startsWith("#")) return undefined;
@@ -66,17 +62,17 @@ function parseLine(line: string, number: number): Known | undefined {
   if (words.length > 1 && !namePattern.test(name))
     throw new Error(`line ${number}: expected a name of 1 to 64 letters, digits and . _ @ -`);
   if (rest.length > 0) throw new Error(`line ${number}: expected a hash and a name, nothing after them`);
-  return { digest: Buffer.from(hex, "hex"), hash: hex.toLowerCase(), name };
+  return { hash: hex.toLowerCase(), name };
 }
 
-function hash(key: string): Buffer {
-  return createHash("sha256").update(key).digest();
+function toHash(key: string): string {
+  return hash("sha256", key, "hex");
 }
 
-// Both are looked at: a proxy may have put its own into one of them.
-function keysOf(headers: IncomingHttpHeaders): string[] {
-  const bearer = /^Bearer +(\S+) *$/i.exec(headers.authorization ?? "")?.[1];
-  return [bearer, headers["x-api-key"]].filter((key) => typeof key === "string" && key !== "") as string[]; // just filtered
+function keysOf({ authorization, "x-api-key": other }: IncomingHttpHeaders): string[] {
+  if (authorization === undefined && other === undefined) return [];
+  const bearer = /^Bearer +(\S+) *$/i.exec(authorization ?? "")?.[1];
+  return [bearer, other].filter((key) => typeof key === "string" && key !== "") as string[]; // just filtered
 }
 
 /** Why a request without a known key is refused. */
@@ -100,7 +96,7 @@ export function formatKeyLine(key: string, name: string | undefined): string {
   if (name !== undefined && !namePattern.test(name)) {
     throw new RuntimeError("invalid_argument", "expected a name of 1 to 64 letters, digits and . _ @ -");
   }
-  const hex = hash(key).toString("hex");
+  const hex = toHash(key);
   return name === undefined ? hex : `${hex} ${name}`;
 }
 

@@ -1,7 +1,7 @@
 /** Who asks, and what is for them: clients have API keys, operators keys of their own. */
 import type { IncomingHttpHeaders } from "node:http";
 import type { RuntimeError } from "../errors.ts";
-import { toKeyError, type ApiKey, type ApiKeys } from "./api-keys.ts";
+import { presentedKeys, toKeyError, type ApiKey, type ApiKeys } from "./api-keys.ts";
 
 export interface Caller {
   /** Undefined if it carries none that is known. */
@@ -37,8 +37,9 @@ export function createCallers({ apiKeys, operatorKeys }: CallerKeys, use: PortUs
   const isWithoutKey = use === "operators" || !apiKeys;
   return {
     find(headers) {
-      const apiKey = apiKeys?.().find(headers);
-      const operatorKey = operatorKeys?.().find(headers);
+      const presented = apiKeys || operatorKeys ? presentedKeys(headers) : []; // each is hashed once, for both files
+      const apiKey = apiKeys?.().find(presented);
+      const operatorKey = operatorKeys?.().find(presented);
       const hasKey = apiKey !== undefined || operatorKey !== undefined;
       const isOperator = use !== "clients" && (operatorKeys ? operatorKey !== undefined : isWithoutKey);
       return { apiKey, isOperator, hasKey, isStranger: !hasKey && apiKeys !== undefined };

@@ -9,7 +9,8 @@ const lengths = [1, 2, 3, 4];
 
 /** @throws MediaTypeError, with `headers`, if a content-type names another charset than UTF-8. */
 export function checkCharset(contentType: string | undefined, headers?: Readonly<Record<string, string>>): void {
-  for (const [, quoted, token = ""] of contentType?.matchAll(/;\s*charset\s*=\s*(?:"([^"]*)"|([^;\s]*))/gi) ?? []) {
+  if (contentType === undefined || !contentType.includes(";")) return;
+  for (const [, quoted, token = ""] of contentType.matchAll(/;\s*charset\s*=\s*(?:"([^"]*)"|([^;\s]*))/gi)) {
     const name = quoted ?? token;
     if (!utf8Names.has(name.toLowerCase()))
       throw new MediaTypeError(

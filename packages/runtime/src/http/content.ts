@@ -12,7 +12,7 @@ const jsonType = /^application\/(?:\w[\w.+-]*\+)?json\s*(?:;|$)/i;
 /** @throws MediaTypeError for what is not said to be JSON in UTF-8, in codings that can be undone; RuntimeError `invalid_argument` for a part of a body. */
 export function checkJsonContent(headers: IncomingHttpHeaders): void {
   const { "content-type": type, "content-encoding": encoding, "content-range": range } = headers;
-  if (type === undefined || !jsonType.test(type)) throw toTypeError(type);
+  if (type === undefined || (type !== "application/json" && !jsonType.test(type))) throw toTypeError(type);
   checkCharset(type, readable);
   parseCodings(encoding);
   // RFC 9110 section 14.5: taken for the whole, a part would mean something else.

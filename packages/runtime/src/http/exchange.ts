@@ -162,9 +162,8 @@ export function beginExchange(
     warn({ length }, "x-request-id header ignored: expected 1 to 256 characters of visible ASCII");
   const fault = faultOf(request);
   if (fault) logRefused(log, fault, { socket: request.socket, hasKey: caller.hasKey });
-  const aborter = underWay.begin(requestId, response);
   const memory = options.memory.open();
-  response.on("close", () => memory[Symbol.dispose]());
+  const aborter = underWay.begin(requestId, response, memory);
   const exchange: Exchange = {
     request,
     response,

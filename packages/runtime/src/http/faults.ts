@@ -4,6 +4,7 @@ import { RequestFault } from "./malformed.ts";
 
 // May stand once. Of two, Node keeps the first; a proxy may have judged the other.
 const single = ["host", "authorization", "content-type", "content-length", "transfer-encoding"];
+const singleLengths: ReadonlySet<number> = new Set(single.map(({ length }) => length));
 /** Characters of a header quoted in an answer. */
 const maxShown = 128;
 const versions = new Set(["1.0", "1.1"]);
@@ -32,7 +33,9 @@ export function findFault(request: IncomingMessage, maxHeaders: number): Request
 function findRepeated(rawHeaders: readonly string[]): string | undefined {
   let seen = 0; // a bit for each of them
   for (let index = 0; index < rawHeaders.length; index += 2) {
-    const place = single.indexOf(rawHeaders[index]?.toLowerCase() ?? "");
+    const name = rawHeaders[index] ?? "";
+    if (!singleLengths.has(name.length)) continue; // most are told by that
+    const place = single.indexOf(name.toLowerCase());
     if (place < 0) continue;
     if (seen & (1 << place)) return single[place];
     seen |= 1 << place;

@@ -19,6 +19,7 @@ export function reservedBytes(request: IncomingMessage): number {
 }
 
 const firstBytes = 16 * 1024;
+const nothing: Buffer = Buffer.alloc(0);
 
 /** Read it. Of what is too large, nothing is kept.
  *  @throws RuntimeError `too_large`, `invalid_argument` if it ends early or its client has left, and what `onGrow` throws. */
@@ -30,7 +31,7 @@ export function readBody(request: IncomingMessage, options: BodyLimit): Promise<
     return promise;
   }
   // One buffer, and no list of chunks: a chunk of a byte costs a hundred.
-  let body: Buffer = Buffer.alloc(0);
+  let body = nothing;
   let size = 0;
   const isTold = stated > 0 && reservedBytes(request) === 0;
   const keep = (chunk: Buffer): void => {
@@ -49,7 +50,7 @@ export function readBody(request: IncomingMessage, options: BodyLimit): Promise<
   };
   const onEnd = (): void => {
     settle();
-    resolve(body.subarray(0, size));
+    resolve(size === body.length ? body : body.subarray(0, size));
   };
   const onError = (cause: Error): void => {
     settle();

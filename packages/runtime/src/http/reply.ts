@@ -20,14 +20,17 @@ export function sendJson(
   headers?: Readonly<Record<string, string>>,
 ): void {
   const text = JSON.stringify(body);
-  takeFor(reply, text, false);
-  sendUncounted(reply, status, "application/json", text, headers);
+  write(reply, status, "application/json", text, takeFor(reply, text, false), headers);
 }
 
 /** A page. If `isModest`, it leaves the last quarter of the memory to others: strangers may ask for it, and not read it. @throws as `sendJson`. */
 export function sendPage(reply: Reply, contentType: string, text: string, isModest = false): void {
-  takeFor(reply, text, isModest);
-  sendUncounted(reply, 200, contentType, text);
+  write(reply, 200, contentType, text, takeFor(reply, text, isModest));
+}
+
+/** A page that takes no memory of what requests have. */
+export function sendUncounted(reply: Reply, contentType: string, text: string): void {
+  write(reply, 200, contentType, text, Buffer.byteLength(text));
 }
 
 /** Of statuses that Node has no phrase for. */
@@ -36,18 +39,20 @@ const reasons: Readonly<Record<number, string>> = { 529: "Overloaded" };
 /** Smaller answers are not counted: there must always be room for one that says no. */
 const smallBytes = 16 * 1024;
 
-// Until it has been read.
-function takeFor({ memory }: Reply, text: string, isModest: boolean): void {
+// Until it has been read. @returns its length.
+function takeFor({ memory }: Reply, text: string, isModest: boolean): number {
   const bytes = Buffer.byteLength(text);
   if (bytes > smallBytes) memory.take(bytes, isModest);
+  return bytes;
 }
 
-/** A text that takes no memory of what requests have. As a string, body and head leave in one write; a Buffer would cost a second one. */
-export function sendUncounted(
+// As a string, body and head leave in one write; a Buffer would cost a second one.
+function write(
   { response, commonHeaders }: Reply,
   status: number,
   contentType: string,
   text: string,
+  bytes: number,
   headers?: Readonly<Record<string, string>>,
 ): void {
   const reason = reasons[status];
@@ -55,7 +60,7 @@ export function sendUncounted(
   response.writeHead(status, {
     ...commonHeaders,
     "content-type": contentType,
-    "content-length": Buffer.byteLength(text),
+    "content-length": bytes,
     ...headers,
   });
   response.end(text);

@@ -19,8 +19,8 @@ export interface UnderWay {
   /** True while the request of this id has no whole answer: no two have the same one. */
   has(requestId: string): boolean;
   /** A request has come. @returns what aborts when its connection closes before the whole answer has been handed to the system;
-   *  the connection is closed if the client leaves the answer unread. */
-  begin(requestId: string, response: ServerResponse): AbortController;
+   *  the connection is closed if the client leaves the answer unread. `memory` is disposed when the answer is over. */
+  begin(requestId: string, response: ServerResponse, memory: Disposable): AbortController;
   /** Take a place of the limited kind until the answer is over, however it ends. @returns false if none is left. */
   takePlace(response: ServerResponse): boolean;
   /** A handler is at work, until `done`. */
@@ -45,11 +45,12 @@ export function createUnderWay({ limit, sendTimeoutMs }: UnderWayOptions): Under
       return open.size;
     },
     has: (requestId) => open.has(requestId),
-    begin(requestId, response) {
+    begin(requestId, response, memory) {
       const aborter = new AbortController();
       open.set(requestId, aborter);
       response.on("close", () => {
         open.delete(requestId);
+        memory[Symbol.dispose]();
         if (!response.writableFinished)
           aborter.abort(new RuntimeError("cancelled", "the client closed the connection"));
       });

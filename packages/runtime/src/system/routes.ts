@@ -48,7 +48,7 @@ export function toOwnRoutes({ metrics, toStatus, list, now }: OwnSources): reado
     }),
     get("/metrics", "operators", async ({ exchange }) => {
       const { contentType, body } = await toPage(chooseMetricsFormat(exchange.request.headers.accept));
-      sendUncounted(exchange, 200, contentType, body); // also when requests have all the memory
+      sendUncounted(exchange, contentType, body); // also when requests have all the memory
     }),
   ];
 }
