@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parseFaults } from "../../packages/mock-worker/dist/faults.js";
 import { errorTable } from "../../packages/runtime/src/errors.ts";
 import { workerCodes } from "../../packages/runtime/src/worker-errors.ts";
-import { eventually } from "../support/cluster.ts";
+import { eventually, root, startCluster } from "../support/cluster.ts";
 import {
   closeSchemas,
   createJudge,
@@ -20,6 +20,7 @@ import {
   judgeEvents,
   readEvents,
 } from "../support/openapi.ts";
+import type { Audience } from "../../packages/runtime/src/http/callers.ts";
 import { dial } from "../support/http-client.ts";
 import { refused, refusedAtOnce } from "../runtime/http/faults.ts";
 
@@ -241,6 +242,11 @@ test("the count of tokens, the lists, the probes, the pages", async () => {
     ["GET", "/metrics", 200, "/metrics", { headers: { accept: "application/openmetrics-text" } }],
     ["GET", "/", 200, "/"],
     ["GET", "/favicon.ico", 204, "/favicon.ico"],
+    ["GET", "/openapi.json", 200, "/openapi.json"],
+    ["GET", "/openapi.json", 401, "/openapi.json", { url: strict.url }],
+    ["GET", "/docs", 200, "/docs"],
+    ["GET", "/docs", 401, "/docs", { url: strict.url }],
+    ["GET", "/docs", 200, "/docs", { url: strict.url, headers: { "x-api-key": key } }],
   ];
   for (const [method, template, status, path, sent] of asked) {
     const answer = await send(path, sent);
@@ -259,4 +265,61 @@ test("paths and methods that are not served", async () => {
   named("anthropic-404-unknown_route", await send("/v1/messages/nothing"));
   named("openai-405-method_not_allowed", await send("/v1/completions"));
   named("anthropic-405-method_not_allowed", await send("/v1/messages"));
+});
+
+test("the document and its page are those of the port, and are sent once to who keeps them", async () => {
+  const settings = { operatorPort: 0, maxMessages: 7, maxCompletions: 9, bodyLimitMb: 2, overloadStatus: 429 };
+  const apiKeysFile = join(directory, "api-keys");
+  await using split = await createFrontend({ runtime, httpPort: 0, apiKeysFile, ...settings });
+  const isOpen = (audience: Audience): boolean => audience !== "clients" && audience !== "both";
+  const facts = {
+    fieldLimits: { maxMessages: 7, maxCompletions: 9 },
+    maxBodyBytes: 2 * 1024 * 1024,
+    overloadStatus: 429,
+  };
+  const withKey = { url: split.url, headers: { authorization: `Bearer ${key}` } };
+  const clients = await send("/openapi.json", withKey);
+  expect(JSON.parse(clients.body)).toEqual(
+    JSON.parse(JSON.stringify(describeFrontend("clients", { ...facts, isOpen }))),
+  );
+  const operators = await send("/openapi.json", { url: split.operatorUrl ?? "" });
+  expect(JSON.parse(operators.body)).toEqual(JSON.parse(JSON.stringify(describeFrontend("operators", facts))));
+  const etag = clients.headers.get("etag") ?? "";
+  expect([etag, operators.headers.get("etag")]).toEqual([
+    expect.stringMatching(/^"[\w-]{22}"$/),
+    expect.not.stringMatching(etag),
+  ]);
+  for (const path of ["/openapi.json", "/docs"]) {
+    const { headers } = await send(path, withKey);
+    const again = await send(path, {
+      ...withKey,
+      headers: { ...withKey.headers, "if-none-match": `"x", W/${headers.get("etag")}` },
+    });
+    expect([again.status, again.body]).toEqual([304, ""]);
+    expectDescribed("GET", path, again);
+    expect((await send(path, { ...withKey, headers: { ...withKey.headers, "if-none-match": '"x"' } })).status).toBe(
+      200,
+    );
+    const head = await send(path, { ...withKey, method: "HEAD" });
+    expect([head.status, head.body, head.headers.get("etag")]).toEqual([200, "", headers.get("etag")]);
+  }
+});
+
+test("the page allows its own style and nothing else", async () => {
+  const { headers, body } = await send("/docs");
+  const [style = ""] = /(?<=<style>)[^]*(?=<\/style>)/.exec(body) ?? [];
+  const hash = createHash("sha256").update(style).digest("base64");
+  expect(headers.get("content-security-policy")).toBe(
+    `default-src 'none'; style-src 'sha256-${hash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`,
+  );
+  expect(headers.get("x-content-type-options")).toBe("nosniff");
+  expect(body).not.toContain("style=");
+});
+
+test("what describes the API is loaded by the first who asks, not by the start", async () => {
+  const watch = { NODE_OPTIONS: `--import ${join(root, "tests/e2e/otlp/record-imports.mjs")}` };
+  await using cluster = await startCluster({ workers: 0, env: watch });
+  expect(cluster.frontend.stderr()).not.toContain("openapi/document.js");
+  expect((await fetch(`${cluster.url}/docs`)).status).toBe(200);
+  await eventually("its loading", () => cluster.frontend.stderr().includes("openapi/document.js"));
 });

@@ -20,7 +20,7 @@ export const plainFrontend: DescribedFrontend = {
 
 /** As a frontend with the default settings has it; nothing is asked of the parts of its routes. */
 export function describeFrontend(use: PortUse = "all", frontend: Partial<DescribedFrontend> = {}): OpenApiDocument {
-  return createDocument(routesAt(use, createRoutes({} as never)), { ...plainFrontend, ...frontend });
+  return createDocument(routesAt(use, createRoutes({} as never), plainFrontend), { ...plainFrontend, ...frontend });
 }
 
 export type Validate = (value: unknown) => readonly ErrorObject[];

@@ -196,6 +196,7 @@ type Bounds =
   | "maxConcurrentRequests"
   | "overloadStatus"
   | "limits"
+  | "fieldLimits"
   | "strictRequestId"
   | "baggageKeys";
 
@@ -211,6 +212,7 @@ function toPortsOptions(settings: FrontendOptions): Pick<PortsOptions, Addresses
     maxConcurrentRequests,
     overloadStatus,
     limits: settings,
+    fieldLimits: settings,
     strictRequestId,
     baggageKeys: new Set(settings.baggageKeys),
   };

@@ -121,7 +121,7 @@ export async function serveMetrics(exchange: Exchange, pages: OpsPages): Promise
   const { isOperator } = exchange.caller;
   const format = chooseMetricsFormat(exchange.request.headers.accept);
   const { contentType, body } = await pages.metrics(format === "openmetrics" && !isOperator ? "bare" : format);
-  sendPage(exchange, contentType, body, !isOperator);
+  sendPage(exchange, contentType, body, { isModest: !isOperator });
 }
 
 /** What this frontend knows of one request, to those who may see it. @throws RuntimeError `unknown_request`: that of another's is the same. */

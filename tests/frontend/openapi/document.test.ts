@@ -44,7 +44,7 @@ describe.each(["all", "clients", "operators"] as const)("of a port for %s", (use
   });
 
   test("it has the routes of the table, and no other", () => {
-    const served = routesAt(use, createRoutes({} as never)).map(
+    const served = routesAt(use, createRoutes({} as never), {} as never).map(
       ({ method, path }) => `${path.replace("*", "{id}")} ${method.toLowerCase()}`,
     );
     expect(operations(api).map((each) => each.join(" "))).toEqual(served);

@@ -16,7 +16,7 @@ function replyFrom(budget: MemoryBudget): Reply {
 test("pages for strangers leave the last quarter of the memory to requests and operators when nobody reads them", () => {
   const budget = createMemoryBudget(1, createRuntimeMetrics().memory);
   const sendPages = (): void => {
-    for (;;) sendPage(replyFrom(budget), "text/plain", text, true);
+    for (;;) sendPage(replyFrom(budget), "text/plain", text, { isModest: true });
   };
   expect(sendPages).toThrow(expect.objectContaining({ code: "overloaded" }));
   expect(budget.usedBytes).toBeLessThanOrEqual(0.75 * budget.limitBytes);

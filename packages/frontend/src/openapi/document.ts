@@ -4,7 +4,7 @@ import type { Audience, RouteEntry } from "@dyn/runtime/internal";
 import { toErrorResponse, toFailures, type ErrorResponse } from "./failures.ts";
 import { answerHeaders, requestHeaders } from "./headers.ts";
 import { inferenceWords } from "./inference-words.ts";
-import type { OpenApiDocument, Operation, Response } from "./openapi.ts";
+import { entriesOf, type Method, type OpenApiDocument, type Operation, type Response } from "./openapi.ts";
 import { toOperation, type OperationLimits } from "./operation.ts";
 import { otherWords } from "./other-words.ts";
 import { toSchemas, type BodyLimits } from "./schemas.ts";
@@ -12,12 +12,7 @@ import { securitySchemes, toSecurity } from "./security.ts";
 import { tags, type RouteWords } from "./words.ts";
 
 /** An entry of the table of routes, as far as it is described. */
-export interface DescribedRoute {
-  readonly method: RouteEntry["method"];
-  /** `*` at its end stands for an id. */
-  readonly path: string;
-  readonly audience: Audience;
-}
+export type DescribedRoute = Pick<RouteEntry, "method" | "path" | "audience">;
 
 /** What a frontend has been told, as far as its clients notice. */
 export interface DescribedFrontend extends OperationLimits {
@@ -30,7 +25,7 @@ const unmatched = ["unknown_route", "method_not_allowed"] as const;
 
 const about = `What can be asked with GET can be asked with HEAD. Bodies are JSON in UTF-8. Fields that are not listed are ignored; a field with a bad value is a 400 that names it.
 
-Every answer has the headers \`request-id\` and \`x-request-id\`. A path that is not served is a 404, and one that is served under other methods a 405: \`openai-404-unknown_route\` and \`openai-405-method_not_allowed\` among the responses, or, below \`/v1/messages\` and for clients that send \`anthropic-version\`, the same in Anthropic's shape.`;
+Every answer has the headers \`request-id\` and \`x-request-id\`. A path that is not served is a 404, and one that is served under other methods a 405: \`openai-404-unknown_route\` and \`openai-405-method_not_allowed\` among the responses, or, below \`/v1/messages\` and for clients that send \`anthropic-version\`, the same in Anthropic's shape. With \`--http-cors-origins\` OPTIONS answers what browsers ask before they let a page ask, and answers have \`access-control-…\` headers for it.`;
 
 /** @throws Error for a route of which nothing is said. */
 export function createDocument(routes: readonly DescribedRoute[], frontend: DescribedFrontend): OpenApiDocument {
@@ -38,7 +33,7 @@ export function createDocument(routes: readonly DescribedRoute[], frontend: Desc
   for (const shape of ["openai", "anthropic"] as const)
     for (const failure of toFailures(unmatched, frontend.overloadStatus).slice(0, unmatched.length))
       addTo(responses, toErrorResponse(failure.status, [failure], shape));
-  const paths: Record<string, Partial<Record<"get" | "post", Operation>>> = {};
+  const paths: Record<string, Partial<Record<Method, Operation>>> = {};
   for (const { method, path: pattern, audience } of routes) {
     const path = pattern.replace("*", "{id}");
     const security = toSecurity(audience, frontend.isOpen(audience));
@@ -46,9 +41,7 @@ export function createDocument(routes: readonly DescribedRoute[], frontend: Desc
     for (const error of errors) addTo(responses, error);
     paths[path] = { ...paths[path], [method.toLowerCase()]: operation };
   }
-  const used = new Set(
-    Object.values(paths).flatMap(({ get, post }) => [get, post].flatMap((each) => each?.tags ?? [])),
-  );
+  const used = new Set(entriesOf(paths).flatMap(({ operation }) => operation.tags));
   return {
     openapi: "3.1.1",
     info: {
@@ -77,7 +70,7 @@ function addTo(responses: Map<string, Response>, { name, response }: ErrorRespon
 
 function findWords(method: string, path: string): RouteWords {
   const key = `${method} ${path}`;
-  const words = inferenceWords[key] ?? otherWords[key]?.();
+  const words = inferenceWords[key] ?? otherWords[key];
   if (!words) throw new Error(`${key} is not described`);
   return words;
 }

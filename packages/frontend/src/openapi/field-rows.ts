@@ -74,7 +74,8 @@ export function toSchemaLink(name: string): Html {
   return markup`<a href="#${name}">${name}</a>`;
 }
 
-function toLimits(schema: JsonSchema): string {
+/** Its bounds in words; empty if it has none. */
+export function toLimits(schema: JsonSchema): string {
   return [...new Set(kindsOf(schema).flatMap((kind) => limitsOf(kind)))].join("; ");
 }
 
@@ -98,6 +99,7 @@ function limitsOf({
 }
 
 function toRange(least: number | undefined, most: number | undefined, unit: string): string {
+  if (most === Number.MAX_SAFE_INTEGER) return toRange(least, undefined, unit); // what any number is held to
   if (least !== undefined && most !== undefined)
     return least === most ? `${least}${unit}` : `${least} to ${most}${unit}`;
   if (least !== undefined) return `from ${least}${unit}`;

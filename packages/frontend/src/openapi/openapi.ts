@@ -55,6 +55,8 @@ export interface SecurityScheme {
   readonly in?: "header";
 }
 
+export type Method = "get" | "post" | "put" | "delete";
+
 export interface OpenApiDocument {
   readonly openapi: "3.1.1";
   readonly info: {
@@ -66,7 +68,7 @@ export interface OpenApiDocument {
   };
   readonly servers: readonly { readonly url: string; readonly description: string }[];
   readonly tags: readonly { readonly name: string; readonly description: string }[];
-  readonly paths: Readonly<Record<string, Readonly<Partial<Record<"get" | "post", Operation>>>>>;
+  readonly paths: Readonly<Record<string, Readonly<Partial<Record<Method, Operation>>>>>;
   readonly components: {
     readonly schemas: Readonly<Record<string, JsonSchema>>;
     readonly responses: Readonly<Record<string, Response>>;
@@ -74,4 +76,20 @@ export interface OpenApiDocument {
     readonly headers: Readonly<Record<string, Header>>;
     readonly securitySchemes: Readonly<Record<string, SecurityScheme>>;
   };
+}
+
+/** An operation, and where it is. */
+export interface Entry {
+  readonly method: string;
+  readonly path: string;
+  readonly operation: Operation;
+}
+
+/** All operations, in the order of the paths. */
+export function entriesOf(paths: OpenApiDocument["paths"]): readonly Entry[] {
+  const entries: Entry[] = [];
+  for (const [path, methods] of Object.entries(paths))
+    for (const [method, operation] of Object.entries(methods))
+      entries.push({ method: method.toUpperCase(), path, operation });
+  return entries;
 }

@@ -38,7 +38,7 @@ export function toOperation(
       parameters: [...parameters, ...toParameters([...headers, ...headersOfAll])],
       ...(body && {
         requestBody: {
-          description: `At most ${maxBodyBytes} bytes.`,
+          description: `At most ${maxBodyBytes} bytes, ${maxBodyBytes / 2 ** 20} MiB.`,
           required: true,
           content: { "application/json": { schema: refer(body.schema), examples: toExamples(body.examples) } },
         },

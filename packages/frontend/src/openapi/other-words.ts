@@ -1,5 +1,4 @@
 /** What is said of the routes that are read: lists, pages, probes. */
-import * as z from "zod";
 import type { JsonSchema } from "../inference/described.ts";
 import { pageQuerySchema } from "../anthropic/list-models.ts";
 import { toJsonSchema } from "./json-schema.ts";
@@ -23,10 +22,9 @@ function toIdParameter(description: string): Parameter {
 const lists = { tag: "Models", headers: ["AnthropicVersion"], shape: "both" } as const;
 const page = { tag: "Documentation", headers: ["IfNoneMatch"], shape: "openai" } as const;
 const unchanged = { status: 304, description: "The page is the one of `if-none-match`.", headers: ["etag"] };
-const text = z.string();
 
-export const otherWords: Readonly<Record<string, () => RouteWords>> = {
-  "GET /v1/models": () => ({
+export const otherWords: Readonly<Record<string, RouteWords>> = {
+  "GET /v1/models": {
     ...lists,
     id: "listModels",
     summary: "List the models",
@@ -35,8 +33,8 @@ export const otherWords: Readonly<Record<string, () => RouteWords>> = {
     parameters: toQueryParameters(),
     answers: [{ status: 200, description: "All models, or one page of them.", json: "ModelList|ModelInfoList" }],
     codes: ["invalid_argument"],
-  }),
-  "GET /v1/models/{id}": () => ({
+  },
+  "GET /v1/models/{id}": {
     ...lists,
     id: "getModel",
     summary: "Show one model",
@@ -44,8 +42,8 @@ export const otherWords: Readonly<Record<string, () => RouteWords>> = {
     parameters: [toIdParameter("The name of the model, which may contain `/`, as it is or as `%2F`.")],
     answers: [{ status: 200, description: "The model.", json: "Model|ModelInfo" }],
     codes: ["not_found"],
-  }),
-  "GET /v1/requests/{id}": () => ({
+  },
+  "GET /v1/requests/{id}": {
     id: "getRequest",
     tag: "Operation",
     summary: "Show what became of a request",
@@ -57,8 +55,8 @@ export const otherWords: Readonly<Record<string, () => RouteWords>> = {
     answers: [{ status: 200, description: "The newest request with that id.", json: "RequestTree" }],
     shape: "openai",
     codes: ["unknown_request"],
-  }),
-  "GET /health": () => ({
+  },
+  "GET /health": {
     id: "getHealth",
     tag: "Operation",
     summary: "Ready to serve?",
@@ -74,8 +72,8 @@ export const otherWords: Readonly<Record<string, () => RouteWords>> = {
     ],
     shape: "openai",
     codes: [],
-  }),
-  "GET /live": () => ({
+  },
+  "GET /live": {
     id: "getLive",
     tag: "Operation",
     summary: "Alive?",
@@ -83,8 +81,8 @@ export const otherWords: Readonly<Record<string, () => RouteWords>> = {
     answers: [{ status: 200, description: "Alive.", json: "Live" }],
     shape: "openai",
     codes: [],
-  }),
-  "GET /metrics": () => ({
+  },
+  "GET /metrics": {
     id: "getMetrics",
     tag: "Operation",
     summary: "Metrics for Prometheus",
@@ -94,15 +92,15 @@ export const otherWords: Readonly<Record<string, () => RouteWords>> = {
         status: 200,
         description: "All metrics.",
         text: {
-          "text/plain; version=0.0.4; charset=utf-8": toJsonSchema(text),
-          "application/openmetrics-text; version=1.0.0; charset=utf-8": toJsonSchema(text),
+          "text/plain; version=0.0.4; charset=utf-8": { type: "string" },
+          "application/openmetrics-text; version=1.0.0; charset=utf-8": { type: "string" },
         },
       },
     ],
     shape: "openai",
     codes: [],
-  }),
-  "GET /": () => ({
+  },
+  "GET /": {
     id: "getIndex",
     tag: "Documentation",
     summary: "What this is, and its routes",
@@ -110,8 +108,8 @@ export const otherWords: Readonly<Record<string, () => RouteWords>> = {
     answers: [{ status: 200, description: "The routes of this port.", json: "Index" }],
     shape: "openai",
     codes: [],
-  }),
-  "GET /openapi.json": () => ({
+  },
+  "GET /openapi.json": {
     ...page,
     id: "getOpenApi",
     summary: "This API as an OpenAPI document",
@@ -126,8 +124,8 @@ export const otherWords: Readonly<Record<string, () => RouteWords>> = {
       unchanged,
     ],
     codes: [],
-  }),
-  "GET /docs": () => ({
+  },
+  "GET /docs": {
     ...page,
     id: "getDocs",
     summary: "This API as a page to read",
@@ -142,8 +140,8 @@ export const otherWords: Readonly<Record<string, () => RouteWords>> = {
       unchanged,
     ],
     codes: [],
-  }),
-  "GET /favicon.ico": () => ({
+  },
+  "GET /favicon.ico": {
     id: "getIcon",
     tag: "Documentation",
     summary: "No icon",
@@ -151,5 +149,5 @@ export const otherWords: Readonly<Record<string, () => RouteWords>> = {
     answers: [{ status: 204, description: "There is none." }],
     shape: "openai",
     codes: [],
-  }),
+  },
 };

@@ -1,14 +1,17 @@
 /** One route on the page of the API. */
 import type { JsonSchema } from "../inference/described.ts";
-import { join, toFieldTable, toSchemaLink, toType } from "./field-rows.ts";
+import { join, toFieldTable, toLimits, toSchemaLink, toType } from "./field-rows.ts";
 import { inline, markup, prose, type Html } from "./html.ts";
-import type { MediaType, OpenApiDocument, Operation, Parameter, Reference, Response } from "./openapi.ts";
-
-export interface Entry {
-  readonly method: string;
-  readonly path: string;
-  readonly operation: Operation;
-}
+import {
+  entriesOf,
+  type Entry,
+  type MediaType,
+  type OpenApiDocument,
+  type Operation,
+  type Parameter,
+  type Reference,
+  type Response,
+} from "./openapi.ts";
 
 /** Where a frontend is, unless it is told otherwise. */
 const base = "http://127.0.0.1:8000";
@@ -41,28 +44,22 @@ ${toErrorTable(errorsOf(operation, document))}`;
 
 export function toParameterTable(parameters: readonly Parameter[]): Html {
   return markup`<table>
-<thead><tr><th>name</th><th>in</th><th>type</th><th></th></tr></thead>
+<thead><tr><th>name</th><th>in</th><th>type</th><th>limits</th><th></th></tr></thead>
 <tbody>
-${parameters.map(
-  ({
-    name,
-    in: place,
-    required,
-    schema,
-    description,
-  }) => markup`<tr><td><code>${name}</code>${required && markup` <strong>required</strong>`}</td><td>${place}</td><td>${toType(schema)}</td><td>${inline(description)}</td></tr>
-`,
-)}</tbody>
+${parameters.map(toParameterRow)}</tbody>
 </table>
+`;
+}
+
+function toParameterRow({ name, in: place, required, schema, description }: Parameter): Html {
+  const need = required && markup` <strong>required</strong>`;
+  return markup`<tr><td><code>${name}</code>${need}</td><td>${place}</td><td>${toType(schema)}</td><td>${toLimits(schema)}</td><td>${inline(description)}</td></tr>
 `;
 }
 
 /** Those of every route. */
 export function commonParameters(document: OpenApiDocument): readonly Parameter[] {
-  const operations = Object.values(document.paths).flatMap(({ get, post }) =>
-    [get, post].filter((each) => each !== undefined),
-  );
-  const [first = [], ...others] = operations.map((operation) => parametersOf(operation, document));
+  const [first = [], ...others] = entriesOf(document.paths).map(({ operation }) => parametersOf(operation, document));
   return first.filter((parameter) => others.every((each) => each.includes(parameter)));
 }
 

@@ -2,14 +2,14 @@
 import type { JsonSchema } from "../inference/described.ts";
 import { toFieldTable, toType } from "./field-rows.ts";
 import { inline, markup, prose, type Html } from "./html.ts";
-import type { OpenApiDocument, Response, SecurityScheme } from "./openapi.ts";
+import { entriesOf, type Entry, type OpenApiDocument, type Response, type SecurityScheme } from "./openapi.ts";
 import { pageStyle } from "./page-style.ts";
-import { commonParameters, toErrorTable, toParameterTable, toSection, type Entry } from "./page-section.ts";
+import { commonParameters, toErrorTable, toParameterTable, toSection } from "./page-section.ts";
 
 /** The page. */
 export function toPage(document: OpenApiDocument): string {
   const { info, tags, components } = document;
-  const entries = entriesOf(document);
+  const entries = entriesOf(document.paths);
   const page = markup`<!doctype html>
 <html lang="en">
 <head>
@@ -47,15 +47,6 @@ ${Object.entries(components.schemas).map(toSchema)}
 </html>
 `;
   return page.markup;
-}
-
-function entriesOf({ paths }: OpenApiDocument): readonly Entry[] {
-  const entries: Entry[] = [];
-  for (const [path, { get, post }] of Object.entries(paths)) {
-    if (post) entries.push({ method: "POST", path, operation: post });
-    if (get) entries.push({ method: "GET", path, operation: get });
-  }
-  return entries;
 }
 
 // Those that belong to no route; their names begin with the shape and the status.

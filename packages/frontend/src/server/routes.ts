@@ -16,6 +16,8 @@ import { chatApi } from "../openai/chat.ts";
 import { completionsApi } from "../openai/completions.ts";
 import * as openai from "../openai/errors.ts";
 import { listModels, showModel } from "../openai/list-models.ts";
+import { createDocsPages } from "../openapi/docs-pages.ts";
+import type { DescribedFrontend } from "../openapi/document.ts";
 import {
   createOpsPages,
   serveHealth,
@@ -33,22 +35,27 @@ const audiences: Readonly<Record<PortUse, readonly Audience[]>> = {
   operators: ["anybody", "both", "operators"],
 };
 
-/** Those of `routes` that a port serves, and the page that lists them. */
-export function routesAt(use: PortUse, routes: readonly RouteEntry[]): readonly RouteEntry[] {
-  const { toErrorBody } = openai;
-  const index: RouteEntry = {
-    method: "GET",
-    path: "/",
-    kind: "operator",
-    audience: "anybody",
-    handle: ({ exchange }) => serveIndex(exchange, served.map(toShown)),
-    toErrorBody,
+/** Those of `routes` that a port serves, and the pages that say which these are. */
+export function routesAt(
+  use: PortUse,
+  routes: readonly RouteEntry[],
+  frontend: DescribedFrontend,
+): readonly RouteEntry[] {
+  const docs = createDocsPages(() => [served, frontend]);
+  const page = (path: string, audience: Audience, handle: RouteEntry["handle"]): RouteEntry => {
+    return { method: "GET", path, kind: "operator", audience, handle, toErrorBody: openai.toErrorBody };
   };
-  const served = [...routes.filter(({ audience }) => audiences[use].includes(audience)), index];
+  const readers = use === "operators" ? "both" : "clients"; // large pages are not for strangers, who may not read them
+  const served: readonly RouteEntry[] = [
+    ...routes.filter(({ audience }) => audiences[use].includes(audience)),
+    page("/openapi.json", readers, ({ exchange }) => docs.showDocument(exchange)),
+    page("/docs", readers, ({ exchange }) => docs.showPage(exchange)),
+    page("/", "anybody", ({ exchange }) => serveIndex(exchange, served.map(toShown))),
+  ];
   return served;
 }
 
-/** All but the page that lists them. */
+/** All but the pages that say which these are. */
 export function createRoutes(parts: InferenceParts & OpsParts): readonly RouteEntry[] {
   const inference = <Request extends InferenceRequest>(path: string, api: InferenceApi<Request>): RouteEntry => ({
     method: "POST",

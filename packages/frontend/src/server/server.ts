@@ -20,6 +20,7 @@ import {
 import { readTimeout, timeoutHeader } from "../inference/deadlines.ts";
 import type { RequestLogOptions } from "../observe/request-log.ts";
 import { toErrorBody } from "../openai/errors.ts";
+import type { DescribedFrontend } from "../openapi/document.ts";
 import { routesAt } from "./routes.ts";
 import { createUnmatched } from "./unmatched.ts";
 
@@ -40,6 +41,8 @@ export interface PortsOptions extends Pick<HostOptions, FromSettings | "overload
   /** Inference requests under way at a time. */
   readonly maxConcurrentRequests: number;
   readonly isDraining: () => boolean;
+  /** For those who ask what may be sent. */
+  readonly fieldLimits: DescribedFrontend["fieldLimits"];
 }
 
 interface Address {
@@ -100,7 +103,11 @@ async function openPort(options: PortsOptions, address: Address, use: PortUse): 
   const { keys, corsOrigins, allowedHosts: allowed, isDraining, log } = options;
   const { portSetting, openWarning } = use === "operators" ? operatorsWords : clientsWords;
   const isOpen = (use === "operators" ? keys.operatorKeys : keys.apiKeys) === undefined;
-  const routes = routesAt(use, options.routes);
+  const callers = createCallers(keys, use);
+  const routes = routesAt(use, options.routes, {
+    ...options,
+    isOpen: (audience) => callers.refuse(callers.find({}), audience, {}) === undefined,
+  });
   const methods = [...new Set(routes.flatMap(methodsOf))];
   const port = await openHost({
     ...options,
@@ -108,7 +115,7 @@ async function openPort(options: PortsOptions, address: Address, use: PortUse): 
     portSetting,
     hosts: { allowed, setting: "--http-allowed-hosts (DYN_HTTP_ALLOWED_HOSTS)", isOpen },
     routes: createRouteTable(routes),
-    callers: createCallers(keys, use),
+    callers,
     cors: createCors(use === "operators" ? [] : corsOrigins, methods), // no page operates
     bodySetting: "DYN_HTTP_BODY_LIMIT_MB",
     timeoutOf: ({ headers }) => readTimeout(headers[timeoutHeader], ownTimeout).totalMs,

@@ -23,9 +23,21 @@ export function sendJson(
   write(reply, status, "application/json", text, takeFor(reply, text, false), headers);
 }
 
-/** A page. If `isModest`, it leaves the last quarter of the memory to others: strangers may ask for it, and not read it. @throws as `sendJson`. */
-export function sendPage(reply: Reply, contentType: string, text: string, isModest = false): void {
-  write(reply, 200, contentType, text, takeFor(reply, text, isModest));
+export interface PageOptions {
+  /** It leaves the last quarter of the memory to others: strangers may ask for it, and not read it. Default false. */
+  readonly isModest?: boolean;
+  /** Besides those of every answer. */
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** A page. @throws as `sendJson`. */
+export function sendPage(
+  reply: Reply,
+  contentType: string,
+  text: string,
+  { isModest = false, headers }: PageOptions = {},
+): void {
+  write(reply, 200, contentType, text, takeFor(reply, text, isModest), headers);
 }
 
 /** A page that takes no memory of what requests have. */

@@ -23,28 +23,6 @@ export interface RouteEntry {
   toErrorBody(error: RuntimeError, exchange: Exchange): unknown;
   /** Inference routes answer early failures themselves, with their pair of log lines. */
   refuse?(exchange: Exchange, error: RuntimeError): void;
-  /** For the document that describes all routes. Default: it is not in there. */
-  readonly docs?: RouteDocs;
-}
-
-/** A route for its readers, as OpenAPI has it. */
-export interface RouteDocs {
-  /** A few words. */
-  readonly summary: string;
-  /** Markdown. */
-  readonly description?: string;
-  /** JSON Schema of the body. */
-  readonly request?: object;
-  /** What `*` stands for, as a word. */
-  readonly rest?: string;
-  /** By status, such as `200`. */
-  readonly responses: Readonly<Record<string, ResponseDocs>>;
-}
-
-export interface ResponseDocs {
-  readonly description: string;
-  /** JSON Schemas, by media type. */
-  readonly content?: Readonly<Record<string, object>>;
 }
 
 /** What a request comes to. */
