@@ -1,4 +1,4 @@
-/** Where a text stops being JSON. The parser's own message says it only sometimes, and quotes what the client has sent. */
+/** Where a text stops being JSON. The parser's own message names a place for some faults and none for an unexpected token, and quotes what the client has sent. */
 
 const literal = /true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
 const escape = /\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/y;

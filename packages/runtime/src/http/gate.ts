@@ -2,7 +2,7 @@
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { Server as TlsServer } from "node:tls";
-import { watchCrowd, type Crowd } from "./crowd.ts";
+import { limitConnections, type ConnectionLimit } from "./connection-limit.ts";
 import { findFault, toPath } from "./faults.ts";
 import { createHostGuard, type HostGuard, type HostRules } from "./hosts.ts";
 import { toCheckIntervalMs, type HttpLimits } from "./limits.ts";
@@ -40,7 +40,7 @@ export interface HttpGate extends Disposable {
 /** How long a peer that was told to go may take to hear it. */
 const lingerMs = 1_000;
 
-interface Line extends Queue {
+interface Connection extends Queue {
   /** The last answer is on its way, or out. */
   isEnding: boolean;
   readonly open: Set<ServerResponse>;
@@ -53,114 +53,125 @@ export function createHttpGate({ limits, now, hosts, toAnswer, onCrowded = () =>
   const faults = new WeakMap<IncomingMessage, RequestFault>();
   const idle = watchIdle(limits, now);
   const turns = createTurns();
-  const crowd = watchCrowd({ limits, onCrowded, takeIdle: idle.take });
+  const limit = limitConnections({ limits, onCrowded, takeIdle: idle.take });
   const hostGuard = hosts && createHostGuard(hosts);
-  const lineOf = createLines((line, socket) => {
+  const connectionOf = rememberConnections((connection, socket) => {
     idle.end(socket);
-    turns.clear(line);
+    turns.clear(connection);
   });
-  const goOn = (line: Line, socket: Socket): void => {
+  const goOn = (connection: Connection, socket: Socket): void => {
     if (socket.destroyed) return;
-    turns.goOn(line, socket);
-    if (line.open.size > 0) return;
-    if (line.isEnding) line.onIdle?.();
+    turns.goOn(connection, socket);
+    if (connection.open.size > 0) return;
+    if (connection.isEnding) connection.onIdle?.();
     else idle.begin(socket);
   };
 
   return {
-    guard: createGuard({ lineOf, toAnswer, hostGuard, crowd }),
+    guard: createGuard({ connectionOf, toAnswer, hostGuard, limit }),
     enter(request, response, handle) {
       const { socket } = request;
-      const line = lineOf(socket);
-      if (line.isEnding) return;
+      const connection = connectionOf(socket);
+      if (connection.isEnding) return;
       idle.end(socket);
-      if (!line.latest && !crowd.admit(socket)) return;
-      line.latest = request;
-      line.open.add(response);
+      if (!connection.latest && !limit.admit(socket)) return;
+      connection.latest = request;
+      connection.open.add(response);
       response.on("close", () => {
-        line.open.delete(response);
-        goOn(line, socket);
+        connection.open.delete(response);
+        goOn(connection, socket);
       });
       const fault = findFault(request, limits.maxHeaders) ?? hostGuard?.check(request);
       if (fault) faults.set(request, fault);
       else request.url = toPath(request.url ?? "");
       // The bytes after an offer to change protocols are lost in Node: whoever makes it has this answer alone.
-      if (fault || request.headers.upgrade !== undefined) endWith(line, response);
-      if (turns.take(line, { response, handle: () => handle(request, response) })) return;
-      line.open.delete(response);
-      endAfterAnswers(line, socket, () => ""); // its client has to ask again
+      if (fault || request.headers.upgrade !== undefined) endWith(connection, response);
+      if (turns.take(connection, { response, handle: () => handle(request, response) })) return;
+      connection.open.delete(response);
+      endAfterAnswers(connection, socket, () => ""); // its client has to ask again
     },
     faultOf: (request) => faults.get(request),
-    refuse: createRefusal({ limits, toAnswer, turns, lineOf }),
+    refuse: createRefusal({ limits, toAnswer, turns, connectionOf }),
     [Symbol.dispose]: () => idle[Symbol.dispose](),
   };
 }
 
 interface GuardParts extends Pick<GateOptions, "toAnswer"> {
-  readonly lineOf: (socket: Socket) => Line;
+  readonly connectionOf: (socket: Socket) => Connection;
   readonly hostGuard: HostGuard | undefined;
-  readonly crowd: Crowd;
+  readonly limit: ConnectionLimit;
 }
 
-function createGuard({ lineOf, toAnswer, hostGuard, crowd }: GuardParts): HttpGate["guard"] {
+function createGuard({ connectionOf, toAnswer, hostGuard, limit }: GuardParts): HttpGate["guard"] {
   const { connect } = malformedRequests;
   return (server) => {
     hostGuard?.watch(server);
-    server.on("connection", crowd.enter); // before its TLS handshake
+    server.on("connection", limit.enter); // before its TLS handshake
     server.on(server instanceof TlsServer ? "secureConnection" : "connection", (socket: Socket) => {
-      const line = lineOf(socket);
+      const connection = connectionOf(socket);
       readInSlices(socket, {
-        isHeld: () => line.waiting.length > 0,
-        isOver: () => line.isEnding && line.waiting.length === 0 && line.latest?.complete !== false,
+        isHeld: () => connection.waiting.length > 0,
+        isOver: () => connection.isEnding && connection.waiting.length === 0 && connection.latest?.complete !== false,
       });
     });
     server.on("timeout", (socket: Socket) => {
-      const { latest, open } = lineOf(socket);
+      const { latest, open } = connectionOf(socket);
       if (latest && open.size === 0) socket.destroy(); // before its first request it is late, and answered
     });
     server.on("connect", (_request, socket: Socket) => {
-      const line = lineOf(socket);
+      const connection = connectionOf(socket);
       socket.on("error", () => socket.destroy()); // Node has let go of it, and would not answer
-      if (!line.isEnding) endAfterAnswers(line, socket, () => toBytes(connect, toAnswer(connect, undefined, socket)));
+      if (!connection.isEnding)
+        endAfterAnswers(connection, socket, () => toBytes(connect, toAnswer(connect, undefined, socket)));
     });
   };
 }
 
 interface RefusalParts extends Pick<GateOptions, "limits" | "toAnswer"> {
   readonly turns: Turns;
-  readonly lineOf: (socket: Socket) => Line;
+  readonly connectionOf: (socket: Socket) => Connection;
 }
 
-function createRefusal({ limits, toAnswer, turns, lineOf }: RefusalParts): HttpGate["refuse"] {
+function createRefusal({ limits, toAnswer, turns, connectionOf }: RefusalParts): HttpGate["refuse"] {
   return (error, socket) => {
-    const line = lineOf(socket);
+    const connection = connectionOf(socket);
     const malformed = describeMalformed(error, limits.maxHeaderBytes);
-    const current = [...line.open].find(({ req }) => !req.complete);
+    const current = [...connection.open].find(({ req }) => !req.complete);
     const isLeft = current !== undefined && error.code === "HPE_INVALID_EOF_STATE";
     if (!malformed || isLeft) return void socket.destroy();
     // Also of the last request of a connection, which it is for an offer of another protocol.
     if (current && refuseBody(current, malformed)) {
-      line.isEnding = true;
+      connection.isEnding = true;
       return;
     }
-    const isDropped = current !== undefined && turns.drop(line, current);
-    if (isDropped) line.open.delete(current);
-    else if (line.isEnding) return; // the parser complains about every further chunk
+    const isDropped = current !== undefined && turns.drop(connection, current);
+    if (isDropped) connection.open.delete(current);
+    else if (connection.isEnding) return; // the parser complains about every further chunk
     // What follows the last request, or belongs to one that has its answer, is nothing to be told of.
-    const isAnswered = error.code === "HPE_CLOSED_CONNECTION" || (line.latest?.complete === false && !isDropped);
-    endAfterAnswers(line, socket, () => (isAnswered ? "" : toBytes(malformed, toAnswer(malformed, error, socket))));
+    const isAnswered = error.code === "HPE_CLOSED_CONNECTION" || (connection.latest?.complete === false && !isDropped);
+    endAfterAnswers(connection, socket, () =>
+      isAnswered ? "" : toBytes(malformed, toAnswer(malformed, error, socket)),
+    );
   };
 }
 
-function createLines(onClose: (line: Line, socket: Socket) => void): (socket: Socket) => Line {
-  const lines = new WeakMap<Socket, Line>();
+function rememberConnections(
+  onClose: (connection: Connection, socket: Socket) => void,
+): (socket: Socket) => Connection {
+  const connections = new WeakMap<Socket, Connection>();
   return (socket) => {
-    const known = lines.get(socket);
+    const known = connections.get(socket);
     if (known) return known;
-    const line: Line = { isEnding: false, open: new Set(), waiting: [], latest: undefined, onIdle: undefined };
-    lines.set(socket, line);
-    socket.once("close", () => onClose(line, socket));
-    return line;
+    const connection: Connection = {
+      isEnding: false,
+      open: new Set(),
+      waiting: [],
+      latest: undefined,
+      onIdle: undefined,
+    };
+    connections.set(socket, connection);
+    socket.once("close", () => onClose(connection, socket));
+    return connection;
   };
 }
 
@@ -194,8 +205,8 @@ function watchIdle(limits: HttpLimits, now: () => number): Idle {
   };
 }
 
-function endWith(line: Line, last: ServerResponse): void {
-  line.isEnding = true;
+function endWith(connection: Connection, last: ServerResponse): void {
+  connection.isEnding = true;
   last.setHeader("connection", "close");
 }
 
@@ -208,10 +219,10 @@ function refuseBody(response: ServerResponse, { status, message }: Malformed): b
 }
 
 // The answers before it go first, or this one would be taken for one of theirs.
-function endAfterAnswers(line: Line, socket: Socket, toText: () => string): void {
-  line.isEnding = true;
-  line.onIdle = () => endSocket(socket, toText());
-  if (line.open.size === 0) line.onIdle();
+function endAfterAnswers(connection: Connection, socket: Socket, toText: () => string): void {
+  connection.isEnding = true;
+  connection.onIdle = () => endSocket(socket, toText());
+  if (connection.open.size === 0) connection.onIdle();
 }
 
 function toBytes({ status, reason }: Malformed, { body, headers = {} }: RawAnswer): string {

@@ -6,7 +6,7 @@ import type { HttpLimits } from "./limits.ts";
 /** Connections that have asked for nothing yet, where a quarter of all would be less. */
 const leastStrangers = 64;
 
-export interface CrowdOptions {
+export interface ConnectionLimitOptions {
   readonly limits: HttpLimits;
   /** Called before a connection is closed because there are too many. */
   readonly onCrowded: (socket: Socket) => void;
@@ -14,13 +14,18 @@ export interface CrowdOptions {
   readonly takeIdle: () => Socket | undefined;
 }
 
-export interface Crowd {
+export interface ConnectionLimit {
   readonly enter: (socket: Socket) => void;
   /** Its first request has come. If there is no place, whoever has been idle for longest goes. @returns false if nobody is: then it went itself. */
   readonly admit: (socket: Socket) => boolean;
 }
 
-export function watchCrowd({ limits: { maxConnections: maxKnown }, onCrowded, takeIdle }: CrowdOptions): Crowd {
+/** Create it, for a server without connections. */
+export function limitConnections({
+  limits: { maxConnections: maxKnown },
+  onCrowded,
+  takeIdle,
+}: ConnectionLimitOptions): ConnectionLimit {
   const strangers = createStrangers({
     maxStrangers: Math.max(leastStrangers, Math.ceil(maxKnown / 4)),
     maxKnown,
