@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { frontendSettings } from "../../packages/frontend/src/settings.ts";
+import { frontendSettings } from "../../packages/frontend/src/settings/frontend-settings.ts";
 import { mockSettings } from "../../packages/mock-worker/src/options.ts";
 import { readSettings } from "../../packages/runtime/src/settings/environment.ts";
 import {
@@ -11,7 +11,7 @@ import {
   sharedSettings,
 } from "../../packages/runtime/src/settings/runtime-settings.ts";
 import { createRuntime } from "../../packages/runtime/src/index.ts";
-import type { Setting, Variable } from "../../packages/runtime/src/settings/setting.ts";
+import { formatDefault, type Setting, type Variable } from "../../packages/runtime/src/settings/setting.ts";
 import { telemetrySettings, telemetrySwitches } from "../../packages/runtime/src/otel/settings.ts";
 import { root } from "../support/cluster.ts";
 
@@ -21,11 +21,11 @@ type AnySetting = Setting<never> | Setting<unknown> | Variable<never> | Variable
 
 function table(settings: Readonly<Record<string, AnySetting>>): string {
   const rows = Object.values(settings).map((setting) => {
-    const { env, default: fallback, help } = setting;
+    const { env, help } = setting;
     const shown =
       env === "DYN_FILE_KV"
         ? "`$XDG_RUNTIME_DIR/dyn`, else `dyn-<uid>` in the system's temporary directory"
-        : `\`${JSON.stringify(fallback)}\``;
+        : `\`${formatDefault(setting)}\``;
     return `| ${"flag" in setting ? `\`--${setting.flag}\`` : ""} | \`${env}\` | ${shown} | ${help} |`;
   });
   return ["| flag | variable | default | meaning |", "| --- | --- | --- | --- |", ...rows].join("\n");
@@ -146,8 +146,8 @@ describe("settings", () => {
 
   test("every default is a value its own parser takes", () => {
     for (const settings of [runtimeSettings, frontendSettings, mockSettings]) {
-      for (const { parse, default: fallback } of Object.values(settings))
-        expect(parse(String(fallback))).toEqual(fallback);
+      for (const { parse, default: fallback, shownDefault } of Object.values<Variable<unknown>>(settings))
+        expect(parse(shownDefault ?? String(fallback))).toEqual(fallback);
     }
   });
 });

@@ -85,7 +85,7 @@ export const houses: Readonly<Record<string, Readonly<Record<string, Room>>>> = 
     inference: { floor: 2, holds: "one inference request of any API, from body to answer" },
     observe: { floor: 1, holds: "the pair of lines and the metrics of a request" },
     "ops.ts": { floor: 1, holds: "health, metrics, the history of a request" },
-    "settings.ts": { floor: 1, holds: "settings" },
+    settings: { floor: 1, holds: "what can be set, and how it is read" },
     http: { floor: 0, holds: "bodies in JSON, event streams" },
     models: { floor: 0, holds: "which models exist, and which workers serve them" },
   },

@@ -2,17 +2,17 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { frontendSettings } from "../../packages/frontend/src/settings.ts";
+import { frontendSettings } from "../../packages/frontend/src/settings/frontend-settings.ts";
 import { root } from "../support/cluster.ts";
 import { describeFrontend } from "../support/openapi.ts";
 
 const page = join(root, "docs/openapi.json");
 
 test("the document in the repository says what the code does", () => {
-  const { maxMessages, maxCompletions, bodyLimitMb, overloadStatus } = frontendSettings;
+  const { maxMessages, maxCompletions, bodyLimitBytes, overloadStatus } = frontendSettings;
   const document = describeFrontend("all", {
     fieldLimits: { maxMessages: maxMessages.default, maxCompletions: maxCompletions.default },
-    maxBodyBytes: bodyLimitMb.default * 1024 * 1024,
+    maxBodyBytes: bodyLimitBytes.default,
     overloadStatus: overloadStatus.default,
   });
   const expected = `${JSON.stringify(document, null, 2)}\n`;

@@ -41,7 +41,7 @@ beforeAll(async () => {
   const apiKeysFile = join(directory, "api-keys");
   await writeFile(apiKeysFile, `${createHash("sha256").update(key).digest("hex")} team-a\n`);
   runtime = await createRuntime({ config });
-  frontend = await createFrontend({ runtime, httpPort: 0, bodyLimitMb: 1, sseKeepAliveMs: 0 });
+  frontend = await createFrontend({ runtime, httpPort: 0, bodyLimitBytes: 1 * 1024 * 1024, sseKeepAliveMs: 0 });
   strict = await createFrontend({ runtime, httpPort: 0, apiKeysFile });
   const models = [...workerCodes].flatMap((code) => [`${code}@0`, `${code}@1`]);
   const start = (modelName: string, fault = ""): Promise<MockWorker> => {

@@ -1,7 +1,7 @@
 // Every bound of a field: what the official APIs take is taken, and the next value is refused by the field's name. The bounds are those of OpenAI's
 // OpenAPI description (openai/openai-openapi, August 2026) and of the types of @anthropic-ai/sdk; where these have none, a comment says whose it is.
 import { describe, expect, test } from "vitest";
-import { frontendSettings } from "../../packages/frontend/src/settings.ts";
+import { frontendSettings } from "../../packages/frontend/src/settings/frontend-settings.ts";
 import { limits, maxInt64, minInt64, parse, problemOf, type Api } from "./one-field.ts";
 
 const long = 100_000;

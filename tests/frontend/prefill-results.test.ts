@@ -55,7 +55,7 @@ function toExchange(budget: MemoryBudget): Exchange {
 }
 
 function openBudget(): MemoryBudget {
-  return createMemoryBudget(1, createRuntimeMetrics().memory);
+  return createMemoryBudget(1 * 1024 * 1024, createRuntimeMetrics().memory);
 }
 
 test("all of them together have the limit of an answer", async () => {

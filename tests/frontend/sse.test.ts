@@ -11,7 +11,7 @@ import { eventually } from "../support/cluster.ts";
 import { dial } from "../support/http-client.ts";
 
 const keepAlive = ": keep-alive\n\n";
-const memory = createMemoryBudget(1, createRuntimeMetrics().memory).open();
+const memory = createMemoryBudget(1 * 1024 * 1024, createRuntimeMetrics().memory).open();
 const commonHeaders = { "x-request-id": "mine", "request-id": "ours" };
 const words = (text: string): number => text.split(keepAlive).length - 1;
 

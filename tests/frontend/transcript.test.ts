@@ -65,7 +65,7 @@ test("what is kept is taken from the memory for requests, twice its bytes", () =
 });
 
 test("without memory for it, a text that is wanted fails, and one that is kept for another worker is given up", () => {
-  const budget = createMemoryBudget(1, createRuntimeMetrics().memory);
+  const budget = createMemoryBudget(1 * 1024 * 1024, createRuntimeMetrics().memory);
   for (const isNeeded of [true, false]) {
     using share = budget.open();
     const transcript = new Transcript(

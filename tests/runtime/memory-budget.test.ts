@@ -9,7 +9,7 @@ const mib = 1024 * 1024;
 
 function open(limitMib: number): { readonly budget: MemoryBudget; readonly shown: RuntimeMetrics["memory"] } {
   const shown = createRuntimeMetrics().memory;
-  return { budget: createMemoryBudget(limitMib, shown), shown };
+  return { budget: createMemoryBudget(limitMib * 1024 * 1024, shown), shown };
 }
 
 type Step = readonly [what: "open" | "take" | "release" | "dispose", which: number, bytes: number];

@@ -23,7 +23,7 @@ import { encodePayload } from "../../packages/runtime/src/wire/payload.ts";
 import type { Line } from "../support/cluster.ts";
 
 /** More than any test takes. */
-export const memory = createMemoryBudget(1_024, createRuntimeMetrics().memory);
+export const memory = createMemoryBudget(1_024 * 1024 * 1024, createRuntimeMetrics().memory);
 export const address = "dyn://test.echo.generate";
 export const path = "test/echo/generate";
 export const config = {

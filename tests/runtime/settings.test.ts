@@ -1,10 +1,16 @@
 // Values as files of variables, scripts and URLs leave them: with what nobody sees around them, or with what does not belong to them.
 import { describe, expect, test } from "vitest";
-import { frontendSettings } from "../../packages/frontend/src/settings.ts";
+import { frontendSettings } from "../../packages/frontend/src/settings/frontend-settings.ts";
 import { mockSettings } from "../../packages/mock-worker/src/options.ts";
 import { readSettings } from "../../packages/runtime/src/settings/environment.ts";
 import { runtimeSettings } from "../../packages/runtime/src/settings/runtime-settings.ts";
-import type { Variable } from "../../packages/runtime/src/settings/setting.ts";
+import {
+  formatDefault,
+  inUnits,
+  mebibyte,
+  numberSetting,
+  type Variable,
+} from "../../packages/runtime/src/settings/setting.ts";
 import { telemetrySettings, telemetrySwitches } from "../../packages/runtime/src/otel/settings.ts";
 
 // Of settings whose default says nothing of their values.
@@ -34,7 +40,8 @@ const settings: readonly Variable<unknown>[] = tables.flatMap((table) => Object.
 // Of a token the lines are read where it is used; a path may have any character but NUL.
 const others = settings.filter(({ env }) => env !== "DYN_PLANE_TOKEN");
 const withoutPaths = others.filter(({ env }) => !/TLS_(?:CERT|KEY|CA)|FILE/.test(env));
-const sampleOf = ({ env, default: fallback }: Variable<unknown>): string => samples[env] ?? String(fallback);
+const sampleOf = ({ env, default: fallback, shownDefault }: Variable<unknown>): string =>
+  samples[env] ?? shownDefault ?? String(fallback);
 
 test.each(others.map((setting) => [setting.env, setting] as const))(
   "blanks and line ends around the value of %s do not belong to it",
@@ -105,4 +112,14 @@ test("a model's name keeps what is inside it", () => {
     expect(() => readSettings(mockSettings, {}, { modelName })).toThrow(
       `--model-name ${JSON.stringify(modelName)}: expected 1 to 256 characters`,
     );
+});
+
+test("a setting in the units of people is an option in those of code", () => {
+  const limit = inUnits(mebibyte, numberSetting("DYN_LIMIT_MB", "limit-mb", 32, [1, 64], "largest thing, MiB"));
+  expect(readSettings({ limit }, {})).toEqual({ limit: 33_554_432 });
+  expect(readSettings({ limit }, { DYN_LIMIT_MB: " 2\n" })).toEqual({ limit: 2_097_152 });
+  expect(() => readSettings({ limit }, { DYN_LIMIT_MB: "65" })).toThrow(
+    'DYN_LIMIT_MB="65": expected a whole number from 1 to 64',
+  );
+  expect(formatDefault(limit)).toBe("32");
 });

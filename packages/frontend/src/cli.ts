@@ -14,7 +14,7 @@ import {
 import { traceRequests } from "@dyn/lineage";
 import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { text } from "node:stream/consumers";
-import { frontendSettings } from "./settings.ts";
+import { frontendSettings } from "./settings/frontend-settings.ts";
 
 // It serves no endpoint of its own.
 const settings = { ...frontendSettings, ...sharedSettings };

@@ -22,7 +22,8 @@ import { createFrontendMetrics, type FrontendMetrics } from "./observe/metrics.t
 import { createRoutes } from "./server/routes.ts";
 import { openHttpSecurity } from "./server/secrets.ts";
 import { listenHttp, type HttpPorts, type PortsOptions } from "./server/server.ts";
-import { frontendSettings, type FrontendOptions } from "./settings.ts";
+import type { FrontendOptions } from "./settings/frontend-options.ts";
+import { frontendSettings } from "./settings/frontend-settings.ts";
 
 /** How long the start waits for the first listing of discovery, ms. */
 const firstLookMs = 3_000;
@@ -164,10 +165,9 @@ interface Observed {
 }
 
 function observe({ runtime, settings, owned }: FrontendParts, models: Models): Observed {
-  const { metricsPrefix: prefix, metricsModelGraceSecs, requestHistory: size } = settings;
+  const { metricsPrefix: prefix, metricsModelGraceMs: graceMs, requestHistory: size } = settings;
   parsePrefix(prefix); // programs may give anything
   const { registry, eventLoopDelay } = runtime.metrics;
-  const graceMs = metricsModelGraceSecs * 1000;
   const metrics = createFrontendMetrics({ registry, prefix, models: () => models.list(), graceMs, now });
   owned.push(metrics, eventLoopDelay.watch());
   return {
@@ -180,7 +180,7 @@ type InferenceOptions = "limits" | "fieldLimits" | "maxAnswerBytes" | "overloadS
 
 function toInferenceOptions(settings: FrontendOptions): Pick<InferenceParts, InferenceOptions> {
   const { requestTimeoutMs, firstTokenTimeoutMs, tokenTimeoutMs, overloadStatus, sseKeepAliveMs } = settings;
-  const maxAnswerBytes = settings.answerLimitMb * 1024 * 1024;
+  const maxAnswerBytes = settings.answerLimitBytes;
   return {
     limits: { totalMs: requestTimeoutMs, firstTokenMs: firstTokenTimeoutMs, betweenTokensMs: tokenTimeoutMs },
     fieldLimits: { ...settings, maxEchoBytes: maxAnswerBytes },
@@ -208,7 +208,7 @@ function toPortsOptions(settings: FrontendOptions): Pick<PortsOptions, Addresses
     operators: operatorPort < 0 ? undefined : { host: operatorHost, port: operatorPort },
     corsOrigins: parseOrigins(settings.corsOrigins.join(",")), // programs may give anything
     allowedHosts: parseHosts(settings.allowedHosts.join(",")),
-    maxBodyBytes: settings.bodyLimitMb * 1024 * 1024,
+    maxBodyBytes: settings.bodyLimitBytes,
     maxConcurrentRequests,
     overloadStatus,
     limits: settings,
@@ -227,7 +227,7 @@ function logListening({ http, operators }: HttpPorts, { discovery, config }: Run
 // The end begins once, whoever asks; `closed` tells everybody how it went.
 function toFrontend(ports: HttpPorts, parts: FrontendParts, drain: AbortController, log: Logger): Frontend {
   const { settings, asked, release } = parts;
-  const { shutdownTimeoutSecs: timeout_secs, drainDelayMs: delay_ms } = settings;
+  const { shutdownTimeoutMs: timeoutMs, drainDelayMs: delay_ms } = settings;
   const { promise: closed, resolve, reject } = Promise.withResolvers<void>();
   closed.catch(() => undefined); // also thrown at whoever closes
   const end = async (): Promise<void> => {
@@ -235,7 +235,7 @@ function toFrontend(ports: HttpPorts, parts: FrontendParts, drain: AbortControll
     await waitMs(delay_ms, undefined);
     try {
       const report = createEndReport(now);
-      await ports.close(timeout_secs * 1000, report);
+      await ports.close(timeoutMs, report);
       log.info({ ...report.facts(begunAt) }, "stopped");
     } finally {
       await release();
@@ -247,7 +247,7 @@ function toFrontend(ports: HttpPorts, parts: FrontendParts, drain: AbortControll
     return closed;
   });
   void asked.then((signal) => {
-    const fields = { signal, timeout_secs, ...(delay_ms > 0 && { delay_ms }) };
+    const fields = { signal, timeout_secs: timeoutMs / 1000, ...(delay_ms > 0 && { delay_ms }) };
     log.info(fields, "shutdown requested, draining; a second signal ends at once");
     close().catch((error: unknown) => log.error({ error }, "shutdown failed"));
   });

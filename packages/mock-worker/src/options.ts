@@ -12,18 +12,31 @@ import {
 import { parseFaults, type Fault } from "./faults.ts";
 
 export interface MockOptions {
+  /** Name clients use for the model. Default `mock`. */
   readonly modelName: string;
+  /** Namespace of the endpoint. Default `dynamo`. */
   readonly namespace: string;
+  /** Component of the endpoint. Default: `prefill` for prefill workers, `backend` for all others. */
   readonly component: string;
+  /** Name of the endpoint. Default `generate`. */
   readonly endpoint: string;
+  /** What the workers do of a request: all of it (`agg`), only the prompt (`prefill`), or what comes after it (`decode`). Default `agg`. */
   readonly disaggregationMode: "agg" | "prefill" | "decode";
+  /** Workers in this process, each an instance with a port of its own. Default `1`. */
   readonly numWorkers: number;
+  /** Completions a worker runs at a time; further ones wait their turn. Default `256`. */
   readonly maxNumSeqs: number;
+  /** Time to the first token, ms. Default `0`. */
   readonly ttftMs: number;
+  /** Time between tokens, ms. Default `0`. */
   readonly itlMs: number;
+  /** Divides all times; 0 means no delay at all. Default `1`. */
   readonly speedupRatio: number;
+  /** The same seed and prompt give the same token ids. Default `0`. */
   readonly seed: number;
+  /** How often a request may go on at another worker after one has failed; 0 = never. Default `3`. */
   readonly migrationLimit: number;
+  /** Faults on purpose, as `parseFaults` makes them. Default `[]`. */
   readonly fault: readonly Fault[];
 }
 

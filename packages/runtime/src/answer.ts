@@ -14,26 +14,27 @@ import type { Trailer } from "./wire/messages.ts";
 import { encodePayload } from "./wire/payload.ts";
 
 export interface GenerateOptions {
-  /** Cancels the request; the worker's signal aborts too. */
+  /** Cancels the request; the worker's signal aborts too. Default: only leaving the answer does. */
   readonly signal?: AbortSignal;
   /** Ours: a UUID. Default: a new one. */
   readonly requestId?: string;
-  /** The client's own id, visible ASCII, at most 256 characters. */
+  /** The client's own id, visible ASCII, at most 256 characters. Default: none. */
   readonly xRequestId?: string;
-  /** W3C headers of the caller's span. Default with trace export on: the span active in `@opentelemetry/api`. */
+  /** W3C header of the caller's span. Default: with trace export on the span active in `@opentelemetry/api`, else a new trace. */
   readonly traceparent?: string;
+  /** W3C header that goes with `traceparent`. Default: none. */
   readonly tracestate?: string;
-  /** W3C baggage for the worker's handler. */
+  /** W3C baggage for the worker's handler. Default: none. */
   readonly baggage?: string;
-  /** Everything above at once, as a frontend has it. */
+  /** All ids above at once, as a frontend has them. Default: made of the others. */
   readonly identity?: Identity;
   /** The one instance to ask, decimal u64: it answers, or nobody does. Default: any, by the router mode; `direct` needs it. */
   readonly instanceId?: string;
-  /** Time the answer may take in all, a whole number of ms from 1 to 2³¹−1. Travels to the worker. */
+  /** Time the answer may take in all, a whole number of ms from 1 to 2³¹−1. Travels to the worker. Default: no limit. */
   readonly timeoutMs?: number;
-  /** Reading of `performance.now()` after which nobody waits any more: it travels to the worker, whoever asks keeps it with `signal`. */
+  /** Reading of `performance.now()` after which nobody waits any more, ms: it travels to the worker, whoever asks keeps it with `signal`. Default: none. */
   readonly deadlineAt?: number;
-  /** Bytes of items that may be under way, from 1 to 2³¹−1: a reader that is slow holds as much. Default 262 144. */
+  /** Bytes of items that may be under way, from 1 to 2³¹−1: a reader that is slow holds as much. Default 262144. */
   readonly windowBytes?: number;
   /** Asked when a worker fails after it has delivered items, all of which have been read: the request for the rest, which another worker gets.
    *  Undefined = it cannot be continued, and the answer fails. Default: it cannot. */

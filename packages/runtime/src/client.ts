@@ -21,11 +21,18 @@ export interface ClientOptions {
   readonly logFields?: Fields;
 }
 
+export interface WaitOptions {
+  /** So many instances must be there. Default 1. */
+  readonly count?: number;
+  /** Ends the wait. Default: nothing does, but the end of the client. */
+  readonly signal?: AbortSignal;
+}
+
 /** Calls one endpoint. It belongs to its runtime, which closes it. */
 export interface Client<Request, Item> extends Disposable {
   readonly instances: readonly Instance[];
-  /** Resolves once `count` instances (default 1) can be reached. Rejects with the signal's reason, or `unavailable` once the client is disposed. */
-  waitForInstances(options?: { count?: number; signal?: AbortSignal }): Promise<readonly Instance[]>;
+  /** Resolves once enough instances can be reached. Rejects with the signal's reason, or `unavailable` once the client is disposed. */
+  waitForInstances(options?: WaitOptions): Promise<readonly Instance[]>;
   /** Nothing is sent before the answer is read, which is once. Leaving the loop cancels the request. @throws RuntimeError `invalid_argument` on a request or an option that cannot be sent. */
   generate(request: Request, options?: GenerateOptions): Answer<Item>;
   /** True for the id of an instance that can be sent requests. */

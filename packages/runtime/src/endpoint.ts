@@ -13,14 +13,14 @@ import type { EndpointMetrics, RuntimeMetrics } from "./metrics/runtime-metrics.
 import { toAdvertisedAddress } from "./net/advertise.ts";
 import type { Listener } from "./net/listener.ts";
 import type { PlaneSecurity } from "./security/plane-security.ts";
-import type { RuntimeConfig } from "./settings/runtime-settings.ts";
+import type { RuntimeConfig } from "./settings/runtime-config.ts";
 import type { Membership } from "./system/system.ts";
 import { encodeValueItem, type EncodeItem } from "./wire/items.ts";
 
 export interface ServeOptions<Item> {
-  /** How items become bytes; default msgpack. */
+  /** How items become bytes. Default: msgpack. */
   readonly encodeItem?: EncodeItem<Item>;
-  /** Tokens in one item, for the worker's timings and counts; default 1. */
+  /** Tokens in one item, for the worker's timings and counts. Default 1. */
   readonly countTokens?: (item: Item) => number;
   /** Name of the model it serves: a label of its metrics. Default: none. */
   readonly model?: string;

@@ -3,10 +3,10 @@
 export { createRuntime } from "./runtime.ts";
 export type { Runtime, RuntimeOptions } from "./runtime.ts";
 export type { Environment } from "./settings/environment.ts";
-export type { RuntimeConfig } from "./settings/runtime-settings.ts";
+export type { RuntimeConfig } from "./settings/runtime-config.ts";
 export type { ShutdownSignal } from "./lifetime.ts";
 export type { Endpoint, ServeOptions, Serving } from "./endpoint.ts";
-export type { Client, ClientOptions } from "./client.ts";
+export type { Client, ClientOptions, WaitOptions } from "./client.ts";
 export type { Answer, GenerateOptions } from "./answer.ts";
 export type { AttemptOutcome, AttemptReport } from "./egress/attempt.ts";
 export type { RouterMode } from "./egress/pick.ts";

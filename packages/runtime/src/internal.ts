@@ -17,6 +17,8 @@ export { completeSettings, maxTimerMs, readSettings } from "./settings/environme
 export { runtimeSettings, sharedSettings } from "./settings/runtime-settings.ts";
 export {
   decimalNumber,
+  inUnits,
+  mebibyte,
   numberSetting,
   oneOf,
   optional,
@@ -26,6 +28,7 @@ export {
   parsePrefix,
   parseSwitch,
   plainText,
+  second,
   wholeNumber,
 } from "./settings/setting.ts";
 export type { Setting, SettingsOf, Variable, VariablesOf } from "./settings/setting.ts";

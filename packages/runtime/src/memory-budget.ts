@@ -44,9 +44,9 @@ interface Account {
   usedBytes: number;
 }
 
-/** Create a budget of `limitMib`; 0 = a third of what V8 may use for its heap: most of what is taken is there, and what is made of it for a moment needs room beside it. */
-export function createMemoryBudget(limitMib: number, metrics: MemoryMetrics): MemoryBudget {
-  const limitBytes = limitMib > 0 ? limitMib * 1024 * 1024 : Math.floor(getHeapStatistics().heap_size_limit / 3);
+/** Create a budget of so many bytes; 0 = a third of what V8 may use for its heap: most of what is taken is there, and what is made of it for a moment needs room beside it. */
+export function createMemoryBudget(limit: number, metrics: MemoryMetrics): MemoryBudget {
+  const limitBytes = limit > 0 ? limit : Math.floor(getHeapStatistics().heap_size_limit / 3);
   const account: Account = { limitBytes, metrics, usedBytes: 0 };
   metrics.limit.set(limitBytes);
   return {

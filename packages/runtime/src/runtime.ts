@@ -16,7 +16,7 @@ import type { RuntimeMetrics } from "./metrics/runtime-metrics.ts";
 import { listen, type Listener } from "./net/listener.ts";
 import { asksCallers, requireListenerTls } from "./security/plane-security.ts";
 import { openServices, type ServiceOptions, type Services } from "./services.ts";
-import type { RuntimeConfig } from "./settings/runtime-settings.ts";
+import type { RuntimeConfig } from "./settings/runtime-config.ts";
 import type { Membership, System } from "./system/system.ts";
 import type { Tracer } from "./trace/spans.ts";
 import { agent } from "./version.ts";

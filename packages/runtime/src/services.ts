@@ -1,6 +1,7 @@
 /** The services of a runtime, opened before everything else: settings, log, spans, discovery, metrics, the system server. */
 import { completeSettings, type Environment } from "./settings/environment.ts";
-import { runtimeSettings, type RuntimeConfig } from "./settings/runtime-settings.ts";
+import type { RuntimeConfig } from "./settings/runtime-config.ts";
+import { runtimeSettings } from "./settings/runtime-settings.ts";
 import { rememberAnnounced, type AnnouncingDiscovery } from "./discovery/announced.ts";
 import type { MemorySpace } from "./discovery/memory.ts";
 import { openDiscovery } from "./discovery/open.ts";
@@ -57,7 +58,7 @@ export async function openServices(options: ServiceOptions): Promise<Services> {
   const { environment = {} } = options;
   const config = completeSettings(runtimeSettings, options.config ?? {}, environment);
   const metrics = options.metrics ?? createRuntimeMetrics({ componentPrefix: config.componentMetricsPrefix });
-  const memory = options.memory ?? createMemoryBudget(config.memoryLimitMb, metrics.memory);
+  const memory = options.memory ?? createMemoryBudget(config.memoryLimitBytes, metrics.memory);
   const clock = createWallClock(); // one for both, so that lines and spans agree to the microsecond
   const { log, close: closeLog }: ProcessLog = options.log
     ? { log: options.log, close: () => Promise.resolve() }

@@ -19,7 +19,7 @@ function toBody(texts: readonly string[]): Buffer {
 }
 
 function open({ windowBytes = 32 * 1024, limitMib = 1 } = {}) {
-  const memory = createMemoryBudget(limitMib, createRuntimeMetrics().memory);
+  const memory = createMemoryBudget(limitMib * 1024 * 1024, createRuntimeMetrics().memory);
   const said = { credit: [] as number[], cancels: 0 };
   const owner = {
     memory,

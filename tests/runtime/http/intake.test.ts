@@ -41,7 +41,7 @@ function toExchange(request: IncomingMessage, budget: MemoryBudget): Exchange {
 }
 
 function openBudget(limitMib: number): MemoryBudget {
-  return createMemoryBudget(limitMib, createRuntimeMetrics().memory);
+  return createMemoryBudget(limitMib * 1024 * 1024, createRuntimeMetrics().memory);
 }
 
 test("a body is whole however it is cut, with and without its length", async () => {

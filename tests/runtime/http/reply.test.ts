@@ -14,7 +14,7 @@ function replyFrom(budget: MemoryBudget): Reply {
 }
 
 test("pages for strangers leave the last quarter of the memory to requests and operators when nobody reads them", () => {
-  const budget = createMemoryBudget(1, createRuntimeMetrics().memory);
+  const budget = createMemoryBudget(1 * 1024 * 1024, createRuntimeMetrics().memory);
   const sendPages = (): void => {
     for (;;) sendPage(replyFrom(budget), "text/plain", text, { isModest: true });
   };

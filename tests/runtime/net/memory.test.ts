@@ -37,7 +37,7 @@ function openRaw(port: number): RawPeer {
 test("requests that do not fit are refused by name, and have their place again when others are over", async () => {
   const release = Promise.withResolvers<void>();
   await using pair = await startPair({
-    worker: { memoryLimitMb: 4 },
+    worker: { memoryLimitBytes: 4 * 1024 * 1024 },
     async *handler() {
       await release.promise;
       yield 1;
@@ -62,7 +62,7 @@ test("requests that do not fit are refused by name, and have their place again w
 });
 
 test("requests under way that never end are taken from the memory; one that does not fit is refused before it is there, and the connection goes on", async () => {
-  await using pair = await startPair({ worker: { memoryLimitMb: 4 } });
+  await using pair = await startPair({ worker: { memoryLimitBytes: 4 * 1024 * 1024 } });
   using greedy = openRaw(pair.port);
   greedy.sendBytes(Buffer.concat([requestHeader(1, 2.5 * mib), Buffer.alloc(1_000)]));
   await eventually("the frame being known", () => pair.server.memory.usedBytes === 2.5 * mib + frameHeaderBytes);
@@ -83,7 +83,7 @@ test.each([
   "what waits for a peer that does not read is taken from the memory; with room for it (%s) up to %i bytes wait",
   async (hasRoom, most) => {
     await using ends = await openEnds();
-    const budget = createMemoryBudget(4, createRuntimeMetrics().memory);
+    const budget = createMemoryBudget(4 * 1024 * 1024, createRuntimeMetrics().memory);
     const others = budget.open();
     if (!hasRoom) for (let left = 16; left > 0; left -= 1) others.take(mib / 4);
     let drained = 0;
@@ -122,7 +122,7 @@ test.each([
 );
 
 test("a frame that comes a byte at a time does not keep its memory for ever: its connection is closed", async () => {
-  await using pair = await startPair({ worker: { memoryLimitMb: 4, pingIntervalMs: 10 } });
+  await using pair = await startPair({ worker: { memoryLimitBytes: 4 * 1024 * 1024, pingIntervalMs: 10 } });
   using slow = openRaw(pair.port);
   slow.sendBytes(requestHeader(1, 2 * mib));
   const drip = setInterval(() => slow.sendBytes(Buffer.alloc(1)), 2);

@@ -188,7 +188,7 @@ test("a frame that there is no memory for is passed over, however it is cut; the
         const bytes = Buffer.concat(
           bodies.flatMap((size, index) => [requestHeader(index + 1, size), Buffer.alloc(size, index)]),
         );
-        const budget = createMemoryBudget(1, createRuntimeMetrics().memory);
+        const budget = createMemoryBudget(1 * 1024 * 1024, createRuntimeMetrics().memory);
         using others = budget.open();
         for (let left = 4; left > 0; left -= 1) others.take((budget.limitBytes - 40_000) / 4);
         using share = budget.open();

@@ -1,5 +1,5 @@
 /** The discovery a configuration asks for. */
-import type { RuntimeConfig } from "../settings/runtime-settings.ts";
+import type { RuntimeConfig } from "../settings/runtime-config.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { Tokens } from "../security/auth.ts";
 import type { Discovery } from "./discovery.ts";

@@ -2,18 +2,19 @@
 import type { Server, ServerOptions } from "node:http";
 
 export interface HttpLimits {
-  /** Of the request line and all headers, and of all trailers. */
+  /** Largest request line and headers of a request in all, and largest trailers, bytes. Default `16384`. */
   readonly maxHeaderBytes: number;
+  /** Most headers of a request. Default `100`. */
   readonly maxHeaders: number;
-  /** From the connection, or the first byte, to the end of the head, ms. */
+  /** From the connection, or the first byte, to the end of the head, ms; the TLS handshake has as long. Default `20000`. */
   readonly headerTimeoutMs: number;
-  /** To the end of the body, ms. */
+  /** To the end of the body, ms. Default `120000`. */
   readonly receiveTimeoutMs: number;
-  /** Between requests of a connection, ms. */
+  /** Between requests of a connection, ms. Default `72000`. */
   readonly keepAliveTimeoutMs: number;
-  /** How long nothing of an answer may leave, ms. */
+  /** How long nothing of an answer may leave, ms. Default `300000`. */
   readonly sendTimeoutMs: number;
-  /** That have asked for something. For those that have not, the gate has places of their own. */
+  /** Connections open at a time that have asked for something; for those that have not, the gate has places of their own. Default `20000`. */
   readonly maxConnections: number;
 }
 

@@ -30,7 +30,7 @@ export interface ServeModelOptions {
   readonly role?: WorkerRole;
   /** How often a request may go on at another worker after one has failed. Above 0 the engine must go on after `request.generated`. Default 0. */
   readonly migrationLimit?: number;
-  /** Tokens of prompt and completion together, shown by `/v1/models`. */
+  /** Tokens of prompt and completion together, shown by `/v1/models`. Default 0: none are shown. */
   readonly contextLength?: number;
   /** Completions the engine can run at a time, of all requests together; the lower of this and `--engine-request-limit` holds. A request for more has them
    *  made one after the other, in turn with other requests. Default 0: no limit of its own. */

@@ -7,11 +7,17 @@ import { createSums } from "./sums.ts";
 import { openLogWriter } from "./writer.ts";
 
 export interface LogConfig {
+  /** Filter of lines: a level, or `TARGET=LEVEL`, separated by commas. Default `info`. */
   readonly log: string;
+  /** Lines are JSON instead of readable text. Default `false`. */
   readonly logJsonl: boolean;
+  /** Form of lines; `auto` leaves it to `logJsonl`. Default `auto`. */
   readonly logConsoleFormat: "auto" | "readable" | "jsonl";
+  /** Level of lifecycle events, `EVENT=LEVEL` separated by commas. Default: `info` for all but `route_request`, which is `debug`. */
   readonly logEvents: string;
+  /** Share of requests, chosen by request id, whose lines below WARN are written, 0 to 1. Default `1`. */
   readonly logSampleRatio: number;
+  /** Refusals of a kind that are written in ten seconds; those beyond are counted, and told of in one line. Default `10`. */
   readonly logRefusals: number;
 }
 

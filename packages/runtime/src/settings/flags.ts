@@ -1,6 +1,6 @@
 /** Command-line flags of settings, for any program built on them. */
 import { escapeHidden } from "../hidden-text.ts";
-import type { Setting, Variable } from "./setting.ts";
+import { formatDefault, type Setting, type Variable } from "./setting.ts";
 
 // What is used of a commander `Command`: this package does not depend on commander.
 interface Command {
@@ -18,7 +18,7 @@ export function declareFlags(command: Command, settings: Settings): void {
     if (!("flag" in setting)) continue;
     const { flag, env, default: fallback, help } = setting;
     const value = typeof fallback === "boolean" ? "[switch]" : "<value>";
-    command.option(`--${flag} ${value}`, `${help} [${env}, default ${JSON.stringify(fallback)}]`);
+    command.option(`--${flag} ${value}`, `${help} [${env}, default ${formatDefault(setting)}]`);
   }
   sayWrongUsage(command, command.name());
 }

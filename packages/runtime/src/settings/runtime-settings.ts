@@ -2,9 +2,11 @@
 import { resolve } from "node:path";
 import { defaultFileKv, maxTimerMs } from "./environment.ts";
 import { parseHosts } from "../http/hosts.ts";
-import type { LogConfig } from "../logging/process-log.ts";
 import { logSettings } from "./log-settings.ts";
+import type { RuntimeConfig } from "./runtime-config.ts";
 import {
+  inUnits,
+  mebibyte,
   numberSetting,
   oneOf,
   optional,
@@ -18,38 +20,6 @@ import {
 } from "./setting.ts";
 
 const maxRequests = 1_000_000;
-
-export interface RuntimeConfig extends LogConfig {
-  readonly discoveryBackend: "file" | "mem";
-  readonly fileKv: string;
-  readonly fileKvShared: boolean;
-  readonly tcpHost: string;
-  readonly tcpPort: number;
-  readonly tcpAdvertiseHost: string;
-  readonly tcpTlsCert: string;
-  readonly tcpTlsKey: string;
-  readonly tcpTlsCa: string;
-  readonly tcpTlsRequired: boolean;
-  readonly tcpTlsServerName: string;
-  readonly planeTokenFile: string;
-  readonly planeToken: string;
-  readonly maxFrameBytes: number;
-  readonly tcpMaxStreams: number;
-  readonly tcpMaxConnections: number;
-  readonly connectTimeoutMs: number;
-  readonly pingIntervalMs: number;
-  readonly drainTimeoutMs: number;
-  readonly operatorKeysFile: string;
-  readonly memoryLimitMb: number;
-  readonly engineRequestLimit: number;
-  readonly requestQueueLimit: number;
-  readonly systemHost: string;
-  readonly componentMetricsPrefix: string;
-  readonly systemPort: number;
-  readonly systemAllowedHosts: readonly string[];
-  readonly systemTimeoutMs: number;
-  readonly otelExportEnabled: boolean;
-}
 
 function hostSetting(env: string, flag: string, help: string): Setting<string> {
   return { env, flag, default: "127.0.0.1", parse: parseHost, help };
@@ -183,12 +153,15 @@ export const sharedSettings: SettingsOf<Omit<RuntimeConfig, WithoutFlag | Servin
     "operator-keys-file",
     "hashes of operators' keys, one a line as dyn-frontend hash-key writes them, read again when it changes; with it /metrics, requests of others and the details of /health need one",
   ),
-  memoryLimitMb: numberSetting(
-    "DYN_MEMORY_LIMIT_MB",
-    "memory-limit-mb",
-    0,
-    [0, 1_048_576],
-    "most that requests may take of the memory of this process, all together, MiB; further ones are refused; 0 = a third of what V8 may use for its heap",
+  memoryLimitBytes: inUnits(
+    mebibyte,
+    numberSetting(
+      "DYN_MEMORY_LIMIT_MB",
+      "memory-limit-mb",
+      0,
+      [0, 1_048_576],
+      "most that requests may take of the memory of this process, all together, MiB; further ones are refused; 0 = a third of what V8 may use for its heap",
+    ),
   ),
   ...logSettings,
   otelExportEnabled: switchSetting(

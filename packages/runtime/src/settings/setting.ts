@@ -6,6 +6,8 @@ import { isIP } from "node:net";
 export interface Variable<Value> {
   readonly env: string;
   readonly default: Value;
+  /** The default as the variable has it, where that is not its JSON. */
+  readonly shownDefault?: string;
   readonly help: string;
   readonly parse: (text: string) => Value;
   /** True if the value must not be shown, not even a bad one. */
@@ -27,6 +29,19 @@ export function numberSetting(
   help: string,
 ): Setting<number> {
   return { env, flag, default: fallback, parse: wholeNumber(min, max), help };
+}
+
+export const mebibyte: number = 1024 * 1024;
+export const second = 1_000;
+
+/** A setting that people write in larger units than the code has: `unit` bytes, or ms. */
+export function inUnits(unit: number, { default: fallback, parse, ...setting }: Setting<number>): Setting<number> {
+  return { ...setting, default: fallback * unit, shownDefault: `${fallback}`, parse: (text) => parse(text) * unit };
+}
+
+/** The default as `--help` and the documents show it. */
+export function formatDefault({ default: fallback, shownDefault }: Variable<unknown>): string {
+  return shownDefault ?? JSON.stringify(fallback);
 }
 
 const truthy = /^(?:1|true|on|yes)$/i;

@@ -1,56 +1,21 @@
-/** Settings of the frontend. */
-import type { RouterMode } from "@dyn/runtime";
+/** Settings of the frontend's ports, and of what it takes there. */
 import {
-  type HttpLimits,
   maxChoices,
   maxTimerMs,
   numberSetting,
   oneOf,
-  optional,
   parseHost,
   parseHosts,
-  parseName,
   parseOrigins,
   parsePath,
-  parsePrefix,
-  parseSwitch,
-  routerModes,
+  inUnits,
+  mebibyte,
   type SettingsOf,
 } from "@dyn/runtime/internal";
-
-export interface FrontendOptions extends HttpLimits {
-  readonly httpHost: string;
-  readonly httpPort: number;
-  readonly operatorHost: string;
-  readonly operatorPort: number;
-  readonly tlsCertPath: string;
-  readonly tlsKeyPath: string;
-  readonly apiKeysFile: string;
-  readonly allowedHosts: readonly string[];
-  readonly corsOrigins: readonly string[];
-  readonly bodyLimitMb: number;
-  readonly answerLimitMb: number;
-  readonly maxMessages: number;
-  readonly maxCompletions: number;
-  readonly maxConcurrentRequests: number;
-  readonly overloadStatus: number;
-  readonly namespace: string;
-  readonly routerMode: RouterMode;
-  readonly metricsPrefix: string;
-  readonly metricsModelGraceSecs: number;
-  readonly strictRequestId: boolean;
-  readonly baggageKeys: readonly string[];
-  readonly requestTimeoutMs: number;
-  readonly firstTokenTimeoutMs: number;
-  readonly tokenTimeoutMs: number;
-  readonly sseKeepAliveMs: number;
-  readonly requestHistory: number;
-  readonly drainDelayMs: number;
-  readonly shutdownTimeoutSecs: number;
-}
+import type { HttpOptions } from "./frontend-options.ts";
 
 /** One entry per option; flag over variable over default. */
-export const frontendSettings: SettingsOf<FrontendOptions> = {
+export const httpSettings: SettingsOf<HttpOptions> = {
   httpHost: {
     env: "DYN_HTTP_HOST",
     flag: "http-host",
@@ -114,20 +79,20 @@ export const frontendSettings: SettingsOf<FrontendOptions> = {
     parse: parseOrigins,
     help: "origins of web pages that may ask from a browser, such as https://chat.example, separated by commas; * means all, none by default",
   },
-  bodyLimitMb: numberSetting(
-    "DYN_HTTP_BODY_LIMIT_MB",
-    "http-body-limit-mb",
-    32,
-    [1, 1024],
-    "largest request body, MiB",
+  bodyLimitBytes: inUnits(
+    mebibyte,
+    numberSetting("DYN_HTTP_BODY_LIMIT_MB", "http-body-limit-mb", 32, [1, 1024], "largest request body, MiB"),
   ),
   // With an echo as large beside it, the largest answer is a string that V8 can hold: 512 MiB.
-  answerLimitMb: numberSetting(
-    "DYN_HTTP_ANSWER_LIMIT_MB",
-    "http-answer-limit-mb",
-    16,
-    [1, 128],
-    "most that is held of one answer until it ends, all its choices together, MiB of JSON; and of prompts that echo repeats before them",
+  answerLimitBytes: inUnits(
+    mebibyte,
+    numberSetting(
+      "DYN_HTTP_ANSWER_LIMIT_MB",
+      "http-answer-limit-mb",
+      16,
+      [1, 128],
+      "most that is held of one answer until it ends, all its choices together, MiB of JSON; and of prompts that echo repeats before them",
+    ),
   ),
   maxHeaderBytes: numberSetting(
     "DYN_HTTP_MAX_HEADER_BYTES",
@@ -206,102 +171,4 @@ export const frontendSettings: SettingsOf<FrontendOptions> = {
     parse: (text) => Number(oneOf("529", "503", "429")(text)),
     help: "HTTP status of a request refused for overload: 529, 503 or 429",
   },
-  namespace: {
-    env: "DYN_NAMESPACE",
-    flag: "namespace",
-    default: "",
-    parse: optional(parseName),
-    help: "serve only models of this namespace; empty means all",
-  },
-  routerMode: {
-    env: "DYN_ROUTER_MODE",
-    flag: "router-mode",
-    default: "round-robin",
-    parse: oneOf(...routerModes),
-    help: `how workers are chosen: ${routerModes.join(", ")} (only as the header x-worker-instance-id says)`,
-  },
-  metricsPrefix: {
-    env: "DYN_METRICS_PREFIX",
-    flag: "metrics-prefix",
-    default: "dynamo_frontend",
-    parse: parsePrefix,
-    help: "first part of metric names",
-  },
-  metricsModelGraceSecs: numberSetting(
-    "DYN_METRICS_MODEL_GRACE_SECS",
-    "metrics-model-grace-secs",
-    300,
-    [0, 86_400],
-    "how long the series of a model stay in the metrics after its last worker has left, s",
-  ),
-  strictRequestId: {
-    env: "DYN_STRICT_REQUEST_ID",
-    flag: "strict-request-id",
-    default: false,
-    parse: parseSwitch,
-    help: "answer 400 to a request-id header that is not a UUID, or is that of a running request, instead of replacing it",
-  },
-  baggageKeys: {
-    env: "DYN_BAGGAGE_KEYS",
-    flag: "baggage-keys",
-    default: [],
-    parse: parseBaggageKeys,
-    help: "keys of W3C baggage that travel on to workers, separated by commas; none by default",
-  },
-  requestHistory: numberSetting(
-    "DYN_REQUEST_HISTORY",
-    "request-history",
-    1_000,
-    [0, 100_000],
-    "finished requests that GET /v1/requests/{id} can still show; 0 turns it off",
-  ),
-  requestTimeoutMs: numberSetting(
-    "DYN_REQUEST_TIMEOUT_MS",
-    "request-timeout-ms",
-    600_000,
-    [0, maxTimerMs],
-    "how long a whole answer may take, ms; a client may ask for less with the header x-request-timeout-ms; 0 = no limit",
-  ),
-  firstTokenTimeoutMs: numberSetting(
-    "DYN_FIRST_TOKEN_TIMEOUT_MS",
-    "first-token-timeout-ms",
-    120_000,
-    [0, maxTimerMs],
-    "how long the first token may take, ms; 0 = no limit",
-  ),
-  tokenTimeoutMs: numberSetting(
-    "DYN_TOKEN_TIMEOUT_MS",
-    "token-timeout-ms",
-    60_000,
-    [0, maxTimerMs],
-    "how long each further token may take, ms; 0 = no limit",
-  ),
-  sseKeepAliveMs: numberSetting(
-    "DYN_HTTP_SSE_KEEP_ALIVE_INTERVAL_MS",
-    "sse-keep-alive-ms",
-    10_000,
-    [0, maxTimerMs],
-    "after how much silence a stream is sent something that clients skip, so that proxies keep it open, ms; 0 turns that off",
-  ),
-  drainDelayMs: numberSetting(
-    "DYN_DRAIN_DELAY_MS",
-    "drain-delay-ms",
-    0,
-    [0, maxTimerMs],
-    "how long after SIGTERM requests are still taken, while /health says draining, for balancers that have not heard of it, ms",
-  ),
-  shutdownTimeoutSecs: numberSetting(
-    "DYN_HTTP_GRACEFUL_SHUTDOWN_TIMEOUT_SECS",
-    "http-graceful-shutdown-timeout-secs",
-    30,
-    [0, 86_400],
-    "how long running requests may take after SIGTERM, s",
-  ),
 };
-
-function parseBaggageKeys(text: string): readonly string[] {
-  const keys = text.split(",").flatMap((key) => key.trim() || []);
-  if (!keys.every((key) => /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,256}$/.test(key)))
-    throw new Error("expected keys of baggage members, separated by commas");
-  return keys;
-}

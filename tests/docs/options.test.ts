@@ -1,0 +1,157 @@
+// Every option of every public function says what it is, in which unit, and what holds without it.
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { frontendSettings } from "../../packages/frontend/src/settings/frontend-settings.ts";
+import { mockSettings } from "../../packages/mock-worker/src/options.ts";
+import { runtimeSettings } from "../../packages/runtime/src/settings/runtime-settings.ts";
+import { root } from "../support/cluster.ts";
+
+interface Option {
+  readonly name: string;
+  readonly type: string;
+  /** Text of its docstring, "" without one. */
+  readonly doc: string;
+  /** It may be left out. */
+  readonly isOptional: boolean;
+}
+
+interface Options {
+  /** Interfaces it has the members of, too. */
+  readonly bases: readonly string[];
+  /** Interfaces whose members all may be left out. */
+  readonly partials: readonly string[];
+  readonly members: readonly Option[];
+}
+
+const entryPoints = ["runtime/src/index.ts", "runtime/src/llm.ts", "frontend/src/index.ts", "mock-worker/src/index.ts"];
+const member =
+  /(?:^ {2}\/\*\*(?<doc>(?:(?!\*\/).)*)\*\/\n)?^ {2}(?:readonly )?(?<name>\w+)(?<isOptional>\?)?(?<type>[:(].*?);$/gms;
+
+function readSources(): string {
+  const packages = ["runtime", "frontend", "mock-worker"].map((name) => join(root, "packages", name, "src"));
+  return packages
+    .flatMap((source) =>
+      readdirSync(source, { recursive: true, encoding: "utf8" })
+        .filter((name) => name.endsWith(".ts"))
+        .map((name) => readFileSync(join(source, name), "utf8")),
+    )
+    .join("\n");
+}
+
+function namesIn(text: string, shape: RegExp): string[] {
+  return [...text.matchAll(shape)].map(([, name = ""]) => name);
+}
+
+/** The interface of that name. @throws Error if there is none. */
+function readOptions(sources: string, name: string): Options {
+  const [, head, body] =
+    new RegExp(String.raw`^export interface ${name}(?:<\w+>)?(?: extends ([^{]*?))? \{\n(.*?)^\}`, "ms").exec(
+      sources,
+    ) ?? [];
+  if (body === undefined) throw new Error(`no interface ${name}`);
+  const partial = /Partial<(\w+)>/g;
+  const members = [...body.matchAll(member)].map(({ groups = {} }) => ({
+    name: groups["name"] ?? "",
+    type: groups["type"] ?? "",
+    doc: groups["doc"]?.trim() ?? "",
+    isOptional: groups["isOptional"] !== undefined,
+  }));
+  return {
+    bases: namesIn((head ?? "").replaceAll(partial, ""), /(\w+)/g),
+    partials: [head ?? "", ...members.map(({ type }) => type)].flatMap((text) => namesIn(text, partial)),
+    members,
+  };
+}
+
+/** All interfaces of options that the public functions take, and whether all of their members may be left out. */
+function findOptions(
+  sources: string,
+  roots: readonly string[],
+): Map<string, Options & { readonly isPartial: boolean }> {
+  const found = new Map<string, Options & { readonly isPartial: boolean }>();
+  const visit = (name: string, isPartial: boolean): void => {
+    const options = readOptions(sources, name);
+    found.set(name, { ...options, isPartial });
+    for (const base of options.bases) visit(base, isPartial);
+    for (const partial of options.partials) visit(partial, true);
+  };
+  for (const name of roots) visit(name, /Config$|^(?:Frontend|Mock)Options$/.test(name));
+  return found;
+}
+
+/** What is missing in a docstring. */
+function findFaults(owner: string, { name, type, doc, isOptional }: Option, isPartial: boolean): string[] {
+  const isTold = (word: RegExp): boolean => word.test(doc);
+  return [
+    ...(doc === "" ? ["no docstring"] : []),
+    ...((isOptional || isPartial) && !isTold(/\bDefault\b/) ? ["no default"] : []),
+    ...(name.endsWith("Ms") && !isTold(/\bms\b/) ? ["no unit"] : []),
+    ...(name.endsWith("Bytes") && !isTold(/\bbytes\b/i) ? ["no unit"] : []),
+    ...(/(?:Secs|Seconds|Mi?b|Kb)$/.test(name) ? ["options are in ms and bytes"] : []),
+    ...(type.startsWith(": {") ? ["options without a name of their own"] : []),
+  ].map((fault) => `${owner}.${name}: ${fault}`);
+}
+
+function publicOptions(): string[] {
+  return entryPoints
+    .map((path) => readFileSync(join(root, "packages", path), "utf8"))
+    .flatMap((text) => [
+      ...namesIn(text, /\b(\w+(?:Options|Config))\b(?=[^;]*\} from)/g),
+      ...namesIn(text, /^export interface (\w+Options)\b/gm),
+    ])
+    .filter((name, index, all) => all.indexOf(name) === index);
+}
+
+describe("options of public functions", () => {
+  const sources = readSources();
+  const all = findOptions(sources, publicOptions());
+
+  test("each has a docstring, with its unit and its default", () => {
+    expect([...all.keys()]).toEqual(expect.arrayContaining(["RuntimeOptions", "RuntimeConfig", "GenerateOptions"]));
+    expect([...all.values()].flatMap(({ members }) => members).length).toBeGreaterThan(100);
+    const faults = [...all].flatMap(([name, { members, isPartial }]) =>
+      members.flatMap((option) => findFaults(name, option, isPartial)),
+    );
+    expect(faults).toEqual([]);
+  });
+
+  test("one without is noticed", () => {
+    const planted = `export interface PlantedOptions extends Partial<MoreOptions> {
+  readonly bare?: string;
+  /** Somewhere. Default: nowhere. */
+  readonly where?: { readonly at: string };
+  /** How long. Default \`1\`. */
+  readonly waitMs?: number;
+  /** What must be given. */
+  readonly given: string;
+}
+export interface MoreOptions {
+  /** Most of it, MiB. */
+  readonly limitMb: number;
+}
+`;
+    const faults = [...findOptions(planted, ["PlantedOptions"])].flatMap(([name, { members, isPartial }]) =>
+      members.flatMap((option) => findFaults(name, option, isPartial)),
+    );
+    expect(faults).toEqual([
+      "PlantedOptions.bare: no docstring",
+      "PlantedOptions.bare: no default",
+      "PlantedOptions.where: options without a name of their own",
+      "PlantedOptions.waitMs: no unit",
+      "MoreOptions.limitMb: no default",
+      "MoreOptions.limitMb: options are in ms and bytes",
+    ]);
+  });
+
+  test("a default that is told is that of the setting", () => {
+    const told = new Map([...all.values()].flatMap(({ members }) => members.map(({ name, doc }) => [name, doc])));
+    const settings = Object.entries({ ...runtimeSettings, ...frontendSettings, ...mockSettings });
+    const plain = settings.filter(([name, { default: fallback }]) => name !== "fileKv" && fallback !== "");
+    expect(plain.length).toBeGreaterThan(60);
+    for (const [name, { default: fallback }] of plain) {
+      const shown = typeof fallback === "string" ? fallback : JSON.stringify(fallback);
+      expect([name, told.get(name)]).toEqual([name, expect.stringContaining(`Default \`${shown}\``)]);
+    }
+  });
+});
