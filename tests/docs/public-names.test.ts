@@ -86,6 +86,39 @@ describe("public names", () => {
     expect([...all, ...internal].toSorted()).toEqual([...new Set([...all, ...internal])].toSorted());
   });
 
+  test.each(["@dyn/runtime", "@dyn/runtime/llm"])("the page on the library tells of every name of %s", (entryPoint) => {
+    const page = read("docs/library.md");
+    const isTold = (name: string): boolean =>
+      new RegExp(String.raw`\`[^\`\n]*\b${name}\b|^import .*\b${name}\b`, "m").test(page);
+    expect(publicNames(entryPoint).filter((name) => !isTold(name))).toEqual([]);
+    expect(isTold("NoNameAtAll")).toBe(false);
+  });
+
+  test("the page on the library tells of every option and of every member of what one gets", () => {
+    const page = read("docs/library.md");
+    const told = {
+      "services.ts": ["ServiceOptions"],
+      "runtime.ts": ["RuntimeOptions", "Runtime"],
+      "endpoint.ts": ["ServeOptions", "Serving"],
+      "client.ts": ["ClientOptions", "WaitOptions", "Client"],
+      "answer.ts": ["GenerateOptions", "Answer"],
+      "handler.ts": ["RequestContext"],
+      "llm/serve-model.ts": ["ServeModelOptions"],
+      "llm/contract.ts": ["ModelRequest"],
+    };
+    for (const [file, names] of Object.entries(told)) {
+      const source = read(join("packages/runtime/src", file));
+      for (const name of names) {
+        const [, body = ""] =
+          new RegExp(String.raw`^export interface ${name}\b.*?\{\n(.*?)^\}`, "ms").exec(source) ?? [];
+        const members = [...body.matchAll(/^ {2}(?:readonly )?(\w+)[?(:<]/gm)].map(([, member = ""]) => member);
+        expect(members.length).toBeGreaterThan(0);
+        const missing = members.filter((member) => !new RegExp(String.raw`\`[^\`\n]*\b${member}\b`).test(page));
+        expect([name, ...missing]).toEqual([name]);
+      }
+    }
+  });
+
   test("the READMEs show the example programs as they are", () => {
     const shown = { client: ["packages/runtime"], greeter: ["packages/runtime"], shouter: ["packages/runtime", "."] };
     for (const [name, folders] of Object.entries(shown)) {
