@@ -3,6 +3,7 @@ import { statSync } from "node:fs";
 import { tmpdir, userInfo } from "node:os";
 import { isAbsolute, join, resolve } from "node:path";
 import { RuntimeError } from "../errors.ts";
+import { excerpt } from "../excerpt.ts";
 import type { Setting, Variable, VariablesOf } from "./setting.ts";
 
 /** Variables by name; `undefined` and "" both mean unset. */
@@ -66,6 +67,8 @@ export function completeSettings<Config>(
   given: Partial<Config>,
   environment?: Environment,
 ): Config {
+  const unknown = Object.keys(given).find((name) => !(name in settings));
+  if (unknown !== undefined) throw new RuntimeError("invalid_argument", `${excerpt(unknown, 80)} is no option`);
   const missing = Object.fromEntries(
     Object.entries(settings).filter(([name]) => given[name as keyof Config] === undefined),
   );
