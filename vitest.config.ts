@@ -17,6 +17,7 @@ export default defineConfig({
       { find: /^@dyn\/runtime\/llm$/, replacement: source("runtime/src/llm.ts") },
       { find: /^@dyn\/runtime\/internal$/, replacement: source("runtime/src/internal.ts") },
       { find: /^@dyn\/runtime$/, replacement: source("runtime/src/index.ts") },
+      { find: /^@dyn\/lineage\/trace$/, replacement: source("lineage/src/trace-command.ts") },
       { find: /^@dyn\/lineage$/, replacement: source("lineage/src/index.ts") },
       { find: /^@dyn\/frontend$/, replacement: source("frontend/src/index.ts") },
       { find: /^@dyn\/mock-worker$/, replacement: source("mock-worker/src/index.ts") },

@@ -46,7 +46,7 @@ const telemetryPackage = /^@(?:opentelemetry|grpc)\//;
 
 const packagesBelow: Readonly<Record<string, readonly string[]>> = {
   lineage: ["@dyn/runtime", "@dyn/runtime/internal"],
-  frontend: ["@dyn/runtime", "@dyn/runtime/llm", "@dyn/runtime/internal", "@dyn/lineage"],
+  frontend: ["@dyn/runtime", "@dyn/runtime/llm", "@dyn/runtime/internal", "@dyn/lineage", "@dyn/lineage/trace"],
   "mock-worker": ["@dyn/runtime", "@dyn/runtime/llm", "@dyn/runtime/internal"],
 };
 

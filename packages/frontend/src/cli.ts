@@ -11,9 +11,7 @@ import {
   tellParent,
   wholeNumber,
 } from "@dyn/runtime/internal";
-import { traceRequests } from "@dyn/lineage";
 import { Command, CommanderError, InvalidArgumentError } from "commander";
-import { text } from "node:stream/consumers";
 import { frontendSettings } from "./settings/frontend-settings.ts";
 
 // It serves no endpoint of its own.
@@ -99,6 +97,7 @@ function createHashKey(): Command {
     .addHelpText("after", hashKeyHelp)
     .action(async (name: string | undefined) => {
       if (process.stdin.isTTY) process.stderr.write("dyn-frontend hash-key: type the key, then Enter and Ctrl-D\n");
+      const { text } = await import("node:stream/consumers");
       process.stdout.write(`${formatKeyLine((await text(process.stdin)).trim(), name)}\n`);
     });
 }
@@ -124,6 +123,7 @@ async function trace(
   files: readonly string[],
   { json = false, limit, columns }: TraceFlags,
 ): Promise<void> {
+  const { traceRequests } = await import("@dyn/lineage/trace");
   const { stdout, stderr, stdin } = process;
   stdout.on("error", () => process.exit(1)); // whoever read it has left
   const isWhole = await traceRequests({
