@@ -55,6 +55,7 @@ export const houses: Readonly<Record<string, Readonly<Record<string, Room>>>> = 
     "manifest.d.ts": { floor: 0, holds: "the type of package.json" },
     "version.ts": { floor: 0, holds: "which version this is" },
     "wall-clock.ts": { floor: 0, holds: "the time of day of an event" },
+    "young-generation.ts": { floor: 0, holds: "how large V8's young generation may grow" },
   },
   lineage: {
     "index.ts": { floor: 6, holds: "public names" },

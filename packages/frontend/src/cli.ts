@@ -4,6 +4,7 @@ import {
   declareFlags,
   escapeHidden,
   formatKeyLine,
+  holdYoungGeneration,
   readFlags,
   readSettings,
   sayWrongUsage,
@@ -36,6 +37,7 @@ async function serve(command: Command): Promise<void> {
   const flags = readFlags(command, settings);
   const config = readSettings(sharedSettings, process.env, flags);
   const options = readSettings(frontendSettings, process.env, flags);
+  holdYoungGeneration({ flags: [...process.execArgv, process.env["NODE_OPTIONS"] ?? ""] });
   const { createFrontend } = await import("./frontend.ts"); // the other command and --help need no server
   await using frontend = await createFrontend({
     ...options,

@@ -3,6 +3,7 @@ import { RuntimeError, version } from "@dyn/runtime";
 import {
   declareFlags,
   escapeHidden,
+  holdYoungGeneration,
   readFlags,
   readSettings,
   runtimeSettings,
@@ -23,6 +24,7 @@ async function main(): Promise<void> {
   const flags = readFlags(command.parse(process.argv), settings);
   const config = readSettings(runtimeSettings, process.env, flags);
   const options = readSettings(mockSettings, process.env, flags);
+  holdYoungGeneration({ flags: [...process.execArgv, process.env["NODE_OPTIONS"] ?? ""] });
   await using worker = await startMockWorker({
     ...options,
     config,

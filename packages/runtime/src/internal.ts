@@ -78,6 +78,7 @@ export type { EndReport } from "./end-report.ts";
 export { createWaiters, once, tellParent, waitMs, watchSignals, within } from "./lifetime.ts";
 export { createWallClock } from "./wall-clock.ts";
 export type { WallClock, WallClockOptions } from "./wall-clock.ts";
+export { holdYoungGeneration } from "./young-generation.ts";
 export { payloadBytes } from "./wire/payload.ts";
 export { endOfJsonString, findJsonExcess, isJsonMark, jsonMarks } from "./llm/json-size.ts";
 export { maxChoices, maxStops } from "./llm/job-check.ts";
