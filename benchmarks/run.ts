@@ -1,96 +1,66 @@
 // What the frontend costs beside a bare node:http echo, and the plane by itself. One run, ratios; numbers go to benchmarks/results.
-import { spawn, type ChildProcess } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { createInterface } from "node:readline";
-import { eventually } from "../tests/support/cluster.ts";
+import { writeFileSync } from "node:fs";
 import { measureIdle } from "./idle.ts";
 import { measureJoins } from "./joins.ts";
 import { cpuSeconds, median, runLoad, type LoadResult } from "./load.ts";
 import { measurePlane } from "./plane.ts";
+import { chatBody, endServers, openFrontend, startEcho, startWorker, type Server } from "./servers.ts";
+import { measureResident, measureStarts, startRounds } from "./startup.ts";
 import { atLeast, atMost, runBench, type Row } from "./table.ts";
 
-const directory = mkdtempSync(join(tmpdir(), "dyn-bench-"));
-const children: ChildProcess[] = [];
-const endAll = (): void => {
-  for (const child of children) child.kill("SIGKILL");
-  rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
-};
-process.once("exit", endAll); // a signal, too
-
-function start(
-  args: readonly string[],
-  level: string,
-  stdio: "stdout" | "stderr",
-  onLine: (line: string) => void,
-): ChildProcess {
-  const env = { ...process.env, DYN_FILE_KV: directory, DYN_LOG: level, DYN_LOGGING_JSONL: "1" };
-  const child = spawn(process.execPath, [...args], { env, stdio: ["ignore", "pipe", "pipe"] });
-  children.push(child);
-  const stream = child[stdio];
-  if (stream) createInterface({ input: stream }).on("line", onLine);
-  const other = child[stdio === "stdout" ? "stderr" : "stdout"];
-  other?.resume();
-  return child;
-}
-
-function rejectAtEnd(child: ChildProcess, name: string, reject: (error: Error) => void): void {
-  child.once("error", reject);
-  child.once("exit", (code, signal) =>
-    reject(new Error(`${name} ended at its start (${signal ?? `exit code ${code}`})`)),
-  );
-}
-
-interface Server {
-  readonly pid: number;
-  readonly port: number;
-}
-
-async function startEcho(): Promise<Server> {
-  return new Promise((resolve, reject) => {
-    const child = start(["benchmarks/echo-server.ts"], "info", "stdout", (line) =>
-      resolve({ pid: child.pid ?? 0, port: Number(line) }),
-    );
-    rejectAtEnd(child, "the echo server", reject);
-  });
-}
-
-async function startFrontend(level: string): Promise<Server> {
-  return new Promise((resolve, reject) => {
-    const child = start(["packages/frontend/bin/dyn-frontend.js", "--http-port", "0"], level, "stderr", (line) => {
-      const port = /"port":(\d+)/.exec(line)?.[1];
-      if (port !== undefined) resolve({ pid: child.pid ?? 0, port: Number(port) });
-    });
-    rejectAtEnd(child, "the frontend", reject);
-  });
-}
-
-function chatBody(content: string, stream: boolean): string {
-  return JSON.stringify({ model: "mock", messages: [{ role: "user", content }], stream });
-}
-
-async function waitForModel(port: number): Promise<void> {
-  const ask = (): Promise<LoadResult | undefined> =>
-    runLoad({ port, body: chatBody("x", false), concurrency: 1, count: 1 }).catch(() => undefined);
-  await eventually("a completion", ask, 10_000);
-}
+/** Rounds by turns, of which the cheapest counts: whatever else the machine does makes a request dearer, never cheaper. */
+const rounds = 4;
+const roundRequests = 10_000;
+const tokens = 200;
+const roundStreams = 1_000;
 
 interface Cost {
+  /** The cheapest round's. */
   readonly cpuMicros: number;
+  /** The dearest round's. */
+  readonly mostCpuMicros: number;
+  /** The fastest round's. */
   readonly perSecond: number;
-  readonly p50Ms: number;
 }
 
-async function cost({ pid, port }: Server, body: string, concurrency: number, count: number): Promise<Cost> {
-  await runLoad({ port, body, concurrency, count }); // until its code is compiled: what a server costs in its second minute, not in its first
+interface Load {
+  readonly server: Server;
+  readonly body: string;
+  readonly count: number;
+}
+
+async function cost({ server: { pid, port }, body, count }: Load): Promise<Cost> {
   const before = cpuSeconds(pid);
-  const result: LoadResult = await runLoad({ port, body, concurrency, count });
+  const { seconds } = await runLoad({ port, body, concurrency: 64, count });
+  const cpuMicros = ((cpuSeconds(pid) - before) * 1e6) / count;
+  return { cpuMicros, mostCpuMicros: cpuMicros, perSecond: count / seconds };
+}
+
+/** What a request of each load costs, all of them measured by turns. */
+async function costs<Name extends string>(loads: Readonly<Record<Name, Load>>): Promise<Record<Name, Cost>> {
+  const names = Object.keys(loads) as Name[];
+  // Until the code is compiled: what a server costs in its second minute, not in its first.
+  for (const name of names) await cost({ ...loads[name], count: 2 * loads[name].count });
+  const all = new Map<Name, Cost[]>(names.map((name) => [name, []]));
+  for (let turn = 0; turn < rounds; turn += 1) {
+    for (const name of names) all.get(name)?.push(await cost(loads[name]));
+  }
+  const entries = names.map((name) => [name, summarize(all.get(name) ?? [])] as const);
+  return Object.fromEntries(entries) as Record<Name, Cost>;
+}
+
+function summarize(costs: readonly Cost[]): Cost {
+  const micros = costs.map(({ cpuMicros }) => cpuMicros);
   return {
-    cpuMicros: ((cpuSeconds(pid) - before) * 1e6) / count,
-    perSecond: count / result.seconds,
-    p50Ms: median(result.timesMs),
+    cpuMicros: Math.min(...micros),
+    mostCpuMicros: Math.max(...micros),
+    perSecond: Math.max(...costs.map(({ perSecond }) => perSecond)),
   };
+}
+
+async function p50Ms({ port }: Server, body: string): Promise<number> {
+  const result: LoadResult = await runLoad({ port, body, concurrency: 1, count: 2_000 });
+  return median(result.timesMs);
 }
 
 function round(value: number): number {
@@ -100,48 +70,56 @@ function round(value: number): number {
 type Results = Awaited<ReturnType<typeof measureAll>>;
 
 async function measureAll() {
-  const echo = await startEcho();
-  start(["packages/mock-worker/bin/dyn-mock-worker.js"], "off", "stderr", () => undefined);
-  const loud = await startFrontend("info");
-  const quiet = await startFrontend("info,dyn_frontend::request_log=warn");
-  await Promise.all([loud, quiet].map(({ port }) => waitForModel(port)));
+  const server = await startEcho();
+  await startWorker("off").found;
+  const loud = await openFrontend("info");
+  const quiet = await openFrontend("info,dyn_frontend::request_log=warn");
   const unary = chatBody("word", false);
-  const tokens = 200;
   const streamed = chatBody("word ".repeat(tokens).trim(), true);
-  const echoCost = await cost(echo, unary, 64, 20_000);
-  const unaryCost = await cost(quiet, unary, 64, 20_000);
-  const loudCost = await cost(loud, unary, 64, 20_000);
-  const streamCost = await cost(quiet, streamed, 64, 2_000);
-  const loneEcho = await cost(echo, unary, 1, 2_000);
-  const loneUnary = await cost(quiet, unary, 1, 2_000);
+  const { echo, plain, logged, stream } = await costs({
+    echo: { server, body: unary, count: roundRequests },
+    plain: { server: quiet, body: unary, count: roundRequests },
+    logged: { server: loud, body: unary, count: roundRequests },
+    stream: { server: quiet, body: streamed, count: roundStreams },
+  });
+  const [loneEcho, loneUnary] = [await p50Ms(server, unary), await p50Ms(quiet, unary)];
+  const resident = await measureResident();
   const plane = await measurePlane();
   const idleMib = await measureIdle();
+  const starts = await measureStarts();
   return {
     node: process.version,
-    echo_cpu_us: round(echoCost.cpuMicros),
-    unary_cpu_us: round(unaryCost.cpuMicros),
-    unary_logged_cpu_us: round(loudCost.cpuMicros),
-    unary_efficiency: round(echoCost.cpuMicros / unaryCost.cpuMicros),
-    unary_logged_efficiency: round(echoCost.cpuMicros / loudCost.cpuMicros),
-    unary_per_second: Math.round(unaryCost.perSecond),
-    streamed_token_cpu_us: round(streamCost.cpuMicros / tokens),
-    streamed_tokens_per_second: Math.round(streamCost.perSecond * tokens),
-    streamed_token_vs_echo: round(streamCost.cpuMicros / tokens / echoCost.cpuMicros),
-    lone_echo_p50_ms: round(loneEcho.p50Ms),
-    lone_unary_p50_ms: round(loneUnary.p50Ms),
-    added_p50_round_trips: round((loneUnary.p50Ms - loneEcho.p50Ms) / loneEcho.p50Ms),
+    echo_cpu_us: round(echo.cpuMicros),
+    echo_cpu_us_dearest: round(echo.mostCpuMicros),
+    unary_cpu_us: round(plain.cpuMicros),
+    unary_cpu_us_dearest: round(plain.mostCpuMicros),
+    unary_logged_cpu_us: round(logged.cpuMicros),
+    unary_logged_cpu_us_dearest: round(logged.mostCpuMicros),
+    unary_efficiency: round(echo.cpuMicros / plain.cpuMicros),
+    unary_logged_efficiency: round(echo.cpuMicros / logged.cpuMicros),
+    unary_per_second: Math.round(plain.perSecond),
+    streamed_token_cpu_us: round(stream.cpuMicros / tokens),
+    streamed_tokens_per_second: Math.round(stream.perSecond * tokens),
+    streamed_token_vs_echo: round(stream.cpuMicros / tokens / echo.cpuMicros),
+    lone_echo_p50_ms: round(loneEcho),
+    lone_unary_p50_ms: round(loneUnary),
+    added_p50_round_trips: round((loneUnary - loneEcho) / loneEcho),
     plane_decode_us_per_frame: round(plane.decodeMicros),
     plane_frames_per_second: Math.round(1e6 / plane.decodeMicros),
     plane_through_us_per_item: round(plane.throughMicros),
     idle_mib_per_1000_streams: round(idleMib),
+    resident_mib: round(resident),
+    ...starts,
   };
 }
 
 function toRows(results: Results): readonly Row[] {
   const read = (name: string, value: string | number): Row => ({ name, value: String(value) });
   return [
-    read("bare node:http echo, CPU per request", `${results.echo_cpu_us} µs`),
-    read("frontend, CPU per unary request", `${results.unary_cpu_us} µs`),
+    read(`bare node:http echo, CPU per request, cheapest of ${rounds} rounds`, `${results.echo_cpu_us} µs`),
+    read("  dearest round", `${results.echo_cpu_us_dearest} µs`),
+    read(`frontend, CPU per unary request, cheapest of ${rounds} rounds`, `${results.unary_cpu_us} µs`),
+    read("  dearest round", `${results.unary_cpu_us_dearest} µs`),
     atLeast("  efficiency beside the echo", results.unary_efficiency, 0.45),
     read("  the same with all lines at info", results.unary_logged_efficiency),
     read("frontend, unary requests/s, 64 at a time", results.unary_per_second),
@@ -160,6 +138,12 @@ function toRows(results: Results): readonly Row[] {
       " MiB",
       3,
     ),
+    atMost("frontend, resident memory under a light load", results.resident_mib, 160, " MiB", 0),
+    read(`bare node:http server, until it listens, fastest of ${startRounds}`, `${results.bare_start_ms} ms`),
+    atMost(`frontend, until it listens, fastest of ${startRounds}`, results.frontend_start_ms, 250, " ms", 0),
+    read("  median", `${results.frontend_start_ms_median} ms`),
+    atMost(`mock worker, until it serves, fastest of ${startRounds}`, results.worker_start_ms, 250, " ms", 0),
+    read("  median", `${results.worker_start_ms_median} ms`),
   ];
 }
 
@@ -170,8 +154,8 @@ function keep(results: Results): void {
 await runBench({
   script: "bench",
   about:
-    "what a request and a token cost, beside a bare HTTP server in the same run, and what a worker costs that joins many others",
-  seconds: 75,
+    "what a request and a token cost, beside a bare HTTP server in the same run; start-up and memory; and what a worker costs that joins many others",
+  seconds: 150,
   flags: { keep: "write the numbers to benchmarks/results/latest.json" },
   async measure(flags) {
     const results = await measureAll();
@@ -179,4 +163,4 @@ await runBench({
     return [...toRows(results), ...(await measureJoins())];
   },
 });
-endAll();
+endServers();
