@@ -6,7 +6,7 @@ import { chatBody, openFrontend, start, startFrontend, startWorker, type Startin
 
 export const startRounds = 15;
 /** The memory is looked at after each part of the load. */
-const [lanes, parts, chatsOfPart] = [8, 10, 2_000];
+const [lanes, parts, chatsOfPart] = [8, 10, 1_000];
 
 const bareServer = 'require("node:http").createServer().listen(0, () => console.error("listening"))';
 

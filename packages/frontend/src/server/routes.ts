@@ -55,8 +55,16 @@ export function routesAt(
   return served;
 }
 
+type Parts = InferenceParts & OpsParts;
+
+const { toErrorBody } = openai;
+
 /** All but the pages that say which these are. */
-export function createRoutes(parts: InferenceParts & OpsParts): readonly RouteEntry[] {
+export function createRoutes(parts: Parts): readonly RouteEntry[] {
+  return [...inferenceRoutes(parts), ...lookupRoutes(parts), ...operatorRoutes(parts)];
+}
+
+function inferenceRoutes(parts: Parts): readonly RouteEntry[] {
   const inference = <Request extends InferenceRequest>(path: string, api: InferenceApi<Request>): RouteEntry => ({
     method: "POST",
     path,
@@ -67,12 +75,15 @@ export function createRoutes(parts: InferenceParts & OpsParts): readonly RouteEn
     toErrorBody: (error, { identity }) => api.toErrorBody(error, identity.requestId),
     refuse: (exchange, error) => refuseInference(api, exchange, error, parts),
   });
-  const { toErrorBody } = openai;
-  const pages = createOpsPages(parts);
   return [
     inference("/v1/chat/completions", chatApi),
     inference("/v1/completions", completionsApi),
     inference("/v1/messages", messagesApi),
+  ];
+}
+
+function lookupRoutes(parts: Parts): readonly RouteEntry[] {
+  return [
     {
       method: "POST",
       path: "/v1/messages/count_tokens",
@@ -106,6 +117,12 @@ export function createRoutes(parts: InferenceParts & OpsParts): readonly RouteEn
       handle: ({ exchange, rest }) => showRequest(exchange, parts, rest),
       toErrorBody,
     },
+  ];
+}
+
+function operatorRoutes(parts: Parts): readonly RouteEntry[] {
+  const pages = createOpsPages(parts);
+  return [
     {
       method: "GET",
       path: "/health",
