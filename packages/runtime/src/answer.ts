@@ -2,7 +2,7 @@
 import { countOf } from "./counts.ts";
 import { maxTimerMs } from "./settings/environment.ts";
 import type { Instance } from "./discovery/instance.ts";
-import type { AttemptReport, Route } from "./egress/attempt.ts";
+import type { AttemptReport, RoutedRequest } from "./egress/routed-request.ts";
 import { defaultWindowBytes, maxWindowBytes } from "./egress/client-stream.ts";
 import { RoutedAnswer, type Batches, type RouterOptions } from "./egress/router.ts";
 import { createRequestId, isInstanceId, isSaneClientId, isUuid } from "./ids.ts";
@@ -69,10 +69,10 @@ export interface AnswerParts {
 
 /** Create the answer to `request`: nothing is sent before it is read. @throws RuntimeError `invalid_argument` on a request or an option that cannot be sent. */
 export function createAnswer<Item>(parts: AnswerParts, request: unknown, options: GenerateOptions): Answer<Item> {
-  return new RoutedItems<Item>(parts.routing, toRoute(parts, options), encodePayload(request));
+  return new RoutedItems<Item>(parts.routing, toRoutedRequest(parts, options), encodePayload(request));
 }
 
-function toRoute({ routing, path, candidates }: AnswerParts, options: GenerateOptions): Route {
+function toRoutedRequest({ routing, path, candidates }: AnswerParts, options: GenerateOptions): RoutedRequest {
   const { timeoutMs, instanceId, windowBytes = defaultWindowBytes, resume } = options;
   if (timeoutMs !== undefined) assertWhole("timeoutMs", timeoutMs, maxTimerMs);
   assertWhole("windowBytes", windowBytes, maxWindowBytes);
@@ -93,7 +93,7 @@ function toRoute({ routing, path, candidates }: AnswerParts, options: GenerateOp
   };
 }
 
-type Caller = Pick<Route, "identity" | "isOwnSpan" | "callerSpanId">;
+type Caller = Pick<RoutedRequest, "identity" | "isOwnSpan" | "callerSpanId">;
 
 function toCaller(options: GenerateOptions, tracer: Tracer): Caller {
   const { identity, traceparent, tracestate } = options;
@@ -143,13 +143,13 @@ function withTimeout(signal: AbortSignal | undefined, timeoutMs: number | undefi
 
 // A class: an object with getters, made anew for each request, costs more than all the rest of this file.
 class RoutedItems<Item> implements Answer<Item> {
-  #route: Route;
+  #request: RoutedRequest;
   #payload: Uint8Array | undefined;
   #routing: RouterOptions;
 
-  constructor(routing: RouterOptions, route: Route, payload: Uint8Array) {
+  constructor(routing: RouterOptions, request: RoutedRequest, payload: Uint8Array) {
     this.#routing = routing;
-    this.#route = route;
+    this.#request = request;
     this.#payload = payload;
   }
 
@@ -157,7 +157,7 @@ class RoutedItems<Item> implements Answer<Item> {
     const payload = this.#payload;
     if (!payload) throw new RuntimeError("invalid_argument", "an answer is read once");
     this.#payload = undefined;
-    return new RoutedAnswer(this.#routing, this.#route, payload) as Batches<Item>; // Item is the caller's claim about the endpoint
+    return new RoutedAnswer(this.#routing, this.#request, payload) as Batches<Item>; // Item is the caller's claim about the endpoint
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Item, void, void> {
@@ -165,30 +165,30 @@ class RoutedItems<Item> implements Answer<Item> {
   }
 
   get requestId(): string {
-    return this.#route.identity.requestId;
+    return this.#request.identity.requestId;
   }
 
   get workerId(): string | undefined {
-    return this.#route.reports.at(-1)?.workerId;
+    return this.#request.reports.at(-1)?.workerId;
   }
 
   get attempts(): number {
-    return this.#route.reports.length;
+    return this.#request.reports.length;
   }
 
   get retries(): number {
-    return this.#route.retries;
+    return this.#request.retries;
   }
 
   get resumptions(): number {
-    return this.#route.resumptions;
+    return this.#request.resumptions;
   }
 
   get trailer(): Partial<Trailer> {
-    return this.#route.reports.at(-1)?.trailer ?? {};
+    return this.#request.reports.at(-1)?.trailer ?? {};
   }
 
   get reports(): readonly Readonly<AttemptReport>[] {
-    return this.#route.reports;
+    return this.#request.reports;
   }
 }

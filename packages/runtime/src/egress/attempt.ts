@@ -1,15 +1,16 @@
 /** One try of a request at one instance: a stream, a span with its line, and the comparison of the ids the worker saw. */
 import type { Instance } from "../discovery/instance.ts";
 import { roundMs } from "../durations.ts";
-import { RuntimeError, StalledError, toAbortError, toRuntimeError, type ErrorCode } from "../errors.ts";
+import { RuntimeError } from "../errors.ts";
 import { orAborted } from "../lifetime.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { RuntimeMetrics } from "../metrics/runtime-metrics.ts";
 import { compareLineage, toLogFields, toPlaneHeaders, type Identity } from "../trace/identity.ts";
 import { endSpan, type Span, type Tracer } from "../trace/spans.ts";
 import { childSpan } from "../trace/traceparent.ts";
-import type { Trailer } from "../wire/messages.ts";
-import type { Health, Verdict } from "./health.ts";
+import { toAttemptOutcome, toOpenedMessage, toVerdict, type AttemptOutcome } from "./attempt-outcome.ts";
+import type { AttemptReport, RoutedRequest } from "./routed-request.ts";
+import type { Health } from "./health.ts";
 import type { Peers } from "./peers.ts";
 import type { RouterMode } from "./pick.ts";
 import type { ClientStream } from "./client-stream.ts";
@@ -24,103 +25,14 @@ export interface AttemptOptions {
   readonly now: () => number;
 }
 
-/** One request on its way through the attempts. The same object tells afterwards how it went. */
-export interface Route {
-  readonly identity: Identity;
-  /** True if the identity's span was made for this call, below the span of the program that makes it: it is recorded here. */
-  readonly isOwnSpan: boolean;
-  /** Then: the span in which the program made this call, if the log tells of it. */
-  readonly callerSpanId: string | undefined;
-  readonly path: string;
-  readonly signal: AbortSignal | undefined;
-  /** Clock reading (ms, the router's `now`) after which nobody waits any more. */
-  readonly deadlineAt: number | undefined;
-  /** Bytes of items that may be under way. */
-  readonly windowBytes: number;
-  /** The one instance to ask, decimal u64; undefined = any. */
-  readonly wanted: string | undefined;
-  /** Instances to choose from, asked anew for every attempt. */
-  candidates(): readonly Instance[];
-  /** The payload for what is left after everything that has been delivered; undefined if that cannot be asked for. */
-  resume?(): Uint8Array | undefined;
-  /** Filled in: one report per attempt, in order. */
-  readonly reports: AttemptReport[];
-  /** Filled in: attempts at another instance before an item had been delivered. */
-  retries: number;
-  /** Filled in: attempts at another instance for the rest of an answer. */
-  resumptions: number;
-}
-
-/** Word of the log for how an attempt ended. */
-export type AttemptOutcome =
-  | "success"
-  | "cancelled"
-  | "worker_disconnected"
-  | "connection_failed"
-  | "timeout"
-  | "rejected"
-  | "unavailable"
-  | "error";
-
-/** How one attempt goes: written by the attempt while it runs, for those who keep records of requests. */
-export interface AttemptReport {
-  /** From 0. */
-  readonly number: number;
-  /** Decimal u64 of the instance. */
-  readonly workerId: string;
-  readonly spanId: string;
-  /** The runtime's clock (`performance.now()`), ms. */
-  readonly startedAt: number;
-  /** Undefined while it runs. */
-  endedAt: number | undefined;
-  /** False as long as nothing was sent: the worker knows nothing of it then. */
-  isSent: boolean;
-  /** Undefined while it runs. */
-  outcome: AttemptOutcome | undefined;
-  /** Why it did not go well. */
-  failure: RuntimeError | undefined;
-  /** What the worker reported at the end; empty before, and from one that never answered. */
-  trailer: Partial<Trailer>;
-}
-
 const spanName = "router.route_request";
 const maxDeadlineMs = 0xffff_ffff;
-
-const outcomes: Partial<Record<ErrorCode, AttemptOutcome>> = {
-  cancelled: "cancelled",
-  disconnected: "worker_disconnected",
-  cannot_connect: "connection_failed",
-  deadline_exceeded: "timeout",
-  overloaded: "rejected",
-  unavailable: "unavailable",
-};
-
-// Failures that speak against the instance and not against the request or the caller.
-const faults: ReadonlySet<ErrorCode> = new Set(["internal", "protocol"]);
-
-/** The instance did not answer: nothing is known of it but that. */
-export function isUnreachable({ code }: RuntimeError): boolean {
-  return code === "cannot_connect" || code === "disconnected";
-}
-
-function toVerdict(failure: RuntimeError | undefined): Verdict {
-  if (!failure) return "well";
-  if (isUnreachable(failure)) return "unreachable";
-  if (faults.has(failure.code) || failure instanceof StalledError) return "failed";
-  return failure.code === "cancelled" || failure.code === "deadline_exceeded" ? "unknown" : "well";
-}
-
-function toOpenedMessage(failure: RuntimeError | undefined): string {
-  return failure && isUnreachable(failure)
-    ? "instance cannot be reached, its circuit is open"
-    : "instance keeps failing, its circuit is open";
-}
 
 /** Whoever creates one closes it. */
 export class Attempt {
   readonly instance: Instance;
   #options: AttemptOptions;
-  #route: Route;
+  #request: RoutedRequest;
   #report: AttemptReport;
   #identity: Identity;
   #span: Span;
@@ -128,10 +40,10 @@ export class Attempt {
   #closed = false;
   #sentAt: number | undefined;
 
-  constructor(options: AttemptOptions, route: Route, instance: Instance, number: number) {
+  constructor(options: AttemptOptions, request: RoutedRequest, instance: Instance, number: number) {
     this.#options = options;
-    this.#route = route;
-    this.#identity = { ...route.identity, trace: childSpan(route.identity.trace) };
+    this.#request = request;
+    this.#identity = { ...request.identity, trace: childSpan(request.identity.trace) };
     this.#span = options.tracer.startSpan(spanName, "client", this.#identity.trace);
     this.instance = instance;
     this.#report = {
@@ -145,7 +57,7 @@ export class Attempt {
       failure: undefined,
       trailer: {},
     };
-    route.reports.push(this.#report);
+    request.reports.push(this.#report);
     options.metrics.inflight.inc();
     options.health.begin(instance.key);
   }
@@ -153,7 +65,7 @@ export class Attempt {
   /** Send the request, or what is left of it. Rejects with a RuntimeError, or the signal's reason while it still dials. */
   async open(payload: Uint8Array): Promise<void> {
     const { peers, metrics, now } = this.#options;
-    const { path, deadlineAt, signal } = this.#route;
+    const { path, deadlineAt, signal } = this.#request;
     const peer = peers.get(this.instance);
     const client = peer instanceof Promise ? await orAborted(peer, signal) : peer;
     if (this.#closed) throw new RuntimeError("cancelled", "the reader left while the worker was dialled");
@@ -162,7 +74,7 @@ export class Attempt {
       headers: toPlaneHeaders(this.#identity),
       attempt: this.#report.number,
       deadlineMs: deadlineAt === undefined ? 0 : Math.min(Math.max(1, Math.ceil(deadlineAt - now())), maxDeadlineMs),
-      credit: this.#route.windowBytes,
+      credit: this.#request.windowBytes,
       payload,
     });
     this.#sentAt = now();
@@ -212,7 +124,7 @@ export class Attempt {
     if (failure) this.kill(failure);
     this.#stream?.[Symbol.dispose]();
     this.#report.endedAt = this.#options.now();
-    this.#report.outcome = failure ? (outcomes[failure.code] ?? "error") : "success";
+    this.#report.outcome = toAttemptOutcome(failure);
     this.#report.failure = failure;
     this.#options.metrics.inflight.dec();
     this.#judge(failure);
@@ -228,7 +140,7 @@ export class Attempt {
 
   #logCircuit(change: "opened" | "closed", failure: RuntimeError | undefined): void {
     const log = this.#options.log.child({ target: "dyn_runtime::egress" });
-    const fields = { instance_id: this.instance.id, endpoint: this.#route.path };
+    const fields = { instance_id: this.instance.id, endpoint: this.#request.path };
     if (change === "opened") log.warn({ ...fields, error: failure?.message }, toOpenedMessage(failure));
     else log.info(fields, "instance answers again, its circuit is closed");
   }
@@ -267,7 +179,7 @@ export class Attempt {
   #log(outcome: AttemptOutcome, failure: RuntimeError | undefined): void {
     const log = this.#options.log.child({ requestId: this.#identity.requestId });
     // Of a request that a program makes itself this is the only line; where there is another, that names the attempt that answered.
-    const event = this.#route.isOwnSpan ? "request_completed" : "route_request";
+    const event = this.#request.isOwnSpan ? "request_completed" : "route_request";
     const isFailed = failure !== undefined && failure.code !== "cancelled";
     if (!log.isEnabled(isFailed ? "warn" : event)) return;
     const { number, startedAt, endedAt = startedAt, isSent } = this.#report;
@@ -275,7 +187,7 @@ export class Attempt {
       ...this.ids,
       elapsed_ms: roundMs(endedAt - startedAt),
       // No line tells of a call's own span: the caller's stands here instead.
-      caller_span_id: this.#route.callerSpanId,
+      caller_span_id: this.#request.callerSpanId,
       "otel.kind": "client",
       "request.attempt": number,
       "request.outcome": outcome,
@@ -286,9 +198,4 @@ export class Attempt {
     if (isFailed) log.warn({ ...fields, "error.type": failure.code, error: failure.message }, "route request failed");
     else log.event(event, fields, failure ? "route request cancelled" : "route request completed");
   }
-}
-
-/** What an attempt or its dialling threw, as a RuntimeError; an abort is what its signal says. */
-export function toAttemptError(thrown: unknown, signal: AbortSignal | undefined): RuntimeError {
-  return signal?.aborted ? toAbortError(signal.reason) : toRuntimeError(thrown);
 }

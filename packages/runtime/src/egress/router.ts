@@ -3,7 +3,9 @@ import type { Instance } from "../discovery/instance.ts";
 import { RuntimeError, toRuntimeError } from "../errors.ts";
 import { waitMs } from "../lifetime.ts";
 import { endSpan, noSpan, toOutcome, type Span } from "../trace/spans.ts";
-import { Attempt, isUnreachable, toAttemptError, type AttemptOptions, type Route } from "./attempt.ts";
+import { isUnreachable, toAttemptError } from "./attempt-outcome.ts";
+import { Attempt, type AttemptOptions } from "./attempt.ts";
+import type { RoutedRequest } from "./routed-request.ts";
 import { Losses } from "./losses.ts";
 import type { Pick } from "./pick.ts";
 import { backoffMs, type RetryBudget } from "./retry.ts";
@@ -30,7 +32,7 @@ const done: IteratorReturnResult<void> = { done: true, value: undefined };
 /** An answer that may take several attempts. A class and no generator: each generator between socket and socket costs a batch several promises. */
 export class RoutedAnswer implements Batches<unknown> {
   #options: RouterOptions;
-  #route: Route;
+  #request: RoutedRequest;
   #tried = new Set<string>();
   #attempt: Attempt | undefined;
   #attempts = 0;
@@ -41,9 +43,9 @@ export class RoutedAnswer implements Batches<unknown> {
   #span: Span = noSpan;
   #state: "new" | "running" | "over" = "new";
 
-  constructor(options: RouterOptions, route: Route, payload: Uint8Array) {
+  constructor(options: RouterOptions, request: RoutedRequest, payload: Uint8Array) {
     this.#options = options;
-    this.#route = route;
+    this.#request = request;
     this.#payload = payload;
   }
 
@@ -61,7 +63,7 @@ export class RoutedAnswer implements Batches<unknown> {
         }
         this.#end(undefined);
       } catch (thrown) {
-        await this.#retryOrThrow(toAttemptError(thrown, this.#route.signal));
+        await this.#retryOrThrow(toAttemptError(thrown, this.#request.signal));
       }
     }
     return done;
@@ -77,9 +79,9 @@ export class RoutedAnswer implements Batches<unknown> {
   }
 
   async #begin(): Promise<Attempt> {
-    const { signal, path } = this.#route;
-    if (this.#state === "new" && this.#route.isOwnSpan)
-      this.#span = this.#options.tracer.startSpan("client_request", "internal", this.#route.identity.trace);
+    const { signal, path } = this.#request;
+    if (this.#state === "new" && this.#request.isOwnSpan)
+      this.#span = this.#options.tracer.startSpan("client_request", "internal", this.#request.identity.trace);
     signal?.throwIfAborted();
     if (this.#state === "new") {
       signal?.addEventListener("abort", this.#abort, { once: true });
@@ -88,9 +90,9 @@ export class RoutedAnswer implements Batches<unknown> {
     this.#state = "running";
     const instance = this.#choose();
     if (!instance) throw this.#noInstance(path);
-    const attempt = new Attempt(this.#options, this.#route, instance, this.#attempts);
-    if (this.#hasBegun) this.#route.resumptions += 1;
-    else if (this.#attempts > 0) this.#route.retries += 1;
+    const attempt = new Attempt(this.#options, this.#request, instance, this.#attempts);
+    if (this.#hasBegun) this.#request.resumptions += 1;
+    else if (this.#attempts > 0) this.#request.retries += 1;
     this.#attempts += 1;
     this.#attempt = attempt;
     if (!this.#payload) throw new RuntimeError("internal", "an attempt begins with nothing to send");
@@ -101,8 +103,8 @@ export class RoutedAnswer implements Batches<unknown> {
   // An instance that is named is asked, or nobody. If nobody is well, whoever is there may try: a circuit must not turn a fault into an outage.
   #choose(): Instance | undefined {
     const { pick, health } = this.#options;
-    const { wanted } = this.#route;
-    const all = this.#route.candidates();
+    const { wanted } = this.#request;
+    const all = this.#request.candidates();
     const untried = this.#tried.size === 0 ? all : all.filter(({ key }) => !this.#tried.has(key));
     if (wanted !== undefined) return untried.find(({ id }) => id === wanted);
     return pick({ instances: this.#keepWell(untried), loadOf: (key) => health.loadOf(key) });
@@ -120,7 +122,7 @@ export class RoutedAnswer implements Batches<unknown> {
   }
 
   #noInstance(path: string): RuntimeError {
-    const { wanted } = this.#route;
+    const { wanted } = this.#request;
     const toError = (what: string): RuntimeError =>
       new RuntimeError("unavailable", `${what} ${path}`, { publicMessage: `${what} the endpoint` });
     if (wanted !== undefined) return toError(`instance ${wanted} does not serve`);
@@ -132,7 +134,7 @@ export class RoutedAnswer implements Batches<unknown> {
     const attempt = this.#attempt;
     try {
       if (!attempt || !this.#mayRetry(attempt, failure))
-        throw this.#losses.toEnd(failure, this.#route.identity.requestId);
+        throw this.#losses.toEnd(failure, this.#request.identity.requestId);
     } catch (thrown) {
       attempt?.close(failure);
       const end = toRuntimeError(thrown); // the failure, what it comes to, or what the caller's `resume` has thrown
@@ -143,9 +145,9 @@ export class RoutedAnswer implements Batches<unknown> {
     attempt.close(failure);
     this.#attempt = undefined;
     try {
-      await waitMs(backoffMs(this.#fruitless - 1, this.#options.random), this.#route.signal);
+      await waitMs(backoffMs(this.#fruitless - 1, this.#options.random), this.#request.signal);
     } catch (thrown) {
-      const reason = toAttemptError(thrown, this.#route.signal);
+      const reason = toAttemptError(thrown, this.#request.signal);
       this.#end(reason);
       throw reason;
     }
@@ -165,9 +167,9 @@ export class RoutedAnswer implements Batches<unknown> {
       return false;
     if (attempt.delivered) this.#tried.clear(); // those before it failed long ago
     this.#tried.add(attempt.instance.key);
-    if (this.#route.wanted !== undefined || !this.#route.candidates().some(({ key }) => !this.#tried.has(key)))
+    if (this.#request.wanted !== undefined || !this.#request.candidates().some(({ key }) => !this.#tried.has(key)))
       return false;
-    const payload = attempt.delivered ? this.#route.resume?.() : this.#payload;
+    const payload = attempt.delivered ? this.#request.resume?.() : this.#payload;
     if (!payload || !this.#isPaid(attempt, failure)) return false;
     this.#payload = payload;
     return true;
@@ -181,7 +183,7 @@ export class RoutedAnswer implements Batches<unknown> {
 
   #tellPoison({ code, message: error }: RuntimeError, attempt: Attempt | undefined): void {
     const { metrics, log } = this.#options;
-    const { identity, path: endpoint } = this.#route;
+    const { identity, path: endpoint } = this.#request;
     metrics.poisoned.inc();
     const scope = log.child({ target: "dyn_runtime::egress", requestId: identity.requestId });
     const fields = {
@@ -196,13 +198,13 @@ export class RoutedAnswer implements Batches<unknown> {
 
   #end(failure: RuntimeError | undefined): void {
     this.#state = "over";
-    this.#route.signal?.removeEventListener("abort", this.#abort);
+    this.#request.signal?.removeEventListener("abort", this.#abort);
     this.#attempt?.close(failure);
     this.#endSpan(failure);
   }
 
   #endSpan(failure: RuntimeError | undefined): void {
-    const { identity, path, reports } = this.#route;
+    const { identity, path, reports } = this.#request;
     if (this.#span.isRecording) {
       const { requestId: request_id, xRequestId: x_request_id } = identity;
       this.#span.setAttributes({
@@ -216,5 +218,5 @@ export class RoutedAnswer implements Batches<unknown> {
     endSpan(this.#span, failure, toOutcome(failure));
   }
 
-  #abort = (): void => this.#attempt?.kill(toAttemptError(undefined, this.#route.signal));
+  #abort = (): void => this.#attempt?.kill(toAttemptError(undefined, this.#request.signal));
 }
