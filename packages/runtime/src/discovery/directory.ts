@@ -2,6 +2,7 @@
 import { constants, watch, type FSWatcher, type Stats } from "node:fs";
 import { lstat, lutimes, mkdir, open, readdir, rm } from "node:fs/promises";
 import { dirname } from "node:path";
+import { within } from "../lifetime.ts";
 
 /** A larger file is no record, bytes. */
 export const maxRecordBytes: number = 64 * 1024;
@@ -94,4 +95,11 @@ async function tryMake(path: string, mode: number, { make }: Pick<DirectorySteps
   } catch (error) {
     return codeOf(error) === "EEXIST" ? undefined : error;
   }
+}
+
+/** Wait for a step, but not for ever, because a file system that is gone answers nothing at all. The step itself goes on.
+ *  @throws Error once it has taken `limitMs`. */
+export async function inTime(step: Promise<unknown>, limitMs: number): Promise<void> {
+  if (!(await within(step, limitMs)))
+    throw new Error(`the discovery directory does not answer within ${limitMs / 1000} s`);
 }

@@ -36,6 +36,14 @@ export function toClosedError(): RuntimeError {
   return new RuntimeError("unavailable", "this discovery is closed");
 }
 
+/** What a backend that cannot work answers. `what` begins the sentence. */
+export function toUnusableError(what: string, cause: unknown): RuntimeError {
+  return new RuntimeError("unavailable", `${what}: ${cause instanceof Error ? cause.message : String(cause)}`, {
+    cause,
+    publicMessage: "discovery cannot be used",
+  });
+}
+
 /** Tell one listener. The others hear it all the same. */
 export function deliver(onChanges: OnChanges, changes: readonly Change[], log: Logger): void {
   try {

@@ -1,17 +1,13 @@
 /** Discovery in a directory, in Dynamo's layout (runtime storage/kv/file.rs): one file a record, alive while its mtime is fresh. */
-import { join } from "node:path";
 import { createTroubles, type Troubles } from "../condition.ts";
-import { RuntimeError } from "../errors.ts";
-import { within } from "../lifetime.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { Tokens } from "../security/auth.ts";
 import { openBucketWatch, type BucketWatch } from "./bucket-watch.ts";
-import { createBuckets, oncePerBucket, type Buckets } from "./buckets.ts";
-import { directorySteps, messageOf, type DirectorySteps } from "./directory.ts";
-import { toClosedError, type Discovery } from "./discovery.ts";
-import { startHeartbeat, type OwnRecord } from "./heartbeat.ts";
-import { encodeFileName, toFileText, writeRecord } from "./record-file.ts";
-import { bucketOf, recordKey, type Bucket } from "./records.ts";
+import { createBuckets, type Buckets } from "./buckets.ts";
+import { directorySteps, inTime, type DirectorySteps } from "./directory.ts";
+import { toClosedError, toUnusableError, type Discovery } from "./discovery.ts";
+import { createOwnRecords } from "./own-records.ts";
+import type { Bucket } from "./records.ts";
 
 export interface FileDiscoveryOptions {
   readonly root: string;
@@ -54,44 +50,18 @@ const defaults = {
  *  @throws RuntimeError `unavailable` if it can be neither made nor read, does not answer, or could be changed by others. */
 export async function openFileDiscovery(options: FileDiscoveryOptions): Promise<Discovery> {
   const settings: Settings = { ...defaults, ...options };
-  const { answerMs, withdrawMs, tokens } = settings;
   const buckets = createBuckets(settings);
   await checkBuckets(buckets, settings);
   const { troubles, silence } = createNotices(settings);
-  const own = new Map<string, OwnRecord>();
+  const own = createOwnRecords({ ...settings, buckets, troubles });
   const watches = new Map<Bucket, BucketWatch>();
-  const publishing = new Map<string, Placed & { readonly written: Promise<void> }>();
-  const heartbeat = startHeartbeat({ ...settings, buckets, own, troubles, isInHand: (path) => publishing.has(path) });
   let closed = false;
   return {
     kind: "file",
     get condition() {
       return troubles.condition;
     },
-    async publish(record) {
-      if (closed) throw toClosedError();
-      const bucket = bucketOf(record);
-      const path = join(buckets.pathOf(bucket), encodeFileName(recordKey(record)));
-      const text = toFileText(record, tokens());
-      const written = buckets.open(bucket).then(() => writeRecord(path, text));
-      publishing.set(path, { path, bucket, written });
-      try {
-        await inTime(written, answerMs);
-      } catch (cause) {
-        throw toUnusable(`cannot write discovery record ${path}`, cause);
-      } finally {
-        publishing.delete(path);
-      }
-      if (closed) throw toClosedError(); // whoever closed it removes the file
-      own.set(path, { record, text });
-      return {
-        async [Symbol.asyncDispose]() {
-          if (!own.delete(path)) return;
-          const withdrawn = heartbeat.forget(path).then(() => removeAll([{ path, bucket }], buckets, settings));
-          await inTime(withdrawn, withdrawMs);
-        },
-      };
-    },
+    publish: (record) => own.publish(record),
     watch(bucket, onChanges, under) {
       if (closed) throw toClosedError();
       const onClose = (): void => void watches.delete(bucket);
@@ -102,17 +72,8 @@ export async function openFileDiscovery(options: FileDiscoveryOptions): Promise<
     },
     async [Symbol.asyncDispose]() {
       closed = true;
-      heartbeat[Symbol.dispose]();
       for (const watch of watches.values()) watch[Symbol.dispose]();
-      const placed = [
-        ...Array.from(own, ([path, { record }]) => ({ path, bucket: bucketOf(record) })),
-        ...publishing.values(),
-      ];
-      const written = Array.from(publishing.values(), (publication) => publication.written);
-      own.clear();
-      const settled = Promise.allSettled([...placed.map(({ path }) => heartbeat.forget(path)), ...written]);
-      const withdrawn = settled.then(() => removeAll(placed, buckets, settings));
-      await inTime(withdrawn, withdrawMs);
+      await own[Symbol.asyncDispose]();
     },
   };
 }
@@ -138,28 +99,6 @@ function createNotices({ root: directory, relistMs: relist_ms, log, now }: Setti
   };
 }
 
-// A file system that is gone answers nothing at all: whoever waits for it must not wait for ever. The step itself goes on.
-async function inTime(step: Promise<unknown>, limitMs: number): Promise<void> {
-  if (!(await within(step, limitMs)))
-    throw new Error(`the discovery directory does not answer within ${limitMs / 1000} s`);
-}
-
-interface Placed {
-  readonly path: string;
-  readonly bucket: Bucket;
-}
-
-// Each of them, whatever becomes of the others; those that stay expire. None from a directory that has taken the place of ours.
-async function removeAll(placed: readonly Placed[], buckets: Buckets, { steps }: Settings): Promise<void> {
-  const findOnce = oncePerBucket((bucket) => buckets.find(bucket));
-  const remove = async ({ path, bucket }: Placed): Promise<void> => {
-    if ((await findOnce(bucket)) !== undefined) await steps.remove(path);
-  };
-  const results = await Promise.allSettled(placed.map(remove));
-  const failure = results.find((result) => result.status === "rejected");
-  if (failure) throw failure.reason;
-}
-
 async function checkBuckets(buckets: Buckets, { root, answerMs, steps }: Settings): Promise<void> {
   const check = async (): Promise<void> => {
     for (const bucket of ["v1/instances", "v1/mdc"] as const)
@@ -168,13 +107,6 @@ async function checkBuckets(buckets: Buckets, { root, answerMs, steps }: Setting
   try {
     await inTime(check(), answerMs);
   } catch (cause) {
-    throw toUnusable(`the discovery directory ${root} (--file-kv, DYN_FILE_KV) cannot be used`, cause);
+    throw toUnusableError(`the discovery directory ${root} (--file-kv, DYN_FILE_KV) cannot be used`, cause);
   }
-}
-
-function toUnusable(what: string, cause: unknown): RuntimeError {
-  return new RuntimeError("unavailable", `${what}: ${messageOf(cause)}`, {
-    cause,
-    publicMessage: "discovery cannot be used",
-  });
 }
