@@ -2,7 +2,7 @@
 import { countOf } from "../counts.ts";
 import type { Places } from "../handler.ts";
 import { RuntimeError } from "../errors.ts";
-import type { EndpointMetrics } from "../metrics/runtime-metrics.ts";
+import type { EndpointMetrics } from "../metrics/endpoint-metrics.ts";
 
 type Metrics = Pick<EndpointMetrics, "places" | "placesTaken" | "queueDepth" | "queueCapacity">;
 

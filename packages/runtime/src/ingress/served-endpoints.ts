@@ -4,7 +4,7 @@ import { RuntimeError } from "../errors.ts";
 import type { Handler } from "../handler.ts";
 import { createWaiters } from "../lifetime.ts";
 import type { Logger } from "../logging/logger.ts";
-import type { EndpointMetrics } from "../metrics/runtime-metrics.ts";
+import type { EndpointMetrics } from "../metrics/endpoint-metrics.ts";
 import type { EncodeItem } from "../wire/items.ts";
 import type { Admission } from "./admission.ts";
 import type { ServerStream } from "./server-stream.ts";
