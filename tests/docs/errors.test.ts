@@ -9,7 +9,8 @@ import {
 import { FieldError } from "../../packages/frontend/src/inference/fields.ts";
 import { malformedRequests } from "../../packages/runtime/src/http/malformed.ts";
 import { toErrorBody, toErrorEvent } from "../../packages/frontend/src/openai/errors.ts";
-import { errorTable, RuntimeError, toRuntimeError, type ErrorCode } from "../../packages/runtime/src/errors.ts";
+import { errorTable, RuntimeError, type ErrorCode } from "../../packages/runtime/src/errors.ts";
+import { toRuntimeError } from "../../packages/runtime/src/thrown.ts";
 import { workerCodes } from "../../packages/runtime/src/worker-errors.ts";
 import { root } from "../support/cluster.ts";
 

@@ -41,6 +41,7 @@ export const houses: Readonly<Record<string, Readonly<Record<string, Room>>>> = 
     "strangers.ts": { floor: 1, holds: "places of connections that have shown nothing yet" },
     "end-report.ts": { floor: 1, holds: "what became of the requests that ran at the end" },
     "listen-error.ts": { floor: 1, holds: "why a server cannot listen" },
+    "thrown.ts": { floor: 1, holds: "what foreign code has thrown, as an error of ours" },
     "worker-errors.ts": { floor: 1, holds: "which codes a worker may say" },
     "lifetime.ts": { floor: 0, holds: "waiting and signals" },
     "recent.ts": { floor: 0, holds: "the latest keys, as many as may be kept" },

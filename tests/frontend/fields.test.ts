@@ -5,7 +5,7 @@ import type { FieldLimits } from "../../packages/frontend/src/inference/fields.t
 import { parseChatRequest } from "../../packages/frontend/src/openai/chat-schema.ts";
 import { parseCompletionRequest } from "../../packages/frontend/src/openai/completions-schema.ts";
 import { toErrorBody } from "../../packages/frontend/src/openai/errors.ts";
-import { toRuntimeError } from "../../packages/runtime/src/errors.ts";
+import { toRuntimeError } from "../../packages/runtime/src/thrown.ts";
 
 type Parse = (body: unknown, limits: FieldLimits) => unknown;
 

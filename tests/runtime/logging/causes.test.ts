@@ -2,7 +2,8 @@
 import { createServer } from "node:net";
 import { once } from "node:events";
 import { expect, test } from "vitest";
-import { toRuntimeError, RuntimeError } from "../../../packages/runtime/src/errors.ts";
+import { RuntimeError } from "../../../packages/runtime/src/errors.ts";
+import { toRuntimeError } from "../../../packages/runtime/src/thrown.ts";
 import { formatError } from "../../../packages/runtime/src/logging/causes.ts";
 
 // A port nobody listens on: it was ours until just now.

@@ -1,7 +1,8 @@
 /** The dialling end of one connection: opens streams and deals out what arrives for them. */
 import { formatHostPort } from "../address.ts";
 import { countOf } from "../counts.ts";
-import { RuntimeError, toRuntimeError } from "../errors.ts";
+import { RuntimeError } from "../errors.ts";
+import { toRuntimeError } from "../thrown.ts";
 import type { Guard } from "../security/auth.ts";
 import { Connection, type ConnectionOptions } from "../net/connection.ts";
 import { dialSocket } from "../net/dial.ts";

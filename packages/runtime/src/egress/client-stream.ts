@@ -1,5 +1,6 @@
 /** One answer on its way over a connection: items until they are read, credit as they are, and how it ended. */
-import { RuntimeError, toRuntimeError } from "../errors.ts";
+import { RuntimeError } from "../errors.ts";
+import { toRuntimeError } from "../thrown.ts";
 import { requestFactor, type MemoryBudget, type MemoryShare } from "../memory-budget.ts";
 import { decodeItems } from "../wire/items.ts";
 import type { CancelMode, Trailer } from "../wire/messages.ts";

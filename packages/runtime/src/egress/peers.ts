@@ -6,10 +6,10 @@ import type { InstanceStatuses, InstanceStatus } from "../discovery/instance-sta
 import type { Logger } from "../logging/logger.ts";
 import type { MemoryBudget } from "../memory-budget.ts";
 import type { RuntimeMetrics } from "../metrics/runtime-metrics.ts";
-import { RecentSet } from "../recent.ts";
 import type { PlaneSecurity } from "../security/plane-security.ts";
 import type { Hello } from "../wire/hello.ts";
 import { ClientConnection } from "./client-connection.ts";
+import { createRecentlyGone, type RecentlyGone } from "./recently-gone.ts";
 import { createRedial } from "./redial.ts";
 
 export interface PeersOptions {
@@ -32,25 +32,23 @@ export interface Peers extends AsyncDisposable, InstanceStatuses {
   get(instance: Instance): ClientConnection | Promise<ClientConnection>;
 }
 
-/** Instances that have said GOAWAY and are remembered once their connection is over. */
-const maxLeft = 1_024;
 /** A connection that has lasted so long, ms, was of use even if nobody has asked anything. */
 const steadyMs = 1_000;
 
 type Peer =
-  | { type: "dialling"; client: Promise<ClientConnection> }
-  | { type: "open"; client: ClientConnection; openedAt: number };
+  | { type: "dialling"; connection: Promise<ClientConnection> }
+  | { type: "open"; connection: ClientConnection; openedAt: number };
 
 /** Create an empty set of connections. */
 export function createPeers(options: PeersOptions): Peers {
-  const departures = createDepartures();
-  const pool = createPool(options, departures);
+  const recentlyGone = createRecentlyGone();
+  const pool = createPool(options, recentlyGone);
 
   function statusOf({ key, path }: Instance): InstanceStatus {
-    if (departures.has(key)) return "left"; // an id is one life of a process
-    const client = pool.find(key);
-    if (!client?.isUsable) return "unknown";
-    return client.hasWithdrawn(path) ? "left" : "here";
+    if (recentlyGone.has(key)) return "left"; // an id is one life of a process
+    const connection = pool.find(key);
+    if (!connection?.isUsable) return "unknown";
+    return connection.hasWithdrawn(path) ? "left" : "here";
   }
 
   return {
@@ -64,7 +62,7 @@ export function createPeers(options: PeersOptions): Peers {
       }
       return statusOf(instance);
     },
-    onChange: departures.onChange,
+    onChange: recentlyGone.onChange,
     [Symbol.asyncDispose]: async () => pool.close(),
   };
 }
@@ -76,30 +74,30 @@ interface Pool {
   close(): void;
 }
 
-function createPool(options: PeersOptions, departures: Departures): Pool {
+function createPool(options: PeersOptions, recentlyGone: RecentlyGone): Pool {
   const peers = new Map<string, Peer>();
   const redial = createRedial({ now: options.now, random: Math.random });
   let closed = false;
   const parts: DialParts = {
     ...options,
     isClosed: () => closed,
-    onGone(key, client) {
+    onGone(key, connection) {
       const peer = peers.get(key);
-      if (peer?.type === "open" && peer.client === client) {
+      if (peer?.type === "open" && peer.connection === connection) {
         peers.delete(key);
-        const wasOfUse = client.hasAnswered || options.now() - peer.openedAt >= steadyMs;
+        const wasOfUse = connection.hasAnswered || options.now() - peer.openedAt >= steadyMs;
         redial[wasOfUse ? "succeeded" : "failed"](key);
       }
-      if (client) departures.notify(key);
+      if (connection) recentlyGone.notify(key);
     },
-    onLeave: (key, isGoingAway) => departures.leave(key, isGoingAway),
+    onLeave: (key, isGoingAway) => recentlyGone.leave(key, isGoingAway),
   };
 
   async function settle(key: string, dialling: Promise<ClientConnection>): Promise<ClientConnection> {
     try {
-      const client = await dialling;
-      peers.set(key, { type: "open", client, openedAt: options.now() });
-      return client;
+      const connection = await dialling;
+      peers.set(key, { type: "open", connection, openedAt: options.now() });
+      return connection;
     } catch (error) {
       peers.delete(key);
       redial.failed(key);
@@ -109,9 +107,9 @@ function createPool(options: PeersOptions, departures: Departures): Pool {
 
   function start(instance: Instance): Promise<ClientConnection> {
     assertMayDial(instance, redial.waitMs(instance.key));
-    const client = settle(instance.key, dialInstance(instance, parts));
-    peers.set(instance.key, { type: "dialling", client });
-    return client;
+    const connection = settle(instance.key, dialInstance(instance, parts));
+    peers.set(instance.key, { type: "dialling", connection });
+    return connection;
   }
 
   return {
@@ -119,17 +117,17 @@ function createPool(options: PeersOptions, departures: Departures): Pool {
       const peer = peers.get(instance.key);
       if (closed) throw new RuntimeError("unavailable", "this runtime is closed");
       if (!peer) return start(instance);
-      if (peer.type === "dialling" || peer.client.isUsable) return peer.client;
-      if (peer.client.isGoingAway) throw new RuntimeError("unavailable", `instance ${instance.id} is draining`);
+      if (peer.type === "dialling" || peer.connection.isUsable) return peer.connection;
+      if (peer.connection.isGoingAway) throw new RuntimeError("unavailable", `instance ${instance.id} is draining`);
       return start(instance);
     },
     find(key) {
       const peer = peers.get(key);
-      return peer?.type === "open" ? peer.client : undefined;
+      return peer?.type === "open" ? peer.connection : undefined;
     },
     close() {
       closed = true;
-      for (const peer of peers.values()) if (peer.type === "open") peer.client.close();
+      for (const peer of peers.values()) if (peer.type === "open") peer.connection.close();
       peers.clear();
     },
   };
@@ -144,43 +142,9 @@ function assertMayDial({ id, host, port }: Instance, waitMs: number): void {
   );
 }
 
-interface Departures {
-  has(key: string): boolean;
-  /** It takes no more requests, or (false) none for one of its endpoints. */
-  leave(key: string, isGoingAway: boolean): void;
-  notify(key: string): void;
-  onChange: InstanceStatuses["onChange"];
-}
-
-// Who has said GOAWAY, and who wants to hear of those that come and go.
-function createDepartures(): Departures {
-  const left = new RecentSet<string>(maxLeft);
-  const listeners = new Map<string, Set<() => void>>();
-  const notify = (key: string): void => {
-    for (const listener of listeners.get(key) ?? []) listener();
-  };
-  return {
-    has: (key) => left.has(key),
-    leave(key, isGoingAway) {
-      if (isGoingAway) left.add(key);
-      notify(key);
-    },
-    notify,
-    onChange(key, listener) {
-      const its = listeners.get(key) ?? new Set();
-      listeners.set(key, its.add(listener));
-      return {
-        [Symbol.dispose]() {
-          if (its.delete(listener) && its.size === 0) listeners.delete(key);
-        },
-      };
-    },
-  };
-}
-
 interface DialParts extends PeersOptions {
   readonly isClosed: () => boolean;
-  readonly onGone: (key: string, client: ClientConnection | undefined) => void;
+  readonly onGone: (key: string, connection: ClientConnection | undefined) => void;
   readonly onLeave: (key: string, isGoingAway: boolean) => void;
 }
 
@@ -191,7 +155,7 @@ async function dialInstance(
   const { hello, connectTimeoutMs, pingIntervalMs, security, memory, metrics, log } = parts;
   const address = formatHostPort(host, port);
   const state: { opened?: ClientConnection; isOver: boolean } = { isOver: false };
-  const client = await ClientConnection.dial({
+  const connection = await ClientConnection.dial({
     key,
     host,
     port,
@@ -213,14 +177,14 @@ async function dialInstance(
     },
   });
   if (state.isOver) throw new RuntimeError("disconnected", `${address} closed the connection after its HELLO`);
-  state.opened = client;
+  state.opened = connection;
   metrics.connections.inc();
   // A port can be taken over by another process: the id in HELLO decides who answered.
-  const answered = (await client.ready).instance_id;
+  const answered = (await connection.ready).instance_id;
   if (parts.isClosed() || answered !== id) {
-    client.close();
+    connection.close();
     throw new RuntimeError("cannot_connect", `${address} is instance ${answered ?? "unknown"}, expected ${id}`);
   }
   log.debug({ instance_id: id, address }, "connection to instance opened");
-  return client;
+  return connection;
 }

@@ -1,6 +1,7 @@
 /** Sends a request to an instance; if that fails, another gets it, or the rest of it where the caller can say what the rest is. */
 import type { Instance } from "../discovery/instance.ts";
-import { RuntimeError, toRuntimeError } from "../errors.ts";
+import { RuntimeError } from "../errors.ts";
+import { toRuntimeError } from "../thrown.ts";
 import { waitMs } from "../lifetime.ts";
 import { endSpan, noSpan, toOutcome, type Span } from "../trace/spans.ts";
 import { isUnreachable, toAttemptError } from "./attempt-outcome.ts";

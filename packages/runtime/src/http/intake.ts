@@ -1,6 +1,7 @@
 /** What a request brings: its body, read and decoded within the limits, and the memory for it, taken before it is there. */
 import type { IncomingMessage } from "node:http";
-import { RuntimeError, toRuntimeError } from "../errors.ts";
+import { RuntimeError } from "../errors.ts";
+import { toRuntimeError } from "../thrown.ts";
 import { requestFactor } from "../memory-budget.ts";
 import { createContentDecoder, type BodyLimit, type Coding } from "./content-coding.ts";
 import type { Exchange } from "./exchange.ts";

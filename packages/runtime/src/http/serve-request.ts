@@ -2,7 +2,8 @@
 import type { IncomingMessage, RequestListener } from "node:http";
 import { countOf } from "../counts.ts";
 import { roundMs } from "../durations.ts";
-import { RuntimeError, toRuntimeError } from "../errors.ts";
+import { RuntimeError } from "../errors.ts";
+import { toRuntimeError } from "../thrown.ts";
 import { logRefusedCaller } from "./api-keys.ts";
 import { checkJsonContent, checkTextContent } from "./content.ts";
 import { parseCodings, toTooLarge } from "./content-coding.ts";

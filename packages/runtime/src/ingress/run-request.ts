@@ -1,10 +1,11 @@
 /** Runs the handler of one request: reopens its identity, sends its items, and writes the worker's pair of lifecycle lines. */
 import { roundMs } from "../durations.ts";
 import { toItems, workerParts, type Places, type WorkerContext } from "../handler.ts";
-import { RuntimeError, toHandlerError, toRuntimeError } from "../errors.ts";
+import { RuntimeError } from "../errors.ts";
+import { toHandlerError, toRuntimeError } from "../thrown.ts";
 import { describeBadRequestId, isUuid } from "../ids.ts";
 import type { Logger } from "../logging/logger.ts";
-import type { EndedRequest, FailedStep } from "../metrics/runtime-metrics.ts";
+import type { EndedRequest, FailedStep } from "../metrics/endpoint-metrics.ts";
 import { fromPlaneHeaders, toLogFields, type Identity } from "../trace/identity.ts";
 import { endSpan, toOutcome, type Span, type Tracer } from "../trace/spans.ts";
 import { TokenClock } from "../trace/token-clock.ts";

@@ -1,7 +1,8 @@
 /** The listening end of one connection: admits the requests that come over it, and runs the handler of the endpoint they name. */
 import type { Socket } from "node:net";
 import { countOf } from "../counts.ts";
-import { RuntimeError, toRuntimeError } from "../errors.ts";
+import { RuntimeError } from "../errors.ts";
+import { toRuntimeError } from "../thrown.ts";
 import { requestFactor, type MemoryBudget } from "../memory-budget.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { Counter } from "../metrics/series.ts";

@@ -1,6 +1,7 @@
 /** `engine.generate`: the engine's own place in the trace, below the worker's `handle_payload`. Its id exists whether or not spans are exported. */
 import { partsOf, type RequestContext } from "../handler.ts";
-import { toRuntimeError, type RuntimeError } from "../errors.ts";
+import type { RuntimeError } from "../errors.ts";
+import { toRuntimeError } from "../thrown.ts";
 import { toSpanFields } from "../trace/identity.ts";
 import { endSpan, toOutcome, withinSpan, type Attributes, type Tracer } from "../trace/spans.ts";
 import { childSpan, formatTraceparent } from "../trace/traceparent.ts";

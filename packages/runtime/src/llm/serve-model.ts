@@ -3,7 +3,8 @@ import { maxModelNameLength, parseAddress, toSlug, type ModelRecord } from "../d
 import type { Serving } from "../endpoint.ts";
 import { once } from "../lifetime.ts";
 import { partsOf, toItems, type RequestContext } from "../handler.ts";
-import { RuntimeError, toHandlerError } from "../errors.ts";
+import { RuntimeError } from "../errors.ts";
+import { toHandlerError } from "../thrown.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { Runtime } from "../runtime.ts";
 import type { Tracer } from "../trace/spans.ts";

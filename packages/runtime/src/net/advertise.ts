@@ -1,7 +1,8 @@
 /** Which address others are told to dial. */
 import { networkInterfaces, type NetworkInterfaceInfo } from "node:os";
 import { formatHostPort } from "../address.ts";
-import { RuntimeError, toRuntimeError } from "../errors.ts";
+import { RuntimeError } from "../errors.ts";
+import { toRuntimeError } from "../thrown.ts";
 
 type Interfaces = Readonly<Record<string, readonly NetworkInterfaceInfo[] | undefined>>;
 

@@ -1,23 +1,17 @@
 /** One connection of the plane: preface, HELLO, frames, one write per tick, heartbeat, and a reason for its end. */
 import type { Socket } from "node:net";
 import { formatRemote } from "../address.ts";
-import { RuntimeError, toRuntimeError } from "../errors.ts";
+import { RuntimeError } from "../errors.ts";
+import { toRuntimeError } from "../thrown.ts";
 import type { MemoryBudget, MemoryShare } from "../memory-budget.ts";
-import { FrameWriter } from "../wire/frame-writer.ts";
+import type { FrameWriter } from "../wire/frame-writer.ts";
 import { FrameDecoder, frameTypeName, frameTypes, maxHelloBytes, preface, type FrameType } from "../wire/frames.ts";
 import { decodeError, encodeError, encodePing } from "../wire/messages.ts";
 import { decodeHello, encodeAuth, encodeHello, type Hello } from "../wire/hello.ts";
-import { FrameWatch, maxFrameChecks } from "./frame-watch.ts";
-import { HighWaterMark } from "./high-water.ts";
+import { Liveness } from "./liveness.ts";
+import { Outbox } from "./outbox.ts";
 import { beginHandshake, type Guard, type Handshake, type Role } from "../security/auth.ts";
 import { explainTlsError } from "../security/tls.ts";
-
-/** Bytes queued within one tick that leave without waiting for its end. */
-const earlyFlushBytes = 256 * 1024;
-/** Silent ping intervals after which the peer is taken for dead. */
-const maxSilentIntervals = 3;
-/** The same while we do not read the peer, because it does not read us. */
-const maxPausedIntervals = 10;
 
 export interface ConnectionOptions {
   readonly role: Role;
@@ -59,7 +53,8 @@ type Phase =
 
 /** Takes ownership of a connected socket. */
 export class Connection {
-  readonly writer: FrameWriter = new FrameWriter();
+  /** Where frames are written; `flushSoon` sends them. */
+  readonly writer: FrameWriter;
   /** Resolves with the peer's HELLO, once it has proven itself where that is asked for; rejects if the connection ends before. */
   readonly ready: Promise<Hello>;
   readonly remote: string;
@@ -68,14 +63,11 @@ export class Connection {
   #phase: Phase = { type: "hello" };
   #decoder: FrameDecoder;
   #share: MemoryShare;
-  #room: HighWaterMark;
-  #flushing = false;
+  #outbox: Outbox;
   #handshake: Handshake;
   #heartbeat: NodeJS.Timeout | undefined;
   #helloTimer: NodeJS.Timeout;
-  #heard = true;
-  #silent = 0;
-  #frameWatch = new FrameWatch();
+  #liveness: Liveness;
   #isPinged = false;
   #options: ConnectionOptions;
   #settle: { resolve: (peer: Hello) => void; reject: (error: RuntimeError) => void };
@@ -86,8 +78,10 @@ export class Connection {
     this.#options = options;
     this.#handshake = beginHandshake(options.guard, socket);
     this.remote = formatRemote(socket);
+    this.#liveness = new Liveness(this.remote, options.pingIntervalMs);
     this.#share = options.memory.open();
-    this.#room = new HighWaterMark(options.memory.open());
+    this.#outbox = new Outbox(socket, options.memory.open());
+    this.writer = this.#outbox.writer;
     const onRefused: ConnectionEvents["onRefused"] = (type, streamId, error) => {
       if (this.isOpen) events.onRefused(type, streamId, error);
     };
@@ -99,30 +93,34 @@ export class Connection {
     this.#settle = { resolve, reject };
     this.ready = promise;
     promise.catch(() => undefined); // onClose reports the same failure to those who do not wait for ready
-    socket.setNoDelay(true);
-    socket.on("data", (chunk: Buffer) => this.#read(chunk));
-    socket.on("drain", () => {
-      this.#room.account(this.queuedBytes);
-      if (socket.isPaused()) socket.resume();
-      events.onDrain();
-    });
-    socket.on("error", (error) =>
-      this.#closed(new RuntimeError("disconnected", `${this.remote}: ${explainTlsError(error)}`, { cause: error })),
-    );
-    socket.on("close", () => this.#closed(undefined));
-    this.#helloTimer = setTimeout(() => {
-      this.close(
-        new RuntimeError(
-          "protocol",
-          `no ${this.#phase.type === "auth" ? "AUTH" : "HELLO"} from ${this.remote} within ${options.helloTimeoutMs} ms`,
-        ),
-      );
-    }, options.helloTimeoutMs).unref();
+    this.#listen(socket);
+    this.#helloTimer = setTimeout(() => this.#endWithoutHello(), options.helloTimeoutMs).unref();
     if (options.role === "dialler") socket.write(preface);
     encodeHello(this.writer, { ...options.hello, ...this.#handshake.greeting });
     this.flushSoon();
     const { head } = options;
     if (head && head.length > 0) queueMicrotask(() => this.#read(head));
+  }
+
+  #listen(socket: Socket): void {
+    socket.setNoDelay(true);
+    socket.on("data", (chunk: Buffer) => this.#read(chunk));
+    socket.on("drain", () => {
+      this.#outbox.account();
+      if (socket.isPaused()) socket.resume();
+      this.#events.onDrain();
+    });
+    socket.on("error", (error) =>
+      this.#closed(new RuntimeError("disconnected", `${this.remote}: ${explainTlsError(error)}`, { cause: error })),
+    );
+    socket.on("close", () => this.#closed(undefined));
+  }
+
+  #endWithoutHello(): void {
+    const what = this.#phase.type === "auth" ? "AUTH" : "HELLO";
+    this.close(
+      new RuntimeError("protocol", `no ${what} from ${this.remote} within ${this.#options.helloTimeoutMs} ms`),
+    );
   }
 
   get isOpen(): boolean {
@@ -135,17 +133,17 @@ export class Connection {
 
   /** True while the peer has not answered a ping. */
   get isSilent(): boolean {
-    return this.#silent > 0 && !this.#heard;
+    return this.#liveness.isSilent;
   }
 
   /** Bytes that wait for the kernel. */
   get queuedBytes(): number {
-    return this.#socket.writableLength + this.writer.queuedBytes;
+    return this.#outbox.queuedBytes;
   }
 
   /** False while too much waits for the kernel: the peer is slow, senders should wait for `onDrain`. */
   get isWritable(): boolean {
-    return this.queuedBytes < this.#room.mostBytes;
+    return this.#outbox.isWritable;
   }
 
   /** Read nothing more until everything queued has left: for a peer that keeps asking and does not read the answers. */
@@ -155,25 +153,7 @@ export class Connection {
 
   /** Send what has been written at the end of this tick. */
   flushSoon(): void {
-    if (this.writer.queuedBytes > earlyFlushBytes) return this.#flush();
-    if (this.#flushing) return;
-    this.#flushing = true;
-    setImmediate(() => this.#flush());
-  }
-
-  #flush(): void {
-    this.#flushing = false;
-    if (this.#phase.type === "closed") return;
-    const buffers = this.writer.take();
-    const [first] = buffers;
-    if (first && buffers.length === 1) {
-      this.#socket.write(first);
-    } else {
-      this.#socket.cork(); // several arenas still leave in one write
-      for (const buffer of buffers) this.#socket.write(buffer);
-      this.#socket.uncork();
-    }
-    this.#room.account(this.queuedBytes);
+    this.#outbox.flushSoon();
   }
 
   /** Tell the peer why (ERROR on stream 0) and end at once. Idempotent. */
@@ -185,7 +165,7 @@ export class Connection {
       retryable: cause.traits.retryable,
       produced: false,
     });
-    this.#flush();
+    this.#outbox.flush();
     this.#closed(cause);
     this.#socket.destroySoon();
   }
@@ -193,14 +173,14 @@ export class Connection {
   /** End in good order after what is queued. Idempotent. */
   end(): void {
     if (this.#phase.type === "closed") return;
-    this.#flush();
+    this.#outbox.flush();
     this.#closed(undefined);
     this.#socket.destroySoon();
   }
 
   /** Send bytes as they are, between frames. */
   inject(bytes: Uint8Array): void {
-    this.#flush();
+    this.#outbox.flush();
     this.#socket.write(bytes);
   }
 
@@ -210,7 +190,7 @@ export class Connection {
     clearInterval(this.#heartbeat);
     clearTimeout(this.#helloTimer);
     this.#share[Symbol.dispose]();
-    this.#room[Symbol.dispose]();
+    this.#outbox[Symbol.dispose]();
     this.#socket.unref();
     // A peer that never reads must not keep its socket: give the farewell a moment, then destroy.
     setTimeout(() => this.#socket.destroy(), 1_000).unref();
@@ -220,11 +200,11 @@ export class Connection {
 
   #read(chunk: Buffer): void {
     if (this.#phase.type === "closed") return;
-    this.#heard = true;
+    this.#liveness.heard();
     try {
       this.#decoder.push(chunk, (type, streamId, body) => this.#frame(type, streamId, body));
       // Now, since the request that came with the ping may end this process before the tick does.
-      if (this.#isPinged) this.#flush();
+      if (this.#isPinged) this.#outbox.flush();
       this.#isPinged = false;
       this.#events.onChunkEnd();
     } catch (error) {
@@ -297,24 +277,9 @@ export class Connection {
   }
 
   #beat(): void {
-    if (this.#frameWatch.isLate(this.#decoder.underWay, this.#socket.isPaused())) {
-      const lateMs = maxFrameChecks * this.#options.pingIntervalMs;
-      return this.close(
-        new RuntimeError("protocol", `a frame from ${this.remote} was not there whole within ${lateMs} ms`),
-      );
-    }
-    if (this.#heard) {
-      this.#heard = false;
-      this.#silent = 0;
-      return;
-    }
-    this.#silent += 1;
-    const isPaused = this.#socket.isPaused();
-    if (this.#silent >= (isPaused ? maxPausedIntervals : maxSilentIntervals)) {
-      const silentMs = this.#silent * this.#options.pingIntervalMs;
-      const what = isPaused ? `${this.remote} has not read its answers` : `nothing heard from ${this.remote}`;
-      return this.close(new RuntimeError("disconnected", `${what} for ${silentMs} ms`));
-    }
+    const found = this.#liveness.endInterval({ isPaused: this.#socket.isPaused(), frame: this.#decoder.underWay });
+    if (found === "heard") return;
+    if (found !== "ping") return this.close(found);
     encodePing(this.writer, "PING", Buffer.alloc(8));
     this.flushSoon();
   }

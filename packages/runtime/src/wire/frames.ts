@@ -1,5 +1,6 @@
 /** Frames of the native plane `dyn/1`: u32 body length · u8 type · u32 stream id · body, big-endian. See docs/wire-format.md. */
-import { RuntimeError, toRuntimeError } from "../errors.ts";
+import { RuntimeError } from "../errors.ts";
+import { toRuntimeError } from "../thrown.ts";
 import type { MemoryShare } from "../memory-budget.ts";
 
 /** First bytes of a connection. Read as a Dynamo request frame they announce a path of 65535 bytes that begins with 0xFF, which no UTF-8 text does. */
