@@ -1,73 +1,13 @@
 // What a file system can refuse to discovery, step by step, and that no step takes more than itself with it.
-import { readdir, rename, symlink, utimes, writeFile } from "node:fs/promises";
+import { readdir, rename, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { directorySteps, type DirectorySteps } from "../../../packages/runtime/src/discovery/directory.ts";
-import type { Discovery } from "../../../packages/runtime/src/discovery/discovery.ts";
-import { encodeFileName, writeRecord } from "../../../packages/runtime/src/discovery/record-file.ts";
-import { formatRecord, recordKey, type DiscoveryRecord } from "../../../packages/runtime/src/discovery/records.ts";
 import { createRuntimeMetrics } from "../../../packages/runtime/src/metrics/runtime-metrics.ts";
 import { renderMetrics } from "../../../packages/runtime/src/internal.ts";
 import { eventually } from "../../support/cluster.ts";
-import { card, fileSpace, follow, record, startedAt, type FileSpace, type Follower } from "./spaces.ts";
-
-type Refusal = (path: string) => Error | undefined;
-
-// The steps of the system, but those that `refusals` speak against. What changes are about is not told, so that each look is at everything.
-function refusing(refusals: Partial<Record<keyof DirectorySteps, Refusal>>): DirectorySteps {
-  const check = (step: keyof DirectorySteps, path: string): void => {
-    const error = refusals[step]?.(path);
-    if (error) throw error;
-  };
-  return {
-    watch(path, onEvent) {
-      check("watch", path);
-      return directorySteps.watch(path, (event) => onEvent(event, null));
-    },
-    async list(path) {
-      check("list", path);
-      return directorySteps.list(path);
-    },
-    async stat(path) {
-      check("stat", path);
-      return directorySteps.stat(path);
-    },
-    async read(path) {
-      check("read", path);
-      return directorySteps.read(path);
-    },
-    async remove(path) {
-      check("remove", path);
-      return directorySteps.remove(path);
-    },
-    async statDirectory(path) {
-      check("statDirectory", path);
-      return directorySteps.statDirectory(path);
-    },
-    async make(path, mode) {
-      check("make", path);
-      return directorySteps.make(path, mode);
-    },
-  };
-}
-
-function errorOf(code: string): Error {
-  return Object.assign(new Error(`${code}: refused`), { code });
-}
-
-function pathOf(space: FileSpace, what: DiscoveryRecord): string {
-  return join(space.root, "v1/instances", encodeFileName(recordKey(what)));
-}
-
-function said(space: FileSpace, message: string): Record<string, unknown>[] {
-  return space.lines.filter((line) => line["message"] === message);
-}
-
-// Whatever is seen of a record that comes now has been seen in a look that began after it.
-async function expectAnotherLook(owner: Discovery, seen: Follower, id: bigint): Promise<void> {
-  await owner.publish(record(id));
-  await eventually(`record ${id}`, () => seen.records.has(recordKey(record(id))));
-}
+import { card, fileSpace, follow, record, startedAt } from "./spaces.ts";
+import { errorOf, expectAnotherLook, pathOf, refusing, said } from "./refusals.ts";
 
 test.each(["EMFILE", "ENOSPC"])(
   "where changes cannot be watched (%s), records are listed all the same, and it is said once",
@@ -116,90 +56,6 @@ test("a watch that fails later is opened again, and said to work once it has tol
   expect(said(space, "changes of the discovery directory are not announced, it is listed all the same")).toHaveLength(
     1,
   );
-});
-
-test("what cannot be removed from a directory stays, is said once per file, and hides nobody", async () => {
-  await using space = await fileSpace();
-  await using owner = await space.open();
-  const [temporary, dead] = [join(space.root, "v1/instances/.tmp_0123456789abcdef"), pathOf(space, record(9n))];
-  await writeFile(temporary, "{");
-  await writeFile(dead, formatRecord(record(9n)));
-  for (const path of [temporary, dead]) await utimes(path, 1, 1);
-  let isReadOnly = true;
-  await using reader = await space.open({
-    steps: refusing({ remove: () => (isReadOnly ? errorOf("EROFS") : undefined) }),
-  });
-  using seen = follow(reader);
-  for (const id of [1n, 2n, 3n]) await expectAnotherLook(owner, seen, id);
-  expect(seen.records.has(recordKey(record(9n)))).toBe(false);
-  const lines = said(space, "left-over discovery file cannot be removed");
-  expect(new Set(lines.map(({ path }) => path))).toEqual(new Set([temporary, dead]));
-  expect(lines).toEqual([1, 2].map(() => expect.objectContaining({ level: "WARN", error: "EROFS: refused" })));
-  isReadOnly = false;
-  await eventually("the sweep", async () => (await readdir(join(space.root, "v1/instances"))).length === 3);
-  expect(reader.condition).toEqual({ state: "listing" });
-});
-
-test("a record that was dead is in use again once its owner touches it, though it could not be removed", async () => {
-  await using space = await fileSpace();
-  await using reader = await space.open({ steps: refusing({ remove: () => errorOf("EACCES") }) });
-  const path = pathOf(space, record(1n));
-  await writeRecord(path, formatRecord(record(1n)));
-  await utimes(path, 1, 1);
-  using seen = follow(reader);
-  await eventually("the word of it", () => said(space, "left-over discovery file cannot be removed").length === 1);
-  await utimes(path, startedAt / 1000, startedAt / 1000);
-  await eventually("its return", () => seen.records.size === 1);
-});
-
-test("a record that cannot be opened is said once, and read as soon as it can be", async () => {
-  await using space = await fileSpace();
-  await using owner = await space.open();
-  await owner.publish(record(1n));
-  const closed = pathOf(space, record(1n));
-  let isClosed = true;
-  await using reader = await space.open({
-    steps: refusing({ read: (path) => (isClosed && path === closed ? errorOf("EACCES") : undefined) }),
-  });
-  using seen = follow(reader);
-  for (const id of [2n, 3n]) await expectAnotherLook(owner, seen, id);
-  expect(said(space, "discovery record ignored")).toEqual([
-    expect.objectContaining({ level: "WARN", path: closed, error: "EACCES: refused" }),
-  ]);
-  expect(seen.records.size).toBe(2);
-  isClosed = false;
-  await eventually("the record", () => seen.records.size === 3);
-});
-
-test("a record that is known stays in use while the next version of it cannot be opened", async () => {
-  await using space = await fileSpace();
-  await using owner = await space.open();
-  let isClosed = false;
-  await using reader = await space.open({
-    steps: refusing({
-      read: (path) => (isClosed && path === pathOf(space, record(1n)) ? errorOf("EMFILE") : undefined),
-    }),
-  });
-  await owner.publish(record(1n));
-  using seen = follow(reader);
-  await eventually("the record", () => seen.records.size === 1);
-  isClosed = true;
-  await writeRecord(pathOf(space, record(1n)), formatRecord(record(1n)));
-  await eventually("the word of it", () => said(space, "discovery record ignored").length === 1);
-  await expectAnotherLook(owner, seen, 2n);
-  expect([...seen.records.keys()].sort()).toEqual([record(1n), record(2n)].map(recordKey));
-});
-
-test("a broken record that is mended in place is read again", async () => {
-  await using space = await fileSpace();
-  const text = formatRecord(record(1n));
-  const path = pathOf(space, record(1n));
-  await using reader = await space.open();
-  await writeFile(path, text.replace("instance_id", "instance-id"));
-  using seen = follow(reader);
-  await eventually("the word of it", () => said(space, "discovery record ignored").length === 1);
-  await writeFile(path, text, { flag: "r+" }); // the same file, as long as before
-  await eventually("the record", () => seen.records.size === 1);
 });
 
 test("a directory that cannot be listed is one line, a state and a metric, and so is its return", async () => {
