@@ -129,6 +129,9 @@ c_level -Inf
       value: 0.5,
     });
     expect((await renderMetrics(registry, "text")).body).toContain('# TYPE own_total counter\nown_total{kind="x"} 2\n');
+    const answers = new Counter({ name: "answers_total", help: "by code", labelNames: ["code"], registers });
+    answers.inc({ code: 200 }); // a number, but no bound of a bucket
+    expect((await renderMetrics(registry, "openmetrics")).body).toContain('answers_total{code="200"} 1\n');
     await theirs.metrics(); // their own writer renames their counters for good
     expect(
       parseOpenMetrics((await renderMetrics(registry, "openmetrics")).body).value("own_total", { kind: "x" }),

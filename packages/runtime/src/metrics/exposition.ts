@@ -2,6 +2,7 @@
  *  https://prometheus.io/docs/instrumenting/exposition_formats/ and https://github.com/prometheus/OpenMetrics/blob/v1.0.0/specification/OpenMetrics.md */
 import type { MetricsRegistry, Sample } from "./registry.ts";
 
+/** Text 0.0.4, or OpenMetrics 1.0.0. */
 export type MetricsFormat = "text" | "openmetrics";
 
 const contentTypes: Readonly<Record<MetricsFormat, string>> = {
@@ -37,6 +38,7 @@ export function chooseMetricsFormat(accept: string | undefined): MetricsFormat {
   return openmetrics > 0 && openmetrics >= text ? "openmetrics" : "text";
 }
 
+/** What a page leaves out. */
 export interface RenderOptions {
   /** False leaves out the exemplars of OpenMetrics, which name the traces of requests. Default true. */
   readonly hasExemplars?: boolean;
@@ -77,16 +79,22 @@ function formatExemplar(exemplar: Sample["exemplar"]): string {
   return ` # ${formatLabels(exemplar.labelSet, "openmetrics") || "{}"} ${formatNumber(exemplar.value)} ${exemplar.timestamp.toFixed(3)}`;
 }
 
-// By name, but what tells the lines of one series apart comes last.
+/** True for the labels that tell the lines of one series apart. */
+function isBound(name: string): boolean {
+  return name === "le" || name === "quantile";
+}
+
+// By name, but bounds come last.
 function rankOf(name: string): string {
-  return name === "le" || name === "quantile" ? `~${name}` : name;
+  return isBound(name) ? `~${name}` : name;
 }
 
 function formatLabels(labels: Readonly<Record<string, string | number>>, format: MetricsFormat): string {
   const entries = Object.entries(labels).sort(([left], [right]) => (rankOf(left) < rankOf(right) ? -1 : 1));
   if (entries.length === 0) return "";
   const texts = entries.map(
-    ([name, value]) => `${name}="${typeof value === "number" ? formatBound(value, format) : escape(value, true)}"`,
+    ([name, value]) =>
+      `${name}="${isBound(name) && typeof value === "number" ? formatBound(value, format) : escape(String(value), true)}"`,
   );
   return `{${texts.join(",")}}`;
 }
