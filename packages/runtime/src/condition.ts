@@ -11,6 +11,7 @@ export type Condition =
       readonly since: string;
     };
 
+/** What fails at the moment, by where it fails. The owner writes the lines, once when it begins and once when all is over. */
 export interface Troubles {
   /** The reason is of whoever met it first, the time of the first of all. */
   readonly condition: Condition;
@@ -22,6 +23,7 @@ export interface Troubles {
   forget(source: string): void;
 }
 
+/** Both calls are synchronous, and must not throw. */
 export interface TroublesOptions {
   /** Wall clock in ms. */
   readonly now: () => number;

@@ -215,6 +215,7 @@ function toTable(): Readonly<Record<ErrorCode, ErrorTraits>> {
 /** What follows from each code. */
 export const errorTable: Readonly<Record<ErrorCode, ErrorTraits>> = toTable();
 
+/** True for a code of the closed set; peers and plain JavaScript may give anything. */
 export function isErrorCode(value: unknown): value is ErrorCode {
   return typeof value === "string" && Object.hasOwn(errorTable, value);
 }

@@ -26,6 +26,7 @@ export function describeBadRequestId(header: string, value: string): string {
   return `${header} header must be a valid UUID, got: ${/^[^\s"=]*$/.test(shown) ? shown : JSON.stringify(shown)}`;
 }
 
+/** A new request id, UUID v4. */
 export function createRequestId(): string {
   return v4();
 }

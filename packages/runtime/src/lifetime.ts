@@ -37,6 +37,7 @@ export function createWaiters(): Waiters {
 /** What begins a drain. `disconnect`: the parent that keeps a channel to this process (`fork`, or `stdio: "ipc"`) is gone. */
 export type ShutdownSignal = NodeJS.Signals | "disconnect";
 
+/** Tests put others in their place. */
 export interface SignalOptions {
   /** Default: `process.kill`. */
   readonly kill?: (pid: number, signal: NodeJS.Signals) => unknown;

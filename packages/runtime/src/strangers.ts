@@ -2,6 +2,7 @@
 import type { Socket } from "node:net";
 import { formatEnds } from "./address.ts";
 
+/** How many connections there may be. */
 export interface StrangersOptions {
   /** Strangers at a time. */
   readonly maxStrangers: number;
@@ -11,6 +12,7 @@ export interface StrangersOptions {
   readonly onCrowded: (oldest: Socket) => void;
 }
 
+/** Of one port. */
 export interface Strangers {
   /** A connection has come in: a stranger. If there are too many, one of the address that has the most of them is closed, the oldest: who is quick passes a flood. */
   enter(socket: Socket): void;

@@ -6,6 +6,7 @@ import { toInstance } from "./instance.ts";
 /** Most addresses that are remembered, the latest ones. A runtime has one, unless a program announces others for it. */
 const maxAnnounced = 1_024;
 
+/** A discovery that knows which addresses this process has published. */
 export interface AnnouncingDiscovery extends Discovery {
   /** True for the `Instance.key` of a record that was published here, also once it is withdrawn: whoever has read it may still dial. */
   readonly isAnnounced: (key: string) => boolean;

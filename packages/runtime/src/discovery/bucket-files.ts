@@ -6,10 +6,12 @@ import { recordKey } from "./records.ts";
 /** How many files are read at a time. */
 const lanes = 16;
 
+/** Where the bucket is, and how its files are read. */
 export interface BucketFilesOptions extends ReadOptions {
   readonly directory: string;
 }
 
+/** One scan at a time: the owner waits for one before it asks for the next. */
 export interface BucketFiles {
   /** The file of this name may be another one by now: the next scan reads it, too. */
   announce(name: string): void;

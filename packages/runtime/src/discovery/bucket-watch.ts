@@ -10,6 +10,7 @@ import type { ReadOptions } from "./record-file.ts";
 import type { Bucket } from "./records.ts";
 import { createRescans, type RescansOptions } from "./rescans.ts";
 
+/** What a watch shares with the discovery that opened it. Times are ms. */
 export interface BucketWatchOptions extends ReadOptions {
   readonly bucket: Bucket;
   readonly buckets: Buckets;
@@ -25,6 +26,7 @@ export interface BucketWatchOptions extends ReadOptions {
   readonly onClose: () => void;
 }
 
+/** Disposing it ends the watch for all who listen. */
 export interface BucketWatch extends Disposable {
   /** As `Discovery.watch`; what is known already is told at once. */
   listen(onChanges: OnChanges, under?: string): Watch;

@@ -5,6 +5,7 @@ import { isMissing, makeDirectory, type DirectorySteps } from "./directory.ts";
 import type { Bucket } from "./records.ts";
 import { checkDirectory, checkIsNoLink, checkWayTo } from "./trust.ts";
 
+/** The directories of the buckets. Each step checks them again, because somebody may have exchanged one. */
 export interface Buckets {
   /** The path of its directory. */
   pathOf(bucket: Bucket): string;
@@ -16,6 +17,7 @@ export interface Buckets {
   tryOpen(bucket: Bucket): Promise<number | undefined>;
 }
 
+/** `root` is used as it is named; a link in its place is refused. */
 export interface BucketsOptions {
   readonly root: string;
   /** Others may write there, too: then whose the directories are, and what others may do, does not count. */
@@ -23,6 +25,7 @@ export interface BucketsOptions {
   readonly steps: Pick<DirectorySteps, "list" | "make" | "statDirectory">;
 }
 
+/** Nothing is touched before the first step. */
 export function createBuckets({ root: named, isShared, steps }: BucketsOptions): Buckets {
   const root = resolve(named); // with a slash or a dot at its end a link would be followed
   const check = isShared ? checkIsNoLink : checkDirectory;

@@ -21,6 +21,7 @@ export interface DirectorySteps {
   readonly make: (path: string, mode: number) => Promise<void>;
 }
 
+/** The steps as Node takes them. */
 export const directorySteps: DirectorySteps = {
   watch: (path, onEvent) => watch(path, { persistent: false }, onEvent),
   list: (path) => readdir(path),
@@ -31,14 +32,17 @@ export const directorySteps: DirectorySteps = {
   make: (path, mode) => mkdir(path, mode),
 };
 
+/** The code of an error of the system, such as `ENOENT`. */
 export function codeOf(error: unknown): string | undefined {
   return error instanceof Error && "code" in error ? String(error.code) : undefined;
 }
 
+/** True if a step failed because nothing is there. */
 export function isMissing(error: unknown): boolean {
   return codeOf(error) === "ENOENT";
 }
 
+/** The words of whatever was thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

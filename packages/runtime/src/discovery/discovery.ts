@@ -15,11 +15,13 @@ export interface Change {
 /** Hears what has changed, at least one change a call; what was found together is told together. */
 export type OnChanges = (changes: readonly Change[]) => void;
 
+/** One listener. Disposing it ends its calls at once. */
 export interface Watch extends Disposable {
   /** Resolves after what was there at the start has been told. */
   readonly ready: Promise<void>;
 }
 
+/** A backend. tests/runtime/discovery holds one test of this contract, which every backend passes. */
 export interface Discovery extends AsyncDisposable {
   readonly kind: "file" | "mem";
   /** Whether it can look, and keep its own records alive. */

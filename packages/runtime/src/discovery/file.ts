@@ -9,6 +9,7 @@ import { toClosedError, toUnusableError, type Discovery } from "./discovery.ts";
 import { createOwnRecords } from "./own-records.ts";
 import type { Bucket } from "./records.ts";
 
+/** Defaults of times are Dynamo's where it has the time, because frontends and workers of both share a directory. */
 export interface FileDiscoveryOptions {
   readonly root: string;
   /** Others may write there, too, as on a mount of several machines: whose it is and what its mode is does not count. Default false. */

@@ -8,12 +8,14 @@ import { checkIsFile, isMissing, maxRecordBytes, messageOf, touchFile, type Dire
 import { toFileText, writeRecord } from "./record-file.ts";
 import { bucketOf, recordKey, type DiscoveryRecord } from "./records.ts";
 
+/** A record that this process has published. */
 export interface OwnRecord {
   readonly record: DiscoveryRecord;
   /** What was written last. */
   text: string;
 }
 
+/** What the heartbeat shares with the owner of the records. */
 export interface HeartbeatOptions {
   /** Records by path. */
   readonly own: ReadonlyMap<string, OwnRecord>;
@@ -33,6 +35,7 @@ export interface HeartbeatOptions {
   readonly now: () => number;
 }
 
+/** Touches every record at each beat. Disposing it stops the beats; records then expire. */
 export interface Heartbeat extends Disposable {
   /** A record is not to be kept alive any more. Resolves once no beat is under way that might write it again. */
   forget(path: string): Promise<void>;

@@ -4,6 +4,7 @@ import type { Instance } from "./instance.ts";
 /** `here`: it answers. `left`: it has said that it takes no more requests. `unknown`: nobody has a connection to it. */
 export type InstanceStatus = "here" | "left" | "unknown";
 
+/** Told by connections, for whoever keeps an instance whose record is gone. */
 export interface InstanceStatuses {
   statusOf(instance: Instance): InstanceStatus;
   /** Find out, by dialling it if need be. Never rejects. */

@@ -2,6 +2,7 @@
 import { formatHostPort } from "../address.ts";
 import { formatPath, type EndpointRecord } from "./records.ts";
 
+/** Where one instance is dialled, and how it is told from all others. */
 export interface Instance {
   /** Decimal u64. */
   readonly id: string;

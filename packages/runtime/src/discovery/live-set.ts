@@ -10,6 +10,7 @@ import type { InstanceStatuses } from "./instance-status.ts";
 import { createOrphans } from "./orphans.ts";
 import { formatAddress, formatPath, type EndpointAddress } from "./records.ts";
 
+/** Follows the records of one endpoint until it is disposed. */
 export interface LiveSet extends Disposable {
   /** Ordered by id; a new array after every change. */
   readonly instances: readonly Instance[];
@@ -23,6 +24,7 @@ export interface LiveSet extends Disposable {
   waitFor(count: number, signal?: AbortSignal): Promise<readonly Instance[]>;
 }
 
+/** `discovery` stays its owner's. */
 export interface LiveSetOptions {
   readonly discovery: Discovery;
   readonly address: EndpointAddress;

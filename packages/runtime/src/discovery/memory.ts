@@ -9,6 +9,7 @@ export interface MemorySpace {
   readonly tables: Readonly<Record<Bucket, RecordTable>>;
 }
 
+/** Create an empty space; it lives as long as somebody holds it. */
 export function createMemorySpace(): MemorySpace {
   return { tables: { "v1/instances": createRecordTable(), "v1/mdc": createRecordTable() } };
 }

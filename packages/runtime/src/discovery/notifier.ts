@@ -7,6 +7,7 @@ import { messageOf, type DirectorySteps } from "./directory.ts";
 /** Most scans between two tries of a watch that fails: each costs Node memory that it does not get back. */
 const maxPause = 128;
 
+/** `onChange` is called synchronously, at each notice of the system. */
 export interface NotifierOptions {
   readonly directory: string;
   readonly steps: Pick<DirectorySteps, "watch">;
@@ -16,11 +17,13 @@ export interface NotifierOptions {
   readonly onChange: (name: string | undefined) => void;
 }
 
+/** Disposing it ends the watch of the system. */
 export interface Notifier extends Disposable {
   /** Hear of changes in the directory that has this inode now: another may have taken the name. Called at each scan. Never throws. */
   follow(inode: number): void;
 }
 
+/** Nothing is watched before `follow`. */
 export function createNotifier({ directory, steps, silence, onChange }: NotifierOptions): Notifier {
   let watcher: FSWatcher | undefined;
   let followed: number | undefined;

@@ -6,6 +6,7 @@ import type { Discovery } from "./discovery.ts";
 import { openFileDiscovery } from "./file.ts";
 import { createMemoryDiscovery, createMemorySpace, type MemorySpace } from "./memory.ts";
 
+/** What a discovery gets from its runtime. */
 export interface OpenDiscoveryOptions {
   readonly log: Logger;
   /** Those of the plane sign records of a directory. */

@@ -6,6 +6,7 @@ import type { InstanceStatuses } from "./instance-status.ts";
 /** A worker's word that it leaves may come this much later than the end of its record, ms. */
 const graceMs = 250;
 
+/** Of one endpoint. */
 export interface OrphansOptions {
   readonly statuses: InstanceStatuses;
   /** `dyn://…`, for the log. */
@@ -15,6 +16,7 @@ export interface OrphansOptions {
   readonly onGone: (instanceId: string) => void;
 }
 
+/** The instances in use that have no record any more. They stay until they leave or cannot be reached, because a lost registry must not take the workers with it. */
 export interface Orphans extends Disposable {
   /** The record of an instance in use is gone. @returns true if it stays until it says that it leaves, or cannot be reached; false if it has said so. */
   keep(instance: Instance): boolean;

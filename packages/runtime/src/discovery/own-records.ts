@@ -10,6 +10,7 @@ import { startHeartbeat, type OwnRecord } from "./heartbeat.ts";
 import { encodeFileName, toFileText, writeRecord } from "./record-file.ts";
 import { bucketOf, recordKey, type Bucket, type DiscoveryRecord } from "./records.ts";
 
+/** What the records share with the discovery they belong to. Times are ms. */
 export interface OwnRecordsOptions {
   readonly buckets: Buckets;
   /** Where it is said that a record cannot be kept alive. */

@@ -81,6 +81,7 @@ export interface KnownFile {
   readonly fault?: string;
 }
 
+/** By what a file is judged. */
 export interface ReadOptions {
   /** A record whose mtime is older is dead, ms. */
   readonly ttlMs: number;

@@ -2,6 +2,7 @@
 import type { Change, OnChanges } from "./discovery.ts";
 import { formatPath, type DiscoveryRecord } from "./records.ts";
 
+/** Listeners are called synchronously, each change once, in the order in which changes came. */
 export interface RecordTable {
   /** Take over what has changed, and tell it. Listeners must not throw. */
   apply(changes: readonly Change[]): void;

@@ -5,12 +5,14 @@ import { formatInstanceKey } from "../ids.ts";
 /** Where a record lives: instances serve requests, cards describe models. */
 export type Bucket = "v1/instances" | "v1/mdc";
 
+/** The three names of an endpoint, each of 1 to 128 characters a-z, 0-9, - and _. */
 export interface EndpointAddress {
   readonly namespace: string;
   readonly component: string;
   readonly endpoint: string;
 }
 
+/** One instance serves one endpoint. */
 export interface EndpointRecord extends EndpointAddress {
   readonly type: "Endpoint";
   readonly instance_id: bigint;
@@ -39,12 +41,14 @@ export interface ModelCard {
   readonly dyn_created?: number;
 }
 
+/** One instance serves a model. */
 export interface ModelRecord extends EndpointAddress {
   readonly type: "Model";
   readonly instance_id: bigint;
   readonly card_json: ModelCard;
 }
 
+/** What stands in a directory, one a file. */
 export type DiscoveryRecord = EndpointRecord | ModelRecord;
 
 /** Longest name of a model, characters. */
@@ -76,6 +80,7 @@ export function toEndpointRecord(
   };
 }
 
+/** The bucket in which a record stands. */
 export function bucketOf(record: DiscoveryRecord): Bucket {
   return record.type === "Endpoint" ? "v1/instances" : "v1/mdc";
 }
@@ -90,6 +95,7 @@ export function formatPath({ namespace, component, endpoint }: EndpointAddress):
   return `${namespace}/${component}/${endpoint}`;
 }
 
+/** `dyn://namespace.component.endpoint`: how users name an endpoint. */
 export function formatAddress({ namespace, component, endpoint }: EndpointAddress): string {
   return `dyn://${namespace}.${component}.${endpoint}`;
 }
@@ -174,7 +180,7 @@ function findMissingOfCard(card: Readonly<Record<string, unknown>> | null | unde
     return `card_json.display_name of 1 to ${maxModelNameLength} characters`;
   const text = ["model_type", "model_input"].find((field) => typeof card[field] !== "string");
   const count = ["context_length", "kv_cache_block_size", "migration_limit"].find(
-    (field) => !isCount(card[field] ?? 0),
+    (field) => !isNonNegative(card[field] ?? 0),
   );
   const missing = text ?? count ?? (isTime(card["dyn_created"] ?? 0) ? undefined : "dyn_created");
   return missing && `card_json.${missing}`;
@@ -182,9 +188,9 @@ function findMissingOfCard(card: Readonly<Record<string, unknown>> | null | unde
 
 // Up to the year 9999.
 function isTime(value: unknown): boolean {
-  return Number.isInteger(value) && isCount(value) && Number(value) < 253_402_300_800;
+  return Number.isInteger(value) && isNonNegative(value) && Number(value) < 253_402_300_800;
 }
 
-function isCount(value: unknown): boolean {
+function isNonNegative(value: unknown): boolean {
   return typeof value === "number" && value >= 0;
 }

@@ -3,6 +3,7 @@
 /** Changes announced within this time are one scan, ms. */
 const gatherMs = 20;
 
+/** Times are ms. */
 export interface RescansOptions {
   /** Longest time between two scans of the whole directory, ms. */
   readonly everyMs: number;
@@ -13,6 +14,7 @@ export interface RescansOptions {
   readonly onSlow: () => void;
 }
 
+/** Disposing it stops the timer; a scan that runs goes on. */
 export interface Rescans extends Disposable {
   /** Scan the whole directory. */
   now(): void;

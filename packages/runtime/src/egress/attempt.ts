@@ -15,6 +15,7 @@ import type { Peers } from "./peers.ts";
 import type { RouterMode } from "./pick.ts";
 import type { ClientStream } from "./client-stream.ts";
 
+/** What all attempts of a client share. `now` is a monotonic clock, ms. */
 export interface AttemptOptions {
   readonly peers: Peers;
   readonly health: Health;

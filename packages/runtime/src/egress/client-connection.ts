@@ -31,6 +31,7 @@ const maxQueuedBytes = 8 * 1024 * 1024;
 /** Endpoints a worker may withdraw on one connection. */
 const maxWithdrawn = 4_096;
 
+/** Whom to dial, and what is said to it. */
 export interface ClientConnectionOptions {
   /** The instance that is meant, and where: `Instance.key`. */
   readonly key: string;

@@ -23,6 +23,7 @@ export interface StreamOwner {
   forget(id: number): void;
 }
 
+/** Of one request. */
 export interface StreamOptions {
   /** Bytes of items that may be under way. */
   readonly windowBytes: number;

@@ -1,5 +1,6 @@
 /** What this process knows of each instance: how much is under way there, and whether it has been failing. */
 
+/** When a circuit opens, and for how long. */
 export interface HealthOptions {
   /** Failures in a row that open the circuit. Default 3. */
   readonly failures?: number;

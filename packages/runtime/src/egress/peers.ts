@@ -12,6 +12,7 @@ import { ClientConnection } from "./client-connection.ts";
 import { createRecentlyGone, type RecentlyGone } from "./recently-gone.ts";
 import { createRedial } from "./redial.ts";
 
+/** What connections of a runtime share. Times are ms. */
 export interface PeersOptions {
   readonly hello: Hello;
   readonly connectTimeoutMs: number;
@@ -26,6 +27,7 @@ export interface PeersOptions {
   readonly now: () => number;
 }
 
+/** Disposing it closes all connections; requests that run on them fail with `unavailable`. */
 export interface Peers extends AsyncDisposable, InstanceStatuses {
   /** A usable connection to `instance`, at once if there is one.
    *  @throws RuntimeError `cannot_connect`, at once if it has failed so often that it is not dialled yet; `unavailable` while it drains. */

@@ -2,7 +2,9 @@
 import type { Instance } from "../discovery/instance.ts";
 import { RuntimeError } from "../errors.ts";
 
+/** How an instance can be chosen; docs/routing-and-failure.md says when to take which. */
 export const routerModes = ["round-robin", "random", "least-loaded", "power-of-two", "direct"] as const;
+/** One of `routerModes`. */
 export type RouterMode = (typeof routerModes)[number];
 
 /** Programs may give anything. @throws RuntimeError `invalid_argument` for what is no mode. */

@@ -2,6 +2,7 @@
 import { RecentMap } from "../recent.ts";
 import { backoffMs } from "./retry.ts";
 
+/** Instances go by their keys. */
 export interface Redial {
   /** Time until it may be dialled, ms; 0 = now. */
   waitMs(key: string): number;
@@ -11,6 +12,7 @@ export interface Redial {
   succeeded(key: string): void;
 }
 
+/** Clock and chance, which tests give. */
 export interface RedialOptions {
   /** Monotonic clock, ms. */
   readonly now: () => number;

@@ -1,5 +1,6 @@
 /** How often requests may be tried again: a budget over all requests of a client, and a wait that grows. */
 
+/** One per client. */
 export interface RetryBudget {
   /** A request has been sent for the first time. */
   deposit(): void;
@@ -7,6 +8,7 @@ export interface RetryBudget {
   withdraw(): boolean;
 }
 
+/** How many retries all requests of a client may cost together. */
 export interface RetryBudgetOptions {
   /** Retries each request pays for. Default 0.2. */
   readonly perRequest?: number;
@@ -29,6 +31,7 @@ export function createRetryBudget({ perRequest = 0.2, most = 100 }: RetryBudgetO
   };
 }
 
+/** Waits are half random, so that callers that failed together do not come back together. */
 export interface BackoffOptions {
   /** Wait before the second retry, ms. Default 10. */
   readonly firstMs?: number;

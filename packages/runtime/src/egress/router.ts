@@ -16,6 +16,7 @@ const maxAttempts = 8;
 /** Attempts that may fail one after the other without an item between them. */
 const maxFruitless = 3;
 
+/** What all requests of a client share. */
 export interface RouterOptions extends AttemptOptions {
   readonly pick: Pick;
   readonly budget: RetryBudget;

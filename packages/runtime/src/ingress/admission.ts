@@ -6,6 +6,7 @@ import type { EndpointMetrics } from "../metrics/endpoint-metrics.ts";
 
 type Metrics = Pick<EndpointMetrics, "places" | "placesTaken" | "queueDepth" | "queueCapacity">;
 
+/** Of one endpoint. */
 export interface AdmissionOptions {
   /** Places; the lowest holds, 0 = as many as are wanted. */
   readonly limits: readonly number[];
@@ -20,6 +21,7 @@ export interface Place extends Disposable, Places {
   turn(signal: AbortSignal): Promise<void>;
 }
 
+/** Asked once for each request. */
 export interface Admission {
   /** Take a place. @returns undefined if they are not limited. @throws RuntimeError `overloaded` if none is left, to run or to wait. */
   enter(): Place | undefined;

@@ -8,6 +8,7 @@ import type { EndpointRegistration } from "./served-endpoints.ts";
 /** How long requests that are cut may take to say so, ms. */
 const lastWordsMs = 1_000;
 
+/** Of one endpoint. `timeoutMs`: how long requests that run may take to end by themselves. */
 export interface DrainOptions {
   readonly path: string;
   readonly timeoutMs: number;

@@ -45,6 +45,7 @@ export interface EndpointRegistration {
   kill(cause: RuntimeError): void;
 }
 
+/** A registry apart from connections, so that another plane may serve the same endpoints. */
 export interface ServedEndpoints {
   /** @throws RuntimeError `invalid_argument` if the path is served already. */
   add(endpoint: ServedEndpoint): EndpointRegistration;

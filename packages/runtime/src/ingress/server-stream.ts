@@ -7,6 +7,7 @@ import { encodeEnd, encodeError, type Trailer } from "../wire/messages.ts";
 
 const maxCredit = 2 ** 31;
 
+/** One request. Its connection calls `grant`, `stop`, `abort` and `wake`; whoever runs it calls `send`, and `end` or `fail` once. */
 export class ServerStream implements PeerConnection {
   readonly id: number;
   readonly signal: AbortSignal;

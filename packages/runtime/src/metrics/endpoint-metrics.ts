@@ -11,6 +11,7 @@ export type EndpointLabels = Labels<EndpointLabel>;
 /** Which step of a worker failed: reading the request, running the handler, writing an item. */
 export type FailedStep = "deserialization" | "generate" | "serialization";
 
+/** What is counted of a request when it is over. */
 export interface EndedRequest {
   /** Undefined if all went well, or the client left. */
   readonly failedStep: FailedStep | undefined;

@@ -10,6 +10,7 @@ const resolutionMs = 10;
 const windowMs = 60_000;
 const quantiles = [0.5, 0.9, 0.99];
 
+/** Nothing is measured while nobody watches. */
 export interface EventLoopDelay {
   /** Measure until disposed. Several may watch; the last one stops it. */
   watch(): Disposable;

@@ -6,6 +6,7 @@ import { Counter, Gauge, Histogram, type Exemplar } from "./series.ts";
 /** A value per label; `undefined` leaves the label out. */
 export type Labels<Label extends string> = Readonly<Record<Label, string | undefined>>;
 
+/** What a family is called. Names end in their unit, those of counters in `_total`. */
 export interface FamilyOptions<Label extends string> {
   readonly registry: MetricsRegistry;
   readonly name: string;
@@ -14,6 +15,7 @@ export interface FamilyOptions<Label extends string> {
   readonly labels?: readonly Label[];
 }
 
+/** A family whose values are counted by size. */
 export interface HistogramFamilyOptions<Label extends string> extends FamilyOptions<Label> {
   /** Inclusive upper bounds, ascending, without infinity. */
   readonly buckets: readonly number[];
@@ -123,14 +125,17 @@ function readValue({ value }: { readonly value: number }): Iterable<Reading> {
   return [{ suffix: "", value }];
 }
 
+/** Open a family of counters: the one of this name, if it is there. */
 export function createCounters<Label extends string = never>(options: FamilyOptions<Label>): Family<Label, Counter> {
   return open<Label, Counter>(options, { type: "counter", create: () => new Counter(), read: readValue });
 }
 
+/** Open a family of gauges: the one of this name, if it is there. */
 export function createGauges<Label extends string = never>(options: FamilyOptions<Label>): Family<Label, Gauge> {
   return open<Label, Gauge>(options, { type: "gauge", create: () => new Gauge(), read: readValue });
 }
 
+/** Open a family of histograms: the one of this name, if it is there. */
 export function createHistograms<Label extends string = never>(
   options: HistogramFamilyOptions<Label>,
 ): Family<Label, Histogram> {

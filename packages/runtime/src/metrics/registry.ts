@@ -1,5 +1,6 @@
 /** The families of a process, and metrics that a program makes with a package of its own. */
 
+/** The types of Prometheus that are used here. */
 export type MetricType = "counter" | "gauge" | "histogram" | "summary";
 
 /** One value to be written. */
@@ -38,6 +39,7 @@ export interface ForeignRegistry {
   getMetricsAsJSON(): readonly object[] | Promise<readonly object[]>;
 }
 
+/** One per page of metrics. */
 export interface MetricsRegistry {
   /** In the order they came. */
   readonly members: readonly Member[];
@@ -50,6 +52,7 @@ export interface MetricsRegistry {
   read(): Promise<readonly FamilySamples[]>;
 }
 
+/** Create an empty registry. */
 export function createMetricsRegistry(): MetricsRegistry {
   const members = new Map<string, Member>();
   const included = new Set<ForeignRegistry>();

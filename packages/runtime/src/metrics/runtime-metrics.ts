@@ -11,6 +11,7 @@ import { createCounters, createGauges, createHistograms } from "./family.ts";
 import { createMetricsRegistry, type MetricsRegistry } from "./registry.ts";
 import type { Counter, Gauge, Histogram } from "./series.ts";
 
+/** One set serves all runtimes of a process that shows one `/metrics`. */
 export interface RuntimeMetrics {
   /** Everything that is served on `/metrics`. A registry of your own is served too once it is included. */
   readonly registry: MetricsRegistry;
@@ -40,6 +41,7 @@ export interface RuntimeMetrics {
 const queues = [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1];
 const roundtrips = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
 
+/** Names and clock. */
 export interface RuntimeMetricsOptions {
   /** First part of the names of what workers count. Default `dynamo_component`. */
   readonly componentPrefix?: string;

@@ -6,6 +6,7 @@ export interface TraceRef {
   readonly spanId: string;
 }
 
+/** One observation that is shown beside a bucket, with its trace. */
 export interface Exemplar {
   readonly trace: TraceRef;
   readonly value: number;
@@ -22,6 +23,7 @@ export class Counter {
   }
 }
 
+/** Goes up and down. */
 export class Gauge {
   value = 0;
 

@@ -13,6 +13,7 @@ import { Outbox } from "./outbox.ts";
 import { beginHandshake, type Guard, type Handshake, type Role } from "../security/auth.ts";
 import { explainTlsError } from "../security/tls.ts";
 
+/** Of one connection; both ends have the same. */
 export interface ConnectionOptions {
   readonly role: Role;
   /** What we say of ourselves. Its `max_frame_bytes` is enforced, as is the peer's for items. */

@@ -4,6 +4,7 @@ import { open as openFile } from "node:fs/promises";
 import { devNull } from "node:os";
 import type { Logger } from "../logging/logger.ts";
 
+/** Of the watch of a process. */
 export interface DescriptorOptions {
   readonly log: Logger;
   /** Monotonic clock, ms. */

@@ -5,6 +5,7 @@ import { formatHostPort } from "../address.ts";
 import { RuntimeError } from "../errors.ts";
 import type { PlaneSecurity } from "../security/plane-security.ts";
 
+/** Where to, and how it is made safe. */
 export interface DialOptions {
   readonly host: string;
   readonly port: number;

@@ -11,6 +11,7 @@ import { preface } from "../wire/frames.ts";
 import { createTlsAcceptor } from "./tls-acceptor.ts";
 import type { TlsMaterial } from "../security/tls.ts";
 
+/** Of the request plane of a process. */
 export interface ListenOptions {
   readonly host: string;
   /** 0 lets the system choose. */
@@ -29,6 +30,7 @@ export interface ListenOptions {
   readonly onConnection: (socket: Socket, head: Buffer, admit: () => void) => void;
 }
 
+/** Where it is bound. Disposing it closes the port; connections that were handed over go on. */
 export interface Listener extends AsyncDisposable {
   readonly host: string;
   readonly port: number;

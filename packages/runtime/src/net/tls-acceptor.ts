@@ -5,6 +5,7 @@ import { formatEnds, formatRemote } from "../address.ts";
 import type { Logger } from "../logging/logger.ts";
 import { explainTlsError, type TlsMaterial } from "../security/tls.ts";
 
+/** Of one listener. */
 export interface TlsAcceptorOptions {
   /** Certificates in use, asked for each connection. With an authority, peers must have a certificate of it. */
   readonly tls: () => TlsMaterial;
@@ -14,6 +15,7 @@ export interface TlsAcceptorOptions {
   readonly onSecure: (socket: TLSSocket) => void;
 }
 
+/** Between the port and the plane: TLS 1.3 alone. */
 export interface TlsAcceptor extends Disposable {
   /** Takes ownership of an accepted socket. */
   readonly enter: (socket: Socket) => void;

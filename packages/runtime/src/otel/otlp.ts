@@ -35,6 +35,7 @@ export interface Telemetry {
   close(): Promise<void>;
 }
 
+/** What the exporter says of the process, and its clock. */
 export interface OtlpOptions {
   readonly config: TelemetryConfig;
   readonly log: Logger;
@@ -42,6 +43,7 @@ export interface OtlpOptions {
   readonly clock: WallClock;
 }
 
+/** Open the exporter, and be the tracer provider of the process unless it has one. @throws RuntimeError `invalid_argument` if the exporter cannot be made. */
 export async function openOtlp({ config: given, log, instanceId, clock }: OtlpOptions): Promise<Telemetry> {
   const config = applySampleRatio(given);
   const destination = toDestination(config);

@@ -65,6 +65,7 @@ export class Decisions implements IdGenerator, Sampler {
   }
 }
 
+/** The tracer of a process that exports spans. */
 export class SdkTracer implements Tracer {
   readonly isOn = true;
   #tracer: ApiTracer;

@@ -8,6 +8,7 @@ export type Protocol = "grpc" | "http/protobuf";
 /** `key=value` pairs. */
 export type Pairs = Readonly<Record<string, string>>;
 
+/** What the variables say; docs/tracing.md has them with their defaults. */
 export interface TelemetryConfig {
   readonly endpoint: string;
   readonly tracesEndpoint: string;
@@ -26,6 +27,7 @@ export interface TelemetryConfig {
   readonly maxBatchSize: number;
 }
 
+/** Whether spans are exported at all. */
 export interface TelemetrySwitches {
   readonly isDisabled: boolean;
   readonly exporter: "otlp" | "none";
@@ -39,6 +41,7 @@ const samplers = [
   "parentbased_always_off",
   "parentbased_traceidratio",
 ] as const;
+/** OpenTelemetry's names of samplers. */
 export type SamplerName = (typeof samplers)[number];
 
 function variable<Value>(env: string, fallback: Value, parse: (text: string) => Value, help: string): Variable<Value> {

@@ -10,6 +10,7 @@ import {
 } from "@opentelemetry/sdk-trace";
 import type { Logger } from "../logging/logger.ts";
 
+/** Limits of the queue. Times are ms. */
 export interface SpanQueueOptions {
   readonly exporter: SpanExporter;
   /** Spans that may wait; further ones are dropped. */

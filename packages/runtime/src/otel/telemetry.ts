@@ -6,6 +6,7 @@ import type { WallClock } from "../wall-clock.ts";
 import type { Telemetry } from "./otlp.ts";
 import { telemetrySettings, telemetrySwitches } from "./settings.ts";
 
+/** What the exporter needs of its runtime. */
 export interface TelemetryOptions {
   readonly isEnabled: boolean;
   readonly environment: Environment;

@@ -5,6 +5,7 @@ import { TLSSocket } from "node:tls";
 import { RuntimeError } from "../errors.ts";
 import { nonceBytes, proofBytes, proofVersion, type Hello } from "../wire/hello.ts";
 
+/** Which end of a connection. */
 export type Role = "dialler" | "listener";
 
 /** What is made from one token; the token itself is not kept. One key for each purpose, so that nothing made with one says anything about the other. */
@@ -43,6 +44,7 @@ function toToken(token: string): Token {
   return { proofKey: derive(`dyn/1 proof ${proofVersion}`), recordKey: derive("dyn/1 record 1") };
 }
 
+/** What a proof is about. */
 export interface ProofInput {
   /** Whose proof it is: one side's cannot be sent back as the other's. */
   readonly role: Role;

@@ -6,6 +6,7 @@ import { parseTokens, type Tokens } from "./auth.ts";
 import { openReloading, type Reloading } from "./reload.ts";
 import { openTls, type TlsMaterial } from "./tls.ts";
 
+/** What a process shows to its peers and asks of them. Files are followed: ask `current` for each connection. */
 export interface PlaneSecurity {
   /** Undefined = nobody is asked for one. */
   readonly tokens: Reloading<Tokens> | undefined;

@@ -4,6 +4,7 @@ import { RuntimeError } from "../errors.ts";
 import type { Logger } from "../logging/logger.ts";
 import { warnOfExposed } from "./secret-files.ts";
 
+/** Which files, and what is made of them. */
 export interface ReloadingOptions<Value> {
   /** What the files are, for log lines and errors; never what they hold. */
   readonly what: string;

@@ -20,6 +20,7 @@ export interface TlsMaterial {
   readonly hasAuthority: boolean;
 }
 
+/** Of one listener, or of all that is dialled. */
 export interface TlsOptions {
   /** For log lines and errors. */
   readonly what: string;

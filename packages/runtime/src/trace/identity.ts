@@ -2,6 +2,7 @@
 import { createRequestId, isSaneClientId, isUuid } from "../ids.ts";
 import { acceptTrace, formatTraceparent, type TraceContext } from "./traceparent.ts";
 
+/** The ids of a request in one process; `trace` is the span that is current there. */
 export interface Identity {
   /** Ours: a UUID, the same in every process. */
   readonly requestId: string;

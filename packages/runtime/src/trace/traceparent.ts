@@ -30,6 +30,7 @@ export function parseTraceparent(header: string): Pick<TraceContext, "traceId" |
   return { traceId: excerpt(traceId), spanId: excerpt(spanId), flags: Number.parseInt(flags, 16) & (sampled | random) };
 }
 
+/** The header of version 00. */
 export function formatTraceparent({ traceId, spanId, flags }: TraceContext): string {
   return `00-${traceId}-${spanId}-${flags < 16 ? "0" : ""}${flags.toString(16)}`;
 }

@@ -6,11 +6,14 @@ import type { MemoryShare } from "../memory-budget.ts";
 /** First bytes of a connection. Read as a Dynamo request frame they announce a path of 65535 bytes that begins with 0xFF, which no UTF-8 text does. */
 export const preface: Buffer = Buffer.from([0xff, 0xff, 0xff, ...Buffer.from("dyn/1", "latin1")]);
 
+/** u32 body length, u8 type, u32 stream id. */
 export const frameHeaderBytes = 9;
 /** Until HELLO has been accepted a peer may not send more than this in one frame. */
 export const maxHelloBytes = 4096;
+/** A connection on which it has been used takes no more requests. */
 export const maxStreamId = 0xffff_ffff;
 
+/** Types by their names; docs/wire-format.md says which end sends which. */
 export const frameTypes = {
   HELLO: 1,
   REQUEST: 2,
@@ -25,13 +28,16 @@ export const frameTypes = {
   WITHDRAW: 11,
   AUTH: 12,
 } as const;
+/** As documents write it. */
 export type FrameTypeName = keyof typeof frameTypes;
+/** As it stands in a header. */
 export type FrameType = (typeof frameTypes)[FrameTypeName];
 
 const typeNames = new Map<number, FrameTypeName>(
   Object.entries(frameTypes).map(([name, type]) => [type, name as FrameTypeName]),
 );
 
+/** For messages: also of a type that nobody knows. */
 export function frameTypeName(type: number): string {
   return typeNames.get(type) ?? `0x${type.toString(16)}`;
 }
@@ -48,6 +54,7 @@ export type OnFrame = (type: FrameType, streamId: number, body: Buffer) => void;
 /** Smaller frames are kept, while they are under way, without a question. */
 const freeBytes = 16 * 1024;
 
+/** What a decoder asks before it keeps the beginning of a large frame. */
 export interface FrameMemory {
   /** Frames that have not arrived whole are taken from it. */
   readonly share: MemoryShare;

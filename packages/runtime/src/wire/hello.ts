@@ -49,7 +49,7 @@ export function decodeHello(body: Buffer): Hello {
       "protocol",
       `HELLO has version ${typeof version === "number" ? version : typeof version}, expected 1`,
     );
-  if (!isCount(max_frame_bytes) || !isCount(max_streams))
+  if (!isPositiveU32(max_frame_bytes) || !isPositiveU32(max_streams))
     throw new RuntimeError("protocol", "HELLO lacks max_frame_bytes or max_streams");
   if (max_frame_bytes < maxHelloBytes)
     throw new RuntimeError(
@@ -79,7 +79,7 @@ function toProving({
 }: Readonly<Record<string, unknown>>): Pick<Hello, "nonce" | "proof_version" | "dialled"> {
   if (nonce !== undefined && !(nonce instanceof Uint8Array && nonce.length === nonceBytes))
     throw new RuntimeError("protocol", `HELLO has a nonce that is not ${nonceBytes} bytes`);
-  if (proof_version !== undefined && !isCount(proof_version))
+  if (proof_version !== undefined && !isPositiveU32(proof_version))
     throw new RuntimeError("protocol", "HELLO has a proof_version that is no number");
   if (dialled !== undefined && !isDialled(dialled))
     throw new RuntimeError("protocol", `HELLO has a dialled that is not 1 to ${maxDialledLength} characters`);
@@ -90,7 +90,7 @@ function toProving({
   };
 }
 
-function isCount(value: unknown): value is number {
+function isPositiveU32(value: unknown): value is number {
   return typeof value === "number" && Number.isInteger(value) && value > 0 && value <= 0xffff_ffff;
 }
 

@@ -8,6 +8,7 @@ import { frameTypes, type FrameType } from "./frames.ts";
 import { readUtf8 } from "./items.ts";
 import { decodeMap, encodeOwn, isMap } from "./payload.ts";
 
+/** One REQUEST. */
 export interface RequestMessage {
   /** `namespace/component/endpoint`. */
   readonly path: string;
@@ -30,6 +31,7 @@ export interface Trailer {
   readonly ttft_ms?: number;
 }
 
+/** One ERROR: of a stream, or of the whole connection on stream 0. */
 export interface ErrorMessage {
   readonly code: ErrorCode;
   readonly message: string;
@@ -39,6 +41,7 @@ export interface ErrorMessage {
   readonly trailer?: Partial<Trailer>;
 }
 
+/** `stop`: end early and politely, what is under way is still wanted. `kill`: nobody reads any more. */
 export type CancelMode = "stop" | "kill";
 
 const maxText16 = 0xffff;
@@ -155,6 +158,7 @@ function createReader(body: Buffer, what: string): Reader {
   };
 }
 
+/** Layout: a msgpack map. */
 export function encodeEnd(writer: FrameWriter, streamId: number, trailer: Trailer): void {
   encodeMapFrame(writer, frameTypes.END, streamId, trailer);
 }
@@ -200,6 +204,7 @@ function toSeenValue(value: unknown): unknown {
   return typeof value === "number" ? value : `a value of type ${typeof value}`;
 }
 
+/** Layout: a msgpack map. The message is cut to 1024 characters. */
 export function encodeError(writer: FrameWriter, streamId: number, error: ErrorMessage): void {
   encodeMapFrame(writer, frameTypes.ERROR, streamId, { ...error, message: excerpt(error.message, maxMessageChars) });
 }
@@ -226,6 +231,7 @@ export function encodeCancel(writer: FrameWriter, streamId: number, mode: Cancel
   writer.end();
 }
 
+/** @throws RuntimeError `protocol` on a mode that is neither. */
 export function decodeCancel(body: Buffer): CancelMode {
   const reader = createReader(body, "CANCEL");
   const mode = reader.u8();
@@ -241,6 +247,7 @@ export function encodeCredit(writer: FrameWriter, streamId: number, bytes: numbe
   writer.end();
 }
 
+/** @returns bytes. @throws RuntimeError `protocol` if there are none. */
 export function decodeCredit(body: Buffer): number {
   const reader = createReader(body, "CREDIT");
   const bytes = reader.u32();

@@ -12,6 +12,7 @@ export const maxValues: number = 4_194_304;
 const shortText = 32;
 const proto = Buffer.from("__proto__");
 
+/** What can be wrong with a payload; `msgpackProblems` has the words. */
 export type MsgpackProblem = "cut" | "rest" | "extension" | "depth" | "containers" | "values" | "text";
 
 /** What is wrong, as the end of a sentence that begins with the name of the value. */

@@ -77,6 +77,7 @@ export function decodeMap(bytes: Uint8Array, what: string): Readonly<Record<stri
   return value;
 }
 
+/** True for what decodes from a msgpack map. */
 export function isMap(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Uint8Array);
 }
