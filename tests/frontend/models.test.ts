@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { createDeparted } from "../../packages/frontend/src/models/recently-gone.ts";
+import { createRecentlyGone } from "../../packages/frontend/src/models/recently-gone.ts";
 import { followModels } from "../../packages/frontend/src/models/models.ts";
 import { encodeFileName } from "../../packages/runtime/src/discovery/record-file.ts";
 import { formatRecord, recordKey, type ModelRecord } from "../../packages/runtime/src/discovery/records.ts";
@@ -106,7 +106,7 @@ test("a model whose last worker has just left is unavailable, and unknown half a
 });
 
 test("only so many models that have left are remembered, the latest ones", () => {
-  const departed = createDeparted({ maxNames: 2, now: () => 0 });
-  for (const name of ["a", "b", "a", "c"]) departed.add(name);
-  expect(["a", "b", "c"].map((name) => departed.age(name))).toEqual([0, undefined, 0]);
+  const recentlyGone = createRecentlyGone({ maxNames: 2, now: () => 0 });
+  for (const name of ["a", "b", "a", "c"]) recentlyGone.add(name);
+  expect(["a", "b", "c"].map((name) => recentlyGone.age(name))).toEqual([0, undefined, 0]);
 });

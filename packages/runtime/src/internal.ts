@@ -79,6 +79,7 @@ export { createWaiters, once, tellParent, waitMs, watchSignals, within } from ".
 export { createWallClock } from "./wall-clock.ts";
 export type { WallClock, WallClockOptions } from "./wall-clock.ts";
 export { holdYoungGeneration } from "./young-generation.ts";
+export { RecentMap } from "./recent.ts";
 export { payloadBytes } from "./wire/payload.ts";
 export { endOfJsonString, findJsonExcess, isJsonMark, jsonMarks } from "./llm/json-size.ts";
 export { maxChoices, maxStops } from "./llm/job-check.ts";

@@ -2,7 +2,7 @@
 import { RuntimeError, type Logger, type RouterMode, type Runtime } from "@dyn/runtime";
 import type { Change, ModelRecord } from "@dyn/runtime/internal";
 import { roleOf, type CardFacts } from "./cards.ts";
-import { createDeparted, type Departed } from "./recently-gone.ts";
+import { createRecentlyGone, type RecentlyGone } from "./recently-gone.ts";
 import { createPools, type Pools, type Serving } from "./pools.ts";
 
 export interface Model extends CardFacts {
@@ -62,7 +62,7 @@ interface Entry {
 // A change costs what has changed: the models whose cards came or went.
 class FollowedModels implements Disposable {
   #options: ModelsOptions;
-  #departed: Departed;
+  #recentlyGone: RecentlyGone;
   #entries = new Map<string, Entry>();
   #listed: readonly Model[] | undefined;
   /** All that count, by key. */
@@ -72,7 +72,7 @@ class FollowedModels implements Disposable {
 
   constructor(options: ModelsOptions) {
     this.#options = options;
-    this.#departed = createDeparted({ now: options.now });
+    this.#recentlyGone = createRecentlyGone({ now: options.now });
   }
 
   apply(changes: readonly Change[]): void {
@@ -98,7 +98,7 @@ class FollowedModels implements Disposable {
 
   find(name: string): Entry {
     const entry = this.#entries.get(name);
-    if (!entry) throw toMissing(name, this.#departed.age(name));
+    if (!entry) throw toMissing(name, this.#recentlyGone.age(name));
     return entry;
   }
 
@@ -115,7 +115,7 @@ class FollowedModels implements Disposable {
     const seenAt = Math.floor(wallClock() / 1000);
     const entry = { pools, seenAt, model: toModel(name, pools, seenAt) };
     this.#entries.set(name, entry);
-    this.#departed.remove(name);
+    this.#recentlyGone.remove(name);
     return entry;
   }
 
@@ -154,7 +154,7 @@ class FollowedModels implements Disposable {
     this.#listed = undefined;
     if (pools.isEmpty) {
       this.#entries.delete(name);
-      this.#departed.add(name);
+      this.#recentlyGone.add(name);
     }
     for (const card of left) this.#left(card);
   }

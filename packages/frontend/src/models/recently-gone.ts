@@ -1,13 +1,14 @@
 /** Names of models whose last worker has just left: in a rolling restart the next one is about to come. */
+import { RecentMap } from "@dyn/runtime/internal";
 
-export interface Departed {
+export interface RecentlyGone {
   add(name: string): void;
   remove(name: string): void;
   /** How long ago it left, ms; undefined if it is not remembered. */
   age(name: string): number | undefined;
 }
 
-export interface DepartedOptions {
+export interface RecentlyGoneOptions {
   /** How long a name is remembered, ms. Default 30 000. */
   readonly keepMs?: number;
   /** Most names; the one that left first is forgotten for a new one. Default 1 024. */
@@ -17,14 +18,11 @@ export interface DepartedOptions {
 }
 
 /** Create an empty memory. */
-export function createDeparted({ keepMs = 30_000, maxNames = 1_024, now }: DepartedOptions): Departed {
-  const leftAt = new Map<string, number>(); // the first to leave comes first
+export function createRecentlyGone({ keepMs = 30_000, maxNames = 1_024, now }: RecentlyGoneOptions): RecentlyGone {
+  const leftAt = new RecentMap<string, number>(maxNames);
   return {
     add(name) {
-      leftAt.delete(name);
       leftAt.set(name, now());
-      const [oldest] = leftAt.keys();
-      if (leftAt.size > maxNames && oldest !== undefined) leftAt.delete(oldest);
     },
     remove: (name) => void leftAt.delete(name),
     age(name) {

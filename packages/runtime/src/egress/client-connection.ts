@@ -23,7 +23,7 @@ import {
 } from "../wire/messages.ts";
 import type { Hello } from "../wire/hello.ts";
 import { toWorkerError } from "../worker-errors.ts";
-import { LostWorkerError } from "./lost-worker.ts";
+import { toLosses } from "./lost-worker.ts";
 import { ClientStream, type StreamOwner } from "./client-stream.ts";
 
 /** Bytes that may wait for a worker's socket before it gets no more requests: a burst of long prompts is no fault of its yet. */
@@ -202,15 +202,11 @@ export class ClientConnection implements StreamOwner {
   }
 
   #closed(cause: RuntimeError | undefined): void {
-    const message = cause?.message ?? `${this.#connection.remote} closed the connection`;
-    const error = this.#isClosedHere
-      ? new RuntimeError("unavailable", "this runtime is closed")
-      : new RuntimeError("disconnected", message, { cause });
-    // Nothing that runs there has taken a worker that leaves, that has too many connections, or that was gone before it was sent.
-    const lost =
-      this.#isClosedHere || this.#goingAway || cause?.code === "overloaded"
-        ? error
-        : new LostWorkerError(message, { cause });
+    const { error, lost } = toLosses(cause, {
+      remote: this.#connection.remote,
+      isClosedHere: this.#isClosedHere,
+      isGoingAway: this.#goingAway,
+    });
     for (const stream of this.#streams.values()) {
       stream.finish({ type: "error", error: stream.isUnheard ? error : lost });
       stream.wake();

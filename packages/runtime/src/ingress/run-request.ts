@@ -5,6 +5,7 @@ import { RuntimeError } from "../errors.ts";
 import { toHandlerError, toRuntimeError } from "../thrown.ts";
 import { describeBadRequestId, isUuid } from "../ids.ts";
 import type { Logger } from "../logging/logger.ts";
+import { maxTimerMs } from "../settings/environment.ts";
 import type { EndedRequest, FailedStep } from "../metrics/endpoint-metrics.ts";
 import { fromPlaneHeaders, toLogFields, type Identity } from "../trace/identity.ts";
 import { endSpan, toOutcome, type Span, type Tracer } from "../trace/spans.ts";
@@ -154,7 +155,7 @@ function armDeadline(stream: ServerStream, deadlineMs: number): NodeJS.Timeout |
   if (deadlineMs === 0) return undefined;
   const expire = (): void =>
     stream.abort(new RuntimeError("deadline_exceeded", `no time left after ${deadlineMs} ms at the worker`));
-  return setTimeout(expire, Math.min(deadlineMs, 2 ** 31 - 1));
+  return setTimeout(expire, Math.min(deadlineMs, maxTimerMs));
 }
 
 function toTrailer({ identity, items, clock }: Running, instanceId: string, attempt: number, endedAt: number): Trailer {
