@@ -4,7 +4,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { createRuntime, type Runtime } from "@dyn/runtime";
 import { serveModel, type Engine } from "@dyn/runtime/llm";
 import { within } from "@dyn/runtime/internal";
-import { createLogger } from "../packages/runtime/src/logging/logger.ts";
+import { createLogger } from "../tests/support/logger.ts";
 import { eventually } from "../tests/support/cluster.ts";
 import { openFleet } from "../tests/support/fleet.ts";
 import type { Row } from "./table.ts";
@@ -143,7 +143,7 @@ export async function measureCancels(agent: Agent): Promise<Row[]> {
       signs.lines.delete(key);
     },
   });
-  await using runtime = await createRuntime({ config: { fileKv: fleet.directory }, log });
+  await using runtime = await createRuntime({ config: { fileKv: fleet.directory }, log: log.pino });
   await serveAll(runtime, signs);
   const names = ["silent", "queued", "talking", "prefilled", "decoded"];
   const areThere = async (): Promise<boolean> => {

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { createFrontend } from "@dyn/frontend";
 import { createMemorySpace, createRuntime, type Runtime } from "@dyn/runtime";
 import type { ModelCard } from "@dyn/runtime/internal";
-import { createLogger } from "../../packages/runtime/dist/logging/logger.js";
+import { createLogger } from "../support/logger.ts";
 import { chat, eventually, postChat } from "../support/cluster.ts";
 
 const end = { text: "", finishReason: "stop", usage: { promptTokens: 1, completionTokens: 1 } } as const;
@@ -36,7 +36,8 @@ test.each<[string, unknown[]]>([
   const records: Record<string, unknown>[] = [];
   const log = createLogger({ sink: (record) => records.push(record) });
   const memorySpace = createMemorySpace();
-  const open = (): Promise<Runtime> => createRuntime({ config: { discoveryBackend: "mem" }, memorySpace, log });
+  const open = (): Promise<Runtime> =>
+    createRuntime({ config: { discoveryBackend: "mem" }, memorySpace, log: log.pino });
   await using worker = await open();
   await using caller = await open();
   await worker.endpoint("dyn://test.bad.generate").serve(async function* () {

@@ -4,7 +4,7 @@ import { startMockWorker } from "@dyn/mock-worker";
 import { createMemorySpace, createRuntime } from "@dyn/runtime";
 import { expect, test } from "vitest";
 import { parseLogFilter } from "../../packages/runtime/src/logging/filter.ts";
-import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
+import { createLogger } from "../support/logger.ts";
 import { chat, postChat } from "../support/cluster.ts";
 
 const clients = 20;
@@ -15,7 +15,7 @@ test("clients that leave while the frontend drains are completed as cancelled be
   const memorySpace = createMemorySpace();
   await using _worker = await startMockWorker({ config, memorySpace, itlMs: 20 });
   const log = createLogger({ sink: (record) => records.push(record), filter: parseLogFilter("debug") });
-  const runtime = await createRuntime({ config, memorySpace, log });
+  const runtime = await createRuntime({ config, memorySpace, log: log.pino });
   const frontend = await createFrontend({ runtime, httpPort: 0 }); // its runtime stays open
   const aborters = Array.from({ length: clients }, () => new AbortController());
   const responses = await Promise.all(

@@ -4,7 +4,7 @@ import { createFrontend, type Frontend } from "@dyn/frontend";
 import { createMemorySpace, createRuntime, type Runtime } from "@dyn/runtime";
 import { partsOf } from "@dyn/runtime/internal";
 import { serveModel } from "@dyn/runtime/llm";
-import { createLogger } from "../../packages/runtime/dist/logging/logger.js";
+import { createLogger } from "../support/logger.ts";
 import { chat, eventually, postChat, root, startCluster, startProgram, type Line } from "../support/cluster.ts";
 
 const text = "smile 😀😀 family 👩‍👩‍👧 end";
@@ -20,7 +20,7 @@ describe("what an engine yields and is given", () => {
     const memorySpace = createMemorySpace();
     const open = async (): Promise<Runtime> => {
       const log = createLogger({ sink: (record) => lines.push(record) });
-      const runtime = await createRuntime({ config: { discoveryBackend: "mem" }, memorySpace, log });
+      const runtime = await createRuntime({ config: { discoveryBackend: "mem" }, memorySpace, log: log.pino });
       runtimes.push(runtime);
       return runtime;
     };

@@ -8,7 +8,7 @@ import { createRuntime, type Runtime } from "@dyn/runtime";
 import { renderMetrics } from "@dyn/runtime/internal";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parseFaults } from "../../packages/mock-worker/dist/faults.js";
-import { createLogger } from "../../packages/runtime/dist/logging/logger.js";
+import { createLogger } from "../support/logger.ts";
 import { createSums } from "../../packages/runtime/dist/logging/sums.js";
 import { errorTable, type ErrorCode } from "../../packages/runtime/src/errors.ts";
 import { workerCodes } from "../../packages/runtime/src/worker-errors.ts";
@@ -57,7 +57,7 @@ beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), "dyn-walk-"));
   const config = { fileKv: directory, log: "off" };
   const sink = (record: Record<string, unknown>): void => void records.push(record);
-  runtime = await createRuntime({ config, log: createLogger({ sink, sums: createSums({ sink, whole: 1_000 }) }) });
+  runtime = await createRuntime({ config, log: createLogger({ sink, sums: createSums({ whole: 1_000 }) }).pino });
   frontend = await createFrontend({ runtime, httpPort: 0, bodyLimitBytes: 1 * 1024 * 1024 });
   for (const after of [0, 1]) {
     for (const code of thrown) {

@@ -7,7 +7,7 @@ import { startMockWorker } from "@dyn/mock-worker";
 import { createRuntime } from "@dyn/runtime";
 import { expect, test } from "vitest";
 import { parseFaults } from "../../packages/mock-worker/dist/faults.js";
-import { createLogger } from "../../packages/runtime/dist/logging/logger.js";
+import { createLogger } from "../support/logger.ts";
 import { chat, eventually, postChat, release, startCluster, type Cluster, type Line } from "../support/cluster.ts";
 
 const text = Array.from({ length: 30 }, (_, index) => `word${index}`).join(" ");
@@ -80,7 +80,7 @@ async function startHouse(fault: string): Promise<House> {
   const directory = await mkdtemp(join(tmpdir(), "dyn-failover-"));
   const records: Record<string, unknown>[] = [];
   const config = { fileKv: directory, log: "off" };
-  const runtime = await createRuntime({ config, log: createLogger({ sink: (record) => records.push(record) }) });
+  const runtime = await createRuntime({ config, log: createLogger({ sink: (record) => records.push(record) }).pino });
   const frontend = await createFrontend({ runtime, httpPort: 0 });
   const workers = await Promise.all(
     [parseFaults(fault), []].map((faults) => startMockWorker({ config, itlMs: 1, fault: faults })),

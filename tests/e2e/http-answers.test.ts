@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { connect } from "node:net";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createRuntime, type Runtime } from "@dyn/runtime";
-import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
+import { createLogger } from "../support/logger.ts";
 import { startCluster, type Cluster } from "../support/cluster.ts";
 
 let cluster: Cluster;
@@ -12,7 +12,7 @@ beforeAll(async () => {
   cluster = await startCluster({ frontendArgs: ["--http-cors-origins", "http://page.example"] });
   runtime = await createRuntime({
     config: { discoveryBackend: "mem", systemPort: 0 },
-    log: createLogger({ sink: () => undefined }),
+    log: createLogger({ sink: () => undefined }).pino,
   });
   runtime.system.addRoute("/faults", { read: () => ({ faults: [] }), orders: { PUT: () => undefined } });
 });

@@ -2,7 +2,7 @@
 import { expect, test } from "vitest";
 import { createRuntime, type RequestContext } from "@dyn/runtime";
 import type { ModelCard } from "@dyn/runtime/internal";
-import { createLogger } from "../../packages/runtime/dist/logging/logger.js";
+import { createLogger } from "../support/logger.ts";
 import { eventually, postChat, startCluster } from "../support/cluster.ts";
 import { peakMib } from "../support/memory.ts";
 
@@ -25,7 +25,7 @@ async function serveEndless(
   const runtime = await createRuntime({
     config: { discoveryBackend: "file", fileKv },
     environment: {},
-    log: createLogger({ sink: () => undefined }),
+    log: createLogger({ sink: () => undefined }).pino,
   });
   const cancelled = Promise.withResolvers<void>();
   await runtime.endpoint("dyn://test.endless.generate").serve(async function* (

@@ -1,7 +1,7 @@
 // Fewer lines on request: levels of events, a share of the requests, the form of the lines. Every process must come to the same decision.
 import { expect, test } from "vitest";
 import { createRuntime } from "../../packages/runtime/src/index.ts";
-import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
+import { createLogger } from "../support/logger.ts";
 import { createLogSampler } from "../../packages/runtime/src/logging/sampling.ts";
 import { chat, eventually, postChat, startCluster, startProgram, type Line, type Program } from "../support/cluster.ts";
 import { startReceiver } from "./otlp/receiver.ts";
@@ -97,7 +97,7 @@ test("at a ratio of 0.5 frontend and workers write the same requests, chosen by 
 test("an unsampled request that fails at the worker still has its error there, and what its handler warned about", async () => {
   const lines: Line[] = [];
   const log = createLogger({ sink: (record) => lines.push(record), isLogged: () => false });
-  await using runtime = await createRuntime({ config: { discoveryBackend: "mem" }, log });
+  await using runtime = await createRuntime({ config: { discoveryBackend: "mem" }, log: log.pino });
   await runtime.endpoint("dyn://test.fails.generate").serve(async function* (request: { fail: boolean }, context) {
     context.log.info({}, "quiet");
     if (request.fail) context.log.warn({}, "loud");

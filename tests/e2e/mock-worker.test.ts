@@ -7,7 +7,7 @@ import { createMemorySpace, createRuntime } from "@dyn/runtime";
 import type { Delta } from "@dyn/runtime/llm";
 import type { ModelJob } from "@dyn/runtime/internal";
 import { expect, test } from "vitest";
-import { createLogger } from "../../packages/runtime/dist/logging/logger.js";
+import { createLogger } from "../support/logger.ts";
 import { chat, eventually, postChat, release, startCluster, startProgram } from "../support/cluster.ts";
 import { parseOpenMetrics } from "../support/open-metrics.ts";
 import { openDirectory } from "../support/directory.ts";
@@ -116,7 +116,7 @@ test("a crash in a process of one's own ends its workers without a word, and not
   await using runtime = await createRuntime({
     config,
     memorySpace,
-    log: createLogger({ sink: (record) => lines.push(record) }),
+    log: createLogger({ sink: (record) => lines.push(record) }).pino,
   });
   await using worker = await startMockWorker({ config, memorySpace, numWorkers: 2, fault: parseFaults("crash@2") });
   await using frontend = await createFrontend({ runtime, httpPort: 0 });

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createRuntime } from "@dyn/runtime";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { createLogger } from "../../packages/runtime/dist/logging/logger.js";
+import { createLogger } from "../support/logger.ts";
 import { createAuthority, type Authority, type Pem } from "../support/certificates.ts";
 import { eventually, startProgram, type Program } from "../support/cluster.ts";
 
@@ -173,7 +173,7 @@ test("a system server that only shows things is for everybody without a warning"
   const log = createLogger({ sink: ({ level, message }) => void (level === "WARN" && warnings.push(message)) });
   await using runtime = await createRuntime({
     config: { discoveryBackend: "mem", systemHost: everywhere, systemPort: 0 },
-    log,
+    log: log.pino,
   });
   runtime.system.addRoute("/lamp", { read: () => "off", orders: {} });
   expect(warnings).toEqual([]);

@@ -4,7 +4,7 @@ import { createMemorySpace, createRuntime, type Runtime } from "@dyn/runtime";
 import { partsOf } from "@dyn/runtime/internal";
 import { serveModel } from "@dyn/runtime/llm";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createLogger } from "../../packages/runtime/dist/logging/logger.js";
+import { createLogger } from "../support/logger.ts";
 import { chat, eventually, postChat, startCluster, type Line } from "../support/cluster.ts";
 import { failureOf, type SdkClient } from "./sdk/client.ts";
 import { createLangChainClients } from "./sdk/langchain.ts";
@@ -34,7 +34,7 @@ describe("the client library", () => {
     const config = { discoveryBackend: "mem" } as const;
     const log = createLogger({ sink: () => undefined });
     for (let index = 0; index < 4; index += 1) {
-      const worker = await createRuntime({ config, memorySpace, log });
+      const worker = await createRuntime({ config, memorySpace, log: log.pino });
       workers.push(worker);
       await serveModel(worker, { model: "mock" }, async function* ({ messages }, context) {
         if (messages.at(-1)?.text === "poison") {
@@ -43,7 +43,11 @@ describe("the client library", () => {
         } else yield { text: "well" };
       });
     }
-    caller = await createRuntime({ config, memorySpace, log: createLogger({ sink: (record) => lines.push(record) }) });
+    caller = await createRuntime({
+      config,
+      memorySpace,
+      log: createLogger({ sink: (record) => lines.push(record) }).pino,
+    });
     frontend = await createFrontend({ runtime: caller, httpPort: 0 });
     await eventually(
       "all workers",

@@ -9,7 +9,7 @@ import { createRuntime, RuntimeError, type Runtime } from "@dyn/runtime";
 import { serveModel, type ModelRequest } from "@dyn/runtime/llm";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parseFaults } from "../../packages/mock-worker/dist/faults.js";
-import { createLogger } from "../../packages/runtime/dist/logging/logger.js";
+import { createLogger } from "../support/logger.ts";
 import { errorTable, type ErrorCode } from "../../packages/runtime/src/errors.ts";
 import { eventually } from "../support/cluster.ts";
 import { card, record } from "../runtime/discovery/spaces.ts";
@@ -51,7 +51,7 @@ beforeAll(async () => {
   const config = { fileKv: join(directory, "kv"), log: "off" };
   runtime = await createRuntime({
     config: { ...config, operatorKeysFile },
-    log: createLogger({ sink: (line) => records.push(line) }),
+    log: createLogger({ sink: (line) => records.push(line) }).pino,
   });
   const engines = await createRuntime({ config });
   owned.push(engines);

@@ -3,7 +3,7 @@ import { createRuntime } from "@dyn/runtime";
 import { expect, test } from "vitest";
 import { chat, eventually, postChat, release, startCluster, startProgram } from "../support/cluster.ts";
 import { parseOpenMetrics } from "../support/open-metrics.ts";
-import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
+import { createLogger } from "../support/logger.ts";
 import { discovery, probe, systemUrl, uptime } from "./probes.ts";
 
 const silent = createLogger({ sink: () => undefined });
@@ -84,7 +84,7 @@ test("an example has it too; its metrics have no model", async () => {
 });
 
 test("it is off by default, and a frontend leaves the variable to workers", async () => {
-  await using runtime = await createRuntime({ config: { discoveryBackend: "mem" }, environment: {}, log: silent });
+  await using runtime = await createRuntime({ config: { discoveryBackend: "mem" }, environment: {}, log: silent.pino });
   expect(runtime.system.port).toBeUndefined();
   await using cluster = await startCluster({ env: { DYN_SYSTEM_PORT: "0" } });
   expect(cluster.frontend.lines().some(({ message }) => message === "system server is listening")).toBe(false);

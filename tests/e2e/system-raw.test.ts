@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { expect, test } from "vitest";
 import { createRuntime } from "@dyn/runtime";
-import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
+import { createLogger } from "../support/logger.ts";
 
 const config = { discoveryBackend: "mem", systemPort: 0 } as const;
 const silent = createLogger({ sink: () => undefined });
@@ -52,7 +52,7 @@ test.each([
     'the expectation "x" cannot be met',
   ],
 ])("%s is refused there, too, as the last answer of its connection", async (_name, bytes, status, message) => {
-  await using runtime = await createRuntime({ config, log: silent });
+  await using runtime = await createRuntime({ config, log: silent.pino });
   const socket = connect(runtime.system.port ?? 0, "127.0.0.1");
   socket.write(bytes);
   const answer = await readAll(socket);
@@ -69,7 +69,7 @@ test.each([
 ])(
   "a client of it that %s is closed in time, and probes are answered beside it",
   async (_name, first, more, status) => {
-    await using runtime = await createRuntime({ config: { ...config, systemTimeoutMs: 200 }, log: silent });
+    await using runtime = await createRuntime({ config: { ...config, systemTimeoutMs: 200 }, log: silent.pino });
     const port = runtime.system.port ?? 0;
     const socket = connect(port, "127.0.0.1");
     socket.write(first);
@@ -86,7 +86,7 @@ test.each([
 ])("an order whose body is one %s is not obeyed", async (_name, rest, status) => {
   await using runtime = await createRuntime({
     config: { ...config, ...(status === 408 && { systemTimeoutMs: 200 }) },
-    log: silent,
+    log: silent.pino,
   });
   const orders: string[] = [];
   runtime.system.addRoute("/lamp", { read: () => "off", orders: { PUT: (body) => void orders.push(body) } });
@@ -103,7 +103,7 @@ test("a client that leaves in the middle of its order is nobody's fault, and is 
   const orders: string[] = [];
   const log = createLogger({ sink: ({ level, message }) => void (level === "ERROR" && errors.push(message)) });
   {
-    await using runtime = await createRuntime({ config, log });
+    await using runtime = await createRuntime({ config, log: log.pino });
     runtime.system.addRoute("/lamp", { read: () => "off", orders: { PUT: (body) => void orders.push(body) } });
     const socket = connect(runtime.system.port ?? 0, "127.0.0.1");
     socket.write("PUT /lamp HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n");

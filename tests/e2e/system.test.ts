@@ -7,7 +7,7 @@ import { startMockWorker } from "@dyn/mock-worker";
 import { expect, test } from "vitest";
 import { createMemorySpace, createRuntime } from "@dyn/runtime";
 import { parseLogFilter } from "../../packages/runtime/src/logging/filter.ts";
-import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
+import { createLogger } from "../support/logger.ts";
 import { eventually } from "../support/cluster.ts";
 import { replacePath } from "../runtime/discovery/spaces.ts";
 import { discovery, probe, uptime } from "./probes.ts";
@@ -17,8 +17,8 @@ const silent = createLogger({ sink: () => undefined });
 
 test("ready only while every endpoint serves; a slow request holds the drain, and the server outlives it", async () => {
   const memorySpace = createMemorySpace();
-  const runtime = await createRuntime({ config, log: silent, memorySpace });
-  await using caller = await createRuntime({ config: { ...config, systemPort: -1 }, log: silent, memorySpace });
+  const runtime = await createRuntime({ config, log: silent.pino, memorySpace });
+  await using caller = await createRuntime({ config: { ...config, systemPort: -1 }, log: silent.pino, memorySpace });
   const url = `http://127.0.0.1:${runtime.system.port}`;
   const live = { status: 200, body: { status: "live", uptime, discovery } };
   expect(await probe(`${url}/live`)).toEqual(live);
@@ -70,7 +70,7 @@ test("ready only while every endpoint serves; a slow request holds the drain, an
 test("a worker whose discovery directory is lost stays ready and says so", async () => {
   const directory = await mkdtemp(join(tmpdir(), "dyn-system-"));
   const fileKv = join(directory, "kv");
-  await using runtime = await createRuntime({ config: { fileKv, systemPort: 0 }, environment: {}, log: silent });
+  await using runtime = await createRuntime({ config: { fileKv, systemPort: 0 }, environment: {}, log: silent.pino });
   const url = `http://127.0.0.1:${runtime.system.port}`;
   await runtime.endpoint("dyn://test.system.one").serve(async function* () {
     yield 1;
@@ -90,7 +90,7 @@ test("a worker whose discovery directory is lost stays ready and says so", async
 });
 
 test("what is not there, and what is not allowed", async () => {
-  await using runtime = await createRuntime({ config, log: silent });
+  await using runtime = await createRuntime({ config, log: silent.pino });
   const url = `http://127.0.0.1:${runtime.system.port}`;
   expect(await probe(`${url}/nothing?x=1`)).toEqual({ status: 404, body: { error: "Route not found: GET /nothing" } });
   expect(await probe(`${url}/healthy`)).toMatchObject({ status: 404 });
@@ -110,7 +110,7 @@ test("what is not there, and what is not allowed", async () => {
 });
 
 test("its root says what it is, also to HEAD", async () => {
-  await using runtime = await createRuntime({ config, log: silent });
+  await using runtime = await createRuntime({ config, log: silent.pino });
   runtime.system.addRoute("/lamp", { read: () => "off", orders: { PUT: () => undefined } });
   const url = `http://127.0.0.1:${runtime.system.port}/`;
   const routes = ["GET /", "GET /live", "GET /health", "GET /metrics", "GET /lamp", "PUT /lamp"];
@@ -122,7 +122,7 @@ test("its root says what it is, also to HEAD", async () => {
 test.each(["debug", "info"])("probes have a line each at debug, and none at info (%s)", async (level) => {
   const records: Record<string, unknown>[] = [];
   const log = createLogger({ sink: (record) => records.push(record), filter: parseLogFilter(level) });
-  await using runtime = await createRuntime({ config, log });
+  await using runtime = await createRuntime({ config, log: log.pino });
   const response = await fetch(`http://127.0.0.1:${runtime.system.port}/health`, {
     headers: { "x-request-id": "probe-7" },
   });
@@ -147,7 +147,7 @@ test.each(["debug", "info"])("probes have a line each at debug, and none at info
 test("the first part of a worker's metric names can be chosen", async () => {
   await using runtime = await createRuntime({
     config: { ...config, componentMetricsPrefix: "acme_worker" },
-    log: silent,
+    log: silent.pino,
   });
   const text = await (await fetch(`http://127.0.0.1:${runtime.system.port}/metrics`)).text();
   expect(text).toContain("# TYPE acme_worker_uptime_seconds gauge");

@@ -6,7 +6,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { followModels, type Model, type Models } from "../../packages/frontend/src/models/models.ts";
 import { createMemoryDiscovery } from "../../packages/runtime/src/discovery/memory.ts";
-import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
+import { createLogger } from "../support/logger.ts";
 import { eventually, type Line } from "../support/cluster.ts";
 import { card, record } from "../runtime/discovery/spaces.ts";
 
@@ -40,7 +40,7 @@ async function openHouse(): Promise<House> {
   const memorySpace = createMemorySpace();
   const lines: Line[] = [];
   const log = createLogger({ sink: (line) => lines.push(line) });
-  const runtime = await createRuntime({ config: { discoveryBackend: "mem" }, memorySpace, log });
+  const runtime = await createRuntime({ config: { discoveryBackend: "mem" }, memorySpace, log: log.pino });
   const { discovery } = runtime;
   const watch = discovery.watch.bind(discovery);
   let told = 0;
@@ -209,7 +209,7 @@ test("a card that takes the place of another changes what is shown, and its work
 test("a card that is lost and comes again as it was counts as before", async () => {
   const memorySpace = createMemorySpace();
   const log = createLogger({ sink: () => undefined });
-  await using runtime = await createRuntime({ config: { discoveryBackend: "mem" }, memorySpace, log });
+  await using runtime = await createRuntime({ config: { discoveryBackend: "mem" }, memorySpace, log: log.pino });
   using models = followModels({
     runtime,
     namespace: "",

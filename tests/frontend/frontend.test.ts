@@ -2,7 +2,7 @@
 import { createFrontend } from "@dyn/frontend";
 import { createRuntime, type RouterMode, type Runtime } from "@dyn/runtime";
 import { expect, test } from "vitest";
-import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
+import { createLogger } from "../support/logger.ts";
 import type { Line } from "../support/cluster.ts";
 
 const config = { discoveryBackend: "mem", log: "off" } as const;
@@ -64,7 +64,7 @@ test("one that ends, or cannot start, listens to nothing any more", async () => 
 test("one that is asked to end before it listens begins and ends, and says so", async () => {
   const lines: Line[] = [];
   const log = createLogger({ sink: (record) => lines.push(record) });
-  await using runtime = await createRuntime({ config: { discoveryBackend: "mem" }, log });
+  await using runtime = await createRuntime({ config: { discoveryBackend: "mem" }, log: log.pino });
   const starting = createFrontend({ runtime, httpPort: 0, shutdownSignals: ["SIGUSR2"] });
   process.emit("SIGUSR2", "SIGUSR2");
   await (

@@ -8,7 +8,8 @@ import { followModels } from "../../packages/frontend/src/models/models.ts";
 import { encodeFileName } from "../../packages/runtime/src/discovery/record-file.ts";
 import { formatRecord, recordKey, type ModelRecord } from "../../packages/runtime/src/discovery/records.ts";
 import { createRuntime } from "@dyn/runtime";
-import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
+import { loggerOf } from "@dyn/runtime/internal";
+import { createLogger } from "../support/logger.ts";
 import { eventually } from "../support/cluster.ts";
 import { card, record } from "../runtime/discovery/spaces.ts";
 
@@ -23,7 +24,7 @@ test("foreign cards that are broken are said once and cost no other model anythi
   const lines: Record<string, unknown>[] = [];
   await using runtime = await createRuntime({
     config: { fileKv: root },
-    log: createLogger({ sink: (line) => lines.push(line) }),
+    log: createLogger({ sink: (line) => lines.push(line) }).pino,
   });
   const { model_type: _, ...cardWithoutType } = card(1n).card_json;
   await writeCard(root, { ...card(1n), card_json: cardWithoutType as ModelRecord["card_json"] });
@@ -33,7 +34,7 @@ test("foreign cards that are broken are said once and cost no other model anythi
     runtime,
     namespace: "",
     routerMode: "round-robin",
-    log: runtime.log,
+    log: loggerOf(runtime.log),
     wallClock: Date.now,
     now: () => 0,
   });
@@ -52,7 +53,7 @@ test("foreign cards that are broken are said once and cost no other model anythi
 test("a frontend that is gone follows no instance any more", async () => {
   const lines: Record<string, unknown>[] = [];
   const log = createLogger({ sink: (line) => lines.push(line) });
-  await using runtime = await createRuntime({ config: { discoveryBackend: "mem" }, log });
+  await using runtime = await createRuntime({ config: { discoveryBackend: "mem" }, log: log.pino });
   const models = followModels({
     runtime,
     namespace: "",
@@ -72,7 +73,7 @@ test("a frontend that is gone follows no instance any more", async () => {
 
 test("a model whose last worker has just left is unavailable, and unknown half a minute later", async () => {
   const log = createLogger({ sink: () => undefined });
-  await using runtime = await createRuntime({ config: { discoveryBackend: "mem" }, log });
+  await using runtime = await createRuntime({ config: { discoveryBackend: "mem" }, log: log.pino });
   let [clock, wallClock] = [1_000, Date.UTC(2026, 10, 24)];
   using models = followModels({
     runtime,

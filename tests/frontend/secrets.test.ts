@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { test } from "vitest";
 import { openHttpSecurity } from "../../packages/frontend/src/server/secrets.ts";
-import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
+import { createLogger } from "../support/logger.ts";
 import { createAuthority, replacePem } from "../support/certificates.ts";
 import { eventually } from "../support/cluster.ts";
 

@@ -2,7 +2,7 @@
 import { offTracer } from "../../packages/runtime/src/trace/spans.ts";
 import { expect, test } from "vitest";
 import { createPlaneServer } from "../../packages/runtime/src/ingress/plane-server.ts";
-import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
+import { createLogger } from "../support/logger.ts";
 import { createRuntimeMetrics } from "../../packages/runtime/src/metrics/runtime-metrics.ts";
 import { Connection, type ConnectionOptions } from "../../packages/runtime/src/net/connection.ts";
 import { FrameWriter } from "../../packages/runtime/src/wire/frame-writer.ts";

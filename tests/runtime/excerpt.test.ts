@@ -7,7 +7,8 @@ import { peekModel } from "../../packages/frontend/src/inference/fields.ts";
 import { readSources } from "../../packages/frontend/src/http/exact-json.ts";
 import { createHistory } from "../../packages/lineage/src/history.ts";
 import { excerpt } from "../../packages/runtime/src/excerpt.ts";
-import { formatJsonLine, formatReadable, toRecord } from "../../packages/runtime/src/logging/format.ts";
+import { formatJsonLine, formatReadable } from "../../packages/runtime/src/logging/format.ts";
+import { writeLine } from "../support/logger.ts";
 import { selectBaggage } from "../../packages/runtime/src/trace/baggage.ts";
 import { endSpan, noSpan } from "../../packages/runtime/src/trace/spans.ts";
 import { parseTraceparent } from "../../packages/runtime/src/trace/traceparent.ts";
@@ -89,8 +90,8 @@ describe("keeps nothing of a long text:", () => {
       "the source of a number",
       () => readSources(Buffer.from(`{"seed":12345678901234567890,"x":"${long("x")}"}`), new Set(["seed"])),
     ],
-    ["a line in JSON", () => formatJsonLine("t", toRecord("info", "t", "m", { uri: long("u").slice(0, 200) }, {}))],
-    ["a readable line", () => formatReadable("t", toRecord("info", "t", "m", { uri: long("u").slice(0, 200) }, {}))],
+    ["a line in JSON", () => formatJsonLine(writeLine({ uri: long("u").slice(0, 200) }, "m"))],
+    ["a readable line", () => formatReadable(writeLine({ uri: long("u").slice(0, 200) }, "m"))],
   ];
   test.each(kept)("%s", (_name, make) => {
     expect(heldMib(make)).toBeLessThan(2);

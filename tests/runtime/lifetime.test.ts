@@ -12,7 +12,7 @@ import {
   type Runtime,
   type RuntimeConfig,
 } from "../../packages/runtime/src/index.ts";
-import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
+import { createLogger } from "../support/logger.ts";
 import { eventually, type Line } from "../support/cluster.ts";
 import { address, collect, config, failureOf, startPair } from "./peers.ts";
 
@@ -32,7 +32,10 @@ async function openPlace(): Promise<Place> {
     directory,
     lines,
     open: (more = {}) =>
-      createRuntime({ config: { ...config, discoveryBackend: "file", fileKv: join(directory, "kv"), ...more }, log }),
+      createRuntime({
+        config: { ...config, discoveryBackend: "file", fileKv: join(directory, "kv"), ...more },
+        log: log.pino,
+      }),
     records: () => readdir(join(directory, "kv/v1/instances")).catch(() => []),
     [Symbol.asyncDispose]: () => rm(directory, { recursive: true, force: true, maxRetries: 5 }),
   };
@@ -177,7 +180,7 @@ describe("a runtime", () => {
     const runtime = await createRuntime({
       config,
       memorySpace: createMemorySpace(),
-      log: createLogger({ sink: () => undefined }),
+      log: createLogger({ sink: () => undefined }).pino,
     });
     const waiting = failureOf(runtime.client(address).waitForInstances());
     await runtime[Symbol.asyncDispose]();

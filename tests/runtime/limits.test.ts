@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import { parseAddress } from "../../packages/runtime/src/discovery/records.ts";
 import { RuntimeError } from "../../packages/runtime/src/errors.ts";
 import { createPlaneServer } from "../../packages/runtime/src/ingress/plane-server.ts";
-import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
+import { createLogger } from "../support/logger.ts";
 import { createMemorySpace, createRuntime } from "../../packages/runtime/src/index.ts";
 import { createRuntimeMetrics } from "../../packages/runtime/src/metrics/runtime-metrics.ts";
 import { listen } from "../../packages/runtime/src/net/listener.ts";
@@ -168,14 +168,14 @@ describe("the settings of the plane's limits", () => {
     await using worker = await createRuntime({
       config: { ...config, tcpMaxStreams: 1, tcpMaxConnections: 1 },
       memorySpace,
-      log: silent,
+      log: silent.pino,
     });
     const { promise: released, resolve: release } = Promise.withResolvers<void>();
     const serving = await worker.endpoint(uri).serve(async function* () {
       yield "begun";
       await released;
     });
-    await using caller = await createRuntime({ config, memorySpace, log: silent });
+    await using caller = await createRuntime({ config, memorySpace, log: silent.pino });
     const client = caller.client<unknown, string>(uri);
     await client.waitForInstances();
     const running = client.generate({}).batches();
@@ -196,11 +196,15 @@ describe("the settings of the plane's limits", () => {
 
   test("hold for frames that are accepted", async () => {
     const memorySpace = createMemorySpace();
-    await using worker = await createRuntime({ config: { ...config, maxFrameBytes: 4_096 }, memorySpace, log: silent });
+    await using worker = await createRuntime({
+      config: { ...config, maxFrameBytes: 4_096 },
+      memorySpace,
+      log: silent.pino,
+    });
     await worker.endpoint(uri).serve(async function* () {
       yield 1;
     });
-    await using caller = await createRuntime({ config, memorySpace, log: silent });
+    await using caller = await createRuntime({ config, memorySpace, log: silent.pino });
     const client = caller.client<string, number>(uri);
     await client.waitForInstances();
     expect(await failureOf(collect(client.generate("x".repeat(5_000))))).toMatchObject({

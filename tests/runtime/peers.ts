@@ -15,7 +15,7 @@ import {
 } from "../../packages/runtime/src/index.ts";
 import { createMemoryBudget } from "../../packages/runtime/src/memory-budget.ts";
 import { createRuntimeMetrics } from "../../packages/runtime/src/metrics/runtime-metrics.ts";
-import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
+import { createLogger } from "../support/logger.ts";
 import { FrameWriter } from "../../packages/runtime/src/wire/frame-writer.ts";
 import { FrameDecoder, preface } from "../../packages/runtime/src/wire/frames.ts";
 import { encodeHello, type Hello } from "../../packages/runtime/src/wire/hello.ts";
@@ -68,9 +68,9 @@ export async function startPair(more: PairOptions = {}): Promise<Pair> {
   const workerLines: Line[] = [];
   const callerLog = createLogger({ sink: (record) => lines.push(record) });
   const workerLog = createLogger({ sink: (record) => (lines.push(record), workerLines.push(record)) });
-  const server = await createRuntime({ config: { ...config, ...more.worker }, memorySpace, log: workerLog });
+  const server = await createRuntime({ config: { ...config, ...more.worker }, memorySpace, log: workerLog.pino });
   const openCaller = (): Promise<Runtime> =>
-    createRuntime({ config: { ...config, ...more.caller }, memorySpace, log: callerLog });
+    createRuntime({ config: { ...config, ...more.caller }, memorySpace, log: callerLog.pino });
   const caller = await openCaller();
   const others: Runtime[] = [];
   const openClient = async (): Promise<Client<Ask, unknown>> => {

@@ -5,7 +5,7 @@ import { createServer, type AddressInfo } from "node:net";
 import { parseAddress } from "../../packages/runtime/src/discovery/records.ts";
 import { RuntimeError } from "../../packages/runtime/src/errors.ts";
 import { createMemorySpace, createRuntime } from "../../packages/runtime/src/index.ts";
-import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
+import { createLogger } from "../support/logger.ts";
 import { eventually } from "../support/cluster.ts";
 import { address, collect, config, failureOf, path, startPair, type Ask } from "./peers.ts";
 
@@ -86,7 +86,7 @@ describe("between runtimes", () => {
     await using caller = await createRuntime({
       config: never,
       memorySpace,
-      log: createLogger({ sink: () => undefined }),
+      log: createLogger({ sink: () => undefined }).pino,
     });
     const transport = { tcp: `127.0.0.1:${port}/1/${path}` };
     await caller.discovery.publish({

@@ -4,7 +4,7 @@ import { createMemoryDiscovery } from "../../packages/runtime/src/discovery/memo
 import { parseAddress, recordKey, type EndpointRecord } from "../../packages/runtime/src/discovery/records.ts";
 import { createMemorySpace, createRuntime, type Client } from "../../packages/runtime/src/index.ts";
 import { renderMetrics } from "../../packages/runtime/src/internal.ts";
-import { createLogger } from "../../packages/runtime/src/logging/logger.ts";
+import { createLogger } from "../support/logger.ts";
 import { fromPlaneHeaders, type SeenIdentity } from "../../packages/runtime/src/trace/identity.ts";
 import { frameTypes } from "../../packages/runtime/src/wire/frames.ts";
 import { encodeDeltaItem } from "../../packages/runtime/src/wire/items.ts";
@@ -68,7 +68,7 @@ export async function startScriptedWorkers(...workers: readonly ScriptedWorker[]
       return { port, ...rest };
     }),
   );
-  const runtime = await createRuntime({ config, memorySpace: space, log });
+  const runtime = await createRuntime({ config, memorySpace: space, log: log.pino });
   return {
     client: runtime.client<Ask, unknown>(address),
     lines,

@@ -7,6 +7,7 @@ import {
   createEndReport,
   createWallClock,
   type DiscoveryRecord,
+  loggerOf,
   once,
   parseHosts,
   parseOrigins,
@@ -93,7 +94,7 @@ interface FrontendParts {
 
 async function start(parts: FrontendParts): Promise<Frontend> {
   const { settings, runtime, asked, owned } = parts;
-  const log = runtime.log.child({ target: "dyn_frontend" });
+  const log = loggerOf(runtime.log).child({ target: "dyn_frontend" });
   const drain = new AbortController();
   const isDraining = (): boolean => drain.signal.aborted;
   const known = followWorkers(parts, log);

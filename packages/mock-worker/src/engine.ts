@@ -21,12 +21,12 @@ export function createEchoEngine(
   const firstMs = scale(ttftMs);
   const nextMs = scale(itlMs);
   return async function* echo(request, context) {
-    const { signal, log } = context;
+    const { signal } = context;
     using clock = createClock(signal);
     const faults = wrong?.plan.next() ?? [];
     const target: FaultTarget = {
       connection: () => partsOf(context).connection,
-      log,
+      log: () => partsOf(context).logger,
       sleep: (ms) => clock.sleep(ms),
       hold: async () => wrong?.plan.hold(signal),
       crash: () => wrong?.crash(),

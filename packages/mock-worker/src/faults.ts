@@ -101,7 +101,7 @@ function toShare(seed: number, request: number, index: number): number {
 /** What a fault may do to the request that it hits, and to the worker. */
 export interface FaultTarget {
   readonly connection: () => PeerConnection;
-  readonly log: Logger;
+  readonly log: () => Logger;
   /** Resolves after so many ms, or when the request is aborted. */
   readonly sleep: (ms: number) => Promise<void>;
   /** Resolves once the faults are replaced, or the request is aborted. */
@@ -112,7 +112,9 @@ export interface FaultTarget {
 
 /** Do what a fault says. A crash returns only where the process goes on, a hang only once it is held no longer. */
 export async function injectFault(fault: Fault, { connection, log, sleep, hold, crash }: FaultTarget): Promise<void> {
-  log.child({ target: "dyn_mock_worker" }).warn({ fault: formatFault(fault) }, "fault strikes");
+  log()
+    .child({ target: "dyn_mock_worker" })
+    .warn({ fault: formatFault(fault) }, "fault strikes");
   switch (fault.type) {
     case "error":
       throw new RuntimeError(fault.code, `fault injected: ${fault.code}`);

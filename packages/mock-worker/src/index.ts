@@ -12,7 +12,7 @@ import {
   type ShutdownSignal,
 } from "@dyn/runtime";
 import { serveModel } from "@dyn/runtime/llm";
-import { completeSettings, formatAddress, once, watchSignals } from "@dyn/runtime/internal";
+import { completeSettings, formatAddress, loggerOf, once, watchSignals } from "@dyn/runtime/internal";
 import { createEchoEngine, type EngineFaults } from "./engine.ts";
 import { createFaultControl, toFaultRoute } from "./fault-control.ts";
 import type { Fault } from "./faults.ts";
@@ -81,7 +81,8 @@ export async function startMockWorker(given: MockWorkerOptions = {}): Promise<Mo
     for (const plan of faults.plans) {
       if (stop.signal.aborted) break;
       const runtime = await workers.open({ config, environment, memorySpace });
-      if (workers.runtimes.length === 1) runtime.system.addRoute("/faults", toFaultRoute(faults, runtime.log));
+      if (workers.runtimes.length === 1)
+        runtime.system.addRoute("/faults", toFaultRoute(faults, loggerOf(runtime.log)));
       workers.servings.push(await serve(runtime, options, { plan, crash: onCrash ?? workers.kill }));
     }
   } catch (error) {
@@ -139,7 +140,8 @@ function createWorkers(): Workers {
     end: () => void close().catch(tellFailure),
     kill: () => runtimes.forEach((runtime) => void runtime.kill().catch(tellFailure)),
     logShutdown(signal) {
-      const log = runtimes[0]?.log.child({ target: "dyn_mock_worker" });
+      const [first] = runtimes;
+      const log = first && loggerOf(first.log).child({ target: "dyn_mock_worker" });
       log?.info({ signal, workers: runtimes.length }, "shutdown requested, draining; a second signal ends at once");
     },
   };

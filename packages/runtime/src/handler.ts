@@ -1,5 +1,6 @@
 /** What a worker's code sees: one async generator per request, and the facts of that request beside it. */
 import { RuntimeError } from "./errors.ts";
+import type { Logger as Pino } from "pino";
 import type { Logger } from "./logging/logger.ts";
 import type { TokenClock } from "./trace/token-clock.ts";
 import type { TraceContext } from "./trace/traceparent.ts";
@@ -15,8 +16,8 @@ export interface Places {
 export interface RequestContext {
   /** Aborts when the client has left, the deadline has passed or a drain ran out of time. Long work must watch it. */
   readonly signal: AbortSignal;
-  /** A logger whose lines carry this request's ids. */
-  readonly log: Logger;
+  /** A pino logger whose lines carry this request's ids. */
+  readonly log: Pino;
   readonly requestId: string;
   readonly xRequestId?: string;
   /** W3C position of this worker's span, for calls the handler makes itself. */
@@ -49,6 +50,8 @@ export interface PeerConnection {
 export const workerParts: unique symbol = Symbol("worker");
 
 export interface WorkerParts {
+  /** The logger of `log`. */
+  readonly logger: Logger;
   readonly connection: PeerConnection;
   /** When tokens came. Items are counted as they are sent; a handler that counts what it makes has an endpoint whose `countTokens` says 0. */
   readonly clock: TokenClock;

@@ -1,4 +1,5 @@
 /** The composition root: builds every part of one runtime, owns them, and ends them in order. */
+import type { Logger as Pino } from "pino";
 import { createClient, type Client, type ClientOptions, type ClientParts } from "./client.ts";
 import type { Condition } from "./condition.ts";
 import type { Discovery } from "./discovery/discovery.ts";
@@ -30,7 +31,7 @@ export interface RuntimeOptions extends ServiceOptions {
 /** One member of a deployment. */
 export interface Runtime extends AsyncDisposable {
   readonly config: RuntimeConfig;
-  readonly log: Logger;
+  readonly log: Pino;
   readonly metrics: RuntimeMetrics;
   /** What requests may take of the memory of this process. */
   readonly memory: MemoryBudget;
@@ -73,7 +74,7 @@ const now = (): number => performance.now();
 
 class OwningRuntime implements Runtime {
   readonly config: RuntimeConfig;
-  readonly log: Logger;
+  readonly log: Pino;
   readonly metrics: RuntimeMetrics;
   readonly memory: MemoryBudget;
   readonly system: System;
@@ -97,7 +98,7 @@ class OwningRuntime implements Runtime {
   constructor(services: Services, signals: Disposable) {
     const { id, config, log, metrics, memory, system, tracer, discovery } = services;
     this.config = config;
-    this.log = log;
+    this.log = log.pino;
     this.metrics = metrics;
     this.memory = memory;
     this.system = system;
@@ -169,7 +170,7 @@ class OwningRuntime implements Runtime {
   }
 
   get #ownLog(): Logger {
-    return this.log.child({ target: "dyn_runtime" });
+    return this.#services.log.child({ target: "dyn_runtime" });
   }
 
   #assertOpen(): void {

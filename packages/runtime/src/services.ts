@@ -1,4 +1,5 @@
 /** The services of a runtime, opened before everything else: settings, log, spans, discovery, metrics, the system server. */
+import type { Logger as Pino } from "pino";
 import { completeSettings, type Environment } from "./settings/environment.ts";
 import type { RuntimeConfig } from "./settings/runtime-config.ts";
 import { runtimeSettings } from "./settings/runtime-settings.ts";
@@ -10,7 +11,7 @@ import { parseHosts } from "./http/hosts.ts";
 import { createInstanceId } from "./ids.ts";
 import type { Logger } from "./logging/logger.ts";
 import { createMemoryBudget, type MemoryBudget } from "./memory-budget.ts";
-import { openProcessLog, type ProcessLog } from "./logging/process-log.ts";
+import { openProcessLog } from "./logging/process-log.ts";
 import { createRuntimeMetrics, type RuntimeMetrics } from "./metrics/runtime-metrics.ts";
 import { watchDescriptors } from "./net/descriptors.ts";
 import type { Reloading } from "./security/reload.ts";
@@ -26,8 +27,8 @@ export interface ServiceOptions {
   readonly config?: Partial<RuntimeConfig>;
   /** Variables for what `config` leaves out, and those of trace export; a program gives `process.env`. Default: none is read. */
   readonly environment?: Environment;
-  /** The log of this process. Default: lines on stderr, as `config` says. */
-  readonly log?: Logger;
+  /** A pino logger of yours, or the `log` of another runtime. Default: lines on stderr, as `config` says. */
+  readonly log?: Pino;
   /** With `discoveryBackend: "mem"`: the space to share with other runtimes of this process. Default: one of its own. */
   readonly memorySpace?: MemorySpace;
   /** Series that are counted in; runtimes of one process share them to be seen at one /metrics. Default: new ones. */
@@ -60,9 +61,7 @@ export async function openServices(options: ServiceOptions): Promise<Services> {
   const metrics = options.metrics ?? createRuntimeMetrics({ componentPrefix: config.componentMetricsPrefix });
   const memory = options.memory ?? createMemoryBudget(config.memoryLimitBytes, metrics.memory);
   const clock = createWallClock(); // one for both, so that lines and spans agree to the microsecond
-  const { log, close: closeLog }: ProcessLog = options.log
-    ? { log: options.log, close: () => Promise.resolve() }
-    : openProcessLog(config, clock.now);
+  const { log, close: closeLog } = openProcessLog(config, clock.now, options.log);
   let telemetry: Telemetry | undefined;
   let discovery: AnnouncingDiscovery | undefined;
   let security: (PlaneSecurity & Disposable) | undefined;

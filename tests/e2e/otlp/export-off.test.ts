@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { createRuntime } from "@dyn/runtime";
 import { describe, expect, test } from "vitest";
-import { createLogger } from "../../../packages/runtime/src/logging/logger.ts";
+import { createLogger } from "../../support/logger.ts";
 import { chat, postChat, root, startCluster, startProgram, type Line } from "../../support/cluster.ts";
 import { lineOf } from "./span-tree.ts";
 
@@ -42,7 +42,7 @@ describe("an export that is asked for", () => {
     await using runtime = await createRuntime({
       config: { discoveryBackend: "mem", otelExportEnabled: true },
       environment,
-      log,
+      log: log.pino,
     });
     return { isOn: runtime.tracer.isOn, lines: lines.filter(({ target }) => target === "dyn_runtime::telemetry") };
   };

@@ -4,7 +4,7 @@ import OpenAI from "openai";
 import { createFrontend } from "@dyn/frontend";
 import { createMemorySpace, createRuntime, type Runtime } from "@dyn/runtime";
 import { serveModel, type Engine } from "@dyn/runtime/llm";
-import { createLogger } from "../../../packages/runtime/dist/logging/logger.js";
+import { createLogger } from "../../support/logger.ts";
 import { eventually } from "../../support/cluster.ts";
 
 export interface EngineFixture extends AsyncDisposable {
@@ -17,7 +17,8 @@ export interface EngineFixture extends AsyncDisposable {
 export async function openEngine(model: string, maxRetries: number, engine: Engine): Promise<EngineFixture> {
   const log = createLogger({ sink: () => undefined });
   const memorySpace = createMemorySpace();
-  const open = (): Promise<Runtime> => createRuntime({ config: { discoveryBackend: "mem" }, memorySpace, log });
+  const open = (): Promise<Runtime> =>
+    createRuntime({ config: { discoveryBackend: "mem" }, memorySpace, log: log.pino });
   const [worker, caller] = await Promise.all([open(), open()]);
   await serveModel(worker, { model }, engine);
   const frontend = await createFrontend({ runtime: caller, httpPort: 0 });

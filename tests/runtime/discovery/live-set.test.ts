@@ -4,7 +4,7 @@ import type { Change } from "../../../packages/runtime/src/discovery/discovery.t
 import { openLiveSet, type LiveSet } from "../../../packages/runtime/src/discovery/live-set.ts";
 import { createMemoryDiscovery, createMemorySpace } from "../../../packages/runtime/src/discovery/memory.ts";
 import { recordKey } from "../../../packages/runtime/src/discovery/records.ts";
-import { createLogger } from "../../../packages/runtime/src/logging/logger.ts";
+import { createLogger } from "../../support/logger.ts";
 import { record } from "./spaces.ts";
 
 const address = { namespace: "dynamo", component: "backend", endpoint: "generate" };

@@ -2,7 +2,7 @@
 import { createMemorySpace, createRuntime, type Client, type Runtime, type Serving } from "@dyn/runtime";
 import { expect, test } from "vitest";
 import { createMemoryDiscovery } from "../../../packages/runtime/src/discovery/memory.ts";
-import { createLogger } from "../../../packages/runtime/src/logging/logger.ts";
+import { createLogger } from "../../support/logger.ts";
 import { eventually } from "../../support/cluster.ts";
 import { follow } from "./spaces.ts";
 import { address, collect, config } from "../peers.ts";
@@ -20,8 +20,8 @@ async function startHouse(): Promise<House> {
   const memorySpace = createMemorySpace();
   const lines: Record<string, unknown>[] = [];
   const log = createLogger({ sink: (record) => lines.push(record) });
-  const server = await createRuntime({ config, memorySpace, log });
-  const caller = await createRuntime({ config, memorySpace, log });
+  const server = await createRuntime({ config, memorySpace, log: log.pino });
+  const caller = await createRuntime({ config, memorySpace, log: log.pino });
   const serving = await server.endpoint(address).serve(async function* () {
     yield 1;
   });

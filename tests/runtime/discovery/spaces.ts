@@ -11,7 +11,7 @@ import type {
   EndpointRecord,
   ModelRecord,
 } from "../../../packages/runtime/src/discovery/records.ts";
-import { createLogger } from "../../../packages/runtime/src/logging/logger.ts";
+import { createLogger } from "../../support/logger.ts";
 import { createSums } from "../../../packages/runtime/src/logging/sums.ts";
 import { eventually } from "../../support/cluster.ts";
 
@@ -85,7 +85,7 @@ export async function fileSpace(): Promise<FileSpace> {
   const directory = await mkdtemp(join(tmpdir(), "dyn-discovery-"));
   const lines: Record<string, unknown>[] = [];
   const sink = (line: Record<string, unknown>): void => void lines.push(line);
-  const sums = createSums({ sink });
+  const sums = createSums();
   const log = createLogger({ sink, sums });
   return {
     root: directory,

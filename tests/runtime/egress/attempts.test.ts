@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { parseAddress } from "../../../packages/runtime/src/discovery/records.ts";
 import { createMemorySpace, createRuntime, type Runtime } from "../../../packages/runtime/src/index.ts";
 import { parseLogFilter } from "../../../packages/runtime/src/logging/filter.ts";
-import { createLogger } from "../../../packages/runtime/src/logging/logger.ts";
+import { createLogger } from "../../support/logger.ts";
 import { config, failureOf } from "../peers.ts";
 
 interface Pair extends AsyncDisposable {
@@ -23,8 +23,8 @@ async function startPair(): Promise<Pair> {
   const log = createLogger({ sink: (record) => records.push(record), filter: parseLogFilter("debug") });
   const memorySpace = createMemorySpace();
   const [worker, caller] = [
-    await createRuntime({ config, memorySpace, log }),
-    await createRuntime({ config, memorySpace, log }),
+    await createRuntime({ config, memorySpace, log: log.pino }),
+    await createRuntime({ config, memorySpace, log: log.pino }),
   ];
   const { address } = await worker.endpoint(greeter).serve(async function* () {
     yield "hello";

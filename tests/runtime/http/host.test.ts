@@ -10,7 +10,7 @@ import { openHost, type HostOptions, type HttpHost } from "../../../packages/run
 import { sendJson } from "../../../packages/runtime/src/http/reply.ts";
 import { createRouteTable, type RouteEntry, type RouteInput } from "../../../packages/runtime/src/http/route.ts";
 import { parseLogFilter } from "../../../packages/runtime/src/logging/filter.ts";
-import { createLogger } from "../../../packages/runtime/src/logging/logger.ts";
+import { createLogger } from "../../support/logger.ts";
 import { createMemoryBudget } from "../../../packages/runtime/src/memory-budget.ts";
 import { createRuntimeMetrics } from "../../../packages/runtime/src/metrics/runtime-metrics.ts";
 import { noSpan, offTracer, type Attributes } from "../../../packages/runtime/src/trace/spans.ts";

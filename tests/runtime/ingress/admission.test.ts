@@ -3,7 +3,7 @@ import { createMemorySpace, createRuntime, type Client, type Runtime } from "@dy
 import { createRuntimeMetrics, renderMetrics } from "@dyn/runtime/internal";
 import { expect, test } from "vitest";
 import { createAdmission } from "../../../packages/runtime/src/ingress/admission.ts";
-import { createLogger } from "../../../packages/runtime/src/logging/logger.ts";
+import { createLogger } from "../../support/logger.ts";
 import { eventually } from "../../support/cluster.ts";
 import { address, collect, config, failureOf } from "../peers.ts";
 
@@ -27,8 +27,8 @@ async function startHouse(limits: {
   const memorySpace = createMemorySpace();
   const lines: Record<string, unknown>[] = [];
   const log = createLogger({ sink: (record) => lines.push(record) });
-  const server = await createRuntime({ config: { ...config, ...more }, memorySpace, log });
-  const caller = await createRuntime({ config, memorySpace, log });
+  const server = await createRuntime({ config: { ...config, ...more }, memorySpace, log: log.pino });
+  const caller = await createRuntime({ config, memorySpace, log: log.pino });
   const begun: string[] = [];
   const ends = new Map<string, () => void>();
   await server.endpoint(address).serve(
@@ -127,10 +127,10 @@ test("what is refused by one worker is tried elsewhere first", async () => {
   const served: string[] = [];
   const workers = await Promise.all(
     [1, 2].map(() =>
-      createRuntime({ config: { ...config, engineRequestLimit: 1, requestQueueLimit: 0 }, memorySpace, log }),
+      createRuntime({ config: { ...config, engineRequestLimit: 1, requestQueueLimit: 0 }, memorySpace, log: log.pino }),
     ),
   );
-  await using caller = await createRuntime({ config, memorySpace, log });
+  await using caller = await createRuntime({ config, memorySpace, log: log.pino });
   for (const worker of workers) {
     await worker.endpoint(address).serve(async function* (_, { signal }) {
       served.push(worker.instanceId);

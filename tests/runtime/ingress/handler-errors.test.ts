@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { createMemorySpace, createRuntime, RuntimeError, type Handler, type ServeOptions } from "@dyn/runtime";
 import { partsOf } from "@dyn/runtime/internal";
 import { serveModel } from "@dyn/runtime/llm";
-import { createLogger } from "../../../packages/runtime/src/logging/logger.ts";
+import { createLogger } from "../../support/logger.ts";
 import { follow } from "../discovery/spaces.ts";
 import { collect, failureOf } from "../peers.ts";
 
@@ -24,7 +24,7 @@ async function ask(handler: unknown, options?: ServeOptions<unknown>): Promise<O
   await using server = await createRuntime({
     config,
     memorySpace,
-    log: createLogger({ sink: (record) => lines.push(record) }),
+    log: createLogger({ sink: (record) => lines.push(record) }).pino,
   });
   await using caller = await createRuntime({ config, memorySpace });
   await server.endpoint("dyn://test.throws.generate").serve(handler as Handler<unknown, unknown>, options);
@@ -216,7 +216,7 @@ describe("what a handler returns and yields is named in the log:", () => {
     await using server = await createRuntime({
       config,
       memorySpace,
-      log: createLogger({ sink: (record) => lines.push(record) }),
+      log: createLogger({ sink: (record) => lines.push(record) }).pino,
     });
     await server.endpoint("dyn://test.facts.generate").serve(async function* (_request: unknown, context) {
       context.report({ odd: { toJSON: trapped } as never, request_id: "forged" });
@@ -258,7 +258,7 @@ test("a model whose card cannot be withdrawn is served no more all the same", as
   await using runtime = await createRuntime({
     config,
     memorySpace,
-    log: createLogger({ sink: (record) => lines.push(record) }),
+    log: createLogger({ sink: (record) => lines.push(record) }).pino,
   });
   const { discovery } = runtime;
   const publish = discovery.publish.bind(discovery);

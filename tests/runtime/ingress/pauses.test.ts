@@ -2,7 +2,7 @@
 import { createMemorySpace, createRuntime } from "@dyn/runtime";
 import { expect, test } from "vitest";
 import { createPauses } from "../../../packages/runtime/src/ingress/pauses.ts";
-import { createLogger } from "../../../packages/runtime/src/logging/logger.ts";
+import { createLogger } from "../../support/logger.ts";
 import { address, collect, config } from "../peers.ts";
 
 test("whoever has sent an item waits for the next round once there are 8 192 of this one, of all together", async () => {
@@ -22,8 +22,8 @@ test("whoever has sent an item waits for the next round once there are 8 192 of 
 test("requests that could be answered at once leave rounds of the event loop to others", async () => {
   const memorySpace = createMemorySpace();
   const log = createLogger({ sink: () => undefined });
-  await using worker = await createRuntime({ config, memorySpace, log });
-  await using caller = await createRuntime({ config, memorySpace, log });
+  await using worker = await createRuntime({ config, memorySpace, log: log.pino });
+  await using caller = await createRuntime({ config, memorySpace, log: log.pino });
   let isOver = false;
   let sentInRound = 0;
   let most = 0;

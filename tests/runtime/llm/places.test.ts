@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { createMemorySpace, createRuntime, type Runtime } from "../../../packages/runtime/src/index.ts";
 import { serveModel, type Delta } from "../../../packages/runtime/src/llm.ts";
 import { renderMetrics, type ModelJob } from "../../../packages/runtime/src/internal.ts";
-import { createLogger } from "../../../packages/runtime/src/logging/logger.ts";
+import { createLogger } from "../../support/logger.ts";
 import { parseOpenMetrics } from "../../support/open-metrics.ts";
 import { eventually } from "../../support/cluster.ts";
 import { config, failureOf } from "../peers.ts";
@@ -24,7 +24,7 @@ interface House extends AsyncDisposable {
 async function startHouse(requestLimit: number): Promise<House> {
   const memorySpace = createMemorySpace();
   const log = createLogger({ sink: () => undefined });
-  const open = (): Promise<Runtime> => createRuntime({ config, memorySpace, log });
+  const open = (): Promise<Runtime> => createRuntime({ config, memorySpace, log: log.pino });
   const [worker, caller] = [await open(), await open()];
   const [running, begun, ends]: [string[], string[], (() => void)[]] = [[], [], []];
   let most = 0;

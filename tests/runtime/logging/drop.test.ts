@@ -6,10 +6,12 @@ import { eventually, root, type Line } from "../../support/cluster.ts";
 
 // Writes numbered lines until its standard input ends: first more than a reader who sleeps can take, then one every 5 ms.
 const chatterbox = `
+import { createPino } from ${JSON.stringify(join(root, "packages/runtime/dist/logging/pino.js"))};
 import { openLogWriter } from ${JSON.stringify(join(root, "packages/runtime/dist/logging/writer.js"))};
 const writer = openLogWriter({ jsonl: true, now: Date.now, maxQueuedBytes: 100_000 });
 let total = 0;
-const write = () => writer.write({ level: "INFO", target: "test", message: "line", number: total++, fill: "x".repeat(100) });
+const log = createPino(writer, Date.now)("test", 0);
+const write = () => log.info({ number: total++, fill: "x".repeat(100) }, "line");
 for (let index = 0; index < 5_000; index += 1) write();
 process.stdout.write("full");
 const timer = setInterval(write, 5);

@@ -4,6 +4,7 @@ import { expect, test } from "vitest";
 import { createFileOutput } from "../../../packages/runtime/src/logging/output.ts";
 import { openLogWriter, type LogWriter } from "../../../packages/runtime/src/logging/writer.ts";
 import type { Line } from "../../support/cluster.ts";
+import { writeLine } from "../../support/logger.ts";
 
 /** A disk with room for so many bytes more. It takes what fits and refuses the rest, as a real one does. */
 class Disk {
@@ -37,7 +38,7 @@ test("after a full disk the line that was cut stands by itself, and a notice say
   const disk = new Disk();
   using writer = openWriter(disk);
   const write = (...numbers: number[]): void =>
-    numbers.forEach((number) => writer.write({ level: "INFO", target: "t", message: "line", number }));
+    numbers.forEach((number) => writer.write(writeLine({ number }, "line")));
   write(1);
   await writer.flush(1_000);
   disk.room = 120; // one line and a piece of the next
@@ -68,7 +69,7 @@ test("lines that were lost are told of at the end, if there is room again and no
   const disk = new Disk();
   using writer = openWriter(disk);
   disk.room = 0;
-  writer.write({ level: "INFO", target: "t", message: "line" });
+  writer.write(writeLine({}, "line"));
   await writer.flush(1_000);
   disk.room = Number.POSITIVE_INFINITY;
   await writer.flush(1_000);
@@ -87,8 +88,7 @@ test("wherever the disk is full, and for however long, each line is whole or cou
       let total = 0;
       for (const { lines, room } of [...steps, { lines: 1, room: Number.POSITIVE_INFINITY }]) {
         disk.room = room;
-        for (let index = 0; index < lines; index += 1)
-          writer.write({ level: "INFO", target: "t", message: "é", number: total++ });
+        for (let index = 0; index < lines; index += 1) writer.write(writeLine({ number: total++ }, "é"));
         await writer.flush(1_000);
       }
       let next = 0;

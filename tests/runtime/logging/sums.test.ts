@@ -3,7 +3,7 @@ import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
-import { createLogger, type Logger } from "../../../packages/runtime/src/logging/logger.ts";
+import { createLogger, type Logger } from "../../support/logger.ts";
 import { createSums, type Sums } from "../../../packages/runtime/src/logging/sums.ts";
 import { root } from "../../support/cluster.ts";
 
@@ -24,7 +24,6 @@ function openFixture(): Fixture {
   const sink = (line: Record<string, unknown>): void => void lines.push(line);
   let tell: (() => void) | undefined;
   const sums = createSums({
-    sink,
     later(call) {
       tell = call;
       return { [Symbol.dispose]: () => (tell = undefined) };
@@ -56,7 +55,7 @@ test("ten lines are written in a period, the others are one line at its end, wit
   pass();
   expect(said()).toEqual([...whole, [990, 11]]);
   expect(lines.at(-1)).toEqual({ ...first, peer: 11, count: 990 });
-  expect(Object.keys(lines.at(-1) ?? {})).toEqual(["level", "target", "message", "count", "peer", "reason"]);
+  expect(Object.keys(lines.at(-1) ?? {})).toEqual(["level", "target", "message", "peer", "reason", "count"]);
 });
 
 test("each period begins anew, and nobody waits for one in which nothing happens", () => {

@@ -1,6 +1,6 @@
 // The queue of spans before an exporter that fails in every way.
 import { expect, test } from "vitest";
-import { createLogger } from "../../../packages/runtime/src/logging/logger.ts";
+import { createLogger } from "../../support/logger.ts";
 import { SpanQueue, type SpanQueueOptions } from "../../../packages/runtime/src/otel/span-queue.ts";
 
 type EndedSpan = Parameters<SpanQueue["onEnd"]>[0];

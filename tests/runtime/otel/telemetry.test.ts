@@ -9,7 +9,7 @@ import {
 } from "@opentelemetry/api";
 import { describe, expect, test } from "vitest";
 import { readSettings, type Environment } from "../../../packages/runtime/src/settings/environment.ts";
-import { createLogger } from "../../../packages/runtime/src/logging/logger.ts";
+import { createLogger } from "../../support/logger.ts";
 import { createRuntime, type Runtime } from "../../../packages/runtime/src/runtime.ts";
 import { Decisions, SdkTracer } from "../../../packages/runtime/src/otel/sdk-tracer.ts";
 import { telemetrySettings, toDestination } from "../../../packages/runtime/src/otel/settings.ts";
@@ -114,7 +114,11 @@ test("a span begins when the clock says so, and lasts as long as it did, also if
 describe("runtimes of one process", () => {
   function open(receiver: Receiver, records: Record<string, unknown>[]): Promise<Runtime> {
     const log = createLogger({ sink: (record) => void records.push(record) });
-    return createRuntime({ log, config: { discoveryBackend: "mem" }, environment: receiver.env("http/protobuf") });
+    return createRuntime({
+      log: log.pino,
+      config: { discoveryBackend: "mem" },
+      environment: receiver.env("http/protobuf"),
+    });
   }
 
   const foreign = "this process has an OpenTelemetry SDK already";

@@ -4,7 +4,7 @@ import { connect } from "node:net";
 import { describe, expect, test } from "vitest";
 import { createPlaneServer } from "../../../packages/runtime/src/ingress/plane-server.ts";
 import { createRuntimeMetrics } from "../../../packages/runtime/src/internal.ts";
-import { createLogger } from "../../../packages/runtime/src/logging/logger.ts";
+import { createLogger } from "../../support/logger.ts";
 import { parseTokens, type Guard } from "../../../packages/runtime/src/security/auth.ts";
 import { listen } from "../../../packages/runtime/src/net/listener.ts";
 import { offTracer } from "../../../packages/runtime/src/trace/spans.ts";

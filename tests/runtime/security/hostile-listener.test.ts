@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { createMemoryDiscovery } from "../../../packages/runtime/src/discovery/memory.ts";
 import { parseAddress, toEndpointRecord } from "../../../packages/runtime/src/discovery/records.ts";
 import { createMemorySpace, createRuntime } from "../../../packages/runtime/src/index.ts";
-import { createLogger } from "../../../packages/runtime/src/logging/logger.ts";
+import { createLogger } from "../../support/logger.ts";
 import { frameTypes } from "../../../packages/runtime/src/wire/frames.ts";
 import { encodeAuth, encodeHello, type Hello } from "../../../packages/runtime/src/wire/hello.ts";
 import * as messages from "../../../packages/runtime/src/wire/messages.ts";
@@ -41,7 +41,7 @@ async function askHostile(
   await using runtime = await createRuntime({
     config: { ...config, connectTimeoutMs: 2_000, planeToken: token },
     memorySpace,
-    log: createLogger({ sink: () => undefined }),
+    log: createLogger({ sink: () => undefined }).pino,
   });
   const failure = await failureOf(collect(runtime.client<object, unknown>(address).generate({})));
   await eventually("its end", () => peers.every(({ frames }) => frames.at(-1)?.type === frameTypes.ERROR));

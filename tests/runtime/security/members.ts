@@ -6,7 +6,7 @@ import {
   type RuntimeConfig,
 } from "../../../packages/runtime/src/index.ts";
 import { parseLogFilter } from "../../../packages/runtime/src/logging/filter.ts";
-import { createLogger } from "../../../packages/runtime/src/logging/logger.ts";
+import { createLogger } from "../../support/logger.ts";
 import { address, collect, config } from "../peers.ts";
 
 export interface Members extends AsyncDisposable {
@@ -27,7 +27,12 @@ export async function startMembers(
   const lines: Record<string, unknown>[] = [];
   const log = createLogger({ sink: (record) => void lines.push(record), filter: parseLogFilter("trace") });
   const start = (more: Partial<RuntimeConfig>): Promise<Runtime> =>
-    createRuntime({ config: { ...config, connectTimeoutMs: 60_000, ...more }, memorySpace, log, environment: {} });
+    createRuntime({
+      config: { ...config, connectTimeoutMs: 60_000, ...more },
+      memorySpace,
+      log: log.pino,
+      environment: {},
+    });
   const [server, asking] = await Promise.all([start(serverConfig), start(callerConfig)]);
   const serving = await server.endpoint(address).serve(async function* () {
     yield "hello";

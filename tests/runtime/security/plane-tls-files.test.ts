@@ -3,7 +3,7 @@ import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createRuntime, type RuntimeConfig } from "../../../packages/runtime/src/index.ts";
-import { createLogger } from "../../../packages/runtime/src/logging/logger.ts";
+import { createLogger } from "../../support/logger.ts";
 import { explainTlsError } from "../../../packages/runtime/src/security/tls.ts";
 import { createAuthority, replacePem, type Authority, type Pem } from "../../support/certificates.ts";
 import { eventually } from "../../support/cluster.ts";
@@ -97,7 +97,11 @@ test.each<[string, () => Partial<RuntimeConfig>, RegExp]>([
   ["a file without a certificate", () => ({ tcpTlsCa: worker.key }), /\.key/],
 ])("%s is refused at the start", async (_name, wrong, reason) => {
   const failure = await failureOf(
-    createRuntime({ config: { ...config, ...wrong() }, environment: {}, log: createLogger({ sink: () => undefined }) }),
+    createRuntime({
+      config: { ...config, ...wrong() },
+      environment: {},
+      log: createLogger({ sink: () => undefined }).pino,
+    }),
   );
   expect(failure.code).toBe("invalid_argument");
   expect(failure.message).toMatch(reason);

@@ -2,7 +2,7 @@
 import { connect as connectTcp } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createMemorySpace, createRuntime, type RuntimeConfig } from "../../../packages/runtime/src/index.ts";
-import { createLogger } from "../../../packages/runtime/src/logging/logger.ts";
+import { createLogger } from "../../support/logger.ts";
 import { createAuthority, type Authority, type Pem } from "../../support/certificates.ts";
 import { eventually } from "../../support/cluster.ts";
 import { address, config, failureOf, greeting, rawPeer } from "../peers.ts";
@@ -50,7 +50,7 @@ describe("a worker with a certificate", () => {
     await using runtime = await createRuntime({
       config: { ...config, ...certificate(worker) },
       memorySpace,
-      log: createLogger({ sink: () => undefined }),
+      log: createLogger({ sink: () => undefined }).pino,
     });
     using _watch = runtime.discovery.watch("v1/instances", (changes) =>
       records.push(...changes.flatMap(({ record }) => record ?? [])),
@@ -122,7 +122,7 @@ test.each([
 ])("nothing is served in the clear with %s", async (flag, wanted) => {
   const log = createLogger({ sink: () => undefined });
   const more = typeof wanted === "function" ? wanted() : wanted;
-  await using runtime = await createRuntime({ config: { ...config, ...more }, environment: {}, log });
+  await using runtime = await createRuntime({ config: { ...config, ...more }, environment: {}, log: log.pino });
   const serving = runtime.endpoint(address).serve(async function* () {
     yield 1;
   });

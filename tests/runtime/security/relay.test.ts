@@ -22,7 +22,7 @@ import {
   type RuntimeConfig,
 } from "../../../packages/runtime/src/index.ts";
 import { parseLogFilter } from "../../../packages/runtime/src/logging/filter.ts";
-import { createLogger } from "../../../packages/runtime/src/logging/logger.ts";
+import { createLogger } from "../../support/logger.ts";
 import { frameTypes, preface } from "../../../packages/runtime/src/wire/frames.ts";
 import { decodeHello, encodeHello } from "../../../packages/runtime/src/wire/hello.ts";
 import { createAuthority, type Authority, type Pem } from "../../support/certificates.ts";
@@ -124,7 +124,7 @@ async function startMembers(
     createRuntime({
       config: { ...config, planeToken, connectTimeoutMs: 60_000, ...own },
       memorySpace,
-      log,
+      log: log.pino,
       environment: {},
     });
   const [worker, caller] = await Promise.all([start(more), start(ofCaller)]);

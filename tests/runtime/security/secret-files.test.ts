@@ -3,7 +3,7 @@ import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { createLogger, type Logger } from "../../../packages/runtime/src/logging/logger.ts";
+import { createLogger, type Logger } from "../../support/logger.ts";
 import { openReloading } from "../../../packages/runtime/src/security/reload.ts";
 import { isExposed } from "../../../packages/runtime/src/security/secret-files.ts";
 import { openTls } from "../../../packages/runtime/src/security/tls.ts";

@@ -4,7 +4,7 @@ import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createRuntime, type Runtime } from "../../../packages/runtime/src/index.ts";
 import { serveModel } from "../../../packages/runtime/src/llm.ts";
-import { createLogger } from "../../../packages/runtime/src/logging/logger.ts";
+import { createLogger } from "../../support/logger.ts";
 import { chat, eventually, startCluster, type Cluster, type Line } from "../../support/cluster.ts";
 import { sendRaw } from "../../support/raw-http.ts";
 import { continued, id, other, parent, restarts, states, valid } from "./context-cases.ts";
@@ -16,7 +16,7 @@ const workerLines: Line[] = [];
 beforeAll(async () => {
   cluster = await startCluster({ workers: 0, env: { DYN_LOG: "debug" } });
   const log = createLogger({ sink: (record) => workerLines.push(record) });
-  worker = await createRuntime({ config: { fileKv: cluster.directory }, environment: {}, log });
+  worker = await createRuntime({ config: { fileKv: cluster.directory }, environment: {}, log: log.pino });
   await serveModel(worker, { model: "mock" }, async function* (_request, { traceparent, tracestate }) {
     yield { text: JSON.stringify({ traceparent, tracestate }) };
   });

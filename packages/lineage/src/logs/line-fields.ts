@@ -24,7 +24,7 @@ const isCount = (value: unknown): value is number => typeof value === "number" &
 const isSwitch = (value: unknown): value is boolean => typeof value === "boolean";
 
 const checks: ReadonlyMap<string, Check> = new Map<string, Check>([
-  ...[...factTexts, "x_request_id", "time", "level", "target", "message", "span_name", "mismatch"].map(
+  ...[...factTexts, "x_request_id", "time", "level", "target", "event", "message", "span_name", "mismatch"].map(
     (name) => [name, isText] as const,
   ),
   ...["outcome", "request.outcome", "error.type"].map((name) => [name, isText] as const),

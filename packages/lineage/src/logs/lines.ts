@@ -53,34 +53,40 @@ export function logOf({ place }: Pick<LogLine, "place">): string {
 }
 
 const requestEvents: Readonly<Record<string, LineEvent>> = {
-  "request received": "request received",
-  "http response sent": "response sent",
-  "http response finished": "stream finished",
-  "request completed": "request completed",
+  request_received: "request received",
+  http_response_sent: "response sent",
+  http_response_finished: "stream finished",
+  request_completed: "request completed",
 };
 const workerEvents: Readonly<Record<string, LineEvent>> = {
-  "request received": "worker received",
-  "request completed": "worker completed",
-  "request refused": "worker refused",
+  request_received: "worker received",
+  request_completed: "worker completed",
+  request_refused: "worker refused",
+};
+const attemptEvents: Readonly<Record<string, LineEvent>> = {
+  route_request: "attempt ended",
+  request_completed: "attempt ended", // of a request that a program makes itself
 };
 
-// The target is part of it: what a handler logs has the worker's span, too, and any message.
+// The target is part of it: what a handler logs has the worker's span, too, and any event.
 function eventOf(fields: LogLine["fields"]): LineEvent {
-  const { span_name: span, target, message } = fields;
-  if (typeof message !== "string" || typeof target !== "string") return "other";
-  if (span === "http-request") return target === "system_span" || isSum(fields) ? "other" : own(requestEvents, message);
-  if (span === "router.route_request")
-    return target === "request_span" && message.startsWith("route request ") ? "attempt ended" : "other";
-  return span === "handle_payload" && target.startsWith("dyn_runtime::ingress") ? own(workerEvents, message) : "other";
+  const { span_name: span, target } = fields;
+  if (typeof target !== "string") return "other";
+  if (span === "http-request") return target === "system_span" || isSum(fields) ? "other" : find(requestEvents, fields);
+  if (span === "router.route_request") return target === "request_span" ? find(attemptEvents, fields) : "other";
+  return span === "handle_payload" && target.startsWith("dyn_runtime::ingress") ? find(workerEvents, fields) : "other";
+}
+
+// Dynamo's lines, and those of dyn before it wrote `event`, say it in their message alone: `request received`, `route request failed`.
+function find(events: Readonly<Record<string, LineEvent>>, { event, message }: LogLine["fields"]): LineEvent {
+  const said = String(message).startsWith("route request ") ? "route_request" : String(message).replaceAll(" ", "_");
+  const name = [event, said].find((each) => typeof each === "string" && Object.hasOwn(events, each));
+  return (typeof name === "string" ? events[name] : undefined) ?? "other";
 }
 
 // It tells of many refused requests; this one is only the example.
 function isSum({ count }: LogLine["fields"]): boolean {
   return count !== undefined;
-}
-
-function own(events: Readonly<Record<string, LineEvent>>, message: string): LineEvent {
-  return (Object.hasOwn(events, message) ? events[message] : undefined) ?? "other";
 }
 
 /** Read one line; what stands before its first `{`, as collectors put it there, is ignored. @returns undefined if the rest is no JSON object. */

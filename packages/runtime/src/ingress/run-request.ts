@@ -4,6 +4,8 @@ import { toItems, workerParts, type Places, type WorkerContext } from "../handle
 import { RuntimeError } from "../errors.ts";
 import { toHandlerError, toRuntimeError } from "../thrown.ts";
 import { describeBadRequestId, isUuid } from "../ids.ts";
+import type { Level } from "../logging/filter.ts";
+import type { Fields } from "../logging/format.ts";
 import type { Logger } from "../logging/logger.ts";
 import { maxTimerMs } from "../settings/environment.ts";
 import type { EndedRequest, FailedStep } from "../metrics/endpoint-metrics.ts";
@@ -116,7 +118,7 @@ function toFailure(thrown: unknown): RuntimeError {
 async function pump(
   running: Running,
   request: RequestMessage,
-  log: Logger,
+  logger: Logger,
   { endpoint, pauses }: RunOptions,
 ): Promise<void> {
   const { stream, identity, facts, places, clock } = running;
@@ -125,7 +127,9 @@ async function pump(
   running.step = "generate";
   const context: WorkerContext = {
     signal: stream.signal,
-    log,
+    get log() {
+      return logger.pino; // most handlers say nothing
+    },
     requestId: identity.requestId,
     ...(identity.xRequestId !== undefined && { xRequestId: identity.xRequestId }),
     traceparent: formatTraceparent(identity.trace),
@@ -134,7 +138,7 @@ async function pump(
     trace: identity.trace,
     attempt: request.attempt,
     places,
-    [workerParts]: { connection: stream, clock },
+    [workerParts]: { connection: stream, clock, logger },
     report: (more) => void Object.assign(facts, more),
   };
   for await (const item of toItems(endpoint.handler(body, context), "the handler")) {
@@ -218,12 +222,11 @@ function logCompletion(running: Running, trailer: Trailer, failure: RuntimeError
   const { log, facts, items, clock } = running;
   if (!failure && !log.isEnabled("request_completed")) return;
   const fields = { ...facts, elapsed_ms: trailer.elapsed_ms, items, ...clock.times() };
-  if (!failure) return log.event("request_completed", { ...fields, status: "success" }, "request completed");
+  const complete = (more: Fields, level?: Level): void =>
+    log.event("request_completed", { ...fields, ...more }, "request completed", level);
+  if (!failure) return complete({ status: "success" });
   const { metric, detail } = failure.traits;
-  const error = { ...fields, error_type: metric, error_detail: detail };
-  if (failure.code === "cancelled") return log.info({ ...error, status: "cancelled" }, "request completed");
-  log.error(
-    { ...error, status: "error", error: failure.cause === undefined ? failure.message : failure },
-    "request completed",
-  );
+  const type = { error_type: metric, error_detail: detail };
+  if (failure.code === "cancelled") return complete({ ...type, status: "cancelled" }, "info");
+  complete({ ...type, status: "error", error: failure.cause === undefined ? failure.message : failure }, "error");
 }

@@ -235,6 +235,7 @@ export class ServerConnection {
       attempt: request.attempt,
       instance_id: hello.instance_id,
     };
-    log.warn({ ...ids, remote: this.#connection.remote, "error.type": code, error: message }, "request refused");
+    const error = { "error.type": code, error: message };
+    log.warn({ ...ids, remote: this.#connection.remote, ...error, event: "request_refused" }, "request refused");
   }
 }

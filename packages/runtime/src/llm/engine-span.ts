@@ -1,5 +1,5 @@
 /** `engine.generate`: the engine's own place in the trace, below the worker's `handle_payload`. Its id exists whether or not spans are exported. */
-import { partsOf, type RequestContext } from "../handler.ts";
+import { partsOf, workerParts, type RequestContext, type WorkerContext } from "../handler.ts";
 import type { RuntimeError } from "../errors.ts";
 import { toRuntimeError } from "../thrown.ts";
 import { toSpanFields } from "../trace/identity.ts";
@@ -11,7 +11,7 @@ const spanName = "engine.generate";
 
 export interface EngineSpan {
   /** What the engine sees: as the handler's, with this span as the current one. */
-  readonly context: RequestContext;
+  readonly context: WorkerContext;
   readonly spanId: string;
   /** Run the engine with the span active. */
   within<Item>(start: () => AsyncIterable<Item>): AsyncIterable<Item>;
@@ -24,16 +24,33 @@ export function openEngineSpan(outer: RequestContext, tracer: Tracer): EngineSpa
   const trace = childSpan(outer.trace);
   const startedAt = performance.now();
   const span = tracer.startSpan(spanName, "internal", trace, startedAt);
-  const log = outer.log.child({ fields: () => toSpanFields(trace, spanName) });
+  const parts = partsOf(outer);
+  const logger = parts.logger.child({ fields: () => toSpanFields(trace, spanName) });
+  const { signal, requestId, xRequestId, tracestate, baggage, attempt, places } = outer;
   return {
     spanId: trace.spanId,
-    context: { ...outer, trace, traceparent: formatTraceparent(trace), log },
+    context: {
+      signal,
+      get log() {
+        return logger.pino;
+      },
+      requestId,
+      ...(xRequestId !== undefined && { xRequestId }),
+      traceparent: formatTraceparent(trace),
+      ...(tracestate !== undefined && { tracestate }),
+      trace,
+      ...(baggage !== undefined && { baggage }),
+      attempt,
+      places,
+      report: (facts) => outer.report(facts),
+      [workerParts]: { ...parts, logger },
+    },
     within: (start) => (tracer.isOn ? withinSpan(span, start) : start()),
     end(thrown, facts, job) {
       const failure = outer.signal.aborted ? toRuntimeError(outer.signal.reason) : thrown;
       if (span.isRecording) {
         const ids = { request_id: outer.requestId, x_request_id: outer.xRequestId };
-        span.setAttributes({ ...ids, ...facts, ...toGenAi(facts, job), ...partsOf(outer).clock.times(startedAt) });
+        span.setAttributes({ ...ids, ...facts, ...toGenAi(facts, job), ...parts.clock.times(startedAt) });
         const { traceId, spanId } = job.prefill ?? {};
         if (traceId !== undefined && spanId !== undefined) span.link({ traceId, spanId });
       }

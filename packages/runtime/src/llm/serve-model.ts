@@ -5,7 +5,7 @@ import { once } from "../lifetime.ts";
 import { partsOf, toItems, type RequestContext } from "../handler.ts";
 import { RuntimeError } from "../errors.ts";
 import { toHandlerError } from "../thrown.ts";
-import type { Logger } from "../logging/logger.ts";
+import { loggerOf, type Logger } from "../logging/logger.ts";
 import type { Runtime } from "../runtime.ts";
 import type { Tracer } from "../trace/spans.ts";
 import { encodeDeltaItem } from "../wire/items.ts";
@@ -73,7 +73,7 @@ export async function serveModel(runtime: Runtime, options: ServeModelOptions, e
     },
   };
   const card = await publishCard(runtime, record, serving);
-  runtime.log
+  loggerOf(runtime.log)
     .child({ target: "dyn_runtime::llm" })
     .info({ model, role, endpoint, instance_id: serving.instanceId }, "model is serving");
   // A drain of the whole runtime knows the endpoint only: the model must not stay listed while it lasts.
@@ -111,7 +111,7 @@ async function withdraw(card: AsyncDisposable, { log }: Runtime): Promise<void> 
   try {
     await card[Symbol.asyncDispose]();
   } catch (error) {
-    log.child({ target: "dyn_runtime::llm" }).warn({ error }, "model card could not be withdrawn");
+    loggerOf(log).child({ target: "dyn_runtime::llm" }).warn({ error }, "model card could not be withdrawn");
   }
 }
 
@@ -150,7 +150,7 @@ async function* runJob(job: ModelJob, served: Served, outer: RequestContext): As
   const tallies = runs.map(({ tally }) => tally);
   const start = ({ request, tally }: Run, seen: RequestContext): AsyncIterable<Delta> => {
     const run = (): AsyncIterable<Delta> => span.within(() => toItems(engine(request, seen), "the engine"));
-    return enforceLimits(toLimited(request, served.role), run, tally, () => served.onLone(seen.log));
+    return enforceLimits(toLimited(request, served.role), run, tally, () => served.onLone(partsOf(seen).logger));
   };
   let failure: RuntimeError | undefined;
   try {

@@ -1,11 +1,14 @@
-/** Structured logging: filtered by target, bound to a request. */
+/** Structured logging: filtered by target, bound to a request, written by a pino. */
+import type { Logger as Pino } from "pino";
+import { RuntimeError } from "../errors.ts";
 import { parseLogEvents, type EventLevels, type LogEvent } from "./events.ts";
 import { parseLogFilter, type Level, type LogFilter, type Threshold } from "./filter.ts";
-import { toRecord, type Fields, type RecordSink } from "./format.ts";
+import type { Fields } from "./format.ts";
+import { bind, boundTo, type OpenTarget } from "./pino.ts";
 import type { LogSampler } from "./sampling.ts";
 import { createSums, type SumOptions, type Sums } from "./sums.ts";
 
-/** Facts first, then a fixed message. A level that is off costs one comparison. */
+/** What the parts of dyn log with. Facts first, then a fixed message. A level that is off costs one comparison. */
 export interface Logger {
   trace(fields: Fields, message: string): void;
   debug(fields: Fields, message: string): void;
@@ -14,26 +17,28 @@ export interface Logger {
   error(fields: Fields, message: string): void;
   /** A warning that is said once in the life of a process, however many of its parts find the same. */
   warnOnce(fields: Fields, message: string): void;
-  /** The line of a lifecycle event, at the level that `DYN_LOG_EVENTS` gives it. */
-  event(name: LogEvent, fields: Fields, message: string): void;
+  /** The line of a lifecycle event, with its name in `event`. Default `level`: the one that `DYN_LOG_EVENTS` gives it. */
+  event(name: LogEvent, fields: Fields, message: string, level?: Level): void;
   /** A line that anybody can cause as often as they like: of a kind ten are written in ten seconds, the others are one line with their `count`. */
   summed(level: Level, fields: Fields, message: string, options?: SumOptions): void;
   isEnabled(what: Level | LogEvent): boolean;
   /** A logger whose lines also carry what `options` says. */
   child(options: ChildOptions): Logger;
+  /** The pino that writes its lines, for the code of users. Made when it is first asked for. */
+  readonly pino: Pino;
 }
 
 export interface ChildOptions {
   /** Default: the parent's. */
   readonly target?: string;
-  /** They win over a line's own. A function is asked at the first line. */
+  /** They win over a line's own, and over the parent's of the same name. A function is asked at the first line. */
   readonly fields?: Fields | (() => Fields);
   /** The request all lines of the child are about: below WARN they are written only if it is sampled. Default: the parent's. */
   readonly requestId?: string;
 }
 
 export interface LoggerOptions {
-  readonly sink: RecordSink;
+  readonly open: OpenTarget;
   readonly filter?: LogFilter;
   /** Default: as without `DYN_LOG_EVENTS`. */
   readonly events?: EventLevels;
@@ -44,25 +49,50 @@ export interface LoggerOptions {
   readonly target?: string;
 }
 
+/** Where a pino of ours has its logger. The same in all copies of this package in a process. */
+const maker: unique symbol = Symbol.for("@dyn/runtime: logger");
+
+/** True for the `log` of a runtime or of a context, and for their children. */
+export function isOurs(log: Pino): boolean {
+  return maker in log;
+}
+
+/** The logger with the target and the bindings of one of those. @throws RuntimeError `invalid_argument` for any other pino. */
+export function loggerOf(log: Pino): Logger {
+  const { [maker]: logger } = log as { [maker]?: Logger };
+  if (!logger) throw new RuntimeError("invalid_argument", "this log is not a runtime's");
+  return Object.hasOwn(log, maker) ? logger : logger.child({ fields: boundTo(log) });
+}
+
 /** Create the root logger of a process. */
-export function createLogger({ sink, target = "dyn", ...options }: LoggerOptions): Logger {
+export function createLogger({ open, target = "dyn", ...options }: LoggerOptions): Logger {
   const {
     filter = parseLogFilter(""),
     events = parseLogEvents(""),
     isLogged = () => true,
-    sums = createSums({ sink }),
+    sums = createSums(),
   } = options;
-  const root: Root = { sink, filter, events, isLogged, sums, said: new Set() };
+  const root: Root = { open: remember(open), filter, events, isLogged, sums, said: new Set() };
   return new BoundLogger(root, { target, parent: undefined, fields: {}, isQuiet: false });
 }
 
-interface Root extends Required<Pick<LoggerOptions, "sink" | "filter" | "events" | "isLogged" | "sums">> {
+interface Root extends Required<Pick<LoggerOptions, "open" | "filter" | "events" | "isLogged" | "sums">> {
   /** Warnings that are not said again. */
   readonly said: Set<string>;
 }
 
 /** Beyond so many a warning may be said twice. */
 const maxSaid = 1_000;
+
+// Targets are names in the code: there are few, and each request has loggers of the same ones.
+function remember(open: OpenTarget): OpenTarget {
+  const known = new Map<string, Pino[]>();
+  return (target, threshold) => {
+    const byThreshold = known.get(target) ?? [];
+    known.set(target, byThreshold);
+    return (byThreshold[threshold] ??= open(target, threshold));
+  };
+}
 
 interface Binding {
   readonly target: string;
@@ -72,11 +102,12 @@ interface Binding {
   readonly isQuiet: boolean;
 }
 
-// A class, because every request makes several: children share their methods. Fields are merged at the first line, which may never come.
+// A class, because every request makes several: children share their methods. Fields become text at the first line, which may never come.
 class BoundLogger implements Logger {
   #root: Root;
   #binding: Binding;
   #merged: Fields | undefined;
+  #pino: Pino | undefined;
   #threshold: Threshold;
 
   constructor(root: Root, binding: Binding) {
@@ -92,6 +123,13 @@ class BoundLogger implements Logger {
     const own = typeof fields === "function" ? fields() : fields;
     this.#merged = parent ? { ...parent.#bound, ...own } : own;
     return this.#merged;
+  }
+
+  get pino(): Pino {
+    this.#pino ??= Object.assign(bind(this.#root.open(this.#binding.target, this.#threshold), this.#bound), {
+      [maker]: this,
+    });
+    return this.#pino;
   }
 
   trace(fields: Fields, message: string): void {
@@ -122,16 +160,15 @@ class BoundLogger implements Logger {
     this.warn(fields, message);
   }
 
-  event(name: LogEvent, fields: Fields, message: string): void {
-    const level = this.#root.events[name];
-    if (level) this.#write(level, fields, message);
+  event(name: LogEvent, fields: Fields, message: string, level: Level | undefined = this.#root.events[name]): void {
+    if (level) this.#write(level, { ...fields, event: name }, message);
   }
 
   summed(level: Level, fields: Fields, message: string, options: SumOptions = {}): void {
     if (rank[level] < this.#threshold) return;
-    const make = (count?: number): Record<string, unknown> =>
-      toRecord(level, this.#binding.target, message, count === undefined ? fields : { ...fields, count }, this.#bound);
-    this.#root.sums.add(`${this.#binding.target} ${level} ${message}`, make, options);
+    const write = (count?: number): void =>
+      this.#write(level, count === undefined ? fields : { ...fields, count }, message);
+    this.#root.sums.add(`${this.#binding.target} ${level} ${message}`, write, options);
   }
 
   isEnabled(what: Level | LogEvent): boolean {
@@ -145,8 +182,7 @@ class BoundLogger implements Logger {
   }
 
   #write(level: Level, fields: Fields, message: string): void {
-    if (rank[level] < this.#threshold) return;
-    this.#root.sink(toRecord(level, this.#binding.target, message, fields, this.#bound));
+    if (rank[level] >= this.#threshold) this.pino[level](fields, message);
   }
 }
 

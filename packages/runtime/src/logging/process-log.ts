@@ -1,7 +1,10 @@
 /** The log of a process, as its settings say. */
+import type { Logger as Pino } from "pino";
+import { RuntimeError } from "../errors.ts";
 import { parseLogEvents } from "./events.ts";
-import { parseLogFilter } from "./filter.ts";
-import { createLogger, type Logger } from "./logger.ts";
+import { levels, parseLogFilter } from "./filter.ts";
+import { createLogger, isOurs, loggerOf, type Logger } from "./logger.ts";
+import { adoptPino, createPino, type OpenTarget } from "./pino.ts";
 import { createLogSampler } from "./sampling.ts";
 import { createSums } from "./sums.ts";
 import { openLogWriter } from "./writer.ts";
@@ -30,26 +33,43 @@ export interface ProcessLog {
   readonly close: () => Promise<void>;
 }
 
-/** Open the log on stderr. `now`: Unix time in ms with a fraction. @throws RuntimeError `invalid_argument` on a bad filter or list of events. */
-export function openProcessLog(
-  { log, logConsoleFormat, logJsonl, logEvents, logSampleRatio, logRefusals }: LogConfig,
-  now: () => number,
-): ProcessLog {
-  const filter = parseLogFilter(log);
-  const events = parseLogEvents(logEvents);
+/** Open the log: on `given`, which stays its owner's, or on stderr. `now`: Unix time in ms with a fraction.
+ *  @throws RuntimeError `invalid_argument` on a bad filter or list of events, or if `given` is no pino. */
+export function openProcessLog(config: LogConfig, now: () => number, given?: Pino): ProcessLog {
+  if (given && isOurs(given)) return { log: loggerOf(given), close: () => Promise.resolve() };
+  const filter = parseLogFilter(config.log);
+  const events = parseLogEvents(config.logEvents);
+  const isLogged = createLogSampler(config.logSampleRatio);
+  const sums = createSums({ whole: config.logRefusals });
   const tellRest = (): void => sums[Symbol.dispose]();
-  const writer = openLogWriter({
-    jsonl: logConsoleFormat === "auto" ? logJsonl : logConsoleFormat === "jsonl",
-    now,
-    onExit: tellRest,
-  });
-  const sums = createSums({ sink: writer.write, whole: logRefusals });
+  const { open, close } = given ? openGiven(given) : openStandardLog(config, now, tellRest);
   return {
-    log: createLogger({ sink: writer.write, filter, events, isLogged: createLogSampler(logSampleRatio), sums }),
-    async close() {
+    log: createLogger({ open, filter, events, isLogged, sums }),
+    close: () => {
       tellRest();
-      await writer.flush(flushMs);
-      writer[Symbol.dispose]();
+      return close();
     },
   };
+}
+
+interface Opened {
+  readonly open: OpenTarget;
+  readonly close: () => Promise<void>;
+}
+
+function openGiven(given: Pino): Opened {
+  for (const name of ["child", ...levels] as const)
+    if (typeof given[name] !== "function")
+      throw new RuntimeError("invalid_argument", `log must be a pino logger, this one has no method ${name}`);
+  return { open: adoptPino(given), close: () => Promise.resolve() };
+}
+
+function openStandardLog({ logConsoleFormat, logJsonl }: LogConfig, now: () => number, onExit: () => void): Opened {
+  const jsonl = logConsoleFormat === "auto" ? logJsonl : logConsoleFormat === "jsonl";
+  const writer = openLogWriter({ jsonl, now, onExit });
+  const close = async (): Promise<void> => {
+    await writer.flush(flushMs);
+    writer[Symbol.dispose]();
+  };
+  return { open: createPino(writer, now), close };
 }

@@ -1,6 +1,5 @@
 /** Lines that anybody can cause as often as they like, such as refusals of strangers. Of each kind ten are written in ten seconds; those that follow are counted,
  *  and told of in one line when the time is over, and at the end. Nothing of them is kept but one, which stands in that line as the example. */
-import type { RecordSink } from "./format.ts";
 
 /** How lines are summed up. */
 export interface SumOptions {
@@ -11,12 +10,11 @@ export interface SumOptions {
 }
 
 export interface Sums extends Disposable {
-  /** Write the record that `make` returns, or count it: then it has the field `count`. */
-  add(message: string, make: (count?: number) => Record<string, unknown>, options: SumOptions): void;
+  /** Let `write` write the line now, or later: then with the field `count`. */
+  add(message: string, write: (count?: number) => void, options: SumOptions): void;
 }
 
 export interface SumsOptions {
-  readonly sink: RecordSink;
   /** Lines of a kind that are written in ten seconds. Default 10: enough to see each of those that somebody causes by mistake. */
   readonly whole?: number;
   /** Calls `tell` once, unless disposed before. Default: in ten seconds, which hold no process up. */
@@ -27,7 +25,7 @@ interface Sum {
   /** How many more are written. */
   left: number;
   count: number;
-  example: Record<string, unknown> | undefined;
+  example: ((count: number) => void) | undefined;
 }
 
 const everyMs = 10_000;
@@ -35,15 +33,11 @@ const everyMs = 10_000;
 const maxKinds = 128;
 
 /** Create it, with nothing to tell. Disposing it writes what has been counted. */
-export function createSums({ sink, whole = 10, later = inTenSeconds }: SumsOptions): Sums {
+export function createSums({ whole = 10, later = inTenSeconds }: SumsOptions = {}): Sums {
   const sums = new Map<string, Sum>();
   let timer: Disposable | undefined;
   const tell = (): void => {
-    for (const { count, example } of sums.values()) {
-      if (!example) continue;
-      example["count"] = count;
-      sink(example);
-    }
+    for (const { count, example } of sums.values()) example?.(count);
     sums.clear();
     timer?.[Symbol.dispose]();
     timer = undefined;
@@ -56,16 +50,16 @@ export function createSums({ sink, whole = 10, later = inTenSeconds }: SumsOptio
     return found;
   };
   return {
-    add(message, make, { kind = "", before }) {
+    add(message, write, { kind = "", before }) {
       const sum = find(message, kind);
       timer ??= later(tell);
       if (sum.left > 0) {
         sum.left -= 1;
         before?.();
-        return sink(make());
+        return write();
       }
       sum.count += 1;
-      sum.example ??= make(sum.count);
+      sum.example ??= write;
     },
     [Symbol.dispose]: tell,
   };

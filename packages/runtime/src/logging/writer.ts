@@ -1,11 +1,11 @@
-/** Writes records to standard error without ever waiting for its reader: lines of a tick leave together, a bounded number of bytes may wait. */
+/** Takes lines of pino's and writes them to standard error without ever waiting for its reader: lines of a tick leave together, a bounded number of bytes may wait. */
 import { within } from "../lifetime.ts";
-import { createTimeFormat, formatJsonLine, formatReadable, toRecord } from "./format.ts";
-import type { RecordSink } from "./format.ts";
+import { createTimeFormat, formatJsonLine, formatReadable } from "./format.ts";
 import { openStandardError, type LogOutput } from "./output.ts";
 
 export interface LogWriter extends Disposable {
-  readonly write: RecordSink;
+  /** A line as `createPino` has made it. */
+  write(line: string): void;
   /** Resolves once everything accepted so far has left, cannot leave, or `limitMs` have passed. */
   flush(limitMs: number): Promise<void>;
 }
@@ -54,13 +54,11 @@ export function openLogWriter(options: LogWriterOptions): LogWriter {
     return true;
   }
 
-  const emit = (record: Record<string, unknown>, weight: number): boolean =>
-    queue(format(formatTime(now()), record), weight);
   const announce = (): void => {
     if (dropped === 0) return;
-    const facts = { dropped_lines: dropped, error: reason?.message };
-    if (emit(toRecord("warn", "dyn_runtime::logging", "log lines dropped", facts, {}), dropped))
-      [dropped, reason] = [0, undefined];
+    const head = { level: "WARN", time: formatTime(now()), target: "dyn_runtime::logging" };
+    const notice = { ...head, dropped_lines: dropped, error: reason?.message, message: "log lines dropped" };
+    if (queue(format(`${JSON.stringify(notice)}\n`), dropped)) [dropped, reason] = [0, undefined];
   };
   const sendRest = (): void => {
     onExit?.();
@@ -69,9 +67,9 @@ export function openLogWriter(options: LogWriterOptions): LogWriter {
   };
   process.on("exit", sendRest);
   return {
-    write(record) {
+    write(line) {
       announce();
-      if (!emit(record, 1)) dropped += 1;
+      if (!queue(format(line), 1)) dropped += 1;
     },
     async flush(limitMs) {
       const { promise, resolve } = Promise.withResolvers<void>();

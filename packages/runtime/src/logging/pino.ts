@@ -1,0 +1,168 @@
+/** The pino below every line: it makes the text. What it would let through is kept out here: a key that stands twice in a line, a value that cannot be read. */
+import {
+  pino,
+  symbols,
+  type Bindings,
+  type ChildLoggerOptions,
+  type DestinationStream,
+  type LogFn,
+  type Logger as Pino,
+} from "pino";
+import { RuntimeError } from "../errors.ts";
+import { formatError, isError } from "./causes.ts";
+import { levels, type Threshold } from "./filter.ts";
+import { createTimeFormat, type Fields } from "./format.ts";
+import { stringify } from "./stringify.ts";
+
+/** A logger whose lines are about `target`, from `threshold` on. */
+export type OpenTarget = (target: string, threshold: Threshold) => Pino;
+
+const reserved: unique symbol = Symbol("reserved");
+const bound: unique symbol = Symbol("bound");
+
+/** What is set on a logger is set on its children: pino makes them from it. */
+interface Guarded extends Pino {
+  /** Keys that its lines have besides. */
+  [reserved]?: ReadonlySet<string>;
+  [bound]?: Fields;
+  /** JSON of its bindings, without braces, with a comma before each. */
+  [symbols.chindingsSym]?: string;
+}
+
+/** pino's own, of which each logger is `this`. */
+interface Binding {
+  readonly child: (this: Pino, bindings: Bindings, options?: ChildLoggerOptions) => Pino;
+  readonly setBindings: (this: Pino, bindings: Bindings) => void;
+}
+
+const ownKeys: ReadonlySet<string> = new Set(["time", "level", "file", "line", "target", "message"]);
+const foreignKeys: ReadonlySet<string> = new Set(["target"]);
+
+/** Lines go to `stream` as pino makes them, the message last, with a line feed. `now`: Unix time in ms with a fraction. */
+export function createPino(stream: DestinationStream, now: () => number): OpenTarget {
+  const formatTime = createTimeFormat();
+  const root: Pino = pino(
+    {
+      base: null,
+      level: "trace",
+      messageKey: "message",
+      errorKey: "error",
+      formatters: { level: (label: string) => ({ level: label.toUpperCase() }) },
+      serializers: { err: (value: unknown) => value }, // all errors alike: `stringify` knows them
+      timestamp: () => `,"time":"${formatTime(now())}"`,
+      hooks: { logMethod },
+    },
+    stream,
+  );
+  Object.assign(root, { [symbols.stringifySym]: stringify });
+  return (target, threshold) => guard(root.child({ target }, { level: levels[threshold] ?? "silent" }), ownKeys);
+}
+
+/** Lines go where a logger of the user's writes them, in its form, if its own level lets them through. It keeps what it is. */
+export function adoptPino(given: Pino): OpenTarget {
+  return (target, threshold) => {
+    const logger = guard(given.child({ target }, { serializers: { error: toErrorText } }), foreignKeys);
+    for (const [rank, level] of levels.entries())
+      logger[level] = function say(this: Guarded, ...args: unknown[]): void {
+        if (rank < threshold) return;
+        if (isFields(args[0])) args[0] = withFreeKeys(this, args[0]);
+        Reflect.apply(given[level], this, args);
+      };
+    return logger;
+  };
+}
+
+/** What the lines of `logger` have from `bind` and from its children's makers. */
+export function boundTo(logger: Guarded): Fields {
+  return logger[bound] ?? {};
+}
+
+/** A child whose lines have `fields`, in one text for all: pino alone makes one of each value, which costs three times as much. */
+export function bind(parent: Guarded, fields: Fields): Pino {
+  if (parent[reserved] !== ownKeys) return parent.child(fields);
+  const free = withFreeKeys(parent, fields);
+  const text = stringify(free) ?? "";
+  if (!text.startsWith("{")) return parent.child(free); // a value that JSON has no form for
+  const made = Object.create(parent) as Guarded;
+  if (text !== "{}") made[symbols.chindingsSym] = `${parent[symbols.chindingsSym] ?? ""},${text.slice(1, -1)}`;
+  made[bound] = free;
+  return made;
+}
+
+function guard(logger: Guarded, keys: ReadonlySet<string>): Pino {
+  const plain = Object.getPrototypeOf(logger) as Binding; // its parent
+  return Object.assign(logger, {
+    [reserved]: keys,
+    child(this: Guarded, bindings: Bindings, options?: ChildLoggerOptions): Pino {
+      if (options?.formatters)
+        throw new RuntimeError(
+          "invalid_argument",
+          "a child of this logger can have no formatters: they could change ids",
+        );
+      const free = withFreeKeys(this, bindings);
+      const made: Guarded = plain.child.call(this, free, options);
+      made[bound] = this[bound] ? { ...this[bound], ...free } : free;
+      // pino has just put its own there.
+      return options?.redact && keys === ownKeys ? Object.assign(made, { [symbols.stringifySym]: stringify }) : made;
+    },
+    setBindings(this: Guarded, bindings: Bindings): void {
+      const free = withFreeKeys(this, bindings);
+      plain.setBindings.call(this, free);
+      this[bound] = { ...this[bound], ...free };
+    },
+  });
+}
+
+// pino calls it for every line. It does not throw, whatever the line is of: the request matters more.
+function logMethod(this: Guarded, args: unknown[], method: LogFn): void {
+  const [fields, message] = args;
+  try {
+    if (args.length === 2 && typeof message === "string" && isFields(fields))
+      method.call(this, withFreeKeys(this, fields), message);
+    else method.apply(this, readCall(this, args));
+  } catch {
+    const text = args.find((value) => typeof value === "string") ?? "";
+    method.call(this, { error: "a value of this line cannot be read" }, text);
+  }
+}
+
+function toErrorText(value: unknown): unknown {
+  return isError(value) ? formatError(value) : value;
+}
+
+function isFields(value: unknown): value is Fields {
+  return typeof value === "object" && value !== null && !isError(value);
+}
+
+// As pino reads it, but there is always a message, and it is a text.
+function readCall(logger: Guarded, [first, ...others]: readonly unknown[]): [Fields, string, ...unknown[]] {
+  if (typeof first !== "object" && first !== undefined) return [{}, toText(first), ...others];
+  const fields = isError(first) ? { error: first } : ((first ?? {}) as Fields); // any object may be read by key
+  const [text, ...values] = others;
+  if (text !== undefined) return [withFreeKeys(logger, fields), toText(text), ...values];
+  const { message, ...rest } = fields;
+  if (typeof message === "string") return [withFreeKeys(logger, rest), message];
+  return [withFreeKeys(logger, fields), isError(fields["error"]) ? fields["error"].message : ""];
+}
+
+function toText(value: unknown): string {
+  return typeof value === "string" ? value : (typeof value === "object" && stringify(value)) || String(value);
+}
+
+// A key that a line has already becomes `field.<key>`: ids cannot be overwritten, and nothing is lost. Nearly all fields are returned as they are.
+function withFreeKeys(logger: Guarded, fields: Fields): Fields {
+  const { [reserved]: keys = ownKeys, [bound]: known = {} } = logger;
+  for (const key in fields) if (keys.has(key) || Object.hasOwn(known, key)) return rename(fields, keys, known);
+  return fields;
+}
+
+function rename(fields: Fields, keys: ReadonlySet<string>, known: Fields): Fields {
+  const free: Record<string, unknown> = {};
+  for (const [key, value] of Object.entries(fields)) {
+    let name = key;
+    while (keys.has(name) || Object.hasOwn(known, name) || (name !== key && Object.hasOwn(fields, name)))
+      name = `field.${name}`;
+    free[name] = value;
+  }
+  return free;
+}
