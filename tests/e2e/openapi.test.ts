@@ -8,9 +8,11 @@ import { startMockWorker, type MockWorker } from "@dyn/mock-worker";
 import { createRuntime, type Runtime } from "@dyn/runtime";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parseFaults } from "../../packages/mock-worker/dist/faults.js";
+import type { JsonSchema } from "../../packages/frontend/src/inference/described.ts";
 import { errorTable } from "../../packages/runtime/src/errors.ts";
 import { workerCodes } from "../../packages/runtime/src/worker-errors.ts";
-import { eventually, root, startCluster } from "../support/cluster.ts";
+import { eventually } from "../support/cluster.ts";
+import { edgesOf, isRuleInWords } from "../support/edges.ts";
 import {
   closeSchemas,
   createJudge,
@@ -18,13 +20,16 @@ import {
   escapePointer,
   findResponse,
   judgeEvents,
+  operationOf,
   readEvents,
 } from "../support/openapi.ts";
-import type { Audience } from "../../packages/runtime/src/http/callers.ts";
 import { dial } from "../support/http-client.ts";
 import { refused, refusedAtOnce } from "../runtime/http/faults.ts";
 
-const document = closeSchemas(describeFrontend());
+const open = describeFrontend();
+const isTaken = createJudge(open);
+/** Of answers: nothing may be in them that is not described. */
+const document = closeSchemas(open);
 const judge = createJudge(document);
 const key = "sk-key-of-team-a-0123456789";
 
@@ -46,7 +51,7 @@ beforeAll(async () => {
   const models = [...workerCodes].flatMap((code) => [`${code}@0`, `${code}@1`]);
   const start = (modelName: string, fault = ""): Promise<MockWorker> => {
     const component = modelName.replace(/\W|_/g, "-");
-    return startMockWorker({ config, modelName, component, migrationLimit: 0, fault: parseFaults(fault) });
+    return startMockWorker({ config, modelName, component, itlMs: 0, migrationLimit: 0, fault: parseFaults(fault) });
   };
   workers.push(await start("mock"), ...(await Promise.all(models.map((name) => start(name, `error:${name}`)))));
   await eventually("all models", async () => {
@@ -105,6 +110,14 @@ async function send(path: string, { url = frontend.url, method, headers, body }:
   return read(await fetch(`${url}${path}`, { ...init, ...(text !== undefined && { body: text }) }));
 }
 
+function nameOf(reference = ""): string {
+  return reference.slice(reference.lastIndexOf("/") + 1);
+}
+
+function messageOf({ body }: Answer): string {
+  return (JSON.parse(body) as { error: { message: string } }).error.message;
+}
+
 type ToBody = (model: string, more?: object) => Record<string, unknown>;
 
 const messages = [{ role: "user", content: "one two three" }];
@@ -126,6 +139,24 @@ describe.each(inference)("%s", (path, toBody) => {
       expect(answer.status).toBe(200);
       expectDescribed("POST", path, answer);
     }
+  });
+
+  test("each field within its limits and beyond them", async () => {
+    const { requestBody } = operationOf(document, "POST", path);
+    const name = nameOf(requestBody?.content["application/json"]?.schema.$ref);
+    const { properties = {} } = open.components.schemas[name] ?? {};
+    for (const [field, schema] of Object.entries(properties) as [string, JsonSchema][]) {
+      for (const edge of edgesOf(schema).filter((each) => JSON.stringify(each).length < 1_000)) {
+        const body = toBody("mock", { [field]: edge });
+        const isBody = isTaken(`/components/schemas/${name}`)(body).length === 0;
+        const answer = await send(path, { body });
+        const isRule = answer.status === 400 && isRuleInWords(messageOf(answer));
+        const expected = !isBody || isRule ? 400 : body["model"] === "mock" ? 200 : 404;
+        expect([answer.status, field, edge]).toEqual([expected, field, edge]);
+        expectDescribed("POST", path, answer);
+      }
+    }
+    expect(Object.keys(properties).length).toBeGreaterThan(10);
   });
 
   test("every event of a stream, and of one that fails", async () => {
@@ -265,61 +296,4 @@ test("paths and methods that are not served", async () => {
   named("anthropic-404-unknown_route", await send("/v1/messages/nothing"));
   named("openai-405-method_not_allowed", await send("/v1/completions"));
   named("anthropic-405-method_not_allowed", await send("/v1/messages"));
-});
-
-test("the document and its page are those of the port, and are sent once to who keeps them", async () => {
-  const settings = { operatorPort: 0, maxMessages: 7, maxCompletions: 9, bodyLimitMb: 2, overloadStatus: 429 };
-  const apiKeysFile = join(directory, "api-keys");
-  await using split = await createFrontend({ runtime, httpPort: 0, apiKeysFile, ...settings });
-  const isOpen = (audience: Audience): boolean => audience !== "clients" && audience !== "both";
-  const facts = {
-    fieldLimits: { maxMessages: 7, maxCompletions: 9 },
-    maxBodyBytes: 2 * 1024 * 1024,
-    overloadStatus: 429,
-  };
-  const withKey = { url: split.url, headers: { authorization: `Bearer ${key}` } };
-  const clients = await send("/openapi.json", withKey);
-  expect(JSON.parse(clients.body)).toEqual(
-    JSON.parse(JSON.stringify(describeFrontend("clients", { ...facts, isOpen }))),
-  );
-  const operators = await send("/openapi.json", { url: split.operatorUrl ?? "" });
-  expect(JSON.parse(operators.body)).toEqual(JSON.parse(JSON.stringify(describeFrontend("operators", facts))));
-  const etag = clients.headers.get("etag") ?? "";
-  expect([etag, operators.headers.get("etag")]).toEqual([
-    expect.stringMatching(/^"[\w-]{22}"$/),
-    expect.not.stringMatching(etag),
-  ]);
-  for (const path of ["/openapi.json", "/docs"]) {
-    const { headers } = await send(path, withKey);
-    const again = await send(path, {
-      ...withKey,
-      headers: { ...withKey.headers, "if-none-match": `"x", W/${headers.get("etag")}` },
-    });
-    expect([again.status, again.body]).toEqual([304, ""]);
-    expectDescribed("GET", path, again);
-    expect((await send(path, { ...withKey, headers: { ...withKey.headers, "if-none-match": '"x"' } })).status).toBe(
-      200,
-    );
-    const head = await send(path, { ...withKey, method: "HEAD" });
-    expect([head.status, head.body, head.headers.get("etag")]).toEqual([200, "", headers.get("etag")]);
-  }
-});
-
-test("the page allows its own style and nothing else", async () => {
-  const { headers, body } = await send("/docs");
-  const [style = ""] = /(?<=<style>)[^]*(?=<\/style>)/.exec(body) ?? [];
-  const hash = createHash("sha256").update(style).digest("base64");
-  expect(headers.get("content-security-policy")).toBe(
-    `default-src 'none'; style-src 'sha256-${hash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`,
-  );
-  expect(headers.get("x-content-type-options")).toBe("nosniff");
-  expect(body).not.toContain("style=");
-});
-
-test("what describes the API is loaded by the first who asks, not by the start", async () => {
-  const watch = { NODE_OPTIONS: `--import ${join(root, "tests/e2e/otlp/record-imports.mjs")}` };
-  await using cluster = await startCluster({ workers: 0, env: watch });
-  expect(cluster.frontend.stderr()).not.toContain("openapi/document.js");
-  expect((await fetch(`${cluster.url}/docs`)).status).toBe(200);
-  await eventually("its loading", () => cluster.frontend.stderr().includes("openapi/document.js"));
 });

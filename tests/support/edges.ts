@@ -74,3 +74,17 @@ function objectsOf(schema: JsonSchema): unknown[] {
     }),
   ];
 }
+
+// Rules between fields, or about who says what last: no schema has them, words do.
+const rulesInWords = [
+  /^best_of is only supported when equal to n$/,
+  /^echo is not supported with token ids$/,
+  /^n is too large: .* are more than 1024$/,
+  /^prompt must have at most 1048576 token ids in all/,
+  /: .* is not supported, only text is; in earlier turns it is skipped$/,
+];
+
+/** True for the message of a refusal for a rule that only the words of the document have. */
+export function isRuleInWords(message: string): boolean {
+  return rulesInWords.some((rule) => rule.test(message));
+}

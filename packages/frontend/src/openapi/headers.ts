@@ -30,7 +30,11 @@ export const requestHeaders: Readonly<Record<string, Parameter>> = {
     "Most time for the whole answer, milliseconds. It can be less than `--request-timeout-ms`, not more.",
     { type: "integer", minimum: 1, maximum: 86_400_000 },
   ),
-  WorkerInstance: header("x-worker-instance-id", "The one worker to ask: its instance id, decimal.", instanceId),
+  WorkerInstance: header(
+    "x-worker-instance-id",
+    "The one worker to ask: its instance id, decimal, of 64 bits.",
+    instanceId,
+  ),
   PrefillInstance: header(
     "x-prefill-instance-id",
     "The one worker to ask for the prompt, of a disaggregated model.",
