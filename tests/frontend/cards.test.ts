@@ -69,7 +69,7 @@ async function openHouse(): Promise<House> {
 function view(models: Models): unknown {
   const instancesOf = (name: string): readonly Instance[] | string => {
     try {
-      const { client, prefill } = models.serving(name);
+      const { client, prefill } = models.clientsOf(name);
       return [...client.instances, ...(prefill?.instances ?? [])];
     } catch (error) {
       return (error as RuntimeError).message;
@@ -155,7 +155,7 @@ test("the endpoint that most cards name is served, of equals the first by its ad
     Worker,
     Worker,
   ];
-  const asked = (): string[] => models.serving("m").client.instances.map(({ path, id }) => `${path}/${id}`);
+  const asked = (): string[] => models.clientsOf("m").client.instances.map(({ path, id }) => `${path}/${id}`);
   await house.join(third);
   expect(asked()).toEqual(["dynamo/backend/c/3"]);
   await house.join(first);
@@ -203,7 +203,7 @@ test("a card that takes the place of another changes what is shown, and its work
   expect([house.said("instance joined").length, house.said("instance left")]).toEqual([1, []]);
   await house.join({ ...worker, says: { display_name: "n" } });
   expect(models.list().map(({ name }) => name)).toEqual(["n"]);
-  expect(models.serving("n").client.has("1")).toBe(true);
+  expect(models.clientsOf("n").client.has("1")).toBe(true);
 });
 
 test("a card that is lost and comes again as it was counts as before", async () => {
@@ -225,7 +225,7 @@ test("a card that is lost and comes again as it was counts as before", async () 
   await registration[Symbol.asyncDispose]();
   await discovery.publish(its);
   expect(models.has("m")).toBe(true);
-  expect(models.serving("m").client.instances).toHaveLength(1);
+  expect(models.clientsOf("m").client.instances).toHaveLength(1);
 });
 
 test("how often a request may go on is what all who generate allow", async () => {
@@ -234,7 +234,7 @@ test("how often a request may go on is what all who generate allow", async () =>
   const limits = { prefill: 0, decode: 3 };
   for (const [index, [worker_type, migration_limit]] of Object.entries(limits).entries())
     await house.join({ id: BigInt(index + 1), endpoint: worker_type, says: { worker_type, migration_limit } });
-  expect(models.serving("m").migrationLimit).toBe(3);
+  expect(models.clientsOf("m").migrationLimit).toBe(3);
   expect(models.find("m").migrationLimit).toBe(3);
 });
 
@@ -252,7 +252,7 @@ test.each([
   const one = { id: 301n, says: { display_name: modelOf(300) } };
   const [readBefore, toldBefore] = [reads, house.told()];
   await house.join(one);
-  expect(models.serving(modelOf(300)).client.has("301")).toBe(true);
+  expect(models.clientsOf(modelOf(300)).client.has("301")).toBe(true);
   await house.leave(one);
   await eventually("its end", () => house.said("instance left").length === 1);
   expect(reads - readBefore).toBe(0);

@@ -7,7 +7,7 @@ import {
   type FrontendMetrics,
   type ModelFacts,
 } from "../../packages/frontend/src/observe/metrics.ts";
-import type { MeteredAnswer, MeteredEnd } from "../../packages/frontend/src/observe/request-meter.ts";
+import { RequestRecord, type Routed } from "../../packages/frontend/src/observe/request-record.ts";
 import { parseOpenMetrics, type Exposed } from "../support/open-metrics.ts";
 
 interface Fixture {
@@ -38,27 +38,52 @@ function toFacts(name: string): ModelFacts {
   return { name, contextLength: 4096, kvCacheBlockSize: 16, migrationLimit: 3 };
 }
 
-const request = {
-  endpoint: "chat_completions",
-  requestType: "stream" as const,
-  trace: acceptTrace(undefined),
-  startedAt: 0,
-};
-const well: MeteredEnd = { endedAt: 1_000, failure: undefined, isDisconnected: false };
-const answer: MeteredAnswer = { inputTokens: 10, cachedTokens: undefined, outputTokens: 6, retries: 0, resumptions: 0 };
+const trace = acceptTrace(undefined);
+
+interface Request {
+  readonly tokens: (count: number, at: number) => void;
+  /** After a second, with ten tokens of input and six of output. */
+  readonly end: (more?: Partial<RequestRecord>) => void;
+}
+
+function begin(metrics: FrontendMetrics, model = "m", flags = trace.flags): Request {
+  const record = new RequestRecord(
+    {
+      identity: { requestId: "r", trace: { ...trace, flags } },
+      method: "POST",
+      uri: "/",
+      owner: undefined,
+      endpoint: "chat_completions",
+      requestType: "stream",
+      modelAsked: model,
+      isKnown: true,
+      startedAt: 0,
+      parsedAt: 0,
+    },
+    () => 0,
+  );
+  const meter = metrics.begin(record);
+  return {
+    tokens: (count, at) => meter.tokens(count, record.clock.add(count, at)),
+    end(more) {
+      Object.assign(record, { endedAt: 1_000, usage: { promptTokens: 10, completionTokens: 6 }, ...more });
+      meter.ended(record);
+    },
+  };
+}
 
 test("tokens of one batch share its time; those of the first are all time to first token", async () => {
   const { metrics, expose } = createFixture();
-  const meter = metrics.begin("m", request);
+  const request = begin(metrics);
   expect((await expose()).value("p_queued_requests", { model: "m" })).toBe(1);
-  meter.tokens(2, 100);
+  request.tokens(2, 100);
   expect((await expose()).value("p_queued_requests", { model: "m" })).toBe(0);
-  meter.tokens(3, 130);
-  meter.tokens(1, 140);
+  request.tokens(3, 130);
+  request.tokens(1, 140);
   const during = await expose();
   expect(during.value("p_output_tokens_total")).toBe(6);
   for (const name of ["active", "inflight"]) expect(during.value(`p_${name}_requests`, { model: "m" })).toBe(1);
-  meter.finish(well, answer);
+  request.end();
   const after = await expose();
   expect(after.value("p_time_to_first_token_seconds_count")).toBe(1);
   expect(after.value("p_time_to_first_token_seconds_sum")).toBeCloseTo(0.1);
@@ -72,13 +97,16 @@ test("tokens of one batch share its time; those of the first are all time to fir
 
 test("what only the end tells: more tokens than deltas showed, cached ones, retries, a client that left", async () => {
   const { metrics, expose } = createFixture();
-  const meter = metrics.begin("m", request);
-  meter.tokens(1, 10);
+  const request = begin(metrics);
+  request.tokens(1, 10);
   const failure = new RuntimeError("cancelled", "x");
-  meter.finish(
-    { ...well, failure, isDisconnected: true },
-    { ...answer, outputTokens: 40, cachedTokens: 8, retries: 2, resumptions: 3 },
-  );
+  const routed = (retries: number, resumptions: number): Routed => ({ attempts: 9, retries, resumptions, reports: [] });
+  request.end({
+    failure,
+    usage: { promptTokens: 10, completionTokens: 40, cachedTokens: 8 },
+    prefill: routed(1, 0),
+    answer: routed(1, 3),
+  });
   const exposed = await expose();
   expect(exposed.value("p_output_tokens_total")).toBe(40);
   expect(exposed.value("p_output_sequence_tokens_sum")).toBe(40);
@@ -97,7 +125,7 @@ test("what only the end tells: more tokens than deltas showed, cached ones, retr
 test("overload is also a rejection; an empty answer has no length", async () => {
   const { metrics, expose } = createFixture();
   const failure = new RuntimeError("overloaded", "x");
-  metrics.begin("m", request).finish({ ...well, failure }, { ...answer, outputTokens: 0, inputTokens: undefined });
+  begin(metrics).end({ failure, usage: undefined });
   const exposed = await expose();
   expect(exposed.find("p_model_rejection_total")).toMatchObject([
     { labels: { model: "m", endpoint: "chat_completions" }, value: 1 },
@@ -110,16 +138,16 @@ test("only sampled traces become exemplars", async () => {
   const { metrics, expose } = createFixture();
   const exemplars = async (): Promise<unknown[]> =>
     [...(await expose()).families.values()].flatMap(({ samples }) => samples.flatMap(({ exemplar }) => exemplar ?? []));
-  const unsampled = metrics.begin("m", { ...request, trace: { ...request.trace, flags: 2 } });
+  const unsampled = begin(metrics, "m", 2);
   unsampled.tokens(1, 5);
   unsampled.tokens(1, 9);
-  unsampled.finish(well, answer);
+  unsampled.end();
   expect(await exemplars()).toEqual([]);
-  const sampled = metrics.begin("m", { ...request, trace: { ...request.trace, flags: 3 } });
+  const sampled = begin(metrics, "m", 3);
   sampled.tokens(1, 5);
   sampled.tokens(1, 9);
-  sampled.finish(well, answer);
-  const { traceId: trace_id, spanId: span_id } = request.trace;
+  sampled.end();
+  const { traceId: trace_id, spanId: span_id } = trace;
   expect(await exemplars()).toMatchObject(Array.from({ length: 3 }, () => ({ labels: { trace_id, span_id } })));
 });
 
@@ -130,8 +158,8 @@ test("gauges of a card go with the model at once, its counts after the grace, an
     const all = [...(await expose()).families.values()];
     return all.filter(({ samples }) => samples.some(({ labels }) => labels["model"] === model)).map(({ name }) => name);
   };
-  metrics.begin("m", request).finish(well, answer);
-  const running = metrics.begin("m", request);
+  begin(metrics).end();
+  const running = begin(metrics);
   expect((await expose()).value("p_model_context_length", { model: "m" })).toBe(4096);
   expect((await expose()).value("p_model_kv_cache_block_size", { model: "m" })).toBe(16);
   expect((await expose()).value("p_model_migration_limit", { model: "m" })).toBe(3);
@@ -140,16 +168,16 @@ test("gauges of a card go with the model at once, its counts after the grace, an
   expect(await families("m")).not.toContain("p_model_context_length");
   fixture.nowMs = 2_000;
   expect(await families("m")).toContain("p_requests");
-  running.finish(well, answer);
+  running.end();
   expect(await families("m")).toEqual([]);
   fixture.served = [toFacts("m")];
-  metrics.begin("m", request).finish(well, answer);
+  begin(metrics).end();
   expect((await expose()).value("p_requests_total", { model: "m" })).toBe(1);
 });
 
 test("a model that comes back within the grace goes on where it was", async () => {
   const fixture = createFixture(1_000);
-  fixture.metrics.begin("m", request).finish(well, answer);
+  begin(fixture.metrics).end();
   fixture.served = [];
   await fixture.expose();
   fixture.nowMs = 900;
@@ -166,7 +194,7 @@ test("models that come and go without a scrape do not pile up", async () => {
   const fixture = createFixture(1_000_000);
   for (let index = 0; index < 2_000; index += 1) {
     fixture.served = [toFacts(`model-${index}`)];
-    fixture.metrics.begin(`model-${index}`, request).finish(well, answer);
+    begin(fixture.metrics, `model-${index}`).end();
   }
   expect((await fixture.expose()).find("p_requests_total").length).toBeLessThanOrEqual(258);
 });

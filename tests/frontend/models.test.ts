@@ -64,7 +64,7 @@ test("a frontend that is gone follows no instance any more", async () => {
   });
   await runtime.discovery.publish(card(1n));
   const instance = await runtime.discovery.publish(record(1n));
-  expect(models.serving("m").client.instances).toHaveLength(1);
+  expect(models.clientsOf("m").client.instances).toHaveLength(1);
   models[Symbol.dispose]();
   await instance[Symbol.asyncDispose]();
   expect(lines.filter(({ message }) => message === "instance left")).toEqual([]);
@@ -83,7 +83,7 @@ test("a model whose last worker has just left is unavailable, and unknown half a
     wallClock: () => wallClock,
     now: () => clock,
   });
-  expect(() => models.serving("m")).toThrow(
+  expect(() => models.clientsOf("m")).toThrow(
     expect.objectContaining({
       code: "not_found",
       message: expect.stringContaining("no worker has registered it, see GET /v1/models"),
@@ -94,7 +94,7 @@ test("a model whose last worker has just left is unavailable, and unknown half a
   await registration[Symbol.asyncDispose]();
   clock += 3_000;
   wallClock -= 3_600_000; // it is set back
-  for (const ask of [() => models.find("m"), () => models.serving("m")]) {
+  for (const ask of [() => models.find("m"), () => models.clientsOf("m")]) {
     expect(ask).toThrow(
       expect.objectContaining({ code: "unavailable", message: expect.stringContaining("the last one left 3 s ago") }),
     );

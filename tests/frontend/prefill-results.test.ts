@@ -1,7 +1,8 @@
 // Results of prefill workers are held beside the prompt until the answer is over: not more than of an answer, and not more than there is memory for.
 import { expect, test } from "vitest";
 import type { Exchange } from "../../packages/runtime/src/http/exchange.ts";
-import { generate, type GenerateParts } from "../../packages/frontend/src/inference/generate.ts";
+import type { AskParts } from "../../packages/frontend/src/inference/ask-options.ts";
+import { generate } from "../../packages/frontend/src/inference/generate.ts";
 import type { Delta, ModelJob } from "../../packages/runtime/src/llm/contract.ts";
 import { createMemoryBudget, type MemoryBudget } from "../../packages/runtime/src/memory-budget.ts";
 import { createRuntimeMetrics } from "../../packages/runtime/src/metrics/runtime-metrics.ts";
@@ -31,19 +32,20 @@ function run(budget: MemoryBudget, maxAnswerBytes: number, exchange = toExchange
   }));
   const usage = { promptTokens: 1, completionTokens: 1 };
   const ends = prompts.map((_, choice): Delta => ({ text: "a", choice, finishReason: "stop", usage }));
-  const serving = {
+  const clients = {
     client: { generate: () => toAnswer(ends) },
     prefill: { generate: () => toAnswer(results) },
     migrationLimit: 0,
   };
   const parts = {
-    models: { serving: () => serving },
-    progress: { routes: [], retries: 0, attempts: 0, outputTokens: 0, meter: { tokens: () => undefined } },
+    exchange,
+    models: { clientsOf: () => clients },
+    requestLog: { record: {}, received: () => undefined },
     deadlines: { heard: () => undefined, endsAt: undefined },
     maxAnswerBytes,
     now: () => 0,
-  } as unknown as GenerateParts; // all that is used of them
-  return generate(job, exchange, parts, { keepsTexts: true });
+  } as unknown as AskParts; // all that is used of them
+  return generate(job, parts, { keepsTexts: true });
 }
 
 function toExchange(budget: MemoryBudget): Exchange {

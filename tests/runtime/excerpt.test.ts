@@ -2,10 +2,11 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { RuntimeError } from "@dyn/runtime";
+import { RuntimeError, type Identity } from "@dyn/runtime";
 import { peekModel } from "../../packages/frontend/src/inference/fields.ts";
 import { readSources } from "../../packages/frontend/src/http/exact-json.ts";
 import { createHistory } from "../../packages/lineage/src/history.ts";
+import type { ObservedRequest } from "../../packages/lineage/src/kept.ts";
 import { excerpt } from "../../packages/runtime/src/excerpt.ts";
 import { formatJsonLine, formatReadable } from "../../packages/runtime/src/logging/format.ts";
 import { writeLine } from "../support/logger.ts";
@@ -43,7 +44,9 @@ function heldMib(make: () => unknown, count = 20): number {
 const trace = { traceId: "0af7651916cd43dd8448eb211c80319c", spanId: "b7ad6b7169203331", flags: 1 };
 const history = createHistory({ size: 1_000, now: () => 0, clockOffset: () => 0 });
 
-function remember(fields: Record<string, unknown>, failure?: RuntimeError): void {
+const withBaggage = (baggage: string): Identity => ({ requestId: "r", trace, baggage });
+
+function remember(more: Partial<ObservedRequest>, failure?: RuntimeError): void {
   const report = {
     number: 0,
     workerId: "7",
@@ -55,15 +58,26 @@ function remember(fields: Record<string, unknown>, failure?: RuntimeError): void
     failure,
     trailer: {},
   } as const;
-  const record = history.begin({
+  const request: ObservedRequest = {
     identity: { requestId: "r", trace },
     owner: undefined,
-    fields,
+    method: "GET",
+    uri: "/",
+    endpoint: "e",
+    requestType: "unary",
+    model: "m",
+    modelRequested: undefined,
     startedAt: 0,
-    routes: [[report]],
-    measure: () => ({}),
-  });
-  record.finish({ status: "error", ...fields }, 1, failure);
+    respondedAt: undefined,
+    httpStatus: undefined,
+    endedAt: 1,
+    failure,
+    answers: [{ reports: [report] }],
+    facts: {},
+    ...more,
+  };
+  history.begin(request);
+  history.end(request);
 }
 
 test("a slice keeps its text: without that this file would prove nothing", () => {
@@ -78,7 +92,8 @@ describe("keeps nothing of a long text:", () => {
     ["an excerpt of a slice that is short enough already", () => excerpt(long("a").slice(5, 99), 256)],
     ["the name of a model, for log, span and history", () => peekModel({ model: long("m") })],
     ["a field of the history", () => remember({ uri: long("u").slice(0, 200) })],
-    ["a field of the history that is long", () => remember({ error: long("u") })],
+    ["a field of the history that is long", () => remember({ modelRequested: long("u") })],
+    ["what travels with the ids in the history", () => remember({ identity: withBaggage(long("b")) })],
     ["an attempt's error in the history", () => remember({}, new RuntimeError("internal", long("e").slice(0, 200)))],
     ["the ids of a traceparent", () => parseTraceparent(version1())],
     ["the error of a worker", () => decodeError(encodePayload({ code: "internal", message: long("e") }))],

@@ -177,13 +177,13 @@ function observe({ runtime, settings, owned }: FrontendParts, models: Models): O
   };
 }
 
-type InferenceOptions = "limits" | "fieldLimits" | "maxAnswerBytes" | "overloadStatus" | "keepAliveMs";
+type InferenceOptions = "deadlineLimits" | "fieldLimits" | "maxAnswerBytes" | "overloadStatus" | "keepAliveMs";
 
 function toInferenceOptions(settings: FrontendOptions): Pick<InferenceParts, InferenceOptions> {
   const { requestTimeoutMs, firstTokenTimeoutMs, tokenTimeoutMs, overloadStatus, sseKeepAliveMs } = settings;
   const maxAnswerBytes = settings.answerLimitBytes;
   return {
-    limits: { totalMs: requestTimeoutMs, firstTokenMs: firstTokenTimeoutMs, betweenTokensMs: tokenTimeoutMs },
+    deadlineLimits: { totalMs: requestTimeoutMs, firstTokenMs: firstTokenTimeoutMs, betweenTokensMs: tokenTimeoutMs },
     fieldLimits: { ...settings, maxEchoBytes: maxAnswerBytes },
     maxAnswerBytes,
     overloadStatus,

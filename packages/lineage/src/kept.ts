@@ -1,13 +1,59 @@
-/** What is kept of a request that is over: nothing of it is long, and nothing else is kept alive by it. */
-import type { AttemptReport, Fields, RuntimeError } from "@dyn/runtime";
-import { roundMs, toPublicMessage } from "@dyn/runtime/internal";
-import { cut, toWorkerFacts, type AttemptNode, type WorkerNode } from "./tree.ts";
+/** What is kept of a request that is over: one small record, of which a tree is made when somebody asks. Nothing of it is long, and nothing else is kept alive by it. */
+import type { AttemptReport, Fields, Identity, RuntimeError } from "@dyn/runtime";
+import { toPublicMessage } from "@dyn/runtime/internal";
+import { cut } from "./tree.ts";
 
-export interface KeptAttempt {
-  readonly report: Omit<AttemptReport, "failure" | "trailer">;
+/** What is needed of an identity. */
+type Ids = Pick<Identity, "requestId" | "xRequestId"> & {
+  readonly trace: Pick<Identity["trace"], "traceId" | "spanId" | "parentId">;
+};
+
+/** A request as whoever serves it keeps it: read when it is over, and while it runs by those who ask. Times are readings of the history's clock, ms. */
+export interface ObservedRequest {
+  readonly identity: Ids;
+  /** Whose it is; undefined = nobody's in particular. */
+  readonly owner: string | undefined;
+  readonly method: string | undefined;
+  readonly uri: string | undefined;
+  readonly endpoint: string;
+  readonly model: string;
+  /** The name the client asked for, if it is none that is served. */
+  readonly modelRequested: string | undefined;
+  readonly requestType: string;
+  readonly startedAt: number;
+  /** Its headers went out. */
+  readonly respondedAt: number | undefined;
+  readonly httpStatus: number | undefined;
+  /** Undefined while it runs. */
+  readonly endedAt: number | undefined;
+  readonly failure: RuntimeError | undefined;
+  /** What routers did for it, in the order they were asked: a prefill worker's first. The lists may still grow. */
+  readonly answers: readonly { readonly reports: readonly Readonly<AttemptReport>[] }[];
+  /** Facts of its last line, as they are now: numbers, and texts that are short and slices of nothing. Held as they are. */
+  readonly facts: Fields;
+}
+
+export interface KeptRequest extends Omit<ObservedRequest, "failure" | "answers"> {
+  /** Unix time minus the clock at its beginning: all its times go by it, so they are in order if the system's clock is set meanwhile. */
+  readonly clockOffset: number;
+  readonly error: KeptError | undefined;
+  readonly attempts: readonly KeptAttempt[];
+}
+
+export interface KeptAttempt extends Omit<AttemptReport, "failure" | "trailer"> {
   readonly errorType: string | undefined;
   readonly error: KeptError | undefined;
-  readonly worker: WorkerNode | undefined;
+  readonly worker: KeptWorker | undefined;
+}
+
+/** What the worker said at the end. */
+interface KeptWorker {
+  readonly spanId: string;
+  readonly items: number | undefined;
+  readonly elapsedMs: number | undefined;
+  readonly ttftMs: number | undefined;
+  /** What it saw, if that is not what was sent. */
+  readonly seen: SeenIdentity | undefined;
 }
 
 /** What went wrong, in the words of the log and in those for clients. */
@@ -16,69 +62,100 @@ export interface KeptError {
   readonly publicMessage: string;
 }
 
-/** Copies of all texts: a short one may be a slice of a long one. */
-export function keepTexts(fields: Fields): Fields {
-  const kept: Record<string, unknown> = {};
-  for (const name of Object.keys(fields)) {
-    const value = fields[name];
-    kept[name] = typeof value === "string" ? cut(value) : value;
-  }
-  return kept;
-}
+type SeenIdentity = NonNullable<AttemptReport["trailer"]["seen"]>;
 
 /** Most attempts of one request that are kept. */
 const maxAttempts = 16;
 
-/** The last ones, one list per worker asked. */
-export function keepAttempts(routes: readonly (readonly Readonly<AttemptReport>[])[]): KeptAttempt[] {
-  return routes.flat().slice(-maxAttempts).map(keepAttempt);
-}
-
-// Name by name: "all the others" costs several times as much.
-function keepAttempt(attempt: Readonly<AttemptReport>): KeptAttempt {
-  const { number, workerId, spanId, startedAt, endedAt, isSent, outcome, failure, trailer } = attempt;
+/** Copy what is kept. `before` is the record before it, whose texts are used again where they are the same. Name by name: "all the others" costs several times as much. */
+export function keepRequest(
+  request: ObservedRequest,
+  clockOffset: number,
+  before: KeptRequest | undefined,
+): KeptRequest {
   return {
-    report: { number, workerId, spanId, startedAt, endedAt, isSent, outcome },
-    errorType: failure?.code,
-    error: keepError(failure),
-    worker: trailer.seen && toWorkerNode(trailer),
+    identity: keepIds(request.identity),
+    owner: request.owner,
+    method: request.method,
+    uri: keepText(request.uri, before?.uri),
+    endpoint: keepText(request.endpoint, before?.endpoint),
+    model: keepText(request.model, before?.model),
+    modelRequested: keepText(request.modelRequested, before?.modelRequested),
+    requestType: request.requestType,
+    startedAt: request.startedAt,
+    respondedAt: request.respondedAt,
+    httpStatus: request.httpStatus,
+    endedAt: request.endedAt,
+    facts: request.facts,
+    clockOffset,
+    error: keepError(request.failure),
+    attempts: keepAttempts(request),
   };
 }
 
+// What travels with them may be long.
+function keepIds({ requestId, xRequestId, trace: { traceId, spanId, parentId } }: Ids): Ids {
+  return {
+    requestId,
+    ...(xRequestId !== undefined && { xRequestId }),
+    trace: parentId === undefined ? { traceId, spanId } : { traceId, spanId, parentId },
+  };
+}
+
+// A copy, for a short text may be a slice of a long one.
+function keepText<Text extends string | undefined>(text: Text, before: string | undefined): Text {
+  if (text === undefined || text === before) return before as Text; // the two are the same
+  return cut(text) as Text; // a string, since it is not undefined
+}
+
+function keepAttempts({ answers, identity }: ObservedRequest): KeptAttempt[] {
+  const kept: KeptAttempt[] = [];
+  for (const { reports } of answers) for (const report of reports) kept.push(keepAttempt(report, identity));
+  return kept.length > maxAttempts ? kept.slice(-maxAttempts) : kept;
+}
+
+function keepAttempt(report: Readonly<AttemptReport>, identity: Ids): KeptAttempt {
+  const { number, workerId, spanId, startedAt, endedAt, isSent, outcome, failure } = report;
+  return {
+    number,
+    workerId,
+    spanId,
+    startedAt,
+    endedAt,
+    isSent,
+    outcome,
+    errorType: failure?.code,
+    error: keepError(failure),
+    worker: keepWorker(report, identity),
+  };
+}
+
+function keepWorker(report: Readonly<AttemptReport>, identity: Ids): KeptWorker | undefined {
+  const { seen, items, elapsed_ms: elapsedMs, ttft_ms: ttftMs } = report.trailer;
+  if (!seen) return undefined;
+  const { span_id: spanId } = seen;
+  return { spanId, items, elapsedMs, ttftMs, seen: isAsSent(report, identity, seen) ? undefined : seen };
+}
+
+function isAsSent(
+  { spanId, workerId, number }: Readonly<AttemptReport>,
+  { requestId, xRequestId, trace: { traceId } }: Ids,
+  seen: SeenIdentity,
+): boolean {
+  return (
+    seen.request_id === requestId &&
+    seen.x_request_id === xRequestId &&
+    seen.trace_id === traceId &&
+    seen.parent_id === spanId &&
+    seen.instance_id === workerId &&
+    seen.attempt === number
+  );
+}
+
 /** Both texts, which are the same as a rule. */
-export function keepError(failure: RuntimeError | undefined): KeptError | undefined {
+function keepError(failure: RuntimeError | undefined): KeptError | undefined {
   if (!failure) return undefined;
   const message = cut(failure.message);
   const said = toPublicMessage(failure);
   return { message, publicMessage: said === failure.message ? message : cut(said) };
-}
-
-type ToTime = (at: number) => string;
-
-/** As it is shown, with `error` as its reader may have it. */
-export function toAttemptNode(
-  { report, errorType, worker }: KeptAttempt,
-  error: string | undefined,
-  parentId: string,
-  toTime: ToTime,
-): AttemptNode {
-  const { number, workerId, spanId, startedAt, endedAt, isSent, outcome } = report;
-  return {
-    attempt: number,
-    span_id: spanId,
-    parent_id: parentId,
-    worker_id: workerId,
-    started_at: toTime(startedAt),
-    ...(endedAt !== undefined && { ended_at: toTime(endedAt), elapsed_ms: roundMs(endedAt - startedAt) }),
-    ...(outcome !== undefined && { outcome }),
-    ...(errorType !== undefined && { error_type: errorType }),
-    ...(error !== undefined && { error }),
-    sent: isSent,
-    workers: worker ? [worker] : [],
-  };
-}
-
-// The worker's own words: taken for nothing but what they are.
-function toWorkerNode({ seen, items, elapsed_ms, ttft_ms }: AttemptReport["trailer"]): WorkerNode {
-  return toWorkerFacts({ ...seen, items, elapsed_ms, ttft_ms });
 }

@@ -2,7 +2,7 @@
 import type { FinishReason, Usage } from "@dyn/runtime/llm";
 import { countPromptTokens } from "@dyn/runtime/internal";
 import type { Choice, Completion } from "../inference/transcript.ts";
-import type { AnswerHead, InferenceRequest, StreamFormat } from "../inference/serve.ts";
+import type { AnswerHead, InferenceRequest, StreamFormat } from "../inference/api.ts";
 
 const stopReasons: Readonly<Record<FinishReason, string>> = {
   stop: "end_turn",

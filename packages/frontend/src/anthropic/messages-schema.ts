@@ -5,7 +5,7 @@ import * as z from "zod";
 import { described } from "../inference/described.ts";
 import { anyList, chosenBy, countLimit, listOf } from "../inference/field-kinds.ts";
 import { checkLength, modelName, parseFields, type FieldLimits } from "../inference/fields.ts";
-import type { InferenceRequest } from "../inference/serve.ts";
+import type { InferenceRequest } from "../inference/api.ts";
 import { skipParts } from "../inference/parts.ts";
 import { toMessages, turnField } from "./conversation.ts";
 

@@ -1,5 +1,5 @@
 /** POST /v1/messages. */
-import type { InferenceApi } from "../inference/serve.ts";
+import type { InferenceApi } from "../inference/api.ts";
 import { toErrorBody, toErrorEvent } from "./errors.ts";
 import { createMessageStream, ping, toMessage } from "./messages-format.ts";
 import { parseMessagesRequest } from "./messages-schema.ts";

@@ -37,11 +37,11 @@ export class EventStream implements Disposable {
     if (options.keepAliveMs > 0) this.#lookIn(options.keepAliveMs);
   }
 
-  /** Send text that already has the form of events. Resolves when more may be sent, or nobody reads any more. */
-  write(events: string): Promise<void> | undefined {
+  /** Send text that already has the form of events. `at`: a reading of the clock, if there is one. Resolves when more may be sent, or nobody reads any more. */
+  write(events: string, at: number = this.#options.now()): Promise<void> | undefined {
     if (events === "") return undefined;
     this.#begin();
-    this.#wroteAt = this.#options.now();
+    this.#wroteAt = at;
     this.#bytes += Buffer.byteLength(events);
     return this.#response.write(events) || this.#response.destroyed ? undefined : drained(this.#response);
   }

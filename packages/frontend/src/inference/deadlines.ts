@@ -35,9 +35,9 @@ export class Deadlines implements Disposable {
     this.#look();
   }
 
-  /** Tokens have arrived, or the client reads again: the worker's time begins anew. */
-  heard(): void {
-    this.#heardAt = this.#options.now();
+  /** Tokens have arrived, or the client reads again (`at`, a reading of the clock): the worker's time begins anew. */
+  heard(at: number = this.#options.now()): void {
+    this.#heardAt = at;
     this.#isHeld = false;
   }
 

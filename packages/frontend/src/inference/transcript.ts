@@ -99,7 +99,7 @@ export class Transcript {
       choice.finishReason = delta.finishReason;
       choice.stopText = delta.stopText;
     }
-    this.#account(bytesBefore);
+    if (this.#bytes !== bytesBefore) this.#account(bytesBefore);
     return tokens;
   }
 

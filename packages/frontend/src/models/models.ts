@@ -3,7 +3,7 @@ import { RuntimeError, type Logger, type RouterMode, type Runtime } from "@dyn/r
 import type { Change, ModelRecord } from "@dyn/runtime/internal";
 import { roleOf, type CardFacts } from "./cards.ts";
 import { createRecentlyGone, type RecentlyGone } from "./recently-gone.ts";
-import { createPools, type Pools, type Serving } from "./pools.ts";
+import { createPools, type ModelClients, type Pools } from "./pools.ts";
 
 export interface Model extends CardFacts {
   readonly name: string;
@@ -19,7 +19,7 @@ export interface Models extends Disposable {
   /** @throws RuntimeError `not_found` for a name nobody serves, `unavailable` if somebody did until just now. */
   find(name: string): Model;
   /** @throws RuntimeError `not_found` for a name nobody serves, `unavailable` while no instance of a role it needs is there. */
-  serving(name: string): Serving;
+  clientsOf(name: string): ModelClients;
   has(name: string): boolean;
 }
 
@@ -44,7 +44,7 @@ export function followModels(options: ModelsOptions): Models {
     list: () => models.list(),
     has: (name) => models.has(name),
     find: (name) => models.find(name).model,
-    serving: (name) => models.find(name).pools.choose(),
+    clientsOf: (name) => models.find(name).pools.choose(),
     [Symbol.dispose]() {
       watch[Symbol.dispose]();
       models[Symbol.dispose]();

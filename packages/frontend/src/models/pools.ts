@@ -7,7 +7,7 @@ import { createModelCards, roleOf, toFacts, type CardFacts, type CardGroup, type
 export type ModelClient = Client<ModelJob, Delta>;
 
 /** The workers that serve a request. */
-export interface Serving {
+export interface ModelClients {
   readonly client: ModelClient;
   /** Set if prompts go to workers of their own first. */
   readonly prefill: ModelClient | undefined;
@@ -28,7 +28,7 @@ export interface Pools extends Disposable {
   /** All cards that have come and gone together are added and removed: serve what they come to. @returns cards whose instances are not asked any more, since most workers are elsewhere. */
   settle(): readonly ModelRecord[];
   /** @throws RuntimeError `unavailable` while no instance of a role that is needed is there. */
-  choose(): Serving;
+  choose(): ModelClients;
 }
 
 export interface PoolsOptions {
@@ -89,7 +89,7 @@ class ModelPools implements Pools {
     return left;
   }
 
-  choose(): Serving {
+  choose(): ModelClients {
     return choosePools(this.#options.model, this.#pools, this.facts);
   }
 
@@ -159,7 +159,7 @@ function describeChange(before: CardFacts, after: CardFacts): Record<string, num
 }
 
 // Workers that do both win: one hop less.
-function choosePools(model: string, pools: ReadonlyMap<WorkerRole, Pool>, { migrationLimit }: CardFacts): Serving {
+function choosePools(model: string, pools: ReadonlyMap<WorkerRole, Pool>, { migrationLimit }: CardFacts): ModelClients {
   const living = (role: WorkerRole): ModelClient | undefined => {
     const client = pools.get(role)?.client;
     return client && client.instances.length > 0 ? client : undefined;

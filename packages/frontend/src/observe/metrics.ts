@@ -2,10 +2,8 @@
 import type { RuntimeMetrics } from "@dyn/runtime";
 import { createDisconnectedClients, createFamilies, type FrontendFamilies } from "./families.ts";
 import { ModelSeries } from "./model-series.ts";
-import { RequestMeter, type MeteredRequest } from "./request-meter.ts";
-
-/** Models no client may name in a label. */
-export const unknownModel = "unknown_model";
+import { RequestMeter } from "./request-meter.ts";
+import { unknownModel, type RequestRecord } from "./request-record.ts";
 
 /** More models than this are not remembered once they are gone. */
 const maxGoneModels = 256;
@@ -31,8 +29,8 @@ export interface FrontendMetricsOptions {
 }
 
 export interface FrontendMetrics extends Disposable {
-  /** A request has arrived. `model` is the name of a registered model, undefined for any other. */
-  begin(model: string | undefined, request: MeteredRequest): RequestMeter;
+  /** A request has arrived. */
+  begin(record: RequestRecord): RequestMeter;
 }
 
 /** Register all of them, or find them there: frontends of one runtime share them. */
@@ -53,7 +51,8 @@ export function createFrontendMetrics({
   });
   const disconnected = createDisconnectedClients(registry, prefix);
   return {
-    begin(model = unknownModel, request) {
+    begin(record) {
+      const { model } = record;
       let found = series.get(model);
       if (!found) {
         found = new ModelSeries(families, model);
@@ -62,7 +61,7 @@ export function createFrontendMetrics({
         if (series.size > current.length + maxGoneModels)
           dropGone(families, series, { current, graceMs: 0, now: now() });
       }
-      return new RequestMeter(found, disconnected, request);
+      return new RequestMeter(found, disconnected, record);
     },
     [Symbol.dispose]: () => reading[Symbol.dispose](),
   };

@@ -1,100 +1,68 @@
 /** Counts one inference request, from its arrival to its end. Each batch of tokens costs a few additions. */
-import type { RuntimeError, TraceContext } from "@dyn/runtime";
+import type { TraceContext } from "@dyn/runtime";
 import { isSampled, type Gauge } from "@dyn/runtime/internal";
-import type { ModelSeries, RequestType, RouteSeries } from "./model-series.ts";
+import type { ModelSeries, RouteSeries } from "./model-series.ts";
+import type { RequestRecord } from "./request-record.ts";
 
-export interface MeteredRequest {
-  readonly endpoint: string;
-  readonly requestType: RequestType;
-  /** Of the request's span; exemplars point to it if it is sampled. */
-  readonly trace: TraceContext;
-  /** Monotonic clock, ms. */
-  readonly startedAt: number;
-}
-
-/** What is known when a request is over. */
-export interface MeteredEnd {
-  /** Monotonic clock, ms. */
-  readonly endedAt: number;
-  readonly failure: RuntimeError | undefined;
-  /** The client left before the end. */
-  readonly isDisconnected: boolean;
-}
-
-/** What the answer came to. */
-export interface MeteredAnswer {
-  readonly inputTokens: number | undefined;
-  readonly cachedTokens: number | undefined;
-  readonly outputTokens: number;
-  /** Attempts at another instance before anything was delivered, and after. */
-  readonly retries: number;
-  readonly resumptions: number;
-}
-
+/** Holds the series of a request; what it counts is in the record. */
 export class RequestMeter {
-  #series: ModelSeries;
-  #route: RouteSeries;
-  #disconnected: Gauge;
-  #startedAt: number;
-  #trace: TraceContext | undefined;
-  #tokens = 0;
-  #lastTokenAt: number | undefined;
-  #slowestSeconds = 0;
+  readonly #series: ModelSeries;
+  readonly #route: RouteSeries;
+  readonly #disconnected: Gauge;
+  readonly #record: RequestRecord;
+  /** Of the request's span: exemplars point to it if it is sampled. */
+  readonly #trace: TraceContext | undefined;
 
-  constructor(series: ModelSeries, disconnected: Gauge, { endpoint, requestType, trace, startedAt }: MeteredRequest) {
+  constructor(series: ModelSeries, disconnected: Gauge, record: RequestRecord) {
+    const { endpoint, requestType, identity } = record;
     this.#series = series;
     this.#route = series.route(endpoint, requestType);
     this.#disconnected = disconnected;
-    this.#startedAt = startedAt;
-    this.#trace = isSampled(trace) ? trace : undefined;
+    this.#record = record;
+    this.#trace = isSampled(identity.trace) ? identity.trace : undefined;
     this.#route.started.inc();
     series.active.inc();
     series.inflight.inc();
     series.queued.inc();
   }
 
-  /** `count` tokens, at least one, have arrived together. The time to the first of them is no time between tokens. */
-  tokens(count: number, at: number): void {
+  /** So many have arrived together, at least one, and are in the record; `betweenMs` undefined = the first. */
+  tokens(count: number, betweenMs: number | undefined): void {
     const series = this.#series;
     series.outputTokensTotal.inc(count);
-    this.#tokens += count;
-    if (this.#lastTokenAt === undefined) {
-      const seconds = (at - this.#startedAt) / 1000;
-      const ttft = series.histogram("ttft");
-      series.queued.dec();
-      ttft.observe(seconds);
-      if (this.#trace) ttft.mark(seconds, this.#trace);
-    } else {
-      const seconds = (at - this.#lastTokenAt) / 1000 / count;
-      series.histogram("itl").observe(seconds, count);
-      if (seconds > this.#slowestSeconds) this.#slowestSeconds = seconds;
-    }
-    this.#lastTokenAt = at;
+    if (betweenMs !== undefined) return series.histogram("itl").observe(betweenMs / 1000, count);
+    const seconds = (this.#record.clock.ttftMs ?? 0) / 1000;
+    const ttft = series.histogram("ttft");
+    series.queued.dec();
+    ttft.observe(seconds);
+    if (this.#trace) ttft.mark(seconds, this.#trace);
   }
 
   /** Once, on every way out. */
-  finish({ endedAt, failure, isDisconnected }: MeteredEnd, answer: MeteredAnswer): void {
+  ended({ clock, startedAt, endedAt = startedAt, failure }: RequestRecord): void {
     const series = this.#series;
-    const seconds = (endedAt - this.#startedAt) / 1000;
+    const seconds = (endedAt - startedAt) / 1000;
     series.active.dec();
     series.inflight.dec();
-    if (this.#lastTokenAt === undefined) series.queued.dec();
+    if (clock.count === 0) series.queued.dec();
     series.duration.observe(seconds);
     if (this.#trace) series.duration.mark(seconds, this.#trace);
-    if (this.#trace && this.#slowestSeconds > 0) series.histogram("itl").mark(this.#slowestSeconds, this.#trace);
-    this.#answered(answer);
-    if (isDisconnected) this.#disconnected.inc();
+    if (this.#trace && clock.slowestMs > 0) series.histogram("itl").mark(clock.slowestMs / 1000, this.#trace);
+    this.#answered();
     this.#route.ended(failure?.traits.metric).inc();
-    if (failure?.code === "cancelled") this.#route.cancellations.inc();
     if (failure?.code === "overloaded") this.#route.rejections.inc();
+    if (failure?.code !== "cancelled") return;
+    this.#disconnected.inc();
+    this.#route.cancellations.inc();
   }
 
-  #answered({ inputTokens, cachedTokens, outputTokens, retries, resumptions }: MeteredAnswer): void {
+  #answered(): void {
     const series = this.#series;
+    const { clock, inputTokens, cachedTokens, outputTokens, retries, resumptions } = this.#record;
     if (inputTokens !== undefined) series.histogram("inputTokens").observe(inputTokens);
     if (cachedTokens !== undefined) series.histogram("cachedTokens").observe(cachedTokens);
     if (outputTokens > 0) series.histogram("outputTokens").observe(outputTokens);
-    if (outputTokens > this.#tokens) series.outputTokensTotal.inc(outputTokens - this.#tokens); // the engine counts more than deltas show
+    if (outputTokens > clock.count) series.outputTokensTotal.inc(outputTokens - clock.count); // the engine counts more than deltas show
     if (retries > 0) series.retries.inc(retries);
     if (resumptions > 0) series.resumptions.inc(resumptions);
   }

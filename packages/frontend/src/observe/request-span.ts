@@ -1,20 +1,19 @@
 /** What the `http-request` span says of an inference request. */
-import type { RuntimeError } from "@dyn/runtime";
-import { excerpt, toOutcome, type Attributes, type Span } from "@dyn/runtime/internal";
+import { excerpt, toOutcome, type Span } from "@dyn/runtime/internal";
+import type { RequestRecord } from "./request-record.ts";
 
-/** What the request log knows when it closes. Times are ms on the clock of `performance.now()`. */
-export interface RequestReport {
-  /** Fields of `request completed`. */
-  readonly fields: Attributes;
-  readonly endpoint: string;
-  readonly modelRequested: string | undefined;
-  readonly finishReasons: readonly string[];
-  /** When the body had been read and parsed. */
-  readonly parsedAt: number;
-  readonly firstTokenAt: number | undefined;
-  readonly lastTokenAt: number | undefined;
-  readonly failure: RuntimeError | undefined;
-}
+/** Those of the facts that the span has, too. */
+const shownFacts = [
+  "attempts",
+  "worker_id",
+  "prefill_worker_id",
+  "decode_worker_id",
+  "input_tokens",
+  "output_tokens",
+  "ttft_ms",
+  "avg_itl_ms",
+  "elapsed_ms",
+] as const;
 
 const operations: Readonly<Record<string, string>> = {
   chat_completions: "chat",
@@ -24,21 +23,24 @@ const operations: Readonly<Record<string, string>> = {
 const maxMessageChars = 1_024;
 
 /** Say all of it, once. */
-export function describeRequest(span: Span, report: RequestReport): void {
-  const { fields, endpoint, modelRequested, finishReasons, parsedAt, firstTokenAt, lastTokenAt, failure } = report;
+export function describeRequest(span: Span, request: RequestRecord): void {
+  const { facts, endpoint, requestType: request_type, model, modelAsked, finishReasons } = request;
+  const { parsedAt, clock, failure } = request;
   span.setAttributes({
-    ...fields,
+    ...Object.fromEntries(shownFacts.map((name) => [name, facts[name]])),
+    model,
+    request_type,
     "request.outcome": toOutcome(failure),
     endpoint,
     "gen_ai.operation.name": operations[endpoint],
-    "gen_ai.request.model": modelRequested,
-    "gen_ai.usage.input_tokens": fields["input_tokens"],
-    "gen_ai.usage.output_tokens": fields["output_tokens"],
+    "gen_ai.request.model": modelAsked,
+    "gen_ai.usage.input_tokens": facts["input_tokens"],
+    "gen_ai.usage.output_tokens": facts["output_tokens"],
     "gen_ai.response.finish_reasons": finishReasons.length > 0 ? finishReasons : undefined,
   });
   span.addEvent("parsed", parsedAt);
-  if (firstTokenAt !== undefined) span.addEvent("first token", firstTokenAt);
-  if (lastTokenAt !== undefined) span.addEvent("last token", lastTokenAt);
+  if (clock.firstAt !== undefined) span.addEvent("first token", clock.firstAt);
+  if (clock.lastAt !== undefined) span.addEvent("last token", clock.lastAt);
   if (!failure || failure.code === "cancelled") return;
   // What the client did wrong is no error of this server: its span has an error type, but no error status.
   if (failure.traits.status < 500) span.setAttributes({ "error.type": failure.code });

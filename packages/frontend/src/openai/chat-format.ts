@@ -1,7 +1,7 @@
 /** Chat completions as OpenAI writes them: chunks of a stream, or one completion. */
 import type { FinishReason, Usage } from "@dyn/runtime/llm";
 import type { Completion } from "../inference/transcript.ts";
-import type { AnswerHead, StreamFormat } from "../inference/serve.ts";
+import type { AnswerHead, StreamFormat } from "../inference/api.ts";
 import type { ChatRequest } from "./chat-schema.ts";
 
 export function toUsage({ promptTokens, completionTokens, cachedTokens }: Usage): Record<string, unknown> {

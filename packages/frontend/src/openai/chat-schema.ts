@@ -5,7 +5,7 @@ import * as z from "zod";
 import { described, shaped } from "../inference/described.ts";
 import { anyList, countLimit, listOf } from "../inference/field-kinds.ts";
 import { checkLength, FieldError, modelName, parseFields, unsupported, type FieldLimits } from "../inference/fields.ts";
-import type { InferenceRequest } from "../inference/serve.ts";
+import type { InferenceRequest } from "../inference/api.ts";
 import { contentOf, skipParts, textPart, toText, type Part } from "../inference/parts.ts";
 import { answerFields, onlyOfStreams, samplingFields, stopField, toSampling, toStop } from "./sampling.ts";
 

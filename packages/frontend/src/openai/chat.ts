@@ -1,5 +1,5 @@
 /** POST /v1/chat/completions. */
-import type { InferenceApi } from "../inference/serve.ts";
+import type { InferenceApi } from "../inference/api.ts";
 import { createChatStream, toChatCompletion } from "./chat-format.ts";
 import { parseChatRequest, type ChatRequest } from "./chat-schema.ts";
 import { keepAlive, toErrorBody, toErrorEvent } from "./errors.ts";

@@ -1,6 +1,6 @@
 /** Plain completions as OpenAI writes them: chunks of a stream, or one completion. */
 import type { Completion } from "../inference/transcript.ts";
-import type { AnswerHead, StreamFormat } from "../inference/serve.ts";
+import type { AnswerHead, StreamFormat } from "../inference/api.ts";
 import { toUsage } from "./chat-format.ts";
 import type { CompletionRequest } from "./completions-schema.ts";
 

@@ -6,7 +6,7 @@ import { described, shaped } from "../inference/described.ts";
 import { countLimit } from "../inference/field-kinds.ts";
 import { FieldError, modelName, parseFields, unsupported, type FieldLimits } from "../inference/fields.ts";
 import { countJsonBytes } from "../http/json-size.ts";
-import type { InferenceRequest } from "../inference/serve.ts";
+import type { InferenceRequest } from "../inference/api.ts";
 import { promptField } from "./prompts.ts";
 import { answerFields, onlyOfStreams, samplingFields, stopField, toSampling, toStop } from "./sampling.ts";
 

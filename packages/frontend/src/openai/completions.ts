@@ -1,5 +1,5 @@
 /** POST /v1/completions. */
-import type { InferenceApi } from "../inference/serve.ts";
+import type { InferenceApi } from "../inference/api.ts";
 import { createCompletionStream, toTextCompletion } from "./completions-format.ts";
 import { parseCompletionRequest, type CompletionRequest } from "./completions-schema.ts";
 import { keepAlive, toErrorBody, toErrorEvent } from "./errors.ts";

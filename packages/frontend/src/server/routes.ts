@@ -5,13 +5,8 @@ import { countTokens } from "../anthropic/count-tokens.ts";
 import * as anthropic from "../anthropic/errors.ts";
 import { listModelInfos, showModelInfo } from "../anthropic/list-models.ts";
 import { messagesApi } from "../anthropic/messages.ts";
-import {
-  refuseInference,
-  serveInference,
-  type InferenceApi,
-  type InferenceParts,
-  type InferenceRequest,
-} from "../inference/serve.ts";
+import type { InferenceApi, InferenceRequest } from "../inference/api.ts";
+import { refuseInference, serveInference, type InferenceParts } from "../inference/serve.ts";
 import { chatApi } from "../openai/chat.ts";
 import { completionsApi } from "../openai/completions.ts";
 import * as openai from "../openai/errors.ts";

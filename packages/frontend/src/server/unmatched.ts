@@ -22,14 +22,14 @@ export function createUnmatched(options: RequestLogOptions): Unmatched {
     refuse(exchange, error, headers) {
       const { status } = error.traits;
       const isSummed = !exchange.caller.hasKey;
-      const facts = {
+      const kind = {
         endpoint: "unmatched",
         requestType: "unary",
-        modelRequested: undefined,
+        modelAsked: undefined,
         isKnown: false,
         isSummed,
       } as const;
-      using requestLog = beginRequestLog(exchange, facts, options);
+      using requestLog = beginRequestLog(exchange, kind, options);
       requestLog.fail(error);
       sendJson(exchange, status, toUnmatchedBody(error, exchange), { ...toErrorHeaders(error), ...headers });
       requestLog.responded(status);

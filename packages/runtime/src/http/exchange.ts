@@ -193,5 +193,5 @@ function openSpan(
 ): RequestSpan | undefined {
   const isLogged = !route || route.kind === "inference";
   if (!isLogged && !log.child({ target: "system_span" }).isEnabled("debug")) return undefined;
-  return openRequestSpan({ tracer, identity, request, response, scheme, route: route?.path, isLogged, startedAt });
+  return openRequestSpan({ tracer, identity, request, response, scheme, route: route?.path, isLogged, startedAt, log });
 }

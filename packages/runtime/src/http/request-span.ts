@@ -1,5 +1,6 @@
 /** The `http-request` span: what it says of HTTP, and when it is over. */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Logger } from "../logging/logger.ts";
 import type { Identity } from "../trace/identity.ts";
 import type { Attributes, Span, Tracer } from "../trace/spans.ts";
 
@@ -19,11 +20,25 @@ export interface RequestSpanOptions {
   /** False for requests that have no request log: the span ends with the response. */
   readonly isLogged: boolean;
   readonly startedAt: number;
+  readonly log: Logger;
 }
 
-/** Begin the span; undefined if nobody will see it. */
+/** Begin the span; undefined if nobody will see it. One that fails ends no request: the log says it. */
 export function openRequestSpan(options: RequestSpanOptions): RequestSpan | undefined {
-  const { tracer, identity, response, startedAt, isLogged } = options;
+  try {
+    return openSpan(options);
+  } catch (error) {
+    tellFault(options.log, error);
+    return undefined;
+  }
+}
+
+function tellFault(log: Logger, error: unknown): void {
+  log.summed("error", { error }, "the span of a request failed, the request goes on");
+}
+
+function openSpan(options: RequestSpanOptions): RequestSpan | undefined {
+  const { tracer, identity, response, startedAt, isLogged, log } = options;
   const span = tracer.startSpan("http-request", "server", identity.trace, startedAt);
   if (!span.isRecording) return undefined;
   span.setAttributes(toRequestAttributes(options));
@@ -31,14 +46,21 @@ export function openRequestSpan(options: RequestSpanOptions): RequestSpan | unde
   let isClosed = false;
   response.once("close", () => {
     isClosed = true;
-    span.setAttributes({ "http.response.status_code": response.headersSent ? response.statusCode : undefined });
-    if (isCompleted) span.end();
+    try {
+      span.setAttributes({ "http.response.status_code": response.headersSent ? response.statusCode : undefined });
+      if (isCompleted) span.end();
+    } catch (error) {
+      tellFault(log, error);
+    }
   });
   return {
     complete(describe) {
       isCompleted = true;
-      describe(span);
-      if (isClosed) span.end();
+      try {
+        describe(span);
+      } finally {
+        if (isClosed) span.end();
+      }
     },
   };
 }

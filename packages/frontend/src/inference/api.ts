@@ -1,0 +1,52 @@
+/** What an API brings: its shapes. All else about a request is the same for every API. */
+import type { RuntimeError } from "@dyn/runtime";
+import type { ModelJob } from "@dyn/runtime/internal";
+import type { Delta } from "@dyn/runtime/llm";
+import type { FieldLimits } from "./fields.ts";
+import type { Completion } from "./transcript.ts";
+
+/** A parsed body; APIs add what they need to format the answer. */
+export interface InferenceRequest {
+  readonly stream: boolean;
+  readonly job: ModelJob;
+  /** Kinds of parts of its messages that the job is without. */
+  readonly skipped?: readonly string[];
+}
+
+/** What every answer says about itself. */
+export interface AnswerHead {
+  /** Ours; body ids contain it. */
+  readonly requestId: string;
+  /** Unix time, s. */
+  readonly created: number;
+}
+
+/** The events of one stream. Everything but the text is fixed, so it is built once. */
+export interface StreamFormat {
+  /** What stands before the first batch, if it may be large: written one by one, as fast as the client reads. */
+  readonly opening?: Iterable<string>;
+  /** All events of one batch, joined. */
+  batch(deltas: readonly Delta[]): string;
+  /** What follows the last delta. */
+  end(completion: Completion): string;
+}
+
+/** How an API refuses. */
+export interface Refusals {
+  /** Value of the `endpoint` log field and metric label. */
+  readonly endpoint: string;
+  toErrorBody(error: RuntimeError, requestId: string): unknown;
+}
+
+/** What an API brings: its shapes. */
+export interface InferenceApi<Request extends InferenceRequest = InferenceRequest> extends Refusals {
+  /** @throws FieldError naming the field that is wrong. */
+  parse(body: unknown, limits: FieldLimits): Request;
+  createStream(request: Request, head: AnswerHead): StreamFormat;
+  /** What a stream says when it has nothing to say: every client skips it, wherever it stands. */
+  readonly keepAlive: string;
+  /** The body of a unary answer. */
+  toAnswer(request: Request, head: AnswerHead, completion: Completion): unknown;
+  /** The event that ends a stream that has begun and failed. */
+  toErrorEvent(error: RuntimeError, requestId: string): string;
+}
