@@ -1,6 +1,7 @@
 // What the frontend costs beside a bare node:http echo, and the plane by itself. One run, ratios; numbers go to benchmarks/results.
 import { writeFileSync } from "node:fs";
 import { measureIdle } from "./idle.ts";
+import { measureHistory } from "./history.ts";
 import { measureJoins } from "./joins.ts";
 import { cpuSeconds, median, runLoad, type LoadResult } from "./load.ts";
 import { measurePlane } from "./plane.ts";
@@ -154,13 +155,13 @@ function keep(results: Results): void {
 await runBench({
   script: "bench",
   about:
-    "what a request and a token cost, beside a bare HTTP server in the same run; start-up and memory; and what a worker costs that joins many others",
+    "what a request and a token cost, beside a bare HTTP server in the same run; start-up and memory; what it costs to remember a request; and what a worker costs that joins many others",
   seconds: 150,
   flags: { keep: "write the numbers to benchmarks/results/latest.json" },
   async measure(flags) {
     const results = await measureAll();
     if (flags.has("keep")) keep(results);
-    return [...toRows(results), ...(await measureJoins())];
+    return [...toRows(results), ...measureHistory(), ...(await measureJoins())];
   },
 });
 endServers();

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { createRuns } from "../../../packages/runtime/src/llm/choices.ts";
 import type { ModelJob } from "../../../packages/runtime/src/llm/contract.ts";
-import { countTokens, splitTokens } from "../../../packages/runtime/src/llm/tokens.ts";
+import { countTextTokens, splitTokens } from "../../../packages/runtime/src/llm/tokens.ts";
 import { TokenClock } from "../../../packages/runtime/src/trace/token-clock.ts";
 
 test("tokens joined are the text", () => {
@@ -24,7 +24,7 @@ test("a token is a word with the blanks before it, or the blanks at the end, as 
   });
   const holds = (text: string, skipped: number): void => {
     const tokens = text.match(/\s*\S+|\s+$/g) ?? [];
-    expect(countTokens(text)).toBe(tokens.length);
+    expect(countTextTokens(text)).toBe(tokens.length);
     expect([...splitTokens(text, skipped)]).toEqual(tokens.slice(skipped));
   };
   holds(everyUnit, 65_000);

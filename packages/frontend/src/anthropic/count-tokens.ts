@@ -7,7 +7,7 @@ import { logSkipped } from "../inference/parts.ts";
 import { parseCountRequest } from "./messages-schema.ts";
 
 /** @throws RuntimeError, FieldError for the caller to answer. */
-export function countTokens(exchange: Exchange, raw: unknown, models: Models, limits: FieldLimits): void {
+export function serveTokenCount(exchange: Exchange, raw: unknown, models: Models, limits: FieldLimits): void {
   const { skipped, ...counted } = parseCountRequest(parseJsonBody(raw), limits);
   logSkipped(exchange.log, skipped);
   models.find(counted.model);

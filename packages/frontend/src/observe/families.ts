@@ -41,18 +41,45 @@ const outputLengths = [0, 100, 210, 430, 880, 1800, 3700, 7600, 16_000, 32_000];
 
 type Registry = RuntimeMetrics["registry"];
 
-/** Register all of them under `prefix_`. */
+interface Named {
+  readonly registry: Registry;
+  readonly name: string;
+  readonly help: string;
+}
+
+/** Registers families of one prefix. */
+interface Maker {
+  readonly named: (name: string, help: string) => Named;
+  readonly gauge: (name: string, help: string) => Family<"model", Gauge>;
+  readonly histogram: (name: string, help: string, buckets: readonly number[]) => Family<"model", Histogram>;
+}
+
+const labels = ["model"] as const;
+const routeLabels = ["model", "endpoint", "request_type"] as const;
+
+function createMaker(registry: Registry, prefix: string): Maker {
+  const named: Maker["named"] = (name, help) => ({ registry, name: `${prefix}_${name}`, help });
+  return {
+    named,
+    gauge: (name, help) => createGauges({ ...named(name, help), labels }),
+    histogram: (name, help, buckets) => createHistograms({ ...named(name, help), labels, buckets }),
+  };
+}
+
+/** Register all of them under `prefix_`, in the order in which they are shown. */
 export function createFamilies(registry: Registry, prefix: string): FrontendFamilies {
-  const labels = ["model"] as const;
-  const routeLabels = ["model", "endpoint", "request_type"] as const;
-  const named = (name: string, help: string): { registry: Registry; name: string; help: string } => ({
-    registry,
-    name: `${prefix}_${name}`,
-    help,
-  });
-  const gauge = (name: string, help: string): Family<"model", Gauge> => createGauges({ ...named(name, help), labels });
-  const histogram = (name: string, help: string, buckets: readonly number[]): Family<"model", Histogram> =>
-    createHistograms({ ...named(name, help), labels, buckets });
+  const maker = createMaker(registry, prefix);
+  return {
+    ...createCardFamilies(maker),
+    ...createRequestFamilies(maker),
+    ...createTokenFamilies(maker),
+    ...createEndFamilies(maker),
+  };
+}
+
+type CardFamilies = Pick<FrontendFamilies, "contextLength" | "kvCacheBlockSize" | "migrationLimit">;
+
+function createCardFamilies({ gauge }: Maker): CardFamilies {
   return {
     contextLength: gauge("model_context_length", "Context length in the model's cards, the least of them, tokens"),
     kvCacheBlockSize: gauge(
@@ -60,6 +87,13 @@ export function createFamilies(registry: Registry, prefix: string): FrontendFami
       "KV cache block size in the model's cards, the least of them, tokens",
     ),
     migrationLimit: gauge("model_migration_limit", "Migrations all of the model's cards allow a request"),
+  };
+}
+
+type RequestFamilies = Pick<FrontendFamilies, "started" | "requests" | "active" | "inflight" | "queued" | "duration">;
+
+function createRequestFamilies({ named, gauge, histogram }: Maker): RequestFamilies {
+  return {
     started: createCounters({ ...named("requests_started_total", "Inference requests received"), labels: routeLabels }),
     requests: createCounters({
       ...named("requests_total", "Inference requests ended; error_type is empty on success"),
@@ -69,6 +103,16 @@ export function createFamilies(registry: Registry, prefix: string): FrontendFami
     inflight: gauge("inflight_requests", "The same as active_requests, by its deprecated name"),
     queued: gauge("queued_requests", "Inference requests under way that have had no token yet"),
     duration: histogram("request_duration_seconds", "From a request's arrival to the end of its answer", durations),
+  };
+}
+
+type TokenFamilies = Pick<
+  FrontendFamilies,
+  "ttft" | "itl" | "inputTokens" | "cachedTokens" | "outputTokens" | "outputTokensTotal"
+>;
+
+function createTokenFamilies({ named, histogram }: Maker): TokenFamilies {
+  return {
     ttft: histogram("time_to_first_token_seconds", "From a request's arrival to its first token", firstToken),
     itl: histogram(
       "inter_token_latency_seconds",
@@ -86,6 +130,13 @@ export function createFamilies(registry: Registry, prefix: string): FrontendFami
       ...named("output_tokens_total", "Tokens of all answers, as they arrive"),
       labels,
     }),
+  };
+}
+
+type EndFamilies = Pick<FrontendFamilies, "cancellations" | "rejections" | "migrations">;
+
+function createEndFamilies({ named }: Maker): EndFamilies {
+  return {
     cancellations: createCounters({
       ...named("model_cancellation_total", "Requests cancelled before their end"),
       labels: routeLabels,

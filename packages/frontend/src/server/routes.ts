@@ -1,7 +1,7 @@
 /** Every route: method, path, handler, shape of its errors. What is not here is a 404, what is here under another method a 405. */
 import type { RuntimeError } from "@dyn/runtime";
 import type { Audience, Exchange, PortUse, RouteEntry } from "@dyn/runtime/internal";
-import { countTokens } from "../anthropic/count-tokens.ts";
+import { serveTokenCount } from "../anthropic/count-tokens.ts";
 import * as anthropic from "../anthropic/errors.ts";
 import { listModelInfos, showModelInfo } from "../anthropic/list-models.ts";
 import { messagesApi } from "../anthropic/messages.ts";
@@ -85,7 +85,7 @@ function lookupRoutes(parts: Parts): readonly RouteEntry[] {
       kind: "lookup",
       takes: "json",
       audience: "clients",
-      handle: ({ exchange, body }) => countTokens(exchange, body, parts.models, parts.fieldLimits),
+      handle: ({ exchange, body }) => serveTokenCount(exchange, body, parts.models, parts.fieldLimits),
       toErrorBody: (error, { identity }) => anthropic.toErrorBody(error, identity.requestId),
     },
     {

@@ -20,7 +20,7 @@ export function* splitTokens(text: string, skipped = 0): Generator<string, void,
   }
 }
 
-export function countTokens(text: string): number {
+export function countTextTokens(text: string): number {
   let [words, before] = [0, 1];
   for (let at = 0; at < text.length; at += 1) {
     const blank = isBlank[text.charCodeAt(at)] ?? 0; // the table has every code unit
@@ -34,12 +34,12 @@ export function countTokens(text: string): number {
 export function countPromptTokens({ messages, prompt }: Pick<ModelRequest, "messages" | "prompt">): number {
   if (prompt?.tokenIds) return prompt.tokenIds.length;
   let count = 0;
-  for (const { text } of messages) count += countTokens(text);
+  for (const { text } of messages) count += countTextTokens(text);
   return count;
 }
 
 /** Tokens of all prompts of a job; each is read once, however many completions it gets. */
 export function countJobTokens({ messages, prompt, prompts = prompt && [prompt] }: ModelJob): number {
   if (!prompts) return countPromptTokens({ messages });
-  return prompts.reduce((sum, { text, tokenIds }) => sum + (tokenIds?.length ?? countTokens(text)), 0);
+  return prompts.reduce((sum, { text, tokenIds }) => sum + (tokenIds?.length ?? countTextTokens(text)), 0);
 }

@@ -92,7 +92,7 @@ export function createComponentFamilies(registry: MetricsRegistry, prefix: strin
     firstResponse: createHistograms({
       registry,
       name: "dynamo_work_handler_time_to_first_response_seconds",
-      help: "From a request's arrival at the worker to its first item with a token",
+      help: "From a request's arrival at the worker to its first token",
       buckets: firstResponses,
     }).with({}),
     places: createGauges({
