@@ -1,6 +1,6 @@
 /** Runs the handler of one request: reopens its identity, sends its items, and writes the worker's pair of lifecycle lines. */
 import { roundMs } from "../durations.ts";
-import { toItems, workerParts, type Places, type WorkerContext } from "../handler.ts";
+import { toContext, toItems, workerParts, type Places } from "../handler.ts";
 import { RuntimeError } from "../errors.ts";
 import { toHandlerError, toRuntimeError } from "../thrown.ts";
 import { describeBadRequestId, isUuid } from "../ids.ts";
@@ -125,11 +125,8 @@ async function pump(
   running.step = "deserialization";
   const body = decodePayload(request.payload, "request payload");
   running.step = "generate";
-  const context: WorkerContext = {
+  const context = toContext({
     signal: stream.signal,
-    get log() {
-      return logger.pino; // most handlers say nothing
-    },
     requestId: identity.requestId,
     ...(identity.xRequestId !== undefined && { xRequestId: identity.xRequestId }),
     traceparent: formatTraceparent(identity.trace),
@@ -140,7 +137,7 @@ async function pump(
     places,
     [workerParts]: { connection: stream, clock, logger },
     report: (more) => void Object.assign(facts, more),
-  };
+  });
   for await (const item of toItems(endpoint.handler(body, context), "the handler")) {
     if (!stream.isWritable) await stream.writable();
     if (stream.signal.aborted) break; // leaving the loop tells the engine

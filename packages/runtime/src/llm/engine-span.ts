@@ -1,5 +1,5 @@
 /** `engine.generate`: the engine's own place in the trace, below the worker's `handle_payload`. Its id exists whether or not spans are exported. */
-import { partsOf, workerParts, type RequestContext, type WorkerContext } from "../handler.ts";
+import { partsOf, toContext, workerParts, type RequestContext, type WorkerContext } from "../handler.ts";
 import type { RuntimeError } from "../errors.ts";
 import { toRuntimeError } from "../thrown.ts";
 import { toSpanFields } from "../trace/identity.ts";
@@ -29,11 +29,8 @@ export function openEngineSpan(outer: RequestContext, tracer: Tracer): EngineSpa
   const { signal, requestId, xRequestId, tracestate, baggage, attempt, places } = outer;
   return {
     spanId: trace.spanId,
-    context: {
+    context: toContext({
       signal,
-      get log() {
-        return logger.pino;
-      },
       requestId,
       ...(xRequestId !== undefined && { xRequestId }),
       traceparent: formatTraceparent(trace),
@@ -44,7 +41,7 @@ export function openEngineSpan(outer: RequestContext, tracer: Tracer): EngineSpa
       places,
       report: (facts) => outer.report(facts),
       [workerParts]: { ...parts, logger },
-    },
+    }),
     within: (start) => (tracer.isOn ? withinSpan(span, start) : start()),
     end(thrown, facts, job) {
       const failure = outer.signal.aborted ? toRuntimeError(outer.signal.reason) : thrown;

@@ -53,9 +53,9 @@ export function createStopGate(stops: readonly string[]): StopGate {
   // Its place is in the text that is held: what has been released was no part of one.
   function findFirst(): Match | undefined {
     let first: Match | undefined;
-    for (const { found, stopText } of searches) {
-      const at = found - gone;
-      if (at < (first?.at ?? Number.POSITIVE_INFINITY)) first = { at, stopText };
+    for (const search of searches) {
+      const at = search.found() - gone;
+      if (at < (first?.at ?? Number.POSITIVE_INFINITY)) first = { at, stopText: search.stopText };
     }
     return first;
   }
@@ -86,7 +86,7 @@ interface Match {
 interface Search {
   readonly stopText: string;
   /** Where it began for the first time, in all text; infinite until then. */
-  readonly found: number;
+  found(): number;
   /** @returns the length of the longest end of the text so far that may become the stop string. */
   push(text: string): number;
 }
@@ -98,9 +98,7 @@ function createSearch(stopText: string): Search {
   let found = Number.POSITIVE_INFINITY;
   return {
     stopText,
-    get found() {
-      return found;
-    },
+    found: () => found, // no getter: each of an object literal's own keeps the objects alive until a full collection
     push(text) {
       for (let at = 0; at < text.length; at += 1) {
         matched = follow(stopText, borders, matched, text.charCodeAt(at));
