@@ -3,6 +3,7 @@ import { writeFileSync } from "node:fs";
 import { measureIdle } from "./idle.ts";
 import { measureHistory } from "./history.ts";
 import { measureJoins } from "./joins.ts";
+import { measureLines } from "./log-line.ts";
 import { cpuSeconds, median, runLoad, type LoadResult } from "./load.ts";
 import { measurePlane } from "./plane.ts";
 import { chatBody, endServers, openFrontend, startEcho, startWorker, type Server } from "./servers.ts";
@@ -161,7 +162,7 @@ await runBench({
   async measure(flags) {
     const results = await measureAll();
     if (flags.has("keep")) keep(results);
-    return [...toRows(results), ...measureHistory(), ...(await measureJoins())];
+    return [...toRows(results), ...measureHistory(), ...(await measureLines()), ...(await measureJoins())];
   },
 });
 endServers();
