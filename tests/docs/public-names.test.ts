@@ -13,7 +13,7 @@ const entryPoints: Readonly<Record<string, { readonly source: string; readonly n
       Client ClientOptions WaitOptions RouterMode GenerateOptions Answer Batches AttemptReport AttemptOutcome Instance
       RuntimeError ErrorCode ErrorTraits isErrorCode toRuntimeError
       createMemorySpace MemorySpace Discovery Condition
-      Logger Fields Identity TraceContext Tracer RuntimeMetrics MemoryBudget System version`,
+      PinoLogger Fields Identity TraceContext Tracer RuntimeMetrics MemoryBudget System version`,
   },
   "@dyn/runtime/llm": {
     source: "packages/runtime/src/llm.ts",

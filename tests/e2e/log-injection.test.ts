@@ -12,6 +12,15 @@ import { sendRaw, type RawRequest } from "../support/raw-http.ts";
 const evilWorker = `import { startMockWorker } from "@dyn/mock-worker";
 await startMockWorker({ environment: process.env, modelName: ${JSON.stringify(evilModel)}, component: "evil" });`;
 
+/** A line of a request that has an event, of one that went well or not. */
+function isLifecycle({ values }: StrictLine): boolean {
+  const target = String(values.get("target"));
+  return (
+    /^(?:request (?:received|completed)|http response (?:sent|finished))$/.test(String(values.get("message"))) &&
+    ["dyn_frontend::request_log", "dyn_runtime::ingress::push_handler"].includes(target)
+  );
+}
+
 describe.each([
   ["jsonl", parseJsonLine],
   ["readable", parseReadableLine],
@@ -107,9 +116,9 @@ describe.each([
 
   test("in the end every line is whole, in order, and none has come later", () => {
     const lines = rawLines().map(parseLine);
-    for (const { keys } of lines) {
-      expect(keys.slice(0, 4)).toEqual(["time", "level", "target", "message"]);
-    }
+    for (const { keys } of lines) expect(keys.slice(0, 4)).toEqual(["time", "level", "target", "message"]);
+    for (const { values } of lines.filter(isLifecycle))
+      expect(values.get("event")).toBe(String(values.get("message")).replaceAll(" ", "_"));
     expect(sent.size).toBeGreaterThan(200);
     for (const [id, shapes] of sent) expect(shapesOf(linesOf(id))).toEqual(shapes);
     expect(

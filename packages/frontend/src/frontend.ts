@@ -1,6 +1,6 @@
 /** One frontend: what it is composed of, how it begins, and how it ends. */
 import { createRuntime, RuntimeError, type Runtime, type RuntimeConfig } from "@dyn/runtime";
-import type { Environment, Logger, ShutdownSignal } from "@dyn/runtime";
+import type { Environment, ShutdownSignal } from "@dyn/runtime";
 import {
   checkRouterMode,
   completeSettings,
@@ -15,6 +15,7 @@ import {
   waitMs,
   watchSignals,
   within,
+  type Logger,
 } from "@dyn/runtime/internal";
 import { createHistory, type History } from "@dyn/lineage";
 import type { InferenceParts } from "./inference/serve.ts";

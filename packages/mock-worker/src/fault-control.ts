@@ -1,6 +1,6 @@
 /** The faults of all workers of a process, which can be replaced while they run. */
-import { RuntimeError, toRuntimeError, type Logger } from "@dyn/runtime";
-import type { SystemRoute } from "@dyn/runtime/internal";
+import { RuntimeError, toRuntimeError } from "@dyn/runtime";
+import type { SystemRoute, Logger } from "@dyn/runtime/internal";
 import { createFaultPlan, formatFaults, parseFaults, type Fault, type FaultPlan } from "./faults.ts";
 import type { MockOptions } from "./options.ts";
 

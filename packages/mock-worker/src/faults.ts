@@ -1,6 +1,6 @@
 /** Faults on purpose: which request fails, how, and before which token. Decided by seed and number of the request, so runs repeat. */
-import { isErrorCode, RuntimeError, type ErrorCode, type Logger } from "@dyn/runtime";
-import { maxTimerMs, type PeerConnection } from "@dyn/runtime/internal";
+import { isErrorCode, RuntimeError, type ErrorCode } from "@dyn/runtime";
+import { maxTimerMs, type PeerConnection, type Logger } from "@dyn/runtime/internal";
 
 type Kind =
   | { readonly type: "error"; readonly code: ErrorCode }

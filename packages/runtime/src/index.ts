@@ -19,7 +19,7 @@ export type { ErrorCode, ErrorTraits } from "./errors.ts";
 export type { Identity } from "./trace/identity.ts";
 export type { TraceContext } from "./trace/traceparent.ts";
 export type { Tracer } from "./trace/spans.ts";
-export type { Logger } from "./logging/logger.ts";
+export type { PinoLogger } from "./logging/pino.ts";
 export type { Fields } from "./logging/format.ts";
 export { createMemorySpace } from "./discovery/memory.ts";
 export type { MemorySpace } from "./discovery/memory.ts";

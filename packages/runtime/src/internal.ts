@@ -34,7 +34,7 @@ export {
 export type { Setting, SettingsOf, Variable, VariablesOf } from "./settings/setting.ts";
 export { declareFlags, readFlags, sayWrongUsage } from "./settings/flags.ts";
 export { loggerOf } from "./logging/logger.ts";
-export type { ChildOptions } from "./logging/logger.ts";
+export type { ChildOptions, Logger } from "./logging/logger.ts";
 export type { LogEvent } from "./logging/events.ts";
 export { createMemoryBudget, requestFactor, textFactor } from "./memory-budget.ts";
 export type { MemoryShare } from "./memory-budget.ts";

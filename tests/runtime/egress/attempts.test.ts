@@ -116,6 +116,8 @@ test("what could not be sent is reported as that", async () => {
     { workerId: "7", isSent: false, outcome: "connection_failed", failure: { code: "cannot_connect" }, trailer: {} },
   ]);
   expect(pair.records.find(({ message }) => message === "route request failed")).toMatchObject({
+    level: "WARN",
+    event: "request_completed", // that of the request is no other line
     "request.sent": false,
   });
 });

@@ -59,10 +59,11 @@ test("ids cannot be overwritten there either, and an error of ours is one text",
   await ask(log, (own) => {
     own.info({ request_id: "forged", target: "x" }, "said");
     own.child({ request_id: "forged" }).warn("said");
+    own.child({}, { level: "debug" }).child({}).debug({ request_id: "forged" }, "said");
     throw new Error("broken");
   }).catch(() => undefined);
   const said = lines.filter(({ msg }) => msg === "said");
-  expect(said).toHaveLength(2);
+  expect(said).toHaveLength(3);
   for (const line of said)
     expect(line).toMatchObject({ request_id: uuid, target: "test::own::generate", "field.request_id": "forged" });
   const failed = lines.find(({ event, level }) => event === "request_completed" && level === 50);

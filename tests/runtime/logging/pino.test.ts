@@ -107,6 +107,7 @@ describe("the logger of a handler", () => {
     expect(say((log) => log.child({}, { level: "trace" }).child({}).info({ request_id: 1 }, "m"))).toEqual([
       { ...head, "field.request_id": 1 },
     ]);
+    expect(say((log) => log.child({ more: undefined }).info({ more: 1 }, "m"))).toEqual([{ ...head, more: 1 }]);
     expect(() => open().log.child({}, { formatters: { log: () => ({ request_id: "forged" }) } })).toThrow(RuntimeError);
   });
 

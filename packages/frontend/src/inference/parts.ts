@@ -1,5 +1,5 @@
 /** Parts of messages: the text that engines see of them, and what becomes of those that are no text. */
-import type { Logger } from "@dyn/runtime";
+import type { Logger } from "@dyn/runtime/internal";
 import * as z from "zod";
 import { chosenBy, kindOf, listOf } from "./field-kinds.ts";
 import { FieldError } from "./fields.ts";

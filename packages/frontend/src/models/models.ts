@@ -1,6 +1,6 @@
 /** Which models exist: follows the cards in discovery. */
-import { RuntimeError, type Logger, type RouterMode, type Runtime } from "@dyn/runtime";
-import type { Change, ModelRecord } from "@dyn/runtime/internal";
+import { RuntimeError, type RouterMode, type Runtime } from "@dyn/runtime";
+import type { Change, ModelRecord, Logger } from "@dyn/runtime/internal";
 import { roleOf, type CardFacts } from "./cards.ts";
 import { createRecentlyGone, type RecentlyGone } from "./recently-gone.ts";
 import { createPools, type ModelClients, type Pools } from "./pools.ts";

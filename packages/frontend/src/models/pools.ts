@@ -1,7 +1,7 @@
 /** The workers of one model: a pool per role, each with a client of the endpoint that is served. */
-import { RuntimeError, type Client, type Logger, type RouterMode, type Runtime } from "@dyn/runtime";
+import { RuntimeError, type Client, type RouterMode, type Runtime } from "@dyn/runtime";
 import type { Delta, WorkerRole } from "@dyn/runtime/llm";
-import { formatAddress, type ModelRecord, type ModelJob } from "@dyn/runtime/internal";
+import { formatAddress, type ModelRecord, type ModelJob, type Logger } from "@dyn/runtime/internal";
 import { createModelCards, roleOf, toFacts, type CardFacts, type CardGroup, type ModelFacts } from "./cards.ts";
 
 export type ModelClient = Client<ModelJob, Delta>;

@@ -1,6 +1,6 @@
 /** The pair of lifecycle lines of an inference request, and those of its answer between them. */
-import type { Fields, Logger, RuntimeError } from "@dyn/runtime";
-import { roundMs } from "@dyn/runtime/internal";
+import type { Fields, RuntimeError } from "@dyn/runtime";
+import { roundMs, type Logger } from "@dyn/runtime/internal";
 import type { RequestReader, RequestRecord } from "./request-record.ts";
 
 /** Write `request received`. Of a request that is summed up (as one of the kind `sum`) all lines wait for the last: they are written with it, or not at all. */
@@ -24,7 +24,10 @@ export function createLines(log: Logger, sum: string | undefined): RequestReader
       const fields = failure ? { ...facts, error: failure.message } : facts;
       if (sum === undefined) return sayCompleted(log, fields, failure);
       const before = (): void => held.forEach((line) => line());
-      log.summed("error", fields, "request completed", { kind: `${sum} ${failure?.code}`, before });
+      log.summed("error", { ...fields, event: "request_completed" }, "request completed", {
+        kind: `${sum} ${failure?.code}`,
+        before,
+      });
     },
   };
 }
@@ -42,12 +45,10 @@ export function toBoundFields(record: RequestRecord, apiKey: string | undefined)
 }
 
 function sayResponded(log: Logger, status: number, fields: Fields): void {
-  if (status < 400) log.event("http_response_sent", fields, "http response sent");
-  else log.error(fields, "http response sent");
+  log.event("http_response_sent", fields, "http response sent", status < 400 ? undefined : "error");
 }
 
 function sayCompleted(log: Logger, fields: Fields, failure: RuntimeError | undefined): void {
-  if (!failure) log.event("request_completed", fields, "request completed");
-  else if (failure.code === "cancelled") log.info(fields, "request completed");
-  else log.error(fields, "request completed");
+  const level = failure && (failure.code === "cancelled" ? "info" : "error");
+  log.event("request_completed", fields, "request completed", level);
 }

@@ -1,6 +1,6 @@
 /** Keeps the record of an inference request and tells those who read it, each on its own: one that fails is heard of in the log, and ends nothing. */
-import type { Logger, RuntimeError } from "@dyn/runtime";
-import { RequestFault, type Exchange } from "@dyn/runtime/internal";
+import type { RuntimeError } from "@dyn/runtime";
+import { RequestFault, type Exchange, type Logger } from "@dyn/runtime/internal";
 import type { Usage } from "@dyn/runtime/llm";
 import type { History } from "@dyn/lineage";
 import type { FrontendMetrics } from "./metrics.ts";

@@ -1,5 +1,4 @@
 /** The files behind HTTPS and keys, followed while the frontend runs. */
-import type { Logger } from "@dyn/runtime";
 import {
   type ApiKeys,
   type CallerKeys,
@@ -8,6 +7,7 @@ import {
   openApiKeys,
   openTls,
   type TlsMaterial,
+  type Logger,
 } from "@dyn/runtime/internal";
 
 export interface HttpSecurity extends Disposable {

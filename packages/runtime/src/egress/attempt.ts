@@ -196,7 +196,8 @@ export class Attempt {
       router_mode: this.#options.mode,
       worker_id: this.instance.id,
     };
-    if (isFailed) log.warn({ ...fields, "error.type": failure.code, error: failure.message }, "route request failed");
+    const error = isFailed && { "error.type": failure.code, error: failure.message };
+    if (error) log.event(event, { ...fields, ...error }, "route request failed", "warn");
     else log.event(event, fields, failure ? "route request cancelled" : "route request completed");
   }
 }

@@ -10,9 +10,11 @@ import {
 } from "pino";
 import { RuntimeError } from "../errors.ts";
 import { formatError, isError } from "./causes.ts";
-import { levels, type Threshold } from "./filter.ts";
+import { levels, type Level, type Threshold } from "./filter.ts";
 import { createTimeFormat, type Fields } from "./format.ts";
 import { stringify } from "./stringify.ts";
+
+export type { Logger as PinoLogger } from "pino";
 
 /** A logger whose lines are about `target`, from `threshold` on. */
 export type OpenTarget = (target: string, threshold: Threshold) => Pino;
@@ -58,18 +60,23 @@ export function createPino(stream: DestinationStream, now: () => number): OpenTa
   return (target, threshold) => guard(root.child({ target }, { level: levels[threshold] ?? "silent" }), ownKeys);
 }
 
-/** Lines go where a logger of the user's writes them, in its form, if its own level lets them through. It keeps what it is. */
+/** Lines go where a logger of the user's writes them, in its form, if its own level lets them through. It stays as it is. */
 export function adoptPino(given: Pino): OpenTarget {
   return (target, threshold) => {
     const logger = guard(given.child({ target }, { serializers: { error: toErrorText } }), foreignKeys);
-    for (const [rank, level] of levels.entries())
-      logger[level] = function say(this: Guarded, ...args: unknown[]): void {
-        if (rank < threshold) return;
-        if (isFields(args[0])) args[0] = withFreeKeys(this, args[0]);
-        Reflect.apply(given[level], this, args);
-      };
-    return logger;
+    return guardLevels(logger, given, threshold);
   };
+}
+
+// Its lines are written by the methods of `writer` at that moment: a level that is off has one that does nothing.
+function guardLevels(logger: Pino, writer: Readonly<Pick<Pino, Level>>, threshold: Threshold): Pino {
+  for (const [rank, level] of levels.entries())
+    logger[level] = function say(this: Guarded, ...args: unknown[]): void {
+      if (rank < threshold) return;
+      if (isFields(args[0])) args[0] = withFreeKeys(this, args[0]);
+      Reflect.apply(writer[level], this, args);
+    };
+  return logger;
 }
 
 /** What the lines of `logger` have from `bind` and from its children's makers. */
@@ -102,8 +109,9 @@ function guard(logger: Guarded, keys: ReadonlySet<string>): Pino {
       const free = withFreeKeys(this, bindings);
       const made: Guarded = plain.child.call(this, free, options);
       made[bound] = this[bound] ? { ...this[bound], ...free } : free;
-      // pino has just put its own there.
-      return options?.redact && keys === ownKeys ? Object.assign(made, { [symbols.stringifySym]: stringify }) : made;
+      // With these options pino has just put its own there.
+      if (keys === ownKeys) return options?.redact ? Object.assign(made, { [symbols.stringifySym]: stringify }) : made;
+      return options?.level === undefined ? made : guardLevels(made, { ...made }, 0);
     },
     setBindings(this: Guarded, bindings: Bindings): void {
       const free = withFreeKeys(this, bindings);
@@ -152,16 +160,16 @@ function toText(value: unknown): string {
 // A key that a line has already becomes `field.<key>`: ids cannot be overwritten, and nothing is lost. Nearly all fields are returned as they are.
 function withFreeKeys(logger: Guarded, fields: Fields): Fields {
   const { [reserved]: keys = ownKeys, [bound]: known = {} } = logger;
-  for (const key in fields) if (keys.has(key) || Object.hasOwn(known, key)) return rename(fields, keys, known);
+  const isTaken = (key: string): boolean => keys.has(key) || (known[key] !== undefined && Object.hasOwn(known, key));
+  for (const key in fields) if (isTaken(key)) return rename(fields, isTaken);
   return fields;
 }
 
-function rename(fields: Fields, keys: ReadonlySet<string>, known: Fields): Fields {
+function rename(fields: Fields, isTaken: (key: string) => boolean): Fields {
   const free: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(fields)) {
     let name = key;
-    while (keys.has(name) || Object.hasOwn(known, name) || (name !== key && Object.hasOwn(fields, name)))
-      name = `field.${name}`;
+    while (isTaken(name) || (name !== key && Object.hasOwn(fields, name))) name = `field.${name}`;
     free[name] = value;
   }
   return free;
