@@ -56,7 +56,10 @@ test("what is no list of faults changes nothing", async () => {
     status: 413,
     body: { error: "the request body is larger than 65536 bytes, the limit" },
   });
-  expect(await tell(url, "POST", "crash")).toEqual({ status: 405, body: { error: "POST is not allowed on /faults" } });
+  expect(await tell(url, "POST", "crash")).toEqual({
+    status: 405,
+    body: { error: "POST is not allowed on /faults, allowed: GET, HEAD, PUT, DELETE" },
+  });
   expect(await tell(url, "GET")).toEqual({ status: 200, body: { faults: "hang@7" } });
 });
 

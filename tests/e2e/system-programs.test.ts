@@ -99,5 +99,6 @@ test("a port in use is one clear line and a non-zero exit", async () => {
   await using second = startProgram("dyn-mock-worker", ["--system-port", port], { DYN_FILE_KV: cluster.directory });
   expect(await second.exited).toBe(1);
   expect(second.stderr().trim().split("\n")).toHaveLength(1);
-  expect(second.stderr()).toContain(`cannot listen on 127.0.0.1:${port} for DYN_SYSTEM_PORT`);
+  expect(second.stderr()).toContain(`cannot listen on http://127.0.0.1:${port}: `);
+  expect(second.stderr()).toContain("; choose another port with --system-port or DYN_SYSTEM_PORT");
 });
