@@ -1,4 +1,4 @@
-/** How large V8's young generation may grow. Left alone, Node.js lets it reach 128 MiB under any load: most of what a frontend then takes, for nothing that can be measured. */
+/** How large V8's young generation may grow. Left alone, Node.js lets it reach 128 MiB under any load: most of what a frontend then takes, for a gain within the noise of the machine it was measured on. */
 import { getHeapSpaceStatistics, setFlagsFromString } from "node:v8";
 
 /** Both of its halves together. */
