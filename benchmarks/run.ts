@@ -8,7 +8,7 @@ import { cpuSeconds, median, runLoad, type LoadResult } from "./load.ts";
 import { measurePlane } from "./plane.ts";
 import { chatBody, endServers, openFrontend, startEcho, startWorker, type Server } from "./servers.ts";
 import { measureResident, measureStarts, startRounds } from "./startup.ts";
-import { atLeast, atMost, runBench, type Row } from "./table.ts";
+import { atLeast, atMost, runBench, sayStep, type Row } from "./table.ts";
 
 /** Rounds by turns, of which the cheapest counts: whatever else the machine does makes a request dearer, never cheaper. */
 const rounds = 4;
@@ -42,9 +42,13 @@ async function cost({ server: { pid, port }, body, count }: Load): Promise<Cost>
 async function costs<Name extends string>(loads: Readonly<Record<Name, Load>>): Promise<Record<Name, Cost>> {
   const names = Object.keys(loads) as Name[];
   // Until the code is compiled: what a server costs in its second minute, not in its first.
-  for (const name of names) await cost({ ...loads[name], count: 2 * loads[name].count });
+  for (const name of names) {
+    sayStep(`${name}: warming up`);
+    await cost({ ...loads[name], count: 2 * loads[name].count });
+  }
   const all = new Map<Name, Cost[]>(names.map((name) => [name, []]));
   for (let turn = 0; turn < rounds; turn += 1) {
+    sayStep(`${names.join(", ")}: round ${turn + 1} of ${rounds}`);
     for (const name of names) all.get(name)?.push(await cost(loads[name]));
   }
   const entries = names.map((name) => [name, summarize(all.get(name) ?? [])] as const);
@@ -72,8 +76,9 @@ function round(value: number): number {
 type Results = Awaited<ReturnType<typeof measureAll>>;
 
 async function measureAll() {
+  sayStep("starting the servers");
   const server = await startEcho();
-  await startWorker("off").found;
+  await startWorker("off,dyn_runtime=info,dyn_runtime::ingress=off").found; // says that it serves, and nothing of requests
   const loud = await openFrontend("info");
   const quiet = await openFrontend("info,dyn_frontend::request_log=warn");
   const unary = chatBody("word", false);
@@ -84,10 +89,15 @@ async function measureAll() {
     logged: { server: loud, body: unary, count: roundRequests },
     stream: { server: quiet, body: streamed, count: roundStreams },
   });
+  sayStep("one request at a time");
   const [loneEcho, loneUnary] = [await p50Ms(server, unary), await p50Ms(quiet, unary)];
+  sayStep("memory under a light load");
   const resident = await measureResident();
+  sayStep("the plane by itself");
   const plane = await measurePlane();
+  sayStep("open streams that wait");
   const idleMib = await measureIdle();
+  sayStep("start-up");
   const starts = await measureStarts();
   return {
     node: process.version,
@@ -162,7 +172,10 @@ await runBench({
   async measure(flags) {
     const results = await measureAll();
     if (flags.has("keep")) keep(results);
-    return [...toRows(results), ...measureHistory(), ...(await measureLines()), ...(await measureJoins())];
+    sayStep("the history, and the lines of a request");
+    const parts = [...measureHistory(), ...(await measureLines())];
+    sayStep("workers that join many others");
+    return [...toRows(results), ...parts, ...(await measureJoins())];
   },
 });
 endServers();

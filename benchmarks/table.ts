@@ -39,6 +39,11 @@ export interface Bench {
   readonly measure: (flags: ReadonlySet<string>) => Promise<readonly Row[]>;
 }
 
+/** Say that a step begins, and how long the run has taken until then, on stderr. */
+export function sayStep(name: string): void {
+  console.error(`${(performance.now() / 1_000).toFixed(0).padStart(5)} s  ${name}`);
+}
+
 /** Read the flags, measure, print the table. The exit code is 1 if a limit is missed, 2 if it could not be measured. */
 export async function runBench({ script, about, seconds, flags = {}, heading = "", measure }: Bench): Promise<void> {
   const lines = Object.entries({ ...flags, help: "show this" }).map(([flag, text]) => `  --${flag.padEnd(8)} ${text}`);
