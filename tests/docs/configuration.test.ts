@@ -52,6 +52,7 @@ DYN_LOG=debug npx --no-install dyn-frontend --http-port 9000
 * A switch (default true or false) takes 1, true, on, yes, 0, false, off or no; its flag alone means true.
 * Blanks and line ends around a value are ignored.
 * A bad value ends the program with exit code 1 and one line on standard error: the flag or variable, the value and what was expected.
+* The programs keep what V8 compiles in \`.compile-cache\` beside their code, for a faster next start; where they cannot write, they start without. Node's \`NODE_DISABLE_COMPILE_CACHE=1\` turns that off, \`NODE_COMPILE_CACHE\` names another directory.
 
 Names and units are Dynamo's where Dynamo has the setting; defaults are our own. There are three exceptions:
 

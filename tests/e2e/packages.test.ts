@@ -1,6 +1,6 @@
 // What users get: examples that run, commands that start and stop, tarballs that work elsewhere.
 import { execFile } from "node:child_process";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -77,6 +77,28 @@ test.each(["frontend/bin/dyn-frontend.js", "mock-worker/bin/dyn-mock-worker.js"]
     await using program = startProgram("node", ["--import", `data:text/javascript,${pretend}`, join("packages", bin)]);
     expect(await program.exited).toBe(1);
     expect(program.stderr()).toMatch(/^dyn-[a-z-]+: needs Node\.js 22\.19 or newer, this is 22\.18\.0\n$/);
+  },
+);
+
+test.each(["frontend/bin/dyn-frontend.js", "mock-worker/bin/dyn-mock-worker.js"])(
+  "%s keeps what V8 compiles beside its code, and starts where it cannot",
+  async (bin) => {
+    await using directory = await openDirectory("dyn-compiled-");
+    const start = async (): Promise<string> => {
+      await using program = startProgram("node", [join(directory.path, "bin/program.js")]);
+      expect(await program.exited, program.stderr()).toBe(0);
+      expect(program.stderr()).toBe("");
+      return program.stdout();
+    };
+    for (const folder of ["bin", "dist"]) await mkdir(join(directory.path, folder));
+    await writeFile(join(directory.path, "package.json"), JSON.stringify({ type: "module" }));
+    await copyFile(join(root, "packages", bin), join(directory.path, "bin/program.js"));
+    const shown = `import { getCompileCacheDir } from "node:module"; console.log(getCompileCacheDir() ?? "nowhere");`;
+    await writeFile(join(directory.path, "dist/cli.js"), shown);
+    expect(await start()).toContain(join(directory.path, ".compile-cache"));
+    await rm(join(directory.path, ".compile-cache"), { recursive: true });
+    await writeFile(join(directory.path, ".compile-cache"), ""); // no directory can be made there
+    expect(await start()).toBe("nowhere\n");
   },
 );
 
