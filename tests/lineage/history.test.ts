@@ -1,4 +1,5 @@
 // What a frontend remembers of its requests: those that run, and those that ended.
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { createFixture, report, success } from "./observed.ts";
 
@@ -149,6 +150,27 @@ describe("a request", () => {
     });
     expect(find("span-1")).toMatchObject({ request_id: "request-1", state: "completed" }); // the same id again: spans tell them apart
   });
+});
+
+test("each request is remembered as itself, whatever the one before it was", () => {
+  const text = fc.constantFrom("a", "b");
+  const maybe = fc.option(text, { nil: undefined });
+  const asked = fc.record({ uri: maybe, endpoint: text, model: text, modelRequested: maybe });
+  fc.assert(
+    fc.property(fc.array(asked, { minLength: 1, maxLength: 5 }), (all) => {
+      const { find, begin } = createFixture(10);
+      for (const each of all) begin({}, [], each).end(success);
+      const found = all.map((_, index) => find(`request-${index + 1}`)?.request);
+      expect(
+        found.map((request) => ({
+          uri: request?.uri,
+          endpoint: request?.endpoint,
+          model: request?.model,
+          modelRequested: request?.model_requested,
+        })),
+      ).toEqual(all);
+    }),
+  );
 });
 
 test("a clock that is set shows in the next request; one that runs keeps the clock it began with, and its order", () => {

@@ -139,6 +139,32 @@ describe.each(whole)("%s", (name) => {
   });
 });
 
+/** All of them, in an order that `order` says. */
+function shuffle<Item>(items: readonly Item[], order: fc.Stream<number>): Item[] {
+  return items
+    .map((item) => ({ item, key: Number(order.next().value) }))
+    .sort((left, right) => left.key - right.key)
+    .map(({ item }) => item);
+}
+
+test("the order of the lines, and copies of some of them, change nothing of a tree", async () => {
+  const told = async (lines: readonly RecordedLine[]): Promise<unknown> => {
+    const { trees } = await traceBytes(idOf(lines, "request_id"), toBytes(lines));
+    return trees.map((tree) => ({
+      ...tree,
+      log: undefined,
+      problems: tree.problems.filter(({ message }) => !message.includes("there more than once")),
+    }));
+  };
+  const lines = fc.constantFrom(...recordings).map(readRecording);
+  await fc.assert(
+    fc.asyncProperty(lines, fc.infiniteStream(fc.nat()), fc.nat(5), async (lines, order, copies) => {
+      const whole = shuffle([...lines, ...shuffle(lines, order).slice(0, copies)], order);
+      expect(await told(whole)).toEqual(await told(lines));
+    }),
+  );
+});
+
 test("any change of any id to anything else, in any order of the lines, is noticed", async () => {
   const requests = whole.map((name) => ({ name, lines: readRecording(name) }));
   const places = requests.flatMap(({ name, lines }) => idPlaces(lines).map((place) => ({ name, lines, place })));
@@ -153,11 +179,8 @@ test("any change of any id to anything else, in any order of the lines, is notic
         const original = lines[place.index]?.fields[place.field];
         fc.pre(value !== original);
         const mutated = mutate(lines, place, value);
-        const shuffled = mutated
-          .map((line) => ({ line, key: Number(order.next().value) }))
-          .sort((left, right) => left.key - right.key);
         // The id to search for may be the one that was changed: any other line has it.
-        const traced = await traceBytes(idOf(lines, "request_id"), toBytes(shuffled.map(({ line }) => line)));
+        const traced = await traceBytes(idOf(lines, "request_id"), toBytes(shuffle(mutated, order)));
         expect(traced.isWhole).toBe(false);
       },
     ),

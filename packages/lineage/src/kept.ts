@@ -104,8 +104,8 @@ function keepIds({ requestId, xRequestId, trace: { traceId, spanId, parentId } }
 
 // A copy, for a short text may be a slice of a long one.
 function keepText<Text extends string | undefined>(text: Text, before: string | undefined): Text {
-  if (text === undefined || text === before) return before as Text; // the two are the same
-  return cut(text) as Text; // a string, since it is not undefined
+  if (text === undefined) return text;
+  return (text === before ? before : cut(text)) as Text; // a string, since `text` is one
 }
 
 function keepAttempts({ answers, identity }: ObservedRequest): KeptAttempt[] {
