@@ -61,7 +61,7 @@ function createRecord(): RequestRecord {
 // What the request does between its first and its last line, as far as it is the record's.
 function serve(record: RequestRecord, history: History | undefined): void {
   history?.begin(record);
-  for (let token = 0; token < 10; token += 1) record.clock.add(1, record.startedAt + 1 + token / 10);
+  for (let token = 0; token < 10; token += 1) record.clock.add(1, record.clock.startedAt + 1 + token / 10);
   record.usage = { promptTokens: 12, completionTokens: 10 };
   record.httpStatus = 200;
   record.respondedAt = performance.now();
@@ -89,13 +89,13 @@ function measureBytes(): number {
   const collect = runInNewContext("gc") as () => void;
   const history = openHistory();
   const request: ObservedRequest = createRecord();
-  history.find(request.identity.requestId, { owner: undefined, seesAll: true });
+  history.find(request.start.identity.requestId, { owner: undefined, seesAll: true });
   collect();
   const before = process.memoryUsage().heapUsed;
   for (let index = 0; index < size * 2; index += 1) serve(createRecord(), history);
   collect();
   const bytes = (process.memoryUsage().heapUsed - before) / size;
-  history.find(request.identity.requestId, { owner: undefined, seesAll: true }); // it is held until here
+  history.find(request.start.identity.requestId, { owner: undefined, seesAll: true }); // it is held until here
   return bytes;
 }
 

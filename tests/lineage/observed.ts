@@ -1,7 +1,7 @@
 // Requests of a history, and a clock that only a test moves.
 import type { AttemptReport, Fields, Identity, RuntimeError } from "@dyn/runtime";
 import { createHistory, type FoundTree, type Reader } from "../../packages/lineage/src/history.ts";
-import type { ObservedRequest } from "../../packages/lineage/src/kept.ts";
+import type { ObservedRequest, ObservedStart } from "../../packages/lineage/src/kept.ts";
 
 /** A request under way. */
 export interface Observed {
@@ -16,7 +16,7 @@ export interface Fixture {
   readonly begin: (
     identity: Partial<Identity>,
     reports?: readonly AttemptReport[],
-    more?: Partial<ObservedRequest>,
+    more?: Partial<ObservedStart & Pick<ObservedRequest, "model" | "modelRequested">>,
   ) => Observed;
   readonly advance: (ms: number) => void;
   readonly now: () => number;
@@ -38,23 +38,26 @@ export function createFixture(size: number): Fixture {
     begin(identity, reports = [], more = {}) {
       count += 1;
       const trace = { traceId: `trace-${count}`, spanId: `span-${count}`, flags: 1 };
+      const { model = "mock", modelRequested, ...ofStart } = more;
       const request = {
-        identity: { requestId: `request-${count}`, trace, ...identity },
-        owner: undefined,
-        endpoint: "chat_completions",
-        model: "mock",
-        modelRequested: undefined,
-        requestType: "stream",
-        method: "POST",
-        uri: "/v1/chat/completions",
-        startedAt: clock,
+        start: {
+          identity: { requestId: `request-${count}`, trace, ...identity },
+          owner: undefined,
+          endpoint: "chat_completions",
+          requestType: "stream",
+          method: "POST",
+          uri: "/v1/chat/completions",
+          startedAt: clock,
+          ...ofStart,
+        },
+        model,
+        modelRequested,
         respondedAt: undefined,
         httpStatus: undefined,
         endedAt: undefined,
         failure: undefined,
         answers: [{ reports }],
         facts: { output_tokens: 5 },
-        ...more,
       };
       history.begin(request);
       return {

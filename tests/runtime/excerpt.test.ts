@@ -6,7 +6,7 @@ import { RuntimeError, type Identity } from "@dyn/runtime";
 import { peekModel } from "../../packages/frontend/src/inference/fields.ts";
 import { readSources } from "../../packages/frontend/src/http/exact-json.ts";
 import { createHistory } from "../../packages/lineage/src/history.ts";
-import type { ObservedRequest } from "../../packages/lineage/src/kept.ts";
+import type { ObservedRequest, ObservedStart } from "../../packages/lineage/src/kept.ts";
 import { excerpt } from "../../packages/runtime/src/excerpt.ts";
 import { formatJsonLine, formatReadable } from "../../packages/runtime/src/logging/format.ts";
 import { writeLine } from "../support/logger.ts";
@@ -46,7 +46,10 @@ const history = createHistory({ size: 1_000, now: () => 0, clockOffset: () => 0 
 
 const withBaggage = (baggage: string): Identity => ({ requestId: "r", trace, baggage });
 
-function remember(more: Partial<ObservedRequest>, failure?: RuntimeError): void {
+function remember(
+  { modelRequested, ...more }: Partial<ObservedStart> & { readonly modelRequested?: string },
+  failure?: RuntimeError,
+): void {
   const report = {
     number: 0,
     workerId: "7",
@@ -58,23 +61,26 @@ function remember(more: Partial<ObservedRequest>, failure?: RuntimeError): void 
     failure,
     trailer: {},
   } as const;
-  const request: ObservedRequest = {
+  const start = {
     identity: { requestId: "r", trace },
     owner: undefined,
     method: "GET",
     uri: "/",
     endpoint: "e",
     requestType: "unary",
-    model: "m",
-    modelRequested: undefined,
     startedAt: 0,
+    ...more,
+  };
+  const request: ObservedRequest = {
+    start,
+    model: "m",
+    modelRequested,
     respondedAt: undefined,
     httpStatus: undefined,
     endedAt: 1,
     failure,
     answers: [{ reports: [report] }],
     facts: {},
-    ...more,
   };
   history.begin(request);
   history.end(request);

@@ -1,6 +1,6 @@
 /** What this frontend knows of its own requests: those that run, and the latest of those that are over. */
 import { checkSeen, checkTree } from "./checks/tree.ts";
-import { keepRequest, type KeptRequest, type ObservedRequest } from "./kept.ts";
+import { keepRequest, type KeptRequest, type ObservedRequest, type ObservedStart } from "./kept.ts";
 import { toTree } from "./kept-tree.ts";
 import { toRequestId } from "./request-ids.ts";
 import type { RequestTree } from "./tree.ts";
@@ -55,7 +55,7 @@ export function createHistory({ size, now, clockOffset }: HistoryOptions): Histo
   let latest: KeptRequest | undefined;
   let next = 0; // where the ring is written
   const keep = (each: AnyRequest): KeptRequest =>
-    "clockOffset" in each ? each : keepRequest(each, running.get(each) ?? clockOffset(), undefined);
+    "start" in each ? keepRequest(each, running.get(each) ?? clockOffset(), undefined) : each;
   return {
     begin(request) {
       running.set(request, clockOffset());
@@ -70,10 +70,10 @@ export function createHistory({ size, now, clockOffset }: HistoryOptions): Histo
     },
     find(text, reader) {
       const id = toRequestId(text);
-      const isMeant = (each: AnyRequest): boolean => isFor(each, reader) && isCalled(each, id);
+      const isMeant = (each: AnyRequest): boolean => isFor(startOf(each), reader) && isCalled(startOf(each), id);
       const found = [...finished, ...running.keys()]
         .filter(isMeant)
-        .sort((left, right) => left.startedAt - right.startedAt)
+        .sort((left, right) => startOf(left).startedAt - startOf(right).startedAt)
         .slice(-maxOthers - 1)
         .map((each) => toTree(keep(each), reader.seesAll, now()));
       const newest = found.pop();
@@ -85,12 +85,16 @@ export function createHistory({ size, now, clockOffset }: HistoryOptions): Histo
   };
 }
 
-function isCalled({ identity: { requestId, xRequestId, trace } }: AnyRequest, id: string): boolean {
+function startOf(each: AnyRequest): ObservedStart {
+  return "start" in each ? each.start : each;
+}
+
+function isCalled({ identity: { requestId, xRequestId, trace } }: ObservedStart, id: string): boolean {
   const { traceId, spanId } = trace;
   return id === requestId || id === xRequestId || id === traceId || id === spanId;
 }
 
-function isFor({ owner }: AnyRequest, reader: Reader): boolean {
+function isFor({ owner }: ObservedStart, reader: Reader): boolean {
   return reader.seesAll || (reader.owner !== undefined && reader.owner === owner);
 }
 

@@ -8,19 +8,24 @@ type Ids = Pick<Identity, "requestId" | "xRequestId"> & {
   readonly trace: Pick<Identity["trace"], "traceId" | "spanId" | "parentId">;
 };
 
-/** A request as whoever serves it keeps it: read when it is over, and while it runs by those who ask. Times are readings of the history's clock, ms. */
-export interface ObservedRequest {
+/** What is known of a request from its beginning. */
+export interface ObservedStart {
   readonly identity: Ids;
   /** Whose it is; undefined = nobody's in particular. */
   readonly owner: string | undefined;
   readonly method: string | undefined;
   readonly uri: string | undefined;
   readonly endpoint: string;
+  readonly requestType: string;
+  readonly startedAt: number;
+}
+
+/** A request as whoever serves it keeps it: read when it is over, and while it runs by those who ask. Times are readings of the history's clock, ms. */
+export interface ObservedRequest {
+  readonly start: ObservedStart;
   readonly model: string;
   /** The name the client asked for, if it is none that is served. */
   readonly modelRequested: string | undefined;
-  readonly requestType: string;
-  readonly startedAt: number;
   /** Its headers went out. */
   readonly respondedAt: number | undefined;
   readonly httpStatus: number | undefined;
@@ -33,7 +38,7 @@ export interface ObservedRequest {
   readonly facts: Fields;
 }
 
-export interface KeptRequest extends Omit<ObservedRequest, "failure" | "answers"> {
+export interface KeptRequest extends ObservedStart, Omit<ObservedRequest, "start" | "failure" | "answers"> {
   /** Unix time minus the clock at its beginning: all its times go by it, so they are in order if the system's clock is set meanwhile. */
   readonly clockOffset: number;
   readonly error: KeptError | undefined;
@@ -73,16 +78,17 @@ export function keepRequest(
   clockOffset: number,
   before: KeptRequest | undefined,
 ): KeptRequest {
+  const { start } = request;
   return {
-    identity: keepIds(request.identity),
-    owner: request.owner,
-    method: request.method,
-    uri: keepText(request.uri, before?.uri),
-    endpoint: keepText(request.endpoint, before?.endpoint),
+    identity: keepIds(start.identity),
+    owner: start.owner,
+    method: start.method,
+    uri: keepText(start.uri, before?.uri),
+    endpoint: keepText(start.endpoint, before?.endpoint),
+    requestType: start.requestType,
+    startedAt: start.startedAt,
     model: keepText(request.model, before?.model),
     modelRequested: keepText(request.modelRequested, before?.modelRequested),
-    requestType: request.requestType,
-    startedAt: request.startedAt,
     respondedAt: request.respondedAt,
     httpStatus: request.httpStatus,
     endedAt: request.endedAt,
@@ -108,7 +114,7 @@ function keepText<Text extends string | undefined>(text: Text, before: string | 
   return (text === before ? before : cut(text)) as Text; // a string, since `text` is one
 }
 
-function keepAttempts({ answers, identity }: ObservedRequest): KeptAttempt[] {
+function keepAttempts({ answers, start: { identity } }: ObservedRequest): KeptAttempt[] {
   const kept: KeptAttempt[] = [];
   for (const { reports } of answers) for (const report of reports) kept.push(keepAttempt(report, identity));
   return kept.length > maxAttempts ? kept.slice(-maxAttempts) : kept;

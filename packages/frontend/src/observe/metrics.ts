@@ -79,17 +79,15 @@ function showCards(
   }
 }
 
-interface Census {
-  readonly current: readonly ModelFacts[];
-  readonly graceMs: number;
-  readonly now: number;
-}
-
 // A request that still runs keeps the series of its model.
 function dropGone(
   families: FrontendFamilies,
   series: Map<string, ModelSeries>,
-  { current, graceMs, now }: Census,
+  {
+    current,
+    graceMs,
+    now,
+  }: { readonly current: readonly ModelFacts[]; readonly graceMs: number; readonly now: number },
 ): void {
   const served = new Set(current.map(({ name }) => name)).add(unknownModel);
   for (const [model, its] of series) {

@@ -12,7 +12,7 @@ export function createLines(log: Logger, sum: string | undefined): RequestReader
   };
   say(() => log.event("request_received", {}, "request received"));
   return {
-    responded({ httpStatus: status = 0, respondedAt = 0, startedAt }) {
+    responded({ httpStatus: status = 0, respondedAt = 0, start: { startedAt } }) {
       const fields = { status, latency_ms: roundMs(respondedAt - startedAt) };
       say(() => sayResponded(log, status, fields));
     },
@@ -34,12 +34,12 @@ export function createLines(log: Logger, sum: string | undefined): RequestReader
 
 /** Fields that all of them have. */
 export function toBoundFields(record: RequestRecord, apiKey: string | undefined): Fields {
-  const { endpoint, model, requestType: request_type, isKnown, modelAsked } = record;
+  const { model, modelRequested: model_requested, start } = record;
   return {
-    endpoint,
+    endpoint: start.endpoint,
     model,
-    request_type,
-    ...(!isKnown && { model_requested: modelAsked }),
+    request_type: start.requestType,
+    ...(model_requested !== undefined && { model_requested }),
     ...(apiKey !== undefined && { api_key: apiKey }),
   };
 }

@@ -70,7 +70,7 @@ export class RequestLog implements Disposable {
       target: "dyn_frontend::request_log",
       fields: toBoundFields(record, caller.apiKey?.name),
     });
-    this.#open(() => createLines(this.#log, isSummed ? record.endpoint : undefined));
+    this.#open(() => createLines(this.#log, isSummed ? record.start.endpoint : undefined));
     // Strangers would push out those of clients, and nobody but an operator could ask for theirs.
     if (history && !caller.isStranger) this.#open(() => openHistory(history, record));
     this.#meter = this.#open(() => metrics.begin(record));

@@ -14,7 +14,7 @@ export class RequestMeter {
   readonly #trace: TraceContext | undefined;
 
   constructor(series: ModelSeries, disconnected: Gauge, record: RequestRecord) {
-    const { endpoint, requestType, identity } = record;
+    const { endpoint, requestType, identity } = record.start;
     this.#series = series;
     this.#route = series.route(endpoint, requestType);
     this.#disconnected = disconnected;
@@ -39,9 +39,9 @@ export class RequestMeter {
   }
 
   /** Once, on every way out. */
-  ended({ clock, startedAt, endedAt = startedAt, failure }: RequestRecord): void {
+  ended({ clock, endedAt = clock.startedAt, failure }: RequestRecord): void {
     const series = this.#series;
-    const seconds = (endedAt - startedAt) / 1000;
+    const seconds = (endedAt - clock.startedAt) / 1000;
     series.active.dec();
     series.inflight.dec();
     if (clock.count === 0) series.queued.dec();

@@ -40,17 +40,8 @@ export interface RequestReader {
 }
 
 /** A class: there is one per request. */
-export class RequestRecord implements RequestStart {
-  readonly identity: Identity;
-  readonly method: string | undefined;
-  readonly uri: string | undefined;
-  readonly owner: string | undefined;
-  readonly endpoint: string;
-  readonly requestType: "unary" | "stream";
-  readonly modelAsked: string | undefined;
-  readonly isKnown: boolean;
-  readonly startedAt: number;
-  readonly parsedAt: number;
+export class RequestRecord {
+  readonly start: RequestStart;
   /** A label of metrics: the registered model, or `unknown_model`. */
   readonly model: string;
   readonly clock: TokenClock;
@@ -74,23 +65,14 @@ export class RequestRecord implements RequestStart {
   #facts: RequestFacts | undefined;
 
   constructor(start: RequestStart, now: () => number) {
-    this.identity = start.identity;
-    this.method = start.method;
-    this.uri = start.uri;
-    this.owner = start.owner;
-    this.endpoint = start.endpoint;
-    this.requestType = start.requestType;
-    this.modelAsked = start.modelAsked;
-    this.isKnown = start.isKnown;
+    this.start = start;
     this.model = start.isKnown && start.modelAsked !== undefined ? start.modelAsked : unknownModel;
-    this.startedAt = start.startedAt;
-    this.parsedAt = start.parsedAt;
     this.clock = new TokenClock(start.startedAt, now);
   }
 
   /** The name the client asked for, if it is no registered one. */
   get modelRequested(): string | undefined {
-    return this.isKnown ? undefined : this.modelAsked;
+    return this.start.isKnown ? undefined : this.start.modelAsked;
   }
 
   get inputTokens(): number | undefined {
@@ -142,7 +124,8 @@ export class RequestRecord implements RequestStart {
 
 // Name by name: spreads of what may be there cost several times as much.
 function toFacts(record: RequestRecord): RequestFacts {
-  const { attempts, clock, inputTokens, outputTokens, startedAt, endedAt, failure } = record;
+  const { attempts, clock, inputTokens, outputTokens, endedAt, failure } = record;
+  const { startedAt } = clock;
   const { ttft_ms, avg_itl_ms } = clock.times(startedAt, outputTokens);
   const facts: Record<string, string | number> = { attempts, output_tokens: outputTokens };
   if (inputTokens !== undefined) facts["input_tokens"] = inputTokens;

@@ -1,5 +1,5 @@
 /** What the `http-request` span says of an inference request. */
-import { excerpt, toOutcome, type Span } from "@dyn/runtime/internal";
+import { excerpt, type Span } from "@dyn/runtime/internal";
 import type { RequestRecord } from "./request-record.ts";
 
 /** Those of the facts that the span has, too. */
@@ -24,13 +24,13 @@ const maxMessageChars = 1_024;
 
 /** Say all of it, once. */
 export function describeRequest(span: Span, request: RequestRecord): void {
-  const { facts, endpoint, requestType: request_type, model, modelAsked, finishReasons } = request;
-  const { parsedAt, clock, failure } = request;
+  const { facts, model, finishReasons, clock, failure, outcome } = request;
+  const { endpoint, requestType: request_type, modelAsked, parsedAt } = request.start;
   span.setAttributes({
     ...Object.fromEntries(shownFacts.map((name) => [name, facts[name]])),
     model,
     request_type,
-    "request.outcome": toOutcome(failure),
+    "request.outcome": outcome,
     endpoint,
     "gen_ai.operation.name": operations[endpoint],
     "gen_ai.request.model": modelAsked,
