@@ -1,5 +1,5 @@
 /** Text for terminals: measured, wrapped, coloured if somebody looks. */
-import { styleText } from "node:util";
+import { stripVTControlCharacters, styleText } from "node:util";
 
 export type Style = "bold" | "dim" | "green" | "yellow" | "red";
 export type Paint = (style: Style, text: string) => string;
@@ -21,18 +21,29 @@ export function fit(text: string, width: number): string {
   return text.length <= width ? text.padEnd(width) : `${text.slice(0, width - 1)}…`;
 }
 
-const margin = 15;
+/** Where a paragraph goes, characters. */
+export interface Margins {
+  /** Of the whole line. */
+  readonly width: number;
+  /** Of these, those before the text. */
+  readonly left: number;
+}
 
-/** A paragraph beside its painted `head`, in lines of at most `width` characters where blanks allow it. */
-export function wrap(text: string, head: string, width: number, paintHead: (head: string) => string): string[] {
+/** A paragraph, which may be painted, beside its painted `head`: in lines of at most `width` where blanks allow it. */
+export function wrap(
+  text: string,
+  head: string,
+  { width, left }: Margins,
+  paintHead: (head: string) => string,
+): string[] {
   const lines: string[] = [];
   let line = "";
   for (const word of text.split(" ")) {
-    if (line !== "" && line.length + 1 + word.length > width - margin) {
+    if (line !== "" && stripVTControlCharacters(`${line} ${word}`).length > width - left) {
       lines.push(line);
       line = word;
     } else line += line === "" ? word : ` ${word}`;
   }
   lines.push(line);
-  return lines.map((line, index) => `${index === 0 ? paintHead(head.padEnd(margin)) : " ".repeat(margin)}${line}`);
+  return lines.map((line, index) => `${index === 0 ? paintHead(head.padEnd(left)) : " ".repeat(left)}${line}`);
 }

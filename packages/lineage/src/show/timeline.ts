@@ -1,7 +1,7 @@
 /** Draws a tree for people at a terminal: who it is, bars on a common time axis, and what is wrong. */
 import { countOf, escapeHidden } from "@dyn/runtime/internal";
 import { toRows, type Row } from "./rows.ts";
-import { createPaint, fit, formatMs, wrap, type Paint, type Style } from "../terminal.ts";
+import { createPaint, fit, formatMs, wrap, type Margins, type Paint, type Style } from "../terminal.ts";
 import { isWhole, walkAttempts, type LogSources, type Problem, type RequestTree } from "../tree.ts";
 
 export interface DrawOptions {
@@ -16,55 +16,49 @@ export function drawTree(tree: RequestTree, { columns, color }: DrawOptions): st
   const width = Math.max(60, columns);
   const rows = toRows(tree);
   const picture = rows.length > 0 ? ["", ...drawRows(rows, width, paint)] : [];
-  const remarks = [...drawErrors(tree, width, paint), ...drawNotices(tree.log, width, paint)];
+  const margins = { width, left: 15 };
+  const remarks = [...drawErrors(tree, margins, paint), ...drawNotices(tree.log, margins, paint)];
   const lines = [
-    ...drawHead(tree, paint),
+    ...drawHead(tree, width, paint),
     ...picture,
     "",
     ...remarks,
     ...(remarks.length > 0 ? [""] : []),
-    ...drawProblems(tree, width, paint),
+    ...drawProblems(tree, margins, paint),
   ];
   return `${lines.join("\n")}\n`;
 }
 
-function drawHead(tree: RequestTree, paint: Paint): string[] {
+function drawHead(tree: RequestTree, width: number, paint: Paint): string[] {
   const { request } = tree;
-  const entry = (name: string, text: string): string => `${paint("dim", name.padEnd(11))}${text}`;
-  const lines = [entry("request", paint("bold", escapeHidden(tree.request_id)))];
-  if (tree.x_request_id !== undefined) lines.push(entry("client id", escapeHidden(tree.x_request_id)));
-  if (tree.trace_id !== undefined) lines.push(entry("trace", escapeHidden(tree.trace_id)));
+  const entry = (name: string, text: string): string[] =>
+    wrap(text, name, { width, left: 11 }, (head) => paint("dim", head));
+  const lines = entry("request", paint("bold", escapeHidden(tree.request_id)));
+  if (tree.x_request_id !== undefined) lines.push(...entry("client id", escapeHidden(tree.x_request_id)));
+  if (tree.trace_id !== undefined) lines.push(...entry("trace", escapeHidden(tree.trace_id)));
   if (!request) return lines;
   const { method = "", uri = "", model, model_requested: requested, request_type: type } = request;
   const what = [`${method} ${uri}`.trim(), requested === undefined ? model : `${requested} (unknown model)`, type];
-  lines.push(entry("asked", escapeHidden(what.filter((text) => text !== undefined && text !== "").join(", "))));
-  if (request.received_at !== undefined) lines.push(entry("received", escapeHidden(request.received_at)));
-  lines.push(entry("ended", describeEnd(tree, paint)));
+  lines.push(...entry("asked", escapeHidden(what.filter((text) => text !== undefined && text !== "").join(", "))));
+  if (request.received_at !== undefined) lines.push(...entry("received", escapeHidden(request.received_at)));
+  lines.push(...entry("ended", describeEnd(tree, paint)));
+  const { error_type: errorType, error = "" } = request;
+  if (tree.state === "completed" && errorType !== undefined)
+    lines.push(...entry("", escapeHidden(`${errorType}: ${error.split("\n", 1)[0] ?? ""}`)));
   return lines;
 }
 
 function describeEnd({ request = {}, state }: RequestTree, paint: Paint): string {
   if (state !== "completed") return paint("yellow", state === "running" ? "still running" : "unknown");
-  const {
-    status = "unknown",
-    elapsed_ms: elapsed,
-    ttft_ms: first,
-    avg_itl_ms: between,
-    error_type: errorType,
-    error = "",
-  } = request;
+  const { status = "unknown", elapsed_ms: elapsed, ttft_ms: first, avg_itl_ms: between } = request;
   const parts = [
     paint(styleOf(status), escapeHidden(status)) + (elapsed === undefined ? "" : ` after ${formatMs(elapsed)}`),
     ...(request.input_tokens === undefined ? [] : [`${countOf(request.input_tokens, "token")} in`]),
     ...(request.output_tokens === undefined ? [] : [`${request.output_tokens} out`]),
-    ...(first === undefined ? [] : [`first token after ${formatMs(first)}`]),
+    ...(first === undefined ? [] : [`first after ${formatMs(first)}`]),
     ...(between === undefined ? [] : [`then one every ${formatMs(between)}`]),
   ];
-  const reason =
-    errorType === undefined
-      ? ""
-      : `\n${" ".repeat(11)}${escapeHidden(`${errorType}: ${error.split("\n", 1)[0] ?? ""}`)}`;
-  return parts.join(", ") + reason;
+  return parts.join(", ");
 }
 
 function styleOf(outcome: string): Style {
@@ -161,7 +155,7 @@ function drawBar({ startMs, endMs, horizonMs, firstMs }: Row, totalMs: number, w
 }
 
 // Why attempts and workers did not go well, in their own words.
-function drawErrors({ attempts, strays }: RequestTree, width: number, paint: Paint): string[] {
+function drawErrors({ attempts, strays }: RequestTree, margins: Margins, paint: Paint): string[] {
   const errors: { head: string; text: string }[] = [];
   const describe = (head: string, errorType: string | undefined, error: string | undefined): void => {
     const [first = ""] = (error ?? "").split("\n", 1);
@@ -172,7 +166,9 @@ function drawErrors({ attempts, strays }: RequestTree, width: number, paint: Pai
     for (const worker of workers) if (worker.error !== error) describe("its worker", worker.error_type, worker.error);
   }
   for (const worker of strays) describe("worker", worker.error_type, worker.error);
-  return drawFirst(errors, ({ head, text }) => wrap(escapeHidden(text), head, width, (head) => paint("yellow", head)));
+  return drawFirst(errors, ({ head, text }) =>
+    wrap(escapeHidden(text), head, margins, (head) => paint("yellow", head)),
+  );
 }
 
 /** Most errors, and most problems of one kind. */
@@ -183,20 +179,20 @@ function drawFirst<Item>(items: readonly Item[], draw: (item: Item) => string[])
   return items.length > maxRemarks ? [...lines, `… and ${items.length - maxRemarks} more (--json has all)`] : lines;
 }
 
-function drawNotices(log: LogSources | undefined, width: number, paint: Paint): string[] {
+function drawNotices(log: LogSources | undefined, margins: Margins, paint: Paint): string[] {
   return (log?.notices ?? []).flatMap(({ level, target, message, place }) => {
     const style = level === "ERROR" ? "red" : "yellow";
-    return wrap(escapeHidden(`${target}: ${message} (${place})`), escapeHidden(level.toLowerCase()), width, (head) =>
+    return wrap(escapeHidden(`${target}: ${message} (${place})`), escapeHidden(level.toLowerCase()), margins, (head) =>
       paint(style, head),
     );
   });
 }
 
-function drawProblems(tree: RequestTree, width: number, paint: Paint): string[] {
+function drawProblems(tree: RequestTree, margins: Margins, paint: Paint): string[] {
   const { problems, log } = tree;
   const order: readonly Problem["kind"][] = ["contradiction", "missing", "note"];
   const draw = ({ kind, message }: Problem): string[] =>
-    wrap(escapeHidden(message), kind, width, (head) => paint(kind === "note" ? "yellow" : "red", head));
+    wrap(escapeHidden(message), kind, margins, (head) => paint(kind === "note" ? "yellow" : "red", head));
   const lines = order.flatMap((kind) =>
     drawFirst(
       problems.filter((problem) => problem.kind === kind),
@@ -204,7 +200,8 @@ function drawProblems(tree: RequestTree, width: number, paint: Paint): string[] 
     ),
   );
   const verdict = isWhole(tree) ? paint("green", "✓ the lineage is whole") : paint("red", "✗ the lineage is not whole");
-  return [...lines, ...(lines.length > 0 ? [""] : []), `${verdict}${log ? paint("dim", describeSources(log)) : ""}`];
+  const sources = log ? paint("dim", describeSources(log)) : "";
+  return [...lines, ...(lines.length > 0 ? [""] : []), ...wrap(verdict + sources, "", { ...margins, left: 0 }, String)];
 }
 
 function describeSources({ lines, files, other_lines: others }: LogSources): string {
