@@ -137,6 +137,8 @@ test("an unknown id says where was looked, and what readable logs are missing", 
   await expect(traceBytes("abc", Buffer.from("INFO request_id=abc\n"))).rejects.toThrow(
     /1 line mentions it, but is no JSON/,
   );
+  const notice = "WARN dyn_runtime::logging: log lines dropped dropped_lines=4\n";
+  await expect(traceBytes("abc", Buffer.from(notice))).rejects.toThrow(/has the id abc$/);
 });
 
 test("one of each kind is told as one", async () => {

@@ -89,11 +89,12 @@ const dropNotice = "log lines dropped";
 async function learn(id: string, sources: readonly Source[]): Promise<Learned> {
   const candidates = new Map<string, Candidate>();
   const scans: ScanResult[] = [];
+  const ids = toNeedles([id]);
   let [broken, dropped] = [0, 0];
   for (const source of sources) {
-    const scan = await read(source, toNeedles([id, dropNotice]), (text, place) => {
+    const scan = await read(source, [...ids, Buffer.from(dropNotice)], (text, place) => {
       const line = parseLine(text, place);
-      if (!line) return void (broken += 1);
+      if (!line) return void (broken += ids.some((needle) => text.includes(needle.toString())) ? 1 : 0);
       if (textOf(line, "message") === dropNotice && typeof line.fields["dropped_lines"] === "number")
         dropped += line.fields["dropped_lines"];
       if (["request_id", "x_request_id", "trace_id"].some((name) => textOf(line, name) === id))
