@@ -60,6 +60,14 @@ function openBudget(): MemoryBudget {
   return createMemoryBudget(1 * 1024 * 1024, createRuntimeMetrics().memory);
 }
 
+test("a request that names no instance is refused before there are any", async () => {
+  const budget = openBudget();
+  const request = { headers: { "x-worker-instance-id": "none" } };
+  const exchange = { ...toExchange(budget), request } as unknown as Exchange;
+  await expect(run(budget, 1_000_000, exchange)).rejects.toMatchObject({ code: "invalid_argument" });
+  expect(budget.usedBytes).toBeLessThan(200_000);
+});
+
 test("all of them together have the limit of an answer", async () => {
   await expect(run(openBudget(), 200_000)).rejects.toThrow(
     "the prefill results are larger than 200000 bytes, the limit set by DYN_HTTP_ANSWER_LIMIT_MB",

@@ -24,13 +24,14 @@ export async function ask(
 ): Promise<void> {
   const { record } = parts.requestLog;
   try {
+    const options = toOptions(parts, "x-worker-instance-id"); // what is wrong with it is no work for a prefill worker
     const whole = prefill ? { ...job, prefill: await askForPrefill(prefill, job, parts) } : job;
     let resumptionsLeft = migrationLimit;
     const resume = (): ModelJob | undefined => {
       const begun = resumptionsLeft-- > 0 ? receiver.begun() : undefined;
       return begun && { ...whole, begun };
     };
-    const answer = client.generate(whole, { ...toOptions(parts, "x-worker-instance-id"), resume });
+    const answer = client.generate(whole, { ...options, resume });
     record.answer = answer;
     await receiveAll(answer.batches(), parts, receiver);
   } finally {
