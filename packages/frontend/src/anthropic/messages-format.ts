@@ -1,7 +1,7 @@
 /** Messages as Anthropic writes them: named events of a stream, or one message. */
 import type { FinishReason, Usage } from "@dyn/runtime/llm";
 import { countPromptTokens } from "@dyn/runtime/internal";
-import type { Choice, Completion } from "../inference/transcript.ts";
+import type { Choice, GenerateResult } from "../inference/transcript.ts";
 import type { AnswerHead, InferenceRequest, StreamFormat } from "../inference/api.ts";
 
 const stopReasons: Readonly<Record<FinishReason, string>> = {
@@ -84,7 +84,7 @@ function begin(job: InferenceRequest["job"], { requestId }: AnswerHead): string 
 export function toMessage(
   { job }: InferenceRequest,
   { requestId }: AnswerHead,
-  { choices, usage }: Completion,
+  { choices, usage }: GenerateResult,
 ): unknown {
   const [choice] = choices;
   return {

@@ -3,7 +3,7 @@ import type { RuntimeError } from "@dyn/runtime";
 import type { ModelJob } from "@dyn/runtime/internal";
 import type { Delta } from "@dyn/runtime/llm";
 import type { FieldLimits } from "./fields.ts";
-import type { Completion } from "./transcript.ts";
+import type { GenerateResult } from "./transcript.ts";
 
 /** A parsed body; APIs add what they need to format the answer. */
 export interface InferenceRequest {
@@ -28,7 +28,7 @@ export interface StreamFormat {
   /** All events of one batch, joined. */
   batch(deltas: readonly Delta[]): string;
   /** What follows the last delta. */
-  end(completion: Completion): string;
+  end(result: GenerateResult): string;
 }
 
 /** How an API refuses. */
@@ -46,7 +46,7 @@ export interface InferenceApi<Request extends InferenceRequest = InferenceReques
   /** What a stream says when it has nothing to say: every client skips it, wherever it stands. */
   readonly keepAlive: string;
   /** The body of a unary answer. */
-  toAnswer(request: Request, head: AnswerHead, completion: Completion): unknown;
+  toAnswer(request: Request, head: AnswerHead, result: GenerateResult): unknown;
   /** The event that ends a stream that has begun and failed. */
   toErrorEvent(error: RuntimeError, requestId: string): string;
 }

@@ -1,12 +1,12 @@
-/** From a model and a job to a completion: what workers send is kept, counted and passed on. */
+/** From a job to its result: what workers send is kept, counted and passed on. */
 import type { ModelJob } from "@dyn/runtime/internal";
 import type { Delta } from "@dyn/runtime/llm";
 import { ask } from "./ask.ts";
 import type { AskParts } from "./ask-options.ts";
-import { Transcript, type Completion } from "./transcript.ts";
+import { Transcript, type GenerateResult } from "./transcript.ts";
 
 export interface GenerateOptions {
-  /** True if the texts are wanted in the completion. */
+  /** True if the texts are wanted in the result. */
   readonly keepsTexts: boolean;
   /** Called with each batch and the time it came; a promise holds the stream until it resolves. */
   readonly onBatch?: (batch: readonly Delta[], at: number) => Promise<void> | undefined;
@@ -17,7 +17,7 @@ export async function generate(
   job: ModelJob,
   parts: AskParts,
   { keepsTexts, onBatch }: GenerateOptions,
-): Promise<Completion> {
+): Promise<GenerateResult> {
   const { exchange, requestLog, models, maxAnswerBytes: maxBytes } = parts;
   const clients = models.clientsOf(job.model);
   const isMovable = clients.migrationLimit > 0;

@@ -104,8 +104,8 @@ function logFault({ log }: Exchange, error: RuntimeError): void {
 
 async function complete<Request extends InferenceRequest>(inference: Inference<Request>): Promise<void> {
   const { api, request, head, asking } = inference;
-  const completion = await generate(request.job, asking, { keepsTexts: true });
-  sendJson(asking.exchange, 200, api.toAnswer(request, head, completion));
+  const result = await generate(request.job, asking, { keepsTexts: true });
+  sendJson(asking.exchange, 200, api.toAnswer(request, head, result));
   asking.requestLog.responded(200);
 }
 
@@ -124,8 +124,8 @@ async function stream<Request extends InferenceRequest>(inference: Inference<Req
   };
   try {
     // Headers wait for the first batch, or for `keepAliveMs`: what fails before is a plain error with its own status.
-    const completion = await generate(request.job, asking, { keepsTexts: false, onBatch });
-    events.end(format.end(completion));
+    const result = await generate(request.job, asking, { keepsTexts: false, onBatch });
+    events.end(format.end(result));
   } catch (error) {
     if (!events.hasBegun || exchange.response.destroyed) throw error;
     const failure = toFailure(exchange, error);

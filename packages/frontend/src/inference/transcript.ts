@@ -11,6 +11,7 @@ import {
 } from "@dyn/runtime/internal";
 import { countJsonBytes } from "../http/json-size.ts";
 
+/** One of the completions that were asked for. */
 export interface Choice {
   /** Empty if texts are not kept. */
   readonly text: string;
@@ -19,7 +20,8 @@ export interface Choice {
   readonly stopText: string | undefined;
 }
 
-export interface Completion {
+/** The whole answer. */
+export interface GenerateResult {
   readonly choices: readonly Choice[];
   readonly usage: Usage;
 }
@@ -157,7 +159,7 @@ export class Transcript {
   }
 
   /** @throws RuntimeError `protocol` if a choice has no finish reason, or the whole no usage: the worker has not finished its work. */
-  finish(): Completion {
+  finish(): GenerateResult {
     if (!this.#usage) throw new RuntimeError("protocol", "the worker ended its answer without usage");
     return { choices: this.#choices.map(toChoice), usage: this.#usage };
   }

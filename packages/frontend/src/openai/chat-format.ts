@@ -1,6 +1,6 @@
 /** Chat completions as OpenAI writes them: chunks of a stream, or one completion. */
 import type { FinishReason, Usage } from "@dyn/runtime/llm";
-import type { Completion } from "../inference/transcript.ts";
+import type { GenerateResult } from "../inference/transcript.ts";
 import type { AnswerHead, StreamFormat } from "../inference/api.ts";
 import type { ChatRequest } from "./chat-schema.ts";
 
@@ -45,7 +45,7 @@ export function createChatStream({ job, includeUsage }: ChatRequest, { requestId
 export function toChatCompletion(
   { job }: ChatRequest,
   { requestId, created }: AnswerHead,
-  { choices, usage }: Completion,
+  { choices, usage }: GenerateResult,
 ): unknown {
   return {
     id: `chatcmpl-${requestId}`,

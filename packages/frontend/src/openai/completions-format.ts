@@ -1,5 +1,5 @@
 /** Plain completions as OpenAI writes them: chunks of a stream, or one completion. */
-import type { Completion } from "../inference/transcript.ts";
+import type { GenerateResult } from "../inference/transcript.ts";
 import type { AnswerHead, StreamFormat } from "../inference/api.ts";
 import { toUsage } from "./chat-format.ts";
 import type { CompletionRequest } from "./completions-schema.ts";
@@ -41,7 +41,7 @@ function* toOpening(
 export function toTextCompletion(
   { job, echoes }: CompletionRequest,
   { requestId, created }: AnswerHead,
-  { choices, usage }: Completion,
+  { choices, usage }: GenerateResult,
 ): unknown {
   return {
     id: `cmpl-${requestId}`,

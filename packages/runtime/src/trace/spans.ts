@@ -1,4 +1,4 @@
-/** Spans: what a request did, for a trace collector. No SDK is known here: `telemetry/` brings one when export is on, else all of this is two constants. */
+/** Spans: what a request did, for a trace collector. No SDK is known here: `otel/` brings one when export is on, else all of this is two constants. */
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { RuntimeError } from "../errors.ts";
 import { excerpt } from "../excerpt.ts";
