@@ -9,7 +9,7 @@ import {
 } from "../../../packages/runtime/src/discovery/directory.ts";
 import { formatRecord, parseRecord, recordKey } from "../../../packages/runtime/src/discovery/records.ts";
 import { eventually } from "../../support/cluster.ts";
-import { card, fileSpace, follow, record } from "./spaces.ts";
+import { card, fileSpace, follow, namedPath, record } from "./spaces.ts";
 import { fileOf, lookAround, makeTree, owning, stranger, writeOld } from "./trees.ts";
 
 test("of what is old only a record that is what its name says is removed, and an unfinished file of this user", async () => {
@@ -57,7 +57,7 @@ describe("a record", () => {
     const path = join(kv, "v1/instances", fileOf(record(1n)));
     await writeFile(path, formatRecord(record(1n)).padEnd(maxRecordBytes + 1));
     const asked: string[] = [];
-    const read: DirectorySteps["read"] = (file) => (asked.push(file), directorySteps.read(file));
+    const read: DirectorySteps["read"] = (file) => (asked.push(namedPath(file)), directorySteps.read(file));
     await using reader = await space.open({ root: kv, steps: { ...directorySteps, read } });
     using watch = follow(reader);
     await lookAround(space, kv, watch, 2n);

@@ -5,45 +5,37 @@ import type { Discovery } from "../../../packages/runtime/src/discovery/discover
 import { encodeFileName } from "../../../packages/runtime/src/discovery/record-file.ts";
 import { recordKey, type DiscoveryRecord } from "../../../packages/runtime/src/discovery/records.ts";
 import { eventually } from "../../support/cluster.ts";
-import { record, type FileSpace, type Follower } from "./spaces.ts";
+import { namedPath, record, type FileSpace, type Follower } from "./spaces.ts";
 
 type Refusal = (path: string) => Error | undefined;
 
 // The steps of the system, but those that `refusals` speak against. What changes are about is not told, so that each look is at everything.
 export function refusing(refusals: Partial<Record<keyof DirectorySteps, Refusal>>): DirectorySteps {
   const check = (step: keyof DirectorySteps, path: string): void => {
-    const error = refusals[step]?.(path);
+    const error = refusals[step]?.(namedPath(path));
     if (error) throw error;
   };
+  const guard =
+    <Rest extends unknown[], Result>(
+      step: keyof DirectorySteps,
+      take: (path: string, ...rest: Rest) => Promise<Result>,
+    ) =>
+    async (path: string, ...rest: Rest): Promise<Result> => {
+      check(step, path);
+      return take(path, ...rest);
+    };
   return {
     watch(path, onEvent) {
       check("watch", path);
       return directorySteps.watch(path, (event) => onEvent(event, null));
     },
-    async list(path) {
-      check("list", path);
-      return directorySteps.list(path);
-    },
-    async stat(path) {
-      check("stat", path);
-      return directorySteps.stat(path);
-    },
-    async read(path) {
-      check("read", path);
-      return directorySteps.read(path);
-    },
-    async remove(path) {
-      check("remove", path);
-      return directorySteps.remove(path);
-    },
-    async statDirectory(path) {
-      check("statDirectory", path);
-      return directorySteps.statDirectory(path);
-    },
-    async make(path, mode) {
-      check("make", path);
-      return directorySteps.make(path, mode);
-    },
+    list: guard("list", directorySteps.list),
+    stat: guard("stat", directorySteps.stat),
+    read: guard("read", directorySteps.read),
+    remove: guard("remove", directorySteps.remove),
+    statDirectory: guard("statDirectory", directorySteps.statDirectory),
+    hold: guard("hold", directorySteps.hold),
+    make: guard("make", directorySteps.make),
   };
 }
 

@@ -1,4 +1,5 @@
 // Places for several discoveries to meet: a directory of their own, or memory.
+import { readlinkSync } from "node:fs";
 import { mkdtemp, rename, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -115,4 +116,9 @@ export async function replacePath(from: string, to: string): Promise<void> {
     }
   };
   await eventually(`${from} in place of ${to}`, replace);
+}
+
+/** The path by which a step was asked for something, as people name it: steps reach what is in a directory that is held by its number. */
+export function namedPath(path: string): string {
+  return path.replace(/^\/proc\/self\/fd\/\d+/, (link) => readlinkSync(link)).replace(/\/\.$/, "");
 }

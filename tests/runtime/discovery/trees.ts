@@ -1,11 +1,12 @@
 // Discovery directories made by hand, with what others may have put in them.
+import type { Stats } from "node:fs";
 import { mkdir, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { directorySteps, type DirectorySteps } from "../../../packages/runtime/src/discovery/directory.ts";
 import { encodeFileName } from "../../../packages/runtime/src/discovery/record-file.ts";
 import { formatRecord, recordKey, type DiscoveryRecord } from "../../../packages/runtime/src/discovery/records.ts";
 import { eventually } from "../../support/cluster.ts";
-import { record, type FileSpace } from "./spaces.ts";
+import { namedPath, record, type FileSpace } from "./spaces.ts";
 
 /** No user of this machine. */
 export const stranger: number = 4_242_424;
@@ -39,14 +40,18 @@ export function fileOf(what: DiscoveryRecord): string {
 
 /** The steps of the system, which say of some paths that they belong to somebody else. */
 export function owning(uidOf: (path: string) => number | undefined): DirectorySteps {
-  const told =
-    (step: DirectorySteps["stat"]): DirectorySteps["stat"] =>
-    async (path) => {
-      const found = await step(path);
-      found.uid = uidOf(path) ?? found.uid;
-      return found;
-    };
-  return { ...directorySteps, stat: told(directorySteps.stat), statDirectory: told(directorySteps.statDirectory) };
+  const told = (path: string, found: Stats): Stats =>
+    Object.assign(found, { uid: uidOf(namedPath(path)) ?? found.uid });
+  return {
+    ...directorySteps,
+    stat: async (path) => told(path, await directorySteps.stat(path)),
+    statDirectory: async (path) => told(path, await directorySteps.statDirectory(path)),
+    async hold(path) {
+      const held = await directorySteps.hold(path);
+      told(path, held.found);
+      return held;
+    },
+  };
 }
 
 /** One more record is seen, so a look that began after this has ended. */

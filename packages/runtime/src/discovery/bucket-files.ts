@@ -1,24 +1,20 @@
 /** The files of one bucket as they were last read. A scan costs what is new, was announced or is due, and of all the others no more than their names. */
 import type { Change } from "./discovery.ts";
+import type { OpenDirectory } from "./open-directory.ts";
 import { isTemporary, readRecordFile, type KnownFile, type ReadOptions } from "./record-file.ts";
 import { recordKey } from "./records.ts";
 
 /** How many files are read at a time. */
 const lanes = 16;
 
-/** Where the bucket is, and how its files are read. */
-export interface BucketFilesOptions extends ReadOptions {
-  readonly directory: string;
-}
-
 /** One scan at a time: the owner waits for one before it asks for the next. */
 export interface BucketFiles {
   /** The file of this name may be another one by now: the next scan reads it, too. */
   announce(name: string): void;
   /** Read the files that were announced. @returns what has changed. */
-  readAnnounced(): Promise<Change[]>;
+  readAnnounced(directory: OpenDirectory): Promise<Change[]>;
   /** List the directory, and read the files that are new, announced or due. @returns what has changed. Throws what the system says. */
-  list(): Promise<Change[]>;
+  list(directory: OpenDirectory): Promise<Change[]>;
   /** Any of them may be another one by now: the next list reads all. */
   doubt(): void;
   /** There is no directory. @returns what has changed. */
@@ -26,8 +22,8 @@ export interface BucketFiles {
 }
 
 /** Create it; nothing is known at first. One scan at a time. */
-export function createBucketFiles(options: BucketFilesOptions): BucketFiles {
-  const { directory, steps, now, tokens } = options;
+export function createBucketFiles(options: ReadOptions): BucketFiles {
+  const { steps, now, tokens } = options;
   const known = new Map<string, KnownFile>();
   const announced = new Set<string>();
   let judgedBy = tokens();
@@ -48,7 +44,7 @@ export function createBucketFiles(options: BucketFilesOptions): BucketFiles {
     return either && record !== before ? [{ key: recordKey(either), record }] : [];
   }
 
-  async function readAll(names: readonly string[]): Promise<Change[]> {
+  async function readAll(directory: OpenDirectory, names: readonly string[]): Promise<Change[]> {
     const left = names.values();
     const changes: Change[] = [];
     const lane = async (): Promise<void> => {
@@ -61,18 +57,21 @@ export function createBucketFiles(options: BucketFilesOptions): BucketFiles {
 
   return {
     announce: (name) => void announced.add(name),
-    readAnnounced() {
+    readAnnounced(directory) {
       const names = [...announced].filter(isOurs);
       announced.clear(); // they may be announced again from here on
-      return readAll(names);
+      return readAll(directory, names);
     },
-    async list() {
+    async list(directory) {
       followTokens();
       const asked = new Set(announced);
-      const names = (await steps.list(directory)).filter(isOurs);
+      const names = (await directory.at(".", steps.list)).filter(isOurs);
       for (const name of asked) announced.delete(name);
       const at = now();
-      const changes = await readAll(names.filter((name) => asked.has(name) || isDue(known.get(name), at)));
+      const changes = await readAll(
+        directory,
+        names.filter((name) => asked.has(name) || isDue(known.get(name), at)),
+      );
       const there = new Set(names);
       for (const name of known.keys()) if (!there.has(name)) changes.push(...replace(name, undefined));
       return changes;

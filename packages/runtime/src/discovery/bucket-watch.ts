@@ -39,7 +39,7 @@ export function openBucketWatch(options: BucketWatchOptions): BucketWatch {
   const table = createRecordTable();
   const listeners = new Set<Disposable>();
   const { promise: ready, resolve } = Promise.withResolvers<void>();
-  const files = createBucketFiles({ ...options, directory });
+  const files = createBucketFiles(options);
   let closed = false;
 
   const onChange = (name: string | undefined): void => {
@@ -104,19 +104,23 @@ function createScan({
 }: ScanParts): RescansOptions["scan"] {
   let listed: number | undefined;
   const list = async (): Promise<void> => {
-    const inode = await buckets.tryOpen(bucket);
+    await using opened = await buckets.tryOpen(bucket);
     if (isClosed()) return;
+    const inode = opened?.found.ino;
     if (inode !== listed) files.doubt(); // another directory has taken its place
     listed = inode;
     if (inode !== undefined) notifier.follow(inode);
-    tell(inode === undefined ? files.clear() : await files.list());
+    tell(opened ? await files.list(opened) : files.clear());
     troubles.end(directory);
     onListed();
   };
+  const readAnnounced = async (): Promise<void> => {
+    await using opened = await buckets.find(bucket);
+    if (opened) tell(await files.readAnnounced(opened));
+  };
   return async (isWhole) => {
     try {
-      if (isWhole) await list();
-      else if ((await buckets.find(bucket)) !== undefined) tell(await files.readAnnounced());
+      await (isWhole ? list() : readAnnounced());
     } catch (error) {
       if (!isClosed()) troubles.begin(directory, `the directory cannot be listed: ${messageOf(error)}`);
     }

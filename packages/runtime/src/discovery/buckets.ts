@@ -1,20 +1,21 @@
-/** Where the buckets of a discovery directory are. Each is looked at anew before anything is done in it: a link may have taken its place. */
-import { stat } from "node:fs/promises";
-import { dirname, join, resolve } from "node:path";
-import { isMissing, makeDirectory, type DirectorySteps } from "./directory.ts";
+/** The buckets of a discovery directory. Each is opened anew for whatever is to be done in it, and checked: a link may have taken its place since. */
+import type { Stats } from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
+import { isMissing, makeDirectory, makeOne, type DirectorySteps } from "./directory.ts";
+import { openDirectory, type HeldPath, type OpenDirectory } from "./open-directory.ts";
 import type { Bucket } from "./records.ts";
 import { checkDirectory, checkIsNoLink, checkWayTo } from "./trust.ts";
 
-/** The directories of the buckets. Each step checks them again, because somebody may have exchanged one. */
+/** The directories of the buckets. Whoever opens one closes it. */
 export interface Buckets {
   /** The path of its directory. */
   pathOf(bucket: Bucket): string;
-  /** @returns the inode of its directory, undefined if it is not there. Throws what the system says, and if the directory is not to be trusted. */
-  find(bucket: Bucket): Promise<number | undefined>;
+  /** Open its directory. @returns undefined if it is not there. Throws what the system says, and if the directory is not to be trusted. */
+  find(bucket: Bucket): Promise<OpenDirectory | undefined>;
   /** As `find`, but it is made if it is not there. Throws also if it cannot be. */
-  open(bucket: Bucket): Promise<number | undefined>;
+  open(bucket: Bucket): Promise<OpenDirectory>;
   /** As `open`. @returns undefined if nobody has registered anything yet and it cannot be made here, as by a frontend that may only read. */
-  tryOpen(bucket: Bucket): Promise<number | undefined>;
+  tryOpen(bucket: Bucket): Promise<OpenDirectory | undefined>;
 }
 
 /** `root` is used as it is named; a link in its place is refused. */
@@ -22,57 +23,33 @@ export interface BucketsOptions {
   readonly root: string;
   /** Others may write there, too: then whose the directories are, and what others may do, does not count. */
   readonly isShared: boolean;
-  readonly steps: Pick<DirectorySteps, "list" | "make" | "statDirectory">;
+  readonly steps: Pick<DirectorySteps, "hold" | "list" | "make" | "statDirectory">;
 }
 
 /** Nothing is touched before the first step. */
 export function createBuckets({ root: named, isShared, steps }: BucketsOptions): Buckets {
   const root = resolve(named); // with a slash or a dot at its end a link would be followed
-  const check = isShared ? checkIsNoLink : checkDirectory;
-  const mode = isShared ? 0o777 : 0o700; // less what the umask takes away
-  const pathOf = (bucket: Bucket): string => join(root, bucket);
-  let reached: string | undefined;
+  const walk = createWalk({ root, isShared, steps });
 
-  // Once for each directory that is there: only this user and root can change the way to it afterwards.
-  async function checkWay(device: number, inode: number): Promise<void> {
-    const which = `${device}:${inode}`;
-    if (isShared || which === reached) return;
-    await checkWayTo(root, steps);
-    reached = which;
-  }
-
-  async function find(bucket: Bucket): Promise<number | undefined> {
-    const directory = pathOf(bucket);
+  async function find(bucket: Bucket): Promise<OpenDirectory | undefined> {
     try {
-      for (const path of [root, dirname(directory), directory]) {
-        const found = await steps.statDirectory(path);
-        check(path, found);
-        if (path === root) await checkWay(found.dev, found.ino);
-      }
-      return await inodeOf(directory);
+      return await walk(bucket, false);
     } catch (error) {
       if (isMissing(error)) return undefined;
       throw error;
     }
   }
 
-  async function open(bucket: Bucket): Promise<number | undefined> {
-    const inode = await find(bucket);
-    if (inode !== undefined) return inode;
-    await makeDirectory(pathOf(bucket), mode, steps);
-    return find(bucket);
-  }
-
   return {
-    pathOf,
+    pathOf: (bucket) => join(root, bucket),
     find,
-    open,
+    open: (bucket) => walk(bucket, true),
     async tryOpen(bucket) {
       try {
-        return await open(bucket);
+        return await walk(bucket, true);
       } catch (error) {
-        const inode = await find(bucket); // somebody else may have been quicker
-        if (inode !== undefined) return inode;
+        const found = await find(bucket); // somebody else may have been quicker
+        if (found) return found;
         await steps.list(root).catch(() => {
           throw error;
         });
@@ -82,17 +59,71 @@ export function createBuckets({ root: named, isShared, steps }: BucketsOptions):
   };
 }
 
-/** The same step for many records at once: it is taken once for each bucket. */
-export function oncePerBucket<Result>(step: (bucket: Bucket) => Promise<Result>): (bucket: Bucket) => Promise<Result> {
-  const taken = new Map<Bucket, Promise<Result>>();
-  return (bucket) => {
-    const result = taken.get(bucket) ?? step(bucket);
-    taken.set(bucket, result);
-    return result;
+type Walk = (bucket: Bucket, isMade: boolean) => Promise<OpenDirectory>;
+
+// From the root down: each directory is looked for in the one above it, which is held open meanwhile.
+function createWalk({ root, isShared, steps }: BucketsOptions): Walk {
+  const check = isShared ? checkIsNoLink : checkDirectory;
+  const mode = isShared ? 0o777 : 0o700; // less what the umask takes away
+  let reached: string | undefined;
+
+  // Once for each directory that is there: only this user and root can change the way to it afterwards.
+  async function checkWay({ dev, ino }: Stats): Promise<void> {
+    const which = `${dev}:${ino}`;
+    if (isShared || which === reached) return;
+    await checkWayTo(root, steps);
+    reached = which;
+  }
+
+  // With `make` it is made if it is not there.
+  async function enter(
+    path: string,
+    hold: () => Promise<HeldPath>,
+    make?: () => Promise<void>,
+  ): Promise<OpenDirectory> {
+    const options = { path, hold, check };
+    try {
+      return await openDirectory(options);
+    } catch (error) {
+      if (!make || !isMissing(error)) throw error;
+    }
+    await make();
+    return openDirectory(options);
+  }
+
+  function enterBelow(above: OpenDirectory, name: string, isMade: boolean): Promise<OpenDirectory> {
+    const make = (): Promise<void> => above.at(name, (path) => makeOne(path, mode, steps));
+    return enter(join(above.path, name), () => above.at(name, steps.hold), isMade ? make : undefined);
+  }
+
+  return async (bucket, isMade) => {
+    const make = (): Promise<void> => makeDirectory(root, mode, steps);
+    await using top = await enter(root, () => steps.hold(root), isMade ? make : undefined);
+    await checkWay(top.found);
+    await using version = await enterBelow(top, dirname(bucket), isMade);
+    return await enterBelow(version, basename(bucket), isMade);
   };
 }
 
-// The "." asks for the right to look at what is in it, which the right to list it does not include.
-async function inodeOf(directory: string): Promise<number> {
-  return (await stat(`${directory}/.`)).ino;
+/** Buckets that are opened when they are first asked for, each once. Disposing it closes them. */
+export interface OpenBuckets<Found> extends AsyncDisposable {
+  get(bucket: Bucket): Promise<Found>;
+}
+
+/** For many records at once. Nothing is opened before the first of them asks. */
+export function openOnce<Found extends OpenDirectory | undefined>(
+  open: (bucket: Bucket) => Promise<Found>,
+): OpenBuckets<Found> {
+  const opened = new Map<Bucket, Promise<Found>>();
+  return {
+    get(bucket) {
+      const found = opened.get(bucket) ?? open(bucket);
+      opened.set(bucket, found);
+      return found;
+    },
+    async [Symbol.asyncDispose]() {
+      for (const each of await Promise.allSettled(opened.values()))
+        if (each.status === "fulfilled") await each.value?.[Symbol.asyncDispose]();
+    },
+  };
 }

@@ -1,8 +1,9 @@
 /** The steps on the file system that discovery takes. Each of them may fail alone, and must then cost no more than itself. None follows a link. */
 import { constants, watch, type FSWatcher, type Stats } from "node:fs";
-import { lstat, lutimes, mkdir, open, readdir, rm } from "node:fs/promises";
+import { lstat, mkdir, open, readdir, rm, type FileHandle } from "node:fs/promises";
 import { dirname } from "node:path";
 import { within } from "../lifetime.ts";
+import { holdPath, type HeldPath } from "./open-directory.ts";
 
 /** A larger file is no record, bytes. */
 export const maxRecordBytes: number = 64 * 1024;
@@ -13,8 +14,10 @@ export interface DirectorySteps {
   readonly list: (path: string) => Promise<readonly string[]>;
   /** What a file of a bucket is; of a link, the link. */
   readonly stat: (path: string) => Promise<Stats>;
-  /** What a directory, or whatever is in its place, is; of a link, the link. */
+  /** What a directory on the way, or whatever is in its place, is; of a link, the link. */
   readonly statDirectory: (path: string) => Promise<Stats>;
+  /** Hold a directory, or whatever is in its place. */
+  readonly hold: (path: string) => Promise<HeldPath>;
   readonly read: (path: string) => Promise<string>;
   readonly remove: (path: string) => Promise<void>;
   /** Make one directory. */
@@ -27,6 +30,7 @@ export const directorySteps: DirectorySteps = {
   list: (path) => readdir(path),
   stat: (path) => lstat(path),
   statDirectory: (path) => lstat(path),
+  hold: holdPath,
   read: readSmallFile,
   remove: (path) => rm(path, { force: true }),
   make: (path, mode) => mkdir(path, mode),
@@ -52,52 +56,79 @@ export function checkRecordSize(bytes: number): void {
   if (bytes > maxRecordBytes) throw new Error(`it has ${bytes} bytes, limit ${maxRecordBytes}`);
 }
 
+const isLink = "it is a symbolic link, which is not followed";
+const isNoFile = "it is not a regular file";
+
 /** @throws Error if this is a link, a pipe or anything else but a file. */
 export function checkIsFile(found: Stats): void {
-  if (!found.isFile())
-    throw new Error(
-      found.isSymbolicLink() ? "it is a symbolic link, which is not followed" : "it is not a regular file",
-    );
+  if (!found.isFile()) throw new Error(found.isSymbolicLink() ? isLink : isNoFile);
 }
 
+/** What the system says of a path at which there is no file to open. */
+const openFailures: ReadonlyMap<string | undefined, string> = new Map([
+  ["ELOOP", isLink],
+  ["ENXIO", isNoFile], // a socket
+]);
+
 // What is at the path may be another thing by now than when it was looked at: what counts is what was opened, and a pipe must not hold this up.
-async function readSmallFile(path: string): Promise<string> {
-  const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+async function withFile<Result>(
+  path: string,
+  use: (file: FileHandle, size: number) => Result | Promise<Result>,
+): Promise<Result> {
+  const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+  const file = await open(path, flags).catch((cause: unknown) => {
+    const what = openFailures.get(codeOf(cause));
+    throw what === undefined ? cause : new Error(what, { cause });
+  });
   try {
     const found = await file.stat();
     checkIsFile(found);
-    checkRecordSize(found.size);
-    const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(found.size), 0, found.size, 0);
-    return buffer.toString("utf8", 0, bytesRead);
+    return await use(file, found.size);
   } finally {
     await file.close();
   }
 }
 
-/** Set the mtime of a file, in ms. Should a link take its place in between, then only the link is touched. */
-export async function touchFile(path: string, atMs: number): Promise<void> {
-  checkIsFile(await lstat(path));
-  await lutimes(path, atMs / 1000, atMs / 1000);
+function readSmallFile(path: string): Promise<string> {
+  return withFile(path, (file, size) => {
+    checkRecordSize(size);
+    return readText(file, size);
+  });
+}
+
+async function readText(file: FileHandle, size: number): Promise<string> {
+  const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(size), 0, size, 0);
+  return buffer.toString("utf8", 0, bytesRead);
+}
+
+/** Set the mtime of a file, in ms, if it holds `text`. @returns what it holds; undefined if that is more than any record. */
+export function touchFile(path: string, text: string, atMs: number): Promise<string | undefined> {
+  return withFile(path, async (file, size) => {
+    if (size > maxRecordBytes) return undefined;
+    const found = await readText(file, size);
+    if (found === text) await file.utimes(atMs / 1000, atMs / 1000);
+    return found;
+  });
 }
 
 /** Make a directory and those above it. Node's own `recursive` never returns below a directory that takes no children, such as /proc or
  *  a link to nowhere: the parent is there, the child is not, and it asks for both in turn for ever (src/node_file.cc, MKDirpAsync). */
 export async function makeDirectory(path: string, mode: number, steps: Pick<DirectorySteps, "make">): Promise<void> {
-  const first = await tryMake(path, mode, steps);
-  if (first === undefined) return;
-  if (!isMissing(first) || dirname(path) === path) throw first;
-  await makeDirectory(dirname(path), mode, steps);
-  const second = await tryMake(path, mode, steps);
-  if (second !== undefined) throw second;
+  try {
+    await makeOne(path, mode, steps);
+  } catch (error) {
+    if (!isMissing(error) || dirname(path) === path) throw error;
+    await makeDirectory(dirname(path), mode, steps);
+    await makeOne(path, mode, steps);
+  }
 }
 
-// Undefined: it is there now.
-async function tryMake(path: string, mode: number, { make }: Pick<DirectorySteps, "make">): Promise<unknown> {
+/** Make one directory, unless it is there. */
+export async function makeOne(path: string, mode: number, { make }: Pick<DirectorySteps, "make">): Promise<void> {
   try {
     await make(path, mode);
-    return undefined;
   } catch (error) {
-    return codeOf(error) === "EEXIST" ? undefined : error;
+    if (codeOf(error) !== "EEXIST") throw error;
   }
 }
 

@@ -102,8 +102,10 @@ function createNotices({ root: directory, relistMs: relist_ms, log, now }: Setti
 
 async function checkBuckets(buckets: Buckets, { root, answerMs, steps }: Settings): Promise<void> {
   const check = async (): Promise<void> => {
-    for (const bucket of ["v1/instances", "v1/mdc"] as const)
-      if ((await buckets.tryOpen(bucket)) !== undefined) await steps.list(buckets.pathOf(bucket));
+    for (const bucket of ["v1/instances", "v1/mdc"] as const) {
+      await using opened = await buckets.tryOpen(bucket);
+      await opened?.at(".", steps.list);
+    }
   };
   try {
     await inTime(check(), answerMs);

@@ -1,10 +1,12 @@
 /** Keeps the records of this process alive: each is touched while it is as it was written, and written again if it is not. */
+import { basename } from "node:path";
 import type { Troubles } from "../condition.ts";
 import type { Fields } from "../logging/format.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { Tokens } from "../security/auth.ts";
-import { oncePerBucket, type Buckets } from "./buckets.ts";
-import { checkIsFile, isMissing, maxRecordBytes, messageOf, touchFile, type DirectorySteps } from "./directory.ts";
+import { openOnce, type Buckets, type OpenBuckets } from "./buckets.ts";
+import { isMissing, messageOf, touchFile } from "./directory.ts";
+import type { OpenDirectory } from "./open-directory.ts";
 import { toFileText, writeRecord } from "./record-file.ts";
 import { bucketOf, recordKey, type DiscoveryRecord } from "./records.ts";
 
@@ -21,12 +23,12 @@ export interface HeartbeatOptions {
   readonly own: ReadonlyMap<string, OwnRecord>;
   /** True while a record of that path is being published: it may be there already, and in `own` not yet. */
   readonly isInHand: (path: string) => boolean;
-  /** Those that sign: records are signed again once there is another first one. */
+  /** The first one signs: records are signed again once there is another first one. */
   readonly tokens: () => Tokens | undefined;
-  readonly steps: Pick<DirectorySteps, "stat" | "read">;
   readonly buckets: Buckets;
+  /** How often records are touched, ms. */
   readonly heartbeatMs: number;
-  /** A beat that takes longer is a trouble, ms. */
+  /** How long a record may take to be written; a beat that takes longer is a trouble, ms. */
   readonly answerMs: number;
   /** Where it is said that a record cannot be kept alive. */
   readonly troubles: Troubles;
@@ -48,8 +50,8 @@ export function startHeartbeat(options: HeartbeatOptions): Heartbeat {
   let beating: Promise<void> | undefined;
   let rounds = 0;
   const beat = async (): Promise<void> => {
-    const open = oncePerBucket((bucket) => buckets.open(bucket)); // they may have been exchanged since the last beat
-    for (const [path, each] of own) await touch(path, each, { ...options, failing, open });
+    await using opened = openOnce((bucket) => buckets.open(bucket)); // they may have been exchanged since the last beat
+    for (const [path, each] of own) await touch(path, each, { ...options, failing, opened });
     troubles.end("heartbeat");
   };
   const timer = setInterval(() => {
@@ -68,7 +70,8 @@ export function startHeartbeat(options: HeartbeatOptions): Heartbeat {
   };
 }
 
-interface Beat extends HeartbeatOptions, Pick<Buckets, "open"> {
+interface Beat extends HeartbeatOptions {
+  readonly opened: OpenBuckets<OpenDirectory>;
   /** Paths of records that could not be kept alive the last time. */
   readonly failing: Set<string>;
 }
@@ -92,14 +95,15 @@ async function touch(path: string, each: OwnRecord, beat: Beat): Promise<void> {
 async function keepAlive(
   path: string,
   each: OwnRecord,
-  { own, isInHand, buckets, open, tokens, steps, log, now }: Beat,
+  { own, isInHand, buckets, opened, tokens, log, now }: Beat,
 ): Promise<void> {
+  const [bucket, name] = [bucketOf(each.record), basename(path)];
   const text = toFileText(each.record, tokens());
   let notice: string | undefined = "discovery record was gone and has been published again";
-  await open(bucketOf(each.record));
+  const directory = await opened.get(bucket);
   try {
-    const found = await readText(path, steps);
-    if (found === text) return await touchFile(path, now());
+    const found = await directory.at(name, (at) => touchFile(at, text, now()));
+    if (found === text) return;
     // Another token signs now: that is no change of anybody else's.
     notice =
       found === each.text ? undefined : "discovery record was changed by somebody else and has been published again";
@@ -107,17 +111,10 @@ async function keepAlive(
     if (!isMissing(error)) throw error;
   }
   if (isInHand(path) || own.get(path) !== each) return;
-  await buckets.open(bucketOf(each.record)); // whoever has taken the record away may have exchanged its bucket
-  await writeRecord(path, text);
+  await using current = await buckets.open(bucket); // whoever has taken the record away may have exchanged its bucket
+  await current.at(name, (at) => writeRecord(at, text));
   each.text = text;
   if (notice !== undefined) log.warn(toFields(each), notice);
-}
-
-// Undefined: it is larger than any record.
-async function readText(path: string, { stat, read }: HeartbeatOptions["steps"]): Promise<string | undefined> {
-  const found = await stat(path);
-  checkIsFile(found);
-  return found.size <= maxRecordBytes ? read(path) : undefined;
 }
 
 function toFields({ record }: OwnRecord): Fields {

@@ -1,32 +1,17 @@
 /** The records of this process in a discovery directory: written, kept alive, and withdrawn. */
-import { join } from "node:path";
-import type { Troubles } from "../condition.ts";
-import type { Logger } from "../logging/logger.ts";
-import type { Tokens } from "../security/auth.ts";
-import { oncePerBucket, type Buckets } from "./buckets.ts";
+import { basename, join } from "node:path";
+import { openOnce, type Buckets } from "./buckets.ts";
 import { inTime, type DirectorySteps } from "./directory.ts";
 import { toClosedError, toUnusableError } from "./discovery.ts";
-import { startHeartbeat, type OwnRecord } from "./heartbeat.ts";
+import { startHeartbeat, type HeartbeatOptions, type OwnRecord } from "./heartbeat.ts";
 import { encodeFileName, toFileText, writeRecord } from "./record-file.ts";
 import { bucketOf, recordKey, type Bucket, type DiscoveryRecord } from "./records.ts";
 
 /** What the records share with the discovery they belong to. Times are ms. */
-export interface OwnRecordsOptions {
-  readonly buckets: Buckets;
-  /** Where it is said that a record cannot be kept alive. */
-  readonly troubles: Troubles;
-  readonly steps: DirectorySteps;
-  /** Those that sign. */
-  readonly tokens: () => Tokens | undefined;
-  /** How often records are touched, ms. */
-  readonly heartbeatMs: number;
-  /** How long a record may take to be written, ms. */
-  readonly answerMs: number;
+export interface OwnRecordsOptions extends Omit<HeartbeatOptions, "own" | "isInHand"> {
+  readonly steps: Pick<DirectorySteps, "remove">;
   /** How long one may take to be withdrawn, ms: after that it expires by itself. */
   readonly withdrawMs: number;
-  readonly log: Logger;
-  /** Wall clock in ms. */
-  readonly now: () => number;
 }
 
 /** Disposing it withdraws all records. */
@@ -36,7 +21,7 @@ export interface OwnRecords extends AsyncDisposable {
 }
 
 /** A record as a file. */
-interface RecordPlace {
+interface RecordFile {
   readonly path: string;
   readonly bucket: Bucket;
 }
@@ -45,16 +30,16 @@ interface RecordPlace {
 export function createOwnRecords(options: OwnRecordsOptions): OwnRecords {
   const { buckets, answerMs, withdrawMs, tokens } = options;
   const own = new Map<string, OwnRecord>();
-  const publishing = new Map<string, RecordPlace & { readonly written: Promise<void> }>();
+  const publishing = new Map<string, RecordFile & { readonly written: Promise<void> }>();
   const heartbeat = startHeartbeat({ ...options, own, isInHand: (path) => publishing.has(path) });
   let closed = false;
 
   // At each moment until it is withdrawn, a record is in one of the two maps: whoever closes this removes its file.
-  async function add(record: DiscoveryRecord, place: RecordPlace): Promise<void> {
-    const { path, bucket } = place;
+  async function add(record: DiscoveryRecord, file: RecordFile): Promise<void> {
+    const { path } = file;
     const text = toFileText(record, tokens());
-    const written = buckets.open(bucket).then(() => writeRecord(path, text));
-    publishing.set(path, { ...place, written });
+    const written = write(file, text, buckets);
+    publishing.set(path, { ...file, written });
     try {
       await inTime(written, answerMs);
     } catch (cause) {
@@ -84,28 +69,34 @@ export function createOwnRecords(options: OwnRecordsOptions): OwnRecords {
       closed = true;
       heartbeat[Symbol.dispose]();
       const published = Array.from(own, ([path, { record }]) => ({ path, bucket: bucketOf(record) }));
-      const places = [...published, ...publishing.values()];
+      const files = [...published, ...publishing.values()];
       const written = Array.from(publishing.values(), (publication) => publication.written);
       own.clear();
-      const settled = Promise.allSettled([...places.map(({ path }) => heartbeat.forget(path)), ...written]);
+      const settled = Promise.allSettled([...files.map(({ path }) => heartbeat.forget(path)), ...written]);
       await inTime(
-        settled.then(() => removeAll(places, options)),
+        settled.then(() => removeAll(files, options)),
         withdrawMs,
       );
     },
   };
 }
 
+async function write({ path, bucket }: RecordFile, text: string, buckets: Buckets): Promise<void> {
+  await using directory = await buckets.open(bucket);
+  await directory.at(basename(path), (at) => writeRecord(at, text));
+}
+
 // Each of them, whatever becomes of the others; those that stay expire. None from a directory that has taken the place of ours.
 async function removeAll(
-  places: readonly RecordPlace[],
+  files: readonly RecordFile[],
   { buckets, steps }: Pick<OwnRecordsOptions, "buckets" | "steps">,
 ): Promise<void> {
-  const findOnce = oncePerBucket((bucket) => buckets.find(bucket));
-  const remove = async ({ path, bucket }: RecordPlace): Promise<void> => {
-    if ((await findOnce(bucket)) !== undefined) await steps.remove(path);
+  await using opened = openOnce((bucket) => buckets.find(bucket));
+  const remove = async ({ path, bucket }: RecordFile): Promise<void> => {
+    const directory = await opened.get(bucket);
+    await directory?.at(basename(path), steps.remove);
   };
-  const results = await Promise.allSettled(places.map(remove));
+  const results = await Promise.allSettled(files.map(remove));
   const failure = results.find((result) => result.status === "rejected");
   if (failure) throw failure.reason;
 }

@@ -13,6 +13,7 @@ import {
   messageOf,
   type DirectorySteps,
 } from "./directory.ts";
+import type { OpenDirectory } from "./open-directory.ts";
 import { bucketOf, formatRecord, parseRecord, recordKey, type DiscoveryRecord } from "./records.ts";
 import { findBadSignature, signRecord } from "./signature.ts";
 import { isOwnFile } from "./trust.ts";
@@ -96,15 +97,16 @@ export interface ReadOptions {
 /** Look at a file, and read it unless it is as it was `before`; what a dead process has left is removed. Never rejects: no file costs another anything.
  *  @returns undefined for what is not there (any more), and for what is still being written. */
 export async function readRecordFile(
-  directory: string,
+  directory: OpenDirectory,
   name: string,
   before: KnownFile | undefined,
   options: ReadOptions,
 ): Promise<KnownFile | undefined> {
-  const path = join(directory, name);
   const { steps, ttlMs } = options;
   const from = options.now(); // before the look: a process that is stopped in between must not take those for dead that live
-  const found = await steps.stat(path).catch((error: unknown) => toFaulty(path, before, error, options));
+  const found = await directory
+    .at(name, steps.stat)
+    .catch((error: unknown) => toFaulty(join(directory.path, name), before, error, options));
   if (!found || !("isFile" in found)) return found;
   const isDead = from - found.mtimeMs > ttlMs;
   if (isTemporary(name)) return isDead && isOwnFile(found) ? removeDead(directory, name, before, options) : undefined;
@@ -115,7 +117,7 @@ export async function readRecordFile(
   const isKnown = !isDead && before?.version === version; // what is removed is read first, whatever it was once
   const file = isKnown
     ? { ...before, alive }
-    : await readAnew(path, found, before, { version, brokenVersion, alive, ...options });
+    : await readAnew(directory, name, found, before, { version, brokenVersion, alive, ...options });
   if (!isDead) return file;
   return file?.version === version
     ? removeDead(directory, name, before, options)
@@ -130,15 +132,17 @@ interface AnewOptions extends ReadOptions, Required<Pick<KnownFile, "alive">> {
 
 // Never rejects. Only what is a record has `version` then.
 async function readAnew(
-  path: string,
+  directory: OpenDirectory,
+  name: string,
   found: Stats,
   before: KnownFile | undefined,
   options: AnewOptions,
 ): Promise<KnownFile | undefined> {
   const { version, brokenVersion, alive, steps, tokens } = options;
+  const path = join(directory.path, name);
   let text = "";
   try {
-    if (found.isFile() && found.size <= maxRecordBytes) text = await steps.read(path);
+    if (found.isFile() && found.size <= maxRecordBytes) text = await directory.at(name, steps.read);
   } catch (error) {
     return toFaulty(path, before, error, options, { record: before?.record, version: undefined }); // its owner may live
   }
@@ -148,8 +152,8 @@ async function readAnew(
     const record = parseRecord(text);
     const key = recordKey(record);
     // Removal is known by the name alone, so name and content must agree.
-    if (key !== decodeFileName(basename(path))) throw new Error(`its content belongs to key ${key}`);
-    const bad = findBadSignature(text, `v1/${basename(dirname(path))}/${key}`, tokens());
+    if (key !== decodeFileName(name)) throw new Error(`its content belongs to key ${key}`);
+    const bad = findBadSignature(text, `v1/${basename(directory.path)}/${key}`, tokens());
     // A record all the same, which is removed when it is dead.
     return bad === undefined
       ? { record, version, alive }
@@ -161,16 +165,15 @@ async function readAnew(
 
 // A record, or one that was being written; its owner is dead. Whoever notices sweeps, as in Dynamo.
 async function removeDead(
-  directory: string,
+  directory: OpenDirectory,
   name: string,
   before: KnownFile | undefined,
   { steps, log }: ReadOptions,
 ): Promise<KnownFile | undefined> {
-  const path = join(directory, name);
   try {
-    await steps.remove(path);
+    await directory.at(name, steps.remove);
   } catch (error) {
-    const fault = messageOf(error);
+    const [path, fault] = [join(directory.path, name), messageOf(error)];
     if (before?.fault !== fault)
       log.summed("warn", { path, error: fault }, "left-over discovery file cannot be removed");
     return { record: undefined, version: undefined, fault };
@@ -178,7 +181,7 @@ async function removeDead(
   if (!isTemporary(name))
     log.summed(
       "info",
-      { bucket: `v1/${basename(directory)}`, key: decodeFileName(name) ?? name },
+      { bucket: `v1/${basename(directory.path)}`, key: decodeFileName(name) ?? name },
       "expired discovery record removed",
     );
   return undefined;
