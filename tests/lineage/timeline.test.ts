@@ -1,6 +1,7 @@
 // The picture: as it was looked at and found good, at any width, and safe whatever a log contains.
 import { describe, expect, test } from "vitest";
-import { parseTime, formatTime } from "../../packages/lineage/src/logs/times.ts";
+import { parseTime } from "../../packages/lineage/src/logs/times.ts";
+import { formatTime } from "../../packages/runtime/src/logging/format.ts";
 import { formatMs } from "../../packages/lineage/src/terminal.ts";
 import { drawTree } from "../../packages/lineage/src/show/timeline.ts";
 import type { RequestTree } from "../../packages/lineage/src/tree.ts";

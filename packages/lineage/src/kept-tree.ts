@@ -1,6 +1,5 @@
 /** The tree of a request that was kept, for whoever asks. */
-import { roundMs } from "@dyn/runtime/internal";
-import { formatTime } from "./logs/times.ts";
+import { formatTime, roundMs } from "@dyn/runtime/internal";
 import type { KeptAttempt, KeptError, KeptRequest } from "./kept.ts";
 import {
   toRequestFacts,

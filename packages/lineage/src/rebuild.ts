@@ -1,4 +1,5 @@
 /** From log lines to trees: the lines of each request become its nodes, and what does not fit is said. */
+import { formatTime } from "@dyn/runtime/internal";
 import { checkLines, type Origin } from "./checks/lines.ts";
 import { checkTree } from "./checks/tree.ts";
 import { groupLines, mostCommon, sortLines, type RequestLines } from "./grouping/group.ts";
@@ -6,7 +7,7 @@ import type { AttemptLines, WorkerLines } from "./grouping/homes.ts";
 import { isSerious, logOf, textOf, type LineEvent, type LogLine } from "./logs/lines.ts";
 import { orderAttempts } from "./grouping/named-attempts.ts";
 import { createNest } from "./grouping/nest.ts";
-import { compareTimes, formatTime } from "./logs/times.ts";
+import { compareTimes } from "./logs/times.ts";
 import {
   cut,
   toAttemptFacts,

@@ -33,6 +33,7 @@ export {
 } from "./settings/setting.ts";
 export type { Setting, SettingsOf, Variable, VariablesOf } from "./settings/setting.ts";
 export { declareFlags, readFlags, sayWrongUsage } from "./settings/flags.ts";
+export { formatTime } from "./logging/format.ts";
 export { loggerOf } from "./logging/logger.ts";
 export type { ChildOptions, Logger } from "./logging/logger.ts";
 export type { LogEvent } from "./logging/events.ts";

@@ -14,9 +14,14 @@ export function createTimeFormat(): (epochMs: number) => string {
       second = current;
       prefix = new Date(current * 1000).toISOString().slice(0, -4);
     }
-    const micros = Math.floor((epochMs - current * 1000) * 1000);
+    const micros = Math.min(999_999, Math.round((epochMs - current * 1000) * 1000));
     return `${prefix}${String(micros).padStart(6, "0")}Z`;
   };
+}
+
+/** One time in that format. */
+export function formatTime(epochMs: number): string {
+  return createTimeFormat()(epochMs);
 }
 
 /** `time`, `level`, `target`, `message`, the rest. `line` is one of `createPino`'s: level, time, target, the rest, message. */
