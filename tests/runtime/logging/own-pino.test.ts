@@ -109,3 +109,17 @@ test("the log of one runtime can be given to another", async () => {
   second.log.info({ a: 1 }, "hello");
   expect(lines.at(-1)).toMatchObject({ msg: "hello", target: "dyn", a: 1 });
 });
+
+test("one that throws ends nothing, and Node warns of it once", async () => {
+  const warnings: string[] = [];
+  const onWarning = ({ message }: Error): void => void warnings.push(message);
+  process.on("warning", onWarning);
+  const write = (): void => {
+    throw new Error("disk is full");
+  };
+  await ask(pino({}, { write }), () => undefined);
+  process.off("warning", onWarning);
+  expect(warnings.filter((text) => text.includes("lines of the log"))).toEqual([
+    "lines of the log are lost, the pino that writes them has thrown: disk is full",
+  ]);
+});

@@ -83,6 +83,7 @@ interface Root extends Required<Pick<LoggerOptions, "open" | "filter" | "events"
 
 /** Beyond so many a warning may be said twice. */
 const maxSaid = 1_000;
+const lost = "lines of the log are lost, the pino that writes them has thrown";
 
 // Targets are names in the code: there are few, and each request has loggers of the same ones.
 function remember(open: OpenTarget): OpenTarget {
@@ -181,8 +182,16 @@ class BoundLogger implements Logger {
     return new BoundLogger(this.#root, { target, parent: this, fields, isQuiet });
   }
 
+  // A pino of the user's may throw, or what it writes to: no request and no connection ends because of its line.
   #write(level: Level, fields: Fields, message: string): void {
-    if (rank[level] >= this.#threshold) this.pino[level](fields, message);
+    if (rank[level] < this.#threshold) return;
+    try {
+      this.pino[level](fields, message);
+    } catch (error) {
+      const { said } = this.#root;
+      if (!said.has(lost)) process.emitWarning(`${lost}: ${error instanceof Error ? error.message : String(error)}`);
+      said.add(lost);
+    }
   }
 }
 
