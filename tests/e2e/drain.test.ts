@@ -9,6 +9,7 @@ import {
   type ClusterOptions,
   type Line,
 } from "../support/cluster.ts";
+import { dial } from "../support/http-client.ts";
 
 // A request is held after its first two tokens until it is released, however long that takes.
 const held: ClusterOptions = { workerArgs: ["--fault", "hang@2"], env: { DYN_SYSTEM_PORT: "0" } };
@@ -91,6 +92,28 @@ test("a frontend on SIGTERM finishes what is running and exits 0", async () => {
     finished: 1,
     cut: 0,
   });
+});
+
+test("a frontend on SIGTERM answers what had been sent to it before, on new connections and on idle ones", async () => {
+  await using cluster = await startCluster();
+  const port = Number(new URL(cluster.url).port);
+  const body = JSON.stringify(chat("a b c"));
+  const head = `POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`;
+  const idle = Array.from({ length: 10 }, () => dial(port));
+  for (const { socket } of idle) socket.write(head + body);
+  await eventually("the first answers", () => idle.every(({ text }) => text().endsWith("}")));
+  cluster.frontend.kill("SIGSTOP"); // it hears of nothing that is sent now before the signal
+  const fresh = Array.from({ length: 50 }, () => dial(port));
+  for (const { socket } of [...idle, ...fresh]) socket.write(head + body);
+  await eventually("all being sent", () =>
+    [...idle, ...fresh].every(({ socket }) => socket.readyState === "open" && socket.writableLength === 0),
+  );
+  cluster.frontend.kill("SIGTERM");
+  cluster.frontend.kill("SIGCONT");
+  expect(await cluster.frontend.exited).toBe(0);
+  await eventually("the end of all", () => [...idle, ...fresh].every(({ isClosed }) => isClosed()));
+  expect(idle.map(({ statuses }) => statuses())).toEqual(idle.map(() => [200, 200]));
+  expect(fresh.map(({ statuses }) => statuses())).toEqual(fresh.map(() => [200]));
 });
 
 test("a frontend whose drain takes too long says so to its clients, blames no worker and exits 0", async () => {

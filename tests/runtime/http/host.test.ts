@@ -3,66 +3,14 @@ import { readFileSync } from "node:fs";
 import { get } from "node:https";
 import { text } from "node:stream/consumers";
 import { expect, test } from "vitest";
-import { RuntimeError, toPublicMessage } from "../../../packages/runtime/src/errors.ts";
+import { RuntimeError } from "../../../packages/runtime/src/errors.ts";
 import { parseApiKeys } from "../../../packages/runtime/src/http/api-keys.ts";
 import { createCallers } from "../../../packages/runtime/src/http/callers.ts";
-import { openHost, type HostOptions, type HttpHost } from "../../../packages/runtime/src/http/host.ts";
 import { sendJson } from "../../../packages/runtime/src/http/reply.ts";
-import { createRouteTable, type RouteEntry, type RouteInput } from "../../../packages/runtime/src/http/route.ts";
-import { parseLogFilter } from "../../../packages/runtime/src/logging/filter.ts";
-import { createLogger } from "../../support/logger.ts";
-import { createMemoryBudget } from "../../../packages/runtime/src/memory-budget.ts";
-import { createRuntimeMetrics } from "../../../packages/runtime/src/metrics/runtime-metrics.ts";
 import { noSpan, offTracer, type Attributes } from "../../../packages/runtime/src/trace/spans.ts";
 import { createAuthority } from "../../support/certificates.ts";
 import { eventually } from "../../support/cluster.ts";
-
-const patient = {
-  headerTimeoutMs: 60_000,
-  receiveTimeoutMs: 60_000,
-  keepAliveTimeoutMs: 60_000,
-  sendTimeoutMs: 60_000,
-};
-const toErrorBody = (error: RuntimeError): unknown => ({ error: toPublicMessage(error) });
-
-function route(path: string, handle: (input: RouteInput) => void | Promise<void>): RouteEntry {
-  return { method: "GET", path, kind: "operator", audience: "operators", handle, toErrorBody };
-}
-
-interface Opened {
-  readonly host: HttpHost;
-  readonly lines: Record<string, unknown>[];
-}
-
-async function open(routes: readonly RouteEntry[], options: Partial<HostOptions> = {}): Promise<Opened> {
-  const lines: Record<string, unknown>[] = [];
-  const host = await openHost({
-    host: "127.0.0.1",
-    port: 0,
-    portSetting: "--port or PORT",
-    limits: { ...patient, maxHeaderBytes: 16_384, maxHeaders: 100, maxConnections: 10 },
-    hosts: { allowed: [], setting: "--hosts", isOpen: true },
-    tls: undefined,
-    routes: createRouteTable(routes),
-    callers: createCallers({ apiKeys: undefined, operatorKeys: undefined }, "all"),
-    cors: undefined,
-    tracer: offTracer,
-    strictRequestId: false,
-    baggageKeys: new Set(),
-    memory: createMemoryBudget(1, createRuntimeMetrics().memory),
-    maxBodyBytes: 1_000,
-    overloadStatus: 503,
-    isLast: () => false,
-    unmatched: { toErrorBody },
-    toFaultBody: toErrorBody,
-    log: createLogger({ sink: (line) => lines.push(line), filter: parseLogFilter("debug") }),
-    now: () => performance.now(),
-    ...options,
-  });
-  return { host, lines };
-}
-
-const end = { timeoutMs: 0, lastWordsMs: 1_000, reason: new RuntimeError("unavailable", "it is over") };
+import { atOnce, open, route } from "./open-host.ts";
 
 test("spans say which scheme a request came by", async () => {
   using authority = await createAuthority();
@@ -83,7 +31,7 @@ test("spans say which scheme a request came by", async () => {
   expect(await (await fetch(`${plain.host.url}/lamp`)).text()).toBe('"on"');
   const schemes = said.flatMap((attributes) => attributes["url.scheme"] ?? []);
   expect(schemes).toEqual(["https", "http"]);
-  await Promise.all([secure, plain].map(({ host }) => host.close(end)));
+  await Promise.all([secure, plain].map(({ host }) => host.close(atOnce)));
 });
 
 test("whoever is refused for want of a key is seen with what was asked for", async () => {
@@ -98,7 +46,7 @@ test("whoever is refused for want of a key is seen with what was asked for", asy
     remote: "127.0.0.1",
     request_id: refused.headers.get("request-id"),
   });
-  await host.close(end);
+  await host.close(atOnce);
 });
 
 test("what a handler throws, now or later, is an answer; a fault of ours says no more than that", async () => {
@@ -116,7 +64,7 @@ test("what a handler throws, now or later, is an answer; a fault of ours says no
   const later = await fetch(`${host.url}/later`);
   expect([later.status, await later.text()]).toEqual([500, expect.not.stringContaining("secret")]);
   expect(lines.filter(({ message }) => message === "request failed")).toHaveLength(1);
-  await host.close(end);
+  await host.close(atOnce);
 });
 
 test("a host that closes ends what runs with its reason, and waits for the handler", async () => {
@@ -131,7 +79,7 @@ test("a host that closes ends what runs with its reason, and waits for the handl
   const asked = fetch(`${host.url}/slow`);
   await eventually("the request", async () => (await fetch(`${host.url}/nothing`)).status === 404);
   const counts: unknown[] = [];
-  await host.close({ ...end, report: { count: (each) => counts.push(each), facts: () => undefined } });
+  await host.close({ ...atOnce, report: { count: (each) => counts.push(each), facts: () => undefined } });
   expect(isOver).toBe(true);
   expect([(await asked).status, counts]).toEqual([
     503,
@@ -153,5 +101,5 @@ test("a port that is taken is an error that says how to choose another", async (
       new RegExp(`^cannot listen on http://127\\.0\\.0\\.1:${port}: .*; choose another port with --port or PORT$`),
     ) as string,
   });
-  await host.close(end);
+  await host.close(atOnce);
 });

@@ -3,12 +3,23 @@ import type { IncomingMessage, RequestListener, Server, ServerResponse } from "n
 import type { Socket } from "node:net";
 import { Server as TlsServer } from "node:tls";
 import { limitConnections, type ConnectionLimit } from "./connection-limit.ts";
+import {
+  endAfterAnswers,
+  endSocket,
+  endWaiting,
+  endWith,
+  endWithLatest,
+  noAnswer,
+  rememberConnections,
+  type Connection,
+} from "./connections.ts";
 import { findFault, toPath } from "./faults.ts";
 import { createHostGuard, type HostGuard, type HostRules } from "./hosts.ts";
-import { toCheckIntervalMs, type HttpLimits } from "./limits.ts";
+import { watchIdle } from "./idle.ts";
+import type { HttpLimits } from "./limits.ts";
 import { describeMalformed, malformedRequests, RequestFault, type Malformed, type ParserError } from "./malformed.ts";
-import { readInSlices, readOn } from "./slices.ts";
-import { createTurns, type Queue, type Turns } from "./turns.ts";
+import { readInSlices } from "./slices.ts";
+import { createTurns, type Turns } from "./turns.ts";
 
 export interface GateOptions {
   readonly limits: HttpLimits;
@@ -19,6 +30,8 @@ export interface GateOptions {
   readonly toAnswer: (malformed: Malformed, error: ParserError | undefined, socket: Socket) => RawAnswer;
   /** A connection is closed because there are too many. */
   readonly onCrowded?: (socket: Socket) => void;
+  /** True if nothing is to follow the answer on its connection. Default: more may follow. */
+  readonly isLast?: (request: IncomingMessage) => boolean;
 }
 
 export interface RawAnswer {
@@ -35,36 +48,33 @@ export interface HttpGate extends Disposable {
   readonly faultOf: (request: IncomingMessage) => RequestFault | undefined;
   /** For "clientError". */
   readonly refuse: (error: ParserError, socket: Socket) => void;
+  /** From now on the next answer of a connection is its last one. */
+  drain(): void;
+  /** End connections of which nothing has come since their last answer; with `isPatient`, none that has asked for nothing yet. */
+  endWaiting(isPatient: boolean): void;
 }
 
-/** How long a peer that was told to go may take to hear it. */
-const lingerMs = 1_000;
-
-interface Connection extends Queue {
-  /** The last answer is on its way, or out. */
-  isEnding: boolean;
-  readonly open: Set<ServerResponse>;
-  latest: IncomingMessage | undefined;
-  /** Called once all answers are out. */
-  onIdle: (() => void) | undefined;
-}
-
-export function createHttpGate({ limits, now, hosts, toAnswer, onCrowded = () => undefined }: GateOptions): HttpGate {
+export function createHttpGate(options: GateOptions): HttpGate {
+  const { limits, now, hosts, toAnswer, onCrowded = () => undefined, isLast = () => false } = options;
   const faults = new WeakMap<IncomingMessage, RequestFault>();
   const idle = watchIdle(limits, now);
   const turns = createTurns();
   const limit = limitConnections({ limits, onCrowded, takeIdle: idle.take });
   const hostGuard = hosts && createHostGuard(hosts);
-  const connectionOf = rememberConnections((connection, socket) => {
+  let isDraining = false;
+  const connections = rememberConnections((connection, socket) => {
     idle.end(socket);
     turns.clear(connection);
   });
+  const { connectionOf } = connections;
   const goOn = (connection: Connection, socket: Socket): void => {
     if (socket.destroyed) return;
     turns.goOn(connection, socket);
     if (connection.open.size > 0) return;
-    if (connection.isEnding) connection.onIdle?.();
-    else idle.begin(socket);
+    if (connection.isEnding) return connection.onIdle?.();
+    if (isDraining) return endAfterAnswers(connection, socket, noAnswer);
+    connection.readBytes = socket.bytesRead;
+    idle.begin(socket);
   };
 
   return {
@@ -85,13 +95,19 @@ export function createHttpGate({ limits, now, hosts, toAnswer, onCrowded = () =>
       if (fault) faults.set(request, fault);
       else request.url = toPath(request.url ?? "");
       // The bytes after an offer to change protocols are lost in Node: whoever makes it has this answer alone.
-      if (fault || request.headers.upgrade !== undefined) endWith(connection, response);
+      const isOffer = request.headers.upgrade !== undefined;
+      if (fault || isOffer || isDraining || isLast(request)) endWith(connection, response);
       if (turns.take(connection, { response, handle: () => handle(request, response) })) return;
       connection.open.delete(response);
-      endAfterAnswers(connection, socket, () => ""); // its client has to ask again
+      endAfterAnswers(connection, socket, noAnswer); // its client has to ask again
     },
     faultOf: (request) => faults.get(request),
     refuse: createRefusal({ limits, toAnswer, turns, connectionOf }),
+    drain() {
+      isDraining = true;
+      endWithLatest(connections);
+    },
+    endWaiting: (isPatient) => endWaiting(connections, isPatient),
     [Symbol.dispose]: () => idle[Symbol.dispose](),
   };
 }
@@ -109,6 +125,11 @@ function createGuard({ connectionOf, toAnswer, hostGuard, limit }: GuardParts): 
     server.on("connection", limit.enter); // before its TLS handshake
     server.on(server instanceof TlsServer ? "secureConnection" : "connection", (socket: Socket) => {
       const connection = connectionOf(socket);
+      // What Node calls after the last answer: it would close the connection at once.
+      socket.destroySoon = () => {
+        connection.isEnding = true;
+        endSocket(socket, "");
+      };
       readInSlices(socket, {
         isHeld: () => connection.waiting.length > 0,
         isOver: () => connection.isEnding && connection.waiting.length === 0 && connection.latest?.complete !== false,
@@ -155,74 +176,12 @@ function createRefusal({ limits, toAnswer, turns, connectionOf }: RefusalParts):
   };
 }
 
-function rememberConnections(
-  onClose: (connection: Connection, socket: Socket) => void,
-): (socket: Socket) => Connection {
-  const connections = new WeakMap<Socket, Connection>();
-  return (socket) => {
-    const known = connections.get(socket);
-    if (known) return known;
-    const connection: Connection = {
-      isEnding: false,
-      open: new Set(),
-      waiting: [],
-      latest: undefined,
-      onIdle: undefined,
-    };
-    connections.set(socket, connection);
-    socket.once("close", () => onClose(connection, socket));
-    return connection;
-  };
-}
-
-interface Idle extends Disposable {
-  begin(socket: Socket): void;
-  end(socket: Socket): void;
-  /** The connection that has been idle for longest; it does not count as idle any more. */
-  readonly take: () => Socket | undefined;
-}
-
-// Node's own timer begins anew with every byte, so that empty lines could hold a connection for ever.
-function watchIdle(limits: HttpLimits, now: () => number): Idle {
-  const longestMs = limits.keepAliveTimeoutMs + limits.headerTimeoutMs;
-  const since = new Map<Socket, number>(); // in the order in which they fell idle
-  const check = setInterval(() => {
-    for (const [socket, begunAt] of since) {
-      if (now() - begunAt < longestMs) return;
-      since.delete(socket);
-      socket.destroy();
-    }
-  }, toCheckIntervalMs(limits)).unref();
-  return {
-    begin: (socket) => void since.set(socket, now()),
-    end: (socket) => void since.delete(socket),
-    take() {
-      const [longest] = since.keys();
-      if (longest) since.delete(longest);
-      return longest;
-    },
-    [Symbol.dispose]: () => clearInterval(check),
-  };
-}
-
-function endWith(connection: Connection, last: ServerResponse): void {
-  connection.isEnding = true;
-  last.setHeader("connection", "close");
-}
-
 // Whoever reads the body is told, and answers. Destroying the request would take the socket away from the answer.
 function refuseBody(response: ServerResponse, { status, message }: Malformed): boolean {
   if (response.headersSent || response.req.listenerCount("error") === 0) return false;
   response.setHeader("connection", "close");
   response.req.emit("error", new RequestFault(status, message));
   return true;
-}
-
-// The answers before it go first, or this one would be taken for one of theirs.
-function endAfterAnswers(connection: Connection, socket: Socket, toText: () => string): void {
-  connection.isEnding = true;
-  connection.onIdle = () => endSocket(socket, toText());
-  if (connection.open.size === 0) connection.onIdle();
 }
 
 function toBytes({ status, reason }: Malformed, { body, headers = {} }: RawAnswer): string {
@@ -235,13 +194,4 @@ function toBytes({ status, reason }: Malformed, { body, headers = {} }: RawAnswe
     "connection: close",
   ];
   return [...head, ...own, "", text].join("\r\n");
-}
-
-// Not closed at once: what has not been read yet would make the system throw the answer away.
-function endSocket(socket: Socket, answer: string): void {
-  if (!socket.writable) return void socket.destroy();
-  socket.end(answer);
-  readOn(socket);
-  const timer = setTimeout(() => socket.destroy(), lingerMs).unref();
-  socket.once("close", () => clearTimeout(timer));
 }

@@ -75,32 +75,26 @@ function listen(server: Server, host: string, port: number): Promise<void> {
   });
 }
 
-// Sockets that go idle after close() began are not closed by it: look again until all are gone.
 async function closeHost(
   guarded: GuardedServer,
   underWay: UnderWay,
   { log }: HostOptions,
   { timeoutMs, lastWordsMs, reason, report }: HostEnd,
 ): Promise<void> {
-  const { server } = guarded;
   report?.count({ running: underWay.count, cut: 0 });
-  const poll = setInterval(() => server.closeIdleConnections(), 50);
   let cut = setTimeout(() => {
     const { count: requests } = underWay;
     report?.count({ running: 0, cut: requests });
     if (requests > 0)
       log.warn({ requests, timeout_secs: timeoutMs / 1000 }, "drain timed out, running requests are ended");
     underWay.abortAll(reason);
-    cut = setTimeout(() => server.closeAllConnections(), lastWordsMs);
+    cut = setTimeout(() => guarded.destroyAll(), lastWordsMs);
   }, timeoutMs);
   try {
-    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-    server.closeIdleConnections();
-    await closed;
+    await guarded.close(timeoutMs / 2);
     // A client that leaves takes its connection with it; its request still has to be cancelled at its worker, and its last line written.
     await within(underWay.none(), lastWordsMs);
   } finally {
-    clearInterval(poll);
     clearTimeout(cut);
     guarded[Symbol.dispose]();
   }

@@ -18,8 +18,6 @@ export interface ServeOptions extends ExchangeOptions, IntakeOptions {
   readonly routes: RouteTable;
   /** HTTP status of `overloaded`. */
   readonly overloadStatus: number;
-  /** True if nothing is to follow the answer on its connection. */
-  readonly isLast: (request: IncomingMessage) => boolean;
   readonly unmatched: Unmatched;
 }
 
@@ -40,14 +38,13 @@ const preflight = { path: "*", kind: "operator" } as const;
 
 /** Serve requests that have passed the gate. */
 export function createServe(options: ServeOptions, parts: ExchangeParts): RequestListener {
-  const { routes, cors, isLast } = options;
+  const { routes, cors } = options;
   const steps: Steps = { options, parts, intake: createIntake(options) };
   return (request, response) => {
     const found = routes.find(request.method ?? "", request.url ?? "");
     const isPreflight = cors?.isPreflight(request) === true;
     const known = found.type === "route" ? found.route : isPreflight ? preflight : undefined;
     const exchange = beginExchange(request, response, known, options, parts);
-    if (isLast(request)) response.setHeader("connection", "close");
     if (found.type !== "route") return answerUnmatched(exchange, found, isPreflight, steps);
 
     const { route, rest } = found;

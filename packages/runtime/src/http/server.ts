@@ -1,12 +1,13 @@
 /** A guarded HTTP server: Node's, with its limits, TLS, and the gate that every request and connection passes. */
 import type { RequestListener, Server } from "node:http";
-import type { Socket } from "node:net";
+import { Server as TcpServer, type Socket } from "node:net";
 import type { SecureContextOptions, Server as TlsServer } from "node:tls";
 import type { RuntimeError } from "../errors.ts";
 import { createRequestId } from "../ids.ts";
 import type { Logger } from "../logging/logger.ts";
 import { logRefused } from "./exchange.ts";
-import { createHttpGate, type HttpGate, type RawAnswer } from "./gate.ts";
+import { lingerMs } from "./connections.ts";
+import { createHttpGate, type GateOptions, type HttpGate, type RawAnswer } from "./gate.ts";
 import type { HostRules } from "./hosts.ts";
 import { limitServer, toServerOptions, type HttpLimits } from "./limits.ts";
 import { RequestFault, type Malformed, type ParserError } from "./malformed.ts";
@@ -14,6 +15,9 @@ import { toErrorHeaders } from "./reply.ts";
 
 // Not imported: an import reads all names of a module, and for some of this one's Node.js loads its whole HTTP client, a tenth of the start.
 const http = process.getBuiltinModule("node:http");
+
+/** Connections that wait in the system for this process, at most: what Node asks for when it listens. Those that come later are not waited for. */
+const backlog = 511;
 
 /** Certificates for a server. */
 export interface HttpTls {
@@ -25,7 +29,7 @@ export interface HttpTls {
   explain(error: Error): string;
 }
 
-export interface ServerOptions {
+export interface ServerOptions extends Pick<Required<GateOptions>, "isLast"> {
   readonly limits: HttpLimits;
   readonly hosts: HostRules;
   /** Undefined = plain HTTP. */
@@ -40,15 +44,20 @@ export interface GuardedServer extends Disposable {
   /** Does not listen yet. */
   readonly server: Server;
   readonly faultOf: HttpGate["faultOf"];
+  /** Accept no more than those that wait in the system already, for at most `patienceMs`; resolves when the last connection is gone. */
+  close(patienceMs: number): Promise<void>;
+  /** Close all connections at once. */
+  destroyAll(): void;
 }
 
 /** Create one that hands the requests that pass the gate to `handle`. */
 export function createGuardedServer(options: ServerOptions, handle: RequestListener): GuardedServer {
-  const { limits, hosts, tls, log, now } = options;
+  const { limits, hosts, tls, log, now, isLast } = options;
   const gate = createHttpGate({
     limits,
     now,
     hosts,
+    isLast,
     toAnswer: (malformed, error, socket) => toRawAnswer(malformed, error, socket, options),
     onCrowded({ remoteAddress: remote }) {
       log.summed("warn", { limit: limits.maxConnections, remote }, "connections are closed: there are too many");
@@ -64,7 +73,59 @@ export function createGuardedServer(options: ServerOptions, handle: RequestListe
     else gate.refuse(error, socket);
   });
   gate.guard(server);
-  return { server, faultOf: gate.faultOf, [Symbol.dispose]: () => gate[Symbol.dispose]() };
+  const sockets = rememberSockets(server);
+  return {
+    server,
+    faultOf: gate.faultOf,
+    close(patienceMs) {
+      const until = now() + patienceMs;
+      return closeServer(server, gate, () => now() >= until);
+    },
+    destroyAll() {
+      server.closeAllConnections();
+      for (const socket of sockets) socket.destroy(); // what is left: TLS handshakes
+    },
+    [Symbol.dispose]: () => gate[Symbol.dispose](),
+  };
+}
+
+function rememberSockets(server: Server): ReadonlySet<Socket> {
+  const sockets = new Set<Socket>();
+  server.on("connection", (socket: Socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+  });
+  return sockets;
+}
+
+async function closeServer(server: Server, gate: HttpGate, isLate: () => boolean): Promise<void> {
+  gate.drain();
+  await acceptWaiting(server, isLate);
+  gate.endWaiting(true);
+  const silent = setTimeout(() => gate.endWaiting(false), lingerMs); // who has just connected is about to ask
+  // As any TCP server does: Node's HTTP server would also stop looking for clients that are late.
+  await new Promise<void>((resolve) => TcpServer.prototype.close.call(server, () => resolve()));
+  clearTimeout(silent);
+  server.close(); // ends that look
+}
+
+// The system resets connections that wait for a port when it closes, though their clients have been told that they are connected.
+// Node accepts one in a round of the event loop, the oldest, and reads in the same round what has come on the others.
+async function acceptWaiting(server: Server, isLate: () => boolean): Promise<void> {
+  let accepted = 0;
+  const onConnection = (): void => void (accepted += 1);
+  server.on("connection", onConnection);
+  await nextRound(); // this one may have looked before
+  for (let round = 0; round <= backlog && !isLate(); round += 1) {
+    const before = accepted;
+    await nextRound();
+    if (accepted === before) break;
+  }
+  server.off("connection", onConnection);
+}
+
+function nextRound(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 function openServer({ limits, tls }: ServerOptions, listener: RequestListener): Server {

@@ -1,5 +1,5 @@
 /** The requests under way at a server: which they are, how many may be, and the end of all of them. */
-import type { ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { RuntimeError } from "../errors.ts";
 import { createWaiters } from "../lifetime.ts";
@@ -33,7 +33,7 @@ export interface UnderWay {
 
 /** Create it, empty. */
 export function createUnderWay({ limit, sendTimeoutMs }: UnderWayOptions): UnderWay {
-  const open = new Map<string, AbortController>();
+  const open = new Map<string, { readonly aborter: AbortController; readonly request: IncomingMessage }>();
   const idle = createWaiters();
   let [places, working] = [0, 0];
   const leavePlace = (): void => {
@@ -47,7 +47,7 @@ export function createUnderWay({ limit, sendTimeoutMs }: UnderWayOptions): Under
     has: (requestId) => open.has(requestId),
     begin(requestId, response, memory) {
       const aborter = new AbortController();
-      open.set(requestId, aborter);
+      open.set(requestId, { aborter, request: response.req });
       response.on("close", () => {
         open.delete(requestId);
         memory[Symbol.dispose]();
@@ -78,7 +78,10 @@ export function createUnderWay({ limit, sendTimeoutMs }: UnderWayOptions): Under
       if (working === 0) idle.wake();
     },
     abortAll(reason) {
-      for (const aborter of open.values()) aborter.abort(reason);
+      for (const { aborter, request } of open.values()) {
+        aborter.abort(reason);
+        if (!request.complete && request.listenerCount("error") > 0) request.emit("error", reason); // who reads its body hears nothing else
+      }
     },
     none: () => idle.until(() => working === 0),
   };
