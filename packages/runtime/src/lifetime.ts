@@ -87,6 +87,19 @@ export function once<Result>(work: () => Result): () => Result {
   return () => (done ??= { result: work() }).result;
 }
 
+/** Call `onOver` after `ms`, unless it is disposed before. What has arrived by then is read first, because a process that was busy finds its timers due before it looks at its
+ *  sockets. It keeps no process alive. */
+export function startTimeLimit(ms: number, onOver: () => void): Disposable {
+  let last: NodeJS.Immediate | undefined;
+  const timer = setTimeout(() => (last = setImmediate(onOver)), ms).unref();
+  return {
+    [Symbol.dispose]() {
+      clearTimeout(timer);
+      clearImmediate(last);
+    },
+  };
+}
+
 /** Wait for `work` at most `limitMs`. @returns false if time ran out first (the work goes on). */
 export async function within(work: Promise<unknown>, limitMs: number): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined;

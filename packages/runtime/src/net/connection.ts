@@ -7,10 +7,12 @@ import type { MemoryBudget, MemoryShare } from "../memory-budget.ts";
 import type { FrameWriter } from "../wire/frame-writer.ts";
 import { FrameDecoder, frameTypeName, frameTypes, maxHelloBytes, preface, type FrameType } from "../wire/frames.ts";
 import { decodeError, encodeError, encodePing } from "../wire/messages.ts";
-import { decodeHello, encodeAuth, encodeHello, type Hello } from "../wire/hello.ts";
+import { encodeAuth, encodeHello, type Hello } from "../wire/hello.ts";
+import { startTimeLimit } from "../lifetime.ts";
+import { Greeting } from "./greeting.ts";
 import { Liveness } from "./liveness.ts";
 import { Outbox } from "./outbox.ts";
-import { beginHandshake, type Guard, type Handshake, type Role } from "../security/auth.ts";
+import { beginHandshake, type Guard, type Role } from "../security/auth.ts";
 import { explainTlsError } from "../security/tls.ts";
 
 /** Of one connection; both ends have the same. */
@@ -46,11 +48,7 @@ export interface ConnectionEvents {
   onClose(cause: RuntimeError | undefined): void;
 }
 
-type Phase =
-  | { type: "hello" }
-  | { type: "auth"; peer: Hello }
-  | { type: "open"; peer: Hello }
-  | { type: "closed"; cause: RuntimeError | undefined };
+type Phase = "greeting" | "open" | "closed";
 
 /** Takes ownership of a connected socket. */
 export class Connection {
@@ -61,13 +59,13 @@ export class Connection {
   readonly remote: string;
   #socket: Socket;
   #events: ConnectionEvents;
-  #phase: Phase = { type: "hello" };
+  #phase: Phase = "greeting";
   #decoder: FrameDecoder;
   #share: MemoryShare;
   #outbox: Outbox;
-  #handshake: Handshake;
+  #greeting: Greeting;
   #heartbeat: NodeJS.Timeout | undefined;
-  #helloTimer: NodeJS.Timeout;
+  #helloLimit: Disposable;
   #liveness: Liveness;
   #isPinged = false;
   #options: ConnectionOptions;
@@ -77,7 +75,11 @@ export class Connection {
     this.#socket = socket;
     this.#events = events;
     this.#options = options;
-    this.#handshake = beginHandshake(options.guard, socket);
+    const handshake = beginHandshake(options.guard, socket);
+    this.#greeting = new Greeting(handshake, (proof) => {
+      encodeAuth(this.writer, proof);
+      this.flushSoon();
+    });
     this.remote = formatRemote(socket);
     this.#liveness = new Liveness(this.remote, options.pingIntervalMs);
     this.#share = options.memory.open();
@@ -95,9 +97,9 @@ export class Connection {
     this.ready = promise;
     promise.catch(() => undefined); // onClose reports the same failure to those who do not wait for ready
     this.#listen(socket);
-    this.#helloTimer = setTimeout(() => this.#endWithoutHello(), options.helloTimeoutMs).unref();
+    this.#helloLimit = startTimeLimit(options.helloTimeoutMs, () => this.#endWithoutHello());
     if (options.role === "dialler") socket.write(preface);
-    encodeHello(this.writer, { ...options.hello, ...this.#handshake.greeting });
+    encodeHello(this.writer, { ...options.hello, ...handshake.greeting });
     this.flushSoon();
     const { head } = options;
     if (head && head.length > 0) queueMicrotask(() => this.#read(head));
@@ -114,22 +116,25 @@ export class Connection {
     socket.on("error", (error) =>
       this.#closed(new RuntimeError("disconnected", `${this.remote}: ${explainTlsError(error)}`, { cause: error })),
     );
+    socket.on("end", () => this.#closed(undefined)); // "close" may come later, and nobody must send a request in between
     socket.on("close", () => this.#closed(undefined));
   }
 
   #endWithoutHello(): void {
-    const what = this.#phase.type === "auth" ? "AUTH" : "HELLO";
     this.close(
-      new RuntimeError("protocol", `no ${what} from ${this.remote} within ${this.#options.helloTimeoutMs} ms`),
+      new RuntimeError(
+        "protocol",
+        `no ${this.#greeting.awaited} from ${this.remote} within ${this.#options.helloTimeoutMs} ms`,
+      ),
     );
   }
 
   get isOpen(): boolean {
-    return this.#phase.type === "open";
+    return this.#phase === "open";
   }
 
   get isClosed(): boolean {
-    return this.#phase.type === "closed";
+    return this.#phase === "closed";
   }
 
   /** True while the peer has not answered a ping. */
@@ -159,7 +164,7 @@ export class Connection {
 
   /** Tell the peer why (ERROR on stream 0) and end at once. Idempotent. */
   close(cause: RuntimeError): void {
-    if (this.#phase.type === "closed") return;
+    if (this.isClosed) return;
     encodeError(this.writer, 0, {
       code: cause.code,
       message: cause.message,
@@ -173,7 +178,7 @@ export class Connection {
 
   /** End in good order after what is queued. Idempotent. */
   end(): void {
-    if (this.#phase.type === "closed") return;
+    if (this.isClosed) return;
     this.#outbox.flush();
     this.#closed(undefined);
     this.#socket.destroySoon();
@@ -186,10 +191,10 @@ export class Connection {
   }
 
   #closed(cause: RuntimeError | undefined): void {
-    if (this.#phase.type === "closed") return;
-    this.#phase = { type: "closed", cause };
+    if (this.isClosed) return;
+    this.#phase = "closed";
     clearInterval(this.#heartbeat);
-    clearTimeout(this.#helloTimer);
+    this.#helloLimit[Symbol.dispose]();
     this.#share[Symbol.dispose]();
     this.#outbox[Symbol.dispose]();
     this.#socket.unref();
@@ -200,7 +205,7 @@ export class Connection {
   }
 
   #read(chunk: Buffer): void {
-    if (this.#phase.type === "closed") return;
+    if (this.isClosed) return;
     this.#liveness.heard();
     try {
       this.#decoder.push(chunk, (type, streamId, body) => this.#frame(type, streamId, body));
@@ -214,10 +219,13 @@ export class Connection {
   }
 
   #frame(type: FrameType, streamId: number, body: Buffer): void {
-    if (this.#phase.type === "closed") return;
+    if (this.isClosed) return;
     if (type === frameTypes.ERROR && streamId === 0) return this.#refused(body);
-    if (this.#phase.type === "hello") return this.#hello(type, streamId, body);
-    if (type === frameTypes.AUTH || this.#phase.type === "auth") return this.#auth(type, streamId, body);
+    if (this.#phase === "greeting") {
+      const peer = this.#greeting.take(type, streamId, body);
+      return peer && this.#opened(peer);
+    }
+    if (type === frameTypes.AUTH) throw new RuntimeError("protocol", "AUTH, which nobody asked for");
     if (type === frameTypes.HELLO) throw new RuntimeError("protocol", "a second HELLO");
     if (type === frameTypes.PING || type === frameTypes.PONG) return this.#heartbeatFrame(type, streamId, body);
     this.#events.onFrame(type, streamId, body);
@@ -232,37 +240,14 @@ export class Connection {
     this.#isPinged = true;
   }
 
-  #hello(type: FrameType, streamId: number, body: Buffer): void {
-    if (type !== frameTypes.HELLO || streamId !== 0)
-      throw new RuntimeError("protocol", `${frameTypeName(type)} before HELLO`);
-    const peer = decodeHello(body);
-    this.#prove(this.#handshake.greeted(peer));
-    if (this.#handshake.greeting) this.#phase = { type: "auth", peer };
-    else this.#opened(peer);
-  }
-
-  // Until the peer's proof has been seen, it may say nothing else, and not much of it.
-  #auth(type: FrameType, streamId: number, body: Buffer): void {
-    if (this.#phase.type !== "auth") throw new RuntimeError("protocol", "AUTH, which nobody asked for");
-    if (type !== frameTypes.AUTH || streamId !== 0)
-      throw new RuntimeError("unauthenticated", `${frameTypeName(type)} before AUTH`);
-    this.#prove(this.#handshake.proved(body));
-    this.#opened(this.#phase.peer);
-  }
-
-  #prove(proof: Buffer | undefined): void {
-    if (!proof) return;
-    encodeAuth(this.writer, proof);
-    this.flushSoon();
-  }
-
   #opened(peer: Hello): void {
     this.#events.onOpen?.();
-    clearTimeout(this.#helloTimer);
-    this.#heartbeat = setInterval(() => this.#beat(), this.#options.pingIntervalMs).unref();
+    this.#helloLimit[Symbol.dispose]();
+    const beat = (): void => this.#beat();
+    this.#heartbeat = setInterval(() => setImmediate(beat), this.#options.pingIntervalMs).unref(); // what has arrived is read first
     this.#decoder.maxBodyBytes = this.#options.hello.max_frame_bytes;
     this.writer.maxBodyBytes = peer.max_frame_bytes;
-    this.#phase = { type: "open", peer };
+    this.#phase = "open";
     this.#settle.resolve(peer);
   }
 
@@ -278,10 +263,11 @@ export class Connection {
   }
 
   #beat(): void {
+    if (this.isClosed) return;
     const found = this.#liveness.endInterval({ isPaused: this.#socket.isPaused(), frame: this.#decoder.underWay });
     if (found === "heard") return;
     if (found !== "ping") return this.close(found);
     encodePing(this.writer, "PING", Buffer.alloc(8));
-    this.flushSoon();
+    this.#outbox.flush();
   }
 }

@@ -3,6 +3,7 @@ import { connect as connectTcp, isIP, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { formatHostPort } from "../address.ts";
 import { RuntimeError } from "../errors.ts";
+import { startTimeLimit } from "../lifetime.ts";
 import type { PlaneSecurity } from "../security/plane-security.ts";
 
 /** Where to, and how it is made safe. */
@@ -25,9 +26,8 @@ export async function dialSocket(options: DialOptions): Promise<Socket> {
   const socket = isTls ? startTls(options) : connectTcp({ host, port });
   socket.setNoDelay(true).setKeepAlive(true);
   const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const timer = setTimeout(
-    () => reject(new RuntimeError("cannot_connect", `${address} did not answer within ${timeoutMs} ms`)),
-    timeoutMs,
+  using _limit = startTimeLimit(timeoutMs, () =>
+    reject(new RuntimeError("cannot_connect", `${address} did not answer within ${timeoutMs} ms`)),
   );
   const ready = isTls ? "secureConnect" : "connect";
   const onError = (cause: Error): void =>
@@ -44,7 +44,6 @@ export async function dialSocket(options: DialOptions): Promise<Socket> {
     socket.destroy();
     throw error;
   } finally {
-    clearTimeout(timer);
     socket.off(ready, resolve).off("error", onError).off("close", onClose);
   }
 }

@@ -3,7 +3,7 @@ import { createServer, type AddressInfo, type Socket } from "node:net";
 import { formatHostPort, formatRemote, isLoopback } from "../address.ts";
 import { countOf } from "../counts.ts";
 import { RuntimeError } from "../errors.ts";
-import { once } from "../lifetime.ts";
+import { once, startTimeLimit } from "../lifetime.ts";
 import { toListenError } from "../listen-error.ts";
 import type { Logger } from "../logging/logger.ts";
 import { createStrangers } from "../strangers.ts";
@@ -121,9 +121,9 @@ function sniff(
     logRefused(log, socket, kind, reason);
     socket.destroy();
   };
-  const timer = setTimeout(() => refuse("late", `no preface within ${prefaceTimeoutMs} ms`), prefaceTimeoutMs).unref();
+  const limit = startTimeLimit(prefaceTimeoutMs, () => refuse("late", `no preface within ${prefaceTimeoutMs} ms`));
   const onClose = (): void => {
-    clearTimeout(timer);
+    limit[Symbol.dispose]();
     waiting.delete(socket);
   };
   const onError = (): void => undefined; // "close" follows and is all that matters before a request exists
