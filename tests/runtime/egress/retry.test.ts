@@ -134,18 +134,19 @@ describe("GOAWAY", () => {
   });
 
   test("of a worker that stays registered costs no request its answer, however many are sent and however long that lasts", async () => {
-    let held = 0;
     const leaving: ScriptedWorker = {
       behave(peer) {
-        held += 1; // and the connection stays, since a request runs there
-        peer.send((writer) => messages.encodeGoaway(writer, "draining"));
+        peer.send((writer) => messages.encodeGoaway(writer, "draining")); // and the connection stays, since a request runs there
+        peer.send((writer) => messages.encodePing(writer, "PING", Buffer.alloc(8)));
       },
     };
     await using workers = await startScriptedWorkers(leaving, answers(1));
     await workers.client.waitForInstances({ count: 2 });
     const answered = async (): Promise<unknown[]> => collect(workers.client.generate({ count: 1 }));
     const running = answered();
-    await eventually("the worker leaving", () => held === 1);
+    await eventually("the caller knowing it", () =>
+      workers.peers[0]?.some(({ frames }) => frames.some(({ type }) => type === frameTypes.PONG)),
+    );
     for (let time = 0; time < 10; time += 1) {
       const all = await Promise.all(Array.from({ length: 60 }, answered));
       expect(new Set(all.flat().map((item) => (item as { text: string }).text))).toEqual(new Set(["worker 1"]));
