@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import type { Attempt } from "../../../packages/runtime/src/egress/attempt.ts";
 import { Losses } from "../../../packages/runtime/src/egress/losses.ts";
 import { LostWorkerError } from "../../../packages/runtime/src/egress/lost-worker.ts";
-import { ClientConnection } from "../../../packages/runtime/src/egress/client-connection.ts";
+import { dialWorker } from "../../../packages/runtime/src/egress/dial-worker.ts";
 import { RuntimeError } from "../../../packages/runtime/src/errors.ts";
 import { encodeHello } from "../../../packages/runtime/src/wire/hello.ts";
 import { frameTypes } from "../../../packages/runtime/src/wire/frames.ts";
@@ -216,7 +216,7 @@ test("what is sent to a worker that is silent already has not taken it", async (
     peer.send((writer) => encodeHello(writer, { ...hello, instance_id: "77" }));
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const client = await ClientConnection.dial({
+  const client = await dialWorker({
     key: "77",
     host: "127.0.0.1",
     port: (server.address() as AddressInfo).port,

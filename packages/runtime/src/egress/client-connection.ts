@@ -1,13 +1,9 @@
 /** The dialling end of one connection: opens streams and deals out what arrives for them. */
-import { formatHostPort } from "../address.ts";
+import type { Socket } from "node:net";
 import { countOf } from "../counts.ts";
 import { RuntimeError } from "../errors.ts";
-import { toRuntimeError } from "../thrown.ts";
-import type { Guard } from "../security/auth.ts";
-import { Connection, type ConnectionOptions } from "../net/connection.ts";
-import { dialSocket } from "../net/dial.ts";
+import { Connection, type ConnectionEvents, type ConnectionOptions } from "../net/connection.ts";
 import type { MemoryBudget } from "../memory-budget.ts";
-import type { PlaneSecurity } from "../security/plane-security.ts";
 import { frameTypeName, frameTypes, maxStreamId, type FrameType } from "../wire/frames.ts";
 import {
   decodeEnd,
@@ -31,18 +27,8 @@ const maxQueuedBytes = 8 * 1024 * 1024;
 /** Endpoints a worker may withdraw on one connection. */
 const maxWithdrawn = 4_096;
 
-/** Whom to dial, and what is said to it. */
-export interface ClientConnectionOptions {
-  /** The instance that is meant, and where: `Instance.key`. */
-  readonly key: string;
-  readonly host: string;
-  readonly port: number;
-  readonly hello: Hello;
-  readonly connectTimeoutMs: number;
-  readonly pingIntervalMs: number;
-  /** The worker speaks TLS, says its record. */
-  readonly isTls: boolean;
-  readonly security: PlaneSecurity;
+/** Of whoever keeps the connection. */
+export interface ClientConnectionOwner {
   /** For frames under way, and items that wait to be read. */
   readonly memory: MemoryBudget;
   /** Called once when the connection is over; `undefined` = in good order. */
@@ -50,8 +36,6 @@ export interface ClientConnectionOptions {
   /** Called when the worker says that it takes no more requests, or (false) none for one of its endpoints. */
   readonly onLeave: (isGoingAway: boolean) => void;
 }
-
-type Owner = Pick<ClientConnectionOptions, "memory" | "onClose" | "onLeave">;
 
 /** All streams between this process and one worker. */
 export class ClientConnection implements StreamOwner {
@@ -67,47 +51,19 @@ export class ClientConnection implements StreamOwner {
   #maxStreams = 1;
   #maxFrameBytes = 0;
   #withdrawn = new Set<string>();
-  #owner: Owner;
+  #owner: ClientConnectionOwner;
 
-  private constructor(connection: (client: ClientConnection) => Connection, owner: Owner) {
+  /** Takes ownership of a connected socket. */
+  constructor(socket: Socket, options: ConnectionOptions, owner: ClientConnectionOwner) {
     this.#owner = owner;
     this.memory = owner.memory;
-    this.#connection = connection(this);
+    this.#connection = new Connection(socket, options, this.#events());
     this.ready = this.#connection.ready.then((peer) => {
       this.#maxStreams = peer.max_streams;
       this.#maxFrameBytes = peer.max_frame_bytes;
       return peer;
     });
-    this.ready.catch(() => undefined); // the pool awaits it; a second report would crash the process
-  }
-
-  /** Dial a worker and wait for its HELLO. @throws RuntimeError `cannot_connect`. */
-  static async dial(options: ClientConnectionOptions): Promise<ClientConnection> {
-    const {
-      key: dialled,
-      host,
-      port,
-      hello,
-      connectTimeoutMs: helloTimeoutMs,
-      pingIntervalMs,
-      isTls,
-      security,
-      memory,
-    } = options;
-    const socket = await dialSocket({ host, port, timeoutMs: helloTimeoutMs, isTls, security });
-    const guard: Guard | undefined = security.tokens && { role: "dialler", tokens: security.tokens.current, dialled };
-    const settings: ConnectionOptions = { role: "dialler", hello, helloTimeoutMs, pingIntervalMs, guard, memory };
-    const client = new ClientConnection((owner) => new Connection(socket, settings, owner.#events()), options);
-    try {
-      await client.ready;
-    } catch (cause) {
-      throw new RuntimeError(
-        "cannot_connect",
-        `${formatHostPort(host, port)} did not complete HELLO: ${toRuntimeError(cause).message}`,
-        { cause },
-      );
-    }
-    return client;
+    this.ready.catch(() => undefined); // whoever dials awaits it; a second report would crash the process
   }
 
   /** False when the worker drains, the connection is gone or its streams are used up: dial again or go elsewhere. */
@@ -178,7 +134,7 @@ export class ClientConnection implements StreamOwner {
 
   forget(id: number): void {
     this.#streams.delete(id);
-    if (this.#goingAway && this.#streams.size === 0) this.#connection.end();
+    if (!this.isUsable && this.#streams.size === 0) this.#connection.end();
   }
 
   /** End the connection; what still runs on it fails, by our own doing. */
@@ -187,7 +143,7 @@ export class ClientConnection implements StreamOwner {
     this.#connection.end();
   }
 
-  #events(): ConstructorParameters<typeof Connection>[2] {
+  #events(): ConnectionEvents {
     return {
       onFrame: (type, streamId, body) => this.#frame(type, streamId, body),
       onRefused: (_type, streamId, error) => this.#streams.get(streamId)?.cancel("kill", error),

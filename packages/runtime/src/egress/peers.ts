@@ -8,7 +8,8 @@ import type { MemoryBudget } from "../memory-budget.ts";
 import type { RuntimeMetrics } from "../metrics/runtime-metrics.ts";
 import type { PlaneSecurity } from "../security/plane-security.ts";
 import type { Hello } from "../wire/hello.ts";
-import { ClientConnection } from "./client-connection.ts";
+import type { ClientConnection } from "./client-connection.ts";
+import { dialWorker } from "./dial-worker.ts";
 import { createRecentlyGone, type RecentlyGone } from "./recently-gone.ts";
 import { createRedial } from "./redial.ts";
 
@@ -157,7 +158,7 @@ async function dialInstance(
   const { hello, connectTimeoutMs, pingIntervalMs, security, memory, metrics, log } = parts;
   const address = formatHostPort(host, port);
   const state: { opened?: ClientConnection; isOver: boolean } = { isOver: false };
-  const connection = await ClientConnection.dial({
+  const connection = await dialWorker({
     key,
     host,
     port,
