@@ -87,7 +87,14 @@ test("the same id and trace at two frontends, at the same time and again, are as
   const id = randomUUID();
   const traceId = "4bf92f3577b34da6a3ce929d0e0e4736";
   const headers = { "request-id": id, "x-request-id": "same", traceparent: `00-${traceId}-00f067aa0ba902b7-01` };
-  const ask = (url: string): Promise<string> => postChat(url, slow, headers).then((response) => response.text());
+  const ask = async (url: string): Promise<void> => {
+    const response = await postChat(url, slow, headers);
+    expect([response.status, response.headers.get("request-id"), await response.text()]).toEqual([
+      200,
+      id,
+      expect.stringContaining("[DONE]"),
+    ]);
+  };
   for (let round = 0; round < 2; round += 1) await Promise.all([ask(cluster.url), ask(String(listening["url"]))]);
   const programs = [cluster.frontend, beside, ...cluster.workers];
   await eventually("all lines", () => programs.map((program) => countEnds(program, id)).join() === "2,2,4");
