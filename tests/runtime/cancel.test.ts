@@ -2,6 +2,7 @@
 import { expect, test } from "vitest";
 import { connect } from "node:net";
 import { frameTypes } from "../../packages/runtime/src/wire/frames.ts";
+import { decodeEnd, decodeError } from "../../packages/runtime/src/wire/endings.ts";
 import * as messages from "../../packages/runtime/src/wire/messages.ts";
 import { encodePayload } from "../../packages/runtime/src/wire/payload.ts";
 import { eventually } from "../support/cluster.ts";
@@ -44,9 +45,9 @@ test.each(endings)("%s, and an engine that %s", async (mode, ends) => {
   expect(peer.frames.filter(({ type }) => type === frameTypes.ITEMS)).toHaveLength(1);
   if (mode === "stop") {
     expect(last.type).toBe(frameTypes.END);
-    expect(messages.decodeEnd(last.body)).toMatchObject({ items: 1, seen: { instance_id: pair.server.instanceId } });
+    expect(decodeEnd(last.body)).toMatchObject({ items: 1, seen: { instance_id: pair.server.instanceId } });
   } else {
-    expect(messages.decodeError(last.body)).toMatchObject({ code: "cancelled", produced: true, trailer: { items: 1 } });
+    expect(decodeError(last.body)).toMatchObject({ code: "cancelled", produced: true, trailer: { items: 1 } });
   }
   const completed = pair.workerLines.filter(({ message }) => message === "request completed");
   expect(completed).toMatchObject([{ level: "INFO", status: "cancelled", error_type: "cancelled", items: 1 }]);

@@ -15,7 +15,7 @@ import { endSpan, noSpan } from "../../packages/runtime/src/trace/spans.ts";
 import { parseTraceparent } from "../../packages/runtime/src/trace/traceparent.ts";
 import { acceptTracestate } from "../../packages/runtime/src/trace/tracestate.ts";
 import { decodeHello } from "../../packages/runtime/src/wire/hello.ts";
-import { decodeError } from "../../packages/runtime/src/wire/messages.ts";
+import { decodeError } from "../../packages/runtime/src/wire/endings.ts";
 import { encodePayload } from "../../packages/runtime/src/wire/payload.ts";
 
 setFlagsFromString("--expose-gc");

@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { FrameWriter } from "../../packages/runtime/src/wire/frame-writer.ts";
 import { frameTypes, preface } from "../../packages/runtime/src/wire/frames.ts";
 import { encodeHello } from "../../packages/runtime/src/wire/hello.ts";
+import * as endings from "../../packages/runtime/src/wire/endings.ts";
 import * as messages from "../../packages/runtime/src/wire/messages.ts";
 import { encodePayload } from "../../packages/runtime/src/wire/payload.ts";
 import { eventually } from "../support/cluster.ts";
@@ -140,7 +141,7 @@ describe("a hostile dialler costs its own connection and nobody else anything", 
     if (reason !== undefined) {
       const last = peer.frames.at(-1);
       expect(last).toMatchObject({ type: frameTypes.ERROR, id: 0 });
-      const { code, message } = messages.decodeError(last?.body ?? Buffer.alloc(0));
+      const { code, message } = endings.decodeError(last?.body ?? Buffer.alloc(0));
       expect(`${code}: ${message}`).toContain(reason);
     }
     expect(await collect(pair.client.generate({ count: 3 }))).toHaveLength(3);
@@ -159,7 +160,7 @@ describe("a hostile dialler costs its own connection and nobody else anything", 
       "both endings",
       () => peer.frames.filter(({ type }) => type === frameTypes.END || type === frameTypes.ERROR).length === 2,
     );
-    expect(messages.decodeError(peer.frames.find(({ id }) => id === 1)?.body ?? Buffer.alloc(0)).code).toBe(code);
+    expect(endings.decodeError(peer.frames.find(({ id }) => id === 1)?.body ?? Buffer.alloc(0)).code).toBe(code);
     expect(peer.frames.filter(({ id }) => id === 2).map(({ type }) => type)).toEqual([
       frameTypes.ITEMS,
       frameTypes.END,
@@ -221,7 +222,7 @@ describe("a hostile dialler costs its own connection and nobody else anything", 
     peer.sendBytes(Buffer.concat([greeting(), frame("0000000202000000010005")]));
     const answer = await eventually("the error", () => peer.frames.find(({ type }) => type === frameTypes.ERROR));
     expect(answer.id).toBe(1);
-    expect(messages.decodeError(answer.body).code).toBe("protocol");
+    expect(endings.decodeError(answer.body).code).toBe("protocol");
   });
 
   test("a peer that never reads holds its engine and little memory", async () => {
@@ -277,6 +278,6 @@ describe("a hostile dialler costs its own connection and nobody else anything", 
     peer.sendBytes(greeting());
     await eventually("the end", () => peer.isClosed);
     expect(peer.frames.some(({ type }) => type === frameTypes.PING)).toBe(true);
-    expect(messages.decodeError(peer.frames.at(-1)?.body ?? Buffer.alloc(0)).message).toContain("nothing heard");
+    expect(endings.decodeError(peer.frames.at(-1)?.body ?? Buffer.alloc(0)).message).toContain("nothing heard");
   });
 });

@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { errorTable, toPublicMessage, type ErrorCode } from "../../packages/runtime/src/errors.ts";
 import { workerCodes } from "../../packages/runtime/src/worker-errors.ts";
 import type { SeenIdentity } from "../../packages/runtime/src/trace/identity.ts";
+import * as endings from "../../packages/runtime/src/wire/endings.ts";
 import * as messages from "../../packages/runtime/src/wire/messages.ts";
 import { eventually } from "../support/cluster.ts";
 import { collect, failureOf, frame, request, type Ask, type RawPeer } from "./peers.ts";
@@ -23,7 +24,7 @@ describe("a hostile worker costs the request a clear error", () => {
       "with an unknown error code",
       (peer, id) =>
         peer.send((writer) =>
-          messages.encodeError(writer, id, {
+          endings.encodeError(writer, id, {
             code: "weird" as "internal",
             message: "x",
             retryable: false,

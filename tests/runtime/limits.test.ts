@@ -11,6 +11,7 @@ import { createRuntimeMetrics } from "../../packages/runtime/src/metrics/runtime
 import { listen } from "../../packages/runtime/src/net/listener.ts";
 import { frameTypes, preface } from "../../packages/runtime/src/wire/frames.ts";
 import { encodeValueItem } from "../../packages/runtime/src/wire/items.ts";
+import * as endings from "../../packages/runtime/src/wire/endings.ts";
 import * as messages from "../../packages/runtime/src/wire/messages.ts";
 import { eventually, type Line } from "../support/cluster.ts";
 import {
@@ -144,7 +145,7 @@ describe("the listener's limits", () => {
     peer.sendBytes(greeting().subarray(preface.length));
     const codeOf = (id: number): string | undefined => {
       const failure = peer.frames.find((each) => each.id === id && each.type === frameTypes.ERROR);
-      return failure && messages.decodeError(failure.body).code;
+      return failure && endings.decodeError(failure.body).code;
     };
     for (const id of [1, 2, 3]) peer.send((writer) => messages.encodeRequest(writer, id, request));
     await eventually("the refusal", () => codeOf(3));
@@ -189,7 +190,7 @@ describe("the settings of the plane's limits", () => {
     const second = rawPeer(connect(Number(port), host), false);
     second.sendBytes(greeting());
     await eventually("the second connection being closed", () => second.isClosed);
-    expect(messages.decodeError(second.frames.at(-1)?.body ?? Buffer.alloc(0))).toMatchObject({ code: "overloaded" });
+    expect(endings.decodeError(second.frames.at(-1)?.body ?? Buffer.alloc(0))).toMatchObject({ code: "overloaded" });
     release();
     for await (const batch of running) expect(batch).toEqual([]);
   });

@@ -9,6 +9,7 @@ import { fromPlaneHeaders, type SeenIdentity } from "../../packages/runtime/src/
 import { frameTypes } from "../../packages/runtime/src/wire/frames.ts";
 import { encodeDeltaItem } from "../../packages/runtime/src/wire/items.ts";
 import { encodeHello, type Hello } from "../../packages/runtime/src/wire/hello.ts";
+import * as endings from "../../packages/runtime/src/wire/endings.ts";
 import * as messages from "../../packages/runtime/src/wire/messages.ts";
 import type { Line } from "../support/cluster.ts";
 import { follow } from "./discovery/spaces.ts";
@@ -145,11 +146,11 @@ export function seenBy({ headers, attempt }: messages.RequestMessage, instanceId
 }
 
 export function sendEnd(peer: RawPeer, id: number, seen: unknown): void {
-  peer.send((writer) => messages.encodeEnd(writer, id, { seen: seen as SeenIdentity, items: 0, elapsed_ms: 0 }));
+  peer.send((writer) => endings.encodeEnd(writer, id, { seen: seen as SeenIdentity, items: 0, elapsed_ms: 0 }));
 }
 
-export function sendError(peer: RawPeer, id: number, code: messages.ErrorMessage["code"]): void {
+export function sendError(peer: RawPeer, id: number, code: endings.ErrorMessage["code"]): void {
   peer.send((writer) =>
-    messages.encodeError(writer, id, { code, message: "as told", retryable: false, produced: false }),
+    endings.encodeError(writer, id, { code, message: "as told", retryable: false, produced: false }),
   );
 }

@@ -7,6 +7,7 @@ import type { FrameWriter } from "../../packages/runtime/src/wire/frame-writer.t
 import { FrameDecoder, frameHeaderBytes, frameTypes, type FrameType } from "../../packages/runtime/src/wire/frames.ts";
 import { decodeItems, encodeDeltaItem } from "../../packages/runtime/src/wire/items.ts";
 import { decodeHello, encodeHello } from "../../packages/runtime/src/wire/hello.ts";
+import * as endings from "../../packages/runtime/src/wire/endings.ts";
 import * as messages from "../../packages/runtime/src/wire/messages.ts";
 import { decodePayload, encodePayload } from "../../packages/runtime/src/wire/payload.ts";
 import { write, type Frame } from "../../tests/runtime/bytes.ts";
@@ -130,8 +131,8 @@ function feedHello(body: Buffer): void {
 }
 
 function feedError(body: Buffer): void {
-  assertStable(messages.decodeError(body), messages.decodeError, (writer, message) =>
-    messages.encodeError(writer, 0, message),
+  assertStable(endings.decodeError(body), endings.decodeError, (writer, message) =>
+    endings.encodeError(writer, 0, message),
   );
 }
 
@@ -202,10 +203,10 @@ const callerReads: Partial<Record<FrameType, (body: Buffer) => void>> = {
   [frameTypes.AUTH]: feedAuth,
   [frameTypes.ITEMS]: feedItems,
   [frameTypes.END](body) {
-    const trailer = messages.decodeEnd(body);
+    const trailer = endings.decodeEnd(body);
     assertThat(compareLineage(sent, "1", 0, trailer.seen ?? {}).length <= 6, "more ids differ than there are");
-    assertStable(trailer, messages.decodeEnd, (writer, message) =>
-      messages.encodeEnd(writer, 1, message as messages.Trailer),
+    assertStable(trailer, endings.decodeEnd, (writer, message) =>
+      endings.encodeEnd(writer, 1, message as endings.Trailer),
     );
   },
   [frameTypes.WITHDRAW](body) {

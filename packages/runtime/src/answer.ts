@@ -10,7 +10,7 @@ import { RuntimeError } from "./errors.ts";
 import type { Identity } from "./trace/identity.ts";
 import type { Tracer } from "./trace/spans.ts";
 import { acceptTrace, childSpan, type TraceContext } from "./trace/traceparent.ts";
-import type { Trailer } from "./wire/messages.ts";
+import type { Trailer } from "./wire/endings.ts";
 import { encodePayload } from "./wire/payload.ts";
 
 export interface GenerateOptions {

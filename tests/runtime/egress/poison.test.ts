@@ -8,7 +8,8 @@ import { dialWorker } from "../../../packages/runtime/src/egress/dial-worker.ts"
 import { RuntimeError } from "../../../packages/runtime/src/errors.ts";
 import { encodeHello } from "../../../packages/runtime/src/wire/hello.ts";
 import { frameTypes } from "../../../packages/runtime/src/wire/frames.ts";
-import { encodeError, encodeGoaway } from "../../../packages/runtime/src/wire/messages.ts";
+import { encodeError } from "../../../packages/runtime/src/wire/endings.ts";
+import { encodeGoaway } from "../../../packages/runtime/src/wire/messages.ts";
 import { eventually } from "../../support/cluster.ts";
 import { collect, failureOf, hello, memory, rawPeer, request, type RawPeer } from "../peers.ts";
 import {

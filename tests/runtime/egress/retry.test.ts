@@ -1,6 +1,7 @@
 // Which failures go to another worker, how often, and who is asked no more.
 import { describe, expect, test } from "vitest";
 import { frameTypes } from "../../../packages/runtime/src/wire/frames.ts";
+import * as endings from "../../../packages/runtime/src/wire/endings.ts";
 import * as messages from "../../../packages/runtime/src/wire/messages.ts";
 import { eventually } from "../../support/cluster.ts";
 import { collect, failureOf } from "../peers.ts";
@@ -15,7 +16,7 @@ import {
   type ScriptedWorkers,
 } from "../scripted-workers.ts";
 
-function refuses(code: messages.ErrorMessage["code"]): ScriptedWorker {
+function refuses(code: endings.ErrorMessage["code"]): ScriptedWorker {
   return { behave: (peer, id) => sendError(peer, id, code) };
 }
 

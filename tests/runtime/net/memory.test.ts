@@ -5,7 +5,8 @@ import { createMemoryBudget } from "../../../packages/runtime/src/memory-budget.
 import { createRuntimeMetrics } from "../../../packages/runtime/src/metrics/runtime-metrics.ts";
 import { Connection } from "../../../packages/runtime/src/net/connection.ts";
 import { frameHeaderBytes, frameTypes } from "../../../packages/runtime/src/wire/frames.ts";
-import { decodeError, encodePing, encodeRequest } from "../../../packages/runtime/src/wire/messages.ts";
+import { decodeError } from "../../../packages/runtime/src/wire/endings.ts";
+import { encodePing, encodeRequest } from "../../../packages/runtime/src/wire/messages.ts";
 import { eventually } from "../../support/cluster.ts";
 import { requestHeader } from "../bytes.ts";
 import {

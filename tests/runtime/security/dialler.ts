@@ -4,7 +4,7 @@ import { expect } from "vitest";
 import { parseTokens, proveToken, type ProofInput, type Role } from "../../../packages/runtime/src/security/auth.ts";
 import { frameTypes, preface } from "../../../packages/runtime/src/wire/frames.ts";
 import { decodeHello, encodeAuth, encodeHello } from "../../../packages/runtime/src/wire/hello.ts";
-import * as messages from "../../../packages/runtime/src/wire/messages.ts";
+import * as endings from "../../../packages/runtime/src/wire/endings.ts";
 import { eventually } from "../../support/cluster.ts";
 import { hello, rawPeer, type RawPeer } from "../peers.ts";
 import type { Members } from "./members.ts";
@@ -19,7 +19,7 @@ export function proveWith(secret: string, role: Role = "dialler"): Prove {
 export function lastOf(peer: RawPeer): string {
   const last = peer.frames.at(-1);
   if (last?.type !== frameTypes.ERROR || last.id !== 0) return `type ${last?.type ?? "none"}`;
-  const { code, message } = messages.decodeError(last.body);
+  const { code, message } = endings.decodeError(last.body);
   return `${code}: ${message}`;
 }
 

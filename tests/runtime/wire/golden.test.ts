@@ -7,6 +7,7 @@ import type { FrameWriter } from "../../../packages/runtime/src/wire/frame-write
 import { frameHeaderBytes, frameTypes, preface } from "../../../packages/runtime/src/wire/frames.ts";
 import { decodeItems, encodeDeltaItem, encodeValueItem } from "../../../packages/runtime/src/wire/items.ts";
 import { decodeHello, encodeAuth, encodeHello } from "../../../packages/runtime/src/wire/hello.ts";
+import * as endings from "../../../packages/runtime/src/wire/endings.ts";
 import * as messages from "../../../packages/runtime/src/wire/messages.ts";
 import { encodePayload } from "../../../packages/runtime/src/wire/payload.ts";
 import { root } from "../../support/cluster.ts";
@@ -120,8 +121,8 @@ const golden: Readonly<Record<string, Golden>> = {
     decode: decodeItemsOf,
     means: [{ word: "hello" }],
   },
-  end: { build: (writer) => messages.encodeEnd(writer, 1, trailer), decode: messages.decodeEnd, means: trailer },
-  error: { build: (writer) => messages.encodeError(writer, 1, failure), decode: messages.decodeError, means: failure },
+  end: { build: (writer) => endings.encodeEnd(writer, 1, trailer), decode: endings.decodeEnd, means: trailer },
+  error: { build: (writer) => endings.encodeError(writer, 1, failure), decode: endings.decodeError, means: failure },
   "cancel-stop": {
     build: (writer) => messages.encodeCancel(writer, 1, "stop"),
     decode: messages.decodeCancel,

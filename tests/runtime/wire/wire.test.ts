@@ -6,6 +6,7 @@ import type { FrameWriter } from "../../../packages/runtime/src/wire/frame-write
 import { frameTypes } from "../../../packages/runtime/src/wire/frames.ts";
 import { decodeItems, encodeDeltaItem, encodeValueItem } from "../../../packages/runtime/src/wire/items.ts";
 import { decodeHello } from "../../../packages/runtime/src/wire/hello.ts";
+import * as endings from "../../../packages/runtime/src/wire/endings.ts";
 import * as messages from "../../../packages/runtime/src/wire/messages.ts";
 import { encodePayload } from "../../../packages/runtime/src/wire/payload.ts";
 import { decodeAll, write } from "../bytes.ts";
@@ -78,9 +79,9 @@ describe("messages", () => {
   test("an error's message is cut between characters", () => {
     const message = `${"x".repeat(1_023)}😀`;
     const body = single((writer) =>
-      messages.encodeError(writer, 1, { code: "internal", message, retryable: false, produced: false }),
+      endings.encodeError(writer, 1, { code: "internal", message, retryable: false, produced: false }),
     );
-    expect(messages.decodeError(body).message).toBe(`${"x".repeat(1_023)}\ufffd`);
+    expect(endings.decodeError(body).message).toBe(`${"x".repeat(1_023)}\ufffd`);
   });
 
   test("HELLO of another version is refused, whatever that is", () => {
@@ -113,8 +114,8 @@ describe("messages", () => {
     const decoders: ((body: Buffer) => unknown)[] = [
       decodeHello,
       messages.decodeRequest,
-      messages.decodeEnd,
-      messages.decodeError,
+      endings.decodeEnd,
+      endings.decodeError,
       messages.decodeCancel,
       messages.decodeCredit,
       (body) => decodeItems(body, []),

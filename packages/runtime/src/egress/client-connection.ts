@@ -5,9 +5,8 @@ import { RuntimeError } from "../errors.ts";
 import { Connection, type ConnectionEvents, type ConnectionOptions } from "../net/connection.ts";
 import type { MemoryBudget } from "../memory-budget.ts";
 import { frameTypeName, frameTypes, maxStreamId, type FrameType } from "../wire/frames.ts";
+import { decodeEnd, decodeError } from "../wire/endings.ts";
 import {
-  decodeEnd,
-  decodeError,
   decodeWithdraw,
   encodeCancel,
   encodeCredit,

@@ -3,7 +3,8 @@ import { RuntimeError } from "../errors.ts";
 import { toRuntimeError } from "../thrown.ts";
 import { requestFactor, type MemoryBudget, type MemoryShare } from "../memory-budget.ts";
 import { decodeItems } from "../wire/items.ts";
-import type { CancelMode, Trailer } from "../wire/messages.ts";
+import type { Trailer } from "../wire/endings.ts";
+import type { CancelMode } from "../wire/messages.ts";
 
 /** Bytes of items a worker may have under way on one stream, unless the reader wants it otherwise. */
 export const defaultWindowBytes: number = 256 * 1024;

@@ -2,7 +2,7 @@
 import type { Instance } from "../discovery/instance.ts";
 import type { RuntimeError } from "../errors.ts";
 import type { Identity } from "../trace/identity.ts";
-import type { Trailer } from "../wire/messages.ts";
+import type { Trailer } from "../wire/endings.ts";
 import type { AttemptOutcome } from "./attempt-outcome.ts";
 
 /** One request on its way through the attempts. The same object tells afterwards how it went. */

@@ -13,7 +13,8 @@ import { fromPlaneHeaders, toLogFields, type Identity } from "../trace/identity.
 import { endSpan, toOutcome, type Span, type Tracer } from "../trace/spans.ts";
 import { TokenClock } from "../trace/token-clock.ts";
 import { formatTraceparent, isSampled } from "../trace/traceparent.ts";
-import type { RequestMessage, Trailer } from "../wire/messages.ts";
+import type { Trailer } from "../wire/endings.ts";
+import type { RequestMessage } from "../wire/messages.ts";
 import { decodePayload } from "../wire/payload.ts";
 import { toWorkerError } from "../worker-errors.ts";
 import type { Place } from "./admission.ts";

@@ -13,11 +13,11 @@ import { Connection, type ConnectionEvents } from "../net/connection.ts";
 import type { FrameWriter } from "../wire/frame-writer.ts";
 import { frameTypeName, frameTypes, type FrameType } from "../wire/frames.ts";
 import { fromPlaneHeaders, toLogFields } from "../trace/identity.ts";
+import { encodeError } from "../wire/endings.ts";
 import {
   decodeCancel,
   decodeCredit,
   decodeRequest,
-  encodeError,
   encodeGoaway,
   encodeWithdraw,
   type RequestMessage,

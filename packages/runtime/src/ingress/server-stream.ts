@@ -3,7 +3,7 @@ import type { PeerConnection } from "../handler.ts";
 import { RuntimeError } from "../errors.ts";
 import type { Connection } from "../net/connection.ts";
 import type { EncodeItem } from "../wire/items.ts";
-import { encodeEnd, encodeError, type Trailer } from "../wire/messages.ts";
+import { encodeEnd, encodeError, type Trailer } from "../wire/endings.ts";
 
 const maxCredit = 2 ** 31;
 

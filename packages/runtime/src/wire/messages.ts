@@ -1,12 +1,10 @@
-/** Bodies of all frames but HELLO and ITEMS: plain functions from message to bytes and back. Layouts: docs/wire-format.md. */
+/** Bodies of all frames but HELLO, AUTH, ITEMS, END and ERROR: plain functions from message to bytes and back. Layouts: docs/wire-format.md. */
 import { countOf } from "../counts.ts";
-import { isErrorCode, RuntimeError, type ErrorCode } from "../errors.ts";
-import { excerpt } from "../excerpt.ts";
-import type { SeenIdentity } from "../trace/identity.ts";
+import { RuntimeError } from "../errors.ts";
 import type { FrameWriter } from "./frame-writer.ts";
-import { frameTypes, type FrameType } from "./frames.ts";
+import { maxMessageChars } from "./endings.ts";
+import { frameTypes } from "./frames.ts";
 import { readUtf8 } from "./items.ts";
-import { decodeMap, encodeOwn, isMap } from "./payload.ts";
 
 /** One REQUEST. */
 export interface RequestMessage {
@@ -23,40 +21,11 @@ export interface RequestMessage {
   readonly payload: Uint8Array;
 }
 
-/** What a worker reports when a stream ends, well or not. */
-export interface Trailer {
-  readonly seen: SeenIdentity;
-  readonly items: number;
-  readonly elapsed_ms: number;
-  readonly ttft_ms?: number;
-}
-
-/** One ERROR: of a stream, or of the whole connection on stream 0. */
-export interface ErrorMessage {
-  readonly code: ErrorCode;
-  readonly message: string;
-  readonly retryable: boolean;
-  /** True if at least one item was sent before. */
-  readonly produced: boolean;
-  readonly trailer?: Partial<Trailer>;
-}
-
 /** `stop`: end early and politely, what is under way is still wanted. `kill`: nobody reads any more. */
 export type CancelMode = "stop" | "kill";
 
 const maxText16 = 0xffff;
-/** At most 3072 bytes of UTF-8: an ERROR with its trailer fits into the least frame limit. */
-const maxMessageChars = 1024;
-const maxCodeChars = 64;
 const connectionStream = 0;
-
-// Layout: a msgpack map. Its texts must be well-formed.
-function encodeMapFrame(writer: FrameWriter, type: FrameType, streamId: number, map: object): void {
-  const body = encodeOwn(map);
-  writer.begin(type, streamId);
-  writer.bytes(body);
-  writer.end();
-}
 
 /** Layout: u16+path · u8 attempt · u32 deadline ms · u32 credit · u16 header count · (u16+name · u16+value)* · payload. */
 export function encodeRequest(writer: FrameWriter, streamId: number, request: RequestMessage): void {
@@ -155,72 +124,6 @@ function createReader(body: Buffer, what: string): Reader {
       if (at < body.length)
         throw new RuntimeError("protocol", `${what} frame has ${countOf(body.length - at, "byte")} too many`);
     },
-  };
-}
-
-/** Layout: a msgpack map. */
-export function encodeEnd(writer: FrameWriter, streamId: number, trailer: Trailer): void {
-  encodeMapFrame(writer, frameTypes.END, streamId, trailer);
-}
-
-/** Missing or mistyped parts and other fields are left out, but there always is a `seen`: what it lacks shows as a lineage mismatch, not as a broken stream. */
-export function decodeEnd(body: Buffer): Partial<Trailer> {
-  const map = decodeMap(body, "END");
-  return toTrailer(isMap(map["seen"]) ? map : { ...map, seen: {} });
-}
-
-function toTrailer(map: Readonly<Record<string, unknown>>): Partial<Trailer> {
-  const { seen, items, elapsed_ms, ttft_ms } = map;
-  return {
-    ...(isMap(seen) && { seen: toSeen(seen) as unknown as SeenIdentity }), // every field is compared with what was sent, never trusted
-    ...(typeof items === "number" && { items }),
-    ...(typeof elapsed_ms === "number" && { elapsed_ms }),
-    ...(typeof ttft_ms === "number" && { ttft_ms }),
-  };
-}
-
-const seenFields = [
-  "request_id",
-  "x_request_id",
-  "trace_id",
-  "parent_id",
-  "span_id",
-  "instance_id",
-  "attempt",
-] as const;
-/** The longest id is the client's. */
-const maxSeenChars = 256;
-
-// It is kept and logged: no more of it than an honest worker says. What is cut short or no scalar still differs from what was sent.
-function toSeen(seen: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  return Object.fromEntries(
-    seenFields.flatMap((name) => (seen[name] === undefined ? [] : [[name, toSeenValue(seen[name])]])),
-  );
-}
-
-function toSeenValue(value: unknown): unknown {
-  if (typeof value === "string")
-    return value.length > maxSeenChars ? `${excerpt(value, maxSeenChars)}…` : excerpt(value);
-  return typeof value === "number" ? value : `a value of type ${typeof value}`;
-}
-
-/** Layout: a msgpack map. The message is cut to 1024 characters. */
-export function encodeError(writer: FrameWriter, streamId: number, error: ErrorMessage): void {
-  encodeMapFrame(writer, frameTypes.ERROR, streamId, { ...error, message: excerpt(error.message, maxMessageChars) });
-}
-
-/** A code this build does not know is `internal`, and the message names it. */
-export function decodeError(body: Buffer): ErrorMessage {
-  const { code, message, retryable, produced, trailer } = decodeMap(body, "ERROR");
-  const text = typeof message === "string" ? excerpt(message, maxMessageChars) : "";
-  const shown =
-    typeof code === "string" ? JSON.stringify(excerpt(code, maxCodeChars)) : `a value of type ${typeof code}`;
-  return {
-    code: isErrorCode(code) ? code : "internal",
-    message: isErrorCode(code) ? text : `${shown} is no error code; the message was: ${text}`,
-    retryable: retryable === true,
-    produced: produced === true,
-    ...(isMap(trailer) && { trailer: toTrailer(trailer) }),
   };
 }
 
