@@ -44,7 +44,8 @@ function limitsOf(schema: JsonSchema): readonly unknown[] {
 function boundsOf({ minimum, maximum, minLength, maxLength, type }: JsonSchema): unknown[] {
   const step = [type].flat().includes("integer") ? 1 : 0.001;
   const lengths = [...around(minLength, 1), ...around(maxLength, 1)].filter((length) => length >= 0);
-  return [...around(minimum, step), ...around(maximum, step), ...lengths.map((length) => "x".repeat(length))];
+  const texts = lengths.flatMap((length) => ["x".repeat(length), "😀".repeat(length)]);
+  return [...around(minimum, step), ...around(maximum, step), ...texts];
 }
 
 function around(limit: number | undefined, step: number): number[] {

@@ -1,6 +1,8 @@
 /** Settings of the mock worker. */
 import {
   decimalNumber,
+  isModelName,
+  maxModelNameLength,
   maxTimerMs,
   oneOf,
   optional,
@@ -139,6 +141,6 @@ export const mockSettings: SettingsOf<MockOptions> = {
 
 function parseModelName(text: string): string {
   const name = plainText(text);
-  if (name.length === 0 || name.length > 256) throw new Error("expected 1 to 256 characters");
+  if (!isModelName(name)) throw new Error(`expected 1 to ${maxModelNameLength} characters`);
   return name;
 }

@@ -5,14 +5,14 @@ export { formatHostPort, isLoopback } from "./address.ts";
 export { checkRouterMode, routerModes } from "./egress/pick.ts";
 export { partsOf } from "./handler.ts";
 export type { PeerConnection } from "./handler.ts";
-export { countOf } from "./counts.ts";
+export { countCharacters, countOf } from "./counts.ts";
 export { roundMs } from "./durations.ts";
 export { excerpt } from "./excerpt.ts";
 export { escapeHidden } from "./hidden-text.ts";
 export { errorTable, StalledError, toPublicMessage } from "./errors.ts";
 export type { Change, OnChanges, Watch } from "./discovery/discovery.ts";
 export type { Bucket, DiscoveryRecord, EndpointRecord, ModelCard, ModelRecord } from "./discovery/records.ts";
-export { formatAddress } from "./discovery/records.ts";
+export { formatAddress, isModelName, maxModelNameLength } from "./discovery/records.ts";
 export { completeSettings, maxTimerMs, readSettings } from "./settings/environment.ts";
 export { runtimeSettings, sharedSettings } from "./settings/runtime-settings.ts";
 export {

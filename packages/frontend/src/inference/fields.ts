@@ -1,8 +1,8 @@
 /** Fields of a request body: checked with zod, and one clear error that names the first that is wrong. */
 import { RuntimeError } from "@dyn/runtime";
-import { excerpt } from "@dyn/runtime/internal";
+import { countCharacters, excerpt, isModelName, maxModelNameLength } from "@dyn/runtime/internal";
 import * as z from "zod";
-import { described } from "./described.ts";
+import { described, shaped } from "./described.ts";
 
 /** What may be wrong with a field, in the words OpenAI's errors have as their `code`. */
 export const fieldReasons = [
@@ -86,7 +86,8 @@ function toLimit(origin: string, bound: "least" | "most", limit: number | bigint
 
 // How far off a list or a text is; numbers are not quoted.
 function toLength(input: unknown): string {
-  return typeof input === "string" || Array.isArray(input) ? `, not ${input.length}` : "";
+  if (typeof input === "string") return `, not ${countCharacters(input)}`;
+  return Array.isArray(input) ? `, not ${input.length}` : "";
 }
 
 /** Holds a list to a limit that is a setting. @throws FieldError. */
@@ -146,19 +147,27 @@ export function parseFields<Schema extends z.ZodType>(schema: Schema, body: unkn
   return result.data;
 }
 
-const maxModelChars = 256;
-
-/** A model's name. */
+/** A model's name. Its length in characters, which zod counts in halves. */
 export const modelName: z.ZodString = described(
   "The model that shall answer, as `GET /v1/models` lists it.",
-  z.string().min(1).max(maxModelChars),
+  shaped(
+    z
+      .string()
+      .min(1)
+      .check(({ value: input, issues }) => {
+        if (input === "" || isModelName(input)) return;
+        issues.push({ code: "too_big", origin: "string", maximum: maxModelNameLength, inclusive: true, input });
+      }),
+    () => ({ maxLength: maxModelNameLength }),
+  ),
 );
 
 /** Looks at the length of the model's name alone, before all other fields. @throws FieldError. */
 export function checkModelLength(body: unknown): void {
   const model = modelOf(body);
-  if (model === undefined || model.length <= maxModelChars) return;
-  throw new FieldError("model", toLimit("string", "most", maxModelChars) + toLength(model), "string_above_max_length");
+  if (model === undefined || model === "" || isModelName(model)) return;
+  const problem = toLimit("string", "most", maxModelNameLength) + toLength(model);
+  throw new FieldError("model", problem, "string_above_max_length");
 }
 
 function modelOf(body: unknown): string | undefined {
@@ -169,7 +178,7 @@ function modelOf(body: unknown): string | undefined {
 /** The model a body names, for the log, even if the rest of it is wrong: the beginning of a long name. */
 export function peekModel(body: unknown): string | undefined {
   const model = modelOf(body);
-  return model === undefined ? undefined : excerpt(model, maxModelChars);
+  return model === undefined ? undefined : excerpt(model, isModelName(model) ? undefined : maxModelNameLength);
 }
 
 /** Whether a body asks for a stream, for the log, even if the rest of it is wrong. */

@@ -1,4 +1,5 @@
 /** Discovery records: Dynamo's JSON, with one additive field that says "this instance also speaks dyn/1". */
+import { countCharacters } from "../counts.ts";
 import { RuntimeError } from "../errors.ts";
 import { formatInstanceKey } from "../ids.ts";
 
@@ -53,6 +54,13 @@ export type DiscoveryRecord = EndpointRecord | ModelRecord;
 
 /** Longest name of a model, characters. */
 export const maxModelNameLength = 256;
+
+/** True for what may be the name of a model: a text of 1 to 256 characters. */
+export function isModelName(value: unknown): value is string {
+  if (typeof value !== "string" || value === "") return false;
+  if (value.length <= maxModelNameLength) return true;
+  return value.length <= 2 * maxModelNameLength && countCharacters(value) <= maxModelNameLength;
+}
 
 /** Where an endpoint of ours listens. */
 export interface ListenerAddress {
@@ -176,8 +184,7 @@ function findMissing(value: Readonly<Record<string, unknown>>): string | undefin
 // A prefill worker's model_type is empty.
 function findMissingOfCard(card: Readonly<Record<string, unknown>> | null | undefined): string | undefined {
   const name = card?.["display_name"];
-  if (!card || typeof name !== "string" || name === "" || name.length > maxModelNameLength)
-    return `card_json.display_name of 1 to ${maxModelNameLength} characters`;
+  if (!card || !isModelName(name)) return `card_json.display_name of 1 to ${maxModelNameLength} characters`;
   const text = ["model_type", "model_input"].find((field) => typeof card[field] !== "string");
   const count = ["context_length", "kv_cache_block_size", "migration_limit"].find(
     (field) => !isNonNegative(card[field] ?? 0),

@@ -1,5 +1,6 @@
 /** Serve a model: publish its endpoint and its card, and hold the engine to what requests ask. */
-import { maxModelNameLength, parseAddress, toSlug, type ModelRecord } from "../discovery/records.ts";
+import { countCharacters } from "../counts.ts";
+import { isModelName, maxModelNameLength, parseAddress, toSlug, type ModelRecord } from "../discovery/records.ts";
 import type { Serving } from "../endpoint.ts";
 import { once } from "../lifetime.ts";
 import { partsOf, toItems, type RequestContext } from "../handler.ts";
@@ -89,8 +90,8 @@ export async function serveModel(runtime: Runtime, options: ServeModelOptions, e
 
 // Programs may give anything.
 function checkName(model: unknown): void {
-  if (typeof model === "string" && model.length >= 1 && model.length <= maxModelNameLength) return;
-  const got = typeof model === "string" ? `${model.length}` : `a value of type ${typeof model}`;
+  if (isModelName(model)) return;
+  const got = typeof model === "string" ? `${countCharacters(model)}` : `a value of type ${typeof model}`;
   throw new RuntimeError(
     "invalid_argument",
     `model must be a name of 1 to ${maxModelNameLength} characters, got ${got}`,
