@@ -5,9 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createFrontend, type Frontend } from "@dyn/frontend";
 import { startMockWorker, type MockWorker } from "@dyn/mock-worker";
-import { createRuntime, type Runtime } from "@dyn/runtime";
+import { createRuntime, RuntimeError, type Runtime } from "@dyn/runtime";
+import { serveModel } from "@dyn/runtime/llm";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { parseFaults } from "../../packages/mock-worker/dist/faults.js";
 import type { JsonSchema } from "../../packages/frontend/src/inference/described.ts";
 import { errorTable } from "../../packages/runtime/src/errors.ts";
 import { workerCodes } from "../../packages/runtime/src/worker-errors.ts";
@@ -15,13 +15,13 @@ import { eventually } from "../support/cluster.ts";
 import { edgesOf, isRuleInWords } from "../support/edges.ts";
 import {
   closeSchemas,
+  createExpectation,
   createJudge,
   describeFrontend,
-  escapePointer,
   findResponse,
-  judgeEvents,
   operationOf,
   readEvents,
+  type Answer,
 } from "../support/openapi.ts";
 import { dial } from "../support/http-client.ts";
 import { refused, refusedAtOnce } from "../runtime/http/faults.ts";
@@ -31,6 +31,7 @@ const isTaken = createJudge(open);
 /** Of answers: nothing may be in them that is not described. */
 const document = closeSchemas(open);
 const judge = createJudge(document);
+const expectDescribed = createExpectation(document);
 const key = "sk-key-of-team-a-0123456789";
 
 let directory: string;
@@ -38,7 +39,9 @@ let runtime: Runtime;
 let frontend: Frontend;
 /** Asks for keys. */
 let strict: Frontend;
-const workers: MockWorker[] = [];
+let mock: MockWorker;
+/** Has a model for each code that a worker may say: it says `code@1` after a token, `code@0` before it. */
+let failing: Runtime;
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), "dyn-openapi-"));
@@ -48,49 +51,28 @@ beforeAll(async () => {
   runtime = await createRuntime({ config });
   frontend = await createFrontend({ runtime, httpPort: 0, bodyLimitBytes: 1 * 1024 * 1024, sseKeepAliveMs: 0 });
   strict = await createFrontend({ runtime, httpPort: 0, apiKeysFile });
-  const models = [...workerCodes].flatMap((code) => [`${code}@0`, `${code}@1`]);
-  const start = (modelName: string, fault = ""): Promise<MockWorker> => {
-    const component = modelName.replace(/\W|_/g, "-");
-    return startMockWorker({ config, modelName, component, itlMs: 0, migrationLimit: 0, fault: parseFaults(fault) });
-  };
-  workers.push(await start("mock"), ...(await Promise.all(models.map((name) => start(name, `error:${name}`)))));
+  mock = await startMockWorker({ config, itlMs: 0 });
+  failing = await createRuntime({ config, log: runtime.log });
+  const models = [...workerCodes].flatMap((code) =>
+    [0, 1].map((tokens) => ({ code, tokens, name: `${code}@${tokens}` })),
+  );
+  for (const { code, tokens, name: model } of models) {
+    const endpoint = `dyn://failing.${code}.after-${tokens}`;
+    await serveModel(failing, { model, endpoint }, async function* () {
+      if (tokens > 0) yield { text: "one" };
+      throw new RuntimeError(code, "as it was told");
+    });
+  }
   await eventually("all models", async () => {
     const listed = await (await fetch(`${frontend.url}/v1/models`)).text();
-    return ["mock", ...models].every((name) => listed.includes(`"${name}"`));
+    return ["mock", ...models.map(({ name }) => name)].every((name) => listed.includes(`"${name}"`));
   });
 });
 
 afterAll(async () => {
-  for (const each of [strict, frontend, ...workers, runtime]) await each[Symbol.asyncDispose]();
+  for (const each of [strict, frontend, mock, failing, runtime]) await each.close();
   await rm(directory, { recursive: true, force: true, maxRetries: 5 });
 });
-
-interface Answer {
-  readonly status: number;
-  readonly headers: ReadonlyMap<string, string>;
-  readonly body: string;
-}
-
-/** Fails if the document does not say so. */
-function expectDescribed(method: string, path: string, { status, headers, body }: Answer): void {
-  const { pointer, response } = findResponse(document, method, path, status);
-  const ours = Object.keys(document.components.headers).filter((name) => headers.has(name));
-  expect(Object.keys(response.headers ?? {})).toEqual(expect.arrayContaining(ours));
-  expect(ours).toEqual(expect.arrayContaining(["request-id", "x-request-id"]));
-  for (const name of ["retry-after", "www-authenticate", "allow"])
-    expect(headers.has(name), name).toBe(name in (response.headers ?? {}));
-  for (const name of ours)
-    expect(judge(`/components/headers/${name}/schema`)(headers.get(name)), `${name}: ${headers.get(name)}`).toEqual([]);
-  if (!response.content) return expect(body).toBe("");
-  const type = headers.get("content-type") ?? "";
-  const known = [type, type.replace(/;.*/, "")].find((each) => response.content?.[each]) ?? type;
-  const media = response.content[known];
-  if (!media) throw new Error(`${method} ${path} ${status} has no ${type}`);
-  const at = `${pointer}/content/${escapePointer(known)}`;
-  if (known === "text/event-stream") return expect(judgeEvents(judge, at, media, readEvents(body))).toEqual([]);
-  const value: unknown = known === "application/json" ? JSON.parse(body) : body;
-  expect(judge(`${at}/schema`)(value), body).toEqual([]);
-}
 
 async function read(response: Response): Promise<Answer> {
   return { status: response.status, headers: new Map(response.headers), body: await response.text() };
@@ -284,6 +266,19 @@ test("the count of tokens, the lists, the probes, the pages", async () => {
     expect([path, answer.status]).toEqual([path, status]);
     expectDescribed(method, template, answer);
   }
+});
+
+test("a model whose last worker has left", async () => {
+  const body = { model: "leaving", messages };
+  const worker = await startMockWorker({ config: { fileKv: directory, log: "off" }, modelName: "leaving" });
+  await eventually("the model", async () => (await send("/v1/models/leaving")).status === 200);
+  await worker.close();
+  await eventually("its end", async () => (await send("/v1/models/leaving")).status === 503);
+  const anthropic = { "anthropic-version": "2023-06-01" };
+  for (const headers of [{}, anthropic])
+    expectDescribed("GET", "/v1/models/{id}", await send("/v1/models/leaving", { headers }));
+  expectDescribed("POST", "/v1/messages/count_tokens", await send("/v1/messages/count_tokens", { body }));
+  for (const [path, toBody] of inference) expectDescribed("POST", path, await send(path, { body: toBody("leaving") }));
 });
 
 test("paths and methods that are not served", async () => {

@@ -1,6 +1,7 @@
 /** The OpenAPI document of a frontend as a judge: of bodies, answers and events. */
 import { Ajv2020, type ErrorObject } from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
+import { expect } from "vitest";
 import { createDocument, type DescribedFrontend } from "../../packages/frontend/src/openapi/document.ts";
 import type {
   MediaType,
@@ -131,4 +132,37 @@ export function judgeEvents(
     });
     return problems.some((each) => each.length === 0) ? [] : [`${JSON.stringify(event)}: ${JSON.stringify(problems)}`];
   });
+}
+
+/** An answer, as it was read. */
+export interface Answer {
+  readonly status: number;
+  readonly headers: ReadonlyMap<string, string>;
+  readonly body: string;
+}
+
+/** Expects of answers what `document` says of them. */
+export function createExpectation(document: OpenApiDocument): (method: string, path: string, answer: Answer) => void {
+  const judge = createJudge(document);
+  return (method, path, { status, headers, body }) => {
+    const { pointer, response } = findResponse(document, method, path, status);
+    const ours = Object.keys(document.components.headers).filter((name) => headers.has(name));
+    expect(Object.keys(response.headers ?? {})).toEqual(expect.arrayContaining(ours));
+    expect(ours).toEqual(expect.arrayContaining(["request-id", "x-request-id"]));
+    for (const name of ["retry-after", "www-authenticate", "allow"])
+      expect(headers.has(name), name).toBe(name in (response.headers ?? {}));
+    for (const name of ours)
+      expect(judge(`/components/headers/${name}/schema`)(headers.get(name)), `${name}: ${headers.get(name)}`).toEqual(
+        [],
+      );
+    if (!response.content) return expect(body).toBe("");
+    const type = headers.get("content-type") ?? "";
+    const known = [type, type.replace(/;.*/, "")].find((each) => response.content?.[each]) ?? type;
+    const media = response.content[known];
+    if (!media) throw new Error(`${method} ${path} ${status} has no ${type}`);
+    const at = `${pointer}/content/${escapePointer(known)}`;
+    if (known === "text/event-stream") return expect(judgeEvents(judge, at, media, readEvents(body))).toEqual([]);
+    const value: unknown = known === "application/json" ? JSON.parse(body) : body;
+    expect(judge(`${at}/schema`)(value), body).toEqual([]);
+  };
 }

@@ -85,6 +85,17 @@ test("the same failures have the same name, and others have another", () => {
   );
 });
 
+test("where overload has the status of a frontend that is not ready, that status has both bodies", () => {
+  const api = describeFrontend("all", { overloadStatus: 503 });
+  const { response, pointer } = findResponse(api, "GET", "/health", 503);
+  expect(response.description).toContain(errorTable.overloaded.meaning);
+  expect(Object.keys(response.headers ?? {})).toContain("retry-after");
+  const judge = createJudge(api)(`${pointer}/content/application~1json/schema`);
+  const notReady = { status: "not_ready", stage: "draining", message: "" };
+  const overloaded = { error: { message: "", type: "overloaded_error", param: null, code: "overloaded" } };
+  expect([judge(notReady), judge(overloaded), judge({}).length > 0]).toEqual([[], [], true]);
+});
+
 test("it says where a key is asked for", () => {
   const closed = describeFrontend("all", { isOpen: (audience) => audience === "anybody" });
   const securityOf = (api: OpenApiDocument, path: string): unknown => {

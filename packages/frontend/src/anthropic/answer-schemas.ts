@@ -4,7 +4,7 @@ import * as z from "zod";
 const usage = z.object({
   input_tokens: z.int().describe("Tokens of the conversation."),
   cache_creation_input_tokens: z.literal(0),
-  cache_read_input_tokens: z.literal(0).describe("What an engine found in its cache is part of `input_tokens`."),
+  cache_read_input_tokens: z.literal(0).describe("Always 0: tokens found in a cache are among `input_tokens`."),
   output_tokens: z.int().describe("Tokens of the answer so far."),
 });
 

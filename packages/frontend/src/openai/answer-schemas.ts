@@ -1,11 +1,12 @@
 /** What OpenAI's API answers, for the document of the API: loaded when somebody asks for it. */
 import * as z from "zod";
 
-const created = z.int().describe("Unix time in seconds.");
+type Fields = Readonly<Record<string, z.ZodType>>;
+
 const finishReason = z
   .enum(["stop", "length", "tool_calls", "content_filter"])
   .describe("`stop`: the engine was done, or a stop text came. `length`: `max_tokens`, or the engine's own limit.");
-const model = z.string().describe("The model that was asked for.");
+const lastReason = z.union([finishReason, z.null()]).describe("In the last chunk of a choice.");
 
 const usage = z.object({
   prompt_tokens: z.int().describe("Tokens of the prompts."),
@@ -17,78 +18,38 @@ const usage = z.object({
     .describe("Only if the engine says so."),
 });
 
-const chatCompletion = z.object({
-  id: z.string().describe("`chatcmpl-` and the request id."),
-  object: z.literal("chat.completion"),
-  created,
-  model,
-  choices: z.array(
-    z.object({
-      index: z.int(),
-      message: z.object({ role: z.literal("assistant"), content: z.string(), refusal: z.null() }),
-      logprobs: z.null(),
-      finish_reason: finishReason,
-    }),
-  ),
-  usage,
+/** An answer whose id begins with `prefix`. */
+function toAnswer(prefix: string, object: string, more: Fields): z.ZodType {
+  return z.object({
+    id: z.string().describe(`\`${prefix}-\` and the request id.`),
+    object: z.literal(object),
+    created: z.int().describe("Unix time in seconds."),
+    model: z.string().describe("The model that was asked for."),
+    ...more,
+  });
+}
+
+function toChoice(more: Fields): z.ZodType {
+  return z.object({ index: z.int(), logprobs: z.null(), ...more });
+}
+
+/** What a chunk has besides, of a choice that is as `choice` says. */
+function inChunks(choice: z.ZodType): Fields {
+  return {
+    choices: z.array(choice).max(1).describe("One, or none in the chunk of the counts."),
+    usage: z
+      .union([usage, z.null()])
+      .optional()
+      .describe("With `stream_options.include_usage`: null, and the counts in the last chunk."),
+  };
+}
+
+const message = z.object({ role: z.literal("assistant"), content: z.string(), refusal: z.null() });
+const delta = z.object({
+  role: z.literal("assistant").optional().describe("In the first chunk of a choice."),
+  content: z.string().optional(),
 });
-
-const chunkUsage = z
-  .union([usage, z.null()])
-  .optional()
-  .describe("With `stream_options.include_usage`: null, and the counts in the last chunk.");
-
-const chatCompletionChunk = z.object({
-  id: z.string().describe("`chatcmpl-` and the request id."),
-  object: z.literal("chat.completion.chunk"),
-  created,
-  model,
-  choices: z
-    .array(
-      z.object({
-        index: z.int(),
-        delta: z.object({
-          role: z.literal("assistant").optional().describe("In the first chunk of a choice."),
-          content: z.string().optional(),
-        }),
-        logprobs: z.null(),
-        finish_reason: z.union([finishReason, z.null()]).describe("In the last chunk of a choice."),
-      }),
-    )
-    .max(1)
-    .describe("One, or none in the chunk of the counts."),
-  usage: chunkUsage,
-});
-
-const textChoice = { text: z.string(), index: z.int(), logprobs: z.null() };
-
-const completion = z.object({
-  id: z.string().describe("`cmpl-` and the request id."),
-  object: z.literal("text_completion"),
-  created,
-  model,
-  choices: z
-    .array(z.object({ ...textChoice, finish_reason: finishReason }))
-    .describe("Those of the first prompt, then those of the next."),
-  usage,
-});
-
-const completionChunk = z.object({
-  id: z.string().describe("`cmpl-` and the request id."),
-  object: z.literal("text_completion"),
-  created,
-  model,
-  choices: z
-    .array(
-      z.object({
-        ...textChoice,
-        finish_reason: z.union([finishReason, z.null()]).describe("In the last chunk of a choice."),
-      }),
-    )
-    .max(1)
-    .describe("One, or none in the chunk of the counts."),
-  usage: chunkUsage,
-});
+const text = z.string();
 
 const modelObject = z.object({
   id: z.string().describe("Its name."),
@@ -109,10 +70,22 @@ const error = z.object({
 
 export const openaiAnswers: Readonly<Record<string, z.ZodType>> = {
   Usage: usage,
-  ChatCompletion: chatCompletion,
-  ChatCompletionChunk: chatCompletionChunk,
-  Completion: completion,
-  CompletionChunk: completionChunk,
+  ChatCompletion: toAnswer("chatcmpl", "chat.completion", {
+    choices: z.array(toChoice({ message, finish_reason: finishReason })),
+    usage,
+  }),
+  ChatCompletionChunk: toAnswer(
+    "chatcmpl",
+    "chat.completion.chunk",
+    inChunks(toChoice({ delta, finish_reason: lastReason })),
+  ),
+  Completion: toAnswer("cmpl", "text_completion", {
+    choices: z
+      .array(toChoice({ text, finish_reason: finishReason }))
+      .describe("Those of the first prompt, then those of the next."),
+    usage,
+  }),
+  CompletionChunk: toAnswer("cmpl", "text_completion", inChunks(toChoice({ text, finish_reason: lastReason }))),
   Model: modelObject,
   ModelList: z.object({ object: z.literal("list"), data: z.array(modelObject) }),
   OpenAIError: error,

@@ -29,7 +29,7 @@ export function createDocsPages(describe: () => readonly [readonly DescribedRout
   };
 }
 
-// What describes is loaded with the first question: it is a tenth of the sources, and most processes are never asked.
+// Loaded when somebody first asks: it is a tenth of the sources, and most processes are never asked.
 async function makePages(routes: readonly DescribedRoute[], frontend: DescribedFrontend): Promise<Pages> {
   const [{ createDocument }, { toPage }, { pageStyle }] = await Promise.all([
     import("./document.ts"),

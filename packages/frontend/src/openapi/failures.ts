@@ -20,13 +20,13 @@ export interface Failure {
   readonly status: number;
   readonly code: ErrorCode;
   readonly meaning: string;
-  /** It is none of the route: the request cannot be read, or must not be answered. */
+  /** The request cannot be read, or must not be answered, whatever its route. */
   readonly isFault?: true;
 }
 
 const isFault = true;
 
-/** What is no request, or must not be answered for what its headers say: before its path is looked at, or by a proxy's rules. */
+/** Failures before the path is looked at, and of headers that no route may answer. */
 const faults: readonly Failure[] = [
   { status: 400, code: "invalid_argument", meaning: "it is not valid HTTP/1.1, or could be read in two ways", isFault },
   { status: 408, code: "invalid_argument", meaning: "the request did not arrive in time", isFault },
@@ -38,7 +38,7 @@ const faults: readonly Failure[] = [
   { status: 505, code: "invalid_argument", meaning: "the version of HTTP is not 1.0 or 1.1", isFault },
 ];
 
-/** Of those, what is refused before the path is known has OpenAI's shape everywhere. */
+/** Statuses of those that may come before the path is known: they have OpenAI's shape everywhere. */
 const shapeless: ReadonlySet<number> = new Set([400, 408, 413, 431, 501]);
 
 /** All ways in which a route fails that may raise `codes`. */

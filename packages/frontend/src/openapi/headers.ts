@@ -11,15 +11,15 @@ function header(name: string, description: string, schema: Parameter["schema"] =
 export const requestHeaders: Readonly<Record<string, Parameter>> = {
   RequestId: header(
     "request-id",
-    "A UUID that becomes the request's id. What is none, or is the id of a request that still runs, is replaced (with `--strict-request-id`: a 400).",
+    "A UUID that becomes the request's id. Any other value, and the id of a request that still runs, is replaced (with `--strict-request-id` it is a 400).",
     { type: "string", format: "uuid" },
   ),
   ClientRequestId: header(
     "x-request-id",
-    "The client's own id, echoed. What is not visible ASCII of at most 256 characters is ignored.",
+    "The client's own id, echoed. A value that is not visible ASCII of at most 256 characters is ignored.",
     { type: "string", pattern: "^[!-~]{1,256}$" },
   ),
-  Traceparent: header("traceparent", "W3C trace context: the caller's trace and span. What is malformed is ignored.", {
+  Traceparent: header("traceparent", "W3C trace context: the caller's trace and span. A malformed value is ignored.", {
     type: "string",
     examples: ["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"],
   }),

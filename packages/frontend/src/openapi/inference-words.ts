@@ -3,7 +3,7 @@ import type { ErrorCode } from "@dyn/runtime";
 import { errorTable } from "@dyn/runtime/internal";
 import type { EventStreamWords, RouteWords, StreamEvent } from "./words.ts";
 
-// Who has left reads no answer. The others are no matter of a worker, or are said where a key is asked for.
+// Nobody reads the answer of a request that is cancelled. The others belong to other routes, or are added where a key is asked for.
 const elsewhere: readonly string[] = [
   "unauthenticated",
   "unknown_route",
@@ -21,7 +21,7 @@ const messages = [{ role: "user", content: "hello world" }];
 
 const ignored = "Fields that are not listed are ignored.";
 const streaming =
-  "The headers of a stream leave with its first token: what fails before is a plain error with a status of its own, what fails after is an error event, the last one. A stream that is silent is sent something that clients skip, 10 s after the last token (`--sse-keep-alive-ms`); its headers may leave with that.";
+  "The headers of a stream leave with its first token. A failure before that is a plain error with its own status; a failure after it is an error event, the last of the stream. A stream that is silent for 10 s (`--sse-keep-alive-ms`) is sent something that clients skip; its headers may leave with that.";
 
 function toStream(schema: string): readonly StreamEvent[] {
   return [

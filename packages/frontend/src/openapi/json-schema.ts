@@ -29,10 +29,19 @@ export function toReference(id: string): string {
 }
 
 function override({ zodSchema, jsonSchema }: { zodSchema: z.core.$ZodTypes; jsonSchema: JsonSchema }): void {
+  dropNoise(jsonSchema);
   const shape = z.globalRegistry.get(zodSchema)?.["shape"] as Shape | undefined; // `shaped` has put it there
   if (!shape) return;
   delete jsonSchema["shape"];
   Object.assign(jsonSchema, shape(toJsonSchema));
+}
+
+// The bounds of every whole number, and the 300 characters that say "date-time" once more.
+function dropNoise(jsonSchema: JsonSchema): void {
+  if (jsonSchema.format === "date-time") delete jsonSchema.pattern;
+  if (jsonSchema.minimum !== Number.MIN_SAFE_INTEGER) return;
+  delete jsonSchema.minimum;
+  delete jsonSchema.maximum;
 }
 
 /** The same in fewer words: one of several that are themselves one of several, and what may also be null. */

@@ -44,15 +44,15 @@ export function toOperation(
         },
       }),
       responses: Object.fromEntries([
-        ...answers.map((answer) => [String(answer.status), toAnswer(answer)]),
         ...[...errors].map(([status, { name }]) => [String(status), { $ref: `#/components/responses/${name}` }]),
+        ...answers.map((answer) => [String(answer.status), toAnswer(orError(answer, errors.get(answer.status)))]),
       ]) as Operation["responses"],
     },
   };
 }
 
 function toErrors(
-  { codes, shape, answers }: RouteWords,
+  { codes, shape }: RouteWords,
   asksForKey: boolean,
   overloadStatus: number,
 ): ReadonlyMap<number, ErrorResponse> {
@@ -60,12 +60,19 @@ function toErrors(
   const all = [...ofKeys, "invalid_argument", ...codes, "internal", "overloaded"] as const;
   const failures = Map.groupBy(toFailures(all, overloadStatus), ({ status }) => status);
   const statuses = [...failures.keys()].sort((left, right) => left - right);
-  const own = new Set(answers.map(({ status }) => status));
-  return new Map(
-    statuses
-      .filter((status) => !own.has(status))
-      .map((status) => [status, toErrorResponse(status, failures.get(status) ?? [], shape)]),
-  );
+  return new Map(statuses.map((status) => [status, toErrorResponse(status, failures.get(status) ?? [], shape)]));
+}
+
+// Two things may have one status: overload has that of a frontend which is not ready, if a setting says so.
+function orError(answer: AnswerWords, error: ErrorResponse | undefined): AnswerWords {
+  if (!error) return answer;
+  const { description, json, headers = [] } = answer;
+  return {
+    ...answer,
+    description: `${description} Or ${error.response.description}`,
+    json: `${json}|OpenAIError`,
+    headers: [...headers, "retry-after"],
+  };
 }
 
 function toAnswer({ description, json, text, stream, headers = [], example }: AnswerWords): Response {

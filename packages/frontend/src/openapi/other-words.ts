@@ -41,7 +41,7 @@ export const otherWords: Readonly<Record<string, RouteWords>> = {
     description: "With the header `anthropic-version` it has the shape of Anthropic's API.",
     parameters: [toIdParameter("The name of the model, which may contain `/`, as it is or as `%2F`.")],
     answers: [{ status: 200, description: "The model.", json: "Model|ModelInfo" }],
-    codes: ["not_found"],
+    codes: ["not_found", "unavailable"],
   },
   "GET /v1/requests/{id}": {
     id: "getRequest",

@@ -81,12 +81,12 @@ const requestTree = z.object({
   strays: z.array(workerNode).describe("Workers whose attempt is not known."),
   problems: z
     .array(z.object({ kind: z.enum(["missing", "contradiction", "note"]), message: z.string() }))
-    .describe("What does not fit."),
+    .describe("What does not fit together."),
   others: z
     .array(
       z.object({
         request_id: z.string(),
-        span_id: z.string().optional().describe("Under which it is found alone."),
+        span_id: z.string().optional().describe("The id that finds it alone."),
         received_at: time,
         state,
       }),

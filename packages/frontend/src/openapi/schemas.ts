@@ -32,7 +32,7 @@ export function toSchemas(limits: BodyLimits): Readonly<Record<string, JsonSchem
   return { ...schemas, ...Object.fromEntries(bodies) };
 }
 
-// What is a setting is held to beside the schema.
+// Limits that are settings are checked beside the schema.
 function withLimits({ properties = {}, ...rest }: JsonSchema, { maxMessages, maxCompletions }: BodyLimits): JsonSchema {
   const fields = properties as Readonly<Record<string, JsonSchema>>; // zod writes no boolean schemas
   const { messages, n } = fields;
