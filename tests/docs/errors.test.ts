@@ -91,7 +91,7 @@ ${Object.values(malformedRequests)
 
 ## In a stream
 
-A failure before the headers are out is a plain answer with its own status. The headers leave with the first delta, or after \`--sse-keep-alive-ms\` (10 s) without one. From then on a failure ends the stream with an event of the same shape:
+Before the [headers of a stream](http-api.md#streams) are out a failure is a plain answer with its own status. From then on it ends the stream with an event of the same shape:
 
 \`\`\`
 ${toErrorEvent(new RuntimeError("disconnected", "")).trimEnd()}
