@@ -17,9 +17,9 @@ export function plainest(schema: JsonSchema): unknown {
   return type === "null" ? null : true;
 }
 
-// With what one of several kinds of it must have.
-function plainestObject({ properties = {}, required = [], anyOf = [] }: JsonSchema): unknown {
-  const needed = new Set([...required, ...anyOf.flatMap((kind) => kind.required ?? [])]);
+// With what a rule wants.
+function plainestObject({ properties = {}, required = [], then }: JsonSchema): unknown {
+  const needed = new Set([...required, ...((then as JsonSchema | undefined)?.required ?? [])]);
   const fields = Object.entries(properties) as [string, JsonSchema][];
   return Object.fromEntries(fields.flatMap(([name, each]) => (needed.has(name) ? [[name, plainest(each)]] : [])));
 }

@@ -64,9 +64,11 @@ test("it has every code of the table of errors, where it is raised", () => {
   );
   for (const path of inference) {
     for (const code of raised) {
-      const { response } = findResponse(document, "POST", path, errorTable[code].status);
-      expect(response.description).toContain(`\`${code}\`: ${errorTable[code].meaning}`);
-      expect("retry-after" in (response.headers ?? {})).toBe(errorTable[code].retryable);
+      const { status, meaning, retryable, openai, anthropic } = errorTable[code];
+      const { response } = findResponse(document, "POST", path, status);
+      const shown = path === "/v1/messages" ? anthropic : (openai[1] ?? openai[0]); // what its clients read
+      expect(response.description).toContain(`\`${shown}\`: ${meaning}`);
+      expect("retry-after" in (response.headers ?? {})).toBe(retryable);
     }
   }
   const { response } = findResponse(document, "GET", "/v1/requests/{id}", 404);
@@ -113,6 +115,17 @@ test("it says where a key is asked for", () => {
   expect(securityOf(closed, "/metrics")).toEqual(operator);
   expect(securityOf(closed, "/v1/requests/{id}")).toEqual([...client, ...operator]);
   expect(securityOf(closed, "/health")).toEqual([]);
+});
+
+test("no alternatives stand beside fields: generators of clients would take any of them for the whole", () => {
+  const beside: unknown[] = [];
+  const look = (json: unknown): void => {
+    if (typeof json !== "object" || json === null) return;
+    if ("properties" in json && ("anyOf" in json || "oneOf" in json)) beside.push(json);
+    Object.values(json).forEach(look);
+  };
+  look(document.components.schemas);
+  expect(beside).toEqual([]);
 });
 
 test("every field of a body has words, and every schema can be compiled", () => {

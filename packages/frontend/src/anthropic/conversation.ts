@@ -1,7 +1,7 @@
 /** The conversation of a messages request: which roles and blocks there are, and the messages that engines see of them. */
 import type { Message } from "@dyn/runtime/llm";
 import * as z from "zod";
-import { described, shaped } from "../inference/described.ts";
+import { described, ruleOf, shaped } from "../inference/described.ts";
 import { contentOf, skippedOf, textPart, toText, type Content, type Part, type Said } from "../inference/parts.ts";
 
 /** A message as the client sent it, its blocks read. */
@@ -67,12 +67,11 @@ export const turnField: z.ZodType<Turn> = shaped(
       ),
     })
     .refine((given) => given.role === "system" || given.content != null, { path: ["content"], error: words }),
-  () => ({
-    anyOf: [
-      { properties: { role: { const: "system" } } },
+  () =>
+    ruleOf(
+      { properties: { role: { not: { const: "system" } } }, required: ["role"] },
       { properties: { content: { type: ["string", "array"] } }, required: ["content"] },
-    ],
-  }),
+    ),
 );
 
 /** What engines see: system messages where they stand, and what a tool has answered as a message of the tool. */

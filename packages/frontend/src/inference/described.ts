@@ -15,6 +15,15 @@ export function described<Schema extends z.ZodType>(description: string, schema:
   return schema;
 }
 
+/** The rule that an object which is as `when` must be as `then`. No `anyOf` beside the fields: generators of clients make an alternative to all fields of it. */
+export function ruleOf(when: Rule, then: Rule): JsonSchema {
+  // oxlint-disable-next-line no-thenable -- it is the keyword of JSON schema
+  return { if: when, then };
+}
+
+/** What some fields of an object are; those that are `required` must be there. */
+export type Rule = Required<Pick<JsonSchema, "properties" | "required">>;
+
 /** `schema` itself, whose JSON schema is what `shape` makes: zod sees no further than a transformation. */
 export function shaped<Schema extends z.ZodType>(schema: Schema, shape: Shape): Schema {
   z.globalRegistry.add(schema, { ...z.globalRegistry.get(schema), shape });

@@ -118,7 +118,7 @@ export function kindOf<Read>(
   return shaped(kind, (toJsonSchema) => ({
     anyOf: [
       ...Object.entries(known).map(([type, schema]) => ofType({ const: type }, toJsonSchema(schema))),
-      ofType({ type: "string", not: { enum: Object.keys(known) } }, { type: "object" }),
+      ofType({ type: "string", not: { enum: Object.keys(known) } }, { type: "object", additionalProperties: {} }),
     ],
   }));
 }

@@ -2,7 +2,7 @@
 import type { Message } from "@dyn/runtime/llm";
 import type { ModelJob } from "@dyn/runtime/internal";
 import * as z from "zod";
-import { described, shaped } from "../inference/described.ts";
+import { described, ruleOf, shaped } from "../inference/described.ts";
 import { anyList, countLimit, listOf } from "../inference/field-kinds.ts";
 import { checkLength, FieldError, modelName, parseFields, unsupported, type FieldLimits } from "../inference/fields.ts";
 import type { InferenceRequest } from "../inference/api.ts";
@@ -34,12 +34,11 @@ const message = shaped(
     else if (given.length === 0)
       issues.push({ code: "too_small", origin: "array", minimum: 1, inclusive: true, input: [], path });
   }),
-  () => ({
-    anyOf: [
-      { properties: { role: { enum: [...silentRoles] } } },
+  () =>
+    ruleOf(
+      { properties: { role: { not: { enum: [...silentRoles] } } }, required: ["role"] },
       { properties: { content: { type: ["string", "array"], minItems: 1 } }, required: ["content"] },
-    ],
-  }),
+    ),
 );
 
 const chatRequest = z.object({

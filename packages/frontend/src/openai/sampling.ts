@@ -1,7 +1,7 @@
 /** The fields that chat and plain completions share. */
 import type { Sampling } from "@dyn/runtime/llm";
 import * as z from "zod";
-import { described, type JsonSchema } from "../inference/described.ts";
+import { described, ruleOf, type JsonSchema } from "../inference/described.ts";
 import { chosenBy, int64, listOf } from "../inference/field-kinds.ts";
 
 /** Most completions per prompt, as in OpenAI's API. */
@@ -70,12 +70,10 @@ export const answerFields: {
 
 /** The rule of `stream_options` as JSON schema. */
 export function onlyOfStreams(): JsonSchema {
-  return {
-    anyOf: [
-      { properties: { stream_options: { type: "null" } } },
-      { properties: { stream: { const: true } }, required: ["stream"] },
-    ],
-  };
+  return ruleOf(
+    { properties: { stream_options: { type: "object" } }, required: ["stream_options"] },
+    { properties: { stream: { const: true } }, required: ["stream"] },
+  );
 }
 
 export function toSampling(body: z.infer<z.ZodObject<typeof samplingFields>>): Sampling {

@@ -60,7 +60,7 @@ export function toErrorResponse(status: number, failures: readonly Failure[], sh
     both: [toOpenaiSchema(codes), toAnthropicSchema(codes)],
   }[shapes];
   const [schema = {}] = schemas.length === 1 ? schemas : [{ anyOf: schemas }];
-  const meanings = [...new Set(failures.map(({ code, meaning }) => `\`${code}\`: ${meaning}`))];
+  const meanings = [...new Set(failures.map(({ code, meaning }) => `${toShown(code, shapes)}: ${meaning}`))];
   return {
     name: `${shapes}-${status}-${[...new Set(failures.map(({ code, isFault }) => (isFault ? "http" : code)))].join(".")}`,
     response: {
@@ -69,6 +69,13 @@ export function toErrorResponse(status: number, failures: readonly Failure[], sh
       content: { "application/json": { schema } },
     },
   };
+}
+
+// What a client reads of the code: OpenAI's `code`, or its `type` where that is null or the name of a field's fault; Anthropic's `type`.
+function toShown(code: ErrorCode, shape: ErrorShape): string {
+  const { openai, anthropic } = errorTable[code];
+  const names = { openai: [openai[1] ?? openai[0]], anthropic: [anthropic], both: [openai[1] ?? openai[0], anthropic] };
+  return [...new Set(names[shape])].map((name) => `\`${name}\``).join(" or ");
 }
 
 function headersOf(code: ErrorCode): readonly string[] {
