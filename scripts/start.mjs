@@ -188,7 +188,7 @@ dyn is ready: a completion has succeeded. In another terminal, in this directory
     -d '{"model":"mock","messages":[{"role":"user","content":"hello from the other side"}],"stream":true}'
 
 Start another worker there with:${directory === defaultDirectory ? "" : ` DYN_FILE_KV=${directory}`} npx --no-install dyn-mock-worker${sharing} --model-name second
-Look next at ${url}/v1/models, /health and /metrics.
+Look next at ${url}/docs, which describes the API, and at /v1/models, /health and /metrics.
 ${isQuiet ? "Only warnings are logged; DYN_LOG=info npm start shows every request. " : ""}docs/logging.md explains the lines.
 Ctrl-C stops everything.
 `);
