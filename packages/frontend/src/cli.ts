@@ -20,7 +20,7 @@ const settings = { ...frontendSettings, ...sharedSettings };
 
 function createServe(): Command {
   const command = new Command("dyn-frontend").description(
-    "HTTP front door: speaks the OpenAI and Anthropic APIs, finds its workers through discovery.",
+    "Inference frontend over HTTP: speaks the OpenAI and Anthropic APIs, finds its workers through discovery.",
   );
   declareFlags(command, settings);
   return command

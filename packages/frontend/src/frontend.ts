@@ -120,16 +120,11 @@ async function start(parts: FrontendParts): Promise<Frontend> {
     log.warn({ waited_ms: firstLookMs }, "discovery is slow, listening without it");
   const { tracer, memory } = runtime;
   const ports = await listenHttp({
-    ...observed,
     ...toPortsOptions(settings),
-    tls,
+    shared: { ...toHostOptions(settings), tls, memory, isLast: isDraining, tracer, log, now },
+    requestLog: { ...observed, now },
     keys,
     routes,
-    isDraining,
-    now,
-    log,
-    tracer,
-    memory,
   });
   logListening(ports, runtime, log);
   return toFrontend(ports, parts, drain, log);
@@ -192,31 +187,30 @@ function toInferenceOptions(settings: FrontendOptions): Pick<InferenceParts, Inf
   };
 }
 
-type Addresses = "http" | "operators" | "corsOrigins" | "allowedHosts";
-type Bounds =
-  | "maxBodyBytes"
-  | "maxConcurrentRequests"
-  | "overloadStatus"
-  | "limits"
-  | "fieldLimits"
-  | "strictRequestId"
-  | "baggageKeys";
+type Addresses = "http" | "operators" | "corsOrigins" | "allowedHosts" | "fieldLimits";
 
-function toPortsOptions(settings: FrontendOptions): Pick<PortsOptions, Addresses | Bounds> {
-  const { httpHost, httpPort, operatorHost, operatorPort, maxConcurrentRequests, overloadStatus, strictRequestId } =
-    settings;
+function toPortsOptions(settings: FrontendOptions): Pick<PortsOptions, Addresses> {
+  const { httpHost, httpPort, operatorHost, operatorPort } = settings;
   return {
     http: { host: httpHost, port: httpPort },
     operators: operatorPort < 0 ? undefined : { host: operatorHost, port: operatorPort },
     corsOrigins: parseOrigins(settings.corsOrigins.join(",")), // programs may give anything
     allowedHosts: parseHosts(settings.allowedHosts.join(",")),
-    maxBodyBytes: settings.bodyLimitBytes,
-    maxConcurrentRequests,
-    overloadStatus,
-    limits: settings,
     fieldLimits: settings,
+  };
+}
+
+type Bounds = "limits" | "maxBodyBytes" | "maxRequests" | "overloadStatus" | "strictRequestId" | "baggageKeys";
+
+function toHostOptions(settings: FrontendOptions): Pick<PortsOptions["shared"], Bounds> {
+  const { bodyLimitBytes, maxConcurrentRequests, overloadStatus, strictRequestId, baggageKeys } = settings;
+  return {
+    limits: settings,
+    maxBodyBytes: bodyLimitBytes,
+    maxRequests: maxConcurrentRequests,
+    overloadStatus,
     strictRequestId,
-    baggageKeys: new Set(settings.baggageKeys),
+    baggageKeys: new Set(baggageKeys),
   };
 }
 

@@ -1,4 +1,4 @@
-/** `@dyn/frontend`: the HTTP front door as a library. */
+/** `@dyn/frontend`: the frontend as a library. */
 /// <reference types="node" preserve="true" />
 export { createFrontend } from "./frontend.ts";
 export type { CreateFrontendOptions, Frontend } from "./frontend.ts";

@@ -130,15 +130,19 @@ describe("nobody holds the end of a host:", () => {
     expect(client.text()).toBe("");
   });
 
-  test("one that begins no TLS handshake, once time is over", async () => {
+  test.each([
+    ["begins no TLS handshake", "", waiting],
+    ["ends no TLS handshake, once time is over", "\u0016\u0003\u0001", { ...atOnce, lastWordsMs: 0 }],
+  ])("one that %s", async (_name, bytes, end) => {
     using authority = await createAuthority();
     const { cert, key } = await authority.issue("localhost");
     const material = { cert: readFileSync(cert), key: readFileSync(key) };
     const tls = { current: { options: material }, follow: () => undefined, explain: String };
     const host = await openIt({ tls });
     using client = dial(host.port);
+    client.socket.write(bytes);
     await eventually("the connection", () => client.socket.readyState === "open");
-    await host.close({ ...atOnce, lastWordsMs: 0 });
+    await host.close(end);
     await eventually("the end", client.isClosed);
   });
 
@@ -226,6 +230,16 @@ describe("the last answer of a connection", () => {
     release();
     await eventually("the end", client.isClosed);
     expect(client.statuses()).toEqual([200, 200]);
+    await host.close(atOnce);
+  });
+
+  test("is the last if its client was not asked for the body that it sends all the same", async () => {
+    const host = await openIt();
+    using client = dial(host.port);
+    const expecting = "POST /nothing HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n";
+    client.socket.write(`${expecting}hi${ask("/slow")}`);
+    await eventually("the end", client.isClosed);
+    expect([client.statuses(), held.length]).toEqual([[404], 0]);
     await host.close(atOnce);
   });
 });

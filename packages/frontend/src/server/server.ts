@@ -12,8 +12,6 @@ import {
   type EndReport,
   type HostOptions,
   type HttpHost,
-  type HttpLimits,
-  type HttpTls,
   type PortUse,
   type RouteEntry,
 } from "@dyn/runtime/internal";
@@ -24,32 +22,38 @@ import type { DescribedFrontend } from "../openapi/document.ts";
 import { routesAt } from "./routes.ts";
 import { createUnmatched } from "./unmatched.ts";
 
-type FromSettings = "log" | "now" | "memory" | "tracer" | "strictRequestId" | "baggageKeys" | "maxBodyBytes";
+/** Of the options of a host: those that are the same at both ports. */
+type SharedOptions =
+  | "limits"
+  | "tls"
+  | "memory"
+  | "maxBodyBytes"
+  | "maxRequests"
+  | "overloadStatus"
+  | "strictRequestId"
+  | "baggageKeys"
+  | "isLast"
+  | "tracer"
+  | "log"
+  | "now";
 
-export interface PortsOptions extends Pick<HostOptions, FromSettings | "overloadStatus">, RequestLogOptions {
+export interface PortsOptions {
+  readonly shared: Pick<HostOptions, SharedOptions>;
+  /** For requests that no route takes. */
+  readonly requestLog: RequestLogOptions;
   readonly http: Address;
   /** Undefined = what is for operators is at the port of all. */
   readonly operators: Address | undefined;
   readonly routes: readonly RouteEntry[];
   readonly keys: CallerKeys;
   readonly corsOrigins: readonly string[];
-  readonly limits: HttpLimits;
   /** Names by which it is asked, beside localhost and addresses. */
   readonly allowedHosts: readonly string[];
-  /** Undefined = plain HTTP. */
-  readonly tls: HttpTls | undefined;
-  /** Inference requests under way at a time. */
-  readonly maxConcurrentRequests: number;
-  readonly isDraining: () => boolean;
   /** For those who ask what may be sent. */
   readonly fieldLimits: DescribedFrontend["fieldLimits"];
 }
 
-interface Address {
-  readonly host: string;
-  /** 0 lets the system choose. */
-  readonly port: number;
-}
+type Address = Pick<HostOptions, "host" | "port">;
 
 export interface HttpPorts {
   readonly http: Omit<HttpHost, "close">;
@@ -83,7 +87,7 @@ export async function listenHttp(options: PortsOptions): Promise<HttpPorts> {
       },
     };
   } catch (error) {
-    if (operators) await close(operators, 0, createEndReport(options.now));
+    if (operators) await close(operators, 0, createEndReport(options.shared.now));
     throw error;
   }
 }
@@ -100,17 +104,18 @@ const operatorsWords = {
 };
 
 async function openPort(options: PortsOptions, address: Address, use: PortUse): Promise<HttpHost> {
-  const { keys, corsOrigins, allowedHosts: allowed, isDraining, log } = options;
+  const { shared, keys, corsOrigins, allowedHosts: allowed, fieldLimits, requestLog } = options;
   const { portSetting, openWarning } = use === "operators" ? operatorsWords : clientsWords;
   const isOpen = (use === "operators" ? keys.operatorKeys : keys.apiKeys) === undefined;
   const callers = createCallers(keys, use);
   const routes = routesAt(use, options.routes, {
-    ...options,
+    ...shared,
+    fieldLimits,
     isOpen: (audience) => callers.refuse(callers.find({}), audience, {}) === undefined,
   });
   const methods = [...new Set(routes.flatMap(methodsOf))];
   const port = await openHost({
-    ...options,
+    ...shared,
     ...address,
     portSetting,
     hosts: { allowed, setting: "--http-allowed-hosts (DYN_HTTP_ALLOWED_HOSTS)", isOpen },
@@ -119,12 +124,10 @@ async function openPort(options: PortsOptions, address: Address, use: PortUse): 
     cors: createCors(use === "operators" ? [] : corsOrigins, methods), // no page operates
     bodySetting: "DYN_HTTP_BODY_LIMIT_MB",
     timeoutOf: ({ headers }) => readTimeout(headers[timeoutHeader], ownTimeout).totalMs,
-    maxRequests: options.maxConcurrentRequests,
-    isLast: isDraining,
-    unmatched: createUnmatched(options),
+    unmatched: createUnmatched(requestLog),
     toFaultBody: toErrorBody,
   });
-  if (isOpen && !isLoopback(port.host)) log.warn({ host: port.host }, openWarning);
+  if (isOpen && !isLoopback(port.host)) shared.log.warn({ host: port.host }, openWarning);
   return port;
 }
 

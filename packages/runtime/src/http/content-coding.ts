@@ -91,32 +91,32 @@ export function toTooLarge({ maxBytes, setting }: BodyLimit): RuntimeError {
 /** Create a decoder that works at so many bodies at a time, on threads; others wait for their turn.
  *  Each takes up to 16 MiB for its window, beside the decoded body itself. */
 export function createContentDecoder({ places = 2 }: { readonly places?: number } = {}): ContentDecoder {
-  const turns = createTurns(places);
+  const semaphore = createSemaphore(places);
   return {
     async decode(body, applied, limit, signal) {
-      await turns.take(signal);
+      await semaphore.acquire(signal);
       try {
         let decoded = body;
         for (const coding of applied.toReversed()) decoded = await undo(decoded, coding, limit, signal);
         return decoded;
       } finally {
-        turns.leave();
+        semaphore.release();
       }
     },
   };
 }
 
-interface Turns {
+interface Semaphore {
   /** @throws the signal's reason. Whoever leaves while it waits holds nothing any more. */
-  take(signal: AbortSignal | undefined): Promise<void>;
-  leave(): void;
+  acquire(signal: AbortSignal | undefined): Promise<void>;
+  release(): void;
 }
 
-function createTurns(places: number): Turns {
+function createSemaphore(places: number): Semaphore {
   let taken = 0;
   const waiting = new Set<() => void>(); // no more than there are connections
   return {
-    async take(signal) {
+    async acquire(signal) {
       signal?.throwIfAborted();
       if (taken < places) return void (taken += 1);
       const { promise, resolve, reject } = Promise.withResolvers<void>();
@@ -129,7 +129,7 @@ function createTurns(places: number): Turns {
       await promise;
       signal?.removeEventListener("abort", giveUp);
     },
-    leave() {
+    release() {
       const [next] = waiting;
       if (!next) return void (taken -= 1);
       waiting.delete(next);

@@ -12,6 +12,7 @@ import type { Tracer } from "../trace/spans.ts";
 import { acceptTrace } from "../trace/traceparent.ts";
 import type { Caller, Callers } from "./callers.ts";
 import type { Cors } from "./cors.ts";
+import type { HttpGate } from "./gate.ts";
 import type { RequestFault } from "./malformed.ts";
 import type { Reply } from "./reply.ts";
 import { openRequestSpan, type RequestSpan } from "./request-span.ts";
@@ -54,8 +55,8 @@ export interface ExchangeOptions {
 /** What an exchange has from its server. */
 export interface ExchangeParts {
   readonly underWay: UnderWay;
-  /** Why a request must be refused for the way it is written. */
-  readonly faultOf: (request: IncomingMessage) => RequestFault | undefined;
+  /** Which the request has passed. */
+  readonly gate: Pick<HttpGate, "faultOf" | "endAfter">;
 }
 
 /** `inference`: generates; takes a place among those under way, and has its pair of lines.
@@ -141,7 +142,7 @@ export function beginExchange(
   response: ServerResponse,
   route: ExchangeRoute | undefined,
   options: ExchangeOptions,
-  { underWay, faultOf }: ExchangeParts,
+  { underWay, gate }: ExchangeParts,
 ): Exchange {
   const startedAt = options.now();
   const { requestId, warnings, rejection } = readRequestId(request, options.strictRequestId, underWay);
@@ -160,7 +161,7 @@ export function beginExchange(
   const length = headerOf(request, "x-request-id")?.length;
   if (length !== undefined && identity.xRequestId === undefined)
     warn({ length }, "x-request-id header ignored: expected 1 to 256 characters of visible ASCII");
-  const fault = faultOf(request);
+  const fault = gate.faultOf(request);
   if (fault) logRefused(log, fault, { socket: request.socket, hasKey: caller.hasKey });
   const memory = options.memory.open();
   const aborter = underWay.begin(requestId, response, memory);

@@ -46,6 +46,8 @@ export interface HttpGate extends Disposable {
   enter(request: IncomingMessage, response: ServerResponse, handle: RequestListener): void;
   /** Why a request that has entered must be refused; its connection then ends after the answer. */
   readonly faultOf: (request: IncomingMessage) => RequestFault | undefined;
+  /** Nothing that follows a request which has entered is handled: its connection ends after this answer. */
+  readonly endAfter: (response: ServerResponse) => void;
   /** For "clientError". */
   readonly refuse: (error: ParserError, socket: Socket) => void;
   /** From now on the next answer of a connection is its last one. */
@@ -102,6 +104,7 @@ export function createHttpGate(options: GateOptions): HttpGate {
       endAfterAnswers(connection, socket, noAnswer); // its client has to ask again
     },
     faultOf: (request) => faults.get(request),
+    endAfter: (response) => endWith(connectionOf(response.req.socket), response),
     refuse: createRefusal({ limits, toAnswer, turns, connectionOf }),
     drain() {
       isDraining = true;

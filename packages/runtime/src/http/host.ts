@@ -6,19 +6,16 @@ import type { EndReport } from "../end-report.ts";
 import type { RuntimeError } from "../errors.ts";
 import { within } from "../lifetime.ts";
 import { toListenError } from "../listen-error.ts";
-import type { HttpLimits } from "./limits.ts";
 import { createServe, type ServeOptions } from "./serve-request.ts";
 import { createGuardedServer, type GuardedServer, type ServerOptions } from "./server.ts";
 import { createUnderWay, type UnderWay } from "./under-way.ts";
 
-export interface HostOptions
-  extends Omit<ServeOptions, "scheme" | "decodeTimeoutMs">, Omit<ServerOptions, "limits" | "log" | "now"> {
+export interface HostOptions extends Omit<ServeOptions, "scheme" | "decodeTimeoutMs">, ServerOptions {
   readonly host: string;
   /** 0 lets the system choose. */
   readonly port: number;
   /** Flag and variable of the port, for whoever has to choose another. */
   readonly portSetting: string;
-  readonly limits: HttpLimits;
   /** Inference requests under way at a time. Default: any number. */
   readonly maxRequests?: number;
 }
@@ -46,8 +43,8 @@ export async function openHost(options: HostOptions): Promise<HttpHost> {
   const scheme = tls ? "https" : "http";
   const underWay = createUnderWay({ limit, sendTimeoutMs: limits.sendTimeoutMs });
   const serving = { ...options, scheme, decodeTimeoutMs: limits.receiveTimeoutMs } as const;
-  const serve = createServe(serving, { underWay, faultOf: (request) => guarded.faultOf(request) });
-  const guarded = createGuardedServer(options, serve);
+  const guarded = createGuardedServer(options, (request, response) => serve(request, response));
+  const serve = createServe(serving, { underWay, gate: guarded.gate });
   const { server } = guarded;
   try {
     await listen(server, host, port);

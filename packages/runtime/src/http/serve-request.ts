@@ -50,7 +50,7 @@ export function createServe(options: ServeOptions, parts: ExchangeParts): Reques
     const { route, rest } = found;
     const refusal = toRefusal(exchange, route, steps);
     if (refusal) {
-      closeIfWaiting(exchange);
+      closeIfWaiting(exchange, parts);
       return refuse(exchange, refusal, route, steps);
     }
     if (awaitsContinue(request)) response.writeContinue();
@@ -93,7 +93,7 @@ function toRefusal(
   if (route.kind === "inference" && !underWay.takePlace(response))
     return new RuntimeError(
       "overloaded",
-      `${countOf(underWay.limit, "request is", "requests are")} under way, the limit of this frontend`,
+      `${countOf(underWay.limit, "request is", "requests are")} under way, the limit of this server`,
     );
   return intake.reserve(exchange, route);
 }
@@ -164,9 +164,9 @@ function sendError(
   sendJson(exchange, status, body, { ...toErrorHeaders(error), ...headers });
 }
 
-function answerUnmatched(exchange: Exchange, found: Unserved, isPreflight: boolean, { options }: Steps): void {
+function answerUnmatched(exchange: Exchange, found: Unserved, isPreflight: boolean, { options, parts }: Steps): void {
   const { unmatched, cors } = options;
-  closeIfWaiting(exchange);
+  closeIfWaiting(exchange, parts);
   if (isPreflight && cors && !exchange.rejection && found.type !== "unreadable") {
     cors.answerPreflight(exchange);
     return logAnswer(exchange, options);
@@ -195,8 +195,8 @@ function awaitsContinue({ headers, httpVersion }: IncomingMessage): boolean {
 }
 
 // A client that is answered without having been asked for its body may or may not send it.
-function closeIfWaiting({ request, response }: Exchange): void {
-  if (awaitsContinue(request)) response.setHeader("connection", "close");
+function closeIfWaiting({ request, response }: Exchange, { gate }: ExchangeParts): void {
+  if (awaitsContinue(request)) gate.endAfter(response);
 }
 
 // Probes and lists: silent at info.

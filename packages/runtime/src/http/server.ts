@@ -43,7 +43,7 @@ export interface ServerOptions extends Pick<Required<GateOptions>, "isLast"> {
 export interface GuardedServer extends Disposable {
   /** Does not listen yet. */
   readonly server: Server;
-  readonly faultOf: HttpGate["faultOf"];
+  readonly gate: Pick<HttpGate, "faultOf" | "endAfter">;
   /** Accept no more than those that wait in the system already, for at most `patienceMs`; resolves when the last connection is gone. */
   close(patienceMs: number): Promise<void>;
   /** Close all connections at once. */
@@ -76,10 +76,10 @@ export function createGuardedServer(options: ServerOptions, handle: RequestListe
   const sockets = rememberSockets(server);
   return {
     server,
-    faultOf: gate.faultOf,
+    gate,
     close(patienceMs) {
       const until = now() + patienceMs;
-      return closeServer(server, gate, () => now() >= until);
+      return closeServer(server, sockets, gate, () => now() >= until);
     },
     destroyAll() {
       server.closeAllConnections();
@@ -98,11 +98,20 @@ function rememberSockets(server: Server): ReadonlySet<Socket> {
   return sockets;
 }
 
-async function closeServer(server: Server, gate: HttpGate, isLate: () => boolean): Promise<void> {
+async function closeServer(
+  server: Server,
+  sockets: ReadonlySet<Socket>,
+  gate: HttpGate,
+  isLate: () => boolean,
+): Promise<void> {
   gate.drain();
   await acceptWaiting(server, isLate);
   gate.endWaiting(true);
-  const silent = setTimeout(() => gate.endWaiting(false), lingerMs); // who has just connected is about to ask
+  // Who has just connected is about to ask.
+  const silent = setTimeout(() => {
+    for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy(); // also where TLS is spoken, which the gate sees later
+    gate.endWaiting(false);
+  }, lingerMs);
   // As any TCP server does: Node's HTTP server would also stop looking for clients that are late.
   await new Promise<void>((resolve) => TcpServer.prototype.close.call(server, () => resolve()));
   clearTimeout(silent);

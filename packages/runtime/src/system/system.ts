@@ -111,9 +111,10 @@ interface RunningServer extends Pick<HttpHost, "host" | "port"> {
 }
 
 async function startServer(options: SystemOptions, routes: RouteTable): Promise<RunningServer> {
-  const { timeoutMs, operatorKeys, metrics, log } = options;
+  const { timeoutMs, operatorKeys, metrics, memory, log, now } = options;
   const server = await openHost({
-    ...options,
+    host: options.host,
+    port: options.port,
     portSetting: "--system-port or DYN_SYSTEM_PORT",
     limits: toLimits(timeoutMs),
     hosts: {
@@ -134,6 +135,9 @@ async function startServer(options: SystemOptions, routes: RouteTable): Promise<
     isLast: ({ method }) => method !== "GET" && method !== "HEAD", // a body nobody reads must not be taken for the next request
     unmatched: { toErrorBody },
     toFaultBody: toErrorBody,
+    memory,
+    log,
+    now,
   });
   const { host, port } = server;
   const watch = metrics.eventLoopDelay.watch();

@@ -3,8 +3,8 @@ import { createHash } from "node:crypto";
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { formatKeyLine, parseApiKeys, presentedKeys } from "../../packages/runtime/src/http/api-keys.ts";
-import { root } from "../support/cluster.ts";
+import { formatKeyLine, parseApiKeys, presentedKeys } from "../../../packages/runtime/src/http/api-keys.ts";
+import { root } from "../../support/cluster.ts";
 
 const key = "sk-0123456789abcdef";
 const hex = createHash("sha256").update(key).digest("hex");
