@@ -189,6 +189,23 @@ describe("nobody holds the end of a host:", () => {
     expect(client.text()).toContain("it is over");
   });
 
+  test("one whose requests wait behind each other, which are all told why once time is over", async () => {
+    const { host } = await open([
+      route("/endless", async ({ exchange: { signal } }) => {
+        held.push(() => undefined);
+        await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+        throw signal.reason;
+      }),
+    ]);
+    using client = dial(host.port);
+    client.socket.write(ask("/endless").repeat(20));
+    await eventually("the first", () => held.length === 8);
+    await host.close(atOnce);
+    await eventually("the end", client.isClosed);
+    expect(client.statuses()).toEqual(Array.from({ length: 20 }, () => 503));
+    expect([held.length, client.text().match(/it is over/g)?.length]).toEqual([8, 20]);
+  });
+
   test("one that stays after the end of its answer, whose head had promised more", async () => {
     const host = await openIt();
     using client = await hold(host, "/stream");

@@ -181,7 +181,7 @@ export function beginExchange(
     startedAt,
     span: undefined,
     caller,
-    rejection: fault ?? rejection,
+    rejection: fault ?? rejection ?? underWay.over,
   };
   return options.tracer.isOn ? { ...exchange, span: openSpan(exchange, route, options) } : exchange;
 }

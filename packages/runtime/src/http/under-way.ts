@@ -26,7 +26,10 @@ export interface UnderWay {
   /** A handler is at work, until `done`. */
   work(): void;
   done(): void;
+  /** Abort all, for this reason, and those that come later before they begin. */
   abortAll(reason: RuntimeError): void;
+  /** Why none is begun any more. */
+  readonly over: RuntimeError | undefined;
   /** Resolves once no handler is at work. */
   none(): Promise<void>;
 }
@@ -36,6 +39,7 @@ export function createUnderWay({ limit, sendTimeoutMs }: UnderWayOptions): Under
   const open = new Map<string, { readonly aborter: AbortController; readonly request: IncomingMessage }>();
   const idle = createWaiters();
   let [places, working] = [0, 0];
+  let over: RuntimeError | undefined;
   const leavePlace = (): void => {
     places -= 1;
   };
@@ -43,6 +47,9 @@ export function createUnderWay({ limit, sendTimeoutMs }: UnderWayOptions): Under
     limit,
     get count() {
       return open.size;
+    },
+    get over() {
+      return over;
     },
     has: (requestId) => open.has(requestId),
     begin(requestId, response, memory) {
@@ -78,6 +85,7 @@ export function createUnderWay({ limit, sendTimeoutMs }: UnderWayOptions): Under
       if (working === 0) idle.wake();
     },
     abortAll(reason) {
+      over = reason;
       for (const { aborter, request } of open.values()) {
         aborter.abort(reason);
         if (!request.complete && request.listenerCount("error") > 0) request.emit("error", reason); // who reads its body hears nothing else
