@@ -163,6 +163,20 @@ describe("slow clients are told so and closed, and others are served beside them
     for (const client of [...silent, ...more, second, third]) client[Symbol.dispose]();
   });
 
+  test("one connection too many takes the place of one that has had its last answer and does not leave", async () => {
+    await using subject = await openSubject({ maxConnections: 1 });
+    for (let count = 0; count < 3; count += 1) {
+      using client = subject.dial({ allowHalfOpen: true });
+      client.socket.write("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+      await eventually("the end", () => client.socket.readableEnded);
+      expect(client.statuses()).toEqual([200]);
+      using next = subject.dial();
+      next.socket.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+      await eventually("an answer", () => next.statuses().length === 1 || next.isClosed());
+      expect(next.statuses()).toEqual([200]);
+    }
+  });
+
   test("one connection too many is closed if all others are at work", async () => {
     const answers: (() => void)[] = [];
     await using subject = await openSubject({ maxConnections: 1 }, (_request, response) =>

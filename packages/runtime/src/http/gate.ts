@@ -73,10 +73,10 @@ export function createHttpGate(options: GateOptions): HttpGate {
     if (socket.destroyed) return;
     turns.goOn(connection, socket);
     if (connection.open.size > 0) return;
+    idle.begin(socket); // also one that ends: it gives way to others
     if (connection.isEnding) return connection.onIdle?.();
     if (isDraining) return endAfterAnswers(connection, socket, noAnswer);
     connection.readBytes = socket.bytesRead;
-    idle.begin(socket);
   };
 
   return {
