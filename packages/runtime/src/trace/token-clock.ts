@@ -25,16 +25,17 @@ export class TokenClock {
 
   /** `count` tokens have come together; none is no news.
    *  @returns the time between tokens, ms: each has an equal share of the time since those before. Undefined for the first: theirs is no time between tokens. */
-  add(count: number, at: number = this.#now()): number | undefined {
+  add(count: number, at?: number): number | undefined {
     if (count === 0) return undefined;
     const before = this.#lastAt;
+    const last = at ?? this.#now();
     this.#count += count;
-    this.#lastAt = at;
+    this.#lastAt = last;
     if (before === undefined) {
-      this.#firstAt = at;
+      this.#firstAt = last;
       return undefined;
     }
-    const ms = (at - before) / count;
+    const ms = (last - before) / count;
     if (ms > this.#slowestMs) this.#slowestMs = ms;
     return ms;
   }
