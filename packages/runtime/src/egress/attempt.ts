@@ -13,6 +13,7 @@ import type { AttemptReport, RoutedRequest } from "./routed-request.ts";
 import type { Health } from "./health.ts";
 import type { Peers } from "./peers.ts";
 import type { RouterMode } from "./pick.ts";
+import type { ClientConnection } from "./client-connection.ts";
 import type { ClientStream } from "./client-stream.ts";
 
 /** What all attempts of a client share. `now` is a monotonic clock, ms. */
@@ -38,6 +39,8 @@ export class Attempt {
   #identity: Identity;
   #span: Span;
   #stream: ClientStream | undefined;
+  /** Until `next` waits for it. */
+  #dialling: Promise<ClientStream> | undefined;
   #closed = false;
   #sentAt: number | undefined;
 
@@ -63,14 +66,18 @@ export class Attempt {
     options.health.begin(instance.key);
   }
 
-  /** Send the request, or what is left of it. Rejects with a RuntimeError, or the signal's reason while it still dials. */
-  async open(payload: Uint8Array): Promise<void> {
-    const { peers, metrics, now } = this.#options;
-    const { path, deadlineAt, signal } = this.#request;
-    const peer = peers.get(this.instance);
-    const client = peer instanceof Promise ? await orAborted(peer, signal) : peer;
+  /** Send the request, or what is left of it: at once, or when the worker has been dialled. @throws RuntimeError if that fails; of dialling, `next` does. */
+  open(payload: Uint8Array): void {
+    const peer = this.#options.peers.get(this.instance);
+    if (!(peer instanceof Promise)) this.#send(peer, payload);
+    else this.#dialling = orAborted(peer, this.#request.signal).then((client) => this.#send(client, payload));
+  }
+
+  #send(client: ClientConnection, payload: Uint8Array): ClientStream {
     if (this.#closed) throw new RuntimeError("cancelled", "the reader left while the worker was dialled");
-    this.#stream = client.open({
+    const { metrics, now } = this.#options;
+    const { path, deadlineAt } = this.#request;
+    const stream = client.open({
       path,
       headers: toPlaneHeaders(this.#identity),
       attempt: this.#report.number,
@@ -82,6 +89,8 @@ export class Attempt {
     metrics.queue.observe((this.#sentAt - this.#report.startedAt) / 1000);
     this.#report.isSent = true;
     if (this.#span.isRecording) this.#span.addEvent("dispatched", this.#sentAt);
+    this.#stream = stream;
+    return stream;
   }
 
   /** The ids that lines about it carry. */
@@ -99,8 +108,11 @@ export class Attempt {
     return this.#stream?.produced ?? false;
   }
 
-  /** The items that have arrived, at least one; undefined after the last. */
+  /** The items that have arrived, at least one; undefined after the last. Rejects with a RuntimeError, or the signal's reason while it still dials. */
   next(): Promise<unknown[] | undefined> {
+    const dialling = this.#dialling;
+    this.#dialling = undefined;
+    if (dialling) return dialling.then((stream) => stream.next());
     return this.#stream?.next() ?? Promise.resolve(undefined);
   }
 

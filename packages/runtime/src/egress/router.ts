@@ -55,7 +55,7 @@ export class RoutedAnswer implements Batches<unknown> {
   async next(): Promise<IteratorResult<unknown[], void>> {
     while (this.#state !== "over") {
       try {
-        const attempt = this.#attempt ?? (await this.#begin());
+        const attempt = this.#attempt ?? this.#begin();
         const items = await attempt.next();
         if (items) {
           attempt.received();
@@ -80,7 +80,7 @@ export class RoutedAnswer implements Batches<unknown> {
     return this;
   }
 
-  async #begin(): Promise<Attempt> {
+  #begin(): Attempt {
     const { signal, path } = this.#request;
     if (this.#state === "new" && this.#request.isOwnSpan)
       this.#span = this.#options.tracer.startSpan("client_request", "internal", this.#request.identity.trace);
@@ -98,7 +98,7 @@ export class RoutedAnswer implements Batches<unknown> {
     this.#attempts += 1;
     this.#attempt = attempt;
     if (!this.#payload) throw new RuntimeError("internal", "an attempt begins with nothing to send");
-    await attempt.open(this.#payload);
+    attempt.open(this.#payload);
     return attempt;
   }
 

@@ -17,8 +17,8 @@ export interface AdmissionOptions {
 
 /** A request's place, to run or to wait. Disposing it gives it to whoever is next. */
 export interface Place extends Disposable, Places {
-  /** Resolves when it is this request's turn. Rejects with the signal's reason; the place is given back then. */
-  turn(signal: AbortSignal): Promise<void>;
+  /** Resolves when it is this request's turn; undefined if it is now. Rejects with the signal's reason; the place is given back then. */
+  turn(signal: AbortSignal): Promise<void> | undefined;
 }
 
 /** Asked once for each request. */
@@ -118,8 +118,8 @@ class RequestPlaces implements Place {
     this.#own = places.ask(this, true);
   }
 
-  turn(signal: AbortSignal): Promise<void> {
-    return this.#turn(this.#own, signal);
+  turn(signal: AbortSignal): Promise<void> | undefined {
+    return this.#own.isWaiting || signal.aborted ? this.#turn(this.#own, signal) : undefined;
   }
 
   async take(signal: AbortSignal): Promise<Disposable> {

@@ -88,7 +88,8 @@ export async function runRequest(stream: ServerStream, request: RequestMessage, 
   let failure: RuntimeError | undefined;
   try {
     const userLog = scope.child({ target: `${namespace}::${component}::${name}` });
-    await place?.turn(stream.signal);
+    const turn = place?.turn(stream.signal);
+    if (turn) await turn;
     const work = (): Promise<void> => pump(running, request, userLog, options);
     await (tracer.isOn ? span.run(work) : work());
   } catch (error) {

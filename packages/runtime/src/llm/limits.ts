@@ -49,7 +49,7 @@ export async function* enforceLimits(
         yield allowed;
       if (tally.finishReason !== undefined) return;
     }
-    yield* limiter.admitAll(pairs.flush());
+    for (const allowed of limiter.admitAll(pairs.flush())) yield allowed;
     if (tally.finishReason !== undefined) return;
   }
   for (const rest of limiter.close(limiter.isFull ? "length" : "stop")) yield rest;
