@@ -1,5 +1,10 @@
 // Prefill and decode workers as separate processes: one trace, both workers named, and one ending whatever happens.
+import { createFrontend } from "@dyn/frontend";
+import { createMemorySpace, createRuntime } from "@dyn/runtime";
+import { partsOf } from "@dyn/runtime/internal";
+import { serveModel } from "@dyn/runtime/llm";
 import { expect, test } from "vitest";
+import { createLogger } from "../support/logger.ts";
 import { chat, eventually, postChat, startCluster, type Cluster, type Line, type Program } from "../support/cluster.ts";
 
 interface Disaggregated extends AsyncDisposable {
@@ -128,3 +133,37 @@ test("a prefill worker that is killed is replaced by another that lives", async 
     prefill_worker_id: (await completion(other, "retried"))["instance_id"],
   });
 });
+
+test.each([1, 2])(
+  "a prefill worker that is lost with its results gives way to one more, and no further (lost: %i)",
+  async (lost) => {
+    const lines: Record<string, unknown>[] = [];
+    const options = { config: { discoveryBackend: "mem", log: "off" }, memorySpace: createMemorySpace() } as const;
+    await using caller = await createRuntime({
+      ...options,
+      log: createLogger({ sink: (record) => lines.push(record) }).pino,
+    });
+    await using prefill = await createRuntime(options);
+    await using other = await createRuntime(options);
+    await using decode = await createRuntime(options);
+    let asked = 0;
+    for (const runtime of [prefill, other])
+      await serveModel(runtime, { model: "mock", role: "prefill" }, async function* (_request, context) {
+        asked += 1;
+        yield { text: "", prefillResult: asked };
+        if (asked > lost) return;
+        await new Promise(setImmediate); // until that has left
+        partsOf(context).connection.cut();
+      });
+    await serveModel(decode, { model: "mock", role: "decode" }, async function* ({ prefillResult }) {
+      yield { text: `after ${String(prefillResult)}` };
+    });
+    await using frontend = await createFrontend({ runtime: caller, httpPort: 0 });
+    await eventually("all workers", () => lines.filter(({ message }) => message === "instance joined").length === 3);
+    const response = await postChat(frontend.url, chat("one two"));
+    const answer = JSON.stringify(await response.json());
+    expect(asked).toBe(2);
+    if (lost === 1) expect(answer).toContain('"content":"after 2"');
+    else expect([response.status, answer]).toEqual([400, expect.stringContaining("poisoned_request")]);
+  },
+);

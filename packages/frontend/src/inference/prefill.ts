@@ -6,9 +6,10 @@ import { toOptions, type AskParts } from "./ask-options.ts";
 
 /** One result per prompt, however many completions each gets. @throws RuntimeError `protocol` for less, and for more than may be held. */
 export async function askForPrefill(client: ModelClient, job: ModelJob, parts: AskParts): Promise<Prefill> {
-  const keep = createKeeper(parts);
-  const answer = client.generate({ ...job, n: 1 }, toOptions(parts, "x-prefill-instance-id"));
   const results: unknown[] = Array.from({ length: job.prompts?.length ?? 1 });
+  const keep = createKeeper(parts, results);
+  const prompts = { ...job, n: 1 };
+  const answer = client.generate(prompts, { ...toOptions(parts, "x-prefill-instance-id"), resume: onceAgain(prompts) });
   parts.requestLog.record.prefill = answer;
   for await (const batch of answer.batches()) {
     for (const delta of batch) {
@@ -16,7 +17,7 @@ export async function askForPrefill(client: ModelClient, job: ModelJob, parts: A
       const { prefillResult, choice = 0 } = delta;
       if (choice >= results.length)
         throw new RuntimeError("protocol", `the prefill worker answered for prompt ${choice} of ${results.length}`);
-      if (prefillResult !== undefined) results[choice] = keep(prefillResult);
+      if (prefillResult !== undefined) keep(choice, prefillResult);
     }
   }
   const missing = results.indexOf(undefined);
@@ -26,18 +27,34 @@ export async function askForPrefill(client: ModelClient, job: ModelJob, parts: A
   return { results, ...(seen && { traceId: seen.trace_id, spanId: seen.span_id }) };
 }
 
+// No client has had anything of the results of a worker that is lost: another one is asked for all of them. Once, for no request may take down more than two.
+function onceAgain(prompts: ModelJob): () => ModelJob | undefined {
+  let isAskedAgain = false;
+  return () => {
+    if (isAskedAgain) return undefined;
+    isAskedAgain = true;
+    return prompts;
+  };
+}
+
 // Results are held beside the prompt until the answer is over: within the limit of an answer.
-function createKeeper({ exchange: { memory }, maxAnswerBytes }: AskParts): (result: unknown) => unknown {
+function createKeeper(
+  { exchange: { memory }, maxAnswerBytes }: AskParts,
+  results: unknown[],
+): (choice: number, result: unknown) => void {
+  const sizes = results.map(() => 0);
   let heldBytes = 0;
-  return (result) => {
-    const bytes = payloadBytes(result);
-    heldBytes += bytes;
+  return (choice, result) => {
+    const [bytes, before = 0] = [payloadBytes(result), sizes[choice]];
+    heldBytes += bytes - before;
     if (heldBytes > maxAnswerBytes)
       throw new RuntimeError(
         "protocol",
         `the prefill results are larger than ${maxAnswerBytes} bytes, the limit set by DYN_HTTP_ANSWER_LIMIT_MB`,
       );
     memory.take(requestFactor * bytes);
-    return result;
+    memory.release(requestFactor * before);
+    sizes[choice] = bytes;
+    results[choice] = result;
   };
 }
