@@ -138,6 +138,13 @@ attempt 0      cannot_connect: cannot connect to 10.0.0.1:9: refused
     }
   });
 
+  test("has an axis although an attempt that ended too late does not say how long it was", () => {
+    const late = { attempt: 0, ended_at: formatTime(start + 3_000), outcome: "success", sent: true, workers: [] };
+    const text = drawTree({ ...tree, attempts: [late] }, { columns: 100, color: false });
+    expect(text).not.toContain("NaN");
+    expect(text).toMatch(/^ +0 .* 3\.00 s$/m);
+  });
+
   test("has colours only if asked for, and the same text with them", async () => {
     const tree = await rebuild("retry");
     const plain = drawTree(tree, { columns: 100, color: false });

@@ -72,7 +72,8 @@ interface Place {
 // If the clock was set while the request ran, an attempt goes to the middle of it, with all that lies below: there it was, more is not known.
 function originOf(attempt: AttemptNode, origin: number, request: RequestNode | undefined): number {
   const [inner, outer] = [toPeriod(attempt), { start: origin, end: parseTime(request?.ended_at) }];
-  return isOutside(inner, outer) ? origin + (inner.start + inner.end - outer.start - outer.end) / 2 : origin;
+  const away = (inner.start + inner.end - outer.start - outer.end) / 2;
+  return isOutside(inner, outer) && !Number.isNaN(away) ? origin + away : origin;
 }
 
 function toAttemptRows(attempt: AttemptNode, place: Place): Row[] {
