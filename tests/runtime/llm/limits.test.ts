@@ -3,7 +3,11 @@ import assert from "node:assert";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Delta, ModelRequest } from "../../../packages/runtime/src/llm/contract.ts";
-import { createTally, enforceLimits, type Tally } from "../../../packages/runtime/src/llm/limits.ts";
+import {
+  createCompletionState,
+  enforceLimits,
+  type CompletionState,
+} from "../../../packages/runtime/src/llm/limits.ts";
 import { createStopGate, type Stopped } from "../../../packages/runtime/src/llm/stops.ts";
 import { TokenClock } from "../../../packages/runtime/src/trace/token-clock.ts";
 
@@ -11,7 +15,7 @@ async function* emit(deltas: readonly Delta[]): AsyncGenerator<Delta> {
   yield* deltas;
 }
 
-const newTally = (): Tally => createTally(() => 2, new TokenClock(0, () => 0));
+const newState = (): CompletionState => createCompletionState(() => 2, new TokenClock(0, () => 0));
 
 async function run(
   deltas: readonly Delta[],
@@ -26,7 +30,7 @@ async function run(
     ...more,
   };
   const all: Delta[] = [];
-  for await (const delta of enforceLimits(request, () => emit(deltas), newTally(), onLone)) all.push(delta);
+  for await (const delta of enforceLimits(request, () => emit(deltas), newState(), onLone)) all.push(delta);
   return { text: all.map(({ text }) => text).join(""), last: all.at(-1), all };
 }
 
@@ -128,14 +132,14 @@ describe("an engine that ignores every limit", () => {
       }
     }
     const request: ModelRequest = { model: "m", messages: [], stop: [], sampling: {}, maxTokens: 3 };
-    for await (const _ of enforceLimits(request, endless, newTally(), () => undefined));
+    for await (const _ of enforceLimits(request, endless, newState(), () => undefined));
     expect(asked).toBe(3);
   });
 
   test("is not started at all if nothing may come", async () => {
     const request: ModelRequest = { model: "m", messages: [], stop: [], sampling: {}, maxTokens: 0 };
     const start = (): never => assert.fail("started");
-    for await (const delta of enforceLimits(request, start, newTally(), () => undefined))
+    for await (const delta of enforceLimits(request, start, newState(), () => undefined))
       expect(delta.finishReason).toBe("length");
   });
 });

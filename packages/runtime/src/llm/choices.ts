@@ -1,7 +1,7 @@
 /** Several completions of one job: the requests an engine sees, and their deltas merged into one stream. */
 import type { TokenClock } from "../trace/token-clock.ts";
 import type { BegunChoice, Delta, ModelJob, ModelRequest, Prompt } from "./contract.ts";
-import { createTally, type Tally } from "./limits.ts";
+import { createCompletionState, type CompletionState } from "./limits.ts";
 import { countPromptTokens } from "./tokens.ts";
 import { readTools } from "./tool-json.ts";
 
@@ -26,7 +26,7 @@ export function toRequests({ n = 1, prompts, prefill, begun, toolJson, ...asked 
 /** One choice at the engine. */
 export interface Run {
   readonly request: ModelRequest;
-  readonly tally: Tally;
+  readonly state: CompletionState;
 }
 
 /** One run per choice, in the order of their indexes. Those of a prompt share its count, made when somebody wants it: it may be as long as a frame. */
@@ -34,7 +34,7 @@ export function createRuns(job: ModelJob, clock: TokenClock): Run[] {
   let countPrompt = (): number => 0;
   return toRequests(job).map((request, index) => {
     if (index % (job.n ?? 1) === 0) countPrompt = createPromptCount(request);
-    return { request, tally: createTally(countPrompt, clock) };
+    return { request, state: createCompletionState(countPrompt, clock) };
   });
 }
 

@@ -6,7 +6,7 @@ import { createPairJoin } from "./pairs.ts";
 import { createStopGate, type Stopped, type StopStep } from "./stops.ts";
 
 /** What a completion came to, for the worker's own log line. */
-export interface Tally {
+export interface CompletionState {
   /** Of the prompt, as the runtime counts them. */
   readonly countPrompt: () => number;
   outputTokens: number;
@@ -16,14 +16,14 @@ export interface Tally {
   readonly clock: TokenClock;
 }
 
-export function createTally(countPrompt: () => number, clock: TokenClock): Tally {
+export function createCompletionState(countPrompt: () => number, clock: TokenClock): CompletionState {
   return { countPrompt, outputTokens: 0, usage: undefined, finishReason: undefined, clock };
 }
 
 /** The engine's own usage, or else the runtime's count of what there is. */
-export function settleUsage(tally: Tally): Usage {
-  tally.usage ??= { promptTokens: tally.countPrompt(), completionTokens: tally.outputTokens };
-  return tally.usage;
+export function settleUsage(state: CompletionState): Usage {
+  state.usage ??= { promptTokens: state.countPrompt(), completionTokens: state.outputTokens };
+  return state.usage;
 }
 
 /** Tokens of one delta: its ids, or one if it has text. */
@@ -37,20 +37,20 @@ export function tokensOf(delta: Delta): number {
 export async function* enforceLimits(
   request: ModelRequest,
   start: () => AsyncIterable<Delta>,
-  tally: Tally,
+  state: CompletionState,
   onLone: () => void,
 ): AsyncGenerator<Delta, void, void> {
-  const limiter = createLimiter(request, tally);
+  const limiter = createLimiter(request, state);
   const pairs = createPairJoin(onLone);
   if (!limiter.isFull) {
     for await (const delta of start()) {
       assertEngineDelta(delta);
       for (const allowed of pairs.isWhole(delta) ? limiter.admit(delta) : limiter.admitAll(pairs.push(delta)))
         yield allowed;
-      if (tally.finishReason !== undefined) return;
+      if (state.finishReason !== undefined) return;
     }
     for (const allowed of limiter.admitAll(pairs.flush())) yield allowed;
-    if (tally.finishReason !== undefined) return;
+    if (state.finishReason !== undefined) return;
   }
   for (const rest of limiter.close(limiter.isFull ? "length" : "stop")) yield rest;
 }
@@ -66,15 +66,15 @@ interface Limiter {
   close(reason: FinishReason): readonly Delta[];
 }
 
-function createLimiter(request: ModelRequest, tally: Tally): Limiter {
+function createLimiter(request: ModelRequest, state: CompletionState): Limiter {
   const { maxTokens = Number.POSITIVE_INFINITY, stop, generated } = request;
   const gate = stop.length > 0 ? createStopGate(stop) : undefined;
-  tally.outputTokens = generated?.tokens ?? 0;
+  state.outputTokens = generated?.tokens ?? 0;
 
   // The last delta that is released carries the end; text before a stop string is a delta of its own.
   function end(released: readonly Delta[], reason: FinishReason, stopped: Stopped | undefined): Delta[] {
-    tally.finishReason = stopped ? "stop" : reason;
-    const ending = { finishReason: tally.finishReason, usage: settleUsage(tally) };
+    state.finishReason = stopped ? "stop" : reason;
+    const ending = { finishReason: state.finishReason, usage: settleUsage(state) };
     if (stopped) return [...released, { text: stopped.text, ...ending, stopText: stopped.stopText }];
     return [...released.slice(0, -1), { ...(released.at(-1) ?? { text: "" }), ...ending }];
   }
@@ -85,22 +85,22 @@ function createLimiter(request: ModelRequest, tally: Tally): Limiter {
   }
 
   function admit(delta: Delta): readonly Delta[] {
-    tally.usage = delta.usage ?? tally.usage;
+    state.usage = delta.usage ?? state.usage;
     const tokens = tokensOf(delta);
-    if (tally.outputTokens + tokens > maxTokens) return close("length");
-    tally.outputTokens += tokens;
-    tally.clock.add(tokens);
+    if (state.outputTokens + tokens > maxTokens) return close("length");
+    state.outputTokens += tokens;
+    state.clock.add(tokens);
     const { released, stopped } = gate?.push(delta) ?? pass(delta, tokens);
     if (stopped) return end(released, "stop", stopped);
-    const reason = delta.finishReason ?? (tally.outputTokens >= maxTokens ? "length" : undefined);
+    const reason = delta.finishReason ?? (state.outputTokens >= maxTokens ? "length" : undefined);
     return reason === undefined ? released : close(reason, released);
   }
 
   return {
-    isFull: tally.outputTokens >= maxTokens,
+    isFull: state.outputTokens >= maxTokens,
     close,
     admit,
-    admitAll: (deltas) => deltas.flatMap((delta) => (tally.finishReason === undefined ? admit(delta) : [])),
+    admitAll: (deltas) => deltas.flatMap((delta) => (state.finishReason === undefined ? admit(delta) : [])),
   };
 }
 

@@ -14,7 +14,7 @@ import { createRuns, mergeChoices, type Run } from "./choices.ts";
 import type { Delta, Engine, ModelJob, ModelRequest, Usage, WorkerRole } from "./contract.ts";
 import { openEngineSpan } from "./engine-span.ts";
 import { checkJob } from "./job-check.ts";
-import { enforceLimits, settleUsage, type Tally } from "./limits.ts";
+import { enforceLimits, settleUsage, type CompletionState } from "./limits.ts";
 
 // What must be there besides for a model to be served, in the form of Dynamo's cards.
 const needs: Readonly<Record<WorkerRole, readonly unknown[]>> = {
@@ -148,10 +148,10 @@ async function* runJob(job: ModelJob, served: Served, outer: RequestContext): As
   const span = openEngineSpan(outer, served.tracer);
   const { context } = span;
   const runs = createRuns(job, partsOf(context).clock);
-  const tallies = runs.map(({ tally }) => tally);
-  const start = ({ request, tally }: Run, seen: RequestContext): AsyncIterable<Delta> => {
+  const states = runs.map(({ state }) => state);
+  const start = ({ request, state }: Run, seen: RequestContext): AsyncIterable<Delta> => {
     const run = (): AsyncIterable<Delta> => span.within(() => toItems(engine(request, seen), "the engine"));
-    return enforceLimits(toLimited(request, served.role), run, tally, () => served.onLone(partsOf(seen).logger));
+    return enforceLimits(toLimited(request, served.role), run, state, () => served.onLone(partsOf(seen).logger));
   };
   let failure: RuntimeError | undefined;
   try {
@@ -168,31 +168,31 @@ async function* runJob(job: ModelJob, served: Served, outer: RequestContext): As
       begin: () => context.places.take(inner.signal),
       stop: () => aborter.abort(new RuntimeError("cancelled", "another choice of the request has failed")),
     });
-    yield { text: "", usage: sumUsage(tallies, job.n ?? 1) };
+    yield { text: "", usage: sumUsage(states, job.n ?? 1) };
   } catch (error) {
     failure = toHandlerError(error);
     throw error;
   } finally {
     // What a choice that has not ended comes to, for the line of a request that was cancelled or has failed.
-    tallies.forEach(settleUsage);
-    const facts = toFacts(served, tallies, job);
+    states.forEach(settleUsage);
+    const facts = toFacts(served, states, job);
     outer.report({ ...facts, engine_span_id: span.spanId });
     span.end(failure, facts, job);
   }
 }
 
 // A choice that another worker has finished: only its share of the usage is wanted.
-function finish({ request, tally }: Run): void {
-  tally.outputTokens = request.generated?.tokens ?? 0;
-  settleUsage(tally);
+function finish({ request, state }: Run): void {
+  state.outputTokens = request.generated?.tokens ?? 0;
+  settleUsage(state);
 }
 
 // A prompt is read once, however many completions it gets.
-function sumUsage(tallies: readonly Tally[], n: number): Usage {
+function sumUsage(states: readonly CompletionState[], n: number): Usage {
   let promptTokens = 0;
   let completionTokens = 0;
   let cachedTokens: number | undefined;
-  for (const [index, { usage, outputTokens }] of tallies.entries()) {
+  for (const [index, { usage, outputTokens }] of states.entries()) {
     if (index % n === 0) promptTokens += usage?.promptTokens ?? 0;
     if (index % n === 0 && usage?.cachedTokens !== undefined) cachedTokens = (cachedTokens ?? 0) + usage.cachedTokens;
     completionTokens += usage?.completionTokens ?? outputTokens;
@@ -202,18 +202,18 @@ function sumUsage(tallies: readonly Tally[], n: number): Usage {
 
 function toFacts(
   { model, role }: Served,
-  tallies: readonly Tally[],
+  states: readonly CompletionState[],
   { n = 1, prefill, begun }: ModelJob,
 ): Record<string, string | number> {
-  const usage = sumUsage(tallies, n);
-  const reasons = new Set(tallies.map(({ finishReason }) => finishReason));
+  const usage = sumUsage(states, n);
+  const reasons = new Set(states.map(({ finishReason }) => finishReason));
   const [reason] = reasons;
   return {
     model,
     output_tokens: usage.completionTokens,
     input_tokens: usage.promptTokens,
     ...(reason !== undefined && reasons.size === 1 && { finish_reason: reason }),
-    ...(tallies.length > 1 && { choices: tallies.length }),
+    ...(states.length > 1 && { choices: states.length }),
     ...(role !== "aggregated" && { disagg_role: role }),
     ...(begun && { resumed_tokens: begun.reduce((sum, { tokens }) => sum + tokens, 0) }),
     ...(prefill?.spanId !== undefined && { prefill_span_id: prefill.spanId }),
