@@ -108,7 +108,9 @@ describe("a host", () => {
 
 test("a model's name keeps what is inside it", () => {
   expect(readSettings(mockSettings, {}, { modelName: " org/big  model: v2\n" }).modelName).toBe("org/big  model: v2");
-  for (const modelName of ["", " ", "\n", "x".repeat(257)])
+  const longest = "😀".repeat(256);
+  expect(readSettings(mockSettings, {}, { modelName: longest }).modelName).toBe(longest);
+  for (const modelName of ["", " ", "\n", "x".repeat(257), "😀".repeat(257)])
     expect(() => readSettings(mockSettings, {}, { modelName })).toThrow(
       `--model-name ${JSON.stringify(modelName)}: expected 1 to 256 characters`,
     );

@@ -103,10 +103,10 @@ describe("a record", () => {
     ]);
   });
 
-  test("of a model whose name has 256 characters is read", async () => {
+  test.each(["m", "😀"])("of a model whose name has 256 characters %s is read", async (character) => {
     await using space = await fileSpace();
     await using owner = await space.open();
-    await owner.publish({ ...card(1n), card_json: { ...card(1n).card_json, display_name: "m".repeat(256) } });
+    await owner.publish({ ...card(1n), card_json: { ...card(1n).card_json, display_name: character.repeat(256) } });
     using watch = follow(owner, "v1/mdc");
     await eventually("the card", () => watch.records.size === 1);
   });
