@@ -34,6 +34,7 @@ export const houses: Readonly<Record<string, Readonly<Record<string, Room>>>> = 
       holds: "the HTTP host: listens, guards its connections, takes each request from its head to its answer, drains",
     },
     "handler.ts": { floor: 2, holds: "what a handler sees" },
+    "given-items.ts": { floor: 1, holds: "what a handler gave, as items" },
     "memory-budget.ts": { floor: 2, holds: "what requests may take of the memory" },
     logging: { floor: 1, holds: "lines, and where they go" },
     trace: { floor: 1, holds: "identity, spans, when tokens came" },

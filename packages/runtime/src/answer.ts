@@ -13,7 +13,8 @@ import { acceptTrace, childSpan, type TraceContext } from "./trace/traceparent.t
 import type { Trailer } from "./wire/endings.ts";
 import { encodePayload } from "./wire/payload.ts";
 
-export interface GenerateOptions {
+/** Of one request, whatever its answer is. */
+export interface CallOptions {
   /** Cancels the request; the worker's signal aborts too. Default: only leaving the answer does. */
   readonly signal?: AbortSignal;
   /** Ours: a UUID. Default: a new one. */
@@ -36,6 +37,9 @@ export interface GenerateOptions {
   readonly deadlineAt?: number;
   /** Bytes of items that may be under way, from 1 to 2³¹−1: a reader that is slow holds as much. Default 262144. */
   readonly windowBytes?: number;
+}
+
+export interface GenerateOptions extends CallOptions {
   /** Asked when a worker fails after it has delivered items, all of which have been read: the request for the rest, which another worker gets.
    *  Undefined = it cannot be continued, and the answer fails. Default: it cannot. */
   readonly resume?: () => unknown;
@@ -70,6 +74,19 @@ export interface AnswerParts {
 /** Create the answer to `request`: nothing is sent before it is read. @throws RuntimeError `invalid_argument` on a request or an option that cannot be sent. */
 export function createAnswer<Item>(parts: AnswerParts, request: unknown, options: GenerateOptions): Answer<Item> {
   return new RoutedItems<Item>(parts.routing, toRoutedRequest(parts, options), encodePayload(request));
+}
+
+/** The only item of an answer, once it has ended. @throws RuntimeError `protocol` if there is none, or one more; that cancels the request. */
+export async function readOne<Item>(answer: Answer<Item>): Promise<Item> {
+  const items: Item[] = [];
+  for await (const batch of answer.batches()) {
+    items.push(...batch.slice(0, 2));
+    if (items.length > 1)
+      throw new RuntimeError("protocol", "the endpoint gave more than one item: read them with `generate`");
+  }
+  if (items.length === 0)
+    throw new RuntimeError("protocol", "the endpoint gave no item: read its answer with `generate`");
+  return items[0] as Item; // there is one
 }
 
 function toRoutedRequest({ routing, path, candidates }: AnswerParts, options: GenerateOptions): RoutedRequest {

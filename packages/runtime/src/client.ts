@@ -1,5 +1,5 @@
 /** What users call an endpoint with. */
-import { createAnswer, type Answer, type GenerateOptions } from "./answer.ts";
+import { createAnswer, readOne, type Answer, type CallOptions, type GenerateOptions } from "./answer.ts";
 import type { Discovery } from "./discovery/discovery.ts";
 import type { Instance } from "./discovery/instance.ts";
 import { openLiveSet } from "./discovery/live-set.ts";
@@ -35,6 +35,8 @@ export interface Client<Request, Item> extends Disposable {
   waitForInstances(options?: WaitOptions): Promise<readonly Instance[]>;
   /** Nothing is sent before the answer is read, which is once. Leaving the loop cancels the request. @throws RuntimeError `invalid_argument` on a request or an option that cannot be sent. */
   generate(request: Request, options?: GenerateOptions): Answer<Item>;
+  /** Ask for one item, at once: resolves with it when the answer has ended. @throws RuntimeError `protocol` if there is none, or one more; else as reading an answer. */
+  call(request: Request, options?: CallOptions): Promise<Item>;
   /** True for the id of an instance that can be sent requests. */
   has(instanceId: string): boolean;
   /** With the option `admittedOnly`: send requests to an instance, too, once it can be reached. */
@@ -83,6 +85,7 @@ export function createClient<Request, Item>(
     admit: (id) => live.admit(id),
     dismiss: (id) => live.dismiss(id),
     generate: (request, options = {}) => createAnswer<Item>(to, request, options),
+    call: async (request, options = {}) => readOne(createAnswer<Item>(to, request, options)),
     close,
     [Symbol.dispose]: close,
   };

@@ -1,4 +1,4 @@
-/** What a worker's code sees: one async generator per request, and the facts of that request beside it. */
+/** What a worker's code sees: one call per request, and the facts of that request beside it. */
 import { RuntimeError } from "./errors.ts";
 import type { Logger as Pino } from "pino";
 import type { Logger } from "./logging/logger.ts";
@@ -35,8 +35,11 @@ export interface RequestContext {
   report(facts: Readonly<Record<string, string | number | boolean>>): void;
 }
 
-/** Serves one request by yielding items. Throwing ends it with a typed error; returning ends it well. */
-export type Handler<Request, Item> = (request: Request, context: RequestContext) => AsyncIterable<Item>;
+/** Serves one request: an async generator yields its items, an async function returns the only one. Throwing ends the request with a typed error; a generator that returns ends it well. */
+export type Handler<Request, Item> = (
+  request: Request,
+  context: RequestContext,
+) => AsyncIterable<Item, void> | Promise<Item>;
 
 /** The connection that a request came over. For tests that want it to fail: all requests on it are hit. */
 export interface PeerConnection {
@@ -80,28 +83,4 @@ export function toContext(facts: Omit<WorkerContext, "log">): WorkerContext {
 export function partsOf(context: RequestContext): WorkerParts {
   if (workerParts in context) return (context as WorkerContext)[workerParts];
   throw new RuntimeError("invalid_argument", "this context is not a runtime's");
-}
-
-/** What a handler gave, as items. A promise of them is awaited, because `async () => generate()` is easily written.
- *  Reading them throws RuntimeError `internal` if there are none; `who` begins its sentence. */
-export function toItems<Item>(given: AsyncIterable<Item>, who: string): AsyncIterable<Item> {
-  const value: unknown = given; // plain JavaScript may return anything
-  if (isAsyncIterable<Item>(value)) return value;
-  const settled = Promise.resolve(value);
-  settled.catch(() => undefined); // if nobody reads the items, for example of a request that is full already
-  return awaitItems(settled, who);
-}
-
-function isAsyncIterable<Item>(value: unknown): value is AsyncIterable<Item> {
-  return typeof value === "object" && value !== null && Symbol.asyncIterator in value;
-}
-
-async function* awaitItems<Item>(promised: Promise<unknown>, who: string): AsyncGenerator<Item, void, void> {
-  const value = await promised;
-  if (!isAsyncIterable<Item>(value))
-    throw new RuntimeError(
-      "internal",
-      `${who} returned no items, expected an async generator: async function* (request, context)`,
-    );
-  yield* value;
 }

@@ -7,7 +7,7 @@ export type { RuntimeConfig } from "./settings/runtime-config.ts";
 export type { ShutdownSignal } from "./lifetime.ts";
 export type { Endpoint, ServeOptions, Serving } from "./endpoint.ts";
 export type { Client, ClientOptions, WaitOptions } from "./client.ts";
-export type { Answer, GenerateOptions } from "./answer.ts";
+export type { Answer, CallOptions, GenerateOptions } from "./answer.ts";
 export type { AttemptOutcome } from "./egress/attempt-outcome.ts";
 export type { AttemptReport } from "./egress/routed-request.ts";
 export type { RouterMode } from "./egress/pick.ts";

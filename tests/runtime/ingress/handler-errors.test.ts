@@ -170,9 +170,8 @@ describe("what a handler returns and yields is named in the log:", () => {
   const cycle: Record<string, unknown> = {};
   cycle["self"] = cycle;
   test.each<[string, unknown, RegExp]>([
-    ["no generator", () => 5, /the handler returned no items, expected an async generator/],
-    ["nothing", () => undefined, /the handler returned no items/],
-    ["a promise of no items", async () => ({ text: "x" }), /the handler returned no items/],
+    ["a generator that is not async", function* () {}, /the value is a Generator, which is no plain data/],
+    ["a promise of what is no plain data", async () => ({ on: () => 1 }), /on is a function/],
     ["a promise that rejects", () => Promise.reject(new Error("too early")), /Error: too early/],
     ["an iterator that throws", hostile({ next: trapped }), /trapped/],
     ["an iterator whose results are none", hostile({ next: async () => 5 as never }), /not an object/],

@@ -1,6 +1,7 @@
 /** Runs the handler of one request: reopens its identity, sends its items, and writes the worker's pair of lifecycle lines. */
 import { roundMs } from "../durations.ts";
-import { toContext, toItems, workerParts, type Places } from "../handler.ts";
+import { GivenItems } from "../given-items.ts";
+import { toContext, workerParts, type Places } from "../handler.ts";
 import { RuntimeError } from "../errors.ts";
 import { toHandlerError, toRuntimeError } from "../thrown.ts";
 import { describeBadRequestId, isUuid } from "../ids.ts";
@@ -140,7 +141,8 @@ async function pump(
     [workerParts]: { connection: stream, clock, logger },
     report: (more) => void Object.assign(facts, more),
   });
-  for await (const item of toItems(endpoint.handler(body, context), "the handler")) {
+  const items = new GivenItems(endpoint.handler(body, context), "the handler");
+  for await (const item of items) {
     if (!stream.isWritable) await stream.writable();
     if (stream.signal.aborted) break; // leaving the loop tells the engine
     running.step = "serialization";
@@ -152,6 +154,7 @@ async function pump(
     if (pause) await pause;
   }
   stream.signal.throwIfAborted();
+  await items.end();
 }
 
 function armDeadline(stream: ServerStream, deadlineMs: number): NodeJS.Timeout | undefined {

@@ -119,5 +119,5 @@ export interface Delta {
   readonly prefillResult?: unknown;
 }
 
-/** A model: deltas for a request. */
-export type Engine = (request: ModelRequest, context: RequestContext) => AsyncIterable<Delta>;
+/** A model: deltas for a request, or a promise of the only one. */
+export type Engine = (request: ModelRequest, context: RequestContext) => AsyncIterable<Delta, void> | Promise<Delta>;

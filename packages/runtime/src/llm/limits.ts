@@ -1,4 +1,5 @@
 /** Holds an engine to the request: stop strings, max_tokens, one finish reason and a usage at the end, even if it ignores them. */
+import { GivenItems } from "../given-items.ts";
 import type { TokenClock } from "../trace/token-clock.ts";
 import type { Delta, FinishReason, ModelRequest, Usage } from "./contract.ts";
 import { assertEngineDelta } from "./deltas.ts";
@@ -43,12 +44,14 @@ export async function* enforceLimits(
   const limiter = createLimiter(request, state);
   const pairs = createPairJoin(onLone);
   if (!limiter.isFull) {
-    for await (const delta of start()) {
+    const deltas = new GivenItems(start(), "the engine");
+    for await (const delta of deltas) {
       assertEngineDelta(delta);
       for (const allowed of pairs.isWhole(delta) ? limiter.admit(delta) : limiter.admitAll(pairs.push(delta)))
         yield allowed;
       if (state.finishReason !== undefined) return;
     }
+    await deltas.end();
     for (const allowed of limiter.admitAll(pairs.flush())) yield allowed;
     if (state.finishReason !== undefined) return;
   }

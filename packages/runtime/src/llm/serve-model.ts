@@ -3,7 +3,8 @@ import { countCharacters } from "../counts.ts";
 import { isModelName, maxModelNameLength, parseAddress, toSlug, type ModelRecord } from "../discovery/records.ts";
 import type { Serving } from "../endpoint.ts";
 import { once } from "../lifetime.ts";
-import { partsOf, toItems, type RequestContext } from "../handler.ts";
+import { toItems } from "../given-items.ts";
+import { partsOf, type RequestContext } from "../handler.ts";
 import { RuntimeError } from "../errors.ts";
 import { toHandlerError } from "../thrown.ts";
 import { loggerOf, type Logger } from "../logging/logger.ts";
@@ -150,7 +151,7 @@ async function* runJob(job: ModelJob, served: Served, outer: RequestContext): As
   const runs = createRuns(job, partsOf(context).clock);
   const states = runs.map(({ state }) => state);
   const start = ({ request, state }: Run, seen: RequestContext): AsyncIterable<Delta> => {
-    const run = (): AsyncIterable<Delta> => span.within(() => toItems(engine(request, seen), "the engine"));
+    const run = (): AsyncIterable<Delta> => span.within(() => toItems(engine(request, seen)));
     return enforceLimits(toLimited(request, served.role), run, state, () => served.onLone(partsOf(seen).logger));
   };
   let failure: RuntimeError | undefined;
