@@ -9,7 +9,9 @@ import {
 import { FieldError } from "../../packages/frontend/src/inference/fields.ts";
 import { malformedRequests } from "../../packages/runtime/src/http/malformed.ts";
 import { toErrorBody, toErrorEvent } from "../../packages/frontend/src/openai/errors.ts";
-import { errorTable, RuntimeError, type ErrorCode } from "../../packages/runtime/src/errors.ts";
+import { errorTable, type ErrorCode } from "../../packages/runtime/src/error-table.ts";
+import { maxDetailsBytes, RuntimeError } from "../../packages/runtime/src/errors.ts";
+import { toErrorHeaders } from "../../packages/runtime/src/http/reply.ts";
 import { toRuntimeError } from "../../packages/runtime/src/thrown.ts";
 import { workerCodes } from "../../packages/runtime/src/worker-errors.ts";
 import { root } from "../support/cluster.ts";
@@ -31,6 +33,18 @@ function toRow(code: ErrorCode): string {
 const example = new FieldError("temperature", "must be at most 2", "decimal_above_max_value");
 const details = [...new Map(codes.map((code) => [errorTable[code].metric, errorTable[code].detail]))];
 
+const limited = new RuntimeError("rate_limited", "the upstream takes no more for now", {
+  apiCode: "tokens_per_minute",
+  details: { limit: 200_000 },
+  retryAfterMs: 6_500,
+});
+const passedOn = [
+  `HTTP/1.1 ${limited.traits.status} Too Many Requests`,
+  ...Object.entries(toErrorHeaders(limited)).map(([name, value]) => `${name}: ${value}`),
+  "",
+  JSON.stringify(toErrorBody(limited)),
+].join("\n");
+
 const expected = `# Errors
 
 Every failure has one code of a closed set. The code decides what a client sees, what the log and the metrics say, and whether another worker is tried. For example, a model that nobody serves is \`not_found\`:
@@ -51,7 +65,7 @@ An answer with 401 has \`www-authenticate: Bearer\`. One with 415 has \`accept\`
 
 A worker and its engine may end a request with ${[...workerCodes].map(shown).join(", ")}. Any other code from them becomes \`internal\`, and the log names it, because an engine that answers \`unauthenticated\` has not read the client's key.
 
-"Tried elsewhere" means before anything has been delivered. If no other worker takes the request, the answer has \`retry-after: 1\`. The official clients try any 5xx again by themselves; \`unimplemented\` has \`x-should-retry: false\`, which they obey. \`poisoned\` is a 400, since each further try might take two more workers: none of the clients tries that again. [Routing and failure](routing-and-failure.md#poisoned-requests) says when a request is called that.
+"Tried elsewhere" means before anything has been delivered. If no other worker takes the request, the answer has \`retry-after: 1\`, or what the error itself says. The official clients try any 5xx again by themselves; \`unimplemented\` has \`x-should-retry: false\`, which they obey. \`poisoned\` is a 400, since each further try might take two more workers: none of the clients tries that again. [Routing and failure](routing-and-failure.md#poisoned-requests) says when a request is called that.
 
 \`error_type\` is on the line \`request completed\` and on \`requests_total\`; the log has a fixed sentence beside it:
 
@@ -105,7 +119,33 @@ ${toAnthropicEvent(new RuntimeError("disconnected", ""), id).trimEnd()}
 
 ## From a worker
 
-A handler that throws \`new RuntimeError(code, message)\` chooses the code. The message reaches the client unless the table says otherwise. If the error has the option \`publicMessage\`, clients read that, and the worker's log has the message. Anything else that is thrown is \`internal\`, and only the worker's log has its text. The same holds for the text of a \`TimeoutError\`, which is \`deadline_exceeded\`.
+A handler that throws \`new RuntimeError(code, message)\` chooses the code. The message reaches the client unless the table says otherwise. Anything else that is thrown is \`internal\`, and only the worker's log has its text. The same holds for the text of a \`TimeoutError\`, which is \`deadline_exceeded\`.
+
+An engine that asks another service can pass on what that said:
+
+\`\`\`ts
+throw new RuntimeError("rate_limited", "the upstream takes no more for now", {
+  apiCode: "tokens_per_minute",
+  details: { limit: 200_000 },
+  retryAfterMs: 6_500,
+  cause: error,
+});
+\`\`\`
+
+\`\`\`
+${passedOn}
+\`\`\`
+
+| option | |
+| --- | --- |
+| \`details\` | facts, plain data of at most ${maxDetailsBytes} bytes as msgpack. The caller has them as \`error.details\`; HTTP clients have them as JSON in the error (64-bit integers and bytes, in base64, as texts), unless the table hides the message. Details that cannot be sent are left out, and a line of the worker says why |
+| \`apiCode\`, \`param\` | \`code\` and \`param\` of OpenAI's error, in place of the table's code and null |
+| \`retryAfterMs\` | \`retry-after\` of the HTTP answer, in whole seconds, rounded up |
+| \`retryable\` | whether another instance may be tried before anything has been delivered. Without it the code decides |
+| \`publicMessage\` | what clients read in place of the message |
+| \`cause\` | for the log alone |
+
+An option out of its bounds is a \`TypeError\` where the error is made, which names it.
 
 No message for clients names an address, a host or a file of the inside, or quotes other software; a handler's own messages are as its author wrote them. On the plane the code travels in [ERROR](wire-format.md#error).
 `;

@@ -11,7 +11,7 @@ const entryPoints: Readonly<Record<string, { readonly source: string; readonly n
     names: `createRuntime Runtime RuntimeOptions RuntimeConfig Environment ShutdownSignal
       Endpoint ServeOptions Serving Handler RequestContext Places
       Client ClientOptions WaitOptions RouterMode CallOptions GenerateOptions Answer Batches AttemptReport AttemptOutcome Instance
-      RuntimeError ErrorCode ErrorTraits isErrorCode toRuntimeError
+      RuntimeError RuntimeErrorOptions ErrorCode ErrorTraits isErrorCode toRuntimeError
       createMemorySpace MemorySpace Discovery Condition
       PinoLogger Fields Identity TraceContext Tracer RuntimeMetrics MemoryBudget System version`,
   },

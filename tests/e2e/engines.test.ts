@@ -1,7 +1,7 @@
 // Engines of users: what they yield reaches every client as it is, what goes wrong in them stays theirs.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createFrontend, type Frontend } from "@dyn/frontend";
-import { createMemorySpace, createRuntime, type Runtime } from "@dyn/runtime";
+import { createMemorySpace, createRuntime, RuntimeError, type Runtime } from "@dyn/runtime";
 import { partsOf } from "@dyn/runtime/internal";
 import { serveModel } from "@dyn/runtime/llm";
 import { createLogger } from "../support/logger.ts";
@@ -48,10 +48,18 @@ describe("what an engine yields and is given", () => {
     await serveModel(worker, { model: "half", endpoint: endpoint("half") }, async function* () {
       yield { text: "a\ud83d" };
     });
+    await serveModel(worker, { model: "limited", endpoint: endpoint("limited") }, async () => {
+      throw new RuntimeError("rate_limited", "6 s too early", {
+        details: { limit: 2n ** 60n },
+        apiCode: "tokens_per_minute",
+        param: "messages",
+        retryAfterMs: 6_001,
+      });
+    });
     frontend = await createFrontend({ runtime: await open(), httpPort: 0 });
     await eventually("the models", async () => {
       const response = await fetch(`${frontend.url}/v1/models`);
-      return ((await response.json()) as { data: unknown[] }).data.length === 3;
+      return ((await response.json()) as { data: unknown[] }).data.length === 4;
     });
   });
   afterAll(async () => {
@@ -97,6 +105,18 @@ describe("what an engine yields and is given", () => {
     const texts = await readTexts(await post(path, { model: "cutter", ...body, stream: true }));
     expect(texts.join("")).toBe(text);
     expect(texts.filter((each) => !each.isWellFormed())).toEqual([]);
+  });
+
+  test.each(routes)("has its own words for its failure, at %s", async (path, body) => {
+    const response = await post(path, { model: "limited", ...body });
+    expect(response.status).toBe(429);
+    expect(response.headers.get("retry-after")).toBe("7");
+    const { error } = (await response.json()) as { error: object };
+    const said = { message: "6 s too early", type: "rate_limit_error", details: { limit: String(2n ** 60n) } };
+    const openai = { ...said, param: "messages", code: "tokens_per_minute" };
+    expect(error).toEqual(path === "/v1/messages" ? said : openai);
+    const events = await (await post(path, { model: "limited", ...body, stream: true })).text();
+    expect(events).toContain(JSON.stringify(error));
   });
 
   test("is whole before a stop string", async () => {

@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parseFaults } from "../../packages/mock-worker/dist/faults.js";
 import { createLogger } from "../support/logger.ts";
 import { createSums } from "../../packages/runtime/dist/logging/sums.js";
-import { errorTable, type ErrorCode } from "../../packages/runtime/src/errors.ts";
+import { errorTable, type ErrorCode } from "../../packages/runtime/src/error-table.ts";
 import { workerCodes } from "../../packages/runtime/src/worker-errors.ts";
 import { eventually } from "../support/cluster.ts";
 

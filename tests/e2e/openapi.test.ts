@@ -9,7 +9,7 @@ import { createRuntime, RuntimeError, type Runtime } from "@dyn/runtime";
 import { serveModel } from "@dyn/runtime/llm";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { JsonSchema } from "../../packages/frontend/src/inference/described.ts";
-import { errorTable } from "../../packages/runtime/src/errors.ts";
+import { errorTable } from "../../packages/runtime/src/error-table.ts";
 import { workerCodes } from "../../packages/runtime/src/worker-errors.ts";
 import { eventually } from "../support/cluster.ts";
 import { edgesOf, isRuleInWords } from "../support/edges.ts";

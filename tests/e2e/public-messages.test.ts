@@ -10,7 +10,7 @@ import { serveModel, type ModelRequest } from "@dyn/runtime/llm";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parseFaults } from "../../packages/mock-worker/dist/faults.js";
 import { createLogger } from "../support/logger.ts";
-import { errorTable, type ErrorCode } from "../../packages/runtime/src/errors.ts";
+import { errorTable, type ErrorCode } from "../../packages/runtime/src/error-table.ts";
 import { eventually } from "../support/cluster.ts";
 import { card, record } from "../runtime/discovery/spaces.ts";
 

@@ -11,7 +11,7 @@ describe("a call", () => {
     await using pair = await startPair({ handler: twice });
     expect(await pair.client.call({ count: 4 })).toEqual({ twice: 8 });
     const completed = await eventually("both lines", () => {
-      const lines = pair.lines.filter(({ message }) => /request completed$/.test(String(message)));
+      const lines = pair.lines.filter(({ message }) => String(message).endsWith("request completed"));
       return lines.length === 2 && lines;
     });
     expect(completed).toMatchObject([

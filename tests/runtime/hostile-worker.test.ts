@@ -1,6 +1,7 @@
 // What a caller does with workers that mean no good.
 import { describe, expect, test } from "vitest";
-import { errorTable, toPublicMessage, type ErrorCode } from "../../packages/runtime/src/errors.ts";
+import { errorTable, type ErrorCode } from "../../packages/runtime/src/error-table.ts";
+import { toPublicMessage } from "../../packages/runtime/src/errors.ts";
 import { workerCodes } from "../../packages/runtime/src/worker-errors.ts";
 import type { SeenIdentity } from "../../packages/runtime/src/trace/identity.ts";
 import * as endings from "../../packages/runtime/src/wire/endings.ts";

@@ -2,6 +2,7 @@
 import { createServer, type AddressInfo } from "node:net";
 import { createMemoryDiscovery } from "../../packages/runtime/src/discovery/memory.ts";
 import { parseAddress, recordKey, type EndpointRecord } from "../../packages/runtime/src/discovery/records.ts";
+import { errorTable, isErrorCode } from "../../packages/runtime/src/error-table.ts";
 import { createMemorySpace, createRuntime, type Client } from "../../packages/runtime/src/index.ts";
 import { renderMetrics } from "../../packages/runtime/src/internal.ts";
 import { createLogger } from "../support/logger.ts";
@@ -151,6 +152,11 @@ export function sendEnd(peer: RawPeer, id: number, seen: unknown): void {
 
 export function sendError(peer: RawPeer, id: number, code: endings.ErrorMessage["code"]): void {
   peer.send((writer) =>
-    endings.encodeError(writer, id, { code, message: "as told", retryable: false, produced: false }),
+    endings.encodeError(writer, id, {
+      code,
+      message: "as told",
+      retryable: isErrorCode(code) && errorTable[code].retryable,
+      produced: false,
+    }),
   );
 }

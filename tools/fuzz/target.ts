@@ -1,5 +1,5 @@
 /** What is fuzzed, and what a case may come to. */
-import { isErrorCode, type ErrorCode } from "../../packages/runtime/src/errors.ts";
+import { isErrorCode, type ErrorCode } from "../../packages/runtime/src/error-table.ts";
 import type { Corpus } from "./mutate-bytes.ts";
 import type { Random } from "./random.ts";
 

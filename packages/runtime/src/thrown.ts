@@ -1,5 +1,6 @@
 /** What foreign code has thrown, as a RuntimeError. Nothing here throws itself, whatever it is given. */
-import { describeBadCode, isErrorCode, RuntimeError, type ErrorCode } from "./errors.ts";
+import { isErrorCode, type ErrorCode } from "./error-table.ts";
+import { describeBadCode, RuntimeError } from "./errors.ts";
 
 /** Why a signal was aborted: time ran out, or somebody wished it, whatever they gave as their reason. Never throws itself. */
 export function toAbortError(reason: unknown): RuntimeError {
@@ -21,9 +22,16 @@ export function toHandlerError(thrown: unknown): RuntimeError {
   const error = toRuntimeError(thrown);
   if (error !== thrown) return error;
   return attempt("internal", () => {
-    const { code, message, publicMessage, cause } = error;
-    const hidden = typeof publicMessage === "string" && { publicMessage };
-    return new RuntimeError(code, message, { ...hidden, ...(cause !== undefined && { cause: error }) });
+    const { code, message, publicMessage, details, apiCode, param, retryAfterMs, retryable, cause } = error;
+    return new RuntimeError(code, message, {
+      publicMessage: typeof publicMessage === "string" ? publicMessage : undefined,
+      details,
+      apiCode,
+      param,
+      retryAfterMs,
+      retryable,
+      ...(cause !== undefined && { cause: error }),
+    });
   });
 }
 

@@ -1,5 +1,6 @@
 /** What a worker may say of a failure, whoever wrote its engine. */
-import { RuntimeError, type ErrorCode } from "./errors.ts";
+import type { ErrorCode } from "./error-table.ts";
+import { RuntimeError } from "./errors.ts";
 
 /** Codes with which a worker may end a request. The others speak of the client, of what is served, or of the connection: only this side knows of those. */
 export const workerCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
@@ -8,6 +9,7 @@ export const workerCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "internal",
   "protocol",
   "unimplemented",
+  "rate_limited",
   "unavailable",
   "deadline_exceeded",
   "overloaded",

@@ -46,9 +46,11 @@ const error = z.object({
     type: z.string(),
     message: z.string().describe("What is wrong, with names and limits."),
     details: z
-      .object({ error_code: z.literal("thread_unsupported_request") })
+      .record(z.string(), z.unknown())
       .optional()
-      .describe("Only if `thread` is wrong: the official clients then send the whole conversation."),
+      .describe(
+        'Facts that an engine has given. If `thread` is wrong, `{"error_code": "thread_unsupported_request"}`: the official clients then send the whole conversation.',
+      ),
   }),
   request_id: z.string().describe("As in the header `request-id`."),
 });

@@ -1,6 +1,6 @@
 /** Anthropic's error shape: `{"type":"error","error":{"type","message"},"request_id"}`. */
 import type { RuntimeError } from "@dyn/runtime";
-import { toPublicMessage } from "@dyn/runtime/internal";
+import { toPublicDetails, toPublicMessage } from "@dyn/runtime/internal";
 import { FieldError } from "../inference/fields.ts";
 
 export interface ErrorBody {
@@ -8,14 +8,15 @@ export interface ErrorBody {
   readonly error: {
     readonly type: string;
     readonly message: string;
-    readonly details?: { readonly error_code: string };
+    /** What an engine has said besides, or which feature it is that is not served. */
+    readonly details?: Readonly<Record<string, unknown>>;
   };
   readonly request_id: string;
 }
 
 /** What a client may read. */
 export function toErrorBody(error: RuntimeError, requestId: string): ErrorBody {
-  const details = error instanceof FieldError && error.param === "thread" ? noThreads : undefined;
+  const details = error instanceof FieldError && error.param === "thread" ? noThreads : toPublicDetails(error);
   return {
     type: "error",
     error: { type: error.traits.anthropic, message: toPublicMessage(error), ...(details && { details }) },

@@ -1,6 +1,6 @@
 /** Fields of a request body: checked with zod, and one clear error that names the first that is wrong. */
 import { RuntimeError } from "@dyn/runtime";
-import { countCharacters, excerpt, isModelName, maxModelNameLength } from "@dyn/runtime/internal";
+import { countCharacters, excerpt, isModelName, maxModelNameLength, maxParamChars } from "@dyn/runtime/internal";
 import * as z from "zod";
 import { described, shaped } from "./described.ts";
 
@@ -24,14 +24,10 @@ export type FieldReason = (typeof fieldReasons)[number];
 
 /** An `invalid_argument` that names the field. */
 export class FieldError extends RuntimeError {
-  readonly param: string;
-  readonly reason: FieldReason;
-
   /** `problem` ends a sentence that begins with the name of the field: "must be …", "is …", or ": …". */
   constructor(param: string, problem: string, reason: FieldReason = "invalid_value") {
-    super("invalid_argument", `${param}${problem.startsWith(":") ? "" : " "}${problem}`);
-    this.param = param;
-    this.reason = reason;
+    const message = `${param}${problem.startsWith(":") ? "" : " "}${problem}`;
+    super("invalid_argument", message, { param: excerpt(param, maxParamChars), apiCode: reason });
   }
 }
 

@@ -65,6 +65,7 @@ const error = z.object({
     type: z.string(),
     param: z.union([z.string(), z.null()]).describe("The field that is wrong, such as `messages[0].content`."),
     code: z.union([z.string(), z.null()]),
+    details: z.record(z.string(), z.unknown()).optional().describe("Facts that an engine has given."),
   }),
 });
 

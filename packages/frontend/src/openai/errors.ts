@@ -1,7 +1,6 @@
 /** OpenAI's error shape: `{"error":{"message","type","param","code"}}`. */
 import type { RuntimeError } from "@dyn/runtime";
-import { toPublicMessage } from "@dyn/runtime/internal";
-import { FieldError } from "../inference/fields.ts";
+import { toPublicDetails, toPublicMessage } from "@dyn/runtime/internal";
 
 export interface ErrorBody {
   readonly error: {
@@ -9,14 +8,17 @@ export interface ErrorBody {
     readonly type: string;
     readonly param: string | null;
     readonly code: string | null;
+    /** What an engine has said besides. */
+    readonly details?: Readonly<Record<string, unknown>>;
   };
 }
 
 /** What a client may read. */
 export function toErrorBody(error: RuntimeError): ErrorBody {
   const [type, code] = error.traits.openai;
-  const [param, reason] = error instanceof FieldError ? [error.param, error.reason] : [null, code];
-  return { error: { message: toPublicMessage(error), type, param, code: reason } };
+  const { param = null, apiCode = code } = error;
+  const details = toPublicDetails(error);
+  return { error: { message: toPublicMessage(error), type, param, code: apiCode, ...(details && { details }) } };
 }
 
 /** A comment of the event stream, which readers skip; so no event, not even an empty one. */

@@ -1,5 +1,5 @@
 /** How requests fail, as responses of the document: all from the table of errors. */
-import { errorTable } from "@dyn/runtime/internal";
+import { errorTable, workerCodes } from "@dyn/runtime/internal";
 import type { ErrorCode } from "@dyn/runtime";
 import type { JsonSchema } from "../inference/described.ts";
 import { fieldReasons } from "../inference/fields.ts";
@@ -82,14 +82,16 @@ function headersOf(code: ErrorCode): readonly string[] {
   if (code === "unauthenticated") return ["www-authenticate"];
   if (code === "unsupported_media_type") return ["accept", "accept-encoding"];
   if (code === "method_not_allowed") return ["allow"];
-  if (code === "unimplemented") return ["x-should-retry"];
-  return errorTable[code].retryable ? ["retry-after"] : [];
+  if (code === "unimplemented") return ["x-should-retry", "retry-after"];
+  return errorTable[code].retryable || workerCodes.has(code) ? ["retry-after"] : [];
 }
 
 function toOpenaiSchema(codes: readonly ErrorCode[]): JsonSchema {
   const types = new Set(codes.map((code) => errorTable[code].openai[0]));
   const values = codes.flatMap((code) => (code === "invalid_argument" ? [null, ...fieldReasons] : [toCode(code)]));
-  return narrow("OpenAIError", { type: { enum: [...types] }, code: { enum: [...new Set(values)] } });
+  // An engine may have a word of its own.
+  const code = codes.some((each) => workerCodes.has(each)) ? { examples: values } : { enum: [...new Set(values)] };
+  return narrow("OpenAIError", { type: { enum: [...types] }, code });
 }
 
 function toCode(code: ErrorCode): string | null {

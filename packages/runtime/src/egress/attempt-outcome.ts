@@ -1,5 +1,6 @@
 /** How an attempt ended, as the log says it and as the health of its instance takes it. */
-import { RuntimeError, StalledError, type ErrorCode } from "../errors.ts";
+import type { ErrorCode } from "../error-table.ts";
+import { RuntimeError, StalledError } from "../errors.ts";
 import { toAbortError, toRuntimeError } from "../thrown.ts";
 import type { Verdict } from "./health.ts";
 

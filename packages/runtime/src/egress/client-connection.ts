@@ -208,8 +208,8 @@ export class ClientConnection implements StreamOwner {
     if (type === frameTypes.ITEMS) return stream.receive(body);
     if (type === frameTypes.END) return stream.finish({ type: "end", trailer: decodeEnd(body) });
     if (type === frameTypes.ERROR) {
-      const { code, message, trailer } = decodeError(body);
-      const error = toWorkerError(new RuntimeError(code, message), "the worker");
+      const { code, message, trailer, produced: _, ...facts } = decodeError(body);
+      const error = toWorkerError(new RuntimeError(code, message, facts), "the worker");
       return stream.finish({ type: "error", error, ...(trailer && { trailer }) });
     }
     throw new RuntimeError("protocol", `${frameTypeName(type)} is not for the dialling side`);

@@ -32,7 +32,7 @@ export class Losses {
   /** What a request that ends with `failure` fails with: one that has lost several workers must not look as if another try were worth it. */
   toEnd(failure: RuntimeError, requestId: string): RuntimeError {
     const { length } = this.#workers;
-    if (!failure.traits.retryable || length < maxLost) return failure; // also where nobody was left to try
+    if (!failure.retryable || length < maxLost) return failure; // also where nobody was left to try
     return new RuntimeError(
       "poisoned",
       `request ${requestId} is refused: ${length} workers were lost while they ran it`,

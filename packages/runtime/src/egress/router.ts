@@ -162,7 +162,7 @@ export class RoutedAnswer implements Batches<unknown> {
     if (this.#losses.isPoison) return false;
     if (
       this.#state === "over" ||
-      !failure.traits.retryable ||
+      !failure.retryable ||
       this.#attempts >= maxAttempts ||
       this.#fruitless >= maxFruitless
     )

@@ -1,5 +1,6 @@
 /** What to say to bytes that Node's parser does not take for an HTTP request, and what they seem to be. */
-import { RuntimeError, type ErrorCode, type ErrorTraits } from "../errors.ts";
+import type { ErrorCode, ErrorTraits } from "../error-table.ts";
+import { RuntimeError } from "../errors.ts";
 
 /** An error of Node's HTTP parser. */
 export interface ParserError extends Error {

@@ -80,8 +80,9 @@ function write(
 
 /** Headers of the answer that tells an error. The official clients try every 5xx again: they say when, or that it is of no use. */
 export function toErrorHeaders(error: RuntimeError): Readonly<Record<string, string>> {
-  const { code, traits } = error;
+  const { code, retryable, retryAfterMs } = error;
   if (error instanceof MediaTypeError) return error.headers;
-  if (traits.retryable) return { "retry-after": "1" };
+  if (retryAfterMs !== undefined) return { "retry-after": String(Math.ceil(retryAfterMs / 1_000)) };
+  if (retryable) return { "retry-after": "1" };
   return code === "unimplemented" ? { "x-should-retry": "false" } : {};
 }

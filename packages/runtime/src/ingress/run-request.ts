@@ -19,6 +19,7 @@ import type { RequestMessage } from "../wire/messages.ts";
 import { decodePayload } from "../wire/payload.ts";
 import { toWorkerError } from "../worker-errors.ts";
 import type { Place } from "./admission.ts";
+import { findBadDetails } from "./error-details.ts";
 import type { Pauses } from "./pauses.ts";
 import type { ServedEndpoint } from "./served-endpoints.ts";
 import type { ServerStream } from "./server-stream.ts";
@@ -99,12 +100,19 @@ export async function runRequest(stream: ServerStream, request: RequestMessage, 
     clearTimeout(deadline);
   }
   const trailer = toTrailer(running, endpoint.instanceId, request.attempt, now());
-  if (failure && !stream.isStopped) stream.fail(failure, trailer);
+  if (failure && !stream.isStopped) fail(running, failure, trailer);
   else stream.end(trailer);
   endpoint.metrics.end(toEndedRequest(running, trailer, failure));
   if (span.isRecording) describe(running, request, endpoint, trailer);
   endSpan(span, failure, toOutcome(failure));
   logCompletion(running, trailer, failure);
+}
+
+// An error arrives whatever is wrong with its details.
+function fail({ stream, log }: Running, failure: RuntimeError, trailer: Trailer): void {
+  const problem = findBadDetails(failure);
+  if (problem !== undefined) log.warn({ error: problem }, "details of an error are not sent");
+  stream.fail(failure, trailer, problem === undefined);
 }
 
 // Whether the trace is recorded is decided where it enters a process; what the handler sends on must say so.

@@ -218,13 +218,13 @@ export class ServerConnection {
   #refuse(
     streamId: number,
     request: RequestMessage | undefined,
-    { code, message, publicMessage, traits }: RuntimeError,
+    { code, message, publicMessage, retryable }: RuntimeError,
   ): void {
     const said = publicMessage ?? message;
     encodeError(this.#connection.writer, streamId, {
       code,
       message: said,
-      retryable: traits.retryable,
+      retryable,
       produced: false,
     });
     this.#connection.flushSoon();

@@ -103,16 +103,22 @@ export class ServerStream implements PeerConnection {
     this.#connection.flushSoon();
   }
 
-  fail({ code, message, publicMessage, traits }: RuntimeError, trailer: Trailer): void {
+  /** Without its details where they cannot be sent. */
+  fail(error: RuntimeError, trailer: Trailer, hasDetails = true): void {
     if (this.#ended) return;
     this.#ended = true;
     if (this.#connection.isClosed) return;
     // What an engine says about its own fault is for the log, not for the client.
+    const { code, message, publicMessage, details, apiCode, param, retryAfterMs, retryable } = error;
     const said = code === "internal" ? "the worker failed" : (publicMessage ?? message);
     encodeError(this.#connection.writer, this.id, {
       code,
       message: said,
-      retryable: traits.retryable,
+      details: hasDetails ? details : undefined,
+      apiCode,
+      param,
+      retryAfterMs,
+      retryable,
       produced: trailer.items > 0,
       trailer,
     });

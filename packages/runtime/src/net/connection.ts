@@ -169,7 +169,7 @@ export class Connection {
     encodeError(this.writer, 0, {
       code: cause.code,
       message: cause.message,
-      retryable: cause.traits.retryable,
+      retryable: cause.retryable,
       produced: false,
     });
     this.#outbox.flush();

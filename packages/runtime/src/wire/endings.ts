@@ -1,5 +1,6 @@
 /** How a stream ends: the bodies of END and ERROR, with what the worker reports. ERROR on stream 0 ends the connection. Layouts: docs/wire-format.md. */
-import { isErrorCode, type ErrorCode } from "../errors.ts";
+import { isErrorCode, type ErrorCode } from "../error-table.ts";
+import { isApiCode, isParam, isRetryAfterMs, maxDetailsBytes, maxParamChars } from "../errors.ts";
 import { excerpt } from "../excerpt.ts";
 import type { SeenIdentity } from "../trace/identity.ts";
 import type { FrameWriter } from "./frame-writer.ts";
@@ -18,6 +19,10 @@ export interface Trailer {
 export interface ErrorMessage {
   readonly code: ErrorCode;
   readonly message: string;
+  readonly details?: Readonly<Record<string, unknown>> | undefined;
+  readonly apiCode?: string | undefined;
+  readonly param?: string | undefined;
+  readonly retryAfterMs?: number | undefined;
   readonly retryable: boolean;
   /** True if at least one item was sent before. */
   readonly produced: boolean;
@@ -82,20 +87,36 @@ function toSeenValue(value: unknown): unknown {
   return typeof value === "number" ? value : `a value of type ${typeof value}`;
 }
 
-/** Layout: a msgpack map. The message is cut to 1024 characters. */
+/** Layout: a msgpack map. The message is cut to 1024 characters; `details` must be plain data. Without what is said besides the message, where a frame has no room for it. */
 export function encodeError(writer: FrameWriter, streamId: number, error: ErrorMessage): void {
-  encodeMapFrame(writer, frameTypes.ERROR, streamId, { ...error, message: excerpt(error.message, maxMessageChars) });
+  const { code, message, details, apiCode, param, retryAfterMs, retryable, produced, trailer } = error;
+  const said = { code, message: excerpt(message, maxMessageChars), retryable, produced, ...(trailer && { trailer }) };
+  const besides = {
+    ...(details && { details }),
+    ...(apiCode !== undefined && { api_code: apiCode }),
+    ...(param !== undefined && { param }),
+    ...(retryAfterMs !== undefined && { retry_after_ms: retryAfterMs }),
+  };
+  const body = encodeOwn({ ...said, ...besides });
+  writer.begin(frameTypes.ERROR, streamId);
+  writer.bytes(body.length <= writer.maxBodyBytes ? body : encodeOwn(said));
+  writer.end();
 }
 
-/** A code this build does not know is `internal`, and the message names it. */
+/** A code this build does not know is `internal`, and the message names it. What is said besides and out of its bounds is left out. */
 export function decodeError(body: Buffer): ErrorMessage {
-  const { code, message, retryable, produced, trailer } = decodeMap(body, "ERROR");
+  const map = decodeMap(body, "ERROR");
+  const { code, message, details, api_code, param, retry_after_ms, retryable, produced, trailer } = map;
   const text = typeof message === "string" ? excerpt(message, maxMessageChars) : "";
   const shown =
     typeof code === "string" ? JSON.stringify(excerpt(code, maxCodeChars)) : `a value of type ${typeof code}`;
   return {
     code: isErrorCode(code) ? code : "internal",
     message: isErrorCode(code) ? text : `${shown} is no error code; the message was: ${text}`,
+    ...(isMap(details) && encodeOwn(details).length <= maxDetailsBytes && { details }),
+    ...(isApiCode(api_code) && { apiCode: api_code }),
+    ...(isParam(param) && { param: excerpt(param, maxParamChars) }),
+    ...(isRetryAfterMs(retry_after_ms) && { retryAfterMs: retry_after_ms }),
     retryable: retryable === true,
     produced: produced === true,
     ...(isMap(trailer) && { trailer: toTrailer(trailer) }),
