@@ -9,6 +9,11 @@ import { write } from "../../tests/runtime/bytes.ts";
 export const plainValues: readonly unknown[] = [
   null,
   { name: "ada" },
+  {
+    at: new Date(1e12),
+    all: new Map<unknown, unknown>([[{ a: 1 }, new Set([7n, 2n ** 70n])]]),
+    numbers: Float64Array.of(1, 2),
+  },
   [
     0,
     1,

@@ -21,9 +21,51 @@ const anyPlain = fc.letrec((tie) => ({
   ),
 })).value;
 
+const anyList = fc.oneof(
+  fc.float32Array({ noNaN: true }),
+  fc.float64Array({ noNaN: true }),
+  fc.int8Array(),
+  fc.uint8ClampedArray(),
+  fc.int16Array(),
+  fc.uint16Array(),
+  fc.int32Array(),
+  fc.uint32Array(),
+  fc.bigInt64Array(),
+  fc.bigUint64Array(),
+);
+const anyTagged = fc.letrec((tie) => ({
+  value: fc.oneof(
+    { depthSize: "small" },
+    anyPlain,
+    fc.date({ noInvalidDate: true }),
+    fc.bigInt({ min: -(2n ** 80n), max: 2n ** 80n }),
+    anyList,
+    fc.uint8Array().map((bytes) => new Uint8Array(bytes)),
+    fc.array(tie("value"), { maxLength: 4 }),
+    fc.array(tie("value"), { maxLength: 4 }).map((values) => new Set(values)),
+    fc.array(fc.tuple(tie("value"), tie("value")), { maxLength: 4 }).map((pairs) => new Map(pairs)),
+    fc.dictionary(fc.oneof(anyText, fc.constant("__proto__")), tie("value"), { maxKeys: 4, noNullPrototype: true }),
+  ),
+})).value;
+
+// A Buffer is the Uint8Array that arrives.
+function withoutBuffers(value: unknown): unknown {
+  if (Buffer.isBuffer(value)) return new Uint8Array(value);
+  if (Array.isArray(value)) return value.map(withoutBuffers);
+  if (value instanceof Set) return new Set([...value].map(withoutBuffers));
+  if (value instanceof Map)
+    return new Map([...value].map(([key, inner]) => [withoutBuffers(key), withoutBuffers(inner)]));
+  if (typeof value !== "object" || value === null || Object.getPrototypeOf(value) !== Object.prototype) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, withoutBuffers(inner)]));
+}
+
 // The key `__proto__` included, which is invisible to a comparison of objects.
 function toJson(value: unknown): string {
   return JSON.stringify(value, (_key, inner: unknown) => (typeof inner === "bigint" ? `${inner}n` : inner));
+}
+
+class Point {
+  x = 1;
 }
 
 describe("payloads", () => {
@@ -36,6 +78,26 @@ describe("payloads", () => {
       }),
     );
     expect(decodePayload(encodePayload({ a: undefined }), "x")).toEqual({ a: null });
+  });
+
+  test("dates, maps, sets, lists of numbers and bigints of any size return as what they were", () => {
+    fc.assert(
+      fc.property(anyTagged, (value) => {
+        expect(withoutBuffers(decodePayload(encodePayload(value), "x"))).toStrictEqual(withoutBuffers(value));
+      }),
+    );
+    const part = new Float32Array(8).fill(1.5).subarray(3, 5);
+    expect(decodePayload(encodePayload(part), "x")).toStrictEqual(Float32Array.of(1.5, 1.5));
+    expect(decodePayload(encodePayload({ small: 7n, number: 7 }), "x")).toStrictEqual({ small: 7n, number: 7 });
+  });
+
+  test("what a peer reads of a date, a map and a bigint is what docs/wire-format.md says", () => {
+    const hex = (value: unknown): string => encodePayload(value).toString("hex");
+    expect(hex(new Date(1))).toBe("81c092a44461746501");
+    expect(hex(new Map([["a", 1]]))).toBe("81c093a34d6170a16101");
+    expect(hex(7n)).toBe("81c092a6626967696e74a137");
+    expect(hex(Float32Array.of(1))).toBe("81c092ac466c6f617433324172726179c4040000803f");
+    expect(hex(2n ** 63n)).toBe("cf8000000000000000");
   });
 
   test("a key `__proto__` arrives under its name and sets no prototype", () => {
@@ -60,6 +122,14 @@ describe("payloads", () => {
     ["a map longer than its bytes", "dfffffffff"],
     ["a number cut short", "cb3ff0"],
     ["an integer of more than 64 bits", "c70a427f7f7f7f7f7f7f7f7f7f"],
+    ["a tag that is no list", "81c001"],
+    ["a tag without a kind", "81c090"],
+    ["a tag of no known kind", "81c092a3466f6f01"],
+    ["a map that ends with a key", "81c092a34d617001"],
+    ["a date beyond time", "81c092a444617465cb7fefffffffffffff"],
+    ["a date that is no number", "81c092a444617465a131"],
+    ["a bigint that is none", "81c092a6626967696e74a3307866"],
+    ["floats that end within one", "81c092ac466c6f617433324172726179c403000080"],
     ["text that is no UTF-8", "a2c328"],
     ["long text that is no UTF-8", `d940${"41".repeat(62)}c328`],
     ["65 levels", `${"91".repeat(65)}c0`],
@@ -79,6 +149,11 @@ describe("payloads", () => {
     for (const levels of [64, 70, 100_000]) {
       expect(() => encodePayload({ name: "x", tools: nest(levels) })).toThrow("tools is nested deeper than 64 levels");
       expect(() => encodePayload(nest(levels + 1))).toThrow(/is nested deeper than 64 levels/);
+    }
+    for (const inner of [new Date(0), 7n, new Map(), new Set()]) {
+      const around = (levels: number): unknown => (levels === 0 ? inner : [around(levels - 1)]);
+      expect(decodePayload(encodePayload(around(62)), "payload")).toStrictEqual(around(62));
+      expect(() => encodePayload(around(63))).toThrow(/is nested deeper than 64 levels/);
     }
     const cycle: unknown[] = [];
     cycle.push(cycle);
@@ -131,13 +206,27 @@ describe("payloads", () => {
     },
   });
   test.each([
-    ["a date", new Date(0), "the value is a Date, which is no plain data"],
-    ["a date that is none", { name: "x", since: new Date(Number.NaN) }, "since is a Date, which is no plain data"],
-    ["a set in a list", { names: [["x"], [new Set()]] }, "names[1][0] is a Set, which is no plain data"],
-    ["a map object", new Map(), "the value is a Map, which is no plain data"],
-    ["floats in their array", { result: [new Float32Array(2)] }, "result[0] is a Float32Array, which is no plain data"],
+    ["a date that is none", { name: "x", since: new Date(Number.NaN) }, "since is a Date of no time"],
+    [
+      "a promise in a list",
+      { names: [["x"], [Promise.resolve()]] },
+      "names[1][0] is a Promise, which is no plain data",
+    ],
+    [
+      "a function in a map",
+      {
+        all: new Map([
+          ["a", 1],
+          ["b", () => 1],
+        ] as [string, unknown][]),
+      },
+      "all{1} is a function",
+    ],
+    ["a symbol in a set", [new Set([1, Symbol("x")])], "[0]{1} is a symbol"],
+    ["an instance of a class", { at: new Point() }, "at is a Point, which is no plain data"],
+    ["an ArrayBuffer", { bytes: new ArrayBuffer(1) }, "bytes is a ArrayBuffer, which is no plain data"],
     ["a class with toJSON", { at: new URL("http://x") }, "at is a URL, which is no plain data"],
-    ["an integer of more than 64 bits", { counts: [2n ** 64n] }, "counts[0] is an integer of more than 64 bits"],
+    ["an integer that is too long", { counts: [10n ** 1_024n] }, "counts[0] is an integer of more than 1024 digits"],
     ["a function", { on: { end: () => 1 } }, "on.end is a function"],
     ["a symbol", [Symbol("x")], "[0] is a symbol"],
     [

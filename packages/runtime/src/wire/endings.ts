@@ -5,7 +5,8 @@ import { excerpt } from "../excerpt.ts";
 import type { SeenIdentity } from "../trace/identity.ts";
 import type { FrameWriter } from "./frame-writer.ts";
 import { frameTypes, type FrameType } from "./frames.ts";
-import { decodeMap, encodeOwn, isMap } from "./payload.ts";
+import { decodeMap, encodeOwn, isMap, payloadBytes } from "./payload.ts";
+import { kindOf, toTagged } from "./tagged.ts";
 
 /** What a worker reports when a stream ends, well or not. */
 export interface Trailer {
@@ -92,7 +93,7 @@ export function encodeError(writer: FrameWriter, streamId: number, error: ErrorM
   const { code, message, details, apiCode, param, retryAfterMs, retryable, produced, trailer } = error;
   const said = { code, message: excerpt(message, maxMessageChars), retryable, produced, ...(trailer && { trailer }) };
   const besides = {
-    ...(details && { details }),
+    ...(details && { details: toTagged(details) }),
     ...(apiCode !== undefined && { api_code: apiCode }),
     ...(param !== undefined && { param }),
     ...(retryAfterMs !== undefined && { retry_after_ms: retryAfterMs }),
@@ -101,6 +102,10 @@ export function encodeError(writer: FrameWriter, streamId: number, error: ErrorM
   writer.begin(frameTypes.ERROR, streamId);
   writer.bytes(body.length <= writer.maxBodyBytes ? body : encodeOwn(said));
   writer.end();
+}
+
+function isDetails(value: unknown): value is Readonly<Record<string, unknown>> {
+  return isMap(value) && kindOf(value) === undefined && payloadBytes(value) <= maxDetailsBytes;
 }
 
 /** A code this build does not know is `internal`, and the message names it. What is said besides and out of its bounds is left out. */
@@ -113,7 +118,7 @@ export function decodeError(body: Buffer): ErrorMessage {
   return {
     code: isErrorCode(code) ? code : "internal",
     message: isErrorCode(code) ? text : `${shown} is no error code; the message was: ${text}`,
-    ...(isMap(details) && encodeOwn(details).length <= maxDetailsBytes && { details }),
+    ...(isDetails(details) && { details }),
     ...(isApiCode(api_code) && { apiCode: api_code }),
     ...(isParam(param) && { param: excerpt(param, maxParamChars) }),
     ...(isRetryAfterMs(retry_after_ms) && { retryAfterMs: retry_after_ms }),

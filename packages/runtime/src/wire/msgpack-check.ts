@@ -10,6 +10,7 @@ export const maxContainers: number = 262_144;
 export const maxValues: number = 4_194_304;
 /** Text up to this size is looked through here, because the call into native code costs more. */
 const shortText = 32;
+const nil = 0xc0;
 const proto = Buffer.from("__proto__");
 
 /** What can be wrong with a payload; `msgpackProblems` has the words. */
@@ -73,25 +74,25 @@ const sizesOfSizes = Uint8Array.from(forms, ({ sizeBytes = 0 }) => sizeBytes);
 export interface MsgpackFindings {
   /** What keeps them from being exactly one value of plain data. */
   readonly problem: MsgpackProblem | undefined;
-  /** The text `__proto__`, or one like it, stands somewhere. */
-  readonly mayHoldProto: boolean;
+  /** The text `__proto__`, or one like it, stands somewhere, or a map whose only key is nil: maps must not become objects at once. */
+  readonly needsMaps: boolean;
 }
 
 /** Look through the whole of `bytes`. Nothing is made of it, and nothing is thrown. */
 export function checkMsgpack(bytes: Uint8Array): MsgpackFindings {
   const around: number[] = []; // of each container that is open, how many values are to come behind the one inside
   const totals: Totals = { containers: 0, values: 0 };
-  let mayHoldProto = false;
+  let needsMaps = false;
   let left = 1;
   let at = 0;
   for (;;) {
     while (left === 0) {
       const outer = around.pop();
-      if (outer === undefined) return finish(bytes, at, mayHoldProto);
+      if (outer === undefined) return finish(bytes, at, needsMaps);
       left = outer;
     }
     const token = bytes[at];
-    if (token === undefined) return { problem: "cut", mayHoldProto };
+    if (token === undefined) return { problem: "cut", needsMaps };
     left -= 1;
     const begin = at + 1 + (sizesOfSizes[token] ?? 0);
     const size = readSize(bytes, at + 1, begin, sizes[token] ?? 0);
@@ -99,20 +100,28 @@ export function checkMsgpack(bytes: Uint8Array): MsgpackFindings {
     at = begin;
     if (kind === scalar) {
       at += size;
-    } else if (kind === text) {
+      continue;
+    }
+    needsMaps ||= mustStayMap(kind, size, bytes, at);
+    if (kind === text) {
       at += size;
       const problem = findBadText(bytes, begin, at);
-      if (problem !== undefined) return { problem, mayHoldProto };
-      mayHoldProto ||= size === proto.length && isLikeProto(bytes, begin);
+      if (problem !== undefined) return { problem, needsMaps };
     } else {
       const count = kind === map ? 2 * size : size;
-      if (kind === refused) return { problem: "extension", mayHoldProto };
+      if (kind === refused) return { problem: "extension", needsMaps };
       const problem = findExcess(totals, around.length, count, bytes.length - at);
-      if (problem !== undefined) return { problem, mayHoldProto };
+      if (problem !== undefined) return { problem, needsMaps };
       around.push(left);
       left = count;
     }
   }
+}
+
+// `at`: where the text begins, or the first key.
+function mustStayMap(kind: number | undefined, size: number, bytes: Uint8Array, at: number): boolean {
+  if (kind === text) return size === proto.length && isLikeProto(bytes, at);
+  return kind === map && size === 1 && bytes[at] === nil;
 }
 
 function readSize(bytes: Uint8Array, from: number, to: number, size: number): number {
@@ -125,8 +134,8 @@ function isLikeProto(bytes: Uint8Array, begin: number): boolean {
   return bytes[begin] === proto[0] && bytes[begin + 1] === proto[1];
 }
 
-function finish({ length }: Uint8Array, at: number, mayHoldProto: boolean): MsgpackFindings {
-  return { problem: at === length ? undefined : at > length ? "cut" : "rest", mayHoldProto };
+function finish({ length }: Uint8Array, at: number, needsMaps: boolean): MsgpackFindings {
+  return { problem: at === length ? undefined : at > length ? "cut" : "rest", needsMaps };
 }
 
 interface Totals {

@@ -5,7 +5,8 @@ import type { Options } from "msgpackr";
 import { countOf } from "../counts.ts";
 import { RuntimeError } from "../errors.ts";
 import { checkMsgpack, msgpackProblems } from "./msgpack-check.ts";
-import { findForeign } from "./plain.ts";
+import { lookThrough } from "./plain.ts";
+import { fromTagged, toTagged } from "./tagged.ts";
 
 // `undefined` becomes nil: msgpackr's own extension for it is unreadable to other implementations.
 const packr = new Packr({ useRecords: false, variableMapSize: true, encodeUndefinedAsNil: true, useToJSON: false });
@@ -14,12 +15,12 @@ const reading: Options = { useRecords: false, int64AsType: "auto" as Exclude<Opt
 const unpackr = new Unpackr(reading);
 const mapUnpackr = new Unpackr({ ...reading, mapsAsObjects: false });
 
-/** Encode plain data (null, boolean, number, bigint of 64 bits, string, Uint8Array, arrays and objects of these); undefined becomes null.
+/** Encode plain data: null, boolean, number, bigint, string, Uint8Array and its like, Date, and arrays, objects, Maps and Sets of these; undefined becomes null.
  *  @throws RuntimeError `invalid_argument` naming the place of what would not arrive as it is, or of what decodePayload would refuse. */
 export function encodePayload(value: unknown): Buffer {
-  const foreign = attempt(() => findForeign(value));
+  const { foreign, hasTagged } = attempt(() => lookThrough(value));
   if (foreign !== undefined) throw new RuntimeError("invalid_argument", foreign);
-  return attempt(() => packr.pack(value));
+  return attempt(() => packr.pack(hasTagged ? toTagged(value) : value));
 }
 
 /** Encode a value that this code has made itself: nothing in it needs a check. */
@@ -44,30 +45,14 @@ function attempt<Result>(read: () => Result): Result {
 /** Decode exactly one value. @throws RuntimeError `protocol` on bad bytes, extension types, and what passes the limits of docs/wire-format.md. */
 export function decodePayload(bytes: Uint8Array, what: string): unknown {
   // First, because the decoder trusts its bytes: references between values make a few hundred of them an endless walk.
-  const { problem, mayHoldProto } = checkMsgpack(bytes);
+  const { problem, needsMaps } = checkMsgpack(bytes);
   if (problem !== undefined) throw new RuntimeError("protocol", `${what} ${msgpackProblems[problem]}`);
   try {
-    return mayHoldProto ? toObjects(mapUnpackr.unpack(bytes)) : unpackr.unpack(bytes);
+    // Where there may be a key `__proto__`, too, which msgpackr gives another name, lest it sets a prototype.
+    return needsMaps ? fromTagged(mapUnpackr.unpack(bytes)) : unpackr.unpack(bytes);
   } catch (cause) {
     throw new RuntimeError("protocol", `${what} of ${countOf(bytes.length, "byte")} is not msgpack`, { cause });
   }
-}
-
-// msgpackr gives the key `__proto__` another name, lest it sets a prototype.
-function toObjects(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(toObjects);
-  if (!(value instanceof Map)) return value;
-  const object: Record<string, unknown> = {};
-  for (const [key, inner] of value) {
-    if (typeof key === "object" && key !== null) throw new TypeError("a key is no scalar");
-    Object.defineProperty(object, String(key), {
-      value: toObjects(inner),
-      enumerable: true,
-      configurable: true,
-      writable: true,
-    });
-  }
-  return object;
 }
 
 /** As decodePayload, for a value that must be a map. */
