@@ -80,7 +80,7 @@ test("a listener reads no more requests from a peer that leaves the answers unre
   ends.far.resume();
   await eventually("all answers", () => peer.frames.length === asked + 1); // and HELLO
   expect(peer.frames.filter(({ type }) => type === frameTypes.ERROR)).toHaveLength(asked);
-  server.close();
+  await server.close();
 });
 
 test("a peer that never reads its answers is given up in the end", async () => {

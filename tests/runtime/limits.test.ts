@@ -156,7 +156,7 @@ describe("the listener's limits", () => {
     peer.send((writer) => messages.encodeRequest(writer, 4, request));
     await eventually("a third handler", () => running.size === 3);
     expect(codeOf(4)).toBeUndefined();
-    server.close();
+    await server.close();
   });
 });
 

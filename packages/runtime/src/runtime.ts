@@ -165,7 +165,7 @@ class OwningRuntime implements Runtime {
   }
 
   kill(): Promise<void> {
-    this.#server.close(); // before anything is said on its connections
+    void this.#server.close(); // before anything is said on its connections
     return this.close();
   }
 
@@ -199,7 +199,7 @@ class OwningRuntime implements Runtime {
     await this.#step("connections to instances could not be closed", () => this.#peers[Symbol.asyncDispose]());
     await this.#step("discovery could not be closed", () => this.discovery[Symbol.asyncDispose]());
     this.#counted[Symbol.dispose]();
-    this.#server.close();
+    await this.#server.close();
     const listener = await this.#listening?.catch(() => undefined); // whoever serves was told
     await listener?.[Symbol.asyncDispose]();
     await this.#step("the system server could not be left", () => this.#membership.leave());

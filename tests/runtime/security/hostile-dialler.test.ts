@@ -175,5 +175,5 @@ test("a worker that drains says so only to those who have proven themselves", as
   );
   await eventually("GOAWAY", () => peer.frames.length === 3);
   expect(peer.frames.map(({ type }) => type)).toEqual([frameTypes.HELLO, frameTypes.AUTH, frameTypes.GOAWAY]);
-  server.close();
+  await server.close();
 });

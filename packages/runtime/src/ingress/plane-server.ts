@@ -21,8 +21,8 @@ export interface PlaneServer {
   accept(socket: Socket, head: Buffer, admit?: () => void): void;
   /** Tell every peer that no new request is taken. */
   goAway(reason: string): void;
-  /** Close every connection, and those to come. */
-  close(): void;
+  /** Close every connection, and those to come. Resolves once the peers have read what was left for them, or after 5 s. */
+  close(): Promise<void>;
 }
 
 /** Create one without connections and endpoints. */
@@ -59,9 +59,9 @@ export function createPlaneServer(options: ServerConnectionOptions): PlaneServer
       leaving = reason;
       for (const connection of connections) connection.goAway(reason);
     },
-    close() {
+    async close() {
       isClosed = true;
-      for (const connection of connections) connection.end();
+      await Promise.all([...connections].map((connection) => connection.finish()));
     },
   };
 }

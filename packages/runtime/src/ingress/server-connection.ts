@@ -117,8 +117,9 @@ export class ServerConnection {
     this.#connection.ready.then(send, () => undefined); // why a stranger was sent away is in the log
   }
 
-  end(): void {
-    this.#connection.end();
+  /** As `Connection.finish`. */
+  finish(): Promise<void> {
+    return this.#connection.finish();
   }
 
   #closed(cause: RuntimeError | undefined): void {

@@ -49,6 +49,11 @@ export interface ConnectionEvents {
   onClose(cause: RuntimeError | undefined): void;
 }
 
+/** How long a peer may take to read why its connection ends, and to close it too, ms. */
+const farewellMs = 1_000;
+/** The same for the ends of its answers. */
+const lastReadsMs = 5_000;
+
 type Phase = "greeting" | "open" | "closed";
 
 /** Takes ownership of a connected socket. */
@@ -163,7 +168,7 @@ export class Connection {
     this.#outbox.flushSoon();
   }
 
-  /** Tell the peer why (ERROR on stream 0) and end at once. Idempotent. */
+  /** Tell the peer why (ERROR on stream 0) and end. Idempotent. */
   close(cause: RuntimeError): void {
     if (this.isClosed) return;
     encodeError(this.writer, 0, {
@@ -174,7 +179,7 @@ export class Connection {
     });
     this.#outbox.flush();
     this.#closed(cause);
-    this.#socket.destroySoon();
+    this.#socket.end();
   }
 
   /** End in good order after what is queued. Idempotent. */
@@ -182,7 +187,17 @@ export class Connection {
     if (this.isClosed) return;
     this.#outbox.flush();
     this.#closed(undefined);
-    this.#socket.destroySoon();
+    this.#socket.end();
+  }
+
+  /** As `end`. Resolves once the peer has closed too, having read what was left for it, or after 5 s. */
+  async finish(): Promise<void> {
+    if (!this.isOpen) return this.end(); // nothing is left for it
+    const gone = new Promise((resolve) => this.#socket.once("close", resolve));
+    this.#outbox.flush();
+    this.#closed(undefined, lastReadsMs);
+    this.#socket.ref().end();
+    await gone;
   }
 
   /** Send bytes as they are, between frames. */
@@ -191,16 +206,16 @@ export class Connection {
     this.#socket.write(bytes);
   }
 
-  #closed(cause: RuntimeError | undefined): void {
+  // The socket goes on reading, without heed: what arrived at one that is closed would make the system drop what the peer has not read yet.
+  #closed(cause: RuntimeError | undefined, lingerMs: number = farewellMs): void {
     if (this.isClosed) return;
     this.#phase = "closed";
     clearInterval(this.#heartbeat);
     this.#helloLimit[Symbol.dispose]();
     this.#share[Symbol.dispose]();
     this.#outbox[Symbol.dispose]();
-    this.#socket.unref();
-    // A peer that never reads must not keep its socket: give the farewell a moment, then destroy.
-    setTimeout(() => this.#socket.destroy(), 1_000).unref();
+    this.#socket.unref().resume();
+    setTimeout(() => this.#socket.destroy(), lingerMs).unref();
     this.#settle.reject(cause ?? new RuntimeError("disconnected", `${this.remote} closed the connection before HELLO`));
     this.#events.onClose(cause);
   }
