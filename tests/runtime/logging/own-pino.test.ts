@@ -60,14 +60,24 @@ test("ids cannot be overwritten there either, and an error of ours is one text",
     own.info({ request_id: "forged", target: "x" }, "said");
     own.child({ request_id: "forged" }).warn("said");
     own.child({}, { level: "debug" }).child({}).debug({ request_id: "forged" }, "said");
+    own.fatal({ request_id: "forged" }, "said");
+    own.level = "debug";
+    own.debug({ request_id: "forged" }, "said");
     throw new Error("broken");
   }).catch(() => undefined);
   const said = lines.filter(({ msg }) => msg === "said");
-  expect(said).toHaveLength(3);
+  expect(said).toHaveLength(5);
   for (const line of said)
     expect(line).toMatchObject({ request_id: uuid, target: "test::own::generate", "field.request_id": "forged" });
   const failed = lines.find(({ event, level }) => event === "request_completed" && level === 50);
   expect(failed?.["error"]).toMatch(/^Error: broken\n {4}at /);
+});
+
+test("what its mixin says, as those of other tracers do, takes no id's place", async () => {
+  const { log, lines } = createOwn({ mixin: () => ({ trace_id: "theirs", more: 1 }) });
+  await ask(log, (own) => own.info({ step: 1 }, "said"));
+  const said = lines.find(({ msg }) => msg === "said");
+  expect(said).toMatchObject({ trace_id: trace, "field.trace_id": "theirs", more: 1, step: 1 });
 });
 
 test("a line is written if both let it through: its level, which it may change, and the filter of the runtime", async () => {
@@ -75,6 +85,7 @@ test("a line is written if both let it through: its level, which it may change, 
   const handle: Handle = (own) => {
     own.debug("debug");
     own.info("info");
+    expect([own.isLevelEnabled("debug"), own.isLevelEnabled("info")]).toEqual([false, true]);
     log.level = "warn";
     own.info("too low");
     own.warn("warn");
@@ -89,15 +100,19 @@ test("requests that are not sampled say warnings only", async () => {
   expect(lines.filter(({ request_id: id }) => id !== undefined)).toEqual([]);
 });
 
-test("what is no pino is refused at the start, by name", async () => {
-  const made = createRuntime({
-    config: { discoveryBackend: "mem" },
-    log: { info: () => undefined } as unknown as Pino,
-  });
-  await expect(made).rejects.toMatchObject({
-    code: "invalid_argument",
-    message: "log must be a pino logger, this one has no method child",
-  });
+const methods = Object.fromEntries(
+  ["child", "trace", "debug", "info", "warn", "error"].map((name) => [name, () => undefined]),
+);
+
+test.each<[string, unknown, string]>([
+  ["a level", "info", "got a string"],
+  ["null", null, "got null"],
+  ["the console", console, "this one has no method child"],
+  ["a logger of another kind", methods, "this one has no method that makes lines"],
+])("what is no pino is refused at the start: %s", async (_name, log, reason) => {
+  const made = createRuntime({ config: { discoveryBackend: "mem" }, log: log as Pino });
+  const message = `log must be a pino logger, ${reason}`;
+  await expect(made).rejects.toMatchObject({ code: "invalid_argument", message });
 });
 
 test("the log of one runtime can be given to another", async () => {

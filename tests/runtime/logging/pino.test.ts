@@ -1,8 +1,8 @@
 // The logger of a handler is a pino: what its users know, in lines whose ids nobody overwrites.
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { Logger as Pino } from "pino";
-import { RuntimeError } from "@dyn/runtime";
+import type { ChildLoggerOptions, Logger as Pino } from "pino";
+import { createRuntime, RuntimeError } from "@dyn/runtime";
 import { parseLogFilter } from "../../../packages/runtime/src/logging/filter.ts";
 import { loggerOf } from "../../../packages/runtime/src/logging/logger.ts";
 import { createLogger } from "../../support/logger.ts";
@@ -149,6 +149,38 @@ describe("the logger of a handler", () => {
         },
       ),
     );
+  });
+
+  test("keeps a line whole, whatever the options of a child make of its values", () => {
+    const fail = (): never => {
+      throw new Error("no");
+    };
+    const unreadable = { ...head, error: "a value of this line cannot be read" };
+    const options: [ChildLoggerOptions, Line][] = [
+      [{ serializers: { error: fail } }, unreadable],
+      [{ serializers: { message: fail } }, unreadable],
+      [{ redact: { paths: ["error"], censor: fail } }, unreadable],
+      [
+        { serializers: { message: (text: string) => ({ text, message: "x" }) } },
+        { message: '{"text":"m","message":"x"}' },
+      ],
+      [{ redact: { paths: ["message"], remove: true } }, { message: "" }],
+      [{ redact: { paths: ["*"], remove: true } }, { message: "" }],
+    ];
+    for (const [given, expected] of options)
+      expect(say((log) => log.child({}, given).info({ error: 1 }, "m"))).toMatchObject([{ ...ids, ...expected }]);
+  });
+
+  test("takes bindings without a prototype, and with any name", () => {
+    const bindings = Object.assign(Object.create(null), { hasOwnProperty: 1, constructor: 2 }) as Line;
+    expect(say((log) => log.child(bindings).info(JSON.parse('{"__proto__":3,"time":4}') as Line, "m"))).toEqual([
+      { ...head, "field.hasOwnProperty": 1, constructor: 2, ["__proto__"]: 3, "field.time": 4 },
+    ]);
+  });
+
+  test("says when its lines have left, as pino's users ask", async () => {
+    await using runtime = await createRuntime({ config: { discoveryBackend: "mem", log: "off" } });
+    await new Promise<void>((resolve) => runtime.log.flush(() => resolve()));
   });
 
   test("says what the filter lets through, and knows it", () => {

@@ -66,6 +66,15 @@ test("what a slow reader cannot take is dropped, counted, and announced once the
   expect(after).toMatchObject({ message: "after" });
 });
 
+test("as many as a process has are no leak to Node.js", () => {
+  const most = process.getMaxListeners();
+  const output = createStreamOutput(slowReader().stream);
+  const writers = Array.from({ length: 12 }, () => openLogWriter({ jsonl: true, now: Date.now, output }));
+  expect(process.listenerCount("exit")).toBeLessThanOrEqual(process.getMaxListeners());
+  for (const writer of writers) writer[Symbol.dispose]();
+  expect(process.getMaxListeners()).toBe(most);
+});
+
 test("a flush waits for its reader, but not for ever", async () => {
   const reader = slowReader();
   using writer = openLogWriter({ jsonl: false, now: Date.now, output: createStreamOutput(reader.stream) });

@@ -31,14 +31,26 @@ interface Guarded extends Pino {
   [symbols.chindingsSym]?: string;
 }
 
+type Transform = (value: unknown) => unknown;
+type Transforms = Readonly<Partial<Record<string | symbol, Transform>>>;
+
+/** What makes values of a line into text, by their keys. */
+interface Forms {
+  readonly [symbols.serializersSym]: Transforms;
+  readonly [symbols.stringifiersSym]: Transforms;
+}
+
 /** pino's own, of which each logger is `this`. */
 interface Binding {
   readonly child: (this: Pino, bindings: Bindings, options?: ChildLoggerOptions) => Pino;
   readonly setBindings: (this: Pino, bindings: Bindings) => void;
 }
 
-const ownKeys: ReadonlySet<string> = new Set(["time", "level", "file", "line", "target", "message"]);
-const foreignKeys: ReadonlySet<string> = new Set(["target"]);
+// pino calls the last one of bindings.
+const ownKeys: ReadonlySet<string> = new Set(["time", "level", "file", "line", "target", "message", "hasOwnProperty"]);
+const foreignKeys: ReadonlySet<string> = new Set(["target", "hasOwnProperty"]);
+/** Of a level that the filter of the runtime takes away. */
+const off = (): void => undefined;
 
 /** Lines go to `stream` as pino makes them, the message last, with a line feed. `now`: Unix time in ms with a fraction. */
 export function createPino(stream: DestinationStream, now: () => number): OpenTarget {
@@ -60,23 +72,39 @@ export function createPino(stream: DestinationStream, now: () => number): OpenTa
   return (target, threshold) => guard(root.child({ target }, { level: levels[threshold] ?? "silent" }), ownKeys);
 }
 
-/** Lines go where a logger of the user's writes them, in its form, if its own level lets them through. It stays as it is. */
+/** Lines go where a logger of the user's writes them, in its form, if its own level lets them through. It stays as it is.
+ *  @throws RuntimeError `invalid_argument` if it is no pino. */
 export function adoptPino(given: Pino): OpenTarget {
+  const guardKeys = createKeyGuard(given);
   return (target, threshold) => {
     const logger = guard(given.child({ target }, { serializers: { error: toErrorText } }), foreignKeys);
-    return guardLevels(logger, given, threshold);
+    guardKeys(logger);
+    for (const level of levels.slice(0, threshold)) logger[level] = off; // the others stay those of `given`, whose level may change
+    logger.isLevelEnabled = function isLevelEnabled(this: Pino, level: string): boolean {
+      return this[level as Level] !== off && given.isLevelEnabled.call(this, level);
+    };
+    return logger;
   };
 }
 
-// Its lines are written by the methods of `writer` at that moment: a level that is off has one that does nothing.
-function guardLevels(logger: Pino, writer: Readonly<Pick<Pino, Level>>, threshold: Threshold): Pino {
-  for (const [rank, level] of levels.entries())
-    logger[level] = function say(this: Guarded, ...args: unknown[]): void {
-      if (rank < threshold) return;
-      if (isFields(args[0])) args[0] = withFreeKeys(this, args[0]);
-      Reflect.apply(writer[level], this, args);
-    };
-  return logger;
+type AsJson = (this: Pino, fields: Fields, ...rest: readonly unknown[]) => string;
+
+// pino's own method makes the text of a line: what comes there are all its fields, those of a mixin too, whichever level it has.
+function createKeyGuard(given: Pino): (logger: Pino) => void {
+  const [name, make] = findAsJson(given);
+  const makeGuarded: AsJson = function makeGuarded(fields, ...rest) {
+    return make.call(this, withFreeKeys(this, fields), ...rest);
+  };
+  return (logger) => void Object.assign(logger, { [name]: makeGuarded });
+}
+
+// The program's copy of pino may be another than ours, with a symbol of its own.
+function findAsJson(given: Pino): readonly [symbol, AsJson] {
+  for (let at: unknown = given; typeof at === "object" && at !== null; at = Object.getPrototypeOf(at)) {
+    const name = Object.getOwnPropertySymbols(at).find(({ description }) => description === "pino.asJson");
+    if (name) return [name, (at as Record<symbol, AsJson>)[name] as AsJson]; // its name says what it is
+  }
+  throw new RuntimeError("invalid_argument", "log must be a pino logger, this one has no method that makes lines");
 }
 
 /** What the lines of `logger` have from `bind` and from its children's makers. */
@@ -106,19 +134,35 @@ function guard(logger: Guarded, keys: ReadonlySet<string>): Pino {
           "invalid_argument",
           "a child of this logger can have no formatters: they could change ids",
         );
-      const free = withFreeKeys(this, bindings);
+      const free = { ...withFreeKeys(this, bindings) }; // pino asks it for hasOwnProperty
       const made: Guarded = plain.child.call(this, free, options);
       made[bound] = this[bound] ? { ...this[bound], ...free } : free;
-      // With these options pino has just put its own there.
-      if (keys === ownKeys) return options?.redact ? Object.assign(made, { [symbols.stringifySym]: stringify }) : made;
-      return options?.level === undefined ? made : guardLevels(made, { ...made }, 0);
+      if (keys === ownKeys && options) keepForm(made);
+      return made;
     },
     setBindings(this: Guarded, bindings: Bindings): void {
-      const free = withFreeKeys(this, bindings);
+      const free = { ...withFreeKeys(this, bindings) };
       plain.setBindings.call(this, free);
       this[bound] = { ...this[bound], ...free };
     },
   });
+}
+
+// What options of a child can change of the form of a line: pino's own stringify comes with them, and the message may be no text any more.
+function keepForm(logger: Guarded): void {
+  const { [symbols.serializersSym]: serializers, [symbols.stringifiersSym]: stringifiers } = logger as unknown as Forms;
+  const serialize = serializers["message"];
+  const censor = stringifiers["message"] ?? stringifiers[symbols.wildcardFirstSym];
+  const toMessage: Transform = (value) => toText(serialize?.(value));
+  const toCensored: Transform = (value) => censor?.(value) ?? '""';
+  Object.assign(logger, { [symbols.stringifySym]: stringify });
+  if (serialize) Object.assign(logger, { [symbols.serializersSym]: toTable(serializers, { message: toMessage }) });
+  if (censor) Object.assign(logger, { [symbols.stringifiersSym]: toTable(stringifiers, { message: toCensored }) });
+}
+
+// As pino's: a field may be called `constructor`.
+function toTable(...parts: readonly Transforms[]): Transforms {
+  return Object.assign(Object.create(null), ...parts) as Transforms;
 }
 
 // pino calls it for every line. It does not throw, whatever the line is of: the request matters more.
@@ -130,8 +174,14 @@ function logMethod(this: Guarded, args: unknown[], method: LogFn): void {
     else method.apply(this, readCall(this, args));
   } catch {
     const text = args.find((value) => typeof value === "string") ?? "";
-    method.call(this, { error: "a value of this line cannot be read" }, text);
+    method.call(withoutForeignCode(this), { error: "a value of this line cannot be read" }, text);
   }
+}
+
+// Serialisers and censors of a child are its maker's, and may be what has thrown.
+function withoutForeignCode(logger: Guarded): Guarded {
+  const plain = Object.create(logger) as Guarded;
+  return Object.assign(plain, { [symbols.serializersSym]: toTable(), [symbols.stringifiersSym]: toTable() });
 }
 
 function toErrorText(value: unknown): unknown {
@@ -166,7 +216,7 @@ function withFreeKeys(logger: Guarded, fields: Fields): Fields {
 }
 
 function rename(fields: Fields, isTaken: (key: string) => boolean): Fields {
-  const free: Record<string, unknown> = {};
+  const free = Object.create(null) as Record<string, unknown>; // a field may be called `__proto__`
   for (const [key, value] of Object.entries(fields)) {
     let name = key;
     while (isTaken(name) || (name !== key && Object.hasOwn(fields, name))) name = `field.${name}`;

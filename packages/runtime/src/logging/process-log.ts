@@ -36,13 +36,16 @@ export interface ProcessLog {
 /** Open the log: on `given`, which stays its owner's, or on stderr. `now`: Unix time in ms with a fraction.
  *  @throws RuntimeError `invalid_argument` on a bad filter or list of events, or if `given` is no pino. */
 export function openProcessLog(config: LogConfig, now: () => number, given?: Pino): ProcessLog {
+  if (given !== undefined) assertPino(given);
   if (given && isOurs(given)) return { log: loggerOf(given), close: () => Promise.resolve() };
   const filter = parseLogFilter(config.log);
   const events = parseLogEvents(config.logEvents);
   const isLogged = createLogSampler(config.logSampleRatio);
   const sums = createSums({ whole: config.logRefusals });
   const tellRest = (): void => sums[Symbol.dispose]();
-  const { open, close } = given ? openGiven(given) : openStandardLog(config, now, tellRest);
+  const { open, close } = given
+    ? { open: adoptPino(given), close: () => Promise.resolve() }
+    : openStandardLog(config, now, tellRest);
   return {
     log: createLogger({ open, filter, events, isLogged, sums }),
     close: () => {
@@ -57,11 +60,16 @@ interface Opened {
   readonly close: () => Promise<void>;
 }
 
-function openGiven(given: Pino): Opened {
+// Programs may give anything.
+function assertPino(given: Pino | null): void {
+  if (typeof given !== "object" || given === null)
+    throw new RuntimeError(
+      "invalid_argument",
+      `log must be a pino logger, got ${given === null ? "null" : `a ${typeof given}`}`,
+    );
   for (const name of ["child", ...levels] as const)
     if (typeof given[name] !== "function")
       throw new RuntimeError("invalid_argument", `log must be a pino logger, this one has no method ${name}`);
-  return { open: adoptPino(given), close: () => Promise.resolve() };
 }
 
 function openStandardLog({ logConsoleFormat, logJsonl }: LogConfig, now: () => number, onExit: () => void): Opened {
@@ -71,5 +79,9 @@ function openStandardLog({ logConsoleFormat, logJsonl }: LogConfig, now: () => n
     await writer.flush(flushMs);
     writer[Symbol.dispose]();
   };
-  return { open: createPino(writer, now), close };
+  const stream = {
+    write: (line: string) => writer.write(line),
+    flush: (done: () => void) => void writer.flush(flushMs).then(() => setImmediate(done)), // as pino's users call it
+  };
+  return { open: createPino(stream, now), close };
 }

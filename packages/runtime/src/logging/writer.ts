@@ -1,5 +1,5 @@
 /** Takes lines of pino's and writes them to standard error without ever waiting for its reader: lines of a tick leave together, a bounded number of bytes may wait. */
-import { within } from "../lifetime.ts";
+import { once, within } from "../lifetime.ts";
 import { createTimeFormat, formatJsonLine, formatReadable } from "./format.ts";
 import { openStandardError, type LogOutput } from "./output.ts";
 
@@ -65,7 +65,7 @@ export function openLogWriter(options: LogWriterOptions): LogWriter {
     announce();
     if (batch !== "") send();
   };
-  process.on("exit", sendRest);
+  const listening = onProcessExit(sendRest);
   return {
     write(line) {
       announce();
@@ -77,8 +77,21 @@ export function openLogWriter(options: LogWriterOptions): LogWriter {
       send(resolve);
       await within(promise, limitMs);
     },
-    [Symbol.dispose]() {
-      process.off("exit", sendRest);
-    },
+    [Symbol.dispose]: listening[Symbol.dispose],
   };
+}
+
+// Node.js takes eleven listeners for a leak, and a process may have as many runtimes.
+function onProcessExit(end: () => void): Disposable {
+  const grow = (by: number): void => {
+    const most = process.getMaxListeners();
+    if (most > 0) process.setMaxListeners(most + by);
+  };
+  grow(1);
+  process.on("exit", end);
+  const leave = once(() => {
+    process.off("exit", end);
+    grow(-1);
+  });
+  return { [Symbol.dispose]: leave };
 }
