@@ -26,7 +26,7 @@ export function createEchoEngine(
     const faults = wrong?.plan.next() ?? [];
     const target: FaultTarget = {
       connection: () => partsOf(context).connection,
-      log: () => partsOf(context).logger,
+      log: partsOf(context).logger,
       sleep: (ms) => clock.sleep(ms),
       hold: async () => wrong?.plan.hold(signal),
       crash: () => wrong?.crash(),

@@ -53,8 +53,8 @@ export interface PeerConnection {
 export const workerParts: unique symbol = Symbol("worker");
 
 export interface WorkerParts {
-  /** The logger of `log`. */
-  readonly logger: Logger;
+  /** The logger of `log`, made when it is first asked for: most handlers say nothing. */
+  readonly logger: () => Logger;
   readonly connection: PeerConnection;
   /** When tokens came. Items are counted as they are sent; a handler that counts what it makes has an endpoint whose `countTokens` says 0. */
   readonly clock: TokenClock;
@@ -70,11 +70,11 @@ export interface WorkerContext extends RequestContext {
 const log = {
   enumerable: true, // a copy of a context has it, too
   get(this: WorkerContext): Pino {
-    return this[workerParts].logger.pino;
+    return this[workerParts].logger().pino;
   },
 };
 
-/** A context whose `log` is made when it is first asked for: most handlers say nothing. */
+/** A context with its `log`. */
 export function toContext(facts: Omit<WorkerContext, "log">): WorkerContext {
   return Object.defineProperty(facts, "log", log) as WorkerContext;
 }

@@ -190,11 +190,13 @@ export class Attempt {
   }
 
   #log(outcome: AttemptOutcome, failure: RuntimeError | undefined): void {
-    const log = this.#options.log.child({ requestId: this.#identity.requestId });
     // Of a request that a program makes itself this is the only line; where there is another, that names the attempt that answered.
     const event = this.#request.isOwnSpan ? "request_completed" : "route_request";
     const isFailed = failure !== undefined && failure.code !== "cancelled";
-    if (!log.isEnabled(isFailed ? "warn" : event)) return;
+    const what = isFailed ? "warn" : event;
+    if (!this.#options.log.isEnabled(what)) return; // as most are not: no logger is made for those
+    const log = this.#options.log.child({ requestId: this.#identity.requestId });
+    if (!log.isEnabled(what)) return;
     const { number, startedAt, endedAt = startedAt, isSent } = this.#report;
     const fields = {
       ...this.ids,

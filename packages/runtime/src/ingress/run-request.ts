@@ -5,6 +5,7 @@ import { toContext, workerParts, type Places } from "../handler.ts";
 import { RuntimeError } from "../errors.ts";
 import { toHandlerError, toRuntimeError } from "../thrown.ts";
 import { describeBadRequestId, isUuid } from "../ids.ts";
+import { once } from "../lifetime.ts";
 import type { Level } from "../logging/filter.ts";
 import type { Fields } from "../logging/format.ts";
 import type { Logger } from "../logging/logger.ts";
@@ -53,18 +54,12 @@ interface Running {
 export async function runRequest(stream: ServerStream, request: RequestMessage, options: RunOptions): Promise<void> {
   const { endpoint, place, now, tracer } = options;
   const identity = openIdentity(request, tracer);
-  const { namespace, component, endpoint: name } = endpoint.address;
-  const scope = endpoint.log.child({
-    requestId: identity.requestId,
-    fields: () => ({
-      ...toLogFields(identity, "handle_payload"),
-      namespace,
-      component,
-      endpoint: name,
-      instance_id: endpoint.instanceId,
-    }),
+  const { requestId } = identity;
+  const log = endpoint.log.child({
+    target: "dyn_runtime::ingress::push_handler",
+    requestId,
+    fields: () => ({ ...toBoundFields(identity, endpoint), "otel.kind": "server" }),
   });
-  const log = scope.child({ target: "dyn_runtime::ingress::push_handler", fields: { "otel.kind": "server" } });
   const startedAt = now();
   const span = tracer.startSpan("handle_payload", "server", identity.trace, startedAt);
   const running: Running = {
@@ -89,10 +84,9 @@ export async function runRequest(stream: ServerStream, request: RequestMessage, 
   const deadline = armDeadline(stream, request.deadlineMs);
   let failure: RuntimeError | undefined;
   try {
-    const userLog = scope.child({ target: `${namespace}::${component}::${name}` });
     const turn = place?.turn(stream.signal);
     if (turn) await turn;
-    const work = (): Promise<void> => pump(running, request, userLog, options);
+    const work = (): Promise<void> => pump(running, request, options);
     await (tracer.isOn ? span.run(work) : work());
   } catch (error) {
     failure = stream.signal.aborted ? toRuntimeError(stream.signal.reason) : toFailure(error);
@@ -126,12 +120,22 @@ function toFailure(thrown: unknown): RuntimeError {
   return toWorkerError(toHandlerError(thrown), "the handler");
 }
 
-async function pump(
-  running: Running,
-  request: RequestMessage,
-  logger: Logger,
-  { endpoint, pauses }: RunOptions,
-): Promise<void> {
+// What all lines about a request have.
+function toBoundFields(identity: Identity, { address, instanceId: instance_id }: ServedEndpoint): Fields {
+  const { namespace, component, endpoint } = address;
+  return { ...toLogFields(identity, "handle_payload"), namespace, component, endpoint, instance_id };
+}
+
+function openUserLog(identity: Identity, endpoint: ServedEndpoint): Logger {
+  const { namespace, component, endpoint: name } = endpoint.address;
+  return endpoint.log.child({
+    target: `${namespace}::${component}::${name}`,
+    requestId: identity.requestId,
+    fields: () => toBoundFields(identity, endpoint),
+  });
+}
+
+async function pump(running: Running, request: RequestMessage, { endpoint, pauses }: RunOptions): Promise<void> {
   const { stream, identity, facts, places, clock } = running;
   running.step = "deserialization";
   const body = decodePayload(request.payload, "request payload");
@@ -146,7 +150,7 @@ async function pump(
     trace: identity.trace,
     attempt: request.attempt,
     places,
-    [workerParts]: { connection: stream, clock, logger },
+    [workerParts]: { connection: stream, clock, logger: once(() => openUserLog(identity, endpoint)) },
     report: (more) => void Object.assign(facts, more),
   });
   const items = new GivenItems(endpoint.handler(body, context), "the handler");

@@ -1,6 +1,7 @@
 /** `engine.generate`: the engine's own place in the trace, below the worker's `handle_payload`. Its id exists whether or not spans are exported. */
 import { partsOf, toContext, workerParts, type RequestContext, type WorkerContext } from "../handler.ts";
 import type { RuntimeError } from "../errors.ts";
+import { once } from "../lifetime.ts";
 import { toRuntimeError } from "../thrown.ts";
 import { toSpanFields } from "../trace/identity.ts";
 import { endSpan, toOutcome, withinSpan, type Attributes, type Tracer } from "../trace/spans.ts";
@@ -25,7 +26,7 @@ export function openEngineSpan(outer: RequestContext, tracer: Tracer): EngineSpa
   const startedAt = performance.now();
   const span = tracer.startSpan(spanName, "internal", trace, startedAt);
   const parts = partsOf(outer);
-  const logger = parts.logger.child({ fields: () => toSpanFields(trace, spanName) });
+  const logger = once(() => parts.logger().child({ fields: () => toSpanFields(trace, spanName) }));
   const { signal, requestId, xRequestId, tracestate, baggage, attempt, places } = outer;
   return {
     spanId: trace.spanId,

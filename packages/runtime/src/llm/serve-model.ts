@@ -152,7 +152,7 @@ async function* runJob(job: ModelJob, served: Served, outer: RequestContext): As
   const states = runs.map(({ state }) => state);
   const start = ({ request, state }: Run, seen: RequestContext): AsyncIterable<Delta> => {
     const run = (): AsyncIterable<Delta> => span.within(() => toItems(engine(request, seen)));
-    return enforceLimits(toLimited(request, served.role), run, state, () => served.onLone(partsOf(seen).logger));
+    return enforceLimits(toLimited(request, served.role), run, state, () => served.onLone(partsOf(seen).logger()));
   };
   let failure: RuntimeError | undefined;
   try {
