@@ -14,6 +14,7 @@ export const houses: Readonly<Record<string, Readonly<Record<string, Room>>>> = 
     llm: { floor: 11, holds: "model contract, stop strings, limits, `serveModel`" },
     "runtime.ts": { floor: 10, holds: "composition root: owns everything, ends it in order" },
     "client.ts": { floor: 9, holds: "`client()`" },
+    "plane.ts": { floor: 9, holds: "the two ends of the request plane, as the settings say" },
     "answer.ts": { floor: 8, holds: "`generate()`: one request and its answer" },
     "endpoint.ts": { floor: 8, holds: "`serve()`" },
     "services.ts": {

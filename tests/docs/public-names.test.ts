@@ -22,11 +22,11 @@ const entryPoints: Readonly<Record<string, { readonly source: string; readonly n
   },
   "@dyn/frontend": {
     source: "packages/frontend/src/index.ts",
-    names: "createFrontend CreateFrontendOptions Frontend FrontendOptions frontendSettings",
+    names: "createFrontend CreateFrontendOptions Frontend FrontendOptions",
   },
   "@dyn/mock-worker": {
     source: "packages/mock-worker/src/index.ts",
-    names: `startMockWorker MockWorkerOptions MockWorker MockOptions mockSettings createEchoEngine Pace
+    names: `startMockWorker MockWorkerOptions MockWorker MockOptions createEchoEngine Pace
       parseFaults Fault`,
   },
 };

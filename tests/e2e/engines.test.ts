@@ -176,9 +176,13 @@ describe("what an engine yields and is given", () => {
 });
 
 test.each([
-  ["{}", "model must be a name of 1 to 256 characters, got a value of type undefined"],
+  ["{}", "model must be a name of 1 to 256 characters, got undefined"],
   ['{"model":""}', "model must be a name of 1 to 256 characters, got 0"],
   [`{"model":"${"m".repeat(257)}"}`, "model must be a name of 1 to 256 characters, got 257"],
+  ['{"model":"m","role":"both"}', 'role must be one of aggregated, prefill, decode, got "both"'],
+  ['{"model":"m","contextLength":"8192"}', 'contextLength must be a whole number from 0, got "8192"'],
+  ['{"model":"m","migrationLimit":-1}', "migrationLimit must be a whole number from 0, got -1"],
+  ['{"model":"m","contextLenght":8192}', "contextLenght is no option"],
 ])("serveModel with the options %.20s says what is wrong", async (options, message) => {
   await using runtime = await createRuntime({ config: { discoveryBackend: "mem", log: "off" }, environment: {} });
   await expect(serveModel(runtime, JSON.parse(options), async function* () {})).rejects.toMatchObject({

@@ -49,6 +49,12 @@ async function serve(command: Command): Promise<void> {
   await frontend.closed;
 }
 
+function createSubcommand(name: string): Command {
+  const command = new Command(name).exitOverride();
+  sayWrongUsage(command, `dyn-frontend ${name}`);
+  return command;
+}
+
 const traceHelp = `
 ID   a request id, a client's x-request-id, a trace id, or the id of an answer ("chatcmpl-…")
 LOG  JSONL logs (DYN_LOGGING_JSONL=1) of any number of frontends and workers, in any order: files, pipes, "-" for standard input;
@@ -62,9 +68,7 @@ Example:
   dyn-frontend trace f52be7a9-8809-408c-9140-4fd7ca0dd680 frontend.jsonl worker-*.jsonl`;
 
 function createTrace(): Command {
-  const command = new Command("trace");
-  sayWrongUsage(command, "dyn-frontend trace");
-  return command
+  return createSubcommand("trace")
     .description(
       "follow one request through the logs of all processes: draw its timeline, say what is missing or contradictory",
     )
@@ -89,9 +93,7 @@ Example, a key for the client and its line for the frontend:
   dyn-frontend hash-key team-a < team-a.key >> api-keys`;
 
 function createHashKey(): Command {
-  const command = new Command("hash-key");
-  sayWrongUsage(command, "dyn-frontend hash-key");
-  return command
+  return createSubcommand("hash-key")
     .description(
       "read an API key from standard input and write its line for the file of --api-keys-file or --operator-keys-file",
     )
@@ -144,10 +146,7 @@ async function trace(
 
 const command = ["trace", "hash-key"].find((name) => name === process.argv[2]);
 try {
-  await createServe()
-    .addCommand(createTrace().exitOverride())
-    .addCommand(createHashKey().exitOverride())
-    .parseAsync(process.argv);
+  await createServe().addCommand(createTrace()).addCommand(createHashKey()).parseAsync(process.argv);
 } catch (error) {
   if (error instanceof CommanderError) process.exit(error.exitCode === 0 ? 0 : 2); // commander has said why
   if (!(error instanceof RuntimeError)) throw error;

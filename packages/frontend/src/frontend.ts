@@ -2,16 +2,13 @@
 import { createRuntime, RuntimeError, type Runtime, type RuntimeConfig } from "@dyn/runtime";
 import type { Environment, ShutdownSignal } from "@dyn/runtime";
 import {
-  checkRouterMode,
+  assertSignals,
   completeSettings,
   createEndReport,
   createWallClock,
   type DiscoveryRecord,
   loggerOf,
   once,
-  parseHosts,
-  parseOrigins,
-  parsePrefix,
   waitMs,
   watchSignals,
   within,
@@ -58,9 +55,9 @@ const now = (): number => performance.now();
 /** Start a frontend; resolves once it listens. @throws RuntimeError `unavailable` if the port cannot be had, `invalid_argument` on an option that cannot be. */
 export async function createFrontend(given: CreateFrontendOptions = {}): Promise<Frontend> {
   const { config, runtime, environment = {}, shutdownSignals = [], ...options } = given;
+  assertSignals(shutdownSignals);
   if (runtime && config) throw new RuntimeError("invalid_argument", configAdvice);
   const settings = completeSettings(frontendSettings, options, environment);
-  checkRouterMode(settings.routerMode); // programs may give anything
   const { promise: asked, resolve: ask } = Promise.withResolvers<ShutdownSignal>();
   // From here on: a signal that nobody watches for is lost to the first process of a container.
   const signals = watchSignals(shutdownSignals, ask);
@@ -163,7 +160,6 @@ interface Observed {
 
 function observe({ runtime, settings, owned }: FrontendParts, models: Models): Observed {
   const { metricsPrefix: prefix, metricsModelGraceMs: graceMs, requestHistory: size } = settings;
-  parsePrefix(prefix); // programs may give anything
   const { registry, eventLoopDelay } = runtime.metrics;
   const metrics = createFrontendMetrics({ registry, prefix, models: () => models.list(), graceMs, now });
   owned.push(metrics, eventLoopDelay.watch());
@@ -194,8 +190,8 @@ function toPortsOptions(settings: FrontendOptions): Pick<PortsOptions, Addresses
   return {
     http: { host: httpHost, port: httpPort },
     operators: operatorPort < 0 ? undefined : { host: operatorHost, port: operatorPort },
-    corsOrigins: parseOrigins(settings.corsOrigins.join(",")), // programs may give anything
-    allowedHosts: parseHosts(settings.allowedHosts.join(",")),
+    corsOrigins: settings.corsOrigins,
+    allowedHosts: settings.allowedHosts,
     fieldLimits: settings,
   };
 }

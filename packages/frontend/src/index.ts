@@ -2,5 +2,4 @@
 /// <reference types="node" preserve="true" />
 export { createFrontend } from "./frontend.ts";
 export type { CreateFrontendOptions, Frontend } from "./frontend.ts";
-export { frontendSettings } from "./settings/frontend-settings.ts";
 export type { FrontendOptions } from "./settings/frontend-options.ts";

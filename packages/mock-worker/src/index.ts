@@ -12,7 +12,7 @@ import {
   type ShutdownSignal,
 } from "@dyn/runtime";
 import { serveModel } from "@dyn/runtime/llm";
-import { completeSettings, formatAddress, loggerOf, once, watchSignals } from "@dyn/runtime/internal";
+import { assertSignals, completeSettings, formatAddress, loggerOf, once, watchSignals } from "@dyn/runtime/internal";
 import { createEchoEngine, type EngineFaults } from "./engine.ts";
 import { createFaultControl, toFaultRoute } from "./fault-control.ts";
 import type { Fault } from "./faults.ts";
@@ -22,7 +22,6 @@ export { createEchoEngine } from "./engine.ts";
 export type { Pace } from "./engine.ts";
 export { parseFaults } from "./faults.ts";
 export type { Fault } from "./faults.ts";
-export { mockSettings } from "./options.ts";
 export type { MockOptions } from "./options.ts";
 
 export interface MockWorkerOptions extends Partial<MockOptions> {
@@ -68,6 +67,7 @@ export async function startMockWorker(given: MockWorkerOptions = {}): Promise<Mo
     onCrash,
     ...settings
   } = given;
+  assertSignals(shutdownSignals);
   const options = completeSettings(mockSettings, settings, environment);
   const faults = createFaultControl(options);
   const workers = createWorkers();

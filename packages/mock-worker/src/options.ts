@@ -11,7 +11,7 @@ import {
   wholeNumber,
   type SettingsOf,
 } from "@dyn/runtime/internal";
-import { parseFaults, type Fault } from "./faults.ts";
+import { formatFaults, parseFaults, type Fault } from "./faults.ts";
 
 export interface MockOptions {
   /** Name clients use for the model. Default `mock`. */
@@ -51,6 +51,7 @@ export const mockSettings: SettingsOf<MockOptions> = {
     flag: "model-name",
     default: "mock",
     parse: parseModelName,
+    check: () => undefined, // serveModel takes any text, and says what is wrong with others
     help: "name clients use for the model",
   },
   namespace: {
@@ -135,9 +136,15 @@ export const mockSettings: SettingsOf<MockOptions> = {
     flag: "fault",
     default: [],
     parse: parseFaults,
+    check: checkFaults,
     help: "faults on purpose: KIND[:ARG][@TOKENS][%RATE], separated by commas; error:CODE, delay:MS, hang, crash, cut, garbage",
   },
 };
+
+// Programs may give their text.
+function checkFaults(faults: readonly Fault[]): void {
+  parseFaults(formatFaults(faults));
+}
 
 function parseModelName(text: string): string {
   const name = plainText(text);

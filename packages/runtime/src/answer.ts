@@ -1,6 +1,7 @@
 /** One request of a client, and the answer to it. */
 import { countOf } from "./counts.ts";
 import { maxTimerMs } from "./settings/environment.ts";
+import { assertWhole } from "./settings/options.ts";
 import type { Instance } from "./discovery/instance.ts";
 import type { AttemptReport, RoutedRequest } from "./egress/routed-request.ts";
 import { defaultWindowBytes, maxWindowBytes } from "./egress/client-stream.ts";
@@ -91,8 +92,8 @@ export async function readOne<Item>(answer: Answer<Item>): Promise<Item> {
 
 function toRoutedRequest({ routing, path, candidates }: AnswerParts, options: GenerateOptions): RoutedRequest {
   const { timeoutMs, instanceId, windowBytes = defaultWindowBytes, resume } = options;
-  if (timeoutMs !== undefined) assertWhole("timeoutMs", timeoutMs, maxTimerMs);
-  assertWhole("windowBytes", windowBytes, maxWindowBytes);
+  if (timeoutMs !== undefined) assertWhole("timeoutMs", timeoutMs, 1, maxTimerMs); // a timer would take a longer time for 1 ms
+  assertWhole("windowBytes", windowBytes, 1, maxWindowBytes);
   if (instanceId !== undefined && !isInstanceId(instanceId))
     throw new RuntimeError("invalid_argument", "instanceId must be a decimal u64");
   return {
@@ -144,12 +145,6 @@ function toIdentity(options: GenerateOptions, trace: TraceContext): Identity {
 
 function encodeRest(request: unknown): Uint8Array | undefined {
   return request === undefined ? undefined : encodePayload(request);
-}
-
-// A timer would take a longer time for 1 ms.
-function assertWhole(name: string, value: number, most: number): void {
-  if (Number.isInteger(value) && value >= 1 && value <= most) return;
-  throw new RuntimeError("invalid_argument", `${name} must be a whole number from 1 to ${most}, got ${value}`);
 }
 
 function withTimeout(signal: AbortSignal | undefined, timeoutMs: number | undefined): AbortSignal | undefined {

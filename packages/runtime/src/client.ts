@@ -9,6 +9,7 @@ import { checkRouterMode, createPick, type RouterMode } from "./egress/pick.ts";
 import { createRetryBudget } from "./egress/retry.ts";
 import type { RouterOptions } from "./egress/router.ts";
 import type { Fields } from "./logging/format.ts";
+import { assertWhole, refuseOthers } from "./settings/options.ts";
 
 export interface ClientOptions {
   /** Only instances that are admitted are asked, for instance those that serve one of several models at the same endpoint. Default false: all are. */
@@ -56,21 +57,26 @@ export interface ClientParts extends Omit<AttemptOptions, "mode"> {
 
 /** Create a client of the endpoint `uri`. @throws RuntimeError `invalid_argument` on a malformed address or another router mode. */
 export function createClient<Request, Item>(
-  { discovery, clients, ...parts }: ClientParts,
+  { discovery, clients, peers, health, metrics, log: all, tracer, now }: ClientParts,
   uri: string,
-  { routerMode: mode = "round-robin", logFields: fields, ...following }: ClientOptions,
+  { routerMode: mode = "round-robin", logFields, admittedOnly = false, onLeave, ...others }: ClientOptions,
 ): Client<Request, Item> {
+  refuseOthers(others);
   const routing: RouterOptions = {
-    ...parts,
-    log: parts.log.child({ target: "request_span" }),
+    peers,
+    health,
+    metrics,
+    tracer,
+    now,
+    log: all.child({ target: "request_span" }),
     mode,
     pick: createPick(checkRouterMode(mode), Math.random),
     budget: createRetryBudget(),
     random: Math.random,
   };
   const address = parseAddress(uri);
-  const log = parts.log.child({ target: "dyn_runtime::discovery", ...(fields && { fields }) });
-  const live = openLiveSet({ discovery, statuses: parts.peers, address, log, ...following });
+  const log = all.child({ target: "dyn_runtime::discovery", ...(logFields && { fields: logFields }) });
+  const live = openLiveSet({ discovery, statuses: peers, address, log, admittedOnly, ...(onLeave && { onLeave }) });
   const to = { routing, path: formatPath(address), candidates: () => live.instances };
   const close = (): void => {
     live[Symbol.dispose]();
@@ -80,7 +86,10 @@ export function createClient<Request, Item>(
     get instances() {
       return live.instances;
     },
-    waitForInstances: ({ count = 1, signal } = {}) => live.waitFor(count, signal),
+    async waitForInstances({ count = 1, signal } = {}) {
+      assertWhole("count", count, 0);
+      return live.waitFor(count, signal);
+    },
     has: (id) => live.has(id),
     admit: (id) => live.admit(id),
     dismiss: (id) => live.dismiss(id),

@@ -14,6 +14,7 @@ import type { RuntimeMetrics } from "./metrics/runtime-metrics.ts";
 import { toAdvertisedAddress } from "./net/advertise.ts";
 import type { Listener } from "./net/listener.ts";
 import type { PlaneSecurity } from "./security/plane-security.ts";
+import { assertFunction, assertWhole, refuseOthers } from "./settings/options.ts";
 import type { RuntimeConfig } from "./settings/runtime-config.ts";
 import type { Membership } from "./system/system.ts";
 import { encodeValueItem, type EncodeItem } from "./wire/items.ts";
@@ -120,8 +121,11 @@ function addEndpoint<Request, Item>(
   { id, config, log, metrics: all, server }: EndpointParts,
   address: EndpointAddress,
   handler: Handler<Request, Item>,
-  { encodeItem, countTokens, model, requestLimit = 0 }: ServeOptions<Item>,
+  { encodeItem, countTokens, model, requestLimit = 0, ...others }: ServeOptions<Item>,
 ): PlaneRegistration {
+  refuseOthers(others);
+  assertFunction("the handler", handler);
+  assertWhole("requestLimit", requestLimit, 0);
   const metrics: EndpointMetrics = all.endpoint({
     dynamo_namespace: address.namespace,
     dynamo_component: address.component,

@@ -2,7 +2,7 @@
  *  and a program of yours has no use for it. */
 /// <reference types="node" preserve="true" />
 export { formatHostPort, isLoopback } from "./address.ts";
-export { checkRouterMode, routerModes } from "./egress/pick.ts";
+export { routerModes } from "./egress/pick.ts";
 export { partsOf } from "./handler.ts";
 export type { PeerConnection } from "./handler.ts";
 export { countCharacters, countOf } from "./counts.ts";
@@ -15,6 +15,7 @@ export type { Change, OnChanges, Watch } from "./discovery/discovery.ts";
 export type { Bucket, DiscoveryRecord, EndpointRecord, ModelCard, ModelRecord } from "./discovery/records.ts";
 export { formatAddress, isModelName, maxModelNameLength } from "./discovery/records.ts";
 export { completeSettings, maxTimerMs, readSettings } from "./settings/environment.ts";
+export { assertSignals } from "./settings/options.ts";
 export { runtimeSettings, sharedSettings } from "./settings/runtime-settings.ts";
 export {
   decimalNumber,

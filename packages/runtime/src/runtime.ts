@@ -4,24 +4,23 @@ import { createClient, type Client, type ClientOptions, type ClientParts } from 
 import type { Condition } from "./condition.ts";
 import type { Discovery } from "./discovery/discovery.ts";
 import { createHealth } from "./egress/health.ts";
-import { createPeers, type Peers } from "./egress/peers.ts";
+import type { Peers } from "./egress/peers.ts";
 import { createEndpoint, type Endpoint, type EndpointParts, type Serving } from "./endpoint.ts";
 import { RuntimeError } from "./errors.ts";
 import { formatInstanceKey } from "./ids.ts";
-import { createPlaneServer, type PlaneServer } from "./ingress/plane-server.ts";
+import type { PlaneServer } from "./ingress/plane-server.ts";
 import { createEndReport } from "./end-report.ts";
 import { once, watchSignals, type ShutdownSignal } from "./lifetime.ts";
 import type { Logger } from "./logging/logger.ts";
 import type { MemoryBudget } from "./memory-budget.ts";
 import type { RuntimeMetrics } from "./metrics/runtime-metrics.ts";
-import { listen, type Listener } from "./net/listener.ts";
-import { asksCallers, requireListenerTls } from "./security/plane-security.ts";
+import type { Listener } from "./net/listener.ts";
+import { listenForPeers, openPeers, openServer } from "./plane.ts";
 import { openServices, type ServiceOptions, type Services } from "./services.ts";
+import { assertSignals } from "./settings/options.ts";
 import type { RuntimeConfig } from "./settings/runtime-config.ts";
 import type { Membership, System } from "./system/system.ts";
 import type { Tracer } from "./trace/spans.ts";
-import { agent } from "./version.ts";
-import type { Hello } from "./wire/hello.ts";
 
 export interface RuntimeOptions extends ServiceOptions {
   /** Signals that begin a drain; a second one ends the process at once. Default: none is touched. */
@@ -55,8 +54,9 @@ export interface Runtime extends AsyncDisposable {
 }
 
 /** Create a runtime: no port but that of the system server is opened before something is served, no worker is dialled before something is asked.
- *  @throws RuntimeError `invalid_argument` on a bad setting, `unavailable` if the discovery directory or the system port cannot be used. */
+ *  @throws RuntimeError `invalid_argument` on a bad setting or option, `unavailable` if the discovery directory or the system port cannot be used. */
 export async function createRuntime({ shutdownSignals = [], ...options }: RuntimeOptions = {}): Promise<Runtime> {
+  assertSignals(shutdownSignals);
   const { promise: asked, resolve: ask } = Promise.withResolvers<ShutdownSignal>();
   // From here on: a signal that nobody watches for is lost to the first process of a container.
   const signals = watchSignals(shutdownSignals, ask);
@@ -84,7 +84,8 @@ class OwningRuntime implements Runtime {
   #services: Services;
   #signals: Disposable;
   #membership: Membership;
-  #counted: Disposable;
+  /** What is shown of it in the metrics. */
+  #shown: readonly Disposable[];
   #health = createHealth({ now });
   #peers: Peers;
   #server: PlaneServer;
@@ -107,10 +108,9 @@ class OwningRuntime implements Runtime {
     this.instanceId = id.toString();
     this.#services = services;
     this.#signals = signals;
-    metrics.started(formatInstanceKey(id));
     const condition = (): Condition => discovery.condition;
     this.#membership = system.join(condition);
-    this.#counted = metrics.watchDiscovery(condition);
+    this.#shown = [metrics.started(formatInstanceKey(id)), metrics.watchDiscovery(condition)];
     this.#peers = openPeers(services, (key) => this.#health.lost(key));
     this.#server = openServer(services);
   }
@@ -142,12 +142,8 @@ class OwningRuntime implements Runtime {
 
   client<Request, Item>(uri: string, options: ClientOptions = {}): Client<Request, Item> {
     this.#assertOpen();
-    const { metrics, log, tracer, discovery } = this.#services;
     const parts: ClientParts = {
-      metrics,
-      log,
-      tracer,
-      discovery,
+      ...this.#services,
       peers: this.#peers,
       health: this.#health,
       clients: this.#clients,
@@ -197,8 +193,8 @@ class OwningRuntime implements Runtime {
     );
     await Promise.all(drains);
     await this.#step("connections to instances could not be closed", () => this.#peers[Symbol.asyncDispose]());
-    await this.#step("discovery could not be closed", () => this.discovery[Symbol.asyncDispose]());
-    this.#counted[Symbol.dispose]();
+    await this.#step("discovery could not be closed", () => this.#services.discovery[Symbol.asyncDispose]());
+    for (const shown of this.#shown) shown[Symbol.dispose]();
     await this.#server.close();
     const listener = await this.#listening?.catch(() => undefined); // whoever serves was told
     await listener?.[Symbol.asyncDispose]();
@@ -218,53 +214,4 @@ class OwningRuntime implements Runtime {
       this.#ownLog.warn({ error }, failure);
     }
   }
-}
-
-function toHello({ maxFrameBytes: max_frame_bytes, tcpMaxStreams: max_streams }: RuntimeConfig): Hello {
-  return { version: 1, agent, capabilities: [], max_frame_bytes, max_streams };
-}
-
-function openPeers({ config, security, memory, metrics, log }: Services, onLost: (key: string) => void): Peers {
-  const { connectTimeoutMs, pingIntervalMs } = config;
-  const hello = toHello(config);
-  const egressLog = log.child({ target: "dyn_runtime::egress" });
-  return createPeers({
-    hello,
-    connectTimeoutMs,
-    pingIntervalMs,
-    security,
-    memory,
-    metrics,
-    log: egressLog,
-    onLost,
-    now,
-  });
-}
-
-function openServer({ id, config, security, memory, metrics, log, tracer, discovery }: Services): PlaneServer {
-  const { tokens } = security;
-  return createPlaneServer({
-    hello: { ...toHello(config), instance_id: id.toString() },
-    helloTimeoutMs: config.connectTimeoutMs,
-    pingIntervalMs: config.pingIntervalMs,
-    memory,
-    guard: () => tokens && { role: "listener", tokens: tokens.current, isAnnounced: discovery.isAnnounced },
-    log: log.child({ target: "dyn_runtime::ingress" }),
-    rejections: metrics.rejections,
-    tracer,
-    now,
-  });
-}
-
-async function listenForPeers({ config, security, log }: Services, server: PlaneServer): Promise<Listener> {
-  return listen({
-    host: config.tcpHost,
-    port: config.tcpPort,
-    prefaceTimeoutMs: config.connectTimeoutMs,
-    maxConnections: config.tcpMaxConnections,
-    log: log.child({ target: "dyn_runtime::net" }),
-    tls: requireListenerTls(security),
-    isOpen: !asksCallers(security),
-    onConnection: (socket, head, admit) => server.accept(socket, head, admit),
-  });
 }

@@ -1,7 +1,7 @@
 // A file system that refuses single steps of discovery, and what is asked of one.
 import { join } from "node:path";
 import { directorySteps, type DirectorySteps } from "../../../packages/runtime/src/discovery/directory.ts";
-import type { Discovery } from "../../../packages/runtime/src/discovery/discovery.ts";
+import type { DiscoveryBackend } from "../../../packages/runtime/src/discovery/discovery.ts";
 import { encodeFileName } from "../../../packages/runtime/src/discovery/record-file.ts";
 import { recordKey, type DiscoveryRecord } from "../../../packages/runtime/src/discovery/records.ts";
 import { eventually } from "../../support/cluster.ts";
@@ -52,7 +52,7 @@ export function said(space: FileSpace, message: string): Record<string, unknown>
 }
 
 // Whatever is seen of a record that comes now has been seen in a look that began after it.
-export async function expectAnotherLook(owner: Discovery, seen: Follower, id: bigint): Promise<void> {
+export async function expectAnotherLook(owner: DiscoveryBackend, seen: Follower, id: bigint): Promise<void> {
   await owner.publish(record(id));
   await eventually(`record ${id}`, () => seen.records.has(recordKey(record(id))));
 }

@@ -3,7 +3,7 @@ import { readlinkSync } from "node:fs";
 import { mkdtemp, rename, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Change, Discovery, Watch } from "../../../packages/runtime/src/discovery/discovery.ts";
+import type { Change, Discovery, DiscoveryBackend, Watch } from "../../../packages/runtime/src/discovery/discovery.ts";
 import { openFileDiscovery, type FileDiscoveryOptions } from "../../../packages/runtime/src/discovery/file.ts";
 import { createMemoryDiscovery, createMemorySpace } from "../../../packages/runtime/src/discovery/memory.ts";
 import type {
@@ -66,7 +66,7 @@ export function follow(discovery: Discovery, bucket: Bucket = "v1/instances", un
 
 /** Where discoveries meet. */
 export interface Space extends AsyncDisposable {
-  open(): Promise<Discovery>;
+  open(): Promise<DiscoveryBackend>;
 }
 
 export interface FileSpace extends Space {
@@ -75,7 +75,7 @@ export interface FileSpace extends Space {
   readonly lines: Record<string, unknown>[];
   /** Have them told what was only counted so far. */
   readonly tell: () => void;
-  open(more?: Partial<FileDiscoveryOptions>): Promise<Discovery>;
+  open(more?: Partial<FileDiscoveryOptions>): Promise<DiscoveryBackend>;
 }
 
 // Time stands still: a record dies only if a test makes it old.

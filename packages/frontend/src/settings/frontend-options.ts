@@ -18,7 +18,7 @@ export interface HttpOptions extends HttpLimits {
   readonly tlsKeyPath: string;
   /** Path of the file with the hashes of the API keys that are accepted, read again when it changes. Default: none, and no key is asked for. */
   readonly apiKeysFile: string;
-  /** Names by which the frontend may be asked beside localhost and addresses, `*` for all. Default `[]`: names are looked at on loopback without API keys only. */
+  /** Names by which the frontend may be asked beside localhost and addresses, `*` for all. Default `[]`: names are checked on loopback without API keys only. */
   readonly allowedHosts: readonly string[];
   /** Origins of web pages that may ask from a browser, such as `https://chat.example`; `*` means all. Default `[]`. */
   readonly corsOrigins: readonly string[];

@@ -70,7 +70,7 @@ export const httpSettings: SettingsOf<HttpOptions> = {
     flag: "http-allowed-hosts",
     default: [],
     parse: parseHosts,
-    help: "names by which the frontend may be asked beside localhost and addresses, separated by commas, * for all; others are a 421; without any, names are looked at on loopback without API keys only",
+    help: "names by which the frontend may be asked beside localhost and addresses, separated by commas, * for all; others are a 421; without any, names are checked on loopback without API keys only",
   },
   corsOrigins: {
     env: "DYN_HTTP_CORS_ORIGINS",

@@ -21,17 +21,20 @@ export interface Watch extends Disposable {
   readonly ready: Promise<void>;
 }
 
-/** A backend. tests/runtime/discovery holds one test of this contract, which every backend passes. */
-export interface Discovery extends AsyncDisposable {
+/** What users of a backend may do. It belongs to its runtime, which closes it. */
+export interface Discovery {
   readonly kind: "file" | "mem";
   /** Whether it can look, and keep its own records alive. */
   readonly condition: Condition;
-  /** Publish a record and keep it alive until disposed. Visible to every watcher as a whole or not at all. @throws RuntimeError `unavailable` once this is disposed. */
+  /** Publish a record and keep it alive until disposed. Visible to every watcher as a whole or not at all. @throws RuntimeError `unavailable` once the runtime closes. */
   publish(record: DiscoveryRecord): Promise<AsyncDisposable>;
   /** Hear of all records that are there, and then of every change. `under` narrows that to one endpoint, `namespace/component/endpoint`, or to the record of one key:
-   *  whoever hears only of what concerns it costs nothing when others come and go. @throws RuntimeError `unavailable` once this is disposed. */
+   *  whoever hears only of what concerns it costs nothing when others come and go. @throws RuntimeError `unavailable` once the runtime closes. */
   watch(bucket: Bucket, onChanges: OnChanges, under?: string): Watch;
 }
+
+/** A backend: disposing it withdraws its own records. tests/runtime/discovery holds one test of this contract, which every backend passes. */
+export interface DiscoveryBackend extends Discovery, AsyncDisposable {}
 
 /** What a disposed discovery answers. */
 export function toClosedError(): RuntimeError {

@@ -5,7 +5,7 @@ import type { Tokens } from "../security/auth.ts";
 import { openBucketWatch, type BucketWatch } from "./bucket-watch.ts";
 import { createBuckets, type Buckets } from "./buckets.ts";
 import { directorySteps, inTime, type DirectorySteps } from "./directory.ts";
-import { toClosedError, toUnusableError, type Discovery } from "./discovery.ts";
+import { toClosedError, toUnusableError, type DiscoveryBackend } from "./discovery.ts";
 import { createOwnRecords } from "./own-records.ts";
 import type { Bucket } from "./records.ts";
 
@@ -49,7 +49,7 @@ const defaults = {
 
 /** Open a discovery directory; it is made if missing. Touches, re-publishes and sweeps until disposed.
  *  @throws RuntimeError `unavailable` if it can be neither made nor read, does not answer, or could be changed by others. */
-export async function openFileDiscovery(options: FileDiscoveryOptions): Promise<Discovery> {
+export async function openFileDiscovery(options: FileDiscoveryOptions): Promise<DiscoveryBackend> {
   const settings: Settings = { ...defaults, ...options };
   const buckets = createBuckets(settings);
   await checkBuckets(buckets, settings);

@@ -1,6 +1,6 @@
 /** Discovery inside one process: runtimes that share a space see each other. */
 import type { Logger } from "../logging/logger.ts";
-import { deliver, toClosedError, type Discovery } from "./discovery.ts";
+import { deliver, toClosedError, type DiscoveryBackend } from "./discovery.ts";
 import { createRecordTable, type RecordTable } from "./record-table.ts";
 import { bucketOf, recordKey, type Bucket, type DiscoveryRecord } from "./records.ts";
 
@@ -15,7 +15,7 @@ export function createMemorySpace(): MemorySpace {
 }
 
 /** Create a view of `space`; its own records go when it is disposed. */
-export function createMemoryDiscovery({ tables }: MemorySpace, log: Logger): Discovery {
+export function createMemoryDiscovery({ tables }: MemorySpace, log: Logger): DiscoveryBackend {
   const own = new Set<AsyncDisposable>();
   let closed = false;
   return {

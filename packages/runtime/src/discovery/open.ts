@@ -2,7 +2,7 @@
 import type { RuntimeConfig } from "../settings/runtime-config.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { Tokens } from "../security/auth.ts";
-import type { Discovery } from "./discovery.ts";
+import type { DiscoveryBackend } from "./discovery.ts";
 import { openFileDiscovery } from "./file.ts";
 import { createMemoryDiscovery, createMemorySpace, type MemorySpace } from "./memory.ts";
 
@@ -20,7 +20,7 @@ export interface OpenDiscoveryOptions {
 export async function openDiscovery(
   config: RuntimeConfig,
   { log, tokens, memorySpace }: OpenDiscoveryOptions,
-): Promise<Discovery> {
+): Promise<DiscoveryBackend> {
   const discoveryLog = log.child({ target: "dyn_runtime::discovery" });
   switch (config.discoveryBackend) {
     case "file":

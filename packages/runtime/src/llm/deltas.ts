@@ -1,5 +1,6 @@
 /** Deltas of an engine or a worker that may be anybody's: narrowed before they are trusted. */
 import { RuntimeError } from "../errors.ts";
+import { describeValue } from "../excerpt.ts";
 import { isMap } from "../wire/payload.ts";
 import type { Delta, FinishReason } from "./contract.ts";
 
@@ -54,19 +55,13 @@ export function assertDelta(value: unknown): asserts value is Delta {
 /** The same for what an engine yields. @throws RuntimeError `internal` saying what was expected, for the engine's author. */
 export function assertEngineDelta(value: unknown): asserts value is Delta {
   if (!isMap(value))
-    throw new RuntimeError("internal", `the engine yielded ${describe(value)}, expected an object with text`);
+    throw new RuntimeError("internal", `the engine yielded ${describeValue(value)}, expected an object with text`);
   if ((value["choice"] ?? 0) !== 0)
     throw new RuntimeError("internal", "choice of a delta is the runtime's to say, the engine must leave it out");
   const problem = findProblem(value);
   if (problem === undefined) return;
   throw new RuntimeError(
     "internal",
-    `${problem} of a delta must be ${fields[problem]}, the engine yielded ${describe(value[problem])}`,
+    `${problem} of a delta must be ${fields[problem]}, the engine yielded ${describeValue(value[problem])}`,
   );
-}
-
-function describe(value: unknown): string {
-  if (value === null || value === undefined) return String(value);
-  if (typeof value === "string") return JSON.stringify(value.slice(0, 64));
-  return Array.isArray(value) ? "a list" : `a value of type ${typeof value}`;
 }

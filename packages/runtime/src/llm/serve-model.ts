@@ -6,9 +6,11 @@ import { once } from "../lifetime.ts";
 import { toItems } from "../given-items.ts";
 import { partsOf, type RequestContext } from "../handler.ts";
 import { RuntimeError } from "../errors.ts";
+import { describeValue } from "../excerpt.ts";
 import { toHandlerError } from "../thrown.ts";
 import { loggerOf, type Logger } from "../logging/logger.ts";
 import type { Runtime } from "../runtime.ts";
+import { assertFunction, assertWhole, refuseOthers } from "../settings/options.ts";
 import type { Tracer } from "../trace/spans.ts";
 import { encodeDeltaItem } from "../wire/items.ts";
 import { createRuns, mergeChoices, type Run } from "./choices.ts";
@@ -42,10 +44,17 @@ export interface ServeModelOptions {
 
 /** Resolves once the model is registered. @throws RuntimeError `invalid_argument` on a bad name or address. */
 export async function serveModel(runtime: Runtime, options: ServeModelOptions, engine: Engine): Promise<Serving> {
-  const { model, role = "aggregated", contextLength = 0, migrationLimit = 0, requestLimit = 0 } = options;
-  const endpoint =
-    options.endpoint ?? (role === "prefill" ? "dyn://dynamo.prefill.generate" : "dyn://dynamo.backend.generate");
+  const { model, role = "aggregated", contextLength = 0, migrationLimit = 0, requestLimit = 0, ...rest } = options;
+  const {
+    endpoint = role === "prefill" ? "dyn://dynamo.prefill.generate" : "dyn://dynamo.backend.generate",
+    ...others
+  } = rest;
+  refuseOthers(others);
   checkName(model);
+  checkRole(role);
+  assertWhole("contextLength", contextLength, 0);
+  assertWhole("migrationLimit", migrationLimit, 0);
+  assertFunction("the engine", engine);
   const address = parseAddress(endpoint);
   const served: Served = { model, role, engine, tracer: runtime.tracer, onLone: createLoneNotice(model) };
   const serving = await runtime
@@ -92,10 +101,18 @@ export async function serveModel(runtime: Runtime, options: ServeModelOptions, e
 // Programs may give anything.
 function checkName(model: unknown): void {
   if (isModelName(model)) return;
-  const got = typeof model === "string" ? `${countCharacters(model)}` : `a value of type ${typeof model}`;
+  const got = typeof model === "string" ? `${countCharacters(model)}` : describeValue(model);
   throw new RuntimeError(
     "invalid_argument",
     `model must be a name of 1 to ${maxModelNameLength} characters, got ${got}`,
+  );
+}
+
+function checkRole(role: WorkerRole): void {
+  if (Object.hasOwn(needs, role)) return;
+  throw new RuntimeError(
+    "invalid_argument",
+    `role must be one of ${Object.keys(needs).join(", ")}, got ${describeValue(role)}`,
   );
 }
 

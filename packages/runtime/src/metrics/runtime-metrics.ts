@@ -32,8 +32,8 @@ export interface RuntimeMetrics {
   readonly memory: { readonly limit: Gauge; readonly used: Gauge; readonly refusals: Counter };
   /** The series of one served endpoint. */
   endpoint(labels: EndpointLabels): EndpointMetrics;
-  /** From now on the uptime of this instance is shown. */
-  started(workerId: string): void;
+  /** Show the uptime of this instance, until disposed. */
+  started(workerId: string): Disposable;
   /** Count a discovery that may be degraded, until disposed. */
   watchDiscovery(condition: () => Condition): Disposable;
 }
@@ -72,7 +72,14 @@ export function createRuntimeMetrics({
     memory: createMemoryMetrics(registry),
     eventLoopDelay: createEventLoopDelay(registry, now),
     endpoint: (labels) => createEndpointMetrics(families, labels),
-    started: (workerId) => void startedAt.set(workerId, now()),
+    started(worker_id) {
+      startedAt.set(worker_id, now());
+      const gone = (): void => {
+        startedAt.delete(worker_id);
+        uptime.remove({ worker_id });
+      };
+      return { [Symbol.dispose]: gone };
+    },
     watchDiscovery: createDiscoveryMetric(registry),
   };
 }
@@ -98,7 +105,10 @@ function createMemoryMetrics(registry: MetricsRegistry): RuntimeMetrics["memory"
     createGauges({ registry, name: `dynamo_request_memory_${name}`, help }).with({});
   return {
     limit: gauge("limit_bytes", "Most that requests may take of the memory of this process, all together"),
-    used: gauge("used_bytes", "What they take of it now: bodies, prompts, and answers that are held or not yet read"),
+    used: gauge(
+      "used_bytes",
+      "What requests take of it now: bodies, prompts, and answers that are held or not yet read",
+    ),
     refusals: createCounters({
       registry,
       name: "dynamo_request_memory_refusals_total",

@@ -3,7 +3,7 @@ import { statSync } from "node:fs";
 import { tmpdir, userInfo } from "node:os";
 import { isAbsolute, join, resolve } from "node:path";
 import { RuntimeError } from "../errors.ts";
-import { excerpt } from "../excerpt.ts";
+import { refuseOthers, takeGiven } from "./options.ts";
 import type { Setting, Variable, VariablesOf } from "./setting.ts";
 
 /** Variables by name; `undefined` and "" both mean unset. */
@@ -61,16 +61,21 @@ export function readSettings<Config>(
 }
 
 /** Every setting of a table: `given` over `environment` over the default. What is given is not looked for in the environment.
- *  @throws RuntimeError `invalid_argument`. */
+ *  @throws RuntimeError `invalid_argument` on a bad value, or one of another name. */
 export function completeSettings<Config>(
   settings: VariablesOf<Config>,
   given: Partial<Config>,
-  environment?: Environment,
+  environment: Environment = {},
 ): Config {
-  const unknown = Object.keys(given).find((name) => !(name in settings));
-  if (unknown !== undefined) throw new RuntimeError("invalid_argument", `${excerpt(unknown, 80)} is no option`);
-  const missing = Object.fromEntries(
-    Object.entries(settings).filter(([name]) => given[name as keyof Config] === undefined),
-  );
-  return { ...given, ...readSettings(missing as unknown as VariablesOf<Config>, environment) }; // between them they have every key
+  refuseOthers(Object.fromEntries(Object.entries(given).filter(([name]) => !Object.hasOwn(settings, name))));
+  const names = Object.keys(settings) as (keyof Config & string)[]; // the table has exactly the keys of Config
+  const entries = names.map((name) => {
+    const value = given[name];
+    const taken =
+      value === undefined
+        ? readSetting(settings[name], environment, undefined)
+        : takeGiven(name, settings[name], value);
+    return [name, taken] as const;
+  });
+  return Object.fromEntries(entries) as Config;
 }

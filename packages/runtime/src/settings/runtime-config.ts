@@ -6,7 +6,7 @@ export interface RuntimeConfig extends LogConfig {
   readonly discoveryBackend: "file" | "mem";
   /** Directory of the file discovery; others must not be able to write in it. Default `$XDG_RUNTIME_DIR/dyn`, else `dyn-<uid>` in the system's temporary directory. */
   readonly fileKv: string;
-  /** Take that directory whoever owns it and may write in it, as on a mount of several machines. Default `false`. */
+  /** Use that directory even if others own it or may write in it, as on a mount of several machines. Default `false`. */
   readonly fileKvShared: boolean;
   /** Address the request plane listens on. Default `127.0.0.1`. */
   readonly tcpHost: string;

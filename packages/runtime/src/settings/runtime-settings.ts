@@ -76,7 +76,7 @@ export const sharedSettings: SettingsOf<Omit<RuntimeConfig, WithoutFlag | Servin
   fileKvShared: switchSetting(
     "DYN_FILE_KV_SHARED",
     "file-kv-shared",
-    "take that directory whoever owns it and may write in it, as on a mount of several machines",
+    "use that directory even if others own it or may write in it, as on a mount of several machines",
   ),
   tcpTlsCert: pathSetting(
     "DYN_TCP_TLS_CERT",
@@ -222,7 +222,7 @@ export const servingSettings: SettingsOf<Pick<RuntimeConfig, Serving>> = {
     flag: "system-allowed-hosts",
     default: [],
     parse: parseHosts,
-    help: "names by which the system server may be asked beside localhost and addresses, separated by commas, * for all; others are a 421; without any, names are looked at on loopback only",
+    help: "names by which the system server may be asked beside localhost and addresses, separated by commas, * for all; others are a 421; without any, names are checked on loopback only",
   },
   systemTimeoutMs: numberSetting(
     "DYN_SYSTEM_TIMEOUT_MS",

@@ -10,6 +10,8 @@ export interface Variable<Value> {
   readonly shownDefault?: string;
   readonly help: string;
   readonly parse: (text: string) => Value;
+  /** Throws as `parse` does, for a value that a program gives. Default: `parse`, of its text. */
+  check?(value: Value): void;
   /** True if the value must not be shown, not even a bad one. */
   readonly isSecret?: boolean;
 }
@@ -20,23 +22,35 @@ export interface Setting<Value> extends Variable<Value> {
   readonly flag: string;
 }
 
+/** A setting that is a number from `min` to `max`. */
+export interface NumberSetting extends Setting<number> {
+  readonly range: readonly [min: number, max: number];
+}
+
 /** A setting that is a whole number from `min` to `max`. */
 export function numberSetting(
   env: string,
   flag: string,
   fallback: number,
-  [min, max]: readonly [number, number],
+  range: NumberSetting["range"],
   help: string,
-): Setting<number> {
-  return { env, flag, default: fallback, parse: wholeNumber(min, max), help };
+): NumberSetting {
+  return { env, flag, default: fallback, range, parse: wholeNumber(...range), help };
 }
 
 export const mebibyte: number = 1024 * 1024;
 export const second = 1_000;
 
-/** A setting that people write in larger units than the code has: `unit` bytes, or ms. */
-export function inUnits(unit: number, { default: fallback, parse, ...setting }: Setting<number>): Setting<number> {
-  return { ...setting, default: fallback * unit, shownDefault: `${fallback}`, parse: (text) => parse(text) * unit };
+/** A setting that people write in larger units than the code has: `unit` bytes, or ms. Programs may give a part of one. */
+export function inUnits(unit: number, { default: fallback, range, parse, ...setting }: NumberSetting): Setting<number> {
+  const [min, max] = range;
+  return {
+    ...setting,
+    default: fallback * unit,
+    shownDefault: `${fallback}`,
+    parse: (text) => parse(text) * unit,
+    check: (value) => void decimalNumber(Math.min(min, 1), max * unit)(String(value)),
+  };
 }
 
 /** The default as `--help` and the documents show it. */

@@ -1,0 +1,56 @@
+/** The two ends of the request plane, as the services of a runtime say. */
+import { createPeers, type Peers } from "./egress/peers.ts";
+import { createPlaneServer, type PlaneServer } from "./ingress/plane-server.ts";
+import { listen, type Listener } from "./net/listener.ts";
+import { asksCallers, requireListenerTls } from "./security/plane-security.ts";
+import type { Services } from "./services.ts";
+import type { RuntimeConfig } from "./settings/runtime-config.ts";
+import { agent } from "./version.ts";
+import type { Hello } from "./wire/hello.ts";
+
+const now = (): number => performance.now();
+
+function toHello({ maxFrameBytes: max_frame_bytes, tcpMaxStreams: max_streams }: RuntimeConfig): Hello {
+  return { version: 1, agent, capabilities: [], max_frame_bytes, max_streams };
+}
+
+/** Those that are dialled. `onLost` hears the `Instance.key` of each whose connection was lost. */
+export function openPeers(
+  { config, security, memory, metrics, log: all }: Services,
+  onLost: (key: string) => void,
+): Peers {
+  const { connectTimeoutMs, pingIntervalMs } = config;
+  const log = all.child({ target: "dyn_runtime::egress" });
+  const hello = toHello(config);
+  return createPeers({ hello, connectTimeoutMs, pingIntervalMs, security, memory, metrics, log, onLost, now });
+}
+
+/** The end that serves; it listens once it is given to `listenForPeers`. */
+export function openServer({ id, config, security, memory, metrics, log, tracer, discovery }: Services): PlaneServer {
+  const { tokens } = security;
+  return createPlaneServer({
+    hello: { ...toHello(config), instance_id: id.toString() },
+    helloTimeoutMs: config.connectTimeoutMs,
+    pingIntervalMs: config.pingIntervalMs,
+    memory,
+    guard: () => tokens && { role: "listener", tokens: tokens.current, isAnnounced: discovery.isAnnounced },
+    log: log.child({ target: "dyn_runtime::ingress" }),
+    rejections: metrics.rejections,
+    tracer,
+    now,
+  });
+}
+
+/** Listen for those who dial. @throws RuntimeError `unavailable` if the address cannot be had, `invalid_argument` if a certificate is wanted and there is none. */
+export async function listenForPeers({ config, security, log }: Services, server: PlaneServer): Promise<Listener> {
+  return listen({
+    host: config.tcpHost,
+    port: config.tcpPort,
+    prefaceTimeoutMs: config.connectTimeoutMs,
+    maxConnections: config.tcpMaxConnections,
+    log: log.child({ target: "dyn_runtime::net" }),
+    tls: requireListenerTls(security),
+    isOpen: !asksCallers(security),
+    onConnection: (socket, head, admit) => server.accept(socket, head, admit),
+  });
+}

@@ -1,0 +1,62 @@
+/** Options as programs give them: in plain JavaScript they may be anything. */
+import { constants } from "node:os";
+import { RuntimeError } from "../errors.ts";
+import { describeValue, excerpt } from "../excerpt.ts";
+import type { ShutdownSignal } from "../lifetime.ts";
+import type { Variable } from "./setting.ts";
+
+/** `others` is what is left of options once all that there are have been taken out. @throws RuntimeError `invalid_argument` naming one. */
+export function refuseOthers(others: object): void {
+  const [name] = Object.keys(others);
+  if (name !== undefined) throw new RuntimeError("invalid_argument", `${excerpt(name, 80)} is no option`);
+}
+
+/** @throws RuntimeError `invalid_argument` unless `value` is a whole number from `min` to `max`. */
+export function assertWhole(name: string, value: number, min: number, max: number = Number.MAX_SAFE_INTEGER): void {
+  if (Number.isInteger(value) && value >= min && value <= max) return;
+  const limit = max === Number.MAX_SAFE_INTEGER ? "" : ` to ${max}`;
+  throw new RuntimeError(
+    "invalid_argument",
+    `${name} must be a whole number from ${min}${limit}, got ${describeValue(value)}`,
+  );
+}
+
+/** @throws RuntimeError `invalid_argument` unless `value` is a function. */
+export function assertFunction(name: string, value: unknown): void {
+  if (typeof value === "function") return;
+  throw new RuntimeError("invalid_argument", `${name} must be a function, got ${describeValue(value)}`);
+}
+
+/** A name that no signal has would be waited for in vain. @throws RuntimeError `invalid_argument`. */
+export function assertSignals(signals: readonly ShutdownSignal[]): void {
+  const given: unknown = signals;
+  if (!Array.isArray(given))
+    throw new RuntimeError("invalid_argument", `shutdownSignals must be a list, got ${describeValue(given)}`);
+  const wrong = given.findIndex((name) => name !== "disconnect" && !Object.hasOwn(constants.signals, name as string));
+  if (wrong < 0) return;
+  const got = describeValue(given[wrong]);
+  throw new RuntimeError(
+    "invalid_argument",
+    `shutdownSignals must be names such as SIGTERM, or disconnect, got ${got}`,
+  );
+}
+
+/** The value of a setting that a program gives, held to what its text is held to. @throws RuntimeError `invalid_argument`. */
+export function takeGiven<Value>(name: string, setting: Variable<Value>, value: Value): Value {
+  const shown = setting.isSecret ? "(hidden)" : describeValue(value);
+  const wanted = typeOf(setting.default);
+  if (typeOf(value) !== wanted) throw new RuntimeError("invalid_argument", `${name} must be a ${wanted}, got ${shown}`);
+  try {
+    if (!setting.check) return setting.parse(String(value)); // of a list its members, with commas between
+    setting.check(value);
+    return value;
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    const got = wanted === "list" ? "" : `, got ${shown}`;
+    throw new RuntimeError("invalid_argument", `${name}: ${reason}${got}`, { cause });
+  }
+}
+
+function typeOf(value: unknown): string {
+  return Array.isArray(value) ? "list" : typeof value;
+}
