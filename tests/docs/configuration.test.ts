@@ -80,8 +80,7 @@ These have no flags; they are read only when \`OTEL_EXPORT_ENABLED\` is on. What
 
 ${variables({ ...telemetrySwitches, ...telemetrySettings })}
 
-Of the standard variables for certificates (\`OTEL_EXPORTER_OTLP_CERTIFICATE\`, \`…_CLIENT_KEY\`, \`…_CLIENT_CERTIFICATE\`) and \`OTEL_EXPORTER_OTLP_COMPRESSION\` the
-exporter reads those of the process itself.
+The exporter of OpenTelemetry reads some variables of the process by itself, whatever a program gives as \`environment\`: those for certificates (\`OTEL_EXPORTER_OTLP_CERTIFICATE\`, \`…_CLIENT_KEY\`, \`…_CLIENT_CERTIFICATE\`), and \`OTEL_EXPORTER_OTLP_COMPRESSION\`.
 
 ## dyn-frontend
 

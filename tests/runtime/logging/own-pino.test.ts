@@ -123,6 +123,11 @@ test("the log of one runtime can be given to another", async () => {
   expect(loggerOf(second.log)).toBe(loggerOf(first.log));
   second.log.info({ a: 1 }, "hello");
   expect(lines.at(-1)).toMatchObject({ msg: "hello", target: "dyn", a: 1 });
+  await using third = await createRuntime({ config, log: first.log.child({ part: "third" }) });
+  third.log.info("hello");
+  expect(lines.at(-1)).toMatchObject({ msg: "hello", target: "dyn", part: "third" });
+  const redacting = createRuntime({ config, log: first.log.child({}, { redact: ["secret"] }) });
+  await expect(redacting).rejects.toThrow("this one is a child of a runtime's with options, such as redact");
 });
 
 test("one that throws ends nothing, and Node warns of it once", async () => {

@@ -137,6 +137,26 @@ describe("runtimes of one process", () => {
     expect(trace.getTracer("tests").startSpan("too late").isRecording()).toBe(false);
   });
 
+  test.each(["http/protobuf", "grpc"] as const)(
+    "send %s headers that they were given, and none of the process",
+    async (protocol) => {
+      await using receiver = await startReceiver();
+      const own = "OTEL_EXPORTER_OTLP_HEADERS";
+      process.env[own] = "x-own=secret";
+      try {
+        const environment = { ...receiver.env(protocol), [own]: "x-given=1" };
+        await using _runtime = await createRuntime({ config: { discoveryBackend: "mem", log: "off" }, environment });
+        trace.getTracer("tests").startSpan("mine").end();
+        expect(process.env[own]).toBe("x-own=secret");
+      } finally {
+        delete process.env[own];
+      }
+      expect(receiver.headers).toHaveLength(1);
+      expect(receiver.headers[0]).toHaveProperty("x-given");
+      expect(receiver.headers[0]).not.toHaveProperty("x-own");
+    },
+  );
+
   test("what a handler reports that no attribute can hold costs the request nothing", async () => {
     await using receiver = await startReceiver();
     const records: Record<string, unknown>[] = [];

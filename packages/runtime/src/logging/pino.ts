@@ -21,12 +21,15 @@ export type OpenTarget = (target: string, threshold: Threshold) => Pino;
 
 const reserved: unique symbol = Symbol("reserved");
 const bound: unique symbol = Symbol("bound");
+const altered: unique symbol = Symbol("altered");
 
 /** What is set on a logger is set on its children: pino makes them from it. */
 interface Guarded extends Pino {
   /** Keys that its lines have besides. */
   [reserved]?: ReadonlySet<string>;
   [bound]?: Fields;
+  /** A child's maker gave options: a level, serialisers, what is redacted. */
+  [altered]?: true;
   /** JSON of its bindings, without braces, with a comma before each. */
   [symbols.chindingsSym]?: string;
 }
@@ -112,6 +115,11 @@ export function boundTo(logger: Guarded): Fields {
   return logger[bound] ?? {};
 }
 
+/** True for a child that was made with options of its own. */
+export function isAltered(logger: Guarded): boolean {
+  return logger[altered] === true;
+}
+
 /** A child whose lines have `fields`, in one text for all: pino alone makes one of each value, which costs three times as much. */
 export function bind(parent: Guarded, fields: Fields): Pino {
   if (parent[reserved] !== ownKeys) return parent.child(fields);
@@ -137,6 +145,7 @@ function guard(logger: Guarded, keys: ReadonlySet<string>): Pino {
       const free = { ...withFreeKeys(this, bindings) }; // pino asks it for hasOwnProperty
       const made: Guarded = plain.child.call(this, free, options);
       made[bound] = this[bound] ? { ...this[bound], ...free } : free;
+      if (options) made[altered] = true;
       if (keys === ownKeys && options) keepForm(made);
       return made;
     },

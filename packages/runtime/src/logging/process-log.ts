@@ -4,7 +4,7 @@ import { RuntimeError } from "../errors.ts";
 import { parseLogEvents } from "./events.ts";
 import { levels, parseLogFilter } from "./filter.ts";
 import { createLogger, isOurs, loggerOf, type Logger } from "./logger.ts";
-import { adoptPino, createPino, type OpenTarget } from "./pino.ts";
+import { adoptPino, createPino, isAltered, type OpenTarget } from "./pino.ts";
 import { createLogSampler } from "./sampling.ts";
 import { createSums } from "./sums.ts";
 import { openLogWriter } from "./writer.ts";
@@ -37,7 +37,10 @@ export interface ProcessLog {
  *  @throws RuntimeError `invalid_argument` on a bad filter or list of events, or if `given` is no pino. */
 export function openProcessLog(config: LogConfig, now: () => number, given?: Pino): ProcessLog {
   if (given !== undefined) assertPino(given);
-  if (given && isOurs(given)) return { log: loggerOf(given), close: () => Promise.resolve() };
+  if (given && isOurs(given)) {
+    if (isAltered(given)) throw new RuntimeError("invalid_argument", alteredAdvice);
+    return { log: loggerOf(given), close: () => Promise.resolve() };
+  }
   const filter = parseLogFilter(config.log);
   const events = parseLogEvents(config.logEvents);
   const isLogged = createLogSampler(config.logSampleRatio);
@@ -59,6 +62,9 @@ interface Opened {
   readonly open: OpenTarget;
   readonly close: () => Promise<void>;
 }
+
+const alteredAdvice =
+  "log must be a runtime's or a pino logger of your own: this one is a child of a runtime's with options, such as redact, which would not hold for all lines";
 
 // Programs may give anything.
 function assertPino(given: Pino | null): void {

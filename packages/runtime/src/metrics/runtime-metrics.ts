@@ -41,7 +41,6 @@ export interface RuntimeMetrics {
 const queues = [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1];
 const roundtrips = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
 
-/** Names and clock. */
 export interface RuntimeMetricsOptions {
   /** First part of the names of what workers count. Default `dynamo_component`. */
   readonly componentPrefix?: string;
@@ -49,7 +48,7 @@ export interface RuntimeMetricsOptions {
   readonly now?: () => number;
 }
 
-/** Create them. One set serves all runtimes of a process that shows one `/metrics`. */
+/** Create them, at zero. */
 export function createRuntimeMetrics({
   componentPrefix = "dynamo_component",
   now = () => performance.now(),

@@ -1,4 +1,5 @@
-/** Reads settings from the variables that it is given. Of the process it asks itself only where a user's discovery directory is. */
+/** Reads settings from the variables that it is given. Of the process it asks itself only where a user's discovery directory is,
+ *  and what must be kept from foreign code. */
 import { statSync } from "node:fs";
 import { tmpdir, userInfo } from "node:os";
 import { isAbsolute, join, resolve } from "node:path";
@@ -46,6 +47,20 @@ function isDirectoryOf(path: string, uid: number | undefined): boolean {
     return found.isDirectory() && (uid === undefined || found.uid === uid);
   } catch {
     return false; // whatever it is, it cannot be used
+  }
+}
+
+/** Do `work` as if the process had no such variables: foreign code reads them by itself, and a program may have given others. */
+export function withoutVariables<Result>(names: readonly string[], work: () => Result): Result {
+  const own = names.flatMap((name) => {
+    const value = process.env[name];
+    return value === undefined ? [] : [[name, value] as const];
+  });
+  for (const [name] of own) delete process.env[name];
+  try {
+    return work();
+  } finally {
+    Object.assign(process.env, Object.fromEntries(own));
   }
 }
 

@@ -240,7 +240,7 @@ export const servingSettings: SettingsOf<Pick<RuntimeConfig, Serving>> = {
   },
 };
 
-/** All of them. */
+/** Those of a process that may do both. */
 export const runtimeSettings: SettingsOf<Omit<RuntimeConfig, WithoutFlag>> &
   VariablesOf<Pick<RuntimeConfig, WithoutFlag>> = {
   ...sharedSettings,
