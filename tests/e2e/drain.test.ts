@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import {
   chat,
   eventually,
+  lineOf,
   postChat,
   release,
   startCluster,
@@ -17,9 +18,7 @@ const held: ClusterOptions = { workerArgs: ["--fault", "hang@2"], env: { DYN_SYS
 test("a worker on SIGTERM finishes what is running and exits 0", async () => {
   await using cluster = await startCluster(held);
   const answer = postChat(cluster.url, chat("a b c d", { stream: true })).then((response) => response.text());
-  await eventually("the request", () =>
-    cluster.workers[0]?.lines().some(({ message }) => message === "request received"),
-  );
+  await lineOf(cluster.workers[0], "request received");
   cluster.workers[0]?.kill("SIGTERM");
   await eventually("the model being gone", async () => (await fetch(`${cluster.url}/v1/models/mock`)).status === 503);
   for (const gone of [await fetch(`${cluster.url}/v1/models/mock`), await postChat(cluster.url, chat("hi"))]) {
@@ -39,9 +38,7 @@ test("a worker whose drain takes too long says how many requests it has cut", as
     workerArgs: ["--fault", "hang@2", "--migration-limit", "0", "--drain-timeout-ms", "0"],
   });
   const answer = postChat(cluster.url, chat("a b c d", { stream: true })).then((response) => response.text());
-  await eventually("the request", () =>
-    cluster.workers[0]?.lines().some(({ message }) => message === "request received"),
-  );
+  await lineOf(cluster.workers[0], "request received");
   cluster.workers[0]?.kill("SIGTERM");
   expect(await answer).toContain("the worker is shutting down");
   expect(await cluster.workers[0]?.exited).toBe(0);
@@ -51,9 +48,7 @@ test("a worker whose drain takes too long says how many requests it has cut", as
 test("a worker whose drain takes too long ends its requests with an error and exits 0", async () => {
   await using cluster = await startCluster({ workerArgs: ["--fault", "hang@2", "--drain-timeout-ms", "100"] });
   const answer = postChat(cluster.url, chat("a b c d", { stream: true })).then((response) => response.text());
-  await eventually("the request", () =>
-    cluster.workers[0]?.lines().some(({ message }) => message === "request received"),
-  );
+  await lineOf(cluster.workers[0], "request received");
   cluster.workers[0]?.kill("SIGTERM");
   expect(await cluster.workers[0]?.exited).toBe(0);
   const text = await answer;
@@ -75,9 +70,7 @@ test("a worker whose drain takes too long ends its requests with an error and ex
 test("a frontend on SIGTERM finishes what is running and exits 0", async () => {
   await using cluster = await startCluster(held);
   const answer = postChat(cluster.url, chat("a b c d", { stream: true })).then((response) => response.text());
-  await eventually("the request", () =>
-    cluster.workers[0]?.lines().some(({ message }) => message === "request received"),
-  );
+  await lineOf(cluster.workers[0], "request received");
   cluster.frontend.kill("SIGTERM");
   await eventually("the drain", () =>
     cluster.frontend.lines().some(({ message }) => String(message).startsWith("shutdown requested")),
@@ -199,9 +192,7 @@ test("a frontend that delays its drain begins it when the delay is over, and fin
 test.each(["dyn-frontend", "dyn-mock-worker"])("a second signal ends %s at once", async (name) => {
   await using cluster = await startCluster(held);
   const answer = postChat(cluster.url, chat("a b c d", { stream: true })).catch(() => undefined);
-  await eventually("the request", () =>
-    cluster.workers[0]?.lines().some(({ message }) => message === "request received"),
-  );
+  await lineOf(cluster.workers[0], "request received");
   const program = name === "dyn-frontend" ? cluster.frontend : cluster.workers[0];
   program?.kill("SIGTERM");
   await eventually("the drain", () =>

@@ -8,7 +8,16 @@ import { createRuntime } from "@dyn/runtime";
 import { expect, test } from "vitest";
 import { parseFaults } from "../../packages/mock-worker/dist/faults.js";
 import { createLogger } from "../support/logger.ts";
-import { chat, eventually, postChat, release, startCluster, type Cluster, type Line } from "../support/cluster.ts";
+import {
+  chat,
+  eventually,
+  lineOf,
+  postChat,
+  release,
+  startCluster,
+  type Cluster,
+  type Line,
+} from "../support/cluster.ts";
 
 const text = Array.from({ length: 30 }, (_, index) => `word${index}`).join(" ");
 
@@ -184,7 +193,7 @@ test("a fault strikes after the tokens that its list says, also without a pace, 
       events.filter((event) => event.includes('"content":"word') || event.includes('"content":" word')).length,
     ]).toEqual([fault, 5]);
     expect(events.at(-1)).toContain('"error"');
-    const line = await eventually("its line", () => worker.lines().find(({ message }) => message === "fault strikes"));
+    const line = await lineOf(worker, "fault strikes");
     expect(line).toMatchObject({ level: "WARN", fault, x_request_id: "struck" });
   }
 });

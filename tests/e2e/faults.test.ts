@@ -3,7 +3,7 @@ import { createFrontend } from "@dyn/frontend";
 import { parseFaults, startMockWorker } from "@dyn/mock-worker";
 import { createMemorySpace, createRuntime } from "@dyn/runtime";
 import { expect, test } from "vitest";
-import { chat, eventually, postChat, release, startCluster } from "../support/cluster.ts";
+import { chat, eventually, postChat, release, startCluster, systemUrl } from "../support/cluster.ts";
 
 interface Told {
   readonly status: number;
@@ -27,8 +27,7 @@ test("faults are shown, replaced and ended over the system server, for all worke
     env: { DYN_SYSTEM_PORT: "0" },
   });
   const [worker] = cluster.workers;
-  const line = worker?.lines().find(({ message }) => message === "system server is listening");
-  const url = `http://127.0.0.1:${String(line?.["port"])}/faults`;
+  const url = `${systemUrl(worker)}/faults`;
   expect(await tell(url, "GET")).toEqual({ status: 200, body: { faults: "delay:1" } });
   expect(await ask(cluster.url)).toBe(200);
   expect(await tell(url, "PUT", "error:internal")).toEqual({ status: 200, body: { faults: "error:internal" } });

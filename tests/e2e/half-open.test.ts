@@ -2,7 +2,16 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { chat, eventually, postChat, release, startCluster, type Cluster, type Program } from "../support/cluster.ts";
+import {
+  chat,
+  eventually,
+  lineOf,
+  postChat,
+  release,
+  startCluster,
+  type Cluster,
+  type Program,
+} from "../support/cluster.ts";
 
 // The time of a silence is long enough that a worker which only waits for a processor is not taken for a stopped one.
 const env = { DYN_TCP_PING_INTERVAL_MS: "1000", DYN_SYSTEM_PORT: "0" };
@@ -31,8 +40,8 @@ test("a stopped worker is found by its silence, its requests go on elsewhere, an
   await release(other);
   for (const answer of await Promise.all(answers))
     expect(answer).toMatchObject({ choices: [{ message: { content: text } }] });
-  const lost = cluster.frontend.lines().find(({ message }) => message === "connection to instance lost");
-  expect(lost?.["error"]).toMatch(/^nothing heard from 127\.0\.0\.1:\d+ for 3000 ms$/);
+  const lost = await lineOf(cluster.frontend, "connection to instance lost");
+  expect(lost["error"]).toMatch(/^nothing heard from 127\.0\.0\.1:\d+ for 3000 ms$/);
   expect(count(cluster.frontend, "instance left")).toBe(0); // its record is alive still
   for (let index = 0; index < 2; index += 1) expect((await postChat(cluster.url, chat("hi"))).status).toBe(200);
   stopped.kill("SIGCONT");

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createFrontend, type CreateFrontendOptions } from "@dyn/frontend";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { chat, eventually, startCluster, type Cluster } from "../support/cluster.ts";
+import { chat, eventually, lineOf, startCluster, systemUrl, type Cluster } from "../support/cluster.ts";
 import { sendRaw, type RawAnswer } from "../support/raw-http.ts";
 
 const evil = "evil.example:8000";
@@ -15,8 +15,7 @@ let cluster: Cluster;
 let system = "";
 beforeAll(async () => {
   cluster = await startCluster({ workerArgs: ["--system-port", "0"] });
-  const line = cluster.workers[0]?.lines().find(({ message }) => message === "system server is listening");
-  system = `http://127.0.0.1:${String(line?.["port"])}`;
+  system = systemUrl(cluster.workers[0]);
 });
 afterAll(async () => cluster[Symbol.asyncDispose]());
 
@@ -76,9 +75,7 @@ describe("a frontend on loopback without keys", () => {
         "error.type": "misdirected",
       });
       if (!/^POST \/v1\/(?:chat|comp|messages$)/.test(line)) return;
-      const completed = await eventually("its end", () =>
-        cluster.frontend.lines().find((each) => each["request_id"] === id && each["message"] === "request completed"),
-      );
+      const completed = await lineOf(cluster.frontend, "request completed", { request_id: id });
       expect(completed).toMatchObject({ status: "error", error_type: "validation", error: message, attempts: 0 });
     },
   );

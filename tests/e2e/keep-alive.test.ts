@@ -1,6 +1,6 @@
 // What a client, or the proxy before it, hears while a worker thinks.
 import { expect, test } from "vitest";
-import { chat, eventually, postChat, startCluster, type Cluster } from "../support/cluster.ts";
+import { chat, eventually, lineOf, postChat, startCluster, type Cluster } from "../support/cluster.ts";
 
 const word = ": keep-alive\n\n";
 
@@ -36,9 +36,7 @@ test("a stream that fails after it has been kept open ends with an error event, 
   expect(stream.text().replaceAll(word, "")).toBe(
     'data: {"error":{"message":"the connection to the worker was lost","type":"server_error","param":null,"code":"worker_disconnected"}}\n\n',
   );
-  const line = await eventually("its completion", () =>
-    cluster.frontend.lines().find((each) => each["x_request_id"] === "kept" && each["message"] === "request completed"),
-  );
+  const line = await lineOf(cluster.frontend, "request completed", { x_request_id: "kept" });
   expect(line).toMatchObject({ status: "error", error_type: "unavailable", output_tokens: 0 });
   await cluster.addWorker();
   const unary = await postChat(cluster.url, chat("a b c"), { "x-request-timeout-ms": "400" });

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { createRuntime, type RequestContext } from "@dyn/runtime";
 import type { ModelCard } from "@dyn/runtime/internal";
 import { createLogger } from "../support/logger.ts";
-import { eventually, postChat, startCluster } from "../support/cluster.ts";
+import { eventually, lineOf, postChat, startCluster } from "../support/cluster.ts";
 import { peakMib } from "../support/memory.ts";
 
 const small = { NODE_OPTIONS: "--max-old-space-size=96" };
@@ -83,9 +83,7 @@ test.each([
     { error: { message: "Internal server error", type: "server_error", param: null, code: "protocol_error" } },
   ]);
   await worker.cancelled;
-  const failed = await eventually("its line", () =>
-    cluster.frontend.lines().find(({ message }) => message === "request failed"),
-  );
+  const failed = await lineOf(cluster.frontend, "request failed");
   expect(JSON.stringify(failed)).toContain(problem);
   expect((await fetch(`${cluster.url}/live`)).status).toBe(200);
 });

@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import {
   chat,
   eventually,
+  lineOf,
   postChat,
   startCluster,
   startProgram,
@@ -17,7 +18,7 @@ test("without a worker the model is unknown; one that joins gets traffic", async
   await using cluster = await startCluster({ workers: 0 });
   expect((await postChat(cluster.url, chat("hi"))).status).toBe(404);
   await using worker = startProgram("dyn-mock-worker", [], { DYN_FILE_KV: cluster.directory });
-  await eventually("the worker serving", () => worker.lines().some(({ message }) => message === "endpoint is serving"));
+  await lineOf(worker, "endpoint is serving");
   await eventually("an answer", async () => (await postChat(cluster.url, chat("hi"))).ok);
 });
 
@@ -39,6 +40,7 @@ test("workers share the traffic, and one that leaves gets nothing more while it 
     return health.instances.length === 1;
   });
   for (let index = 0; index < 10; index += 1) expect((await postChat(cluster.url, chat("hi"))).status).toBe(200);
+  await eventually("the lines of all of them", () => count(staying, "request received") >= 11);
   expect(leaving.child.exitCode).toBeNull(); // it still runs its request
   expect(count(leaving, "request received")).toBe(1);
   expect(count(leaving, "request refused")).toBe(0);
@@ -55,9 +57,7 @@ test("a client that leaves aborts the engine, and both sides say cancelled", asy
   await response.body?.getReader().read();
   aborter.abort();
   for (const program of [cluster.frontend, ...cluster.workers]) {
-    const completed = await eventually("completion", () =>
-      program.lines().find(({ message }) => message === "request completed"),
-    );
+    const completed = await lineOf(program, "request completed");
     expect(completed).toMatchObject({ level: "INFO", status: "cancelled", error_type: "cancelled" });
     expect(completed["output_tokens"]).toBeGreaterThan(0);
   }
@@ -71,9 +71,7 @@ test("a killed worker ends its stream with an error event and the next request g
   expect(text).toContain('"code":"worker_disconnected"');
   expect(text).not.toContain("[DONE]");
   expect(text).not.toContain("127.0.0.1");
-  const completed = await eventually("completion", () =>
-    cluster.frontend.lines().find(({ message }) => message === "request completed"),
-  );
+  const completed = await lineOf(cluster.frontend, "request completed");
   expect(completed).toMatchObject({ level: "ERROR", status: "error", error_type: "unavailable" });
   await cluster.addWorker();
   expect((await postChat(cluster.url, chat("here"))).status).toBe(200);

@@ -1,6 +1,6 @@
 // What a running frontend says of its requests.
 import { expect, test } from "vitest";
-import { chat, eventually, postChat, startCluster, startProgram } from "../support/cluster.ts";
+import { chat, lineOf, postChat, startCluster, startProgram } from "../support/cluster.ts";
 import { completed, getRequest } from "./traced.ts";
 
 test("GET /v1/requests/{id} shows a request while it runs and when it is over, by either id", async () => {
@@ -59,9 +59,7 @@ test("the history keeps as many requests as it is told to, and can be off", asyn
     DYN_FILE_KV: cluster.directory,
     DYN_REQUEST_HISTORY: "0",
   });
-  const listening = await eventually("the frontend", () =>
-    off.lines().find(({ message }) => message === "frontend is listening"),
-  );
+  const listening = await lineOf(off, "frontend is listening");
   const answer = await getRequest(String(listening["url"]), "same");
   expect(answer.status).toBe(404);
   expect(JSON.stringify(answer.body)).toContain("--request-history 0");

@@ -1,7 +1,16 @@
 // Metrics of real processes after known requests.
 import { randomBytes } from "node:crypto";
 import { expect, test } from "vitest";
-import { chat, eventually, postChat, release, startCluster, type Line, type Program } from "../support/cluster.ts";
+import {
+  chat,
+  eventually,
+  postChat,
+  release,
+  startCluster,
+  systemUrl,
+  type Line,
+  type Program,
+} from "../support/cluster.ts";
 import { parseOpenMetrics, type Exposed } from "../support/open-metrics.ts";
 
 const accept = "application/openmetrics-text; version=1.0.0";
@@ -10,11 +19,6 @@ async function scrape(url: string): Promise<Exposed> {
   const response = await fetch(`${url}/metrics`, { headers: { accept } });
   expect(response.headers.get("content-type")).toBe("application/openmetrics-text; version=1.0.0; charset=utf-8");
   return parseOpenMetrics(await response.text());
-}
-
-function systemUrl(program: Program | undefined): string {
-  const line = program?.lines().find(({ message }) => message === "system server is listening");
-  return `http://127.0.0.1:${String(line?.["port"])}`;
 }
 
 function completions(program: Program): Line[] {

@@ -8,7 +8,16 @@ import type { Delta } from "@dyn/runtime/llm";
 import type { ModelJob } from "@dyn/runtime/internal";
 import { expect, test } from "vitest";
 import { createLogger } from "../support/logger.ts";
-import { chat, eventually, postChat, release, startCluster, startProgram } from "../support/cluster.ts";
+import {
+  chat,
+  eventually,
+  lineOf,
+  postChat,
+  release,
+  startCluster,
+  startProgram,
+  systemUrl,
+} from "../support/cluster.ts";
 import { parseOpenMetrics } from "../support/open-metrics.ts";
 import { openDirectory } from "../support/directory.ts";
 
@@ -64,9 +73,7 @@ test("its flags reach the engine", async () => {
     workerArgs: ["--ttft-ms", "3600000", "--itl-ms", "3600000", "--speedup-ratio", "36000"],
   });
   expect((await postChat(cluster.url, chat("one two"))).status).toBe(200);
-  const completed = await eventually("the line", () =>
-    cluster.workers[0]?.lines().find(({ message }) => message === "request completed"),
-  );
+  const completed = await lineOf(cluster.workers[0], "request completed");
   expect(completed["ttft_ms"]).toBeGreaterThan(95);
   expect(completed["avg_itl_ms"]).toBeGreaterThan(95);
 });
@@ -91,7 +98,7 @@ test("twelve workers in one process are twelve instances with one end", async ()
 test("a signal in the middle of the start ends all that has begun", async () => {
   await using directory = await openDirectory("dyn-mock-");
   await using worker = startProgram("dyn-mock-worker", ["--num-workers", "1000"], { DYN_FILE_KV: directory.path });
-  await eventually("the first of them", () => worker.lines().some(({ message }) => message === "endpoint is serving"));
+  await lineOf(worker, "endpoint is serving");
   worker.kill("SIGTERM");
   expect(await worker.exited).toBe(0);
   expect(await readdir(join(directory.path, "v1/instances"))).toEqual([]);
@@ -142,12 +149,9 @@ test("with --max-num-seqs 1 it makes one completion at a time, however many a re
   const workerArgs = ["--max-num-seqs", "1", "--fault", "hang@2"];
   await using cluster = await startCluster({ workerArgs, env: { DYN_SYSTEM_PORT: "0" } });
   const [worker] = cluster.workers;
-  const line = worker?.lines().find(({ message }) => message === "system server is listening");
   const counts = async (): Promise<string> => {
     const headers = { accept: "application/openmetrics-text" };
-    const page = parseOpenMetrics(
-      await (await fetch(`http://127.0.0.1:${String(line?.["port"])}/metrics`, { headers })).text(),
-    );
+    const page = parseOpenMetrics(await (await fetch(`${systemUrl(worker)}/metrics`, { headers })).text());
     return ["places", "places_taken", "queue_depth"].map((name) => page.value(`dynamo_work_handler_${name}`)).join();
   };
   const many = fetch(`${cluster.url}/v1/completions`, {

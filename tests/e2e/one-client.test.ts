@@ -1,6 +1,6 @@
 // One client hurts nobody else: what it can make a process keep, and for how long it can make others wait. The heap is small, so that what is kept whole ends the process soon.
 import { expect, test } from "vitest";
-import { eventually, startCluster, type Program } from "../support/cluster.ts";
+import { eventually, startCluster, systemUrl, type Program } from "../support/cluster.ts";
 import { dial } from "../support/http-client.ts";
 
 const small = { NODE_OPTIONS: "--max-old-space-size=64", DYN_SYSTEM_PORT: "0" };
@@ -36,8 +36,7 @@ test.each(["a frontend", "the system server of a worker"])(
   async (whose) => {
     await using cluster = await startCluster({ env: small });
     const [worker] = cluster.workers;
-    const system = worker?.lines().find(({ message }) => message === "system server is listening");
-    const port = Number(whose === "a frontend" ? new URL(cluster.url).port : system?.["port"]);
+    const port = Number(new URL(whose === "a frontend" ? cluster.url : systemUrl(worker)).port);
     const flood = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(1_560); // 64 KiB
     const greedy = Array.from({ length: 12 }, () => dial(port));
     for (const { socket } of greedy) socket.pause().write(flood);

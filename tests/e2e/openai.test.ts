@@ -1,7 +1,7 @@
 // The HTTP side as the official client sees it.
 import OpenAI, { APIError } from "openai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { chat, eventually, postChat, startCluster, type Cluster } from "../support/cluster.ts";
+import { chat, eventually, lineOf, postChat, startCluster, type Cluster } from "../support/cluster.ts";
 
 let cluster: Cluster;
 let client: OpenAI;
@@ -284,9 +284,7 @@ describe("request ids", () => {
     const response = await postChat(cluster.url, chat("hi"), { "x-request-id": "my id status=200 level=evil" });
     const id = response.headers.get("request-id");
     expect(response.headers.get("x-request-id")).toBe(id);
-    const completed = await eventually("completion", () =>
-      cluster.frontend.lines().find((line) => line["request_id"] === id && line["message"] === "request completed"),
-    );
+    const completed = await lineOf(cluster.frontend, "request completed", { request_id: id });
     expect(completed).not.toHaveProperty("x_request_id");
     expect(completed).toMatchObject({ level: "INFO", status: "success" });
   });

@@ -1,12 +1,5 @@
 /** Asking a worker's system server. */
 import { expect } from "vitest";
-import type { Program } from "../support/cluster.ts";
-
-/** Where a started worker has its system server. */
-export function systemUrl(program: Program | undefined): string {
-  const line = program?.lines().find(({ message }) => message === "system server is listening");
-  return `http://127.0.0.1:${String(line?.["port"])}`;
-}
 
 /** What a probe is told. */
 export interface Probe {

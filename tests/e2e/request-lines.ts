@@ -1,7 +1,7 @@
 /** The lines of one request, as the processes of a cluster write them. */
 import { randomUUID } from "node:crypto";
 import { expect } from "vitest";
-import { chat, eventually, postChat, type Cluster, type Line, type Program } from "../support/cluster.ts";
+import { chat, lineOf, postChat, type Cluster, type Line, type Program } from "../support/cluster.ts";
 
 /** The lines a program has written about the request with this `x-request-id`. */
 export function linesOf(program: Program | undefined, id: string): Line[] {
@@ -19,7 +19,7 @@ export async function lifecycle(
   id: string,
   status: string,
 ): Promise<{ received: Line; completed: Line; sent: Line }> {
-  await eventually(`the completion of ${id}`, () => named(linesOf(frontend, id), "request completed").length > 0);
+  await lineOf(frontend, "request completed", { x_request_id: id });
   const lines = linesOf(frontend, id);
   const [received, completed, sent] = ["request received", "request completed", "http response sent"].map((message) => {
     const found = named(lines, message);
@@ -38,10 +38,7 @@ export async function lifecycle(
 
 /** A worker's two lines of a request, each written once. */
 export async function ofWorker(worker: Program | undefined, id: string): Promise<{ received: Line; completed: Line }> {
-  await eventually(
-    `the worker's completion of ${id}`,
-    () => named(linesOf(worker, id), "request completed").length > 0,
-  );
+  await lineOf(worker, "request completed", { x_request_id: id });
   const lines = linesOf(worker, id);
   for (const message of ["request received", "request completed"]) expect(named(lines, message)).toHaveLength(1);
   return { received: named(lines, "request received")[0] ?? {}, completed: named(lines, "request completed")[0] ?? {} };

@@ -8,7 +8,16 @@ import Anthropic, { AuthenticationError as AnthropicAuthenticationError } from "
 import OpenAI, { AuthenticationError } from "openai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createAuthority, replacePem, type Authority, type Pem } from "../support/certificates.ts";
-import { chat, eventually, postChat, startCluster, startProgram, type Cluster, type Line } from "../support/cluster.ts";
+import {
+  chat,
+  eventually,
+  lineOf,
+  postChat,
+  startCluster,
+  startProgram,
+  type Cluster,
+  type Line,
+} from "../support/cluster.ts";
 
 const key = "sk-key-of-team-a-0123456789";
 const laterKey = "sk-key-of-team-b-0123456789";
@@ -60,9 +69,7 @@ const messages = [{ role: "user" as const, content: prompt }];
 
 test("plain HTTP at the HTTPS port is refused, and the log says what it was", async () => {
   await expect(fetch(`${cluster.url.replace("https:", "http:")}/live`)).rejects.toThrow();
-  const line = await eventually("its line", () =>
-    cluster.frontend.lines().find(({ message }) => message === "TLS handshake refused"),
-  );
+  const line = await lineOf(cluster.frontend, "TLS handshake refused");
   expect(line).toMatchObject({
     level: "WARN",
     error: "this looks like plain HTTP; only HTTPS is spoken here: use https://",

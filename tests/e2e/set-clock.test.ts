@@ -1,5 +1,5 @@
 // The system's clock is set while everything runs: what is written from then on has the new time, and no duration is spoilt.
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -34,7 +34,10 @@ async function createClock(): Promise<Clock> {
       TEST_CLOCK: file,
       NODE_OPTIONS: `--import=${pathToFileURL(join(root, "tests/support/set-clock.mjs")).href}`,
     },
-    set: (ms) => writeFile(file, String(ms)),
+    async set(ms) {
+      await writeFile(`${file}-next`, String(ms));
+      await rename(`${file}-next`, file); // nobody reads half of it
+    },
     [Symbol.asyncDispose]: () => rm(directory, { recursive: true, force: true }),
   };
 }

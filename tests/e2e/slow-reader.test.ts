@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { createRuntime } from "@dyn/runtime";
 import { serveModel } from "@dyn/runtime/llm";
 import { expect, test } from "vitest";
-import { chat, eventually, postChat, startProgram } from "../support/cluster.ts";
+import { chat, eventually, lineOf, postChat, startProgram } from "../support/cluster.ts";
 import { residentMib } from "../support/memory.ts";
 
 const words = Array.from({ length: 200 }, (_, index) => ` word${index}`);
@@ -63,13 +63,7 @@ test("a reader of 1 KB/s holds its own engine and nobody else's", async () => {
         ended = true;
       }
     });
-    const url = String(
-      (
-        await eventually("the frontend", () =>
-          frontend.lines().find(({ message }) => message === "frontend is listening"),
-        )
-      )["url"],
-    );
+    const url = String((await lineOf(frontend, "frontend is listening"))["url"]);
     await eventually("the model", async () => (await postChat(url, chat("hi"))).status === 200);
     const round = async (): Promise<void> => {
       const answers = await Promise.all(

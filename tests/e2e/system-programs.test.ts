@@ -1,10 +1,19 @@
 // The system server of whole programs: draining, several workers in one process, the examples, its port.
 import { createRuntime } from "@dyn/runtime";
 import { expect, test } from "vitest";
-import { chat, eventually, postChat, release, startCluster, startProgram } from "../support/cluster.ts";
+import {
+  chat,
+  eventually,
+  lineOf,
+  postChat,
+  release,
+  startCluster,
+  startProgram,
+  systemUrl,
+} from "../support/cluster.ts";
 import { parseOpenMetrics } from "../support/open-metrics.ts";
 import { createLogger } from "../support/logger.ts";
-import { discovery, probe, systemUrl, uptime } from "./probes.ts";
+import { discovery, probe, uptime } from "./probes.ts";
 
 const silent = createLogger({ sink: () => undefined });
 
@@ -17,7 +26,7 @@ test("a worker on SIGTERM says so until its last request is out", async () => {
     body: { status: "ready", stage: "serving", uptime, endpoints: { generate: "ready" }, discovery },
   });
   const answer = postChat(cluster.url, chat("a b c d", { stream: true })).then((response) => response.text());
-  await eventually("the request", () => worker?.lines().some(({ message }) => message === "request received"));
+  await lineOf(worker, "request received");
   worker?.kill("SIGTERM");
   const draining = await eventually("the drain", async () => {
     const health = await probe(`${url}/health`);
@@ -72,9 +81,7 @@ test("an example has it too; its metrics have no model", async () => {
     DYN_FILE_KV: cluster.directory,
     DYN_SYSTEM_PORT: "0",
   });
-  await eventually("the greeter serving", () =>
-    greeter.lines().some(({ message }) => message === "endpoint is serving"),
-  );
+  await lineOf(greeter, "endpoint is serving");
   const url = systemUrl(greeter);
   expect(await probe(`${url}/health`)).toMatchObject({ status: 200, body: { endpoints: { generate: "ready" } } });
   const text = await (await fetch(`${url}/metrics`)).text();

@@ -77,9 +77,9 @@ export function startProgram(
   running.add(child);
   child.once("exit", () => running.delete(child));
   const output = { stdout: "", stderr: "" };
-  child.stdout?.on("data", (chunk: Buffer) => (output.stdout += chunk.toString()));
+  child.stdout?.setEncoding("utf8").on("data", (text: string) => (output.stdout += text));
   if (onLine && child.stderr) createInterface({ input: child.stderr }).on("line", onLine);
-  else child.stderr?.on("data", (chunk: Buffer) => (output.stderr += chunk.toString()));
+  else child.stderr?.setEncoding("utf8").on("data", (text: string) => (output.stderr += text));
   const exited = new Promise<number | NodeJS.Signals>((resolve, reject) => {
     child.on("error", reject);
     child.on("close", (code, signal) => resolve(code ?? signal ?? -1));
@@ -89,7 +89,7 @@ export function startProgram(
     child,
     stderr: () => output.stderr,
     stdout: () => output.stdout,
-    lines: () => parseLines(output.stderr),
+    lines: createLineReader(() => output.stderr),
     kill: (signal) => void child.kill(signal),
     exited,
     async [Symbol.asyncDispose]() {
@@ -99,9 +99,18 @@ export function startProgram(
   };
 }
 
-function parseLines(text: string): Line[] {
-  const whole = text.slice(0, text.lastIndexOf("\n") + 1);
-  return whole.split("\n").flatMap((line) => (line.startsWith("{") ? [JSON.parse(line) as Line] : []));
+// Whoever waits for a line asks every 10 ms: each line is parsed once.
+function createLineReader(textOf: () => string): () => Line[] {
+  const lines: Line[] = [];
+  let readUpTo = 0;
+  return () => {
+    const text = textOf();
+    const end = text.lastIndexOf("\n") + 1;
+    for (const line of text.slice(readUpTo, end).split("\n"))
+      if (line.startsWith("{")) lines.push(JSON.parse(line) as Line);
+    readUpTo = Math.max(readUpTo, end);
+    return lines.slice();
+  };
 }
 
 export interface Cluster extends AsyncDisposable {
@@ -109,7 +118,7 @@ export interface Cluster extends AsyncDisposable {
   readonly directory: string;
   readonly frontend: Program;
   readonly workers: Program[];
-  /** Start one more worker; resolves once the frontend has seen all of its instances. */
+  /** Start one more worker; resolves once the frontend has seen an instance of it. */
   addWorker(...args: string[]): Promise<Program>;
 }
 
@@ -185,9 +194,22 @@ export function chat(content: string, more: Readonly<Record<string, unknown>> = 
   return { model: "mock", messages: [{ role: "user", content }], ...more };
 }
 
+/** The first line with this message, and these fields, once it is there. */
+export function lineOf(program: Program | undefined, message: string, fields: Line = {}): Promise<Line> {
+  const wanted = Object.entries({ ...fields, message });
+  return eventually(`the line ${message}`, () =>
+    program?.lines().find((line) => wanted.every(([name, value]) => line[name] === value)),
+  );
+}
+
+/** Where a worker that was started with DYN_SYSTEM_PORT has its system server. */
+export function systemUrl(worker: Program | undefined): string {
+  const line = worker?.lines().find(({ message }) => message === "system server is listening");
+  return `http://127.0.0.1:${String(line?.["port"])}`;
+}
+
 /** End the faults of a worker that was started with DYN_SYSTEM_PORT: what hangs there goes on. */
 export async function release(worker: Program | undefined): Promise<void> {
-  const line = worker?.lines().find(({ message }) => message === "system server is listening");
-  const response = await fetch(`http://127.0.0.1:${String(line?.["port"])}/faults`, { method: "DELETE" });
+  const response = await fetch(`${systemUrl(worker)}/faults`, { method: "DELETE" });
   if (!response.ok) throw new Error(`the faults could not be ended: ${response.status} ${await response.text()}`);
 }

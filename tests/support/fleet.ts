@@ -41,8 +41,6 @@ export interface Fleet extends AsyncDisposable {
 
 type OnLine = (line: string, name: string) => void;
 
-const startMs = 30_000;
-
 /** Open a fleet without members, in a discovery directory of its own. Its members drain if this process is gone; `process.exit` kills them. */
 export async function openFleet(onLine: OnLine): Promise<Fleet> {
   const directory = await mkdtemp(join(tmpdir(), "dyn-fleet-"));
@@ -91,7 +89,6 @@ class FleetParts implements Fleet {
     await eventually(
       `the start of ${name} (${command} ${args.join(" ")})`,
       () => isThere || program.child.exitCode !== null,
-      startMs,
     );
     if (isThere) return program;
     throw new Error(`${name} ended at its start: ${last.slice(-3).join("\n")}`);
@@ -144,10 +141,8 @@ class FleetParts implements Fleet {
       const health = await fetch(`http://127.0.0.1:${port}/health`).then((response) => response.text());
       return health.includes(`"${instanceId}"`);
     };
-    await eventually(
-      `${name} at every frontend`,
-      async () => (await Promise.all(this.frontends.map(isSeen))).every(Boolean),
-      startMs,
+    await eventually(`${name} at every frontend`, async () =>
+      (await Promise.all(this.frontends.map(isSeen))).every(Boolean),
     );
   }
 

@@ -3,8 +3,7 @@ import { join } from "node:path";
 import { createRuntime } from "@dyn/runtime";
 import { describe, expect, test } from "vitest";
 import { createLogger } from "../../support/logger.ts";
-import { chat, postChat, root, startCluster, startProgram, type Line } from "../../support/cluster.ts";
-import { lineOf } from "./span-tree.ts";
+import { chat, lineOf, postChat, root, startCluster, startProgram, type Line } from "../../support/cluster.ts";
 
 test("with export off no part of OpenTelemetry or grpc is loaded, and user code still knows its place", async () => {
   const watch = { NODE_OPTIONS: `--import ${join(root, "tests/e2e/otlp/record-imports.mjs")}` };

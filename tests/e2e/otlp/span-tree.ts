@@ -2,7 +2,15 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { expect } from "vitest";
-import { eventually, root, startProgram, type Cluster, type Line, type Program } from "../../support/cluster.ts";
+import {
+  eventually,
+  lineOf,
+  root,
+  startProgram,
+  type Cluster,
+  type Line,
+  type Program,
+} from "../../support/cluster.ts";
 import type { Protocol, ReceivedSpan, Receiver } from "./receiver.ts";
 
 export const protocols: readonly Protocol[] = ["grpc", "http/protobuf"];
@@ -37,9 +45,7 @@ export async function startSpanner(cluster: Cluster, env: Record<string, string>
     ...env,
     DYN_FILE_KV: cluster.directory,
   });
-  await eventually(`the model (${spanner.stderr()})`, () =>
-    cluster.frontend.lines().some(({ message }) => message === "instance joined"),
-  );
+  await lineOf(cluster.frontend, "instance joined");
   return spanner;
 }
 
@@ -78,11 +84,6 @@ export function only(spans: readonly ReceivedSpan[], name: string): ReceivedSpan
   const [span, ...others] = spans.filter((each) => each.name === name);
   if (!span || others.length > 0) throw new Error(`${others.length + (span ? 1 : 0)} spans are called ${name}`);
   return span;
-}
-
-/** A line once it is there. */
-export function lineOf(program: Program | undefined, message: string): Promise<Line> {
-  return eventually(`the line ${message}`, () => program?.lines().find((line) => line["message"] === message));
 }
 
 /** The ids on the line are those of the span. */

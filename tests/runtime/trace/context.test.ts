@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { createRuntime, type Runtime } from "../../../packages/runtime/src/index.ts";
 import { serveModel } from "../../../packages/runtime/src/llm.ts";
 import { createLogger } from "../../support/logger.ts";
-import { chat, eventually, startCluster, type Cluster, type Line } from "../../support/cluster.ts";
+import { chat, eventually, lineOf, startCluster, type Cluster, type Line } from "../../support/cluster.ts";
 import { sendRaw } from "../../support/raw-http.ts";
 import { continued, id, other, parent, restarts, states, valid } from "./context-cases.ts";
 
@@ -20,9 +20,7 @@ beforeAll(async () => {
   await serveModel(worker, { model: "mock" }, async function* (_request, { traceparent, tracestate }) {
     yield { text: JSON.stringify({ traceparent, tracestate }) };
   });
-  await eventually("the worker joining", () =>
-    cluster.frontend.lines().some(({ message }) => message === "instance joined"),
-  );
+  await lineOf(cluster.frontend, "instance joined");
 });
 
 afterAll(async () => {
