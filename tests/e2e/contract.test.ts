@@ -2,7 +2,17 @@
 // tests/frontend/test_request_tracing_logs.py and what that leaves out.
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { chat, eventually, postChat, release, startCluster, startProgram, type Cluster } from "../support/cluster.ts";
+import {
+  chat,
+  eventually,
+  lineOf,
+  postChat,
+  release,
+  startCluster,
+  startProgram,
+  type Cluster,
+  type Program,
+} from "../support/cluster.ts";
 import { lifecycle, linesOf, named, ofWorker, send } from "./request-lines.ts";
 
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
@@ -100,67 +110,10 @@ describe("aggregated", () => {
     }
   });
 
-  test.each(["before the first token", "during the stream", "during a unary answer"])(
-    "a client that leaves %s",
-    async (when) => {
-      await using slow = await startCluster({
-        workerArgs: when === "before the first token" ? ["--ttft-ms", "600000"] : ["--fault", "hang@2"],
-      });
-      const id = randomUUID();
-      const aborter = new AbortController();
-      const body = chat("w ".repeat(2_000), { stream: when !== "during a unary answer" });
-      const answer = postChat(slow.url, body, { "x-request-id": id }, aborter.signal);
-      if (when === "during the stream") {
-        const reader = (await answer).body?.getReader();
-        await reader?.read();
-      }
-      await eventually(
-        "the request at the worker",
-        () => named(linesOf(slow.workers[0], id), "request received").length === 1,
-      );
-      aborter.abort();
-      await answer.catch(() => undefined);
-      const completed = await eventually(
-        "the completion",
-        () => named(linesOf(slow.frontend, id), "request completed")[0],
-      );
-      expect(completed).toMatchObject({
-        level: "INFO",
-        status: "cancelled",
-        error_type: "cancelled",
-        error_detail: "cancelled before completion",
-      });
-      const worker = await ofWorker(slow.workers[0], id);
-      expect(worker.completed).toMatchObject({ level: "INFO", status: "cancelled" });
-      expect(named(linesOf(slow.frontend, id), "request completed")).toHaveLength(1);
-      expect(named(linesOf(slow.frontend, id), "http response sent")).toHaveLength(
-        when === "during the stream" ? 1 : 0,
-      );
-      if (when === "during the stream") {
-        expect(named(linesOf(slow.frontend, id), "http response finished")[0]).toMatchObject({ outcome: "cancelled" });
-        expect(completed["output_tokens"]).toBeGreaterThan(0);
-      }
-    },
-  );
-
   test("a client that leaves after the last byte has had a success", async () => {
     const [id, response] = await send(cluster, { stream: true });
     await response.text();
     await lifecycle(cluster.frontend, id, "success");
-  });
-
-  test("a worker that is killed in mid-stream", async () => {
-    await using slow = await startCluster({ workerArgs: ["--fault", "hang@2"] });
-    const id = randomUUID();
-    const response = await postChat(slow.url, chat("w ".repeat(2_000), { stream: true }), { "x-request-id": id });
-    slow.workers[0]?.kill("SIGKILL");
-    expect(await response.text()).toContain('"type":"server_error","param":null,"code":"worker_disconnected"');
-    const { completed } = await lifecycle(slow.frontend, id, "error");
-    expect(completed).toMatchObject({
-      level: "ERROR",
-      error_type: "unavailable",
-      error_detail: "no backend worker available",
-    });
   });
 
   test("a handler that throws has its text in the worker's log alone", async () => {
@@ -182,21 +135,60 @@ describe("aggregated", () => {
   });
 });
 
-test("a cancelled request tells the tokens of its prompt on both sides", async () => {
-  await using slow = await startCluster({ workerArgs: ["--fault", "hang@2"] });
-  const aborter = new AbortController();
-  const response = await postChat(
-    slow.url,
-    chat("w ".repeat(500).trim(), { stream: true }),
-    { "x-request-id": "left" },
-    aborter.signal,
-  );
-  await response.body?.getReader().read();
-  aborter.abort();
-  for (const program of [slow.frontend, slow.workers[0]]) {
-    const line = await eventually("the completion", () => named(linesOf(program, "left"), "request completed")[0]);
-    expect(line).toMatchObject({ status: "cancelled", input_tokens: 500 });
-  }
+describe("at a worker that is held after two tokens", () => {
+  let cluster: Cluster;
+  let silent: Program;
+  beforeAll(async () => {
+    cluster = await startCluster({ workerArgs: ["--fault", "hang@2"] });
+    silent = await cluster.addWorker("--model-name", "silent", "--component", "silent", "--ttft-ms", "600000");
+  });
+  afterAll(() => cluster[Symbol.asyncDispose]());
+
+  test.each([
+    ["before the first token", true, false],
+    ["during the stream", true, true],
+    ["during a unary answer", false, false],
+  ])("a client that leaves %s", async (when, isStream, hasBegun) => {
+    const model = when === "before the first token" ? "silent" : "mock";
+    const worker = model === "silent" ? silent : cluster.workers[0];
+    const id = randomUUID();
+    const aborter = new AbortController();
+    const body = chat("w ".repeat(2_000).trim(), { model, stream: isStream });
+    const answer = postChat(cluster.url, body, { "x-request-id": id }, aborter.signal);
+    if (hasBegun) await (await answer).body?.getReader().read();
+    await lineOf(worker, "request received", { x_request_id: id });
+    aborter.abort();
+    await answer.catch(() => undefined);
+    const completed = await lineOf(cluster.frontend, "request completed", { x_request_id: id });
+    expect(completed).toMatchObject({
+      level: "INFO",
+      status: "cancelled",
+      error_type: "cancelled",
+      error_detail: "cancelled before completion",
+      input_tokens: 2_000,
+    });
+    const ofOther = await ofWorker(worker, id);
+    expect(ofOther.completed).toMatchObject({ level: "INFO", status: "cancelled", input_tokens: 2_000 });
+    expect(named(linesOf(cluster.frontend, id), "request completed")).toHaveLength(1);
+    expect(named(linesOf(cluster.frontend, id), "http response sent")).toHaveLength(hasBegun ? 1 : 0);
+    if (hasBegun) {
+      expect(named(linesOf(cluster.frontend, id), "http response finished")[0]).toMatchObject({ outcome: "cancelled" });
+      expect(completed["output_tokens"]).toBeGreaterThan(0);
+    }
+  });
+
+  test("a client whose worker is killed in mid-stream", async () => {
+    const id = randomUUID();
+    const response = await postChat(cluster.url, chat("w ".repeat(2_000), { stream: true }), { "x-request-id": id });
+    cluster.workers[0]?.kill("SIGKILL");
+    expect(await response.text()).toContain('"type":"server_error","param":null,"code":"worker_disconnected"');
+    const { completed } = await lifecycle(cluster.frontend, id, "error");
+    expect(completed).toMatchObject({
+      level: "ERROR",
+      error_type: "unavailable",
+      error_detail: "no backend worker available",
+    });
+  });
 });
 
 test("readable lines carry the same ids on both sides", async () => {

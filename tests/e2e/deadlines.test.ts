@@ -1,21 +1,16 @@
 // What is late is ended on both sides, in the API's own shape.
 import { expect, test } from "vitest";
-import { chat, eventually, postChat, startCluster, type Cluster, type Line } from "../support/cluster.ts";
+import { chat, lineOf, postChat, startCluster, type Cluster, type Line } from "../support/cluster.ts";
 
 async function endings(cluster: Cluster, id: string): Promise<Line[]> {
   const programs = [cluster.frontend, ...cluster.workers];
-  return Promise.all(
-    programs.map((program) =>
-      eventually(`a completion of ${id}`, () =>
-        program.lines().find((line) => line["x_request_id"] === id && line["message"] === "request completed"),
-      ),
-    ),
-  );
+  return Promise.all(programs.map((program) => lineOf(program, "request completed", { x_request_id: id })));
 }
 
 const late = { level: "ERROR", status: "error", error_type: "response_timeout", error_detail: "deadline exceeded" };
 
-test.each([
+// Each waits for its limit: all at once.
+test.concurrent.each([
   ["a first token", ["--first-token-timeout-ms", "2000"], ["--ttft-ms", "600000"], {}, "no first token within 2000 ms"],
   [
     "an answer as a whole",
@@ -85,14 +80,10 @@ test("a limit that is none is a 400 that names the header", async () => {
 test("the time left travels to the worker, which keeps it by itself", async () => {
   await using cluster = await startCluster({ workerArgs: ["--ttft-ms", "600000"] });
   const answer = postChat(cluster.url, chat("hi"), { "x-request-id": "stopped", "x-request-timeout-ms": "4000" });
-  await eventually("the request at the worker", () =>
-    cluster.workers[0]?.lines().some(({ message }) => message === "request received"),
-  );
+  await lineOf(cluster.workers[0], "request received");
   cluster.frontend.kill("SIGSTOP"); // it can tell nobody anything
   try {
-    const line = await eventually("the worker's own end", () =>
-      cluster.workers[0]?.lines().find(({ message }) => message === "request completed"),
-    );
+    const line = await lineOf(cluster.workers[0], "request completed");
     expect(line).toMatchObject({ status: "error", error_type: "response_timeout" });
   } finally {
     cluster.frontend.kill("SIGCONT");

@@ -4,11 +4,12 @@ import { copyFile, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { expect, test } from "vitest";
-import { eventually, postChat, root, startProgram } from "../support/cluster.ts";
-import { openDirectory } from "../support/directory.ts";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { eventually, lineOf, postChat, root, startProgram } from "../support/cluster.ts";
+import { openDirectory, type Directory } from "../support/directory.ts";
 
 const run = promisify(execFile);
+const node = join(root, "node_modules/.bin/node");
 
 interface Manifest {
   readonly name: string;
@@ -48,10 +49,8 @@ test("the shouter example is a model behind the frontend, held to every limit", 
   const env = { DYN_FILE_KV: directory.path };
   await using frontend = startProgram("dyn-frontend", ["--http-port", "0"], env);
   await using shouter = startProgram("node", ["examples/shouter.ts"], env);
-  await eventually(`the model (${shouter.stderr()})`, () =>
-    frontend.lines().some(({ message }) => message === "instance joined"),
-  );
-  const url = String(frontend.lines().find(({ message }) => message === "frontend is listening")?.["url"]);
+  await lineOf(frontend, "instance joined");
+  const url = String((await lineOf(frontend, "frontend is listening"))["url"]);
   const ask = async (more: object): Promise<unknown> =>
     (
       await postChat(url, { model: "shouter", messages: [{ role: "user", content: "not so loud please" }], ...more })
@@ -161,28 +160,8 @@ async function checkSbom(file: string): Promise<void> {
   expect(direct.toSorted()).toEqual(Object.keys({ ...named, ...peerDependencies }).toSorted());
 }
 
-test("packed packages work in an empty npm project, types included", async () => {
-  await using directory = await openDirectory("dyn-packages-");
-  const packs = join(directory.path, "packs");
-  const project = join(directory.path, "project");
-  await mkdir(join(project, "src"), { recursive: true });
-  const { stdout: command } = await run(join(root, "node_modules/.bin/node"), ["scripts/pack.mjs", packs], {
-    cwd: root,
-  });
-  const [npm = "", install = "", ...tarballs] = command.trim().split(" ");
-  expect([npm, install]).toEqual(["npm", "install"]);
-  expect(tarballs).toHaveLength(4);
-  for (const tarball of tarballs) {
-    const { stdout } = await run("tar", ["-tzf", tarball]);
-    for (const file of ["README.md", "LICENSE", "NOTICE", "package.json", "dist/index.js", "dist/index.d.ts"]) {
-      expect(stdout.split("\n")).toContain(`package/${file}`);
-    }
-    await checkSbom(tarball.replace(/\.tgz$/, ".cdx.json"));
-  }
-  await writeFile(join(project, "package.json"), JSON.stringify({ type: "module", private: true }));
-  await writeFile(
-    join(project, "src/main.ts"),
-    `import { createFrontend } from "@dyn/frontend";
+// A worker and a frontend as a user of the library starts them; asks until the frontend has seen the worker.
+const program = `import { createFrontend } from "@dyn/frontend";
 import { startMockWorker } from "@dyn/mock-worker";
 import { createRuntime, type Runtime } from "@dyn/runtime";
 import type { Engine } from "@dyn/runtime/llm";
@@ -193,28 +172,57 @@ await using worker = await startMockWorker({ modelName: "packed", config });
 await using frontend = await createFrontend({ httpPort: 0, config });
 const ask = (): Promise<Response> => fetch(frontend.url + "/v1/chat/completions", { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ model: "packed", messages: [{ role: "user", content: "it works" }] }) });
 let response = await ask();
-for (let tries = 0; !response.ok && tries < 100; tries += 1) { await new Promise((resolve) => setTimeout(resolve, 50)); response = await ask(); }
+for (let tries = 0; !response.ok && tries < 1_000; tries += 1) { await new Promise((resolve) => setTimeout(resolve, 50)); response = await ask(); }
 const body = (await response.json()) as { choices: { message: { content: string } }[] };
 console.log(body.choices[0]?.message.content, worker.servings.length, runtime.instanceId.length > 0);
-`,
-  );
-  await run("npm", ["install", "--no-audit", "--no-fund", "--loglevel=error", ...tarballs], { cwd: project });
-  const compilerOptions = {
-    strict: true,
-    module: "nodenext",
-    target: "es2022",
-    lib: ["esnext"],
-    outDir: "out",
-    rootDir: "src",
-  };
-  await writeFile(join(project, "tsconfig.json"), JSON.stringify({ compilerOptions, include: ["src"] }));
-  const guide = await readFile(join(root, "docs/library.md"), "utf8");
-  const blocks = [...guide.matchAll(/^```ts\n(.*?)^```$/gms)];
-  expect(blocks).toHaveLength(6);
-  await Promise.all(blocks.map(([, code = ""], index) => writeFile(join(project, `src/guide-${index}.ts`), code)));
-  await run(join(root, "node_modules/.bin/tsc"), ["-p", "."], { cwd: project });
-  const { stdout } = await run(join(root, "node_modules/.bin/node"), ["out/main.js", join(directory.path, "kv")], {
-    cwd: project,
+`;
+
+describe("packed packages", () => {
+  let directory: Directory;
+  let tarballs: string[] = [];
+  beforeAll(async () => {
+    directory = await openDirectory("dyn-packages-");
+    const packs = join(directory.path, "packs");
+    const { stdout } = await run(node, ["scripts/pack.mjs", packs], { cwd: root });
+    const [npm, install, ...paths] = stdout.trim().split(" ");
+    expect([npm, install]).toEqual(["npm", "install"]);
+    tarballs = paths;
   });
-  expect(stdout).toBe("it works 1 true\n");
+  afterAll(() => directory[Symbol.asyncDispose]());
+
+  test("hold what they run and who made it, and beside each stands a list of what it needs", async () => {
+    expect(tarballs).toHaveLength(4);
+    for (const tarball of tarballs) {
+      const { stdout } = await run("tar", ["-tzf", tarball]);
+      for (const file of ["README.md", "LICENSE", "NOTICE", "package.json", "dist/index.js", "dist/index.d.ts"]) {
+        expect(stdout.split("\n")).toContain(`package/${file}`);
+      }
+      await checkSbom(tarball.replace(/\.tgz$/, ".cdx.json"));
+    }
+  });
+
+  test("work in an empty npm project, types included", async () => {
+    const project = join(directory.path, "project");
+    await mkdir(join(project, "src"), { recursive: true });
+    await writeFile(join(project, "package.json"), JSON.stringify({ type: "module", private: true }));
+    await writeFile(join(project, "src/main.ts"), program);
+    const quiet = ["--no-audit", "--no-fund", "--loglevel=error", "--prefer-offline"];
+    await run("npm", ["install", ...quiet, ...tarballs], { cwd: project });
+    const compilerOptions = {
+      strict: true,
+      module: "nodenext",
+      target: "es2022",
+      lib: ["esnext"],
+      outDir: "out",
+      rootDir: "src",
+    };
+    await writeFile(join(project, "tsconfig.json"), JSON.stringify({ compilerOptions, include: ["src"] }));
+    const guide = await readFile(join(root, "docs/library.md"), "utf8");
+    const blocks = [...guide.matchAll(/^```ts\n(.*?)^```$/gms)];
+    expect(blocks).toHaveLength(6);
+    await Promise.all(blocks.map(([, code = ""], index) => writeFile(join(project, `src/guide-${index}.ts`), code)));
+    await run(join(root, "node_modules/.bin/tsc"), ["-p", "."], { cwd: project });
+    const { stdout } = await run(node, ["out/main.js", join(directory.path, "kv")], { cwd: project });
+    expect(stdout).toBe("it works 1 true\n");
+  });
 });

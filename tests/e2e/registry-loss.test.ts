@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { readdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { chat, eventually, postChat, release, startCluster, type Cluster, type Program } from "../support/cluster.ts";
 import { replacePath } from "../runtime/discovery/spaces.ts";
 
@@ -31,23 +31,6 @@ async function replaceByFile(directory: string): Promise<void> {
   await replacePath(`${directory}-file`, directory);
 }
 
-interface Busy {
-  readonly cluster: Cluster;
-  /** Let the stream go on. @returns all of it. */
-  readonly finish: () => Promise<string>;
-}
-
-// Two workers, one of which nobody has asked yet, and a stream that is held at the other.
-async function startBusy(): Promise<Busy> {
-  const cluster = await startCluster({ workers: 2, workerArgs: ["--fault", "hang@2"], env: { DYN_SYSTEM_PORT: "0" } });
-  const response = await postChat(cluster.url, chat("a b c d", { stream: true }));
-  const finish = async (): Promise<string> => {
-    await Promise.all(cluster.workers.map(release));
-    return response.text();
-  };
-  return { cluster, finish };
-}
-
 const losses: readonly (readonly [name: string, lose: (directory: string) => Promise<void>])[] = [
   ["moved away", (directory) => rename(directory, `${directory}-moved`)],
   ["deleted", (directory) => rm(directory, { recursive: true, maxRetries: 5 })],
@@ -61,43 +44,54 @@ const losses: readonly (readonly [name: string, lose: (directory: string) => Pro
   ],
 ];
 
-test.each(losses)("a directory that is %s stops nothing, and is filled again by itself", async (_, lose) => {
-  const { cluster, finish } = await startBusy();
-  await using _cluster = cluster;
-  await lose(cluster.directory);
-  await expectService(cluster);
-  await expectBack(cluster);
-  expect((await finish()).endsWith("data: [DONE]\n\n")).toBe(true);
-  for (const message of ["instance left", "model removed"]) expect(count(cluster.frontend, message)).toBe(0);
-  await rm(`${cluster.directory}-moved`, { recursive: true, force: true });
-});
+describe("a service whose directory is lost in one way after the other", () => {
+  let cluster: Cluster;
+  let stream: Response;
 
-test("a directory that cannot be read stops nothing, and is filled again once it can", async () => {
-  const { cluster, finish } = await startBusy();
-  await using _cluster = cluster;
-  await replaceByFile(cluster.directory);
-  await eventually("the trouble being seen", () => count(cluster.frontend, "discovery is degraded") > 0);
-  await eventually("the workers' trouble", () =>
-    cluster.workers.every((worker) => count(worker, "discovery record cannot be kept alive") > 0),
-  );
-  await expectService(cluster);
-  await rm(cluster.directory);
-  await expectBack(cluster);
-  expect((await finish()).endsWith("data: [DONE]\n\n")).toBe(true);
-  expect(count(cluster.frontend, "instance left")).toBe(0);
-});
+  // Two workers, one of which nobody has asked yet, and a stream that is held at the other.
+  beforeAll(async () => {
+    cluster = await startCluster({ workers: 2, workerArgs: ["--fault", "hang@2"], env: { DYN_SYSTEM_PORT: "0" } });
+    stream = await postChat(cluster.url, chat("a b c d", { stream: true }));
+  });
+  afterAll(() => cluster[Symbol.asyncDispose]());
 
-test("a directory that was moved away and is moved back is in use again", async () => {
-  const { cluster, finish } = await startBusy();
-  await using _cluster = cluster;
-  const away = `${cluster.directory}-moved`;
-  await rename(cluster.directory, away);
-  await eventually("a new one", () => existsSync(join(cluster.directory, "v1/instances")));
-  await expectService(cluster);
-  await replacePath(away, cluster.directory);
-  await expectBack(cluster);
-  expect((await finish()).endsWith("data: [DONE]\n\n")).toBe(true);
-  await cluster.addWorker(); // joins as quickly as ever
+  test.each(losses)("goes on when it is %s, and fills it again by itself", async (_, lose) => {
+    await lose(cluster.directory);
+    await expectService(cluster);
+    await expectBack(cluster);
+    await rm(`${cluster.directory}-moved`, { recursive: true, force: true });
+  });
+
+  test("goes on while it cannot be read, and fills it again once it can", async () => {
+    const seen = count(cluster.frontend, "discovery is degraded");
+    const told = cluster.workers.map((worker) => count(worker, "discovery record cannot be kept alive"));
+    await replaceByFile(cluster.directory);
+    await eventually("the trouble being seen", () => count(cluster.frontend, "discovery is degraded") > seen);
+    await eventually("the workers' trouble", () =>
+      cluster.workers.every(
+        (worker, index) => count(worker, "discovery record cannot be kept alive") > (told[index] ?? 0),
+      ),
+    );
+    await expectService(cluster);
+    await rm(cluster.directory);
+    await expectBack(cluster);
+  });
+
+  test("uses it again when it was moved away and is moved back", async () => {
+    const away = `${cluster.directory}-moved`;
+    await rename(cluster.directory, away);
+    await eventually("a new one", () => existsSync(join(cluster.directory, "v1/instances")));
+    await expectService(cluster);
+    await replacePath(away, cluster.directory);
+    await expectBack(cluster);
+  });
+
+  test("has lost no instance, no model and no stream in the end, and a worker joins as quickly as ever", async () => {
+    for (const message of ["instance left", "model removed"]) expect(count(cluster.frontend, message)).toBe(0);
+    await Promise.all(cluster.workers.map(release));
+    expect((await stream.text()).endsWith("data: [DONE]\n\n")).toBe(true);
+    await cluster.addWorker();
+  });
 });
 
 test("a worker that leaves while the directory is lost is out at once, and one that dies too", async () => {

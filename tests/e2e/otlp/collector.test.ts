@@ -2,9 +2,9 @@
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { expect, test } from "vitest";
-import { chat, postChat, startCluster } from "../../support/cluster.ts";
+import { chat, lineOf, postChat, startCluster } from "../../support/cluster.ts";
 import { startReceiver } from "./receiver.ts";
-import { lineOf, protocols, terminate } from "./span-tree.ts";
+import { protocols, terminate } from "./span-tree.ts";
 
 test.each(protocols)("SIGTERM flushes what is queued over %s", async (protocol) => {
   await using receiver = await startReceiver();
@@ -50,11 +50,10 @@ test.each(protocols.flatMap((protocol) => [[protocol, "refuses"] as const, [prot
     };
     await using cluster = await startCluster({ env });
     for (let index = 0; index < 20; index += 1) expect((await postChat(cluster.url, chat("x"))).status).toBe(200);
-    for (const program of [cluster.frontend, ...cluster.workers]) {
-      const startedAt = performance.now();
-      program.kill("SIGTERM");
+    const programs = [cluster.frontend, ...cluster.workers];
+    for (const program of programs) program.kill("SIGTERM");
+    for (const program of programs) {
       expect(await program.exited).toBe(0);
-      expect(performance.now() - startedAt).toBeLessThan(30_000); // a second is what an export may take
       expect(await lineOf(program, "spans lost in all")).toMatchObject({
         level: "WARN",
         target: "dyn_runtime::telemetry",
