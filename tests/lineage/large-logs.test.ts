@@ -103,12 +103,12 @@ describe("tens of thousands of lines of one request", () => {
     return user;
   }
 
-  test.each(shapes)("that are %s are sorted, drawn in part, and counted whole", { timeout: 120_000 }, (_name, make) => {
+  test.each(shapes)("that are %s are sorted, drawn in part, and counted whole", (_name, make) => {
     const [some, more] = [draw(make, 4_000), draw(make, 16_000)];
     expect(more).toBeLessThan(8 * some); // what takes the square of their number takes sixteen times as long
   });
 
-  test("are told of by the command, if they are 99 000 attempts", { timeout: 120_000 }, async () => {
+  test("are told of by the command, if they are 99 000 attempts", async () => {
     const bytes = Buffer.from(
       [completed, ...Array.from({ length: count }, (_, index) => ownAttempt(index))]
         .map((fields) => `${JSON.stringify(fields)}\n`)

@@ -26,9 +26,10 @@ import type { Line } from "../support/cluster.ts";
 export const memory = createMemoryBudget(1_024 * 1024 * 1024, createRuntimeMetrics().memory);
 export const address = "dyn://test.echo.generate";
 export const path = "test/echo/generate";
+/** Its ping interval is short, so that the silence of a peer is found. */
 export const config = {
   discoveryBackend: "mem",
-  connectTimeoutMs: 2_000,
+  connectTimeoutMs: 60_000,
   pingIntervalMs: 1_000,
   drainTimeoutMs: 60_000,
 } as const;

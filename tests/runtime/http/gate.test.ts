@@ -78,7 +78,8 @@ describe("requests behind each other on a connection", () => {
   });
 });
 
-describe("slow clients are told so and closed, and others are served beside them:", () => {
+// Each waits for a limit: all at once.
+describe.concurrent("slow clients are told so and closed, and others are served beside them:", () => {
   const drip = (client: Client, next: () => string): NodeJS.Timeout =>
     setInterval(() => client.socket.write(next()), 20);
   const head = "POST / HTTP/1.1\r\nHost: a\r\n";

@@ -28,7 +28,7 @@ export async function startMembers(
   const log = createLogger({ sink: (record) => void lines.push(record), filter: parseLogFilter("trace") });
   const start = (more: Partial<RuntimeConfig>): Promise<Runtime> =>
     createRuntime({
-      config: { ...config, connectTimeoutMs: 60_000, ...more },
+      config: { ...config, ...more },
       memorySpace,
       log: log.pino,
       environment: {},

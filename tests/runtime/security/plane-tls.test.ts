@@ -162,10 +162,12 @@ describe("a worker with an authority", () => {
       /or its own is not of an authority in --tcp-tls-ca$/,
     ],
   ])("refuses callers %s, before a request is sent", async (_name, more, reason) => {
-    await using members = await startMembers(mutual(), { ...more(), tcpTlsCa: ours.ca });
-    const startedAt = performance.now();
+    const never = 600_000; // whoever waits for its end is too late for this test
+    await using members = await startMembers(
+      { ...mutual(), connectTimeoutMs: never },
+      { ...more(), tcpTlsCa: ours.ca, connectTimeoutMs: never },
+    );
     expect((await failureOf(members.ask())).code).toBe("cannot_connect");
-    expect(performance.now() - startedAt).toBeLessThan(30_000); // not by a timeout
     const refused = await eventually("the warning", () =>
       members.lines.find(({ message }) => message === "connection refused"),
     );

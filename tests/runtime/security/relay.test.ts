@@ -122,7 +122,7 @@ async function startMembers(
   const log = createLogger({ sink: (line) => void lines.push(line), filter: parseLogFilter("trace") });
   const start = (own: Partial<RuntimeConfig>): Promise<Runtime> =>
     createRuntime({
-      config: { ...config, planeToken, connectTimeoutMs: 60_000, ...own },
+      config: { ...config, planeToken, ...own },
       memorySpace,
       log: log.pino,
       environment: {},
