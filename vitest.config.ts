@@ -1,5 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
+import { BaseSequencer, type TestSpecification } from "vitest/node";
 import { createCountReporter } from "./tests/support/count-reporter.ts";
 
 const source = (path: string): string => fileURLToPath(new URL(`packages/${path}`, import.meta.url));
@@ -9,6 +10,16 @@ const counts = process.env["TEST_COUNTS"];
 
 // Set by scripts/test.mjs: the files of tests/external whose programs are there. By hand, all run.
 const external = process.env["TEST_EXTERNAL"]?.split(",") ?? ["tests/external/*.test.ts"];
+
+// Tests that spawn programs come first: they take longest, and the last of them would run alone.
+class ProgramsFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(files);
+    const isOfPrograms = ({ moduleId }: TestSpecification): boolean =>
+      /\/tests\/(?:e2e|tools|external)\//.test(moduleId);
+    return [...sorted.filter(isOfPrograms), ...sorted.filter((file) => !isOfPrograms(file))];
+  }
+}
 
 // Unit tests run the sources; tests of whole programs spawn the built commands.
 export default defineConfig({
@@ -29,6 +40,7 @@ export default defineConfig({
     // Far beyond what any test takes: they bound a run that is stuck, and must not judge a machine that is busy.
     testTimeout: 240_000,
     hookTimeout: 240_000,
+    sequence: { sequencer: ProgramsFirst },
     maxWorkers: 3, // many tests wait; two cores are busy with two of three
   },
 });

@@ -33,6 +33,8 @@ const env = {
   ...Object.fromEntries(inherited),
   PATH: [dirname(node), process.env.PATH].join(delimiter),
   TEST_COUNTS: counts,
+  // Hundreds of processes load the same files: compiled once, they start in two thirds of the time.
+  NODE_COMPILE_CACHE: join(dirname(dirname(node)), ".cache", "dyn", "compiled"),
 };
 if (!process.stdout.isTTY) {
   env.NO_COLOR = "1"; // a file is no place for colours
