@@ -39,7 +39,11 @@ export const houses: Readonly<Record<string, Readonly<Record<string, Room>>>> = 
     "memory-budget.ts": { floor: 3, holds: "what requests may take of the memory" },
     logging: { floor: 2, holds: "lines, and where they go" },
     trace: { floor: 2, holds: "identity, spans, when tokens came" },
-    metrics: { floor: 2, holds: "series that are cheap to count in, how they are written, the metrics of a runtime" },
+    metrics: {
+      floor: 2,
+      holds:
+        "the registry, its families and series, how they are written; what a runtime, its endpoints and its event loop count",
+    },
     "strangers.ts": { floor: 2, holds: "places of connections that have shown nothing yet" },
     "end-report.ts": { floor: 2, holds: "what became of the requests that ran at the end" },
     "listen-error.ts": { floor: 2, holds: "why a server cannot listen" },
