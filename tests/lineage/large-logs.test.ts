@@ -4,12 +4,14 @@ import { parseLine } from "../../packages/lineage/src/logs/lines.ts";
 import { rebuildTrees } from "../../packages/lineage/src/rebuild.ts";
 import { drawTree } from "../../packages/lineage/src/show/timeline.ts";
 import type { RequestTree } from "../../packages/lineage/src/tree.ts";
-import { readRecording, toBytes } from "./recordings.ts";
+import { readRecording, toBytes, type Fields } from "./recordings.ts";
 import { problemsOf, readTrees, say } from "./said.ts";
 
 const requestId = "0f4ac56e-5bd1-4657-bf8b-39cdcde9036b";
 const time = "2026-11-24T02:49:08.479825Z";
-const count = 99_000;
+/** As many lines of one request as are read at all. */
+const most = 100_000;
+const count = most - 1;
 const common = { time, level: "INFO", request_id: requestId, trace_id: "t" };
 const request = { ...common, target: "dyn_frontend::request_log", span_name: "http-request", span_id: "root" };
 const attempt = {
@@ -27,7 +29,7 @@ const worker = {
 };
 const completed = { ...request, message: "request completed", status: "success", attempts: count };
 
-const ownAttempt = (index: number): object => ({
+const ownAttempt = (index: number): Fields => ({
   ...attempt,
   span_id: `s${index}`,
   worker_id: `w${index}`,
@@ -108,7 +110,17 @@ describe("tens of thousands of lines of one request", () => {
     expect(more).toBeLessThan(8 * some); // what takes the square of their number takes sixteen times as long
   });
 
-  test("are told of by the command, if they are 99 000 attempts", async () => {
+  test("are refused if they are more than 100 000", async () => {
+    const lines = Array.from({ length: most + 1 }, (_, index) => ({ fields: ownAttempt(index) }));
+    const { text, refusal } = await say(requestId, [toBytes(lines)], false);
+    expect(text).toBe("");
+    expect(refusal).toMatchObject({
+      code: "invalid_argument",
+      message: `more than ${most} lines belong to this id`,
+    });
+  });
+
+  test("are told of by the command, if they are as many attempts as it reads", async () => {
     const bytes = Buffer.from(
       [completed, ...Array.from({ length: count }, (_, index) => ownAttempt(index))]
         .map((fields) => `${JSON.stringify(fields)}\n`)
@@ -117,9 +129,9 @@ describe("tens of thousands of lines of one request", () => {
     const { text, remarks, refusal, isWhole } = await say(requestId, [bytes], false);
     expect(refusal).toBeUndefined();
     expect(isWhole).toBe(false);
-    expect(remarks).toContain("99001 lines, 0 of dyn, 99001 of this request");
-    expect(text).toContain("… 197801 rows are not drawn (--json has all)");
-    expect(text).toContain("… and 98952 more (--json has all)");
+    expect(remarks).toContain(`${most} lines, 0 of dyn, ${most} of this request`);
+    expect(text).toContain(`… ${2 * count - 199} rows are not drawn (--json has all)`);
+    expect(text).toContain(`… and ${count - 48} more (--json has all)`);
   });
 
   test("that has been sent as often are as many requests, of which the latest are drawn", async () => {
