@@ -11,6 +11,8 @@ const counts = process.env["TEST_COUNTS"];
 // Set by scripts/test.mjs: the files of tests/external whose programs are there. By hand, all run.
 const external = process.env["TEST_EXTERNAL"]?.split(",") ?? ["tests/external/*.test.ts"];
 
+const sources = "tests/{docs,frontend,lineage,mock-worker,runtime,support}/**/*.test.ts";
+
 // Tests that spawn programs come first: they take longest, and the last of them would run alone.
 class ProgramsFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
@@ -36,7 +38,11 @@ export default defineConfig({
   },
   test: {
     ...(counts !== undefined && { reporters: ["default", createCountReporter(counts)] }),
-    include: ["tests/!(external)/**/*.test.ts", ...external],
+    projects: [
+      // A worker that is started anew for each file takes as long as all its tests: these leave nothing behind.
+      { extends: true, test: { name: "sources", include: [sources], isolate: false } },
+      { extends: true, test: { name: "programs", include: ["tests/{e2e,tools}/**/*.test.ts", ...external] } },
+    ],
     // Far beyond what any test takes: they bound a run that is stuck, and must not judge a machine that is busy.
     testTimeout: 240_000,
     hookTimeout: 240_000,

@@ -11,7 +11,7 @@ const hangMs = 20_000;
 
 describe("bytes nobody should send", () => {
   test.each(targets)("to $name are taken or refused, and leave nothing behind", async ({ name }) => {
-    const cases = name === "lines" ? 1_000 : 3_000; // each is a log, which takes longer
+    const cases = name === "lines" ? 400 : 1_200; // each is a log, which takes longer
     const { failures, summary } = await watchCampaign({ target: name, seed: 1, cases, hangMs });
     expect(failures).toEqual([]);
     expect(summary?.cases).toBe(cases);
@@ -31,9 +31,9 @@ describe("bytes nobody should send", () => {
   });
 
   test("to a running worker and a running frontend cost nobody else anything", async () => {
-    const { failures, checks, answers } = await runLive({ seed: 1, cases: 600 });
+    const { failures, checks, answers } = await runLive({ seed: 1, cases: 400 });
     expect(failures.map(({ index, reason }) => `${index}: ${reason}`)).toEqual([]);
-    expect(checks).toBe(3);
+    expect(checks).toBe(2);
     expect(answers[200]).toBeGreaterThan(5);
     expect(answers[400]).toBeGreaterThan(50);
   });
