@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { createFrontend } from "@dyn/frontend";
 import { startMockWorker } from "@dyn/mock-worker";
 import { createRuntime } from "@dyn/runtime";
-import { expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { parseFaults } from "../../packages/mock-worker/dist/faults.js";
 import { createLogger } from "../support/logger.ts";
 import {
@@ -105,22 +105,25 @@ async function startHouse(fault: string): Promise<House> {
   };
 }
 
-test.each(["error:unavailable", "error:overloaded", "cut", "garbage"])(
-  "after %s at any token the text is that of an undisturbed run",
-  async (fault) => {
+describe("the text is that of an undisturbed run after", () => {
+  const undisturbed: Answer[] = [];
+  beforeAll(async () => {
     await using calm = await startHouse("");
-    for (const [at, more] of cases) {
-      const wanted = await read(await stream(calm, more, "calm"));
+    for (const [, more] of cases) undisturbed.push(await read(await stream(calm, more, "calm")));
+  });
+
+  test.each(["error:unavailable", "error:overloaded", "cut", "garbage"])("%s at any token", async (fault) => {
+    for (const [index, [at, more]] of cases.entries()) {
       await using house = await startHouse(`${fault}@${at}`);
-      for (const id of ["one", "two"]) expect(await read(await stream(house, more, id))).toEqual(wanted);
+      for (const id of ["one", "two"]) expect(await read(await stream(house, more, id))).toEqual(undisturbed[index]);
       const completed = house.records.filter(
         ({ target, message }) => target === "dyn_frontend::request_log" && message === "request completed",
       );
       expect(completed.map(({ status }) => status)).toEqual(["success", "success"]);
       expect(Math.max(...completed.map(({ attempts }) => Number(attempts)))).toBe(2);
     }
-  },
-);
+  });
+});
 
 test.each([0, 1, 17])("after a crash at token %i the text is that of an undisturbed run", async (at) => {
   await using cluster = await startFailing(`crash@${at}`);
@@ -184,10 +187,11 @@ test("the limit is kept: with 0 the stream ends with a typed error event", async
 });
 
 test("a fault strikes after the tokens that its list says, also without a pace, and the worker's log names it", async () => {
+  await using cluster = await startCluster({ workers: 0, workerArgs: ["--migration-limit", "0"] });
   for (const fault of ["cut@5", "garbage@5", "error:internal@5", "crash@5"]) {
-    await using cluster = await startCluster({ workers: 0, workerArgs: ["--migration-limit", "0"] });
-    const worker = await cluster.addWorker("--fault", fault);
-    const events = (await (await stream(cluster, {}, "struck")).text()).trimEnd().split("\n\n");
+    const model = fault.replace(/\W/g, "-");
+    const worker = await cluster.addWorker("--fault", fault, "--model-name", model, "--component", model);
+    const events = (await (await stream(cluster, { model }, "struck")).text()).trimEnd().split("\n\n");
     expect([
       fault,
       events.filter((event) => event.includes('"content":"word') || event.includes('"content":" word')).length,

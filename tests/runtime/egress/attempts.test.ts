@@ -5,6 +5,7 @@ import { createMemorySpace, createRuntime, type Runtime } from "../../../package
 import { parseLogFilter } from "../../../packages/runtime/src/logging/filter.ts";
 import { createLogger } from "../../support/logger.ts";
 import { config, failureOf } from "../peers.ts";
+import { sendItem, startScriptedWorkers } from "../scripted-workers.ts";
 
 interface Pair extends AsyncDisposable {
   readonly worker: Runtime;
@@ -137,4 +138,12 @@ test("a worker that refuses says whose request it was", async () => {
     request_id: answer.requestId,
     x_request_id: "mine",
   });
+});
+
+test("the time to the first items is counted when they come, however long the answer goes on", async () => {
+  await using workers = await startScriptedWorkers({ behave: (peer, id) => sendItem(peer, id, "first") });
+  const batches = workers.client.generate({ count: 1 }).batches();
+  await batches.next();
+  expect(await workers.readCounter("dynamo_request_plane_roundtrip_ttft_seconds_count")).toBe(1);
+  await batches.return();
 });
