@@ -2,11 +2,14 @@
 import { expect, test } from "vitest";
 import { collect, startPair } from "./peers.ts";
 
+// What waits for a delayed acknowledgement takes 40 ms at least, each time but for one in hundreds; what does not, takes as long as the machine is busy.
 const delayedAckMs = 40;
+const tries = 50;
 
-async function leastMs(times: number, work: () => Promise<unknown>): Promise<number> {
+/** The least of some times, up to the first that shows that nothing waits, ms. */
+async function leastMs(work: () => Promise<unknown>): Promise<number> {
   let least = Number.POSITIVE_INFINITY;
-  for (let time = 0; time < times; time += 1) {
+  for (let time = 0; time < tries && least >= delayedAckMs; time += 1) {
     const startedAt = performance.now();
     await work();
     least = Math.min(least, performance.now() - startedAt);
@@ -23,12 +26,12 @@ test("a worker's second item does not wait for the acknowledgement of the first"
       yield 2;
     },
   });
-  expect(await leastMs(25, () => collect(pair.client.generate({ count: 1 })))).toBeLessThan(delayedAckMs / 2);
+  expect(await leastMs(() => collect(pair.client.generate({ count: 1 })))).toBeLessThan(delayedAckMs);
 });
 
 test("a caller's second request does not wait for the acknowledgement of the first", async () => {
   await using pair = await startPair();
-  const least = await leastMs(25, async () => {
+  const least = await leastMs(async () => {
     for (let time = 0; time < 5; time += 1) await collect(pair.client.generate({ count: 1 })); // a conversation: the kernel delays
     const silent = pair.client.generate({ count: 0 }).batches();
     const first = silent.next().catch(() => undefined);
@@ -38,5 +41,5 @@ test("a caller's second request does not wait for the acknowledgement of the fir
     await silent.return();
     await first;
   });
-  expect(least).toBeLessThan(delayedAckMs / 2);
+  expect(least).toBeLessThan(delayedAckMs);
 });
