@@ -219,9 +219,10 @@ describe("packed packages", () => {
     await writeFile(join(project, "tsconfig.json"), JSON.stringify({ compilerOptions, include: ["src"] }));
     const guide = await readFile(join(root, "docs/library.md"), "utf8");
     const blocks = [...guide.matchAll(/^```ts\n(.*?)^```$/gms)];
-    expect(blocks).toHaveLength(6);
+    expect(blocks.length).toBeGreaterThan(5);
     await Promise.all(blocks.map(([, code = ""], index) => writeFile(join(project, `src/guide-${index}.ts`), code)));
-    await run(join(root, "node_modules/.bin/tsc"), ["-p", "."], { cwd: project });
+    const compiled = run(join(root, "node_modules/.bin/tsc"), ["-p", "."], { cwd: project });
+    expect(await compiled.catch(({ stdout }: { stdout: string }) => ({ stdout }))).toMatchObject({ stdout: "" }); // its errors
     const { stdout } = await run(node, ["out/main.js", join(directory.path, "kv")], { cwd: project });
     expect(stdout).toBe("it works 1 true\n");
   });

@@ -53,16 +53,16 @@ describe("a seed of 64 bits", () => {
 test("a number beyond 2^53 is named as too large or too small, not as none", () => {
   expect(problemOf("chat", "n", "99999999999999999999")).toMatchObject({
     message: "n is out of range",
-    reason: "integer_above_max_value",
+    apiCode: "integer_above_max_value",
   });
   expect(problemOf("chat", "n", "-99999999999999999999")).toMatchObject({
     message: "n is out of range",
-    reason: "integer_below_min_value",
+    apiCode: "integer_below_min_value",
   });
   // Where no number is asked for, its size does not matter.
   expect(problemOf("chat", "tools", "99999999999999999999")).toMatchObject({
     message: "tools must be a list",
-    reason: "invalid_type",
+    apiCode: "invalid_type",
   });
 });
 

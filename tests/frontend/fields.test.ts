@@ -168,17 +168,17 @@ test("a prompt has no more items than may be, nor token ids in all", () => {
   };
   expect(parsePrompt(ids)).toEqual([1_048_576]);
   expect(parsePrompt([ids.slice(1), [0]])).toEqual([1_048_575, 1]);
-  const reason = "array_above_max_length";
+  const apiCode = "array_above_max_length";
   expect(() => parsePrompt([...ids, 0])).toThrow(
-    expect.objectContaining({ message: "prompt must have at most 1048576 items, not 1048577", reason }),
+    expect.objectContaining({ message: "prompt must have at most 1048576 items, not 1048577", apiCode }),
   );
   expect(() => parsePrompt([ids, [0]])).toThrow(
-    expect.objectContaining({ message: "prompt must have at most 1048576 token ids in all, not 1048577", reason }),
+    expect.objectContaining({ message: "prompt must have at most 1048576 token ids in all, not 1048577", apiCode }),
   );
   for (const item of ["x", [1]]) {
     const many = Array.from({ length: 1_025 }, () => item);
     expect(() => parsePrompt(many)).toThrow(
-      expect.objectContaining({ message: "prompt must have at most 1024 items, not 1025", reason }),
+      expect.objectContaining({ message: "prompt must have at most 1024 items, not 1025", apiCode }),
     );
   }
 });
