@@ -10,7 +10,7 @@ const entryPoints: Readonly<Record<string, { readonly source: string; readonly n
     source: "packages/runtime/src/index.ts",
     names: `createRuntime Runtime RuntimeOptions RuntimeConfig Environment ShutdownSignal
       Endpoint ServeOptions Serving Handler RequestContext Places
-      Client ClientOptions WaitOptions RouterMode CallOptions GenerateOptions Answer Batches AttemptReport AttemptOutcome Instance
+      Client ClientOptions WaitOptions RouterMode RetryPolicy CallOptions GenerateOptions Answer Batches AttemptReport AttemptOutcome Instance
       RuntimeError RuntimeErrorOptions ErrorCode ErrorTraits isErrorCode toRuntimeError
       createMemorySpace MemorySpace Discovery Condition
       PinoLogger Fields Identity TraceContext Tracer RuntimeMetrics MemoryBudget System version`,

@@ -131,7 +131,7 @@ async function startTrio(handler: Handler<Ask, unknown>): Promise<Trio> {
   const memorySpace = createMemorySpace();
   const open = (): Promise<Runtime> => createRuntime({ config: { ...config, log: "off" }, memorySpace });
   const [caller, ...servers] = await Promise.all([open(), open(), open()]);
-  for (const server of servers) await server.endpoint(address).serve(handler);
+  for (const server of servers) await server.endpoint(address).serve(handler, { idempotent: true });
   const client = caller.client<Ask, unknown>(address);
   await client.waitForInstances({ count: 2 });
   const close = async (): Promise<void> => void (await Promise.all([caller, ...servers].map((each) => each.close())));

@@ -28,6 +28,8 @@ export interface ScriptedWorker {
   readonly hangsUp?: boolean;
   /** It answers no pings, as one that is gone. */
   readonly isGone?: boolean;
+  /** Its record says that a request may run twice. Default true. */
+  readonly isIdempotent?: boolean;
 }
 
 export interface ScriptedWorkers extends AsyncDisposable {
@@ -61,6 +63,7 @@ export async function startScriptedWorkers(...workers: readonly ScriptedWorker[]
     instance_id: id,
     transport: { tcp: `127.0.0.1:${port}/x` },
     dyn_plane: 1,
+    ...((workers[Number(id - firstInstanceId)]?.isIdempotent ?? true) && { dyn_idempotent: true }),
   });
   const started = await Promise.all(
     workers.map(async (worker, index) => {

@@ -5,6 +5,7 @@ import { assertWhole } from "./settings/options.ts";
 import type { Instance } from "./discovery/instance.ts";
 import type { AttemptReport, RoutedRequest } from "./egress/routed-request.ts";
 import { defaultWindowBytes, maxWindowBytes } from "./egress/client-stream.ts";
+import { toRetrying, type Retrying, type RetryPolicy } from "./egress/retry.ts";
 import { RoutedAnswer, type Batches, type RouterOptions } from "./egress/router.ts";
 import { createRequestId, isInstanceId, isSaneClientId, isUuid } from "./ids.ts";
 import { RuntimeError } from "./errors.ts";
@@ -38,6 +39,8 @@ export interface CallOptions {
   readonly deadlineAt?: number;
   /** Bytes of items that may be under way, from 1 to 2³¹−1: a reader that is slow holds as much. Default 262144. */
   readonly windowBytes?: number;
+  /** When another instance is tried after a failure, for this request. Default: as the client has it. */
+  readonly retry?: RetryPolicy | false;
 }
 
 export interface GenerateOptions extends CallOptions {
@@ -70,6 +73,8 @@ export interface AnswerParts {
   readonly path: string;
   /** Instances to choose from, asked anew for every attempt. */
   readonly candidates: () => readonly Instance[];
+  /** Of requests that say nothing of it. */
+  readonly retry: Retrying;
 }
 
 /** Create the answer to `request`: nothing is sent before it is read. @throws RuntimeError `invalid_argument` on a request or an option that cannot be sent. */
@@ -90,7 +95,7 @@ export async function readOne<Item>(answer: Answer<Item>): Promise<Item> {
   return items[0] as Item; // there is one
 }
 
-function toRoutedRequest({ routing, path, candidates }: AnswerParts, options: GenerateOptions): RoutedRequest {
+function toRoutedRequest({ routing, path, candidates, retry }: AnswerParts, options: GenerateOptions): RoutedRequest {
   const { timeoutMs, instanceId, windowBytes = defaultWindowBytes, resume } = options;
   if (timeoutMs !== undefined) assertWhole("timeoutMs", timeoutMs, 1, maxTimerMs); // a timer would take a longer time for 1 ms
   assertWhole("windowBytes", windowBytes, 1, maxWindowBytes);
@@ -104,6 +109,7 @@ function toRoutedRequest({ routing, path, candidates }: AnswerParts, options: Ge
     windowBytes,
     wanted: instanceId,
     candidates,
+    retry: options.retry === undefined ? retry : toRetrying(options.retry),
     ...(resume && { resume: () => encodeRest(resume()) }),
     reports: [],
     retries: 0,

@@ -6,7 +6,7 @@ import { openLiveSet } from "./discovery/live-set.ts";
 import { formatPath, parseAddress } from "./discovery/records.ts";
 import type { AttemptOptions } from "./egress/attempt.ts";
 import { checkRouterMode, createPick, type RouterMode } from "./egress/pick.ts";
-import { createRetryBudget } from "./egress/retry.ts";
+import { createRetryBudget, toRetrying, type RetryPolicy } from "./egress/retry.ts";
 import type { RouterOptions } from "./egress/router.ts";
 import type { Fields } from "./logging/format.ts";
 import { assertWhole, refuseOthers } from "./settings/options.ts";
@@ -16,6 +16,8 @@ export interface ClientOptions {
   readonly admittedOnly?: boolean;
   /** How instances are chosen. Default `round-robin`. */
   readonly routerMode?: RouterMode;
+  /** When another instance is tried after a failure. Default: after a failure that says so, if no handler was called or the endpoint is idempotent. `false`: never. */
+  readonly retry?: RetryPolicy | false;
   /** Called when an instance has left. Must not throw. Default: nobody is told. */
   readonly onLeave?: (instanceId: string) => void;
   /** What lines about instances that join and leave say besides, for instance of which model they are counted. Default: nothing. */
@@ -59,7 +61,7 @@ export interface ClientParts extends Omit<AttemptOptions, "mode"> {
 export function createClient<Request, Item>(
   { discovery, clients, peers, health, metrics, log: all, tracer, now }: ClientParts,
   uri: string,
-  { routerMode: mode = "round-robin", logFields, admittedOnly = false, onLeave, ...others }: ClientOptions,
+  { routerMode: mode = "round-robin", logFields, admittedOnly = false, onLeave, retry, ...others }: ClientOptions,
 ): Client<Request, Item> {
   refuseOthers(others);
   const routing: RouterOptions = {
@@ -77,7 +79,7 @@ export function createClient<Request, Item>(
   const address = parseAddress(uri);
   const log = all.child({ target: "dyn_runtime::discovery", ...(logFields && { fields: logFields }) });
   const live = openLiveSet({ discovery, statuses: peers, address, log, admittedOnly, ...(onLeave && { onLeave }) });
-  const to = { routing, path: formatPath(address), candidates: () => live.instances };
+  const to = { routing, path: formatPath(address), candidates: () => live.instances, retry: toRetrying(retry) };
   const close = (): void => {
     live[Symbol.dispose]();
     clients.delete(client);

@@ -14,7 +14,7 @@ import type { RuntimeMetrics } from "./metrics/runtime-metrics.ts";
 import { toAdvertisedAddress } from "./net/advertise.ts";
 import type { Listener } from "./net/listener.ts";
 import type { PlaneSecurity } from "./security/plane-security.ts";
-import { assertFunction, assertWhole, refuseOthers } from "./settings/options.ts";
+import { assertFunction, assertSwitch, assertWhole, refuseOthers } from "./settings/options.ts";
 import type { RuntimeConfig } from "./settings/runtime-config.ts";
 import type { Membership } from "./system/system.ts";
 import { encodeValueItem, type EncodeItem } from "./wire/items.ts";
@@ -28,6 +28,8 @@ export interface ServeOptions<Item> {
   readonly model?: string;
   /** Requests the engine can run at a time; the lower of this and `--engine-request-limit` holds. Default 0: no limit of its own. */
   readonly requestLimit?: number;
+  /** A request may run twice without harm: when an instance fails that had begun with it, another is tried. Default false: then only if its handler was never called. */
+  readonly idempotent?: boolean;
 }
 
 /** A served endpoint. */
@@ -91,7 +93,11 @@ async function serve<Request, Item>(
   const path = formatPath(address);
   const served = addEndpoint(parts, address, handler, options);
   const readiness = membership.expect(address.endpoint);
-  const record = toEndpointRecord(address, id, { tcp: shown, isTls: security.listenerTls !== undefined });
+  const record = toEndpointRecord(address, id, {
+    tcp: shown,
+    isTls: security.listenerTls !== undefined,
+    isIdempotent: options.idempotent ?? false,
+  });
   const registration = await discovery.publish(record).catch((error: unknown) => {
     readiness.gone();
     served.remove();
@@ -121,11 +127,12 @@ function addEndpoint<Request, Item>(
   { id, config, log, metrics: all, server }: EndpointParts,
   address: EndpointAddress,
   handler: Handler<Request, Item>,
-  { encodeItem, countTokens, model, requestLimit = 0, ...others }: ServeOptions<Item>,
+  { encodeItem, countTokens, model, requestLimit = 0, idempotent = false, ...others }: ServeOptions<Item>,
 ): PlaneRegistration {
   refuseOthers(others);
   assertFunction("the handler", handler);
   assertWhole("requestLimit", requestLimit, 0);
+  assertSwitch("idempotent", idempotent);
   const metrics: EndpointMetrics = all.endpoint({
     dynamo_namespace: address.namespace,
     dynamo_component: address.component,

@@ -10,6 +10,7 @@ export type { Client, ClientOptions, WaitOptions } from "./client.ts";
 export type { Answer, CallOptions, GenerateOptions } from "./answer.ts";
 export type { AttemptOutcome } from "./egress/attempt-outcome.ts";
 export type { AttemptReport } from "./egress/routed-request.ts";
+export type { RetryPolicy } from "./egress/retry.ts";
 export type { RouterMode } from "./egress/pick.ts";
 export type { Batches } from "./egress/router.ts";
 export type { Handler, Places, RequestContext } from "./handler.ts";

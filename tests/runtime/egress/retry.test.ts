@@ -17,7 +17,7 @@ import {
 } from "../scripted-workers.ts";
 
 function refuses(code: endings.ErrorMessage["code"]): ScriptedWorker {
-  return { behave: (peer, id) => sendError(peer, id, code) };
+  return { isIdempotent: false, behave: (peer, id) => sendError(peer, id, code) };
 }
 
 function answers(index: number): ScriptedWorker {

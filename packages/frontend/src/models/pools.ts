@@ -116,6 +116,7 @@ class ModelPools implements Pools {
     const client = runtime.client<ModelJob, Delta>(endpoint, {
       admittedOnly: true,
       routerMode,
+      retry: {}, // a model may be asked twice, whoever serves it
       onLeave,
       logFields: { model },
     });

@@ -14,6 +14,8 @@ export interface Instance {
   readonly path: string;
   /** Its listener speaks TLS. Default false. */
   readonly isTls?: boolean;
+  /** A request may run twice there without harm. Default false. */
+  readonly isIdempotent?: boolean;
 }
 
 /** @returns undefined for an instance that does not speak the native plane or has no usable address. */
@@ -24,6 +26,15 @@ export function toInstance(record: EndpointRecord): Instance | undefined {
   if (record.dyn_plane !== 1 || host === undefined || !(port > 0 && port < 65_536)) return undefined;
   const id = record.instance_id.toString();
   const isTls = record.dyn_plane_tls === true;
+  const isIdempotent = record.dyn_idempotent === true;
   const key = `${id}@${isTls ? "tls" : "tcp"}://${formatHostPort(host, port)}`;
-  return { id, key, host, port, path: formatPath(record), ...(isTls && { isTls }) };
+  return {
+    id,
+    key,
+    host,
+    port,
+    path: formatPath(record),
+    ...(isTls && { isTls }),
+    ...(isIdempotent && { isIdempotent }),
+  };
 }

@@ -24,6 +24,8 @@ export interface EndpointRecord extends EndpointAddress {
   readonly dyn_plane?: 1;
   /** Ours: that listener speaks TLS. */
   readonly dyn_plane_tls?: true;
+  /** Ours: a request may run twice without harm. */
+  readonly dyn_idempotent?: true;
 }
 
 /** Dynamo's model deployment card; only the fields we write or read are typed. */
@@ -62,18 +64,20 @@ export function isModelName(value: unknown): value is string {
   return value.length <= 2 * maxModelNameLength && countCharacters(value) <= maxModelNameLength;
 }
 
-/** Where an endpoint of ours listens. */
-export interface ListenerAddress {
+/** How an endpoint of ours is reached, and what may be done there. */
+export interface EndpointFacts {
   /** `host:port` */
   readonly tcp: string;
   readonly isTls: boolean;
+  /** A request may run twice without harm. Default false. */
+  readonly isIdempotent?: boolean;
 }
 
 /** The record of an endpoint that this process serves on the native plane. */
 export function toEndpointRecord(
   { namespace, component, endpoint }: EndpointAddress,
   id: bigint,
-  { tcp, isTls }: ListenerAddress,
+  { tcp, isTls, isIdempotent = false }: EndpointFacts,
 ): EndpointRecord {
   return {
     type: "Endpoint",
@@ -85,6 +89,7 @@ export function toEndpointRecord(
     request_plane_codec: "msgpack",
     dyn_plane: 1,
     ...(isTls && { dyn_plane_tls: true }),
+    ...(isIdempotent && { dyn_idempotent: true }),
   };
 }
 

@@ -210,7 +210,8 @@ export class ClientConnection implements StreamOwner {
     if (type === frameTypes.ERROR) {
       const { code, message, trailer, produced: _, ...facts } = decodeError(body);
       const error = toWorkerError(new RuntimeError(code, message, facts), "the worker");
-      return stream.finish({ type: "error", error, ...(trailer && { trailer }) });
+      // What a handler fails with has a trailer.
+      return stream.finish(trailer ? { type: "error", error, trailer } : { type: "error", error, isRefusal: true });
     }
     throw new RuntimeError("protocol", `${frameTypeName(type)} is not for the dialling side`);
   }

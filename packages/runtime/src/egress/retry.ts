@@ -1,4 +1,56 @@
-/** How often requests may be tried again: a budget over all requests of a client, and a wait that grows. */
+/** Whether and how often requests may be tried again: what their caller wants, a budget over all requests of a client, and a wait that grows. */
+import { errorTable, isErrorCode, type ErrorCode } from "../error-table.ts";
+import { RuntimeError } from "../errors.ts";
+import { assertWhole, refuseOthers } from "../settings/options.ts";
+
+/** Attempts of a request in all. */
+export const maxAttempts = 8;
+const maxBackoffMs = 60_000;
+
+/** When another instance is tried. Whoever gives one says that a request may run twice without harm. */
+export interface RetryPolicy {
+  /** Attempts that may fail one after the other without an item between them, from 1 to 8. Default 3. */
+  readonly attempts?: number;
+  /** Codes of the failures after which another instance is tried. Default: whatever the error itself says is retryable. */
+  readonly codes?: readonly ErrorCode[];
+  /** Wait before the second attempt, a whole number of ms from 0 to 60000; half of it is random, and each further one is twice as long. Default: none before the second, 10 before the third. */
+  readonly backoffMs?: number;
+}
+
+/** The same as the router reads it. */
+export interface Retrying {
+  /** The caller has said that a request may run twice. */
+  readonly isAsked: boolean;
+  readonly attempts: number;
+  /** Undefined = as errors say. */
+  readonly codes: ReadonlySet<ErrorCode> | undefined;
+  /** Undefined = the default. */
+  readonly firstMs: number | undefined;
+}
+
+/** What a caller wants; `false` = one attempt, undefined = others only where no handler was called. @throws RuntimeError `invalid_argument` naming what is wrong. */
+export function toRetrying(policy: RetryPolicy | false | undefined): Retrying {
+  if (policy === undefined) return { isAsked: false, attempts: 3, codes: undefined, firstMs: undefined };
+  if (policy === false) return { isAsked: false, attempts: 1, codes: undefined, firstMs: undefined };
+  if (typeof policy !== "object" || policy === null)
+    throw new RuntimeError("invalid_argument", "retry must be false or an object");
+  const { attempts = 3, codes, backoffMs: firstMs, ...others } = policy;
+  refuseOthers(others);
+  assertWhole("retry.attempts", attempts, 1, maxAttempts);
+  if (firstMs !== undefined) assertWhole("retry.backoffMs", firstMs, 0, maxBackoffMs);
+  const wrong = codes?.find((code) => !isErrorCode(code));
+  if (wrong !== undefined)
+    throw new RuntimeError(
+      "invalid_argument",
+      `retry.codes has ${JSON.stringify(wrong)}, expected some of ${Object.keys(errorTable).join(", ")}`,
+    );
+  return { isAsked: true, attempts, codes: codes && new Set(codes), firstMs };
+}
+
+/** True if another instance is to be tried after this failure, as far as its code says. */
+export function isTriedAgain({ codes }: Retrying, failure: RuntimeError): boolean {
+  return codes ? codes.has(failure.code) : failure.retryable;
+}
 
 /** One per client. */
 export interface RetryBudget {
@@ -35,16 +87,18 @@ export function createRetryBudget({ perRequest = 0.2, most = 100 }: RetryBudgetO
 export interface BackoffOptions {
   /** Wait before the second retry, ms. Default 10. */
   readonly firstMs?: number;
-  /** Longest wait, ms. Default 250. */
+  /** Longest wait, ms. Default 250, with a wait before the first retry 60000. */
   readonly longestMs?: number;
+  /** No wait before the first retry. Default true. */
+  readonly isAtOnce?: boolean;
 }
 
 /** Time before the `retry`th retry (from 0), ms: none before the first, then doubling, with jitter. */
 export function backoffMs(
   retry: number,
   random: () => number,
-  { firstMs = 10, longestMs = 250 }: BackoffOptions = {},
+  { firstMs = 10, isAtOnce = true, longestMs = isAtOnce ? 250 : maxBackoffMs }: BackoffOptions = {},
 ): number {
-  if (retry === 0) return 0;
-  return Math.min(firstMs * 2 ** (retry - 1), longestMs) * (0.5 + random() / 2);
+  const before = isAtOnce ? retry - 1 : retry;
+  return before < 0 ? 0 : Math.min(firstMs * 2 ** before, longestMs) * (0.5 + random() / 2);
 }

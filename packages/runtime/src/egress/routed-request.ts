@@ -3,6 +3,7 @@ import type { Instance } from "../discovery/instance.ts";
 import type { RuntimeError } from "../errors.ts";
 import type { Identity } from "../trace/identity.ts";
 import type { Trailer } from "../wire/endings.ts";
+import type { Retrying } from "./retry.ts";
 import type { AttemptOutcome } from "./attempt-outcome.ts";
 
 /** One request on its way through the attempts. The same object tells afterwards how it went. */
@@ -22,6 +23,7 @@ export interface RoutedRequest {
   readonly wanted: string | undefined;
   /** Instances to choose from, asked anew for every attempt. */
   candidates(): readonly Instance[];
+  readonly retry: Retrying;
   /** The payload for what is left after everything that has been delivered; undefined if that cannot be asked for. */
   resume?(): Uint8Array | undefined;
   /** Filled in: one report per attempt, in order. */

@@ -9,12 +9,7 @@ import { Attempt, type AttemptOptions } from "./attempt.ts";
 import type { RoutedRequest } from "./routed-request.ts";
 import { Losses } from "./losses.ts";
 import type { Pick } from "./pick.ts";
-import { backoffMs, type RetryBudget } from "./retry.ts";
-
-/** Attempts of a request in all. */
-const maxAttempts = 8;
-/** Attempts that may fail one after the other without an item between them. */
-const maxFruitless = 3;
+import { backoffMs, isTriedAgain, maxAttempts, type RetryBudget } from "./retry.ts";
 
 /** What all requests of a client share. */
 export interface RouterOptions extends AttemptOptions {
@@ -147,7 +142,7 @@ export class RoutedAnswer implements Batches<unknown> {
     attempt.close(failure);
     this.#attempt = undefined;
     try {
-      await waitMs(backoffMs(this.#fruitless - 1, this.#options.random), this.#request.signal);
+      await waitMs(this.#backoffMs(), this.#request.signal);
     } catch (thrown) {
       const reason = toAttemptError(thrown, this.#request.signal);
       this.#end(reason);
@@ -155,18 +150,23 @@ export class RoutedAnswer implements Batches<unknown> {
     }
   }
 
+  #backoffMs(): number {
+    const { firstMs } = this.#request.retry;
+    return backoffMs(
+      this.#fruitless - 1,
+      this.#options.random,
+      firstMs === undefined ? {} : { firstMs, isAtOnce: false },
+    );
+  }
+
   // With something delivered, only the caller knows what is left to ask for.
   #mayRetry(attempt: Attempt, failure: RuntimeError): boolean {
     this.#fruitless = attempt.delivered ? 1 : this.#fruitless + 1;
     this.#losses.add(attempt, failure);
     if (this.#losses.isPoison) return false;
-    if (
-      this.#state === "over" ||
-      !failure.retryable ||
-      this.#attempts >= maxAttempts ||
-      this.#fruitless >= maxFruitless
-    )
-      return false;
+    const { retry } = this.#request;
+    if (this.#state === "over" || this.#attempts >= maxAttempts || this.#fruitless >= retry.attempts) return false;
+    if (!isTriedAgain(retry, failure) || !this.#isHarmless(attempt, failure)) return false;
     if (attempt.delivered) this.#tried.clear(); // those before it failed long ago
     this.#tried.add(attempt.instance.key);
     if (this.#request.wanted !== undefined || !this.#request.candidates().some(({ key }) => !this.#tried.has(key)))
@@ -175,6 +175,13 @@ export class RoutedAnswer implements Batches<unknown> {
     if (!payload || !this.#isPaid(attempt, failure)) return false;
     this.#payload = payload;
     return true;
+  }
+
+  // A handler must not be called twice for one request, unless somebody has said that it may: its endpoint, its caller, or itself by its error.
+  #isHarmless(attempt: Attempt, failure: RuntimeError): boolean {
+    const { retry } = this.#request;
+    if (attempt.delivered || !attempt.wasHanded || retry.isAsked) return true;
+    return attempt.instance.isIdempotent === true || (failure.retryable && !failure.traits.retryable);
   }
 
   // The budget keeps refusals from multiplying the load. What a lost instance had under way is no more load than before, however much it was,

@@ -64,6 +64,7 @@ export async function serveModel(runtime: Runtime, options: ServeModelOptions, e
       countTokens: () => 0, // each delta is counted as the engine gives it
       model,
       requestLimit,
+      idempotent: true, // nobody is harmed by text that is generated twice
     });
   const record: ModelRecord = {
     type: "Model",

@@ -21,6 +21,12 @@ export function assertWhole(name: string, value: number, min: number, max: numbe
   );
 }
 
+/** @throws RuntimeError `invalid_argument` unless `value` is true or false. */
+export function assertSwitch(name: string, value: unknown): void {
+  if (typeof value === "boolean") return;
+  throw new RuntimeError("invalid_argument", `${name} must be true or false, got ${describeValue(value)}`);
+}
+
 /** @throws RuntimeError `invalid_argument` unless `value` is a function. */
 export function assertFunction(name: string, value: unknown): void {
   if (typeof value === "function") return;
