@@ -242,7 +242,7 @@ test("a record that somebody changes leads nobody astray, and its worker writes 
     readdirSync(bucket).find((each) => readFileSync(join(bucket, each), "utf8").includes('"dyn_plane_tls"')) ?? "";
   const path = join(bucket, name);
   const good = readFileSync(path, "utf8");
-  expect(good).toMatch(/"dyn_plane_tls":true,"dyn_signature":"[0-9a-f]{64}"\}$/);
+  expect(good).toMatch(/"dyn_plane_tls":true,"dyn_idempotent":true,"dyn_signature":"[0-9a-f]{64}"\}$/);
   const changed = good.replace(/127\.0\.0\.1:\d+/, "127.0.0.1:9").replace('"dyn_plane_tls":true,', "");
   const isIgnored = (): boolean =>
     cluster.frontend
