@@ -2,7 +2,13 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { createHealth, type Health } from "../../../packages/runtime/src/egress/health.ts";
 import { createPick, type PickInput } from "../../../packages/runtime/src/egress/pick.ts";
-import { backoffMs, createRetryBudget } from "../../../packages/runtime/src/egress/retry.ts";
+import {
+  backoffMs,
+  createRetryBudget,
+  retryWaitMs,
+  toRetrying,
+  type RetryPolicy,
+} from "../../../packages/runtime/src/egress/retry.ts";
 
 function input(ids: readonly string[], loads: Readonly<Record<string, number>> = {}): PickInput {
   return {
@@ -217,4 +223,10 @@ test("a retry budget lets through what is saved, then a share of the requests", 
 test("the wait before a retry grows from nothing to its limit", () => {
   expect([0, 1, 2, 3, 9].map((retry) => backoffMs(retry, () => 1))).toEqual([0, 10, 20, 40, 250]);
   expect(backoffMs(9, () => 0)).toBe(125);
+  const waitsOf = (policy?: RetryPolicy): number[] =>
+    [1, 2, 3, 4].map((failed) => retryWaitMs(toRetrying(policy), failed, () => 1));
+  expect(waitsOf()).toEqual([0, 10, 20, 40]);
+  expect(waitsOf({ backoffMs: 50 })).toEqual([50, 100, 200, 400]);
+  expect(waitsOf({ backoffMs: 0 })).toEqual([0, 0, 0, 0]);
+  expect(waitsOf({ backoffMs: 40_000 })).toEqual([40_000, 60_000, 60_000, 60_000]);
 });

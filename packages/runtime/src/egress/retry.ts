@@ -38,6 +38,8 @@ export function toRetrying(policy: RetryPolicy | false | undefined): Retrying {
   refuseOthers(others);
   assertWhole("retry.attempts", attempts, 1, maxAttempts);
   if (firstMs !== undefined) assertWhole("retry.backoffMs", firstMs, 0, maxBackoffMs);
+  if (codes !== undefined && !Array.isArray(codes))
+    throw new RuntimeError("invalid_argument", "retry.codes must be a list of error codes");
   const wrong = codes?.find((code) => !isErrorCode(code));
   if (wrong !== undefined)
     throw new RuntimeError(
@@ -87,18 +89,22 @@ export function createRetryBudget({ perRequest = 0.2, most = 100 }: RetryBudgetO
 export interface BackoffOptions {
   /** Wait before the second retry, ms. Default 10. */
   readonly firstMs?: number;
-  /** Longest wait, ms. Default 250, with a wait before the first retry 60000. */
+  /** Longest wait, ms. Default 250. */
   readonly longestMs?: number;
-  /** No wait before the first retry. Default true. */
-  readonly isAtOnce?: boolean;
 }
 
 /** Time before the `retry`th retry (from 0), ms: none before the first, then doubling, with jitter. */
 export function backoffMs(
   retry: number,
   random: () => number,
-  { firstMs = 10, isAtOnce = true, longestMs = isAtOnce ? 250 : maxBackoffMs }: BackoffOptions = {},
+  { firstMs = 10, longestMs = 250 }: BackoffOptions = {},
 ): number {
-  const before = isAtOnce ? retry - 1 : retry;
-  return before < 0 ? 0 : Math.min(firstMs * 2 ** before, longestMs) * (0.5 + random() / 2);
+  if (retry === 0) return 0;
+  return Math.min(firstMs * 2 ** (retry - 1), longestMs) * (0.5 + random() / 2);
+}
+
+/** Time before the next attempt, ms, after `failed` of them in a row. */
+export function retryWaitMs({ firstMs }: Retrying, failed: number, random: () => number): number {
+  if (firstMs === undefined) return backoffMs(failed - 1, random);
+  return backoffMs(failed, random, { firstMs, longestMs: maxBackoffMs });
 }

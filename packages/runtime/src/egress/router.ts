@@ -9,7 +9,7 @@ import { Attempt, type AttemptOptions } from "./attempt.ts";
 import type { RoutedRequest } from "./routed-request.ts";
 import { Losses } from "./losses.ts";
 import type { Pick } from "./pick.ts";
-import { backoffMs, isTriedAgain, maxAttempts, type RetryBudget } from "./retry.ts";
+import { isTriedAgain, maxAttempts, retryWaitMs, type RetryBudget } from "./retry.ts";
 
 /** What all requests of a client share. */
 export interface RouterOptions extends AttemptOptions {
@@ -142,21 +142,12 @@ export class RoutedAnswer implements Batches<unknown> {
     attempt.close(failure);
     this.#attempt = undefined;
     try {
-      await waitMs(this.#backoffMs(), this.#request.signal);
+      await waitMs(retryWaitMs(this.#request.retry, this.#fruitless, this.#options.random), this.#request.signal);
     } catch (thrown) {
       const reason = toAttemptError(thrown, this.#request.signal);
       this.#end(reason);
       throw reason;
     }
-  }
-
-  #backoffMs(): number {
-    const { firstMs } = this.#request.retry;
-    return backoffMs(
-      this.#fruitless - 1,
-      this.#options.random,
-      firstMs === undefined ? {} : { firstMs, isAtOnce: false },
-    );
   }
 
   // With something delivered, only the caller knows what is left to ask for.
