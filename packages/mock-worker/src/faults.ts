@@ -106,7 +106,7 @@ export interface FaultTarget {
   readonly sleep: (ms: number) => Promise<void>;
   /** Resolves once the faults are replaced, or the request is aborted. */
   readonly hold: () => Promise<void>;
-  /** End the worker, and all that were started with it, without a word. */
+  /** End the worker without a word; the command ends its process. */
   readonly crash: () => void;
 }
 

@@ -33,7 +33,7 @@ export interface MockWorkerOptions extends Partial<MockOptions> {
   readonly memorySpace?: MemorySpace;
   /** Signals that begin a drain. Default: none is touched. */
   readonly shutdownSignals?: readonly ShutdownSignal[];
-  /** What the fault `crash` does. Default: these workers end as if their process had been killed, and this process, which may be a test's, goes on. */
+  /** What the fault `crash` does. Default: the worker that meets it ends as if its process had been killed; the others, and this process, which may be a test's, go on. */
   readonly onCrash?: () => void;
 }
 
@@ -83,7 +83,7 @@ export async function startMockWorker(given: MockWorkerOptions = {}): Promise<Mo
       const runtime = await workers.open({ config, environment, memorySpace });
       if (workers.runtimes.length === 1)
         runtime.system.addRoute("/faults", toFaultRoute(faults, loggerOf(runtime.log)));
-      workers.servings.push(await serve(runtime, options, { plan, crash: onCrash ?? workers.kill }));
+      workers.servings.push(await serve(runtime, options, { plan, crash: onCrash ?? (() => workers.kill(runtime)) }));
     }
   } catch (error) {
     signals[Symbol.dispose]();
@@ -115,8 +115,8 @@ interface Workers {
   readonly close: () => Promise<void>;
   /** Close them, and say so if that fails. */
   readonly end: () => void;
-  /** End all as if their process had been killed. */
-  readonly kill: () => void;
+  /** End one as if its process had been killed. */
+  kill(runtime: Runtime): void;
   logShutdown(signal: ShutdownSignal): void;
 }
 
@@ -138,7 +138,7 @@ function createWorkers(): Workers {
     },
     close,
     end: () => void close().catch(tellFailure),
-    kill: () => runtimes.forEach((runtime) => void runtime.kill().catch(tellFailure)),
+    kill: (runtime) => void runtime.kill().catch(tellFailure),
     logShutdown(signal) {
       const [first] = runtimes;
       const log = first && loggerOf(first.log).child({ target: "dyn_mock_worker" });
