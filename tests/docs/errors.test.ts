@@ -141,7 +141,7 @@ ${passedOn}
 | \`details\` | facts, plain data of at most ${maxDetailsBytes} bytes as msgpack. The caller has them as \`error.details\`; HTTP clients have them as JSON in the error (64-bit integers and bytes, in base64, as texts), unless the table hides the message. Details that cannot be sent are left out, and a line of the worker says why |
 | \`apiCode\`, \`param\` | \`code\` and \`param\` of OpenAI's error, in place of the table's code and null |
 | \`retryAfterMs\` | \`retry-after\` of the HTTP answer, in whole seconds, rounded up |
-| \`retryable\` | whether another instance may be tried before anything has been delivered. Without it the code decides |
+| \`retryable\` | whether another instance may be tried before anything has been delivered, as the last word of the handler. Without it the code decides, [where the request may run twice](routing-and-failure.md#retries) |
 | \`publicMessage\` | what clients read in place of the message |
 | \`cause\` | for the log alone |
 

@@ -117,6 +117,7 @@ function passOn(error: object): ErrorMessage {
 test("what a peer says besides and out of its bounds is left out", () => {
   const base = { code: "overloaded", message: "full", retryable: true, produced: false };
   expect(passOn({ ...base, ...said, retryable: true })).toEqual({ ...base, ...said, retryable: true });
+  expect(passOn({ ...base, retryable: false, ifIdempotent: true })).toMatchObject({ ifIdempotent: true });
   const hostile = { details: [1], apiCode: "a b", param: "x".repeat(300), retryAfterMs: -1 };
   expect(passOn({ ...base, ...hostile })).toEqual(base);
   expect(passOn({ ...base, details: { text: "x".repeat(2_000) }, retryAfterMs: 1e12 })).toEqual(base);

@@ -128,6 +128,7 @@ describe("the listener's limits", () => {
       },
       encodeItem: encodeValueItem,
       countTokens: () => 1,
+      isIdempotent: false,
       log: silent,
       admission: { enter: () => undefined },
       metrics: metrics.endpoint({

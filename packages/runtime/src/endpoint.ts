@@ -151,6 +151,7 @@ function addEndpoint<Request, Item>(
     log,
     metrics,
     admission: createAdmission({ limits: [engineRequestLimit, requestLimit], queueLimit, metrics }),
+    isIdempotent: idempotent,
   });
 }
 

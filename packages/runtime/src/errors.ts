@@ -23,7 +23,7 @@ export interface RuntimeErrorOptions {
   readonly param?: string | undefined;
   /** When another try is worth it, ms, at most a day: `retry-after` of the HTTP answer. Default: 1 s where another try is worth it, else not said. */
   readonly retryAfterMs?: number | undefined;
-  /** Whether another instance may be tried while nothing has been delivered. Default: what the table has for the code. */
+  /** Whether another instance may be tried while nothing has been delivered, whatever had begun. Default: what the table has for the code; of a handler that has begun only where its endpoint is idempotent. */
   readonly retryable?: boolean | undefined;
 }
 
@@ -37,6 +37,8 @@ export class RuntimeError extends Error {
   readonly param: string | undefined;
   readonly retryAfterMs: number | undefined;
   readonly retryable: boolean;
+  /** True if whoever made this error has said whether it is `retryable`; false if its code has. */
+  declare readonly isRetryableSaid: boolean;
 
   /** @throws TypeError on a code that is not one of the set, and on options out of their bounds; plain JavaScript may give any. */
   constructor(code: ErrorCode, message: string, options: RuntimeErrorOptions = {}) {
@@ -50,6 +52,7 @@ export class RuntimeError extends Error {
     this.param = options.param;
     this.retryAfterMs = options.retryAfterMs;
     this.retryable = options.retryable ?? errorTable[code].retryable;
+    Object.defineProperty(this, "isRetryableSaid", { value: options.retryable !== undefined }); // not to be shown where errors are
   }
 
   get traits(): ErrorTraits {

@@ -22,14 +22,14 @@ export function toHandlerError(thrown: unknown): RuntimeError {
   const error = toRuntimeError(thrown);
   if (error !== thrown) return error;
   return attempt("internal", () => {
-    const { code, message, publicMessage, details, apiCode, param, retryAfterMs, retryable, cause } = error;
+    const { code, message, publicMessage, details, apiCode, param, retryAfterMs, cause } = error;
     return new RuntimeError(code, message, {
       publicMessage: typeof publicMessage === "string" ? publicMessage : undefined,
       details,
       apiCode,
       param,
       retryAfterMs,
-      retryable,
+      retryable: error.isRetryableSaid ? error.retryable : undefined, // of one that it has been given by a worker, its code decides
       ...(cause !== undefined && { cause: error }),
     });
   });

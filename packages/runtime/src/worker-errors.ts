@@ -20,5 +20,6 @@ export function toWorkerError(error: RuntimeError, who: string): RuntimeError {
   if (workerCodes.has(error.code)) return error;
   return new RuntimeError("internal", `${who} failed with ${error.code}, which it may not say: ${error.message}`, {
     cause: error,
+    retryable: error.isRetryableSaid ? error.retryable : undefined,
   });
 }

@@ -9,8 +9,16 @@ import {
   type ClientOptions,
   type Runtime,
   type ServeOptions,
+  type Serving,
 } from "../../../packages/runtime/src/index.ts";
+import { renderMetrics } from "../../../packages/runtime/src/internal.ts";
+import { eventually } from "../../support/cluster.ts";
+import { parseOpenMetrics } from "../../support/open-metrics.ts";
 import { address, config, failureOf } from "../peers.ts";
+
+interface Order {
+  readonly id: string;
+}
 
 interface Bank extends AsyncDisposable {
   readonly client: Client<object, unknown>;
@@ -66,6 +74,9 @@ async function openBank({
 
 const overloaded = (): RuntimeError => new RuntimeError("overloaded", "the till is full");
 const internal = (): RuntimeError => new RuntimeError("internal", "the till is broken");
+const saying =
+  (code: "overloaded" | "unavailable" | "internal" | "disconnected", retryable: boolean) => (): RuntimeError =>
+    new RuntimeError(code, "the till is closed", { retryable });
 
 type Case = readonly [name: string, options: BankOptions, call: CallOptions, charges: number, code: string | undefined];
 
@@ -96,6 +107,48 @@ describe("a handler that has begun", () => {
       {},
       1,
       "disconnected",
+    ],
+    [
+      "and says itself that another may be tried is called again, with a code that would go elsewhere anyway",
+      { failure: saying("unavailable", true) },
+      {},
+      2,
+      undefined,
+    ],
+    [
+      "and says itself that another may be tried is called again, with a code that would not",
+      { failure: saying("internal", true) },
+      {},
+      2,
+      undefined,
+    ],
+    [
+      "and says itself that another may be tried is called again, with a code that is not its to say",
+      { failure: saying("disconnected", true) },
+      {},
+      2,
+      undefined,
+    ],
+    [
+      "and says that no other may be tried is not called again, though its endpoint is idempotent",
+      { serve: { idempotent: true }, failure: saying("overloaded", false) },
+      {},
+      1,
+      "overloaded",
+    ],
+    [
+      "and says that no other may be tried is not called again, though the client has a policy",
+      { failure: saying("overloaded", false), client: { retry: {} } },
+      {},
+      1,
+      "overloaded",
+    ],
+    [
+      "and says that no other may be tried is called again where the policy names its code",
+      { failure: saying("overloaded", false), client: { retry: { codes: ["overloaded"] } } },
+      {},
+      2,
+      undefined,
     ],
     [
       "is called as often as the policy says",
@@ -133,6 +186,67 @@ test("a request that no handler has had goes to another instance, whoever serves
   expect(first?.isIdempotent ?? second?.isIdempotent).toBeUndefined();
   expect(await Promise.all([bank.client.call({}), bank.client.call({})])).toEqual(["charged", "charged"]);
   expect(bank.charges()).toBe(2);
+});
+
+test("a request that is cut while it waits for its place goes to another instance, and its handler is called once", async () => {
+  const memorySpace = createMemorySpace();
+  const open = (): Promise<Runtime> =>
+    createRuntime({ config: { ...config, log: "off", drainTimeoutMs: 50 }, memorySpace });
+  await using caller = await open();
+  await using full = await open();
+  await using free = await open();
+  const asked: string[] = [];
+  const serve = (name: string, server: Runtime): Promise<Serving> =>
+    server.endpoint(address).serve(
+      async ({ id }: Order, { signal }) => {
+        asked.push(`${id} at ${name}`);
+        if (name === "free") return name;
+        return new Promise<string>((_resolve, reject) =>
+          signal.addEventListener("abort", () => reject(signal.reason as Error)),
+        );
+      },
+      { requestLimit: 1 },
+    );
+  const { instanceId } = await serve("full", full);
+  const client = caller.client<Order, string>(address);
+  await client.waitForInstances();
+  const running = failureOf(client.call({ id: "running" }, { instanceId }));
+  await eventually("the first request running", () => asked.length === 1);
+  const waiting = client.call({ id: "waiting" });
+  await eventually("the second request waiting", async () => {
+    const { body } = await renderMetrics(full.metrics.registry, "openmetrics");
+    return parseOpenMetrics(body).value("dynamo_work_handler_queue_depth") === 1;
+  });
+  await serve("free", free);
+  await client.waitForInstances({ count: 2 });
+  await full.close();
+  expect((await running).code).toBe("unavailable");
+  expect(await waiting).toBe("free");
+  expect(asked).toEqual(["running at full", "waiting at free"]);
+});
+
+describe("an error of another service that a handler passes on", () => {
+  test.each([
+    ["internal", true],
+    ["unavailable", true],
+  ] as const)("is not its own word: %s, retryable %s, is not tried elsewhere", async (code, retryable) => {
+    await using service = await openBank({ failure: saying(code, retryable), failing: 9, instances: 1 });
+    let charges = 0;
+    const memorySpace = createMemorySpace();
+    const open = (): Promise<Runtime> => createRuntime({ config: { ...config, log: "off" }, memorySpace });
+    await using caller = await open();
+    await using first = await open();
+    await using second = await open();
+    for (const server of [first, second])
+      await server.endpoint(address).serve(async () => {
+        charges += 1;
+        return service.client.call({});
+      });
+    const client = caller.client<object, unknown>(address);
+    await client.waitForInstances({ count: 2 });
+    expect(await failureOf(client.call({}))).toMatchObject({ code, retryable: false });
+    expect({ charges, asked: service.charges() }).toEqual({ charges: 1, asked: 1 });
+  });
 });
 
 test.each([

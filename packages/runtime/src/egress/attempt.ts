@@ -103,11 +103,6 @@ export class Attempt {
     return this.#report.isSent;
   }
 
-  /** False if it is certain that no handler was called: nothing was sent, or the worker has refused it. */
-  get wasHanded(): boolean {
-    return this.isSent && this.#stream?.isRefused !== true;
-  }
-
   /** True once an item has been read: another instance would say it again. */
   get delivered(): boolean {
     return this.#stream?.produced ?? false;

@@ -20,6 +20,7 @@ import type { Hello } from "../wire/hello.ts";
 import { toWorkerError } from "../worker-errors.ts";
 import { toLosses } from "./lost-worker.ts";
 import { ClientStream, type StreamOwner } from "./client-stream.ts";
+import { WorkerError } from "./worker-error.ts";
 
 /** Bytes that may wait for a worker's socket before it gets no more requests: a burst of long prompts is no fault of its yet. */
 const maxQueuedBytes = 8 * 1024 * 1024;
@@ -209,9 +210,8 @@ export class ClientConnection implements StreamOwner {
     if (type === frameTypes.END) return stream.finish({ type: "end", trailer: decodeEnd(body) });
     if (type === frameTypes.ERROR) {
       const { code, message, trailer, produced: _, ...facts } = decodeError(body);
-      const error = toWorkerError(new RuntimeError(code, message, facts), "the worker");
-      // What a handler fails with has a trailer.
-      return stream.finish(trailer ? { type: "error", error, trailer } : { type: "error", error, isRefusal: true });
+      const error = toWorkerError(new WorkerError(code, message, facts), "the worker");
+      return stream.finish({ type: "error", error, ...(trailer && { trailer }) });
     }
     throw new RuntimeError("protocol", `${frameTypeName(type)} is not for the dialling side`);
   }

@@ -34,7 +34,7 @@ export interface StreamOptions {
 
 type Ending =
   | { type: "end"; trailer: Partial<Trailer> }
-  | { type: "error"; error: RuntimeError; trailer?: Partial<Trailer>; isRefusal?: boolean };
+  | { type: "error"; error: RuntimeError; trailer?: Partial<Trailer> };
 
 /** One answer on its way. Read it with `next` until undefined; an error is thrown once the items before it have been read. Whoever opens it disposes it. */
 export class ClientStream implements Disposable {
@@ -69,11 +69,6 @@ export class ClientStream implements Disposable {
   /** What the worker reported at the end; empty until then and after a lost connection. */
   get trailer(): Partial<Trailer> {
     return this.#ending?.trailer ?? {};
-  }
-
-  /** True if the worker has said that it took the request for no handler. */
-  get isRefused(): boolean {
-    return this.#ending?.type === "error" && this.#ending.isRefusal === true;
   }
 
   get isEnded(): boolean {

@@ -1,7 +1,9 @@
 /** Whether and how often requests may be tried again: what their caller wants, a budget over all requests of a client, and a wait that grows. */
 import { errorTable, isErrorCode, type ErrorCode } from "../error-table.ts";
 import { RuntimeError } from "../errors.ts";
+import type { Instance } from "../discovery/instance.ts";
 import { assertWhole, refuseOthers } from "../settings/options.ts";
+import { WorkerError } from "./worker-error.ts";
 
 /** Attempts of a request in all. */
 export const maxAttempts = 8;
@@ -11,7 +13,7 @@ const maxBackoffMs = 60_000;
 export interface RetryPolicy {
   /** Attempts that may fail one after the other without an item between them, from 1 to 8. Default 3. */
   readonly attempts?: number;
-  /** Codes of the failures after which another instance is tried. Default: whatever the error itself says is retryable. */
+  /** Codes of the failures after which another instance is tried, whatever the errors themselves say. Default: those that are retryable by their code, unless the error says otherwise. */
   readonly codes?: readonly ErrorCode[];
   /** Wait before the second attempt, a whole number of ms from 0 to 60000; half of it is random, and each further one is twice as long. Default: none before the second, 10 before the third. */
   readonly backoffMs?: number;
@@ -26,6 +28,14 @@ export interface Retrying {
   readonly codes: ReadonlySet<ErrorCode> | undefined;
   /** Undefined = the default. */
   readonly firstMs: number | undefined;
+}
+
+/** What is known of an attempt that has failed. */
+export interface FailedAttempt {
+  /** Items of it have been read. */
+  readonly delivered: boolean;
+  readonly isSent: boolean;
+  readonly instance: Instance;
 }
 
 /** What a caller wants; `false` = one attempt, undefined = others only where no handler was called. @throws RuntimeError `invalid_argument` naming what is wrong. */
@@ -49,9 +59,13 @@ export function toRetrying(policy: RetryPolicy | false | undefined): Retrying {
   return { isAsked: true, attempts, codes: codes && new Set(codes), firstMs };
 }
 
-/** True if another instance is to be tried after this failure, as far as its code says. */
-export function isTriedAgain({ codes }: Retrying, failure: RuntimeError): boolean {
-  return codes ? codes.has(failure.code) : failure.retryable;
+/** True if another instance is to be tried after this failure. A handler must not be called twice for one request, unless somebody has said that it may: its caller, its endpoint, or
+ *  itself by its error. A worker that has answered knows the latter two; of one that was lost, all that was sent may have begun. */
+export function isTriedAgain({ codes, isAsked }: Retrying, failure: RuntimeError, attempt: FailedAttempt): boolean {
+  if (codes) return codes.has(failure.code);
+  const isCallersWord = isAsked || attempt.delivered; // the rest of an answer is what its caller asks for
+  if (failure instanceof WorkerError) return failure.retryable || (isCallersWord && failure.ifIdempotent);
+  return failure.retryable && (isCallersWord || !attempt.isSent || attempt.instance.isIdempotent === true);
 }
 
 /** One per client. */

@@ -157,7 +157,7 @@ export class RoutedAnswer implements Batches<unknown> {
     if (this.#losses.isPoison) return false;
     const { retry } = this.#request;
     if (this.#state === "over" || this.#attempts >= maxAttempts || this.#fruitless >= retry.attempts) return false;
-    if (!isTriedAgain(retry, failure) || !this.#isHarmless(attempt, failure)) return false;
+    if (!isTriedAgain(retry, failure, attempt)) return false;
     if (attempt.delivered) this.#tried.clear(); // those before it failed long ago
     this.#tried.add(attempt.instance.key);
     if (this.#request.wanted !== undefined || !this.#request.candidates().some(({ key }) => !this.#tried.has(key)))
@@ -166,13 +166,6 @@ export class RoutedAnswer implements Batches<unknown> {
     if (!payload || !this.#isPaid(attempt, failure)) return false;
     this.#payload = payload;
     return true;
-  }
-
-  // A handler must not be called twice for one request, unless somebody has said that it may: its endpoint, its caller, or itself by its error.
-  #isHarmless(attempt: Attempt, failure: RuntimeError): boolean {
-    const { retry } = this.#request;
-    if (attempt.delivered || !attempt.wasHanded || retry.isAsked) return true;
-    return attempt.instance.isIdempotent === true || (failure.retryable && !failure.traits.retryable);
   }
 
   // The budget keeps refusals from multiplying the load. What a lost instance had under way is no more load than before, however much it was,

@@ -22,6 +22,7 @@ import { toWorkerError } from "../worker-errors.ts";
 import type { Place } from "./admission.ts";
 import { findBadDetails } from "./error-details.ts";
 import type { Pauses } from "./pauses.ts";
+import { toRetryWord } from "./retry-word.ts";
 import type { ServedEndpoint } from "./served-endpoints.ts";
 import type { ServerStream } from "./server-stream.ts";
 
@@ -47,6 +48,8 @@ interface Running {
   readonly clock: TokenClock;
   /** What it is at; tells which step a failure belongs to. */
   step: FailedStep;
+  /** Its handler was called. */
+  isBegun: boolean;
   items: number;
 }
 
@@ -71,6 +74,7 @@ export async function runRequest(stream: ServerStream, request: RequestMessage, 
     places: place ?? unlimited,
     clock: new TokenClock(startedAt, now),
     step: "generate",
+    isBegun: false,
     items: 0,
   };
   const claimed = request.headers["request-id"];
@@ -94,7 +98,7 @@ export async function runRequest(stream: ServerStream, request: RequestMessage, 
     clearTimeout(deadline);
   }
   const trailer = toTrailer(running, endpoint.instanceId, request.attempt, now());
-  if (failure && !stream.isStopped) fail(running, failure, trailer);
+  if (failure && !stream.isStopped) fail(running, failure, trailer, endpoint);
   else stream.end(trailer);
   endpoint.metrics.end(toEndedRequest(running, trailer, failure));
   if (span.isRecording) describe(running, request, endpoint, trailer);
@@ -103,10 +107,16 @@ export async function runRequest(stream: ServerStream, request: RequestMessage, 
 }
 
 // An error arrives whatever is wrong with its details.
-function fail({ stream, log }: Running, failure: RuntimeError, trailer: Trailer): void {
+function fail(
+  { stream, log, isBegun }: Running,
+  failure: RuntimeError,
+  trailer: Trailer,
+  { isIdempotent }: ServedEndpoint,
+): void {
   const problem = findBadDetails(failure);
   if (problem !== undefined) log.warn({ error: problem }, "details of an error are not sent");
-  stream.fail(failure, trailer, problem === undefined);
+  const word = toRetryWord(failure, { isBegun, isIdempotent });
+  stream.fail(failure, trailer, { hasDetails: problem === undefined, ...word });
 }
 
 // Whether the trace is recorded is decided where it enters a process; what the handler sends on must say so.
@@ -153,6 +163,7 @@ async function pump(running: Running, request: RequestMessage, { endpoint, pause
     [workerParts]: { connection: stream, clock, logger: once(() => openUserLog(identity, endpoint)) },
     report: (more) => void Object.assign(facts, more),
   });
+  running.isBegun = true;
   const items = new GivenItems(endpoint.handler(body, context), "the handler");
   for await (const item of items) {
     if (!stream.isWritable) await stream.writable();

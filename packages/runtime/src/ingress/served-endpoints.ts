@@ -23,6 +23,8 @@ export interface ServedEndpoint {
   readonly log: Logger;
   readonly metrics: EndpointMetrics;
   readonly admission: Admission;
+  /** A request may run twice without harm. */
+  readonly isIdempotent: boolean;
 }
 
 /** One served endpoint with what runs there. */

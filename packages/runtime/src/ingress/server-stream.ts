@@ -3,9 +3,15 @@ import type { PeerConnection } from "../handler.ts";
 import { RuntimeError } from "../errors.ts";
 import type { Connection } from "../net/connection.ts";
 import type { EncodeItem } from "../wire/items.ts";
-import { encodeEnd, encodeError, type Trailer } from "../wire/endings.ts";
+import { encodeEnd, encodeError, type ErrorMessage, type Trailer } from "../wire/endings.ts";
 
 const maxCredit = 2 ** 31;
+
+/** What is said of a failure beside the error itself. */
+export interface FailureWords extends Pick<ErrorMessage, "retryable" | "ifIdempotent"> {
+  /** False if its details cannot be sent. */
+  readonly hasDetails: boolean;
+}
 
 /** One request. Its connection calls `grant`, `stop`, `abort` and `wake`; whoever runs it calls `send`, and `end` or `fail` once. */
 export class ServerStream implements PeerConnection {
@@ -103,13 +109,13 @@ export class ServerStream implements PeerConnection {
     this.#connection.flushSoon();
   }
 
-  /** Without its details where they cannot be sent. */
-  fail(error: RuntimeError, trailer: Trailer, hasDetails = true): void {
+  /** End it with an ERROR. */
+  fail(error: RuntimeError, trailer: Trailer, { hasDetails, ...word }: FailureWords): void {
     if (this.#ended) return;
     this.#ended = true;
     if (this.#connection.isClosed) return;
     // What an engine says about its own fault is for the log, not for the client.
-    const { code, message, publicMessage, details, apiCode, param, retryAfterMs, retryable } = error;
+    const { code, message, publicMessage, details, apiCode, param, retryAfterMs } = error;
     const said = code === "internal" ? "the worker failed" : (publicMessage ?? message);
     encodeError(this.#connection.writer, this.id, {
       code,
@@ -118,7 +124,7 @@ export class ServerStream implements PeerConnection {
       apiCode,
       param,
       retryAfterMs,
-      retryable,
+      ...word,
       produced: trailer.items > 0,
       trailer,
     });

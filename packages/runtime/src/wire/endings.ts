@@ -24,7 +24,10 @@ export interface ErrorMessage {
   readonly apiCode?: string | undefined;
   readonly param?: string | undefined;
   readonly retryAfterMs?: number | undefined;
+  /** Another instance may be tried. */
   readonly retryable: boolean;
+  /** Only because a handler was called it is not `retryable`: whoever knows that the request may run twice may try another instance. */
+  readonly ifIdempotent?: boolean;
   /** True if at least one item was sent before. */
   readonly produced: boolean;
   readonly trailer?: Partial<Trailer>;
@@ -90,8 +93,15 @@ function toSeenValue(value: unknown): unknown {
 
 /** Layout: a msgpack map. The message is cut to 1024 characters; `details` must be plain data. Without what is said besides the message, where a frame has no room for it. */
 export function encodeError(writer: FrameWriter, streamId: number, error: ErrorMessage): void {
-  const { code, message, details, apiCode, param, retryAfterMs, retryable, produced, trailer } = error;
-  const said = { code, message: excerpt(message, maxMessageChars), retryable, produced, ...(trailer && { trailer }) };
+  const { code, message, details, apiCode, param, retryAfterMs, retryable, ifIdempotent, produced, trailer } = error;
+  const said = {
+    code,
+    message: excerpt(message, maxMessageChars),
+    retryable,
+    ...(ifIdempotent && { if_idempotent: true }),
+    produced,
+    ...(trailer && { trailer }),
+  };
   const besides = {
     ...(details && { details: toTagged(details) }),
     ...(apiCode !== undefined && { api_code: apiCode }),
@@ -111,7 +121,7 @@ function isDetails(value: unknown): value is Readonly<Record<string, unknown>> {
 /** A code this build does not know is `internal`, and the message names it. What is said besides and out of its bounds is left out. */
 export function decodeError(body: Buffer): ErrorMessage {
   const map = decodeMap(body, "ERROR");
-  const { code, message, details, api_code, param, retry_after_ms, retryable, produced, trailer } = map;
+  const { code, message, details, api_code, param, retry_after_ms, retryable, if_idempotent, produced, trailer } = map;
   const text = typeof message === "string" ? excerpt(message, maxMessageChars) : "";
   const shown =
     typeof code === "string" ? JSON.stringify(excerpt(code, maxCodeChars)) : `a value of type ${typeof code}`;
@@ -123,6 +133,7 @@ export function decodeError(body: Buffer): ErrorMessage {
     ...(isParam(param) && { param: excerpt(param, maxParamChars) }),
     ...(isRetryAfterMs(retry_after_ms) && { retryAfterMs: retry_after_ms }),
     retryable: retryable === true,
+    ...(if_idempotent === true && { ifIdempotent: true }),
     produced: produced === true,
     ...(isMap(trailer) && { trailer: toTrailer(trailer) }),
   };
