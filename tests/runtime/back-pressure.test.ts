@@ -1,4 +1,5 @@
 // What waits for a peer that does not read stays bounded, on either end.
+import { CallScopes } from "../../packages/runtime/src/trace/call-scope.ts";
 import { offTracer } from "../../packages/runtime/src/trace/spans.ts";
 import { expect, test } from "vitest";
 import { createPlaneServer } from "../../packages/runtime/src/ingress/plane-server.ts";
@@ -67,6 +68,7 @@ test("a listener reads no more requests from a peer that leaves the answers unre
     log,
     rejections,
     tracer: offTracer,
+    scopes: new CallScopes(),
     now: () => performance.now(),
   });
   server.accept(ends.near, Buffer.alloc(0));
@@ -93,6 +95,7 @@ test("a peer that never reads its answers is given up in the end", async () => {
     log,
     rejections,
     tracer: offTracer,
+    scopes: new CallScopes(),
     now: () => performance.now(),
   });
   server.accept(ends.near, Buffer.alloc(0));

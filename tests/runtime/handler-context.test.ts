@@ -1,6 +1,9 @@
 // What a handler is given of a request.
-import { expect, test } from "vitest";
-import { collect, startPair } from "./peers.ts";
+import { describe, expect, test } from "vitest";
+import type { RequestContext } from "../../packages/runtime/src/index.ts";
+import { eventually } from "../support/cluster.ts";
+import { collect, failureOf, startPair } from "./peers.ts";
+import { ids, requestId, startServices, traceId } from "./services.ts";
 
 test("a copy of a context has its log, too", async () => {
   await using pair = await startPair();
@@ -19,4 +22,47 @@ test("contexts share the getter of their log, so that a request is forgotten onc
   expect(getters).toHaveLength(2);
   expect(getters[0]).toBeTypeOf("function");
   expect(getters[1]).toBe(getters[0]);
+});
+
+describe("the context of a request", () => {
+  test("says when nobody waits any more, and how long that is", async () => {
+    const contexts: (readonly [RequestContext, number])[] = [];
+    await using services = await startServices(async (_inner, context) => {
+      contexts.push([context, context.timeLeftMs()]);
+      return null;
+    });
+    const before = performance.now();
+    await services.client.call({}, { timeoutMs: 60_000 });
+    await services.client.call({});
+    const [[limited, leftMs] = [], [unlimited, noLimit] = []] = contexts;
+    expect(limited?.deadlineAt).toBeGreaterThan(before);
+    expect(limited?.deadlineAt).toBeLessThanOrEqual(performance.now() + 60_000);
+    expect(leftMs).toBeGreaterThan(0);
+    expect(leftMs).toBeLessThanOrEqual(60_000);
+    expect(unlimited).toMatchObject({ deadlineAt: undefined });
+    expect(noLimit).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  test("has no time left after its deadline", async () => {
+    const left: number[] = [];
+    await using services = await startServices(async (_inner, { signal, timeLeftMs }) => {
+      await new Promise((resolve) => signal.addEventListener("abort", resolve));
+      await eventually("the deadline", () => timeLeftMs() === 0);
+      left.push(timeLeftMs());
+      return null;
+    });
+    for (let timeoutMs = 100; left.length === 0; timeoutMs *= 2)
+      await failureOf(services.client.call({}, { timeoutMs }));
+    expect(left[0]).toBe(0);
+  });
+
+  test("has all ids as the identity that a call takes", async () => {
+    await using services = await startServices((toInner, { identity }) =>
+      toInner.call({}, { inherit: false, identity }),
+    );
+    await services.client.call({}, ids);
+    expect(services.seen[0]?.context).toMatchObject({
+      identity: { requestId, xRequestId: "mine", baggage: "tenant=acme", trace: { traceId, tracestate: "vendor=1" } },
+    });
+  });
 });

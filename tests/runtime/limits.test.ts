@@ -1,4 +1,5 @@
 // Every limit of the plane, reached.
+import { CallScopes } from "../../packages/runtime/src/trace/call-scope.ts";
 import { offTracer } from "../../packages/runtime/src/trace/spans.ts";
 import { connect, type Socket } from "node:net";
 import { describe, expect, test } from "vitest";
@@ -116,6 +117,7 @@ describe("the listener's limits", () => {
       log: silent,
       rejections: metrics.rejections,
       tracer: offTracer,
+      scopes: new CallScopes(),
       now: Date.now,
     });
     server.add({

@@ -1,7 +1,7 @@
 /** One request of a client, and the answer to it. */
 import { countOf } from "./counts.ts";
 import { maxTimerMs } from "./settings/environment.ts";
-import { assertWhole } from "./settings/options.ts";
+import { assertSwitch, assertWhole } from "./settings/options.ts";
 import type { Instance } from "./discovery/instance.ts";
 import type { AttemptReport, RoutedRequest } from "./egress/routed-request.ts";
 import { defaultWindowBytes, maxWindowBytes } from "./egress/client-stream.ts";
@@ -9,9 +9,10 @@ import { toRetrying, type Retrying, type RetryPolicy } from "./egress/retry.ts";
 import { RoutedAnswer, type Batches, type RouterOptions } from "./egress/router.ts";
 import { createRequestId, isInstanceId, isSaneClientId, isUuid } from "./ids.ts";
 import { RuntimeError } from "./errors.ts";
+import { continueTrace, earlier, type CallScopes, type Inherited } from "./trace/call-scope.ts";
 import type { Identity } from "./trace/identity.ts";
 import type { Tracer } from "./trace/spans.ts";
-import { acceptTrace, childSpan, type TraceContext } from "./trace/traceparent.ts";
+import { acceptTrace, type TraceContext } from "./trace/traceparent.ts";
 import type { Trailer } from "./wire/endings.ts";
 import { encodePayload } from "./wire/payload.ts";
 
@@ -41,6 +42,8 @@ export interface CallOptions {
   readonly windowBytes?: number;
   /** When another instance is tried after a failure, for this request. Default: as the client has it. */
   readonly retry?: RetryPolicy | false;
+  /** Within a handler of the same runtime: what is not said here is as in the request that it serves, and the earlier deadline and any cancellation hold. Default: as the client has it. */
+  readonly inherit?: boolean;
 }
 
 export interface GenerateOptions extends CallOptions {
@@ -75,6 +78,9 @@ export interface AnswerParts {
   readonly candidates: () => readonly Instance[];
   /** Of requests that say nothing of it. */
   readonly retry: Retrying;
+  readonly scopes: CallScopes;
+  /** Of requests that say nothing of it. */
+  readonly inherit: boolean;
 }
 
 /** Create the answer to `request`: nothing is sent before it is read. @throws RuntimeError `invalid_argument` on a request or an option that cannot be sent. */
@@ -95,17 +101,21 @@ export async function readOne<Item>(answer: Answer<Item>): Promise<Item> {
   return items[0] as Item; // there is one
 }
 
-function toRoutedRequest({ routing, path, candidates, retry }: AnswerParts, options: GenerateOptions): RoutedRequest {
-  const { timeoutMs, instanceId, windowBytes = defaultWindowBytes, resume } = options;
+function toRoutedRequest(parts: AnswerParts, options: GenerateOptions): RoutedRequest {
+  const { routing, path, candidates, retry } = parts;
+  const { timeoutMs, instanceId, windowBytes = defaultWindowBytes, resume, inherit = parts.inherit } = options;
   if (timeoutMs !== undefined) assertWhole("timeoutMs", timeoutMs, 1, maxTimerMs); // a timer would take a longer time for 1 ms
   assertWhole("windowBytes", windowBytes, 1, maxWindowBytes);
   if (instanceId !== undefined && !isInstanceId(instanceId))
     throw new RuntimeError("invalid_argument", "instanceId must be a decimal u64");
+  assertSwitch("inherit", inherit);
+  const inherited = inherit ? parts.scopes.current() : undefined;
+  const deadlineAt = timeoutMs === undefined ? options.deadlineAt : routing.now() + timeoutMs;
   return {
-    ...toCaller(options, routing.tracer),
+    ...toCaller(options, routing.tracer, inherited),
     path,
-    signal: withTimeout(options.signal, timeoutMs),
-    deadlineAt: timeoutMs === undefined ? options.deadlineAt : routing.now() + timeoutMs,
+    signal: toSignal(options.signal, timeoutMs, inherited?.signal),
+    deadlineAt: earlier(deadlineAt, inherited?.deadlineAt),
     windowBytes,
     wanted: instanceId,
     candidates,
@@ -119,20 +129,22 @@ function toRoutedRequest({ routing, path, candidates, retry }: AnswerParts, opti
 
 type Caller = Pick<RoutedRequest, "identity" | "isOwnSpan" | "callerSpanId">;
 
-function toCaller(options: GenerateOptions, tracer: Tracer): Caller {
+function toCaller(options: GenerateOptions, tracer: Tracer, inherited: Inherited | undefined): Caller {
   const { identity, traceparent, tracestate } = options;
   if (identity) return { identity, isOwnSpan: false, callerSpanId: undefined };
   const active = traceparent === undefined ? tracer.active() : undefined;
-  const trace = tracer.sample(active ? childSpan(active.trace) : acceptTrace(traceparent, tracestate));
+  const parent = active?.trace ?? (traceparent === undefined ? inherited?.identity.trace : undefined);
+  const trace = tracer.sample(parent ? continueTrace(parent, tracestate) : acceptTrace(traceparent, tracestate));
   return {
-    identity: toIdentity(options, trace),
+    identity: toIdentity(options, trace, inherited?.identity),
     isOwnSpan: true,
     callerSpanId: active ? active.ownSpanId : trace.parentId,
   };
 }
 
-function toIdentity(options: GenerateOptions, trace: TraceContext): Identity {
-  const { requestId = createRequestId(), xRequestId, baggage } = options;
+function toIdentity(options: GenerateOptions, trace: TraceContext, inherited: Identity | undefined): Identity {
+  const { requestId = inherited?.requestId ?? createRequestId() } = options;
+  const { xRequestId = inherited?.xRequestId, baggage = inherited?.baggage } = options;
   if (!isUuid(requestId))
     throw new RuntimeError(
       "invalid_argument",
@@ -153,10 +165,15 @@ function encodeRest(request: unknown): Uint8Array | undefined {
   return request === undefined ? undefined : encodePayload(request);
 }
 
-function withTimeout(signal: AbortSignal | undefined, timeoutMs: number | undefined): AbortSignal | undefined {
-  if (timeoutMs === undefined) return signal;
-  const timeout = AbortSignal.timeout(timeoutMs);
-  return signal ? AbortSignal.any([signal, timeout]) : timeout;
+// Any of them ends the request.
+function toSignal(
+  given: AbortSignal | undefined,
+  timeoutMs: number | undefined,
+  inherited: AbortSignal | undefined,
+): AbortSignal | undefined {
+  const timeout = timeoutMs === undefined ? undefined : AbortSignal.timeout(timeoutMs);
+  const signals = [given, timeout, inherited].filter((signal) => signal !== undefined);
+  return signals.length > 1 ? AbortSignal.any(signals) : signals[0];
 }
 
 // A class: an object with getters, made anew for each request, costs more than all the rest of this file.

@@ -1,5 +1,12 @@
 /** What users call an endpoint with. */
-import { createAnswer, readOne, type Answer, type CallOptions, type GenerateOptions } from "./answer.ts";
+import {
+  createAnswer,
+  readOne,
+  type Answer,
+  type AnswerParts,
+  type CallOptions,
+  type GenerateOptions,
+} from "./answer.ts";
 import type { Discovery } from "./discovery/discovery.ts";
 import type { Instance } from "./discovery/instance.ts";
 import { openLiveSet } from "./discovery/live-set.ts";
@@ -9,7 +16,8 @@ import { checkRouterMode, createPick, type RouterMode } from "./egress/pick.ts";
 import { createRetryBudget, toRetrying, type RetryPolicy } from "./egress/retry.ts";
 import type { RouterOptions } from "./egress/router.ts";
 import type { Fields } from "./logging/format.ts";
-import { assertWhole, refuseOthers } from "./settings/options.ts";
+import { assertSwitch, assertWhole, refuseOthers } from "./settings/options.ts";
+import type { CallScopes } from "./trace/call-scope.ts";
 
 export interface ClientOptions {
   /** Only instances that are admitted are asked, for instance those that serve one of several models at the same endpoint. Default false: all are. */
@@ -18,6 +26,8 @@ export interface ClientOptions {
   readonly routerMode?: RouterMode;
   /** When another instance is tried after a failure. Default: after a failure that says so, if no handler was called or the endpoint is idempotent. `false`: never. */
   readonly retry?: RetryPolicy | false;
+  /** Calls that a handler of the same runtime makes have the deadline, the cancellation and the ids of the request that it serves. Default true. */
+  readonly inherit?: boolean;
   /** Called when an instance has left. Must not throw. Default: nobody is told. */
   readonly onLeave?: (instanceId: string) => void;
   /** What lines about instances that join and leave say besides, for instance of which model they are counted. Default: nothing. */
@@ -53,17 +63,27 @@ export interface Client<Request, Item> extends Disposable {
 /** What all clients of a runtime use. */
 export interface ClientParts extends Omit<AttemptOptions, "mode"> {
   readonly discovery: Discovery;
+  readonly scopes: CallScopes;
   /** Those that are open; the runtime closes them. */
   readonly clients: Set<Disposable>;
 }
 
 /** Create a client of the endpoint `uri`. @throws RuntimeError `invalid_argument` on a malformed address or another router mode. */
 export function createClient<Request, Item>(
-  { discovery, clients, peers, health, metrics, log: all, tracer, now }: ClientParts,
+  { discovery, clients, peers, health, metrics, log: all, tracer, scopes, now }: ClientParts,
   uri: string,
-  { routerMode: mode = "round-robin", logFields, admittedOnly = false, onLeave, retry, ...others }: ClientOptions,
+  {
+    routerMode: mode = "round-robin",
+    logFields,
+    admittedOnly = false,
+    onLeave,
+    retry,
+    inherit = true,
+    ...others
+  }: ClientOptions,
 ): Client<Request, Item> {
   refuseOthers(others);
+  assertSwitch("inherit", inherit);
   const routing: RouterOptions = {
     peers,
     health,
@@ -79,7 +99,9 @@ export function createClient<Request, Item>(
   const address = parseAddress(uri);
   const log = all.child({ target: "dyn_runtime::discovery", ...(logFields && { fields: logFields }) });
   const live = openLiveSet({ discovery, statuses: peers, address, log, admittedOnly, ...(onLeave && { onLeave }) });
-  const to = { routing, path: formatPath(address), candidates: () => live.instances, retry: toRetrying(retry) };
+  const path = formatPath(address);
+  const candidates = (): readonly Instance[] => live.instances;
+  const to: AnswerParts = { routing, path, candidates, retry: toRetrying(retry), scopes, inherit };
   const close = (): void => {
     live[Symbol.dispose]();
     clients.delete(client);

@@ -2,6 +2,8 @@
 import { RuntimeError } from "./errors.ts";
 import type { Logger as Pino } from "pino";
 import type { Logger } from "./logging/logger.ts";
+import type { CallScope } from "./trace/call-scope.ts";
+import type { Identity } from "./trace/identity.ts";
 import type { TokenClock } from "./trace/token-clock.ts";
 import type { TraceContext } from "./trace/traceparent.ts";
 
@@ -16,17 +18,23 @@ export interface Places {
 export interface RequestContext {
   /** Aborts when the client has left, the deadline has passed or a drain ran out of time. Long work must watch it. */
   readonly signal: AbortSignal;
+  /** Reading of `performance.now()` after which nobody waits any more, ms; undefined = none. Calls that the handler makes have it, too. */
+  readonly deadlineAt: number | undefined;
+  /** Until then, ms: 0 if it is over, `Infinity` without a deadline. */
+  readonly timeLeftMs: () => number;
   /** A pino logger whose lines carry this request's ids. */
   readonly log: Pino;
   readonly requestId: string;
   readonly xRequestId?: string;
-  /** W3C position of this worker's span, for calls the handler makes itself. */
+  /** W3C position of this worker's span. Calls that the handler makes with its runtime go below it by themselves; this is for others. */
   readonly traceparent: string;
   readonly tracestate?: string;
   /** The same in parts. */
   readonly trace: TraceContext;
   /** W3C baggage that the frontend let through. */
   readonly baggage?: string;
+  /** All of these ids at once, as `CallOptions.identity` takes them. */
+  readonly identity: Identity;
   /** 0 for the first try of a request. */
   readonly attempt: number;
   /** A handler that never asks has one place for the whole request. */
@@ -58,6 +66,8 @@ export interface WorkerParts {
   readonly connection: PeerConnection;
   /** When tokens came. Items are counted as they are sent; a handler that counts what it makes has an endpoint whose `countTokens` says 0. */
   readonly clock: TokenClock;
+  /** What the calls of the handler inherit: whoever gives it a narrower context puts that there. */
+  readonly scope: CallScope;
 }
 
 /** A context as the runtime makes it. */

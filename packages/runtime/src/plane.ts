@@ -26,7 +26,8 @@ export function openPeers(
 }
 
 /** The end that serves; it listens once it is given to `listenForPeers`. */
-export function openServer({ id, config, security, memory, metrics, log, tracer, discovery }: Services): PlaneServer {
+export function openServer(services: Services): PlaneServer {
+  const { id, config, security, memory, metrics, log, tracer, scopes, discovery } = services;
   const { tokens } = security;
   return createPlaneServer({
     hello: { ...toHello(config), instance_id: id.toString() },
@@ -37,6 +38,7 @@ export function openServer({ id, config, security, memory, metrics, log, tracer,
     log: log.child({ target: "dyn_runtime::ingress" }),
     rejections: metrics.rejections,
     tracer,
+    scopes,
     now,
   });
 }

@@ -18,6 +18,7 @@ import { openApiKeys, openPlaneSecurity, type PlaneSecurity } from "./security/p
 import { openSystem, type System } from "./system/system.ts";
 import type { Telemetry } from "./otel/otlp.ts";
 import { openTelemetry } from "./otel/telemetry.ts";
+import { CallScopes } from "./trace/call-scope.ts";
 import type { Tracer } from "./trace/spans.ts";
 import { createWallClock } from "./wall-clock.ts";
 
@@ -49,6 +50,7 @@ export interface Services {
   readonly memory: MemoryBudget;
   readonly system: System;
   readonly tracer: Tracer;
+  readonly scopes: CallScopes;
   /** The runtime disposes it. */
   readonly discovery: AnnouncingDiscovery;
   /** Stop watching files, export the spans that wait, write out the log. */
@@ -87,7 +89,7 @@ export async function openServices(options: ServiceOptions): Promise<Services> {
     const tokens = (): Tokens | undefined => security.tokens?.current;
     discovery = rememberAnnounced(await openDiscovery(config, { log, tokens, memorySpace }));
     const system = givenSystem ?? (await startSystem(config, { metrics, memory, log, owned }));
-    return { id, config, log, security, metrics, memory, system, tracer, discovery, close };
+    return { id, config, log, security, metrics, memory, system, tracer, scopes: new CallScopes(), discovery, close };
   } catch (error) {
     await Promise.allSettled([discovery?.[Symbol.asyncDispose]()]); // what has failed before is told
     await close();

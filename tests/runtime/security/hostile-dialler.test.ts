@@ -1,4 +1,5 @@
 // What a listener that asks for a token says and does not say to diallers that do not know it, or lie.
+import { CallScopes } from "../../../packages/runtime/src/trace/call-scope.ts";
 import { createHmac } from "node:crypto";
 import { connect } from "node:net";
 import { describe, expect, test } from "vitest";
@@ -157,6 +158,7 @@ test("a worker that drains says so only to those who have proven themselves", as
     ...parts,
     rejections: createRuntimeMetrics().rejections,
     tracer: offTracer,
+    scopes: new CallScopes(),
     memory,
     guard,
   });

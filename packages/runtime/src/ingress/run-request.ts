@@ -11,6 +11,7 @@ import type { Fields } from "../logging/format.ts";
 import type { Logger } from "../logging/logger.ts";
 import { maxTimerMs } from "../settings/environment.ts";
 import type { EndedRequest, FailedStep } from "../metrics/endpoint-metrics.ts";
+import { CallScope, type CallScopes } from "../trace/call-scope.ts";
 import { fromPlaneHeaders, toLogFields, type Identity } from "../trace/identity.ts";
 import { endSpan, toOutcome, type Span, type Tracer } from "../trace/spans.ts";
 import { TokenClock } from "../trace/token-clock.ts";
@@ -34,6 +35,7 @@ export interface RunOptions {
   readonly pauses: Pauses;
   readonly now: () => number;
   readonly tracer: Tracer;
+  readonly scopes: CallScopes;
 }
 
 const unlimited: Places = { take: () => Promise.resolve({ [Symbol.dispose]: () => undefined }) };
@@ -46,6 +48,7 @@ interface Running {
   readonly facts: Record<string, string | number | boolean>;
   readonly places: Places;
   readonly clock: TokenClock;
+  readonly scope: CallScope;
   /** What it is at; tells which step a failure belongs to. */
   step: FailedStep;
   /** Its handler was called. */
@@ -55,7 +58,7 @@ interface Running {
 
 /** Never rejects: every ending is a frame to the peer and a line in the log. */
 export async function runRequest(stream: ServerStream, request: RequestMessage, options: RunOptions): Promise<void> {
-  const { endpoint, place, now, tracer } = options;
+  const { endpoint, place, now, tracer, scopes } = options;
   const identity = openIdentity(request, tracer);
   const { requestId } = identity;
   const log = endpoint.log.child({
@@ -73,6 +76,7 @@ export async function runRequest(stream: ServerStream, request: RequestMessage, 
     facts: {},
     places: place ?? unlimited,
     clock: new TokenClock(startedAt, now),
+    scope: new CallScope(),
     step: "generate",
     isBegun: false,
     items: 0,
@@ -91,11 +95,12 @@ export async function runRequest(stream: ServerStream, request: RequestMessage, 
     const turn = place?.turn(stream.signal);
     if (turn) await turn;
     const work = (): Promise<void> => pump(running, request, options);
-    await (tracer.isOn ? span.run(work) : work());
+    await scopes.run(running.scope, () => (tracer.isOn ? span.run(work) : work()));
   } catch (error) {
     failure = stream.signal.aborted ? toRuntimeError(stream.signal.reason) : toFailure(error);
   } finally {
     clearTimeout(deadline);
+    running.scope.inherited = undefined;
   }
   const trailer = toTrailer(running, endpoint.instanceId, request.attempt, now());
   if (failure && !stream.isStopped) fail(running, failure, trailer, endpoint);
@@ -145,25 +150,30 @@ function openUserLog(identity: Identity, endpoint: ServedEndpoint): Logger {
   });
 }
 
-async function pump(running: Running, request: RequestMessage, { endpoint, pauses }: RunOptions): Promise<void> {
-  const { stream, identity, facts, places, clock } = running;
+async function pump(running: Running, request: RequestMessage, { endpoint, pauses, now }: RunOptions): Promise<void> {
+  const { stream, identity, facts, places, clock, scope } = running;
   running.step = "deserialization";
   const body = decodePayload(request.payload, "request payload");
   running.step = "generate";
+  const deadlineAt = request.deadlineMs === 0 ? undefined : clock.startedAt + request.deadlineMs;
   const context = toContext({
     signal: stream.signal,
+    deadlineAt,
+    timeLeftMs: () => (deadlineAt === undefined ? Number.POSITIVE_INFINITY : Math.max(0, deadlineAt - now())),
     requestId: identity.requestId,
     ...(identity.xRequestId !== undefined && { xRequestId: identity.xRequestId }),
     traceparent: formatTraceparent(identity.trace),
     ...(identity.trace.tracestate !== undefined && { tracestate: identity.trace.tracestate }),
     ...(identity.baggage !== undefined && { baggage: identity.baggage }),
     trace: identity.trace,
+    identity,
     attempt: request.attempt,
     places,
-    [workerParts]: { connection: stream, clock, logger: once(() => openUserLog(identity, endpoint)) },
+    [workerParts]: { connection: stream, clock, scope, logger: once(() => openUserLog(identity, endpoint)) },
     report: (more) => void Object.assign(facts, more),
   });
   running.isBegun = true;
+  scope.inherited = context;
   const items = new GivenItems(endpoint.handler(body, context), "the handler");
   for await (const item of items) {
     if (!stream.isWritable) await stream.writable();

@@ -7,6 +7,7 @@ import { requestFactor, type MemoryBudget } from "../memory-budget.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { Counter } from "../metrics/series.ts";
 import type { Guard } from "../security/auth.ts";
+import type { CallScopes } from "../trace/call-scope.ts";
 import type { Tracer } from "../trace/spans.ts";
 import type { Hello } from "../wire/hello.ts";
 import { Connection, type ConnectionEvents } from "../net/connection.ts";
@@ -45,6 +46,7 @@ export interface ServerConnectionOptions {
   /** Requests refused because streams, places or memory are used up. */
   readonly rejections: Counter;
   readonly tracer: Tracer;
+  readonly scopes: CallScopes;
   /** Monotonic clock, ms. */
   readonly now: () => number;
 }
@@ -212,8 +214,8 @@ export class ServerConnection {
     const { pauses, options } = this.#parts;
     this.#streams.set(stream.id, stream);
     entry.begin(stream);
-    const { now, tracer } = options;
-    return runRequest(stream, request, { endpoint: entry.endpoint, place, pauses, now, tracer });
+    const { now, tracer, scopes } = options;
+    return runRequest(stream, request, { endpoint: entry.endpoint, place, pauses, now, tracer, scopes });
   }
 
   #refuse(

@@ -27,22 +27,27 @@ export function openEngineSpan(outer: RequestContext, tracer: Tracer): EngineSpa
   const span = tracer.startSpan(spanName, "internal", trace, startedAt);
   const parts = partsOf(outer);
   const logger = once(() => parts.logger().child({ fields: () => toSpanFields(trace, spanName) }));
-  const { signal, requestId, xRequestId, tracestate, baggage, attempt, places } = outer;
+  const { signal, deadlineAt, identity, requestId, xRequestId, tracestate, baggage, attempt, places } = outer;
+  const context = toContext({
+    signal,
+    deadlineAt,
+    timeLeftMs: () => outer.timeLeftMs(),
+    requestId,
+    ...(xRequestId !== undefined && { xRequestId }),
+    traceparent: formatTraceparent(trace),
+    ...(tracestate !== undefined && { tracestate }),
+    trace,
+    identity: { ...identity, trace },
+    ...(baggage !== undefined && { baggage }),
+    attempt,
+    places,
+    report: (facts) => outer.report(facts),
+    [workerParts]: { ...parts, logger },
+  });
+  parts.scope.inherited = context;
   return {
     spanId: trace.spanId,
-    context: toContext({
-      signal,
-      requestId,
-      ...(xRequestId !== undefined && { xRequestId }),
-      traceparent: formatTraceparent(trace),
-      ...(tracestate !== undefined && { tracestate }),
-      trace,
-      ...(baggage !== undefined && { baggage }),
-      attempt,
-      places,
-      report: (facts) => outer.report(facts),
-      [workerParts]: { ...parts, logger },
-    }),
+    context,
     within: (start) => (tracer.isOn ? withinSpan(span, start) : start()),
     end(thrown, facts, job) {
       const failure = outer.signal.aborted ? toRuntimeError(outer.signal.reason) : thrown;

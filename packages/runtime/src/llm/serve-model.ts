@@ -178,6 +178,7 @@ async function* runJob(job: ModelJob, served: Served, outer: RequestContext): As
     if (first && others.length === 0 && !job.begun?.[0]?.isFinished) return yield* start(first, context);
     const aborter = new AbortController();
     const inner = { ...context, signal: AbortSignal.any([context.signal, aborter.signal]) };
+    partsOf(context).scope.inherited = inner;
     const choices = new Map<number, AsyncIterable<Delta>>();
     for (const [index, each] of runs.entries()) {
       if (job.begun?.[index]?.isFinished) finish(each);
