@@ -1,9 +1,11 @@
 /** The listening end of the plane: all connections of one process, and the endpoints they may ask for. */
 import type { Socket } from "node:net";
 import { RecentSet } from "../recent.ts";
+import { LoopWatch } from "./loop-watch.ts";
 import { createPauses } from "./pauses.ts";
 import { createServedEndpoints, type EndpointRegistration, type ServedEndpoint } from "./served-endpoints.ts";
 import { ServerConnection, type ConnectionParts, type ServerConnectionOptions } from "./server-connection.ts";
+import type { ServerStream } from "./server-stream.ts";
 
 /** Endpoints served once of which later diallers are told that they are gone. */
 const maxWithdrawn = 1_024;
@@ -28,8 +30,12 @@ export interface PlaneServer {
 /** Create one without connections and endpoints. */
 export function createPlaneServer(options: ServerConnectionOptions): PlaneServer {
   const endpoints = createServedEndpoints();
-  const parts: ConnectionParts = { options, endpoints, pauses: createPauses() };
   const connections = new Set<ServerConnection>();
+  function* running(): Generator<ServerStream, void, void> {
+    for (const { streams } of connections) yield* streams;
+  }
+  const loop = new LoopWatch({ log: options.log, now: options.now, running });
+  const parts: ConnectionParts = { options, endpoints, pauses: createPauses(), loop };
   const withdrawn = new RecentSet<string>(maxWithdrawn);
   let leaving: string | undefined;
   let isClosed = false;
@@ -37,6 +43,7 @@ export function createPlaneServer(options: ServerConnectionOptions): PlaneServer
     add(endpoint) {
       const registration = endpoints.add(endpoint);
       withdrawn.delete(endpoint.path);
+      loop.start();
       return {
         ...registration,
         withdraw() {
@@ -61,6 +68,7 @@ export function createPlaneServer(options: ServerConnectionOptions): PlaneServer
     },
     async close() {
       isClosed = true;
+      loop[Symbol.dispose]();
       await Promise.all([...connections].map((connection) => connection.finish()));
     },
   };

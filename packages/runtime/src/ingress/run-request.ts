@@ -51,8 +51,6 @@ interface Running {
   readonly scope: CallScope;
   /** What it is at; tells which step a failure belongs to. */
   step: FailedStep;
-  /** Its handler was called. */
-  isBegun: boolean;
   items: number;
 }
 
@@ -78,7 +76,6 @@ export async function runRequest(stream: ServerStream, request: RequestMessage, 
     clock: new TokenClock(startedAt, now),
     scope: new CallScope(),
     step: "generate",
-    isBegun: false,
     items: 0,
   };
   const claimed = request.headers["request-id"];
@@ -103,7 +100,7 @@ export async function runRequest(stream: ServerStream, request: RequestMessage, 
     running.scope.inherited = undefined;
   }
   const trailer = toTrailer(running, endpoint.instanceId, request.attempt, now());
-  if (failure && !stream.isStopped) fail(running, failure, trailer, endpoint);
+  if (failure && !stream.isStopped) fail(running, failure, trailer, endpoint.isIdempotent);
   else stream.end(trailer);
   endpoint.metrics.end(toEndedRequest(running, trailer, failure));
   if (span.isRecording) describe(running, request, endpoint, trailer);
@@ -112,15 +109,10 @@ export async function runRequest(stream: ServerStream, request: RequestMessage, 
 }
 
 // An error arrives whatever is wrong with its details.
-function fail(
-  { stream, log, isBegun }: Running,
-  failure: RuntimeError,
-  trailer: Trailer,
-  { isIdempotent }: ServedEndpoint,
-): void {
+function fail({ stream, log }: Running, failure: RuntimeError, trailer: Trailer, isIdempotent: boolean): void {
   const problem = findBadDetails(failure);
   if (problem !== undefined) log.warn({ error: problem }, "details of an error are not sent");
-  const word = toRetryWord(failure, { isBegun, isIdempotent });
+  const word = toRetryWord(failure, { isBegun: stream.begunAt !== undefined, isIdempotent });
   stream.fail(failure, trailer, { hasDetails: problem === undefined, ...word });
 }
 
@@ -172,8 +164,8 @@ async function pump(running: Running, request: RequestMessage, { endpoint, pause
     [workerParts]: { connection: stream, clock, scope, logger: once(() => openUserLog(identity, endpoint)) },
     report: (more) => void Object.assign(facts, more),
   });
-  running.isBegun = true;
   scope.inherited = context;
+  stream.begin(identity.requestId, now());
   const items = new GivenItems(endpoint.handler(body, context), "the handler");
   for await (const item of items) {
     if (!stream.isWritable) await stream.writable();

@@ -24,6 +24,7 @@ import {
   type RequestMessage,
 } from "../wire/messages.ts";
 import type { Place } from "./admission.ts";
+import type { LoopWatch } from "./loop-watch.ts";
 import type { Pauses } from "./pauses.ts";
 import { runRequest } from "./run-request.ts";
 import type { EndpointEntry, ServedEndpoints } from "./served-endpoints.ts";
@@ -56,6 +57,7 @@ export interface ConnectionParts {
   readonly options: ServerConnectionOptions;
   readonly endpoints: ServedEndpoints;
   readonly pauses: Pauses;
+  readonly loop: LoopWatch;
 }
 
 /** Who made a connection, and wants to hear of it. */
@@ -97,6 +99,11 @@ export class ServerConnection {
       { role: "listener", memory, hello, helloTimeoutMs, pingIntervalMs, guard, head },
       events,
     );
+  }
+
+  /** Of requests that run, or wait for their turn. */
+  get streams(): Iterable<ServerStream> {
+    return this.#streams.values();
   }
 
   goAway(reason: string): void {
@@ -185,6 +192,7 @@ export class ServerConnection {
         share[Symbol.dispose]();
         this.#streams.delete(streamId);
         entry.end(stream);
+        this.#parts.loop.ended(stream);
       });
     } catch (error) {
       share[Symbol.dispose]();

@@ -19,6 +19,10 @@ export class ServerStream implements PeerConnection {
   readonly signal: AbortSignal;
   /** Of items, sent so far. */
   bytes = 0;
+  /** Which request it is, once its handler is called. */
+  requestId = "";
+  /** When that was, ms; undefined before. */
+  begunAt: number | undefined;
   #connection: Connection;
   #credit: number;
   #aborter = new AbortController();
@@ -33,6 +37,12 @@ export class ServerStream implements PeerConnection {
     this.id = id;
     this.#credit = credit;
     this.signal = this.#aborter.signal;
+  }
+
+  /** Its handler is called now. */
+  begin(requestId: string, at: number): void {
+    this.requestId = requestId;
+    this.begunAt = at;
   }
 
   /** The client asked for an early, polite end. */
