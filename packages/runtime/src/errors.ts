@@ -89,6 +89,14 @@ export function isRetryAfterMs(value: unknown): value is number {
   return typeof value === "number" && value >= 0 && value <= maxRetryAfterMs;
 }
 
+/** A failure of the other end of a connection. It has no stack: that would show how this end came to hear of it, and look like a fault of ours. */
+export class PeerError extends RuntimeError {
+  constructor(code: ErrorCode, message: string, options?: RuntimeErrorOptions) {
+    super(code, message, options);
+    this.stack = `${this.name}: ${message}`;
+  }
+}
+
 /** A `deadline_exceeded` that speaks against the worker: it has let its caller wait too long for its next word. */
 export class StalledError extends RuntimeError {
   constructor(message: string) {

@@ -1,6 +1,6 @@
 /** Dials a worker: a socket, its TLS, and the first words on both sides. */
 import { formatHostPort } from "../address.ts";
-import { RuntimeError } from "../errors.ts";
+import { PeerError } from "../errors.ts";
 import { dialSocket } from "../net/dial.ts";
 import type { Guard } from "../security/auth.ts";
 import type { PlaneSecurity } from "../security/plane-security.ts";
@@ -35,7 +35,7 @@ export async function dialWorker(options: DialWorkerOptions): Promise<ClientConn
   try {
     await client.ready;
   } catch (cause) {
-    throw new RuntimeError(
+    throw new PeerError(
       "cannot_connect",
       `${formatHostPort(host, port)} did not complete HELLO: ${toRuntimeError(cause).message}`,
       { cause },

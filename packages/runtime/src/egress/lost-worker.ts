@@ -1,8 +1,8 @@
 /** How the loss of a worker that ran a request is told. */
-import { RuntimeError } from "../errors.ts";
+import { PeerError, RuntimeError } from "../errors.ts";
 
 /** A `disconnected` of a request that a worker had when it was lost, and may have been lost because of it. */
-export class LostWorkerError extends RuntimeError {
+export class LostWorkerError extends PeerError {
   constructor(message: string, options?: ErrorOptions) {
     super("disconnected", message, options);
   }
@@ -28,7 +28,7 @@ export function toLosses(
     return { error, lost: error };
   }
   const message = cause?.message ?? `${remote} closed the connection`;
-  const error = new RuntimeError("disconnected", message, { cause });
+  const error = new PeerError("disconnected", message, { cause });
   const isNobodysFault = isGoingAway || cause?.code === "overloaded";
   return { error, lost: isNobodysFault ? error : new LostWorkerError(message, { cause }) };
 }

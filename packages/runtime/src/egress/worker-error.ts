@@ -1,6 +1,6 @@
 /** What a worker has answered in place of an item. */
 import type { ErrorCode } from "../error-table.ts";
-import { RuntimeError, type RuntimeErrorOptions } from "../errors.ts";
+import { PeerError, type RuntimeErrorOptions } from "../errors.ts";
 
 /** What is said of another try. */
 interface RetryWord {
@@ -11,7 +11,7 @@ interface RetryWord {
 
 /** Its `retryable` is the last word: the worker knows whether a handler was called, and what that handler and its endpoint say.
  *  A handler that throws it on has said nothing itself. */
-export class WorkerError extends RuntimeError {
+export class WorkerError extends PeerError {
   override readonly retryable: boolean;
   readonly ifIdempotent: boolean;
 

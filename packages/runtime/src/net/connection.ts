@@ -1,7 +1,7 @@
 /** One connection of the plane: preface, HELLO, frames, one write per tick, heartbeat, and a reason for its end. */
 import type { Socket } from "node:net";
 import { formatRemote } from "../address.ts";
-import { RuntimeError } from "../errors.ts";
+import { PeerError, RuntimeError } from "../errors.ts";
 import { toRuntimeError } from "../thrown.ts";
 import type { MemoryBudget, MemoryShare } from "../memory-budget.ts";
 import type { FrameWriter } from "../wire/frame-writer.ts";
@@ -120,7 +120,7 @@ export class Connection {
       this.#events.onDrain();
     });
     socket.on("error", (error) =>
-      this.#closed(new RuntimeError("disconnected", `${this.remote}: ${explainTlsError(error)}`, { cause: error })),
+      this.#closed(new PeerError("disconnected", `${this.remote}: ${explainTlsError(error)}`, { cause: error })),
     );
     socket.on("end", () => this.#closed(undefined)); // "close" may come later, and nobody must send a request in between
     socket.on("close", () => this.#closed(undefined));
@@ -216,7 +216,7 @@ export class Connection {
     this.#outbox[Symbol.dispose]();
     this.#socket.unref().resume();
     setTimeout(() => this.#socket.destroy(), lingerMs).unref();
-    this.#settle.reject(cause ?? new RuntimeError("disconnected", `${this.remote} closed the connection before HELLO`));
+    this.#settle.reject(cause ?? new PeerError("disconnected", `${this.remote} closed the connection before HELLO`));
     this.#events.onClose(cause);
   }
 
@@ -270,7 +270,7 @@ export class Connection {
   #refused(body: Buffer): void {
     const { code, message } = decodeError(body);
     this.#closed(
-      new RuntimeError(
+      new PeerError(
         code === "overloaded" ? code : "disconnected",
         `${this.remote} closed the connection: ${code}: ${message}`,
       ),

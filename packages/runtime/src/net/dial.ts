@@ -2,7 +2,7 @@
 import { connect as connectTcp, isIP, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { formatHostPort } from "../address.ts";
-import { RuntimeError } from "../errors.ts";
+import { PeerError, RuntimeError } from "../errors.ts";
 import { startTimeLimit } from "../lifetime.ts";
 import type { PlaneSecurity } from "../security/plane-security.ts";
 
@@ -27,14 +27,14 @@ export async function dialSocket(options: DialOptions): Promise<Socket> {
   socket.setNoDelay(true).setKeepAlive(true);
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   using _limit = startTimeLimit(timeoutMs, () =>
-    reject(new RuntimeError("cannot_connect", `${address} did not answer within ${timeoutMs} ms`)),
+    reject(new PeerError("cannot_connect", `${address} did not answer within ${timeoutMs} ms`)),
   );
   const ready = isTls ? "secureConnect" : "connect";
   const onError = (cause: Error): void =>
     reject(
-      new RuntimeError("cannot_connect", `cannot connect to ${address}: ${cause.message}${adviceOn(cause)}`, { cause }),
+      new PeerError("cannot_connect", `cannot connect to ${address}: ${cause.message}${adviceOn(cause)}`, { cause }),
     );
-  const onClose = (): void => reject(new RuntimeError("cannot_connect", `${address} closed the connection at once`));
+  const onClose = (): void => reject(new PeerError("cannot_connect", `${address} closed the connection at once`));
   socket.once(ready, resolve).once("error", onError).once("close", onClose);
   try {
     await promise;

@@ -1,5 +1,5 @@
 /** Whether the peer of a connection still lives: it is pinged when it says nothing, and taken for dead when it goes on saying nothing. */
-import { RuntimeError } from "../errors.ts";
+import { PeerError, type RuntimeError } from "../errors.ts";
 import { FrameWatch, maxFrameChecks } from "./frame-watch.ts";
 
 /** Silent intervals after which the peer is dead. */
@@ -43,7 +43,7 @@ export class Liveness {
   endInterval({ isPaused, frame }: IntervalState): "heard" | "ping" | RuntimeError {
     if (this.#frameWatch.isLate(frame, isPaused)) {
       const lateMs = maxFrameChecks * this.#intervalMs;
-      return new RuntimeError("protocol", `a frame from ${this.#remote} was not there whole within ${lateMs} ms`);
+      return new PeerError("protocol", `a frame from ${this.#remote} was not there whole within ${lateMs} ms`);
     }
     if (this.#heard) {
       this.#heard = false;
@@ -53,6 +53,6 @@ export class Liveness {
     this.#silent += 1;
     if (this.#silent < (isPaused ? maxPausedIntervals : maxSilentIntervals)) return "ping";
     const what = isPaused ? `${this.#remote} has not read its answers` : `nothing heard from ${this.#remote}`;
-    return new RuntimeError("disconnected", `${what} for ${this.#silent * this.#intervalMs} ms`);
+    return new PeerError("disconnected", `${what} for ${this.#silent * this.#intervalMs} ms`);
   }
 }
