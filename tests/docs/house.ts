@@ -14,6 +14,7 @@ export const houses: Readonly<Record<string, Readonly<Record<string, Room>>>> = 
     llm: { floor: 11, holds: "model contract, stop strings, limits, `serveModel`" },
     "runtime.ts": { floor: 10, holds: "composition root: owns everything, ends it in order" },
     "client.ts": { floor: 9, holds: "`client()`" },
+    "runtime-status.ts": { floor: 7, holds: "a runtime at one moment" },
     "plane.ts": { floor: 9, holds: "the two ends of the request plane, as the settings say" },
     "answer.ts": { floor: 8, holds: "`generate()`: one request and its answer" },
     "endpoint.ts": { floor: 8, holds: "`serve()`" },
@@ -28,7 +29,7 @@ export const houses: Readonly<Record<string, Readonly<Record<string, Room>>>> = 
     security: { floor: 5, holds: "certificates, tokens, keys and their files; the proof of the token" },
     otel: { floor: 6, holds: "the OpenTelemetry SDK, loaded when spans are exported" },
     settings: { floor: 5, holds: "what a setting is, its flag, its variable; the settings of a runtime" },
-    system: { floor: 5, holds: "the system server and what it calls ready" },
+    system: { floor: 6, holds: "the system server, health checks, and what it calls ready" },
     wire: { floor: 4, holds: "bytes to messages and back, without sockets" },
     http: {
       floor: 4,

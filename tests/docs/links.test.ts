@@ -5,7 +5,7 @@ import { expect, test } from "vitest";
 import { root } from "../support/cluster.ts";
 
 function documents(): string[] {
-  const docs = readdirSync(join(root, "docs")).map((name) => join("docs", name));
+  const docs = readdirSync(join(root, "docs"), { recursive: true, encoding: "utf8" }).map((name) => join("docs", name));
   const packages = readdirSync(join(root, "packages")).map((name) => join("packages", name, "README.md"));
   return ["README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md", ...docs, ...packages].filter((path) =>
     path.endsWith(".md"),

@@ -73,9 +73,9 @@ ${table("dynamo_component_", "dynamo_work_handler_", "dynamo_rejection_")}
 
 ## Every process
 
-${table("dynamo_discovery_", "dynamo_event_loop_", "dynamo_request_memory_")}
+${table("dyn_", "dynamo_discovery_", "dynamo_event_loop_", "dynamo_request_memory_")}
 
-Metrics of your own, made with \`@prometheus-io/client\` or \`prom-client\`, are served beside these in both formats once their registry is included: \`runtime.metrics.registry.include(register)\`. A name that stands above is left out.
+Metrics of your own, made with \`@prometheus-io/client\` or \`prom-client\`, are served beside these in both formats once their registry is included: \`runtime.metrics.registry.include(register)\` ([example](guide/operating.md#metrics-of-your-own)). A name that stands above is left out.
 
 ## Buckets
 
@@ -89,12 +89,13 @@ has all of it. The runtimes of one process can share one: \`createRuntime({ metr
 | path | answer |
 | --- | --- |
 | \`/live\` | 200 as long as the process answers at all, also while it drains |
-| \`/health\` | 200 while every endpoint that should serve is registered and takes requests; else 503, before the first one serves and while it drains |
+| \`/health\` | 200 while every endpoint that should serve is registered and takes requests, and every [health check](guide/operating.md#health-checks) passes; else 503, before the first one serves and while it drains |
 | \`/metrics\` | as above |
 
 \`runtime.system.addRoute(path, { read, orders })\` adds one of your own: \`read\` gives the JSON that \`GET\` shows, \`orders\` has a function per method, which gets the body. The mock worker's [\`/faults\`](mock-worker.md#faults) is one.
 
-\`/health\` is JSON: \`status\` (\`ready\` or \`notready\`), \`stage\` (\`starting\`, \`serving\` or \`draining\`), \`uptime\` in \`secs\` and \`nanos\`, \`endpoints\`, each \`ready\` or \`notready\`,
+\`/health\` is JSON: \`status\` (\`ready\` or \`notready\`), \`stage\` (\`starting\`, \`serving\`, \`unhealthy\` or \`draining\`), \`version\`, \`uptime\` in \`secs\` and \`nanos\`, \`endpoints\`, each \`ready\` or \`notready\`,
+\`checks\`, what the [health checks](guide/operating.md#health-checks) of the program said last,
 and \`discovery\`, as [frontends](http-api.md#health) show it. Discovery that is degraded makes no worker unready. \`/live\` has \`uptime\` and \`discovery\`, too.
 With \`--operator-keys-file\` all but \`/\`, \`/live\` and \`/health\` need the key of an [operator](secure-setup.md#operators), and without one these two say \`status\` and \`stage\` alone.
 The server is the last thing a drain closes. Anything else is a 404, another method a 405, another [host](secure-setup.md#names) on loopback a 421, a web page's \`Origin\` a 403, all in JSON.
@@ -108,7 +109,7 @@ test("the page of metrics says what the code does", () => {
 test("every family is on the page once, and says what it means", () => {
   const rows = expected
     .split("\n")
-    .filter((line) => /^\| `dynamo_\w+` \| (?:counter|gauge|histogram|summary) \|/.test(line));
+    .filter((line) => /^\| `dyn\w*_\w+` \| (?:counter|gauge|histogram|summary) \|/.test(line));
   expect(new Set(rows.map((row) => row.split("`")[1]))).toEqual(new Set(families.map(({ name }) => name)));
   expect(rows).toHaveLength(families.length);
   for (const { help } of families) expect(help).toMatch(/^[A-Z]\S* .+[^.]$/);

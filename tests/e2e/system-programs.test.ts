@@ -1,5 +1,5 @@
 // The system server of whole programs: draining, several workers in one process, the examples, its port.
-import { createRuntime } from "@dyn/runtime";
+import { createRuntime, version } from "@dyn/runtime";
 import { expect, test } from "vitest";
 import {
   chat,
@@ -23,7 +23,15 @@ test("a worker on SIGTERM says so until its last request is out", async () => {
   const url = systemUrl(worker);
   expect(await probe(`${url}/health`)).toEqual({
     status: 200,
-    body: { status: "ready", stage: "serving", uptime, endpoints: { generate: "ready" }, discovery },
+    body: {
+      status: "ready",
+      stage: "serving",
+      version,
+      uptime,
+      endpoints: { generate: "ready" },
+      checks: {},
+      discovery,
+    },
   });
   const answer = postChat(cluster.url, chat("a b c d", { stream: true })).then((response) => response.text());
   await lineOf(worker, "request received");
@@ -35,8 +43,10 @@ test("a worker on SIGTERM says so until its last request is out", async () => {
   expect(draining.body).toEqual({
     status: "notready",
     stage: "draining",
+    version,
     uptime,
     endpoints: { generate: "notready" },
+    checks: {},
     discovery,
   });
   expect((await probe(`${url}/live`)).status).toBe(200);

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startMockWorker } from "@dyn/mock-worker";
 import { expect, test } from "vitest";
-import { createMemorySpace, createRuntime } from "@dyn/runtime";
+import { createMemorySpace, createRuntime, version } from "@dyn/runtime";
 import { parseLogFilter } from "../../packages/runtime/src/logging/filter.ts";
 import { createLogger } from "../support/logger.ts";
 import { eventually } from "../support/cluster.ts";
@@ -24,7 +24,7 @@ test("ready only while every endpoint serves; a slow request holds the drain, an
   expect(await probe(`${url}/live`)).toEqual(live);
   expect(await probe(`${url}/health`)).toEqual({
     status: 503,
-    body: { status: "notready", stage: "starting", uptime, endpoints: {}, discovery },
+    body: { status: "notready", stage: "starting", version, uptime, endpoints: {}, checks: {}, discovery },
   });
   const { promise: released, resolve: release } = Promise.withResolvers<void>();
   const begun = Promise.withResolvers<void>();
@@ -35,7 +35,7 @@ test("ready only while every endpoint serves; a slow request holds the drain, an
   });
   expect(await probe(`${url}/health`)).toEqual({
     status: 200,
-    body: { status: "ready", stage: "serving", uptime, endpoints: { one: "ready" }, discovery },
+    body: { status: "ready", stage: "serving", version, uptime, endpoints: { one: "ready" }, checks: {}, discovery },
   });
   const other = await runtime.endpoint("dyn://test.system.two").serve(async function* () {
     yield 1;
@@ -57,7 +57,15 @@ test("ready only while every endpoint serves; a slow request holds the drain, an
   const closing = runtime[Symbol.asyncDispose]();
   expect(await probe(`${url}/health`)).toEqual({
     status: 503,
-    body: { status: "notready", stage: "draining", uptime, endpoints: { one: "notready" }, discovery },
+    body: {
+      status: "notready",
+      stage: "draining",
+      version,
+      uptime,
+      endpoints: { one: "notready" },
+      checks: {},
+      discovery,
+    },
   });
   expect(await probe(`${url}/live`)).toEqual(live);
   expect((await fetch(`${url}/metrics`)).status).toBe(200);

@@ -3,7 +3,7 @@ import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createFrontend } from "@dyn/frontend";
-import { createRuntime, type Runtime } from "@dyn/runtime";
+import { createRuntime, version, type Runtime } from "@dyn/runtime";
 import { expect, test } from "vitest";
 import { eventually } from "../support/cluster.ts";
 import { card, record, replacePath } from "../runtime/discovery/spaces.ts";
@@ -57,7 +57,15 @@ test("health tells a frontend that sees no worker from one that cannot look", as
   const [health, live] = [`${frontend.url}/health`, `${frontend.url}/live`];
   expect(await show(health)).toEqual({
     status: 200,
-    body: { status: "healthy", endpoints: [], instances: [], models: [], discovery: { state: "listing" } },
+    body: {
+      status: "healthy",
+      version,
+      endpoints: [],
+      instances: [],
+      models: [],
+      checks: {},
+      discovery: { state: "listing" },
+    },
   });
   await registry.lose();
   const blind = await eventually("the trouble", async () => {
@@ -65,7 +73,14 @@ test("health tells a frontend that sees no worker from one that cannot look", as
     return shown.status === 503 && JSON.stringify(shown.body).includes("ENOTDIR") && shown; // for a moment there is nothing at all
   });
   const message = "Service is not ready: it knows no model, and cannot look for one";
-  expect(blind.body).toEqual({ status: "not_ready", stage: "degraded", message, discovery: degraded });
+  expect(blind.body).toEqual({
+    status: "not_ready",
+    stage: "degraded",
+    message,
+    version,
+    checks: {},
+    discovery: degraded,
+  });
   expect(await show(live)).toEqual({
     status: 200,
     body: { status: "live", message: "Service is live", discovery: degraded },

@@ -132,7 +132,7 @@ describe("the listener's limits", () => {
       countTokens: () => 1,
       isIdempotent: false,
       log: silent,
-      admission: { enter: () => undefined },
+      admission: { waiting: 0, enter: () => undefined },
       metrics: metrics.endpoint({
         dynamo_namespace: "test",
         dynamo_component: "echo",

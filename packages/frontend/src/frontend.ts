@@ -1,5 +1,5 @@
 /** One frontend: what it is composed of, how it begins, and how it ends. */
-import { createRuntime, RuntimeError, type Runtime, type RuntimeConfig } from "@dyn/runtime";
+import { createRuntime, RuntimeError, version, type Runtime, type RuntimeConfig } from "@dyn/runtime";
 import type { Environment, ShutdownSignal } from "@dyn/runtime";
 import {
   assertSignals,
@@ -212,7 +212,7 @@ function toHostOptions(settings: FrontendOptions): Pick<PortsOptions["shared"], 
 
 function logListening({ http, operators }: HttpPorts, { discovery, config }: Runtime, log: Logger): void {
   if (operators) log.info({ url: operators.url, port: operators.port }, "operators' port is listening");
-  const where = { discovery: discovery.kind, file_kv: config.fileKv };
+  const where = { discovery: discovery.kind, file_kv: config.fileKv, version };
   log.info({ url: http.url, port: http.port, ...where }, "frontend is listening");
 }
 

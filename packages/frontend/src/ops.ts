@@ -1,5 +1,5 @@
 /** Routes for those who operate the frontend: / and its icon, /health, /live, /metrics, /v1/requests. */
-import { RuntimeError, type Runtime } from "@dyn/runtime";
+import { RuntimeError, version, type Runtime } from "@dyn/runtime";
 import {
   chooseMetricsFormat,
   type DiscoveryRecord,
@@ -52,9 +52,11 @@ export function createOpsPages({ runtime, instances, models, now }: OpsParts): O
       const { condition: discovery } = runtime.discovery;
       return JSON.stringify({
         status: "healthy",
+        version,
         endpoints: [...endpoints].sort(),
         instances: records.map(toShown),
         models: names,
+        checks: runtime.health.states,
         discovery,
       });
     }, now),
@@ -80,30 +82,38 @@ export function serveIcon({ response, commonHeaders }: Exchange): void {
   response.writeHead(204, { ...commonHeaders, "cache-control": "max-age=86400" }).end();
 }
 
-/** Ready to serve? 503 while it drains, and while it neither knows a model nor can find one, so that a load balancer looks elsewhere.
+/** Ready to serve? 503 while it drains, while a health check of the runtime fails, and while it neither knows a model nor can find one, so that a load balancer looks elsewhere.
  *  One that cannot look but knows its workers serves as before. Who is there is for operators. */
 export async function serveHealth(exchange: Exchange, parts: OpsParts, pages: OpsPages): Promise<void> {
-  const { runtime, isDraining, isListed, models } = parts;
-  const discovery = showDiscovery(exchange, parts);
-  if (isDraining())
-    return sendJson(exchange, 503, {
-      status: "not_ready",
-      stage: "draining",
-      message: "Service is not ready",
-      ...discovery,
-    });
-  const isBlind = !isListed() || runtime.discovery.condition.state === "degraded";
-  if (isBlind && models.list().length === 0) {
-    const message = "Service is not ready: it knows no model, and cannot look for one";
-    return sendJson(exchange, 503, {
-      status: "not_ready",
-      stage: isListed() ? "degraded" : "starting",
-      message,
-      ...discovery,
-    });
+  const obstacle = findObstacle(parts);
+  if (obstacle) {
+    const { stage, message } = obstacle;
+    const { health, discovery } = parts.runtime;
+    const details = { version, checks: health.states, discovery: discovery.condition };
+    const shown = exchange.caller.isOperator ? details : {};
+    return sendJson(exchange, 503, { status: "not_ready", stage, message, ...shown });
   }
   if (!exchange.caller.isOperator) return sendJson(exchange, 200, { status: "healthy" });
   sendPage(exchange, "application/json", await pages.health());
+}
+
+interface Obstacle {
+  readonly stage: "draining" | "starting" | "degraded" | "unhealthy";
+  readonly message: string;
+}
+
+// Why it is not ready, in words for everybody.
+function findObstacle({ runtime, isDraining, isListed, models }: OpsParts): Obstacle | undefined {
+  if (isDraining()) return { stage: "draining", message: "Service is not ready" };
+  const states = new Set(Object.values(runtime.health.states).map(({ state }) => state));
+  if (states.has("failing"))
+    return { stage: "unhealthy", message: "Service is not ready: one of its health checks fails" };
+  if (states.has("pending"))
+    return { stage: "starting", message: "Service is not ready: its health checks have not ended yet" };
+  const isBlind = !isListed() || runtime.discovery.condition.state === "degraded";
+  if (!isBlind || models.list().length > 0) return undefined;
+  const message = "Service is not ready: it knows no model, and cannot look for one";
+  return { stage: isListed() ? "degraded" : "starting", message };
 }
 
 /** Alive? Yes, if this is answered at all. */

@@ -10,12 +10,13 @@ import {
 import type { Discovery } from "./discovery/discovery.ts";
 import type { Instance } from "./discovery/instance.ts";
 import { openLiveSet } from "./discovery/live-set.ts";
-import { formatPath, parseAddress } from "./discovery/records.ts";
+import { formatAddress, formatPath, parseAddress } from "./discovery/records.ts";
 import type { AttemptOptions } from "./egress/attempt.ts";
 import { checkRouterMode, createPick, type RouterMode } from "./egress/pick.ts";
 import { createRetryBudget, toRetrying, type RetryPolicy } from "./egress/retry.ts";
 import type { RouterOptions } from "./egress/router.ts";
 import type { Fields } from "./logging/format.ts";
+import type { ClientStatus } from "./runtime-status.ts";
 import { assertSwitch, assertWhole, refuseOthers } from "./settings/options.ts";
 import type { CallScopes } from "./trace/call-scope.ts";
 
@@ -65,7 +66,7 @@ export interface ClientParts extends Omit<AttemptOptions, "mode"> {
   readonly discovery: Discovery;
   readonly scopes: CallScopes;
   /** Those that are open; the runtime closes them. */
-  readonly clients: Set<Disposable>;
+  readonly clients: Map<Disposable, () => ClientStatus>;
 }
 
 /** Create a client of the endpoint `uri`. @throws RuntimeError `invalid_argument` on a malformed address or another router mode. */
@@ -122,6 +123,6 @@ export function createClient<Request, Item>(
     close,
     [Symbol.dispose]: close,
   };
-  clients.add(client);
+  clients.set(client, () => ({ endpoint: formatAddress(address), instances: live.instances.map(({ id }) => id) }));
   return client;
 }

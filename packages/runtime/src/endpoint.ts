@@ -1,6 +1,12 @@
 /** Serving an endpoint: it is registered once it takes requests, and withdrawn before it takes no more. */
 import type { Discovery } from "./discovery/discovery.ts";
-import { formatPath, parseAddress, toEndpointRecord, type EndpointAddress } from "./discovery/records.ts";
+import {
+  formatAddress,
+  formatPath,
+  parseAddress,
+  toEndpointRecord,
+  type EndpointAddress,
+} from "./discovery/records.ts";
 import type { Handler } from "./handler.ts";
 import { formatInstanceKey } from "./ids.ts";
 import { createAdmission } from "./ingress/admission.ts";
@@ -14,9 +20,11 @@ import type { RuntimeMetrics } from "./metrics/runtime-metrics.ts";
 import { toAdvertisedAddress } from "./net/advertise.ts";
 import type { Listener } from "./net/listener.ts";
 import type { PlaneSecurity } from "./security/plane-security.ts";
+import type { EndpointStatus } from "./runtime-status.ts";
 import { assertFunction, assertSwitch, assertWhole, refuseOthers } from "./settings/options.ts";
 import type { RuntimeConfig } from "./settings/runtime-config.ts";
 import type { Membership } from "./system/system.ts";
+import { version } from "./version.ts";
 import { encodeValueItem, type EncodeItem } from "./wire/items.ts";
 
 export interface ServeOptions<Item> {
@@ -63,7 +71,7 @@ export interface EndpointParts {
   /** What became of requests that ran when an endpoint was closed. */
   readonly ended: EndReport;
   /** Those that are open; the runtime closes them. */
-  readonly servings: Set<Serving>;
+  readonly servings: Map<Serving, () => EndpointStatus>;
   /** Aborts when the runtime begins to close. */
   readonly draining: AbortSignal;
   /** The listener of this runtime, opened for the first endpoint. */
@@ -113,7 +121,7 @@ async function serve<Request, Item>(
     await drainEndpoint(served, { path, timeoutMs: config.drainTimeoutMs, log: ownLog, report });
     readiness.gone();
   });
-  servings.add(serving);
+  servings.set(serving, () => toEndpointStatus(address, served));
   const forget = (): void => void servings.delete(serving);
   void serving.closed.then(forget, forget);
   if (draining.aborted) await serving.close();
@@ -121,6 +129,11 @@ async function serve<Request, Item>(
   readiness.serving();
   logServing(parts, path, serving);
   return serving;
+}
+
+function toEndpointStatus(address: EndpointAddress, served: PlaneRegistration): EndpointStatus {
+  const queued = served.waiting();
+  return { endpoint: formatAddress(address), running: served.running() - queued, queued };
 }
 
 function addEndpoint<Request, Item>(
@@ -169,5 +182,7 @@ function createServing(instanceId: string, address: string, drain: () => Promise
 function logServing({ config, log, discovery }: EndpointParts, endpoint: string, serving: Serving): void {
   const { address, instanceId: instance_id } = serving;
   const where = { discovery: discovery.kind, ...(discovery.kind === "file" && { file_kv: config.fileKv }) };
-  log.child({ target: "dyn_runtime" }).info({ endpoint, address, instance_id, ...where }, "endpoint is serving");
+  log
+    .child({ target: "dyn_runtime" })
+    .info({ endpoint, address, instance_id, ...where, version }, "endpoint is serving");
 }

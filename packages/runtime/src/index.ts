@@ -32,4 +32,7 @@ export type { Instance } from "./discovery/instance.ts";
 export type { RuntimeMetrics } from "./metrics/runtime-metrics.ts";
 export type { MemoryBudget } from "./memory-budget.ts";
 export type { System } from "./system/system.ts";
+export type { CheckState, HealthCheck, HealthCheckOptions, HealthChecks } from "./system/checks.ts";
+export type { ProcessStage } from "./system/status.ts";
+export type { ClientStatus, EndpointStatus, RuntimeStatus } from "./runtime-status.ts";
 export { version } from "./version.ts";

@@ -17,8 +17,10 @@ import type { RuntimeMetrics } from "./metrics/runtime-metrics.ts";
 import type { Listener } from "./net/listener.ts";
 import { listenForPeers, openPeers, openServer } from "./plane.ts";
 import { openServices, type ServiceOptions, type Services } from "./services.ts";
+import { readStatus, type ClientStatus, type EndpointStatus, type RuntimeStatus } from "./runtime-status.ts";
 import { assertSignals } from "./settings/options.ts";
 import type { RuntimeConfig } from "./settings/runtime-config.ts";
+import { createHealthChecks, type HealthChecks, type OwnedHealthChecks } from "./system/checks.ts";
 import type { Membership, System } from "./system/system.ts";
 import type { Tracer } from "./trace/spans.ts";
 
@@ -39,6 +41,8 @@ export interface Runtime extends AsyncDisposable {
   /** Makes the spans that are exported; off unless `otelExportEnabled`. */
   readonly tracer: Tracer;
   readonly discovery: Discovery;
+  /** Health checks of yours: while one of them fails, `/health` says that this process is not ready. */
+  readonly health: HealthChecks;
   /** Decimal u64, one per runtime. */
   readonly instanceId: string;
   /** Aborts when a drain begins. */
@@ -47,6 +51,8 @@ export interface Runtime extends AsyncDisposable {
   endpoint(uri: string): Endpoint;
   /** A client of that endpoint, open until the runtime closes. @throws RuntimeError `invalid_argument` on a malformed address or another router mode, `unavailable` once the runtime closes. */
   client<Request, Item>(uri: string, options?: ClientOptions): Client<Request, Item>;
+  /** How all of it is at this moment. */
+  status(): RuntimeStatus;
   /** Take no more requests, finish what runs, close all connections and write out the log; `await using` does the same. Idempotent: it is always the same promise. */
   close(): Promise<void>;
   /** For fault injection only: end as if the process had been killed. All connections are cut at once, without a word, and `signal`s abort; then it closes. */
@@ -80,7 +86,9 @@ class OwningRuntime implements Runtime {
   readonly system: System;
   readonly tracer: Tracer;
   readonly discovery: Discovery;
+  readonly health: OwnedHealthChecks;
   readonly instanceId: string;
+  #startedAt = now();
   #services: Services;
   #signals: Disposable;
   #membership: Membership;
@@ -90,8 +98,8 @@ class OwningRuntime implements Runtime {
   #peers: Peers;
   #server: PlaneServer;
   #listening: Promise<Listener> | undefined;
-  #clients = new Set<Disposable>();
-  #servings = new Set<Serving>();
+  #clients = new Map<Disposable, () => ClientStatus>();
+  #servings = new Map<Serving, () => EndpointStatus>();
   #ended = createEndReport(now);
   #drain = new AbortController();
   #close = once(() => this.#end());
@@ -109,8 +117,14 @@ class OwningRuntime implements Runtime {
     this.#services = services;
     this.#signals = signals;
     const condition = (): Condition => discovery.condition;
-    this.#membership = system.join(condition);
-    this.#shown = [metrics.started(formatInstanceKey(id)), metrics.watchDiscovery(condition)];
+    this.health = createHealthChecks({ log: this.#ownLog, wallClock: Date.now });
+    this.#membership = system.join(() => ({ condition: discovery.condition, checks: this.health.states }));
+    this.#shown = [
+      this.health,
+      metrics.started(formatInstanceKey(id)),
+      metrics.watchDiscovery(condition),
+      metrics.watchChecks(() => this.health.states),
+    ];
     this.#peers = openPeers(services, (key) => this.#health.lost(key));
     this.#server = openServer(services);
   }
@@ -152,6 +166,17 @@ class OwningRuntime implements Runtime {
     return createClient(parts, uri, options);
   }
 
+  status(): RuntimeStatus {
+    return readStatus({
+      runtime: this,
+      uptimeMs: Math.round(now() - this.#startedAt),
+      stage: this.#membership.stage,
+      servings: this.#servings.values(),
+      clients: this.#clients.values(),
+      connections: { callers: this.#server.size, instances: this.#peers.size },
+    });
+  }
+
   close(): Promise<void> {
     return this.#close();
   }
@@ -187,8 +212,8 @@ class OwningRuntime implements Runtime {
     this.#drain.abort();
     this.#membership.drain();
     this.#server.goAway("draining");
-    for (const client of this.#clients) client[Symbol.dispose]();
-    const drains = [...this.#servings].map((serving) =>
+    for (const client of this.#clients.keys()) client[Symbol.dispose]();
+    const drains = [...this.#servings.keys()].map((serving) =>
       this.#step("endpoint could not be drained", () => serving.close()),
     );
     await Promise.all(drains);

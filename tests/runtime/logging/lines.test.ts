@@ -79,6 +79,6 @@ test("readable lines are the default and carry the same facts", async () => {
   await using program = startProgram("dyn-mock-worker", ["--discovery-backend", "mem"], { DYN_LOGGING_JSONL: "0" });
   while (!program.stderr().includes("\n")) await new Promise((resolve) => program.child.stderr?.once("data", resolve));
   expect(program.stderr().split("\n")[0]).toMatch(
-    /^\S+Z {2}INFO dyn_runtime: endpoint is serving endpoint=dynamo\/backend\/generate address=127\.0\.0\.1:\d+ instance_id=\d+ discovery=mem$/,
+    /^\S+Z {2}INFO dyn_runtime: endpoint is serving endpoint=dynamo\/backend\/generate address=127\.0\.0\.1:\d+ instance_id=\d+ discovery=mem version=\S+$/,
   );
 });

@@ -30,6 +30,8 @@ export interface PeersOptions {
 
 /** Disposing it closes all connections; requests that run on them fail with `unavailable`. */
 export interface Peers extends AsyncDisposable, InstanceStatuses {
+  /** Connections that are open. */
+  readonly size: number;
   /** A usable connection to `instance`, at once if there is one.
    *  @throws RuntimeError `cannot_connect`, at once if it has failed so often that it is not dialled yet; `unavailable` while it drains. */
   get(instance: Instance): ClientConnection | Promise<ClientConnection>;
@@ -55,6 +57,9 @@ export function createPeers(options: PeersOptions): Peers {
   }
 
   return {
+    get size() {
+      return pool.countOpen();
+    },
     get: pool.get,
     statusOf,
     async probe(instance) {
@@ -74,6 +79,7 @@ interface Pool {
   readonly get: Peers["get"];
   /** The connection to an instance, if it is open. */
   find(key: string): ClientConnection | undefined;
+  countOpen(): number;
   close(): void;
 }
 
@@ -128,6 +134,7 @@ function createPool(options: PeersOptions, recentlyGone: RecentlyGone): Pool {
       const peer = peers.get(key);
       return peer?.type === "open" ? peer.connection : undefined;
     },
+    countOpen: () => [...peers.values()].filter(({ type }) => type === "open").length,
     close() {
       closed = true;
       for (const peer of peers.values()) if (peer.type === "open") peer.connection.close();

@@ -23,6 +23,8 @@ export interface Place extends Disposable, Places {
 
 /** Asked once for each request. */
 export interface Admission {
+  /** Requests that wait for their first place. */
+  readonly waiting: number;
   /** Take a place. @returns undefined if they are not limited. @throws RuntimeError `overloaded` if none is left, to run or to wait. */
   enter(): Place | undefined;
 }
@@ -30,11 +32,14 @@ export interface Admission {
 /** Create an empty one. */
 export function createAdmission({ limits, queueLimit, metrics }: AdmissionOptions): Admission {
   const limit = Math.min(...limits.filter((each) => each > 0));
-  if (limit === Infinity) return { enter: () => undefined };
+  if (limit === Infinity) return { waiting: 0, enter: () => undefined };
   metrics.places.set(limit);
   metrics.queueCapacity.set(queueLimit);
   const places = new PlaceQueue(limit, metrics);
   return {
+    get waiting() {
+      return places.newcomers;
+    },
     enter() {
       if (places.isFull && places.newcomers >= queueLimit) {
         const taken = countOf(limit, "place is", "places are");

@@ -17,6 +17,8 @@ export interface PlaneRegistration extends EndpointRegistration {
 
 /** All connections and running requests of one process. */
 export interface PlaneServer {
+  /** Connections that are open. */
+  readonly size: number;
   /** Serve an endpoint until it is removed. @throws RuntimeError `invalid_argument` if its path is served already. */
   add(endpoint: ServedEndpoint): PlaneRegistration;
   /** Takes ownership of a socket after its preface. `admit` is called once the peer has proven itself; what it throws ends the connection. */
@@ -40,6 +42,9 @@ export function createPlaneServer(options: ServerConnectionOptions): PlaneServer
   let leaving: string | undefined;
   let isClosed = false;
   return {
+    get size() {
+      return connections.size;
+    },
     add(endpoint) {
       const registration = endpoints.add(endpoint);
       withdrawn.delete(endpoint.path);

@@ -41,6 +41,8 @@ export interface EndpointRegistration {
   remove(): void;
   /** Requests that run, or wait for their turn. */
   running(): number;
+  /** Those of them that wait for their first place. */
+  waiting(): number;
   /** Resolves once there are none. */
   idle(): Promise<void>;
   /** Abort all of them. */
@@ -78,6 +80,7 @@ export function createServedEndpoints(): ServedEndpoints {
       return {
         remove: () => void entries.delete(path),
         running: () => streams.size,
+        waiting: () => endpoint.admission.waiting,
         idle: () => waiters.until(() => streams.size === 0),
         kill(cause) {
           for (const stream of streams) stream.abort(cause);

@@ -9,6 +9,7 @@ import {
 } from "./endpoint-metrics.ts";
 import { createCounters, createGauges, createHistograms } from "./family.ts";
 import { createMetricsRegistry, type MetricsRegistry } from "./registry.ts";
+import { version } from "../version.ts";
 import type { Counter, Gauge, Histogram } from "./series.ts";
 
 /** One set serves all runtimes of a process that shows one `/metrics`. */
@@ -36,6 +37,8 @@ export interface RuntimeMetrics {
   started(workerId: string): Disposable;
   /** Count a discovery that may be degraded, until disposed. */
   watchDiscovery(condition: () => Condition): Disposable;
+  /** Show health checks by what they said last, until disposed. */
+  watchChecks(states: () => CheckStates): Disposable;
 }
 
 const queues = [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1];
@@ -65,6 +68,13 @@ export function createRuntimeMetrics({
     for (const [worker_id, at] of startedAt) uptime.with({ worker_id }).set((now() - at) / 1000);
   });
   const families = createComponentFamilies(registry, componentPrefix);
+  const build = createGauges({
+    registry,
+    name: "dyn_build_info",
+    help: "Always 1; its labels are the version of dyn and that of Node.js",
+    labels: ["version", "node"],
+  });
+  build.with({ version, node: process.versions.node }).set(1);
   return {
     registry,
     ...createPlaneMetrics(registry),
@@ -80,6 +90,7 @@ export function createRuntimeMetrics({
       return { [Symbol.dispose]: gone };
     },
     watchDiscovery: createDiscoveryMetric(registry),
+    watchChecks: createCheckMetric(registry),
   };
 }
 
@@ -96,6 +107,29 @@ function createDiscoveryMetric(registry: MetricsRegistry): RuntimeMetrics["watch
   return (condition) => {
     conditions.add(condition);
     return { [Symbol.dispose]: () => void conditions.delete(condition) };
+  };
+}
+
+/** As `CheckState` of the health checks; of it no more is needed here. */
+type CheckStates = Readonly<Record<string, { readonly state: "pending" | "passing" | "failing" }>>;
+
+function createCheckMetric(registry: MetricsRegistry): RuntimeMetrics["watchChecks"] {
+  const all = new Set<() => CheckStates>();
+  const family = createGauges({
+    registry,
+    name: "dyn_health_check_passing",
+    help: "Whether the health check of this name passes (1) or not (0); of several with one name all must",
+    labels: ["check"],
+  });
+  family.onRead(() => {
+    family.remove({});
+    const entries = [...all].flatMap((states) => Object.entries(states()));
+    for (const [check] of entries) family.with({ check }).set(1);
+    for (const [check, { state }] of entries) if (state !== "passing") family.with({ check }).set(0);
+  });
+  return (states) => {
+    all.add(states);
+    return { [Symbol.dispose]: () => void all.delete(states) };
   };
 }
 
@@ -118,7 +152,7 @@ function createMemoryMetrics(registry: MetricsRegistry): RuntimeMetrics["memory"
 
 type PlaneMetrics = Omit<
   RuntimeMetrics,
-  "registry" | "memory" | "eventLoopDelay" | "endpoint" | "started" | "watchDiscovery"
+  "registry" | "memory" | "eventLoopDelay" | "endpoint" | "started" | "watchDiscovery" | "watchChecks"
 >;
 
 function createPlaneMetrics(registry: MetricsRegistry): PlaneMetrics {

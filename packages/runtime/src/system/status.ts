@@ -1,6 +1,8 @@
 /** What /live and /health say of a process. */
 import type { Condition } from "../condition.ts";
-import type { Readiness } from "./readiness.ts";
+import { version } from "../version.ts";
+import type { CheckStates } from "./checks.ts";
+import type { Readiness, Stage } from "./readiness.ts";
 
 /** What its probes read. */
 export interface Status {
@@ -9,19 +11,37 @@ export interface Status {
   readonly health: unknown;
 }
 
-export interface StatusSources {
-  readonly readiness: Readiness;
-  /** Of the members. */
-  readonly discoveries: ReadonlySet<() => Condition>;
+/** One runtime, as the system server sees it. */
+export interface Member {
+  /** How its discovery is. */
+  readonly condition: Condition;
+  /** What its health checks say. */
+  readonly checks: CheckStates;
 }
 
-/** A process is as ready as its worst endpoint, and its discovery as well as its worst. Without `hasDetails` only that is said. */
-export function createStatus(
-  { readiness, discoveries }: StatusSources,
-  uptimeMs: () => number,
-): (hasDetails: boolean) => Status {
+export interface StatusSources {
+  readonly readiness: Readiness;
+  readonly members: ReadonlySet<() => Member>;
+}
+
+/** Where a process stands: `unhealthy` = it would be serving, but a health check fails. */
+export type ProcessStage = Stage | "unhealthy";
+
+/** That of its endpoints, and once they serve that of its checks: while one of them has not said anything yet it is still starting. */
+export function stageOf({ readiness, members }: StatusSources): ProcessStage {
+  const { stage } = readiness;
+  if (stage !== "serving") return stage;
+  const checks = [...members].flatMap((member) => Object.values(member().checks));
+  const states = new Set(checks.map(({ state }) => state));
+  if (states.has("failing")) return "unhealthy";
+  return states.has("pending") ? "starting" : "serving";
+}
+
+/** A process is as ready as its worst endpoint and check, and its discovery as well as its worst. Without `hasDetails` only that is said. */
+export function createStatus(sources: StatusSources, uptimeMs: () => number): (hasDetails: boolean) => Status {
+  const { readiness, members } = sources;
   return (hasDetails) => {
-    const { stage } = readiness;
+    const stage = stageOf(sources);
     const isReady = stage === "serving";
     const status = isReady ? "ready" : "notready";
     if (!hasDetails) return { isReady, live: { status: "live" }, health: { status, stage } };
@@ -30,12 +50,24 @@ export function createStatus(
     const endpoints = Object.fromEntries(
       [...readiness.endpoints()].map(([name, its]) => [name, its === "serving" ? "ready" : "notready"]),
     );
-    const conditions = [...discoveries].map((discovery) => discovery());
+    const shown = [...members].map((member) => member());
+    const conditions = shown.map(({ condition }) => condition);
     const discovery = conditions.find(({ state }) => state === "degraded") ?? conditions[0];
+    const checks = uniteChecks(shown.map((member) => member.checks));
     return {
       isReady,
       live: { status: "live", uptime, discovery },
-      health: { status, stage, uptime, endpoints, discovery },
+      health: { status, stage, version, uptime, endpoints, checks, discovery },
     };
   };
+}
+
+const order: readonly CheckStates[string]["state"][] = ["passing", "pending", "failing"];
+
+/** Of several with one name the worst is shown. */
+function uniteChecks(all: readonly CheckStates[]): CheckStates {
+  const entries = all.flatMap((states) => Object.entries(states));
+  return Object.fromEntries(
+    entries.toSorted(([, left], [, right]) => order.indexOf(left.state) - order.indexOf(right.state)),
+  );
 }

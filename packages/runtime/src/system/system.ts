@@ -1,7 +1,6 @@
 /** The system server of a process: /live, /health and /metrics over HTTP, for probes and Prometheus, and routes of whoever runs there.
  *  Like Dynamo's system_status_server.rs, but the three differ. */
 import { isLoopback } from "../address.ts";
-import type { Condition } from "../condition.ts";
 import { RuntimeError } from "../errors.ts";
 import type { ApiKeys } from "../http/api-keys.ts";
 import { createCallers, type Callers } from "../http/callers.ts";
@@ -15,7 +14,7 @@ import type { RuntimeMetrics } from "../metrics/runtime-metrics.ts";
 import { offTracer } from "../trace/spans.ts";
 import { createReadiness, type EndpointReadiness } from "./readiness.ts";
 import { toEntries, toErrorBody, toOwnRoutes, type SystemRoute } from "./routes.ts";
-import { createStatus, type StatusSources } from "./status.ts";
+import { createStatus, stageOf, type Member, type ProcessStage, type StatusSources } from "./status.ts";
 
 export interface SystemOptions {
   readonly host: string;
@@ -40,11 +39,13 @@ export interface System {
   readonly port: number | undefined;
   /** Have it answer at one more path, until it closes. @throws RuntimeError `invalid_argument` if the path is taken. */
   addRoute(path: string, route: SystemRoute): void;
-  /** A runtime uses it until it leaves. The server closes when the last has left. `discovery` says how the runtime's is. */
-  join(discovery: () => Condition): Membership;
+  /** A runtime uses it until it leaves. The server closes when the last has left. `member` says how the runtime is. */
+  join(member: () => Member): Membership;
 }
 
 export interface Membership {
+  /** Of the process, as /health says it. */
+  readonly stage: ProcessStage;
   /** An endpoint that should serve. */
   expect(endpoint: string): EndpointReadiness;
   /** The process is not ready until this member has left. */
@@ -64,12 +65,13 @@ const openWarning =
 /** Start the server, if there is to be one. @throws RuntimeError `unavailable` if the address cannot be had. */
 export async function openSystem(options: SystemOptions): Promise<System> {
   const readiness = createReadiness();
-  const discoveries = new Set<() => Condition>(); // of the members
-  const routes = createOwnTable(options, { readiness, discoveries });
+  const members = new Set<() => Member>();
+  const sources: StatusSources = { readiness, members };
+  const routes = createOwnTable(options, sources);
   const server = options.port < 0 ? undefined : await startServer(options, routes);
-  const leave = async (discovery: () => Condition): Promise<void> => {
-    discoveries.delete(discovery);
-    if (discoveries.size === 0) await server?.close();
+  const leave = async (member: () => Member): Promise<void> => {
+    members.delete(member);
+    if (members.size === 0) await server?.close();
   };
   return {
     port: server?.port,
@@ -80,11 +82,14 @@ export async function openSystem(options: SystemOptions): Promise<System> {
       if (isOpen && Object.keys(route.orders).length > 0)
         options.log.warnOnce({ host: server.host, path }, openWarning);
     },
-    join(discovery) {
-      discoveries.add(discovery);
+    join(member) {
+      members.add(member);
       let draining: { over(): void } | undefined;
-      const end = once(() => leave(discovery));
+      const end = once(() => leave(member));
       return {
+        get stage() {
+          return stageOf(sources);
+        },
         expect: (endpoint) => readiness.expect(endpoint),
         drain() {
           draining ??= readiness.drain();
