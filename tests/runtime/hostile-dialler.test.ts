@@ -124,7 +124,7 @@ describe("a hostile dialler costs its own connection and nobody else anything", 
     [
       "ITEMS to a listener",
       (peer) => (peer.sendBytes(greeting()), peer.sendBytes(frame("000000000300000001"))),
-      "not for the listening side",
+      "never opened",
     ],
     [
       "a PING of 7 bytes",

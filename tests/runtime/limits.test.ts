@@ -39,7 +39,9 @@ describe("the caller's frame limit", () => {
     let items = (await running.next()).value?.length ?? 0;
     expect(await failureOf(collect(pair.client.generate({ count: 1, size: 150_000 })))).toMatchObject({
       code: "too_large",
-      message: expect.stringContaining("the client's limit is 100000"),
+      message: expect.stringContaining(
+        "its reader's limit is 100000, set by DYN_TCP_MAX_MESSAGE_SIZE there: give it in pieces",
+      ),
     });
     for await (const batch of running) items += batch.length;
     expect(items).toBe(20_000);
@@ -213,7 +215,9 @@ describe("the settings of the plane's limits", () => {
     await client.waitForInstances();
     expect(await failureOf(collect(client.generate("x".repeat(5_000))))).toMatchObject({
       code: "too_large",
-      message: expect.stringContaining("the worker's limit is 4096, set by its DYN_TCP_MAX_MESSAGE_SIZE"),
+      message: expect.stringContaining(
+        "the worker's limit is 4096, set by its DYN_TCP_MAX_MESSAGE_SIZE: send it in pieces",
+      ),
     });
     expect(await collect(client.generate("x"))).toEqual([1]);
   });

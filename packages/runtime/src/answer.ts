@@ -4,16 +4,20 @@ import { maxTimerMs } from "./settings/environment.ts";
 import { assertSwitch, assertWhole } from "./settings/options.ts";
 import type { Instance } from "./discovery/instance.ts";
 import type { AttemptReport, RoutedRequest } from "./egress/routed-request.ts";
-import { defaultWindowBytes, maxWindowBytes } from "./egress/client-stream.ts";
+import { maxWindowBytes } from "./egress/client-stream.ts";
+import { defaultWindowBytes } from "./net/item-receiver.ts";
 import { toRetrying, type Retrying, type RetryPolicy } from "./egress/retry.ts";
+import { Upload } from "./egress/upload.ts";
 import { RoutedAnswer, type Batches, type RouterOptions } from "./egress/router.ts";
 import { createRequestId, isInstanceId, isSaneClientId, isUuid } from "./ids.ts";
 import { RuntimeError } from "./errors.ts";
+import { isAsyncIterable } from "./given-items.ts";
 import { continueTrace, earlier, type CallScopes, type Inherited } from "./trace/call-scope.ts";
 import type { Identity } from "./trace/identity.ts";
 import type { Tracer } from "./trace/spans.ts";
 import { acceptTrace, type TraceContext } from "./trace/traceparent.ts";
 import type { Trailer } from "./wire/endings.ts";
+import { streamPayload } from "./wire/messages.ts";
 import { encodePayload } from "./wire/payload.ts";
 
 /** Of one request, whatever its answer is. */
@@ -85,7 +89,9 @@ export interface AnswerParts {
 
 /** Create the answer to `request`: nothing is sent before it is read. @throws RuntimeError `invalid_argument` on a request or an option that cannot be sent. */
 export function createAnswer<Item>(parts: AnswerParts, request: unknown, options: GenerateOptions): Answer<Item> {
-  return new RoutedItems<Item>(parts.routing, toRoutedRequest(parts, options), encodePayload(request));
+  const upload = isAsyncIterable(request) ? new Upload(request) : undefined;
+  const payload = upload ? streamPayload : encodePayload(request);
+  return new RoutedItems<Item>(parts.routing, toRoutedRequest(parts, options, upload), payload);
 }
 
 /** The only item of an answer, once it has ended. @throws RuntimeError `protocol` if there is none, or one more; that cancels the request. */
@@ -101,7 +107,7 @@ export async function readOne<Item>(answer: Answer<Item>): Promise<Item> {
   return items[0] as Item; // there is one
 }
 
-function toRoutedRequest(parts: AnswerParts, options: GenerateOptions): RoutedRequest {
+function toRoutedRequest(parts: AnswerParts, options: GenerateOptions, upload: Upload | undefined): RoutedRequest {
   const { routing, path, candidates, retry } = parts;
   const { timeoutMs, instanceId, windowBytes = defaultWindowBytes, resume, inherit = parts.inherit } = options;
   if (timeoutMs !== undefined) assertWhole("timeoutMs", timeoutMs, 1, maxTimerMs); // a timer would take a longer time for 1 ms
@@ -114,6 +120,7 @@ function toRoutedRequest(parts: AnswerParts, options: GenerateOptions): RoutedRe
   return {
     ...toCaller(options, routing.tracer, inherited),
     path,
+    upload,
     signal: toSignal(options.signal, timeoutMs, inherited?.signal),
     deadlineAt: earlier(deadlineAt, inherited?.deadlineAt),
     windowBytes,

@@ -53,6 +53,7 @@ async function* awaitItems<Item>(promised: Promise<unknown>): AsyncGenerator<Ite
   return undefined;
 }
 
-function isAsyncIterable<Item>(value: unknown): value is AsyncIterable<Item, unknown> {
+/** True for a stream and a generator, whatever it gives. */
+export function isAsyncIterable<Item>(value: unknown): value is AsyncIterable<Item, unknown> {
   return typeof value === "object" && value !== null && Symbol.asyncIterator in value;
 }

@@ -7,6 +7,7 @@ import type { Services } from "./services.ts";
 import type { RuntimeConfig } from "./settings/runtime-config.ts";
 import { agent } from "./version.ts";
 import type { Hello } from "./wire/hello.ts";
+import { requestStreams } from "./wire/messages.ts";
 
 const now = (): number => performance.now();
 
@@ -30,7 +31,7 @@ export function openServer(services: Services): PlaneServer {
   const { id, config, security, memory, metrics, log, tracer, scopes, discovery } = services;
   const { tokens } = security;
   return createPlaneServer({
-    hello: { ...toHello(config), instance_id: id.toString() },
+    hello: { ...toHello(config), instance_id: id.toString(), capabilities: [requestStreams] },
     helloTimeoutMs: config.connectTimeoutMs,
     pingIntervalMs: config.pingIntervalMs,
     memory,

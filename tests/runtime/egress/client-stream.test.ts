@@ -2,9 +2,10 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { ClientStream } from "../../../packages/runtime/src/egress/client-stream.ts";
+import type { RuntimeError } from "../../../packages/runtime/src/errors.ts";
 import { createMemoryBudget } from "../../../packages/runtime/src/memory-budget.ts";
 import { createRuntimeMetrics } from "../../../packages/runtime/src/metrics/runtime-metrics.ts";
-import { encodeDeltaItem } from "../../../packages/runtime/src/wire/items.ts";
+import { encodeDeltaItem, encodeValueItem } from "../../../packages/runtime/src/wire/items.ts";
 import { decodeAll, write } from "../bytes.ts";
 
 function toBody(texts: readonly string[]): Buffer {
@@ -25,9 +26,12 @@ function open({ windowBytes = 32 * 1024, limitMib = 1 } = {}) {
     memory,
     sendCancel: () => void (said.cancels += 1),
     sendCredit: (_id: number, bytes: number) => void said.credit.push(bytes),
+    sendEnd: () => undefined,
     forget: () => undefined,
+    refuseItems: (_id: number, error: RuntimeError) => stream.cancel("kill", error),
   };
-  return { stream: new ClientStream(owner, 1, { windowBytes, isUnheard: false }), memory, said };
+  const stream = new ClientStream(owner, 1, { windowBytes, isUnheard: false, sender: undefined });
+  return { stream, memory, said };
 }
 
 const done = { type: "end", trailer: {} } as const;
@@ -131,4 +135,27 @@ test("items before a bad one are handed up, then the stream fails and its worker
     await expect(stream.next()).rejects.toThrow("unknown item form 9");
     expect(said.cancels).toBe(hasEnded ? 0 : 1);
   }
+});
+
+test("binary data is the reader's own: what comes later does not change it", async () => {
+  const { stream } = open();
+  const toPiece = (index: number): Uint8Array => new Uint8Array(10).fill(index % 251);
+  const toPieces = (from: number): Buffer => {
+    const bytes = write((writer) => {
+      for (let index = from; index < from + 300; index += 1) {
+        const mark = writer.beginItems(1);
+        encodeValueItem(writer, toPiece(index));
+        writer.endItems(1, mark);
+      }
+    });
+    return Buffer.concat(decodeAll(bytes).map(({ body }) => body));
+  };
+  const read: unknown[] = [];
+  for (let round = 0; round < 10; round += 1) {
+    arrive(stream, toPieces(300 * round)); // held, and more than is handed up at a time
+    read.push(...((await stream.next()) ?? []));
+  }
+  stream.finish(done);
+  for (let batch = await stream.next(); batch; batch = await stream.next()) read.push(...batch);
+  expect(read).toEqual(Array.from({ length: 3_000 }, (_, index) => toPiece(index)));
 });

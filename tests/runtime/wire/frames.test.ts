@@ -133,7 +133,7 @@ describe("frames", () => {
               const isTooLarge = 5 + size > limit;
               if (isTooLarge)
                 expect(() => writer.endItems(id, mark)).toThrow(
-                  `an item is ${5 + size} bytes on the plane, the client's limit is 100`,
+                  `an item is ${5 + size} bytes on the plane, its reader's limit is 100, set by DYN_TCP_MAX_MESSAGE_SIZE there: give it in pieces`,
                 );
               else expect(writer.endItems(id, mark)).toBe(5 + size);
               if (!isTooLarge) kept.push([id, delta]);

@@ -90,6 +90,7 @@ export class Attempt {
     this.#report.isSent = true;
     if (this.#span.isRecording) this.#span.addEvent("dispatched", this.#sentAt);
     this.#stream = stream;
+    void this.#request.upload?.sendOver(stream);
     return stream;
   }
 

@@ -6,17 +6,23 @@ import { Connection, type ConnectionEvents, type ConnectionOptions } from "../ne
 import type { MemoryBudget } from "../memory-budget.ts";
 import { frameTypeName, frameTypes, maxStreamId, type FrameType } from "../wire/frames.ts";
 import { decodeEnd, decodeError } from "../wire/endings.ts";
+import { ItemSender } from "../net/item-sender.ts";
 import {
+  decodeCredit,
   decodeWithdraw,
   encodeCancel,
   encodeCredit,
   encodePing,
   encodeRequest,
+  encodeRequestEnd,
+  isRequestStream,
   requestBytes,
+  requestStreams,
   type CancelMode,
   type RequestMessage,
 } from "../wire/messages.ts";
 import type { Hello } from "../wire/hello.ts";
+import { toRuntimeError } from "../thrown.ts";
 import { toWorkerError } from "../worker-errors.ts";
 import { toLosses } from "./lost-worker.ts";
 import { ClientStream, type StreamOwner } from "./client-stream.ts";
@@ -50,6 +56,9 @@ export class ClientConnection implements StreamOwner {
   #isClosedHere = false;
   #maxStreams = 1;
   #maxFrameBytes = 0;
+  #takesStreams = false;
+  /** Of request streams that are open: the socket takes more again. */
+  #senders = new Set<ItemSender>();
   #withdrawn = new Set<string>();
   #owner: ClientConnectionOwner;
 
@@ -61,6 +70,7 @@ export class ClientConnection implements StreamOwner {
     this.ready = this.#connection.ready.then((peer) => {
       this.#maxStreams = peer.max_streams;
       this.#maxFrameBytes = peer.max_frame_bytes;
+      this.#takesStreams = peer.capabilities.includes(requestStreams);
       return peer;
     });
     this.ready.catch(() => undefined); // whoever dials awaits it; a second report would crash the process
@@ -105,8 +115,12 @@ export class ClientConnection implements StreamOwner {
     const size = requestBytes(request);
     if (size > this.#maxFrameBytes) {
       const limit = `the worker's limit is ${this.#maxFrameBytes}, set by its DYN_TCP_MAX_MESSAGE_SIZE`;
-      throw new RuntimeError("too_large", `the request is ${size} bytes on the plane, ${limit}`);
+      const way = "send it in pieces, as an async iterable";
+      throw new RuntimeError("too_large", `the request is ${size} bytes on the plane, ${limit}: ${way}`);
     }
+    const isStream = isRequestStream(request);
+    if (isStream && !this.#takesStreams)
+      throw new RuntimeError("unimplemented", "the worker is of a version that takes no request in pieces: upgrade it");
     const id = this.#lastId + 1;
     // Where one worker was lost the next may be gone as well, with all of their machine: one that answers this was there when the request came.
     const isRetry = request.attempt > 0;
@@ -114,7 +128,9 @@ export class ClientConnection implements StreamOwner {
     encodeRequest(this.#connection.writer, id, request);
     this.#lastId = id;
     const isUnheard = isRetry || this.#connection.isSilent;
-    const stream = new ClientStream(this, id, { windowBytes: request.credit, isUnheard });
+    const sender = isStream ? new ItemSender(this.#connection, id, 0, toUnsendable) : undefined;
+    if (sender) this.#senders.add(sender);
+    const stream = new ClientStream(this, id, { windowBytes: request.credit, isUnheard, sender });
     this.#streams.set(id, stream);
     this.#connection.flushSoon();
     return stream;
@@ -132,7 +148,19 @@ export class ClientConnection implements StreamOwner {
     this.#connection.flushSoon();
   }
 
+  sendEnd(id: number): void {
+    if (!this.#connection.isOpen) return;
+    encodeRequestEnd(this.#connection.writer, id);
+    this.#connection.flushSoon();
+  }
+
+  refuseItems(id: number, error: RuntimeError): void {
+    this.#streams.get(id)?.cancel("kill", error);
+  }
+
   forget(id: number): void {
+    const sender = this.#streams.get(id)?.sender;
+    if (sender) this.#senders.delete(sender);
     this.#streams.delete(id);
     if (!this.isUsable && this.#streams.size === 0) this.#connection.end();
   }
@@ -146,13 +174,15 @@ export class ClientConnection implements StreamOwner {
   #events(): ConnectionEvents {
     return {
       onFrame: (type, streamId, body) => this.#frame(type, streamId, body),
-      onRefused: (_type, streamId, error) => this.#streams.get(streamId)?.cancel("kill", error),
+      onRefused: (_type, streamId, error) => this.refuseItems(streamId, error),
       onPong: (mark) => this.#streams.get(mark.readUInt32BE(4))?.heard(),
       onChunkEnd: () => {
         for (const stream of this.#touched) stream.wake();
         this.#touched.clear();
       },
-      onDrain: () => undefined,
+      onDrain: () => {
+        for (const sender of this.#senders) sender.wake();
+      },
       onClose: (cause) => this.#closed(cause),
     };
   }
@@ -207,6 +237,7 @@ export class ClientConnection implements StreamOwner {
 
   #streamFrame(stream: ClientStream, type: FrameType, body: Buffer): void {
     if (type === frameTypes.ITEMS) return stream.receive(body);
+    if (type === frameTypes.CREDIT) return stream.grant(decodeCredit(body));
     if (type === frameTypes.END) return stream.finish({ type: "end", trailer: decodeEnd(body) });
     if (type === frameTypes.ERROR) {
       const { code, message, trailer, produced: _, ...facts } = decodeError(body);
@@ -215,6 +246,12 @@ export class ClientConnection implements StreamOwner {
     }
     throw new RuntimeError("protocol", `${frameTypeName(type)} is not for the dialling side`);
   }
+}
+
+// The caller's fault.
+function toUnsendable(cause: unknown): RuntimeError {
+  const { message } = toRuntimeError(cause);
+  return new RuntimeError("invalid_argument", `an item of the request: ${message}`, { cause });
 }
 
 // Layout: u32 0 · u32 stream id. Pings of the heartbeat have stream 0, which is none.

@@ -5,6 +5,7 @@ import type { Identity } from "../trace/identity.ts";
 import type { Trailer } from "../wire/endings.ts";
 import type { Retrying } from "./retry.ts";
 import type { AttemptOutcome } from "./attempt-outcome.ts";
+import type { Upload } from "./upload.ts";
 
 /** One request on its way through the attempts. The same object tells afterwards how it went. */
 export interface RoutedRequest {
@@ -14,6 +15,8 @@ export interface RoutedRequest {
   /** Then: the span in which the program made this call, if the log tells of it. */
   readonly callerSpanId: string | undefined;
   readonly path: string;
+  /** Of a request that is sent in pieces: they. */
+  readonly upload: Upload | undefined;
   readonly signal: AbortSignal | undefined;
   /** Clock reading (ms, the router's `now`) after which nobody waits any more. */
   readonly deadlineAt: number | undefined;

@@ -157,7 +157,7 @@ export class RoutedAnswer implements Batches<unknown> {
     if (this.#losses.isPoison) return false;
     const { retry } = this.#request;
     if (this.#state === "over" || this.#attempts >= maxAttempts || this.#fruitless >= retry.attempts) return false;
-    if (!isTriedAgain(retry, failure, attempt)) return false;
+    if (!this.#isWhole || !isTriedAgain(retry, failure, attempt)) return false;
     if (attempt.delivered) this.#tried.clear(); // those before it failed long ago
     this.#tried.add(attempt.instance.key);
     if (this.#request.wanted !== undefined || !this.#request.candidates().some(({ key }) => !this.#tried.has(key)))
@@ -166,6 +166,11 @@ export class RoutedAnswer implements Batches<unknown> {
     if (!payload || !this.#isPaid(attempt, failure)) return false;
     this.#payload = payload;
     return true;
+  }
+
+  // False once some of a request in pieces has been read: nobody can have that again.
+  get #isWhole(): boolean {
+    return this.#request.upload?.hasBegun !== true;
   }
 
   // The budget keeps refusals from multiplying the load. What a lost instance had under way is no more load than before, however much it was,
@@ -193,6 +198,7 @@ export class RoutedAnswer implements Batches<unknown> {
     this.#state = "over";
     this.#request.signal?.removeEventListener("abort", this.#abort);
     this.#attempt?.close(failure);
+    this.#request.upload?.stop();
     this.#endSpan(failure);
   }
 

@@ -145,7 +145,7 @@ function openUserLog(identity: Identity, endpoint: ServedEndpoint): Logger {
 async function pump(running: Running, request: RequestMessage, { endpoint, pauses, now }: RunOptions): Promise<void> {
   const { stream, identity, facts, places, clock, scope } = running;
   running.step = "deserialization";
-  const body = decodePayload(request.payload, "request payload");
+  const body = stream.upload ? stream.upload.read() : decodePayload(request.payload, "request payload");
   running.step = "generate";
   const deadlineAt = request.deadlineMs === 0 ? undefined : clock.startedAt + request.deadlineMs;
   const context = toContext({
@@ -217,6 +217,7 @@ function toEndedRequest(
   return {
     failedStep: failure && !isCancelled ? step : undefined,
     isCancelled,
+    streamedBytes: stream.upload?.bytes ?? 0,
     responseBytes: stream.bytes,
     elapsedMs: trailer.elapsed_ms,
     ttftMs: trailer.ttft_ms,
@@ -240,15 +241,21 @@ function describe(running: Running, request: RequestMessage, endpoint: ServedEnd
     endpoint: name,
     instance_id: endpoint.instanceId,
     "request.attempt": request.attempt,
-    request_bytes: request.payload.length,
+    request_bytes: request.payload.length + (running.stream.upload?.bytes ?? 0),
   });
   if (clock.firstAt !== undefined) span.addEvent("first token", clock.firstAt);
 }
 
 function logCompletion(running: Running, trailer: Trailer, failure: RuntimeError | undefined): void {
-  const { log, facts, items, clock } = running;
+  const { log, facts, items, clock, stream } = running;
   if (!failure && !log.isEnabled("request_completed")) return;
-  const fields = { ...facts, elapsed_ms: trailer.elapsed_ms, items, ...clock.times() };
+  const fields = {
+    ...facts,
+    elapsed_ms: trailer.elapsed_ms,
+    items,
+    ...clock.times(),
+    request_bytes: stream.upload?.bytes,
+  };
   const complete = (more: Fields, level?: Level): void =>
     log.event("request_completed", { ...fields, ...more }, "request completed", level);
   if (!failure) return complete({ status: "success" });

@@ -21,11 +21,14 @@ import {
   decodeRequest,
   encodeGoaway,
   encodeWithdraw,
+  isRequestStream,
   type RequestMessage,
 } from "../wire/messages.ts";
 import type { Place } from "./admission.ts";
 import type { LoopWatch } from "./loop-watch.ts";
 import type { Pauses } from "./pauses.ts";
+import { RequestItems } from "./request-items.ts";
+import { RequestStreams } from "./request-streams.ts";
 import { runRequest } from "./run-request.ts";
 import type { EndpointEntry, ServedEndpoints } from "./served-endpoints.ts";
 import { ServerStream } from "./server-stream.ts";
@@ -70,6 +73,7 @@ interface Owner {
 export class ServerConnection {
   #connection: Connection;
   #streams = new Map<number, ServerStream>();
+  #requestStreams: RequestStreams;
   #lastId = 0;
   #goneAway = false;
   #isGuarded: boolean;
@@ -83,7 +87,7 @@ export class ServerConnection {
       onFrame: (type, streamId, body) => this.#frame(type, streamId, body),
       onRefused: (type, streamId, error) => this.#passedOver(type, streamId, error),
       onPong: () => undefined,
-      onChunkEnd: () => undefined,
+      onChunkEnd: () => this.#requestStreams.wake(),
       onDrain: () => {
         for (const stream of this.#streams.values()) stream.wake();
       },
@@ -99,6 +103,7 @@ export class ServerConnection {
       { role: "listener", memory, hello, helloTimeoutMs, pingIntervalMs, guard, head },
       events,
     );
+    this.#requestStreams = new RequestStreams(this.#connection, memory, this.#streams);
   }
 
   /** Of requests that run, or wait for their turn. */
@@ -149,7 +154,8 @@ export class ServerConnection {
     if (type === frameTypes.GOAWAY && streamId === 0) return; // the dialler will send no more requests; nothing to prepare for
     if (streamId === 0) throw new RuntimeError("protocol", `${frameTypeName(type)} on stream 0`);
     if (type === frameTypes.REQUEST) return this.#request(streamId, body);
-    if (type !== frameTypes.CANCEL && type !== frameTypes.CREDIT) {
+    const isUpload = type === frameTypes.ITEMS || type === frameTypes.END;
+    if (type !== frameTypes.CANCEL && type !== frameTypes.CREDIT && !isUpload) {
       throw new RuntimeError("protocol", `${frameTypeName(type)} is not for the listening side`);
     }
     if (streamId > this.#lastId)
@@ -157,6 +163,7 @@ export class ServerConnection {
     const stream = this.#streams.get(streamId);
     if (!stream) return; // it ended while this frame was under way
     if (type === frameTypes.CREDIT) return stream.grant(decodeCredit(body));
+    if (isUpload) return this.#requestStreams.frame(stream, type, body);
     const mode = decodeCancel(body);
     if (mode === "stop") stream.stop();
     else stream.abort(new RuntimeError("cancelled", "cancelled by the client"));
@@ -164,6 +171,7 @@ export class ServerConnection {
 
   // Its caller sends the rest of it all the same.
   #passedOver(type: FrameType, streamId: number, error: RuntimeError): void {
+    if (type === frameTypes.ITEMS && streamId !== 0) return this.#requestStreams.refuseItems(streamId, error);
     if (type !== frameTypes.REQUEST || streamId === 0) throw error;
     this.#begin(streamId);
     this.#refuse(streamId, undefined, error);
@@ -185,9 +193,11 @@ export class ServerConnection {
       share.take(requestFactor * body.length + requestBytes);
       request = decodeRequest(Buffer.from(body)); // its payload outlives this frame's chunk
       const entry = this.#findEndpoint(request.path);
-      const stream = new ServerStream(this.#connection, streamId, request.credit);
+      const upload = isRequestStream(request) ? new RequestItems(this.#requestStreams, streamId) : undefined;
+      const stream = new ServerStream(this.#connection, streamId, request.credit, upload);
       const place = entry.endpoint.admission.enter();
       void this.#run(stream, request, entry, place).finally(() => {
+        upload?.[Symbol.dispose]();
         place?.[Symbol.dispose]();
         share[Symbol.dispose]();
         this.#streams.delete(streamId);

@@ -1,11 +1,13 @@
-/** One running request as the worker's side sees it: credit, cancellation, and the frames that answer it. */
+/** One running request as the worker's side sees it: its items, cancellation, and the frames that answer it. */
 import type { PeerConnection } from "../handler.ts";
 import { RuntimeError } from "../errors.ts";
 import type { Connection } from "../net/connection.ts";
-import type { EncodeItem } from "../wire/items.ts";
+import { ItemSender } from "../net/item-sender.ts";
 import { encodeEnd, encodeError, type ErrorMessage, type Trailer } from "../wire/endings.ts";
+import type { RequestItems } from "./request-items.ts";
 
-const maxCredit = 2 ** 31;
+// The engine's fault, whatever the encoder calls it.
+const toFault = (cause: unknown): RuntimeError => new RuntimeError("internal", "an item cannot be encoded", { cause });
 
 /** What is said of a failure beside the error itself. */
 export interface FailureWords extends Pick<ErrorMessage, "retryable" | "ifIdempotent"> {
@@ -13,29 +15,24 @@ export interface FailureWords extends Pick<ErrorMessage, "retryable" | "ifIdempo
   readonly hasDetails: boolean;
 }
 
-/** One request. Its connection calls `grant`, `stop`, `abort` and `wake`; whoever runs it calls `send`, and `end` or `fail` once. */
-export class ServerStream implements PeerConnection {
-  readonly id: number;
+/** One request, and the items that answer it. Its connection calls `stop` and `abort`; whoever runs it calls `end` or `fail` once. */
+export class ServerStream extends ItemSender implements PeerConnection {
   readonly signal: AbortSignal;
-  /** Of items, sent so far. */
-  bytes = 0;
+  /** Of a request stream: its items. */
+  readonly upload: RequestItems | undefined;
   /** Which request it is, once its handler is called. */
   requestId = "";
   /** When that was, ms; undefined before. */
   begunAt: number | undefined;
   #connection: Connection;
-  #credit: number;
   #aborter = new AbortController();
-  #resume: (() => void) | undefined;
   #stopped = false;
   #ended = false;
 
-  constructor(connection: Connection, id: number, credit: number) {
-    if (credit > maxCredit)
-      throw new RuntimeError("protocol", `a credit of ${credit} bytes passes the limit of ${maxCredit}`);
+  constructor(connection: Connection, id: number, credit: number, upload: RequestItems | undefined) {
+    super(connection, id, credit, toFault);
     this.#connection = connection;
-    this.id = id;
-    this.#credit = credit;
+    this.upload = upload;
     this.signal = this.#aborter.signal;
   }
 
@@ -50,48 +47,6 @@ export class ServerStream implements PeerConnection {
     return this.#stopped;
   }
 
-  /** Queue one item. The sender waits for `writable` before. @throws RuntimeError `internal` if it cannot be encoded, `too_large` over the client's frame limit. */
-  send<Item>(item: Item, encode: EncodeItem<Item>): void {
-    const { writer } = this.#connection;
-    const mark = writer.beginItems(this.id);
-    try {
-      encode(writer, item);
-    } catch (cause) {
-      writer.abandon(mark);
-      throw new RuntimeError("internal", "an item cannot be encoded", { cause }); // the engine's fault, whatever the encoder calls it
-    }
-    const bytes = writer.endItems(this.id, mark);
-    this.#credit -= bytes;
-    this.bytes += bytes;
-    this.#connection.flushSoon();
-  }
-
-  /** False while the reader gives no credit, or too much waits for the socket. */
-  get isWritable(): boolean {
-    return this.#credit > 0 && this.#connection.isWritable;
-  }
-
-  /** Resolves when more may be sent, or the request is over. */
-  writable(): Promise<void> {
-    if (this.isWritable || this.signal.aborted) return Promise.resolve();
-    return new Promise((resolve) => {
-      this.#resume = resolve;
-    });
-  }
-
-  wake(): void {
-    if (!this.#resume || !(this.isWritable || this.signal.aborted)) return;
-    this.#resume();
-    this.#resume = undefined;
-  }
-
-  grant(bytes: number): void {
-    if (this.#credit + bytes > maxCredit)
-      throw new RuntimeError("protocol", `CREDIT of ${bytes} bytes passes the limit of ${maxCredit}`);
-    this.#credit += bytes;
-    this.wake();
-  }
-
   stop(): void {
     this.#stopped = true;
     this.abort(new RuntimeError("cancelled", "stopped by the client"));
@@ -100,7 +55,8 @@ export class ServerStream implements PeerConnection {
   abort(reason: RuntimeError): void {
     if (this.#ended || this.signal.aborted) return;
     this.#aborter.abort(reason);
-    this.wake();
+    this.upload?.fail(reason);
+    this.stopSending();
   }
 
   cut(): void {

@@ -16,6 +16,8 @@ export interface EndedRequest {
   /** Undefined if all went well, or the client left. */
   readonly failedStep: FailedStep | undefined;
   readonly isCancelled: boolean;
+  /** Of items of a request stream. */
+  readonly streamedBytes: number;
   readonly responseBytes: number;
   readonly elapsedMs: number;
   readonly ttftMs: number | undefined;
@@ -79,7 +81,10 @@ export function createComponentFamilies(registry: MetricsRegistry, prefix: strin
       buckets: durations,
     }),
     inflight: createGauges({ ...named("inflight_requests", "Requests the worker is running, or has waiting"), labels }),
-    requestBytes: createCounters({ ...named("request_bytes_total", "Bytes of requests' payloads"), labels }),
+    requestBytes: createCounters({
+      ...named("request_bytes_total", "Bytes of requests' payloads, and of the items of those that are streams"),
+      labels,
+    }),
     responseBytes: createCounters({ ...named("response_bytes_total", "Bytes of items sent"), labels }),
     cancellations: createCounters({ ...named("cancellation_total", "Requests the client cancelled or left"), labels }),
     errors: createCounters({
@@ -141,8 +146,9 @@ export function createEndpointMetrics(families: ComponentFamilies, labels: Endpo
       inflight.inc();
       requestBytes.inc(bytes);
     },
-    end({ failedStep, isCancelled, responseBytes: bytes, elapsedMs, ttftMs, trace }) {
+    end({ failedStep, isCancelled, streamedBytes, responseBytes: bytes, elapsedMs, ttftMs, trace }) {
       inflight.dec();
+      requestBytes.inc(streamedBytes);
       responseBytes.inc(bytes);
       duration.observe(elapsedMs / 1000);
       if (trace) duration.mark(elapsedMs / 1000, trace);

@@ -71,7 +71,7 @@ export class FrameWriter {
       this.abandon(mark);
       throw new RuntimeError(
         "too_large",
-        `an item is ${added} bytes on the plane, the client's limit is ${this.maxBodyBytes}`,
+        `an item is ${added} bytes on the plane, its reader's limit is ${this.maxBodyBytes}, set by DYN_TCP_MAX_MESSAGE_SIZE there: give it in pieces`,
       );
     }
     this.reserve(frameHeaderBytes);

@@ -17,8 +17,18 @@ export interface RequestMessage {
   readonly deadlineMs: number;
   /** Bytes of items the worker may send before the first CREDIT. */
   readonly credit: number;
-  /** msgpack. */
+  /** msgpack; without a byte the request is a stream, whose items follow. */
   readonly payload: Uint8Array;
+}
+
+/** What a listener says in HELLO that takes request streams. */
+export const requestStreams = "request-streams";
+/** The payload of a request stream. */
+export const streamPayload: Uint8Array = new Uint8Array();
+
+/** True if ITEMS of the dialler follow, and END. */
+export function isRequestStream({ payload }: RequestMessage): boolean {
+  return payload.length === 0;
 }
 
 /** `stop`: end early and politely, what is under way is still wanted. `kill`: nobody reads any more. */
@@ -125,6 +135,17 @@ function createReader(body: Buffer, what: string): Reader {
         throw new RuntimeError("protocol", `${what} frame has ${countOf(body.length - at, "byte")} too many`);
     },
   };
+}
+
+/** The END of a request stream, which says nothing more. */
+export function encodeRequestEnd(writer: FrameWriter, streamId: number): void {
+  writer.begin(frameTypes.END, streamId);
+  writer.end();
+}
+
+/** @throws RuntimeError `protocol` if it says something. */
+export function decodeRequestEnd(body: Buffer): void {
+  createReader(body, "END").end();
 }
 
 /** Layout: u8, 0 = stop (finish early and politely), 1 = kill. */

@@ -27,13 +27,14 @@ export const msgpackProblems: Readonly<Record<MsgpackProblem, string>> = {
   text: "holds text that is not valid UTF-8",
 };
 
-/** Numbers, booleans, nil and binary data: bytes to be passed over. */
+/** Numbers, booleans and nil: bytes to be passed over. */
 const scalar = 0;
 const text = 1;
 const list = 2;
 const map = 3;
 /** Extension types, and the byte 0xc1, which is reserved. */
 const refused = 4;
+const binary = 5;
 
 /** What a first byte announces: a kind, and its size, or of how many bytes the size is that follows. */
 interface Form {
@@ -47,7 +48,7 @@ const longForms: readonly Form[] = [
   { kind: scalar }, // nil
   { kind: refused },
   ...[0, 0].map((size) => ({ kind: scalar, size })), // false, true
-  ...[1, 2, 4].map((sizeBytes) => ({ kind: scalar, sizeBytes })), // binary data
+  ...[1, 2, 4].map((sizeBytes) => ({ kind: binary, sizeBytes })),
   ...[1, 2, 4].map(() => ({ kind: refused })),
   ...[4, 8].map((size) => ({ kind: scalar, size })), // floats
   ...[1, 2, 4, 8].map((size) => ({ kind: scalar, size })), // unsigned
@@ -76,6 +77,8 @@ export interface MsgpackFindings {
   readonly problem: MsgpackProblem | undefined;
   /** The text `__proto__`, or one like it, stands somewhere, or a map whose only key is nil: maps must not become objects at once. */
   readonly needsMaps: boolean;
+  /** There is binary data in it. */
+  readonly hasBytes: boolean;
 }
 
 /** Look through the whole of `bytes`. Nothing is made of it, and nothing is thrown. */
@@ -83,16 +86,17 @@ export function checkMsgpack(bytes: Uint8Array): MsgpackFindings {
   const around: number[] = []; // of each container that is open, how many values are to come behind the one inside
   const totals: Totals = { containers: 0, values: 0 };
   let needsMaps = false;
+  let hasBytes = false;
   let left = 1;
   let at = 0;
   for (;;) {
     while (left === 0) {
       const outer = around.pop();
-      if (outer === undefined) return finish(bytes, at, needsMaps);
+      if (outer === undefined) return { problem: findRest(bytes, at), needsMaps, hasBytes };
       left = outer;
     }
     const token = bytes[at];
-    if (token === undefined) return { problem: "cut", needsMaps };
+    if (token === undefined) return { problem: "cut", needsMaps, hasBytes };
     left -= 1;
     const begin = at + 1 + (sizesOfSizes[token] ?? 0);
     const size = readSize(bytes, at + 1, begin, sizes[token] ?? 0);
@@ -106,12 +110,15 @@ export function checkMsgpack(bytes: Uint8Array): MsgpackFindings {
     if (kind === text) {
       at += size;
       const problem = findBadText(bytes, begin, at);
-      if (problem !== undefined) return { problem, needsMaps };
+      if (problem !== undefined) return { problem, needsMaps, hasBytes };
+    } else if (kind === binary) {
+      at += size;
+      hasBytes = true;
     } else {
       const count = kind === map ? 2 * size : size;
-      if (kind === refused) return { problem: "extension", needsMaps };
+      if (kind === refused) return { problem: "extension", needsMaps, hasBytes };
       const problem = findExcess(totals, around.length, count, bytes.length - at);
-      if (problem !== undefined) return { problem, needsMaps };
+      if (problem !== undefined) return { problem, needsMaps, hasBytes };
       around.push(left);
       left = count;
     }
@@ -134,8 +141,9 @@ function isLikeProto(bytes: Uint8Array, begin: number): boolean {
   return bytes[begin] === proto[0] && bytes[begin + 1] === proto[1];
 }
 
-function finish({ length }: Uint8Array, at: number, needsMaps: boolean): MsgpackFindings {
-  return { problem: at === length ? undefined : at > length ? "cut" : "rest", needsMaps };
+function findRest({ length }: Uint8Array, at: number): "cut" | "rest" | undefined {
+  if (at === length) return undefined;
+  return at > length ? "cut" : "rest";
 }
 
 interface Totals {

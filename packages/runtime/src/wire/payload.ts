@@ -11,7 +11,12 @@ import { fromTagged, toTagged } from "./tagged.ts";
 // `undefined` becomes nil: msgpackr's own extension for it is unreadable to other implementations.
 const packr = new Packr({ useRecords: false, variableMapSize: true, encodeUndefinedAsNil: true, useToJSON: false });
 // "auto": a number when it is exact, else a bigint. The published types do not know the word yet.
-const reading: Options = { useRecords: false, int64AsType: "auto" as Exclude<Options["int64AsType"], undefined> };
+// Binary data is copied: a view would change with the chunk that it came in, and keep all of it.
+const reading: Options = {
+  useRecords: false,
+  int64AsType: "auto" as Exclude<Options["int64AsType"], undefined>,
+  copyBuffers: true,
+};
 const unpackr = new Unpackr(reading);
 const mapUnpackr = new Unpackr({ ...reading, mapsAsObjects: false });
 
@@ -45,11 +50,13 @@ function attempt<Result>(read: () => Result): Result {
 /** Decode exactly one value. @throws RuntimeError `protocol` on bad bytes, extension types, and what passes the limits of docs/wire-format.md. */
 export function decodePayload(bytes: Uint8Array, what: string): unknown {
   // First, because the decoder trusts its bytes: references between values make a few hundred of them an endless walk.
-  const { problem, needsMaps } = checkMsgpack(bytes);
+  const { problem, needsMaps, hasBytes } = checkMsgpack(bytes);
   if (problem !== undefined) throw new RuntimeError("protocol", `${what} ${msgpackProblems[problem]}`);
+  // A copy of a Buffer's part is a Buffer, and of a Uint8Array's one of these.
+  const source = hasBytes ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length) : bytes;
   try {
     // Where there may be a key `__proto__`, too, which msgpackr gives another name, lest it sets a prototype.
-    return needsMaps ? fromTagged(mapUnpackr.unpack(bytes)) : unpackr.unpack(bytes);
+    return needsMaps ? fromTagged(mapUnpackr.unpack(source)) : unpackr.unpack(source);
   } catch (cause) {
     throw new RuntimeError("protocol", `${what} of ${countOf(bytes.length, "byte")} is not msgpack`, { cause });
   }

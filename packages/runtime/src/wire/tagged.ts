@@ -121,9 +121,10 @@ function isDigits(value: unknown): value is string {
 function toNumberList(name: NumberListName, bytes: Uint8Array): NumberList {
   const constructor = numberLists[name];
   if (bytes.length % constructor.BYTES_PER_ELEMENT !== 0) throw new TypeError("a list of numbers ends within one");
-  const own = swapped(Buffer.from(bytes), constructor.BYTES_PER_ELEMENT); // a copy, since they may begin anywhere
   const list = new constructor(bytes.length / constructor.BYTES_PER_ELEMENT);
-  new Uint8Array(list.buffer).set(own);
+  const own = Buffer.from(list.buffer); // a copy, since they may begin anywhere
+  own.set(bytes);
+  swapped(own, constructor.BYTES_PER_ELEMENT);
   return list;
 }
 

@@ -1,0 +1,253 @@
+// Requests in pieces, and an other end that breaks the rules, refuses, or is lost.
+import { connect } from "node:net";
+import { describe, expect, test } from "vitest";
+import type { Client } from "../../packages/runtime/src/index.ts";
+import { decodeError } from "../../packages/runtime/src/wire/endings.ts";
+import { frameTypes } from "../../packages/runtime/src/wire/frames.ts";
+import { encodeValueItem } from "../../packages/runtime/src/wire/items.ts";
+import * as messages from "../../packages/runtime/src/wire/messages.ts";
+import { eventually } from "../support/cluster.ts";
+import { collect, failureOf, frame, greeting, rawPeer, request, type RawPeer } from "./peers.ts";
+import { firstInstanceId, sendEnd, sendError, sendItem, seenBy, startScriptedWorkers } from "./scripted-workers.ts";
+import { pieces, startUploads, watched, windowBytes, type Upload } from "./uploads.ts";
+
+const asksForStream = { ...request, payload: messages.streamPayload };
+
+function sendItems(peer: RawPeer, id: number, bytes: number): void {
+  peer.send((writer) => {
+    const mark = writer.beginItems(id);
+    encodeValueItem(writer, Buffer.alloc(bytes));
+    writer.endItems(id, mark);
+  });
+}
+
+describe("a dialler that breaks the rules of request streams", () => {
+  const faults: [string, (peer: RawPeer) => void, string][] = [
+    [
+      "ITEMS of a request that is none",
+      (peer) => {
+        peer.send((writer) => messages.encodeRequest(writer, 1, { ...request, credit: 0 }));
+        sendItems(peer, 1, 1);
+      },
+      "ITEMS of a request that is no stream",
+    ],
+    [
+      "END of a request that is none",
+      (peer) => {
+        peer.send((writer) => messages.encodeRequest(writer, 1, { ...request, credit: 0 }));
+        peer.sendBytes(frame("000000000400000001"));
+      },
+      "END of a request that is no stream",
+    ],
+    [
+      "ITEMS after END",
+      (peer) => {
+        peer.send((writer) => messages.encodeRequest(writer, 1, asksForStream));
+        peer.sendBytes(frame("000000000400000001"));
+        sendItems(peer, 1, 1);
+      },
+      "ITEMS after the END of a request",
+    ],
+    [
+      "a second END",
+      (peer) => {
+        peer.send((writer) => messages.encodeRequest(writer, 1, asksForStream));
+        peer.sendBytes(frame("000000000400000001".repeat(2)));
+      },
+      "END after the END of a request",
+    ],
+    [
+      "an END that says something",
+      (peer) => {
+        peer.send((writer) => messages.encodeRequest(writer, 1, asksForStream));
+        peer.sendBytes(frame("000000010400000001c0"));
+      },
+      "END frame has 1 byte too many",
+    ],
+    ["ITEMS on a stream never opened", (peer) => sendItems(peer, 9, 1), "never opened"],
+  ];
+
+  test.each(faults)("loses its connection: %s", async (_name, attack, reason) => {
+    await using at = await startUploads(async (_upload, { signal }) => {
+      await new Promise((resolve) => signal.addEventListener("abort", resolve));
+    });
+    using peer = rawPeer(connect(at.pair.port, "127.0.0.1"), false);
+    peer.sendBytes(greeting());
+    attack(peer);
+    await eventually("the connection ending", () => peer.isClosed);
+    const last = peer.frames.at(-1);
+    expect(last).toMatchObject({ type: frameTypes.ERROR, id: 0 });
+    expect(decodeError(last?.body ?? Buffer.alloc(0)).message).toContain(reason);
+  });
+
+  async function attackStream(attack: (peer: RawPeer, isAsked: () => Promise<unknown>) => Promise<void>) {
+    await using at = await startUploads(async (upload, { signal }) => {
+      const first = await upload[Symbol.asyncIterator]().next();
+      await new Promise((resolve) => signal.addEventListener("abort", resolve));
+      return first;
+    });
+    using peer = rawPeer(connect(at.pair.port, "127.0.0.1"), false);
+    peer.sendBytes(greeting());
+    peer.send((writer) => messages.encodeRequest(writer, 1, asksForStream));
+    await attack(peer, () => eventually("credit", () => peer.frames.some(({ type }) => type === frameTypes.CREDIT)));
+    const error = await eventually("its ERROR", () =>
+      peer.frames.find(({ type, id }) => type === frameTypes.ERROR && id === 1),
+    );
+    peer.send((writer) => messages.encodePing(writer, "PING", Buffer.from("answered")));
+    await eventually("an answer", () => peer.frames.some(({ type }) => type === frameTypes.PONG));
+    await eventually("all memory given back", () => at.pair.server.memory.usedBytes === 0);
+    return decodeError(error.body);
+  }
+
+  test("loses the stream alone: ITEMS beyond its credit, which nobody keeps", async () => {
+    const error = await attackStream(async (peer, isAsked) => {
+      await isAsked();
+      for (let sent = 0; sent < 8; sent += 1) sendItems(peer, 1, windowBytes / 4);
+    });
+    expect(error).toMatchObject({ code: "protocol", message: "items beyond the granted credit" });
+  });
+
+  test("loses the stream alone: ITEMS before there is any", async () => {
+    const release = Promise.withResolvers<void>();
+    await using at = await startUploads(
+      async (upload) => {
+        await release.promise;
+        return collect(upload);
+      },
+      { worker: { engineRequestLimit: 1 } },
+    );
+    using peer = rawPeer(connect(at.pair.port, "127.0.0.1"), false);
+    peer.sendBytes(greeting());
+    peer.send((writer) => messages.encodeRequest(writer, 1, asksForStream));
+    sendItems(peer, 1, 1);
+    release.resolve();
+    const error = await eventually("its ERROR", () => peer.frames.find(({ type }) => type === frameTypes.ERROR));
+    expect(error.id).toBe(1);
+    expect(decodeError(error.body)).toMatchObject({ code: "protocol", message: "items beyond the granted credit" });
+  });
+
+  test("loses the stream alone: an item that is cut short, or no msgpack", async () => {
+    for (const bytes of ["00000005030000000100000000ff", "0000000603000000010000000001c1"]) {
+      const error = await attackStream(async (peer, isAsked) => {
+        await isAsked();
+        peer.sendBytes(frame(bytes));
+      });
+      expect(error.code).toBe("protocol");
+    }
+  });
+
+  test("cannot make a worker keep what there is no memory for", async () => {
+    await using at = await startUploads(
+      async (upload, { signal }) => {
+        await upload[Symbol.asyncIterator]().next();
+        await new Promise((resolve) => signal.addEventListener("abort", resolve));
+      },
+      { worker: { memoryLimitBytes: 1024 * 1024 } },
+    );
+    using peer = rawPeer(connect(at.pair.port, "127.0.0.1"), false);
+    peer.sendBytes(greeting());
+    for (let id = 1; id <= 8; id += 1) peer.send((writer) => messages.encodeRequest(writer, id, asksForStream));
+    await eventually("credit", () => peer.frames.filter(({ type }) => type === frameTypes.CREDIT).length === 8);
+    for (let id = 1; id <= 8; id += 1)
+      for (let sent = 0; sent < 4; sent += 1) sendItems(peer, id, windowBytes / 4 - 16);
+    const error = await eventually("an ERROR", () => peer.frames.find(({ type }) => type === frameTypes.ERROR));
+    expect(decodeError(error.body)).toMatchObject({ code: "overloaded" });
+    expect(at.pair.server.memory.usedBytes).toBeLessThanOrEqual(1024 * 1024);
+    expect(peer.isClosed).toBe(false);
+  });
+});
+
+describe("a request stream to a worker", () => {
+  const takes = { capabilities: [messages.requestStreams] };
+  const toClient = (workers: { client: unknown }): Client<Upload, unknown> => workers.client as Client<Upload, unknown>;
+
+  test("of a version that takes none is refused with words, and left as it was", async () => {
+    await using workers = await startScriptedWorkers({ behave: () => undefined });
+    const { items, seen } = watched(pieces(1));
+    expect(await failureOf(toClient(workers).call(items))).toMatchObject({
+      code: "unimplemented",
+      message: "the worker is of a version that takes no request in pieces: upgrade it",
+    });
+    expect(seen.pulled).toBe(0);
+  });
+
+  test("that refuses it, or is lost before it reads, goes to another; to one that has read none", async () => {
+    for (const fail of [
+      (peer: RawPeer, id: number) => sendError(peer, id, "overloaded"),
+      (peer: RawPeer) => peer.socket.destroy(),
+    ]) {
+      await using workers = await startScriptedWorkers(
+        { hello: takes, behave: (peer, id) => fail(peer, id) },
+        {
+          hello: takes,
+          behave(peer, id, message) {
+            sendItem(peer, id, "well");
+            sendEnd(peer, id, seenBy(message, firstInstanceId + 1n));
+          },
+        },
+      );
+      const { items, seen } = watched(pieces(1));
+      const answers = await Promise.all([1, 2].map(() => toClient(workers).call(items)));
+      expect(answers).toEqual([{ text: "well" }, { text: "well" }]);
+      expect(seen.pulled).toBe(0);
+    }
+  });
+
+  test("that is lost after it has read fails, whatever the policy", async () => {
+    await using workers = await startScriptedWorkers(
+      ...[1, 2].map(() => ({
+        hello: takes,
+        behave(peer: RawPeer, id: number) {
+          peer.send((writer) => messages.encodeCredit(writer, id, 1));
+          const timer = setInterval(() => {
+            if (!peer.frames.some(({ type }) => type === frameTypes.ITEMS)) return;
+            clearInterval(timer);
+            peer.socket.destroy();
+          }, 1);
+        },
+      })),
+    );
+    const { items, seen } = watched(pieces(10));
+    const failure = await failureOf(toClient(workers).call(items, { retry: { attempts: 4 } }));
+    expect(failure.code).toBe("disconnected");
+    await eventually("its end", () => seen.isReturned);
+    expect(seen.pulled).toBe(1);
+  });
+
+  test("that grants more than anybody needs, or grants for another request, loses the stream alone", async () => {
+    await using workers = await startScriptedWorkers({
+      hello: takes,
+      behave(peer, id) {
+        for (let sent = 0; sent < 2; sent += 1) peer.send((writer) => messages.encodeCredit(writer, id, 2 ** 31));
+      },
+    });
+    const never: Upload = { [Symbol.asyncIterator]: () => ({ next: () => new Promise<never>(() => undefined) }) };
+    expect(await failureOf(toClient(workers).call(never))).toMatchObject({ code: "protocol" });
+    expect(await failureOf(workers.client.call({ count: 1 }))).toMatchObject({
+      code: "protocol",
+      message: "CREDIT for a request that is no stream",
+    });
+    expect(workers.peers[0]?.[0]?.isClosed).toBe(false);
+  });
+
+  test("sends no more than it has credit for, and END after the last", async () => {
+    await using workers = await startScriptedWorkers({
+      hello: takes,
+      behave(peer, id) {
+        peer.send((writer) => messages.encodeCredit(writer, id, 10));
+      },
+    });
+    const { items, seen } = watched(pieces(3, 20));
+    const called = toClient(workers).call(items);
+    const [peer] = await eventually("a connection", () => workers.peers[0]?.length === 1 && workers.peers[0]);
+    const types = (): number[] => peer?.frames.map(({ type }) => type).slice(1) ?? [];
+    await eventually("an item", () => types().includes(frameTypes.ITEMS));
+    expect([types(), seen.pulled]).toEqual([[frameTypes.REQUEST, frameTypes.ITEMS], 1]);
+    peer?.send((writer) => messages.encodeCredit(writer, 1, 1_000));
+    await eventually("the end", () => types().includes(frameTypes.END));
+    expect(seen.isDone).toBe(true);
+    if (peer) sendItem(peer, 1, "well");
+    if (peer) sendEnd(peer, 1, {});
+    expect(await called).toEqual({ text: "well" });
+  });
+});
