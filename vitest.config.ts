@@ -40,7 +40,7 @@ export default defineConfig({
     ...(counts !== undefined && { reporters: ["default", createCountReporter(counts)] }),
     projects: [
       // A worker that is started anew for each file takes as long as all its tests: these leave nothing behind.
-      { extends: true, test: { name: "sources", include: [sources], isolate: false } },
+      { extends: true, test: { name: "sources", include: [sources, "examples/*.test.ts"], isolate: false } },
       { extends: true, test: { name: "programs", include: ["tests/{e2e,tools}/**/*.test.ts", ...external] } },
     ],
     // Far beyond what any test takes: they bound a run that is stuck, and must not judge a machine that is busy.

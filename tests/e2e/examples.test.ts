@@ -1,0 +1,91 @@
+// The programs of the cookbook, run as their pages say.
+import { expect, test } from "vitest";
+import { eventually, lineOf, postChat, startCluster, startProgram, type Program } from "../support/cluster.ts";
+import { openDirectory } from "../support/directory.ts";
+
+const ask = { model: "proxy", messages: [{ role: "user", content: "one two three" }] };
+
+interface Proxied extends AsyncDisposable {
+  readonly url: string;
+  readonly proxy: Program;
+}
+
+/** The proxy and a frontend of its own before an upstream. */
+async function startProxy(fileKv: string, upstreamUrl: string): Promise<Proxied> {
+  const env = { DYN_FILE_KV: fileKv, UPSTREAM_URL: `${upstreamUrl}/v1` };
+  const frontend = startProgram("dyn-frontend", ["--http-port", "0"], env);
+  const proxy = startProgram("node", ["examples/proxy.ts"], env);
+  await lineOf(frontend, "instance joined");
+  return {
+    url: String((await lineOf(frontend, "frontend is listening"))["url"]),
+    proxy,
+    async [Symbol.asyncDispose]() {
+      await Promise.all([frontend, proxy].map((program) => program[Symbol.asyncDispose]()));
+    },
+  };
+}
+
+test("the proxy example answers with what its upstream says, errors too", async () => {
+  await using upstream = await startCluster();
+  await using directory = await openDirectory("dyn-examples-");
+  await using proxied = await startProxy(directory.path, upstream.url);
+  const { url, proxy } = proxied;
+
+  const said = (await (await postChat(upstream.url, { ...ask, model: "mock" })).json()) as { choices: unknown };
+  const passedOn = (await (await postChat(url, ask)).json()) as { choices: unknown; usage: unknown };
+  expect(passedOn.choices).toEqual(said.choices);
+  expect(passedOn).toMatchObject({ usage: { completion_tokens: 3 } });
+  expect(await (await postChat(url, { ...ask, max_tokens: 2 })).json()).toMatchObject({
+    choices: [{ finish_reason: "length" }],
+    usage: { completion_tokens: 2 },
+  });
+  const streamed = await (await postChat(url, { ...ask, stream: true })).text();
+  expect(streamed).toContain("data: [DONE]");
+
+  // The lines of both worlds have one id to search for.
+  const id = "0f4ac56e-5bd1-4657-bf8b-39cdcde9036b";
+  await postChat(url, ask, { "x-request-id": id });
+  const received = await eventually("the line of the proxy", () =>
+    proxy.lines().find((line) => line["x_request_id"] === id),
+  );
+  await eventually("the line of the upstream", () =>
+    upstream.frontend.lines().some((line) => line["x_request_id"] === received["request_id"]),
+  );
+});
+
+test("the proxy example hands on that its upstream takes no more, and when to come again", async () => {
+  const overloaded = {
+    workerArgs: ["--fault", "error:overloaded"],
+    frontendArgs: ["--http-overload-status-code", "429"],
+  };
+  await using upstream = await startCluster(overloaded);
+  await using directory = await openDirectory("dyn-examples-");
+  await using proxied = await startProxy(directory.path, upstream.url);
+  const answers = await Promise.all([postChat(upstream.url, { ...ask, model: "mock" }), postChat(proxied.url, ask)]);
+  expect(answers.map(({ status }) => status)).toEqual([429, 429]);
+  const [said, handedOn] = answers.map(({ headers }) => headers.get("retry-after"));
+  expect(said).toMatch(/^\d+$/);
+  expect(handedOn).toBe(said);
+});
+
+test("the order example makes one request of two services' work", async () => {
+  await using directory = await openDirectory("dyn-examples-");
+  const env = { DYN_FILE_KV: directory.path, DYN_LOGGING_JSONL: "true", DYN_LOG: "info" };
+  await using greeter = startProgram("node", ["examples/greeter.ts"], env);
+  await using orders = startProgram("node", ["examples/orders.ts"], env);
+  await Promise.all([greeter, orders].map((program) => lineOf(program, "endpoint is serving")));
+  await using order = startProgram("node", ["examples/order.ts"], env);
+  expect(await order.exited).toBe(0);
+  const [note, id] = order.stdout().trim().split("\n");
+  expect(note).toBe("hello ada, your loom is on its way");
+  await eventually("the lines of both services", () =>
+    [greeter, orders].every((program) =>
+      program.lines().some((line) => line["message"] === "request completed" && line["request_id"] === id),
+    ),
+  );
+  const traces = [greeter, orders].map(
+    (program) => program.lines().find((line) => line["request_id"] === id)?.["trace_id"],
+  );
+  expect(traces[0]).toMatch(/^[\da-f]{32}$/);
+  expect(traces[0]).toBe(traces[1]);
+});
