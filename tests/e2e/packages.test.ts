@@ -16,6 +16,7 @@ interface Manifest {
   readonly version?: string;
   readonly dependencies: Readonly<Record<string, string>>;
   readonly peerDependencies?: Readonly<Record<string, string>>;
+  readonly peerDependenciesMeta?: Readonly<Record<string, { readonly optional: boolean }>>;
 }
 
 async function readManifest(folder: string): Promise<Manifest> {
@@ -154,11 +155,16 @@ async function checkSbom(file: string): Promise<void> {
   const found = new Set([metadata.component["bom-ref"]]);
   for (const ref of found) for (const needed of needs.get(ref) ?? []) found.add(needed);
   expect([...found].toSorted()).toEqual([...refs, metadata.component["bom-ref"]].toSorted());
-  const { dependencies: named, peerDependencies = {} } = await readManifest(`packages/${metadata.component.name}`);
+  const {
+    dependencies: named,
+    peerDependencies = {},
+    peerDependenciesMeta = {},
+  } = await readManifest(`packages/${metadata.component.name}`);
+  const peers = Object.keys(peerDependencies).filter((name) => !peerDependenciesMeta[name]?.optional);
   const direct = (needs.get(metadata.component["bom-ref"]) ?? []).map((ref) =>
     decodeURIComponent(ref.slice("pkg:npm/".length, ref.lastIndexOf("@"))),
   );
-  expect(direct.toSorted()).toEqual(Object.keys({ ...named, ...peerDependencies }).toSorted());
+  expect(direct.toSorted()).toEqual([...Object.keys(named), ...peers].toSorted());
 }
 
 // A worker and a frontend as a user of the library starts them; asks until the frontend has seen the worker.
@@ -177,6 +183,16 @@ for (let tries = 0; !response.ok && tries < 1_000; tries += 1) { await new Promi
 const body = (await response.json()) as { choices: { message: { content: string } }[] };
 console.log(body.choices[0]?.message.content, worker.servings.length, runtime.instanceId.length > 0);
 `;
+
+const quiet = ["--no-audit", "--no-fund", "--loglevel=error", "--prefer-offline"];
+const compilerOptions = {
+  strict: true,
+  module: "nodenext",
+  target: "es2022",
+  lib: ["esnext"],
+  outDir: "out",
+  rootDir: "src",
+};
 
 describe("packed packages", () => {
   let directory: Directory;
@@ -207,16 +223,7 @@ describe("packed packages", () => {
     await mkdir(join(project, "src"), { recursive: true });
     await writeFile(join(project, "package.json"), JSON.stringify({ type: "module", private: true }));
     await writeFile(join(project, "src/main.ts"), program);
-    const quiet = ["--no-audit", "--no-fund", "--loglevel=error", "--prefer-offline"];
     await run("npm", ["install", ...quiet, ...tarballs], { cwd: project });
-    const compilerOptions = {
-      strict: true,
-      module: "nodenext",
-      target: "es2022",
-      lib: ["esnext"],
-      outDir: "out",
-      rootDir: "src",
-    };
     await writeFile(join(project, "tsconfig.json"), JSON.stringify({ compilerOptions, include: ["src"] }));
     const guide = await readFile(join(root, "docs/library.md"), "utf8");
     const blocks = [...guide.matchAll(/^```ts\n(.*?)^```$/gms)];
@@ -226,5 +233,46 @@ describe("packed packages", () => {
     expect(await compiled.catch(({ stdout }: { stdout: string }) => ({ stdout }))).toMatchObject({ stdout: "" }); // its errors
     const { stdout } = await run(node, ["out/main.js", join(directory.path, "kv")], { cwd: project });
     expect(stdout).toBe("it works 1 true\n");
+    await exportsSpans(join(project, "node_modules/.bin/dyn-mock-worker"));
+  });
+
+  // A worker that is asked to export spans says that it does.
+  async function exportsSpans(command: string): Promise<void> {
+    const env = { OTEL_EXPORT_ENABLED: "1", DYN_DISCOVERY_BACKEND: "mem" };
+    await using worker = startProgram("node", [command], env);
+    await lineOf(worker, "OpenTelemetry OTLP export enabled (traces)");
+    await lineOf(worker, "endpoint is serving");
+  }
+
+  const tarballOf = (name: string): string => tarballs.find((path) => path.includes(`dyn-${name}-`)) ?? "";
+
+  test("installed for all users of a machine, a command exports spans as well", async () => {
+    const prefix = join(directory.path, "global");
+    const chosen = ["runtime", "mock-worker"].map(tarballOf);
+    await run("npm", ["install", "--global", "--prefix", prefix, ...quiet, ...chosen]);
+    await exportsSpans(join(prefix, "bin/dyn-mock-worker"));
+  });
+
+  test("the runtime alone installs without the SDK of OpenTelemetry, compiles, runs, and says what an export needs", async () => {
+    const project = join(directory.path, "alone");
+    await mkdir(join(project, "src"), { recursive: true });
+    await writeFile(join(project, "package.json"), JSON.stringify({ type: "module", private: true }));
+    const code = `import { createRuntime, toRuntimeError } from "@dyn/runtime";
+const config = { discoveryBackend: "mem", log: "error" } as const;
+await using runtime = await createRuntime({ config });
+console.log(runtime.status().endpoints.length);
+const failed = await createRuntime({ config: { ...config, otelExportEnabled: true } }).catch(toRuntimeError);
+console.log("message" in failed && failed.message);
+`;
+    await writeFile(join(project, "src/main.ts"), code);
+    await run("npm", ["install", ...quiet, tarballOf("runtime")], { cwd: project });
+    const lock = JSON.parse(await readFile(join(project, "package-lock.json"), "utf8")) as { packages: object };
+    const installed = Object.keys(lock.packages).filter((path) => /@(?:opentelemetry|grpc)\//.test(path));
+    expect(installed).toEqual(["node_modules/@opentelemetry/api"]);
+    await writeFile(join(project, "tsconfig.json"), JSON.stringify({ compilerOptions, include: ["src"] }));
+    const compiled = run(join(root, "node_modules/.bin/tsc"), ["-p", "."], { cwd: project });
+    expect(await compiled.catch(({ stdout }: { stdout: string }) => ({ stdout }))).toMatchObject({ stdout: "" });
+    const { stdout } = await run(node, ["out/main.js"], { cwd: project });
+    expect(stdout).toMatch(/^0\nspans are to be exported, .* npm install .*"@opentelemetry\/sdk-trace@\^/);
   });
 });

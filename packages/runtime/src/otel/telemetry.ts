@@ -4,7 +4,8 @@ import type { Logger } from "../logging/logger.ts";
 import { offTracer } from "../trace/spans.ts";
 import type { WallClock } from "../wall-clock.ts";
 import type { Telemetry } from "./otlp.ts";
-import { telemetrySettings, telemetrySwitches } from "./settings.ts";
+import { withSdk } from "./sdk.ts";
+import { telemetrySettings, telemetrySwitches, toDestination } from "./settings.ts";
 
 /** What the exporter needs of its runtime. */
 export interface TelemetryOptions {
@@ -16,7 +17,7 @@ export interface TelemetryOptions {
   readonly clock: WallClock;
 }
 
-/** Open the exporter, or nothing. @throws RuntimeError `invalid_argument` on a bad variable. */
+/** Open the exporter, or nothing. @throws RuntimeError `invalid_argument` on a bad variable, or without the packages that export. */
 export async function openTelemetry({
   isEnabled,
   environment,
@@ -36,6 +37,8 @@ export async function openTelemetry({
     return off;
   }
   const config = readSettings(telemetrySettings, environment);
-  const { openOtlp } = await import("./otlp.ts");
-  return openOtlp({ config, log: ownLog, instanceId, clock });
+  return withSdk(toDestination(config).protocol, async () => {
+    const { openOtlp } = await import("./otlp.ts");
+    return openOtlp({ config, log: ownLog, instanceId, clock });
+  });
 }
