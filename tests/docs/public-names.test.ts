@@ -1,5 +1,5 @@
 // What users may import, name by name: a name more or less is a change of the public interface, and is meant to be seen in this file.
-import { readFileSync } from "node:fs";
+import { globSync, readFileSync } from "node:fs";
 import { glob } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -10,6 +10,8 @@ const entryPoints: Readonly<Record<string, { readonly source: string; readonly n
     source: "packages/runtime/src/index.ts",
     names: `createRuntime Runtime RuntimeOptions RuntimeConfig Environment ShutdownSignal
       Endpoint ServeOptions Serving Handler RequestContext Places
+      defineEndpoint EndpointContract ContractEndpoint ContractClientOptions ContractChecks StandardSchema InputOf OutputOf
+      Interceptor InterceptedCall ClientCall ServerCall Next
       Client ClientOptions WaitOptions RouterMode RetryPolicy CallOptions GenerateOptions Answer Batches AttemptReport AttemptOutcome Instance
       RuntimeError RuntimeErrorOptions ErrorCode ErrorTraits isErrorCode toRuntimeError
       createMemorySpace MemorySpace Discovery Condition
@@ -34,6 +36,12 @@ const entryPoints: Readonly<Record<string, { readonly source: string; readonly n
 
 function read(path: string): string {
   return readFileSync(join(root, path), "utf8");
+}
+
+/** The page on the library, and those below it. */
+function readGuide(): string {
+  const pages = globSync("docs/guide/*.md", { cwd: root });
+  return ["docs/library.md", ...pages].map(read).join("\n");
 }
 
 /** The names in `{ }` of a file's exports, or of an import. */
@@ -64,7 +72,9 @@ function findPrivateImports(code: string): string[] {
 
 async function readPrograms(): Promise<Map<string, string>> {
   const programs = new Map<string, string>();
-  for await (const path of glob(["examples/*.ts", "docs/*.md", "README.md", "packages/*/README.md"], { cwd: root })) {
+  for await (const path of glob(["examples/**/*.ts", "docs/**/*.md", "README.md", "packages/*/README.md"], {
+    cwd: root,
+  })) {
     const text = read(path);
     const blocks = [...text.matchAll(/^```(?:ts|js)\n(.*?)^```$/gms)].map(([, code = ""]) => code);
     programs.set(path, path.endsWith(".ts") ? text : blocks.join("\n"));
@@ -88,7 +98,7 @@ describe("public names", () => {
   });
 
   test.each(["@dyn/runtime", "@dyn/runtime/llm"])("the page on the library tells of every name of %s", (entryPoint) => {
-    const page = read("docs/library.md");
+    const page = readGuide();
     const isTold = (name: string): boolean =>
       new RegExp(String.raw`\`[^\`\n]*\b${name}\b|^import .*\b${name}\b`, "m").test(page);
     expect(publicNames(entryPoint).filter((name) => !isTold(name))).toEqual([]);
@@ -96,12 +106,13 @@ describe("public names", () => {
   });
 
   test("the page on the library tells of every option and of every member of what one gets", () => {
-    const page = read("docs/library.md");
+    const page = readGuide();
     const told = {
       "services.ts": ["ServiceOptions"],
       "runtime.ts": ["RuntimeOptions", "Runtime"],
       "endpoint.ts": ["ServeOptions", "Serving"],
-      "client.ts": ["ClientOptions", "WaitOptions", "Client"],
+      "client.ts": ["ClientOptions", "ContractClientOptions", "WaitOptions", "Client"],
+      "interceptors.ts": ["CallFacts", "ClientCall", "ServerCall"],
       "answer.ts": ["GenerateOptions", "Answer"],
       "handler.ts": ["RequestContext"],
       "llm/serve-model.ts": ["ServeModelOptions"],

@@ -4,6 +4,7 @@ import { maxTimerMs } from "./settings/environment.ts";
 import { assertSwitch, assertWhole } from "./settings/options.ts";
 import type { Instance } from "./discovery/instance.ts";
 import type { AttemptReport, RoutedRequest } from "./egress/routed-request.ts";
+import { InterceptedBatches, type AnswerChain } from "./egress/intercepted-answer.ts";
 import { maxWindowBytes } from "./egress/client-stream.ts";
 import { defaultWindowBytes } from "./net/item-receiver.ts";
 import { toRetrying, type Retrying, type RetryPolicy } from "./egress/retry.ts";
@@ -85,10 +86,16 @@ export interface AnswerParts {
   readonly scopes: CallScopes;
   /** Of requests that say nothing of it. */
   readonly inherit: boolean;
+  /** Undefined without interceptors. */
+  readonly through: AnswerChain | undefined;
 }
 
 /** Create the answer to `request`: nothing is sent before it is read. @throws RuntimeError `invalid_argument` on a request or an option that cannot be sent. */
 export function createAnswer<Item>(parts: AnswerParts, request: unknown, options: GenerateOptions): Answer<Item> {
+  if (parts.through) {
+    const routed = toRoutedRequest(parts, options, undefined); // what is sent is known when interceptors are through with it
+    return new InterceptedItems<Item>(parts.routing, routed, request, parts.through);
+  }
   const upload = isAsyncIterable(request) ? new Upload(request) : undefined;
   const payload = upload ? streamPayload : encodePayload(request);
   return new RoutedItems<Item>(parts.routing, toRoutedRequest(parts, options, upload), payload);
@@ -195,11 +202,16 @@ class RoutedItems<Item> implements Answer<Item> {
     this.#payload = payload;
   }
 
-  batches(): Batches<Item> {
+  /** The payload, once. */
+  protected read(): Uint8Array {
     const payload = this.#payload;
     if (!payload) throw new RuntimeError("invalid_argument", "an answer is read once");
     this.#payload = undefined;
-    return new RoutedAnswer(this.#routing, this.#request, payload) as Batches<Item>; // Item is the caller's claim about the endpoint
+    return payload;
+  }
+
+  batches(): Batches<Item> {
+    return new RoutedAnswer(this.#routing, this.#request, this.read()) as Batches<Item>; // Item is the caller's claim about the endpoint
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Item, void, void> {
@@ -232,5 +244,20 @@ class RoutedItems<Item> implements Answer<Item> {
 
   get reports(): readonly Readonly<AttemptReport>[] {
     return this.#request.reports;
+  }
+}
+
+// Its request becomes bytes when interceptors are through with it.
+class InterceptedItems<Item> extends RoutedItems<Item> {
+  #batches: InterceptedBatches;
+
+  constructor(routing: RouterOptions, routed: RoutedRequest, request: unknown, through: AnswerChain) {
+    super(routing, routed, new Uint8Array());
+    this.#batches = new InterceptedBatches(routing, routed, request, through);
+  }
+
+  override batches(): Batches<Item> {
+    this.read();
+    return this.#batches as Batches<unknown> as Batches<Item>; // as above
   }
 }

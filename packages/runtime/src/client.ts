@@ -10,12 +10,16 @@ import {
 import type { Discovery } from "./discovery/discovery.ts";
 import type { Instance } from "./discovery/instance.ts";
 import { openLiveSet } from "./discovery/live-set.ts";
-import { formatAddress, formatPath, parseAddress } from "./discovery/records.ts";
+import { formatAddress, formatPath, type EndpointAddress } from "./discovery/records.ts";
 import type { AttemptOptions } from "./egress/attempt.ts";
+import type { AnswerChain } from "./egress/intercepted-answer.ts";
 import { checkRouterMode, createPick, type RouterMode } from "./egress/pick.ts";
 import { createRetryBudget, toRetrying, type RetryPolicy } from "./egress/retry.ts";
 import type { RouterOptions } from "./egress/router.ts";
+import { toChecks, toTarget, type ContractChecks, type EndpointContract } from "./endpoint-contract.ts";
+import { assertInterceptors, createChain, type Interceptor } from "./interceptors.ts";
 import type { Fields } from "./logging/format.ts";
+import type { Logger } from "./logging/logger.ts";
 import type { ClientStatus } from "./runtime-status.ts";
 import { assertSwitch, assertWhole, refuseOthers } from "./settings/options.ts";
 import type { CallScopes } from "./trace/call-scope.ts";
@@ -33,6 +37,13 @@ export interface ClientOptions {
   readonly onLeave?: (instanceId: string) => void;
   /** What lines about instances that join and leave say besides, for instance of which model they are counted. Default: nothing. */
   readonly logFields?: Fields;
+  /** What each request and its answer go through, the first outermost; those of the runtime are around them. Default: nothing. */
+  readonly interceptors?: readonly Interceptor[];
+}
+
+export interface ContractClientOptions extends ClientOptions {
+  /** What is held to the contract at this end, too: `requests` before they are sent, `items` as they arrive, or `both`. Default `false`: nothing, the worker looks at both. */
+  readonly validate?: ContractChecks | false;
 }
 
 export interface WaitOptions {
@@ -67,12 +78,14 @@ export interface ClientParts extends Omit<AttemptOptions, "mode"> {
   readonly scopes: CallScopes;
   /** Those that are open; the runtime closes them. */
   readonly clients: Map<Disposable, () => ClientStatus>;
+  /** Of all its endpoints and clients. */
+  readonly interceptors: readonly Interceptor[];
 }
 
-/** Create a client of the endpoint `uri`. @throws RuntimeError `invalid_argument` on a malformed address or another router mode. */
+/** Create a client of the endpoint `target`. @throws RuntimeError `invalid_argument` on a malformed address or another router mode. */
 export function createClient<Request, Item>(
-  { discovery, clients, peers, health, metrics, log: all, tracer, scopes, now }: ClientParts,
-  uri: string,
+  { discovery, clients, peers, health, metrics, log: all, tracer, scopes, now, interceptors: around }: ClientParts,
+  target: string | EndpointContract,
   {
     routerMode: mode = "round-robin",
     logFields,
@@ -80,8 +93,10 @@ export function createClient<Request, Item>(
     onLeave,
     retry,
     inherit = true,
+    interceptors = [],
+    validate = false,
     ...others
-  }: ClientOptions,
+  }: ContractClientOptions,
 ): Client<Request, Item> {
   refuseOthers(others);
   assertSwitch("inherit", inherit);
@@ -97,12 +112,14 @@ export function createClient<Request, Item>(
     budget: createRetryBudget(),
     random: Math.random,
   };
-  const address = parseAddress(uri);
+  const { address, contract } = toTarget(target);
+  assertInterceptors(interceptors);
+  const through = toThrough([...toChecks(contract, validate), ...around, ...interceptors], address, all);
   const log = all.child({ target: "dyn_runtime::discovery", ...(logFields && { fields: logFields }) });
   const live = openLiveSet({ discovery, statuses: peers, address, log, admittedOnly, ...(onLeave && { onLeave }) });
   const path = formatPath(address);
   const candidates = (): readonly Instance[] => live.instances;
-  const to: AnswerParts = { routing, path, candidates, retry: toRetrying(retry), scopes, inherit };
+  const to: AnswerParts = { routing, path, candidates, retry: toRetrying(retry), scopes, inherit, through };
   const close = (): void => {
     live[Symbol.dispose]();
     clients.delete(client);
@@ -125,4 +142,16 @@ export function createClient<Request, Item>(
   };
   clients.set(client, () => ({ endpoint: formatAddress(address), instances: live.instances.map(({ id }) => id) }));
   return client;
+}
+
+function toThrough(
+  interceptors: readonly Interceptor[],
+  address: EndpointAddress,
+  all: Logger,
+): AnswerChain | undefined {
+  const chain = createChain(interceptors);
+  if (!chain) return undefined;
+  const { namespace, component, endpoint } = address;
+  const log = all.child({ target: `${namespace}::${component}::${endpoint}` });
+  return { chain, address: formatAddress(address), log };
 }

@@ -1,13 +1,10 @@
 /** Serving an endpoint: it is registered once it takes requests, and withdrawn before it takes no more. */
 import type { Discovery } from "./discovery/discovery.ts";
-import {
-  formatAddress,
-  formatPath,
-  parseAddress,
-  toEndpointRecord,
-  type EndpointAddress,
-} from "./discovery/records.ts";
+import { formatAddress, formatPath, toEndpointRecord, type EndpointAddress } from "./discovery/records.ts";
+import { serveContract, toTarget, type EndpointContract } from "./endpoint-contract.ts";
 import type { Handler } from "./handler.ts";
+import { assertInterceptors, serveIntercepted, type Interceptor } from "./interceptors.ts";
+import type { InputOf, OutputOf, StandardSchema } from "./standard-schema.ts";
 import { formatInstanceKey } from "./ids.ts";
 import { createAdmission } from "./ingress/admission.ts";
 import { drainEndpoint } from "./ingress/drain.ts";
@@ -38,6 +35,8 @@ export interface ServeOptions<Item> {
   readonly requestLimit?: number;
   /** A request may run twice without harm: when an instance fails that had begun with it, another is tried. Default false: then only if its handler was never called. */
   readonly idempotent?: boolean;
+  /** What each request and its items go through, the first outermost; those of the runtime are around them. Default: nothing. */
+  readonly interceptors?: readonly Interceptor[];
 }
 
 /** A served endpoint. */
@@ -58,6 +57,12 @@ export interface Endpoint {
   serve<Request, Item>(handler: Handler<Request, Item>, options?: ServeOptions<Item>): Promise<Serving>;
 }
 
+/** An endpoint of a contract. Requests are held to it before the handler is called, and its items before they are sent. */
+export interface ContractEndpoint<Request extends StandardSchema, Item extends StandardSchema> {
+  /** As of an `Endpoint`. */
+  serve(handler: Handler<OutputOf<Request>, InputOf<Item>>, options?: ServeOptions<OutputOf<Item>>): Promise<Serving>;
+}
+
 /** What all endpoints of a runtime use. */
 export interface EndpointParts {
   readonly id: bigint;
@@ -68,6 +73,8 @@ export interface EndpointParts {
   readonly security: PlaneSecurity;
   readonly server: PlaneServer;
   readonly membership: Membership;
+  /** Of all its endpoints and clients. */
+  readonly interceptors: readonly Interceptor[];
   /** What became of requests that ran when an endpoint was closed. */
   readonly ended: EndReport;
   /** Those that are open; the runtime closes them. */
@@ -82,10 +89,19 @@ export interface EndpointParts {
   step(failure: string, step: () => PromiseLike<void>): Promise<void>;
 }
 
-/** The endpoint at `uri`. @throws RuntimeError `invalid_argument` on a malformed address. */
-export function createEndpoint(parts: EndpointParts, uri: string): Endpoint {
-  const address = parseAddress(uri);
-  return { serve: (handler, options = {}) => serve(parts, address, handler, options) };
+/** The endpoint `target`. @throws RuntimeError `invalid_argument` on a malformed address. */
+export function createEndpoint(parts: EndpointParts, target: string | EndpointContract): Endpoint {
+  const { address, contract } = toTarget(target);
+  if (!contract) return { serve: (handler, options = {}) => serve(parts, address, handler, options) };
+  return {
+    serve: async (handler, options = {}) =>
+      serve(
+        parts,
+        address,
+        serveContract(contract, handler as Handler<unknown, unknown>),
+        options as ServeOptions<unknown>,
+      ),
+  };
 }
 
 async function serve<Request, Item>(
@@ -137,15 +153,24 @@ function toEndpointStatus(address: EndpointAddress, served: PlaneRegistration): 
 }
 
 function addEndpoint<Request, Item>(
-  { id, config, log, metrics: all, server }: EndpointParts,
+  { id, config, log, metrics: all, server, interceptors: around }: EndpointParts,
   address: EndpointAddress,
   handler: Handler<Request, Item>,
-  { encodeItem, countTokens, model, requestLimit = 0, idempotent = false, ...others }: ServeOptions<Item>,
+  {
+    encodeItem,
+    countTokens,
+    model,
+    requestLimit = 0,
+    idempotent = false,
+    interceptors = [],
+    ...others
+  }: ServeOptions<Item>,
 ): PlaneRegistration {
   refuseOthers(others);
   assertFunction("the handler", handler);
   assertWhole("requestLimit", requestLimit, 0);
   assertSwitch("idempotent", idempotent);
+  assertInterceptors(interceptors);
   const metrics: EndpointMetrics = all.endpoint({
     dynamo_namespace: address.namespace,
     dynamo_component: address.component,
@@ -158,7 +183,11 @@ function addEndpoint<Request, Item>(
     path: formatPath(address),
     address,
     instanceId: id.toString(),
-    handler: handler as Handler<unknown, unknown>, // Request and Item are the caller's claims about this endpoint
+    handler: serveIntercepted(
+      [...around, ...interceptors],
+      formatAddress(address),
+      handler as Handler<unknown, unknown>,
+    ), // Request and Item are the caller's claims about this endpoint
     encodeItem: (encodeItem ?? encodeValueItem) as EncodeItem<unknown>,
     countTokens: (countTokens ?? (() => 1)) as (item: unknown) => number,
     log,

@@ -1,14 +1,22 @@
 /** The composition root: builds every part of one runtime, owns them, and ends them in order. */
 import type { Logger as Pino } from "pino";
-import { createClient, type Client, type ClientOptions, type ClientParts } from "./client.ts";
+import {
+  createClient,
+  type Client,
+  type ClientOptions,
+  type ClientParts,
+  type ContractClientOptions,
+} from "./client.ts";
 import type { Condition } from "./condition.ts";
 import type { Discovery } from "./discovery/discovery.ts";
 import { createHealth } from "./egress/health.ts";
 import type { Peers } from "./egress/peers.ts";
-import { createEndpoint, type Endpoint, type EndpointParts, type Serving } from "./endpoint.ts";
+import { createEndpoint, type ContractEndpoint, type Endpoint, type EndpointParts, type Serving } from "./endpoint.ts";
+import type { EndpointContract } from "./endpoint-contract.ts";
 import { RuntimeError } from "./errors.ts";
 import { formatInstanceKey } from "./ids.ts";
 import type { PlaneServer } from "./ingress/plane-server.ts";
+import { assertInterceptors, type Interceptor } from "./interceptors.ts";
 import { createEndReport } from "./end-report.ts";
 import { once, watchSignals, type ShutdownSignal } from "./lifetime.ts";
 import type { Logger } from "./logging/logger.ts";
@@ -22,11 +30,14 @@ import { assertSignals } from "./settings/options.ts";
 import type { RuntimeConfig } from "./settings/runtime-config.ts";
 import { createHealthChecks, type HealthChecks, type OwnedHealthChecks } from "./system/checks.ts";
 import type { Membership, System } from "./system/system.ts";
+import type { InputOf, OutputOf, StandardSchema } from "./standard-schema.ts";
 import type { Tracer } from "./trace/spans.ts";
 
 export interface RuntimeOptions extends ServiceOptions {
   /** Signals that begin a drain; a second one ends the process at once. Default: none is touched. */
   readonly shutdownSignals?: readonly ShutdownSignal[];
+  /** What every request that is served or sent goes through, models' too: around those of its endpoint or client, the first outermost. Default: nothing. */
+  readonly interceptors?: readonly Interceptor[];
 }
 
 /** One member of a deployment. */
@@ -49,8 +60,17 @@ export interface Runtime extends AsyncDisposable {
   readonly draining: AbortSignal;
   /** The endpoint `dyn://namespace.component.endpoint`. @throws RuntimeError `invalid_argument` on a malformed address. */
   endpoint(uri: string): Endpoint;
+  /** The endpoint of a contract. */
+  endpoint<Request extends StandardSchema, Item extends StandardSchema>(
+    contract: EndpointContract<Request, Item>,
+  ): ContractEndpoint<Request, Item>;
   /** A client of that endpoint, open until the runtime closes. @throws RuntimeError `invalid_argument` on a malformed address or another router mode, `unavailable` once the runtime closes. */
   client<Request, Item>(uri: string, options?: ClientOptions): Client<Request, Item>;
+  /** A client of the endpoint of a contract. */
+  client<Request extends StandardSchema, Item extends StandardSchema>(
+    contract: EndpointContract<Request, Item>,
+    options?: ContractClientOptions,
+  ): Client<InputOf<Request>, OutputOf<Item>>;
   /** How all of it is at this moment. */
   status(): RuntimeStatus;
   /** Take no more requests, finish what runs, close all connections and write out the log; `await using` does the same. Idempotent: it is always the same promise. */
@@ -61,13 +81,18 @@ export interface Runtime extends AsyncDisposable {
 
 /** Create a runtime: no port but that of the system server is opened before something is served, no worker is dialled before something is asked.
  *  @throws RuntimeError `invalid_argument` on a bad setting or option, `unavailable` if the discovery directory or the system port cannot be used. */
-export async function createRuntime({ shutdownSignals = [], ...options }: RuntimeOptions = {}): Promise<Runtime> {
+export async function createRuntime({
+  shutdownSignals = [],
+  interceptors = [],
+  ...options
+}: RuntimeOptions = {}): Promise<Runtime> {
   assertSignals(shutdownSignals);
+  assertInterceptors(interceptors);
   const { promise: asked, resolve: ask } = Promise.withResolvers<ShutdownSignal>();
   // From here on: a signal that nobody watches for is lost to the first process of a container.
   const signals = watchSignals(shutdownSignals, ask);
   try {
-    const runtime = new OwningRuntime(await openServices(options), signals);
+    const runtime = new OwningRuntime(await openServices(options), signals, interceptors);
     void asked.then((signal) => runtime.shutDown(signal));
     return runtime;
   } catch (error) {
@@ -91,6 +116,7 @@ class OwningRuntime implements Runtime {
   #startedAt = now();
   #services: Services;
   #signals: Disposable;
+  #interceptors: readonly Interceptor[];
   #membership: Membership;
   /** What is shown of it in the metrics. */
   #shown: readonly Disposable[];
@@ -104,7 +130,7 @@ class OwningRuntime implements Runtime {
   #drain = new AbortController();
   #close = once(() => this.#end());
 
-  constructor(services: Services, signals: Disposable) {
+  constructor(services: Services, signals: Disposable, interceptors: readonly Interceptor[]) {
     const { id, config, log, metrics, memory, system, tracer, discovery } = services;
     this.config = config;
     this.log = log.pino;
@@ -116,6 +142,7 @@ class OwningRuntime implements Runtime {
     this.instanceId = id.toString();
     this.#services = services;
     this.#signals = signals;
+    this.#interceptors = interceptors;
     const condition = (): Condition => discovery.condition;
     this.health = createHealthChecks({ log: this.#ownLog, wallClock: Date.now });
     this.#membership = system.join(() => ({ condition: discovery.condition, checks: this.health.states }));
@@ -139,31 +166,42 @@ class OwningRuntime implements Runtime {
     return this.#drain.signal;
   }
 
-  endpoint(uri: string): Endpoint {
+  endpoint(uri: string): Endpoint;
+  endpoint<Request extends StandardSchema, Item extends StandardSchema>(
+    contract: EndpointContract<Request, Item>,
+  ): ContractEndpoint<Request, Item>;
+  endpoint(target: string | EndpointContract): Endpoint {
     const parts: EndpointParts = {
       ...this.#services,
       server: this.#server,
       membership: this.#membership,
       ended: this.#ended,
       servings: this.#servings,
+      interceptors: this.#interceptors,
       draining: this.#drain.signal,
       listen: () => this.#listen(),
       assertOpen: () => this.#assertOpen(),
       step: (failure, step) => this.#step(failure, step),
     };
-    return createEndpoint(parts, uri);
+    return createEndpoint(parts, target);
   }
 
-  client<Request, Item>(uri: string, options: ClientOptions = {}): Client<Request, Item> {
+  client<Request, Item>(uri: string, options?: ClientOptions): Client<Request, Item>;
+  client<Request extends StandardSchema, Item extends StandardSchema>(
+    contract: EndpointContract<Request, Item>,
+    options?: ContractClientOptions,
+  ): Client<InputOf<Request>, OutputOf<Item>>;
+  client(target: string | EndpointContract, options: ContractClientOptions = {}): Client<unknown, unknown> {
     this.#assertOpen();
     const parts: ClientParts = {
       ...this.#services,
       peers: this.#peers,
       health: this.#health,
       clients: this.#clients,
+      interceptors: this.#interceptors,
       now,
     };
-    return createClient(parts, uri, options);
+    return createClient(parts, target, options);
   }
 
   status(): RuntimeStatus {

@@ -9,14 +9,15 @@ import type { Upload } from "./upload.ts";
 
 /** One request on its way through the attempts. The same object tells afterwards how it went. */
 export interface RoutedRequest {
-  readonly identity: Identity;
+  /** An interceptor may give it another baggage, before the first attempt. */
+  identity: Identity;
   /** True if the identity's span was made for this call, below the span of the program that makes it: it is recorded here. */
   readonly isOwnSpan: boolean;
   /** Then: the span in which the program made this call, if the log tells of it. */
   readonly callerSpanId: string | undefined;
   readonly path: string;
   /** Of a request that is sent in pieces: they. */
-  readonly upload: Upload | undefined;
+  upload: Upload | undefined;
   readonly signal: AbortSignal | undefined;
   /** Clock reading (ms, the router's `now`) after which nobody waits any more. */
   readonly deadlineAt: number | undefined;

@@ -1,0 +1,103 @@
+// An answer that is read through interceptors: its facts stay true, and leaving it cancels the request.
+import { describe, expect, test } from "vitest";
+import type { Interceptor } from "../../packages/runtime/src/index.ts";
+import { eventually } from "../support/cluster.ts";
+import { add, ask, startEnds } from "./intercepted-ends.ts";
+import { collect, failureOf } from "./peers.ts";
+
+describe("an answer through interceptors", () => {
+  test("has the facts of its attempts", async () => {
+    await using ends = await startEnds({ asked: [add(0)] });
+    const answer = ends.client.generate({ count: 2 });
+    expect([answer.attempts, answer.workerId]).toEqual([0, undefined]);
+    const batches: unknown[] = [];
+    for await (const batch of answer.batches()) batches.push(batch);
+    expect(batches).toEqual([[0], [1]]);
+    expect(answer).toMatchObject({ attempts: 1, retries: 0, trailer: { items: 2 }, workerId: expect.any(String) });
+    expect(answer.reports).toMatchObject([{ number: 0, isSent: true, outcome: "success" }]);
+  });
+
+  test("is read once, and sends nothing before", async () => {
+    let calls = 0;
+    await using ends = await startEnds({ asked: [add(0)], handler: async () => (calls += 1) });
+    const answer = ends.client.generate({ count: 1 });
+    await collect(ends.client.generate({ count: 1 }));
+    expect(calls).toBe(1);
+    await collect(answer);
+    expect(() => answer.batches()).toThrow("an answer is read once");
+  });
+
+  test("that is left early cancels the request", async () => {
+    await using ends = await startEnds({ asked: [add(0)], served: [add(0)] });
+    const answer = ends.client.generate({ count: 1_000_000 });
+    for await (const item of answer) if (item === 2) break;
+    await eventually("the worker's line", () =>
+      ends.lines.find(({ message, status }) => message === "request completed" && status === "cancelled"),
+    );
+    expect(answer.reports).toMatchObject([{ outcome: "cancelled" }]);
+  });
+
+  test("ends its request though an interceptor leaves items unread, without a word to anybody", async () => {
+    const sloppy: Interceptor = (next) =>
+      async function* (call) {
+        const items = next(call)[Symbol.asyncIterator]();
+        yield (await items.next()).value;
+      };
+    await using ends = await startEnds({ asked: [sloppy] });
+    const answer = ends.client.generate({ count: 1_000_000 });
+    expect(await collect(answer)).toEqual([0]);
+    await eventually("the worker's line", () =>
+      ends.lines.find(({ message, status }) => message === "request completed" && status === "cancelled"),
+    );
+    expect(answer.reports).toMatchObject([{ outcome: "cancelled" }]);
+  });
+
+  test("tells an interceptor that waits when its reader leaves, and sends nothing any more", async () => {
+    const { promise: waiting, resolve } = Promise.withResolvers<void>();
+    const slow: Interceptor = (next) =>
+      async function* (call) {
+        resolve();
+        await new Promise((leave) => call.signal.addEventListener("abort", leave));
+        yield* next(call);
+      };
+    await using ends = await startEnds({ asked: [slow] });
+    const answer = ends.client.generate({ count: 1 });
+    const batches = answer.batches();
+    const read = batches.next();
+    await waiting;
+    await batches.return();
+    expect(await failureOf(read)).toMatchObject({ code: "cancelled" });
+    expect(answer.attempts).toBe(0);
+  });
+
+  test("tells an interceptor that waits when its time is over", async () => {
+    const slow: Interceptor = (next) =>
+      async function* (call) {
+        await new Promise((leave) => call.signal.addEventListener("abort", leave));
+        yield* next(call);
+      };
+    await using ends = await startEnds({ asked: [slow] });
+    const answer = ends.client.generate({ count: 1 }, { timeoutMs: 20 });
+    expect(await failureOf(collect(answer))).toMatchObject({ code: "deadline_exceeded" });
+    expect(answer.attempts).toBe(0);
+  });
+
+  test("fails with an error of ours, whatever an interceptor throws", async () => {
+    const broken: Interceptor = () => () => {
+      throw new TypeError("no such thing");
+    };
+    await using ends = await startEnds({ asked: [broken] });
+    expect(await failureOf(collect(ends.client.generate({ count: 1 })))).toMatchObject({
+      code: "internal",
+      message: "no such thing",
+    });
+  });
+
+  test("with a request that cannot be sent says so where it is read", async () => {
+    await using ends = await startEnds({ asked: [ask({ count: (() => 1) as unknown as number })] });
+    expect(await failureOf(ends.client.call({ count: 1 }))).toMatchObject({
+      code: "invalid_argument",
+      message: "count is a function",
+    });
+  });
+});
