@@ -156,6 +156,25 @@ describe("an endpoint of a contract", () => {
     expect(await failureOf(client.call({ list: [{ name: 1 }] }))).toMatchObject({ param: "list[0].name" });
   });
 
+  test("may have requests in pieces, which its handler looks at", async () => {
+    await using ends = await startEnds();
+    const isIterable = (value: unknown): boolean => Object(value) === value && Symbol.asyncIterator in Object(value);
+    const contract = defineEndpoint({
+      address: "dyn://shop.orders.upload",
+      request: z.custom<AsyncIterable<Uint8Array>>(isIterable, "expected pieces"),
+      item: z.object({ bytes: z.number() }),
+    });
+    await ends.server.endpoint(contract).serve(async (pieces) => {
+      let bytes = 0;
+      for await (const piece of pieces) bytes += piece.length;
+      return { bytes };
+    });
+    const client = ends.caller.client(contract, { validate: "both" });
+    expect(await client.call(ReadableStream.from([Buffer.from("ab"), Buffer.from("c")]))).toEqual({ bytes: 3 });
+    const whole = ends.caller.client<unknown, unknown>(contract.address).call({ bytes: 3 });
+    expect(await failureOf(whole)).toMatchObject({ message: expect.stringContaining("expected pieces") });
+  });
+
   test("whose schema throws fails its requests as the worker's fault", async () => {
     await using ends = await startEnds();
     const broken = fault(undefined);

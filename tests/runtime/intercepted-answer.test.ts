@@ -1,9 +1,9 @@
 // An answer that is read through interceptors: its facts stay true, and leaving it cancels the request.
 import { describe, expect, test } from "vitest";
-import type { Interceptor } from "../../packages/runtime/src/index.ts";
+import { createMemorySpace, createRuntime, RuntimeError, type Interceptor } from "../../packages/runtime/src/index.ts";
 import { eventually } from "../support/cluster.ts";
 import { add, ask, startEnds } from "./intercepted-ends.ts";
-import { collect, failureOf } from "./peers.ts";
+import { address, collect, config, failureOf } from "./peers.ts";
 
 describe("an answer through interceptors", () => {
   test("has the facts of its attempts", async () => {
@@ -15,6 +15,34 @@ describe("an answer through interceptors", () => {
     expect(batches).toEqual([[0], [1]]);
     expect(answer).toMatchObject({ attempts: 1, retries: 0, trailer: { items: 2 }, workerId: expect.any(String) });
     expect(answer.reports).toMatchObject([{ number: 0, isSent: true, outcome: "success" }]);
+  });
+
+  test("is one call at the client however many attempts it takes, and each attempt is one at its endpoint", async () => {
+    const seen: unknown[] = [];
+    const mark: Interceptor = (next) => (call) => {
+      seen.push("client");
+      return next({ ...call, request: { count: 3 }, baggage: "marked=1" });
+    };
+    const refuseFirst: Interceptor = (next) => (call) => {
+      if (call.side === "client") throw new Error("not at a client");
+      seen.push([call.context.attempt, call.baggage, call.request]);
+      if (call.context.attempt === 0) throw new RuntimeError("overloaded", "not this one");
+      return next(call);
+    };
+    const memorySpace = createMemorySpace();
+    const quiet = { config: { ...config, log: "off" }, memorySpace } as const;
+    await using first = await createRuntime(quiet);
+    await using second = await createRuntime(quiet);
+    for (const runtime of [first, second])
+      await runtime.endpoint(address).serve(async () => "done", { interceptors: [refuseFirst] });
+    await using caller = await createRuntime(quiet);
+    const client = caller.client(address, { interceptors: [mark], retry: { attempts: 2 } });
+    await client.waitForInstances({ count: 2 });
+    const answer = client.generate({ count: 1 });
+    expect(await collect(answer)).toEqual(["done"]);
+    expect(seen).toEqual(["client", [0, "marked=1", { count: 3 }], [1, "marked=1", { count: 3 }]]);
+    expect(answer).toMatchObject({ attempts: 2, retries: 1, resumptions: 0 });
+    expect(answer.reports).toMatchObject([{ outcome: "rejected" }, { outcome: "success" }]);
   });
 
   test("is read once, and sends nothing before", async () => {
