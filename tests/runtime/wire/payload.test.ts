@@ -64,6 +64,8 @@ function toJson(value: unknown): string {
   return JSON.stringify(value, (_key, inner: unknown) => (typeof inner === "bigint" ? `${inner}n` : inner));
 }
 
+class Cache extends Map<string, number> {}
+class Vector extends Float32Array {}
 class Point {
   x = 1;
 }
@@ -223,6 +225,8 @@ describe("payloads", () => {
       "all{1} is a function",
     ],
     ["a symbol in a set", [new Set([1, Symbol("x")])], "[0]{1} is a symbol"],
+    ["a Map of a class", { at: [new Cache()] }, "at[0] is a Cache, which is no plain data"],
+    ["a list of numbers of a class", new Vector(2), "the value is a Vector, which is no plain data"],
     ["an instance of a class", { at: new Point() }, "at is a Point, which is no plain data"],
     ["an ArrayBuffer", { bytes: new ArrayBuffer(1) }, "bytes is a ArrayBuffer, which is no plain data"],
     ["a class with toJSON", { at: new URL("http://x") }, "at is a URL, which is no plain data"],

@@ -137,5 +137,6 @@ function isOfOtherRealm(prototype: unknown): boolean {
 
 function nameOf(value: object): string {
   const kind = Object.prototype.toString.call(value).slice("[object ".length, -1);
-  return kind === "Object" ? value.constructor.name || "class" : kind;
+  const own = typeof value.constructor === "function" ? value.constructor.name : ""; // of one that extends a Map: not Map
+  return own || (kind === "Object" ? "class" : kind);
 }

@@ -33,14 +33,21 @@ const numberLists = {
 } satisfies Readonly<Record<NumberListName, unknown>>;
 type NumberList = InstanceType<(typeof numberLists)[NumberListName]>;
 
-/** What kind of these `value` is; undefined if it is none. Never runs code of the value. */
+/** What kind of these `value` is; undefined if it is none, or an instance of a class that extends one. Never runs code of the value, unless that is a proxy. */
 export function kindOf(value: object): Kind | undefined {
-  if (types.isMap(value)) return "Map";
-  if (types.isSet(value)) return "Set";
-  if (types.isDate(value)) return "Date";
-  if (!types.isTypedArray(value)) return undefined;
-  const name = value[Symbol.toStringTag];
-  return isNumberList(name) ? name : undefined;
+  if (types.isTypedArray(value)) {
+    const name = value[Symbol.toStringTag];
+    return isNumberList(name) && levelsOf(value) === 3 ? name : undefined;
+  }
+  const kind = types.isMap(value) ? "Map" : types.isSet(value) ? "Set" : types.isDate(value) ? "Date" : undefined;
+  return kind !== undefined && levelsOf(value) === 2 ? kind : undefined;
+}
+
+// Prototypes of a value: of whatever realm they are, the built-in ones have their place.
+function levelsOf(value: object): number {
+  let levels = 0;
+  for (let at: unknown = Object.getPrototypeOf(value); at !== null; at = Object.getPrototypeOf(at)) levels += 1;
+  return levels;
 }
 
 function isNumberList(name: unknown): name is NumberListName {
