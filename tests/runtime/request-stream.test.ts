@@ -2,7 +2,10 @@
 import { Readable } from "node:stream";
 import { describe, expect, test } from "vitest";
 import { eventually } from "../support/cluster.ts";
-import { collect } from "./peers.ts";
+import { createLogger } from "../support/logger.ts";
+import { createMemorySpace, createRuntime } from "../../packages/runtime/src/index.ts";
+import { serveModel } from "../../packages/runtime/src/llm.ts";
+import { collect, failureOf } from "./peers.ts";
 import { gather, pieceBytes, pieces, startUploads, watched, windowBytes, type UploadHandler } from "./uploads.ts";
 
 describe("a request stream", () => {
@@ -107,6 +110,30 @@ describe("a request stream", () => {
     const { items, seen } = watched(pieces(1));
     expect(await at.client.call(items)).toBe("no, thanks");
     expect(seen).toEqual({ pulled: 0, isReturned: false, isDone: false });
+  });
+
+  test("can be passed on to another endpoint as it comes", async () => {
+    await using store = await startUploads(gather);
+    await using proxy = await startUploads(async (upload) => store.client.call(upload));
+    const { items, seen } = watched(pieces(20, 10));
+    expect(await proxy.client.call(items)).toHaveLength(20);
+    expect(seen.isDone).toBe(true);
+  });
+
+  test("is no request for a model, which says so", async () => {
+    const memorySpace = createMemorySpace();
+    await using runtime = await createRuntime({
+      config: { discoveryBackend: "mem" },
+      memorySpace,
+      log: createLogger({ sink: () => undefined }).pino,
+    });
+    await serveModel(runtime, { model: "mock" }, async function* () {
+      yield { text: "never" };
+    });
+    const { items, seen } = watched(pieces(1));
+    const called = runtime.client("dyn://dynamo.backend.generate").call(items);
+    expect(await failureOf(called)).toMatchObject({ code: "invalid_argument" });
+    expect(seen.pulled).toBe(0);
   });
 
   test("can be answered while it is sent", async () => {

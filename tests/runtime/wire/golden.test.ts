@@ -102,6 +102,16 @@ const golden: Readonly<Record<string, Golden>> = {
     },
     means: request,
   },
+  "request-stream": {
+    build: (writer) => messages.encodeRequest(writer, 1, { ...request, headers: {}, payload: messages.streamPayload }),
+    decode: (body) => messages.isRequestStream(messages.decodeRequest(body)),
+    means: true,
+  },
+  "request-end": {
+    build: (writer) => messages.encodeRequestEnd(writer, 1),
+    decode: (body) => messages.decodeRequestEnd(body),
+    means: undefined,
+  },
   "items-delta": {
     build(writer) {
       const mark = writer.beginItems(1);

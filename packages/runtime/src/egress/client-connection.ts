@@ -115,8 +115,10 @@ export class ClientConnection implements StreamOwner {
     const size = requestBytes(request);
     if (size > this.#maxFrameBytes) {
       const limit = `the worker's limit is ${this.#maxFrameBytes}, set by its DYN_TCP_MAX_MESSAGE_SIZE`;
-      const way = "send it in pieces, as an async iterable";
-      throw new RuntimeError("too_large", `the request is ${size} bytes on the plane, ${limit}: ${way}`);
+      const publicMessage = `the request is ${size} bytes on the plane, ${limit}`; // an HTTP client cannot do what follows
+      throw new RuntimeError("too_large", `${publicMessage}: send it in pieces, as an async iterable`, {
+        publicMessage,
+      });
     }
     const isStream = isRequestStream(request);
     if (isStream && !this.#takesStreams)
