@@ -1,4 +1,7 @@
 // The programs of the cookbook, run as their pages say.
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { decode, encode } from "fast-png";
 import { expect, test } from "vitest";
 import { eventually, lineOf, postChat, startCluster, startProgram, type Program } from "../support/cluster.ts";
 import { openDirectory } from "../support/directory.ts";
@@ -88,4 +91,32 @@ test("the order example makes one request of two services' work", async () => {
   );
   expect(traces[0]).toMatch(/^[\da-f]{32}$/);
   expect(traces[0]).toBe(traces[1]);
+});
+
+test("the thumbnail example takes a picture that no frame would hold, and says what is no picture", async () => {
+  await using directory = await openDirectory("dyn-examples-");
+  const env = { DYN_FILE_KV: directory.path };
+  await using service = startProgram("node", ["examples/thumbnails.ts"], env);
+  await lineOf(service, "endpoint is serving");
+  const [large, small] = ["large.png", "small.png"].map((name) => join(directory.path, name)) as [string, string];
+  const ask = (): Program => startProgram("node", ["examples/thumbnail.ts", large, small], env);
+
+  // Left half red, right half blue, and stored as it is: 4000 x 3000 pixels are 36 MB.
+  const [width, height] = [4_000, 3_000];
+  const row = Buffer.alloc(width * 3);
+  for (let x = 0; x < width; x += 1) row[x * 3 + (x < width / 2 ? 0 : 2)] = 255;
+  const data = Buffer.concat(Array.from({ length: height }, () => row));
+  await writeFile(large, encode({ width, height, data, channels: 3 }, { zlib: { level: 0 } }));
+  expect((await readFile(large)).length).toBeGreaterThan(32 * 1024 * 1024);
+  await using first = ask();
+  expect(await first.exited).toBe(0);
+  expect(first.stdout()).toMatch(/small\.png: 64 x 48, \d+ bytes\n$/);
+  const made = decode(await readFile(small));
+  const pixel = (x: number): number[] => [...made.data.subarray(x * 3, x * 3 + 3)];
+  expect([made.width, made.height, pixel(0), pixel(63)]).toEqual([64, 48, [255, 0, 0], [0, 0, 255]]);
+
+  await writeFile(large, "this is a letter, and a letter is no picture");
+  await using second = ask();
+  expect(await second.exited).toBe(1);
+  expect(second.stderr()).toContain("this is no picture");
 });
