@@ -231,7 +231,7 @@ describe("an engine in plain JavaScript", () => {
     [
       "a usage of its own",
       { text: "", usage: { tokens: 5 } },
-      "usage of a delta must be an object with promptTokens and completionTokens",
+      "usage of a delta must be an object with promptTokens, completionTokens or cachedTokens, whole numbers from 0",
     ],
   ])("is told about %s", async (_name, delta, message) => {
     await expect(run([delta as Delta])).rejects.toMatchObject({

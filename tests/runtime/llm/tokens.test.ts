@@ -44,11 +44,11 @@ test("a prompt is counted once for all its choices, and only if somebody wants t
   const clock = new TokenClock(0, () => 0);
   const runs = createRuns(job, clock);
   expect(reads).toBe(0);
-  expect(runs.map(({ state }) => state.countPrompt())).toEqual([2, 2, 2]);
+  expect(runs.map(({ state }) => state.count.usage.promptTokens)).toEqual([2, 2, 2]);
   expect(reads).toBe(1);
   expect(
-    createRuns({ ...job, prompts: [{ text: "a b" }, { text: "c", tokenIds: [1, 2, 3] }] }, clock).map(({ state }) =>
-      state.countPrompt(),
+    createRuns({ ...job, prompts: [{ text: "a b" }, { text: "c", tokenIds: [1, 2, 3] }] }, clock).map(
+      ({ state }) => state.count.usage.promptTokens,
     ),
   ).toEqual([2, 2, 2, 3, 3, 3]);
 });

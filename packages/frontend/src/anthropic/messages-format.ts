@@ -1,5 +1,5 @@
 /** Messages as Anthropic writes them: named events of a stream, or one message. */
-import type { FinishReason, Usage } from "@dyn/runtime/llm";
+import type { Delta, FinishReason, Usage } from "@dyn/runtime/llm";
 import { countPromptTokens } from "@dyn/runtime/internal";
 import type { Choice, GenerateResult } from "../inference/transcript.ts";
 import type { AnswerHead, InferenceRequest, StreamFormat } from "../inference/api.ts";
@@ -44,7 +44,7 @@ export function createMessageStream({ job }: InferenceRequest, head: AnswerHead)
   let begun = false;
   return {
     batch(deltas) {
-      let events = begun ? "" : begin(job, head);
+      let events = begun ? "" : begin(job, head, deltas);
       begun = true;
       for (const { text } of deltas) if (text !== "") events += `${before}${JSON.stringify(text)}}}\n\n`;
       return events;
@@ -60,9 +60,10 @@ export function createMessageStream({ job }: InferenceRequest, head: AnswerHead)
   };
 }
 
-// The worker says what it counted at the end; until then the runtime's own count stands.
-function begin(job: InferenceRequest["job"], { requestId }: AnswerHead): string {
-  const usage = toUsage({ promptTokens: countPromptTokens(job), completionTokens: 0 });
+// What its engine has counted by then, or else the runtime's own count: the worker may say otherwise at the end.
+function begin(job: InferenceRequest["job"], { requestId }: AnswerHead, first: readonly Delta[]): string {
+  const told = first.find((delta) => delta.usage?.promptTokens !== undefined)?.usage?.promptTokens;
+  const usage = toUsage({ promptTokens: told ?? countPromptTokens(job), completionTokens: 0 });
   const message = {
     id: `msg_${requestId}`,
     type: "message",

@@ -35,7 +35,7 @@ export async function ask(
     record.answer = answer;
     await receiveAll(answer.batches(), parts, receiver);
   } finally {
-    if (!record.usage) record.promptTokens = countJobTokens(job);
+    if (record.usage?.promptTokens === undefined) record.promptTokens = countJobTokens(job);
   }
 }
 

@@ -64,7 +64,7 @@ export class Transcript {
   readonly #choices: Open[] = [];
   readonly #maxTokens: number;
   #bytes = 0;
-  #usage: Usage | undefined;
+  #usage: Partial<Usage> | undefined;
 
   constructor(job: ModelJob, keeping: Keeping) {
     this.#keeping = keeping;
@@ -96,7 +96,7 @@ export class Transcript {
           `the worker answered for choice ${delta.choice}, ${this.#choices.length} were asked for`,
         );
       tokens += this.#keep(choice, delta);
-      if (delta.usage) this.#usage = delta.usage;
+      if (delta.usage) this.#usage = { ...this.#usage, ...delta.usage };
       if (delta.finishReason === undefined) continue;
       choice.finishReason = delta.finishReason;
       choice.stopText = delta.stopText;
@@ -137,8 +137,8 @@ export class Transcript {
     return tokens;
   }
 
-  /** As the worker says, at its end. */
-  get usage(): Usage | undefined {
+  /** As the worker says: of the prompt when its engine knows it, all at its end. */
+  get usage(): Partial<Usage> | undefined {
     return this.#usage;
   }
 
@@ -149,7 +149,7 @@ export class Transcript {
 
   /** Nothing is left to ask for. */
   get isWhole(): boolean {
-    return this.#usage !== undefined && this.#choices.every(({ finishReason }) => finishReason !== undefined);
+    return isWhole(this.#usage) && this.#choices.every(({ finishReason }) => finishReason !== undefined);
   }
 
   /** What another worker needs to know of each choice; undefined if it is not kept. */
@@ -160,9 +160,14 @@ export class Transcript {
 
   /** @throws RuntimeError `protocol` if a choice has no finish reason, or the whole no usage: the worker has not finished its work. */
   finish(): GenerateResult {
-    if (!this.#usage) throw new RuntimeError("protocol", "the worker ended its answer without usage");
-    return { choices: this.#choices.map(toChoice), usage: this.#usage };
+    const usage = this.#usage;
+    if (!isWhole(usage)) throw new RuntimeError("protocol", "the worker ended its answer without usage");
+    return { choices: this.#choices.map(toChoice), usage };
   }
+}
+
+function isWhole(usage: Partial<Usage> | undefined): usage is Usage {
+  return usage?.promptTokens !== undefined && usage.completionTokens !== undefined;
 }
 
 function toExcess(tokens: number, choice: number, maxTokens: number): RuntimeError {

@@ -77,8 +77,8 @@ export class RequestLog implements Disposable {
     if (span) this.#readers.push({ ended: () => span.complete((it) => describeRequest(it, record)) });
   }
 
-  /** Tokens have come, or none, and the usage once the worker tells it. */
-  received(tokens: number, usage: Usage | undefined, at: number): void {
+  /** Tokens have come, or none, and the usage as far as the worker has told it. */
+  received(tokens: number, usage: Partial<Usage> | undefined, at: number): void {
     this.record.usage = usage;
     if (tokens === 0) return;
     const betweenMs = this.record.clock.add(tokens, at);

@@ -49,10 +49,10 @@ export class RequestRecord {
   prefill: Routed | undefined;
   /** The router's answer from the worker that answers. */
   answer: Routed | undefined;
-  /** Tokens of the prompt as the frontend counts them, for want of `usage`. */
+  /** Tokens of the prompt as the frontend counts them, for want of the worker's. */
   promptTokens: number | undefined;
-  /** As the worker says, at its end. */
-  usage: Usage | undefined;
+  /** As the worker says: of the prompt when its engine knows it, all at its end. */
+  usage: Partial<Usage> | undefined;
   /** Of the choices, each once. Only with a span, which has them. */
   finishReasons: readonly FinishReason[] = [];
   /** How it ended, if not well. */

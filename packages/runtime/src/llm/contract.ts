@@ -95,8 +95,10 @@ export interface Prefill {
 
 export type FinishReason = "stop" | "length" | "content_filter" | "tool_calls";
 
+/** Tokens of an answer, whole numbers. */
 export interface Usage {
   readonly promptTokens: number;
+  /** Of the whole completion, with what `generated` says of another worker's part. */
   readonly completionTokens: number;
   /** Of the prompt's, those found in a prefix cache; left out by engines that have none. */
   readonly cachedTokens?: number;
@@ -113,8 +115,9 @@ export interface Delta {
   readonly finishReason?: FinishReason;
   /** The stop text that ended it. */
   readonly stopText?: string;
-  /** Wins over the runtime's own count. */
-  readonly usage?: Usage;
+  /** What the engine knows of the counts, wherever it likes: the latest word of each wins over the runtime's own count. `completionTokens` counts
+   *  up to and with this delta; tokens of later ones are added. */
+  readonly usage?: Partial<Usage>;
   /** At a prefill worker: what the decode worker's engine needs to go on. Plain data, opaque to everybody between. */
   readonly prefillResult?: unknown;
 }

@@ -22,8 +22,10 @@ function isTokenIds(value: unknown): boolean {
 }
 
 function isUsage(value: unknown): boolean {
-  if (!isMap(value) || !isCount(value["promptTokens"]) || !isCount(value["completionTokens"])) return false;
-  return value["cachedTokens"] === undefined || isCount(value["cachedTokens"]);
+  if (!isMap(value)) return false;
+  const { promptTokens, completionTokens, cachedTokens } = value;
+  const given = [promptTokens, completionTokens, cachedTokens].filter((count) => count !== undefined);
+  return given.length > 0 && given.every(isCount);
 }
 
 // What each field must be, in the words of an error.
@@ -33,7 +35,7 @@ const fields = {
   choice: "a whole number from 0",
   finishReason: [...finishReasons].join(", "),
   stopText: "a string",
-  usage: "an object with promptTokens and completionTokens, whole numbers from 0",
+  usage: "an object with promptTokens, completionTokens or cachedTokens, whole numbers from 0",
 } as const;
 
 function findProblem(value: Readonly<Record<string, unknown>>): keyof typeof fields | undefined {

@@ -5,26 +5,19 @@ import type { Delta, FinishReason, ModelRequest, Usage } from "./contract.ts";
 import { assertEngineDelta } from "./deltas.ts";
 import { createPairJoin } from "./pairs.ts";
 import { createStopGate, type Stopped, type StopStep } from "./stops.ts";
+import { UsageCount } from "./usage.ts";
 
 /** What a completion came to, for the worker's own log line. */
 export interface CompletionState {
-  /** Of the prompt, as the runtime counts them. */
-  readonly countPrompt: () => number;
-  outputTokens: number;
-  usage: Usage | undefined;
+  readonly count: UsageCount;
   finishReason: FinishReason | undefined;
   /** Of the whole request. */
   readonly clock: TokenClock;
 }
 
+/** `countPrompt`: the runtime's count of the prompt, for an engine that says nothing of it. */
 export function createCompletionState(countPrompt: () => number, clock: TokenClock): CompletionState {
-  return { countPrompt, outputTokens: 0, usage: undefined, finishReason: undefined, clock };
-}
-
-/** The engine's own usage, or else the runtime's count of what there is. */
-export function settleUsage(state: CompletionState): Usage {
-  state.usage ??= { promptTokens: state.countPrompt(), completionTokens: state.outputTokens };
-  return state.usage;
+  return { count: new UsageCount(countPrompt), finishReason: undefined, clock };
 }
 
 /** Tokens of one delta: its ids, or one if it has text. */
@@ -72,12 +65,13 @@ interface Limiter {
 function createLimiter(request: ModelRequest, state: CompletionState): Limiter {
   const { maxTokens = Number.POSITIVE_INFINITY, stop, generated } = request;
   const gate = stop.length > 0 ? createStopGate(stop) : undefined;
-  state.outputTokens = generated?.tokens ?? 0;
+  const { count } = state;
+  count.outputTokens = generated?.tokens ?? 0;
 
   // The last delta that is released carries the end; text before a stop string is a delta of its own.
   function end(released: readonly Delta[], reason: FinishReason, stopped: Stopped | undefined): Delta[] {
     state.finishReason = stopped ? "stop" : reason;
-    const ending = { finishReason: state.finishReason, usage: settleUsage(state) };
+    const ending = { finishReason: state.finishReason, usage: count.usage };
     if (stopped) return [...released, { text: stopped.text, ...ending, stopText: stopped.stopText }];
     return [...released.slice(0, -1), { ...(released.at(-1) ?? { text: "" }), ...ending }];
   }
@@ -88,27 +82,38 @@ function createLimiter(request: ModelRequest, state: CompletionState): Limiter {
   }
 
   function admit(delta: Delta): readonly Delta[] {
-    state.usage = delta.usage ?? state.usage;
     const tokens = tokensOf(delta);
-    if (state.outputTokens + tokens > maxTokens) return close("length");
-    state.outputTokens += tokens;
+    const told = delta.usage ? tellPrompt(delta, delta.usage, count) : delta;
+    if (count.outputTokens + tokens > maxTokens) return close("length");
+    count.outputTokens += tokens;
+    if (delta.usage) count.hearCompletion(delta.usage);
     state.clock.add(tokens);
-    const { released, stopped } = gate?.push(delta) ?? pass(delta, tokens);
+    const { released, stopped } = gate?.push(told) ?? pass(told, tokens);
     if (stopped) return end(released, "stop", stopped);
-    const reason = delta.finishReason ?? (state.outputTokens >= maxTokens ? "length" : undefined);
+    const reason = delta.finishReason ?? (count.outputTokens >= maxTokens ? "length" : undefined);
     return reason === undefined ? released : close(reason, released);
   }
 
   return {
-    isFull: state.outputTokens >= maxTokens,
+    isFull: count.outputTokens >= maxTokens,
     close,
     admit,
     admitAll: (deltas) => deltas.flatMap((delta) => (state.finishReason === undefined ? admit(delta) : [])),
   };
 }
 
+// Of what an engine says on the way only the prompt's count is passed on: that of the completion stands at its end.
+function tellPrompt(whole: Delta, given: Partial<Usage>, count: UsageCount): Delta {
+  const { usage: _, ...delta } = whole;
+  const usage = count.hearPrompt(given);
+  return usage ? { ...delta, usage } : delta;
+}
+
 function pass(delta: Delta, tokens: number): StopStep {
-  // Ids without text: another worker would miss them if it had to go on.
-  const says = delta.text !== "" || tokens > 0 || delta.prefillResult !== undefined || delta.finishReason !== undefined;
-  return { released: says ? [delta] : [], stopped: undefined };
+  return { released: says(delta, tokens) ? [delta] : [], stopped: undefined };
+}
+
+// Ids without text: another worker would miss them if it had to go on.
+function says({ text, prefillResult, finishReason, usage }: Delta, tokens: number): boolean {
+  return text !== "" || tokens > 0 || prefillResult !== undefined || finishReason !== undefined || usage !== undefined;
 }

@@ -56,5 +56,12 @@ function isLow(code: number): boolean {
 function join(first: Delta, second: Delta): Delta {
   const tokenIds =
     first.tokenIds || second.tokenIds ? [...(first.tokenIds ?? []), ...(second.tokenIds ?? [])] : undefined;
-  return { ...first, ...second, text: first.text + second.text, ...(tokenIds && { tokenIds }) };
+  const usage = first.usage && second.usage && { ...first.usage, ...second.usage };
+  return {
+    ...first,
+    ...second,
+    text: first.text + second.text,
+    ...(tokenIds && { tokenIds }),
+    ...(usage && { usage }),
+  };
 }

@@ -17,7 +17,8 @@ import { createRuns, mergeChoices, type Run } from "./choices.ts";
 import type { Delta, Engine, ModelJob, ModelRequest, Usage, WorkerRole } from "./contract.ts";
 import { openEngineSpan } from "./engine-span.ts";
 import { checkJob } from "./job-check.ts";
-import { enforceLimits, settleUsage, type CompletionState } from "./limits.ts";
+import { enforceLimits, type CompletionState } from "./limits.ts";
+import { sumUsage } from "./usage.ts";
 
 // What must be there besides for a model to be served, in the form of Dynamo's cards.
 const needs: Readonly<Record<WorkerRole, readonly unknown[]>> = {
@@ -188,13 +189,11 @@ async function* runJob(job: ModelJob, served: Served, outer: RequestContext): As
       begin: () => context.places.take(inner.signal),
       stop: () => aborter.abort(new RuntimeError("cancelled", "another choice of the request has failed")),
     });
-    yield { text: "", usage: sumUsage(states, job.n ?? 1) };
+    yield { text: "", usage: toUsage(states, job) };
   } catch (error) {
     failure = toHandlerError(error);
     throw error;
   } finally {
-    // What a choice that has not ended comes to, for the line of a request that was cancelled or has failed.
-    states.forEach(settleUsage);
     const facts = toFacts(served, states, job);
     outer.report({ ...facts, engine_span_id: span.spanId });
     span.end(failure, facts, job);
@@ -203,29 +202,23 @@ async function* runJob(job: ModelJob, served: Served, outer: RequestContext): As
 
 // A choice that another worker has finished: only its share of the usage is wanted.
 function finish({ request, state }: Run): void {
-  state.outputTokens = request.generated?.tokens ?? 0;
-  settleUsage(state);
+  state.count.outputTokens = request.generated?.tokens ?? 0;
 }
 
-// A prompt is read once, however many completions it gets.
-function sumUsage(states: readonly CompletionState[], n: number): Usage {
-  let promptTokens = 0;
-  let completionTokens = 0;
-  let cachedTokens: number | undefined;
-  for (const [index, { usage, outputTokens }] of states.entries()) {
-    if (index % n === 0) promptTokens += usage?.promptTokens ?? 0;
-    if (index % n === 0 && usage?.cachedTokens !== undefined) cachedTokens = (cachedTokens ?? 0) + usage.cachedTokens;
-    completionTokens += usage?.completionTokens ?? outputTokens;
-  }
-  return { promptTokens, completionTokens, ...(cachedTokens !== undefined && { cachedTokens }) };
+function toUsage(states: readonly CompletionState[], { n = 1 }: ModelJob): Usage {
+  return sumUsage(
+    states.map(({ count }) => count),
+    n,
+  );
 }
 
 function toFacts(
   { model, role }: Served,
   states: readonly CompletionState[],
-  { n = 1, prefill, begun }: ModelJob,
+  job: ModelJob,
 ): Record<string, string | number> {
-  const usage = sumUsage(states, n);
+  const { prefill, begun } = job;
+  const usage = toUsage(states, job);
   const reasons = new Set(states.map(({ finishReason }) => finishReason));
   const [reason] = reasons;
   return {
