@@ -1,6 +1,7 @@
 /** Bytes for a running frontend and a running worker: whole conversations, from the first byte to the last. */
 import { preface } from "../../packages/runtime/src/wire/frames.ts";
 import { encodeHello } from "../../packages/runtime/src/wire/hello.ts";
+import { encodeValueItem } from "../../packages/runtime/src/wire/items.ts";
 import * as messages from "../../packages/runtime/src/wire/messages.ts";
 import { encodePayload } from "../../packages/runtime/src/wire/payload.ts";
 import { write } from "../../tests/runtime/bytes.ts";
@@ -78,15 +79,35 @@ export function createLiveCases(seed: number): MakeLiveCase {
     return write((writer) => messages.encodeRequest(writer, streamId, request));
   };
 
+  // A request in pieces, whose frames are not all what they should be.
+  const makeUpload = (random: Random, streamId: number): Buffer => {
+    const request = {
+      path: "dynamo/backend/generate",
+      headers: {},
+      attempt: 0,
+      deadlineMs: 10_000,
+      credit: 262_144,
+      payload: messages.streamPayload,
+    };
+    const begin = write((writer) => messages.encodeRequest(writer, streamId, request));
+    const rest = write((writer) => {
+      const mark = writer.beginItems(streamId);
+      encodeValueItem(writer, Buffer.alloc(random.below(4_096)));
+      writer.endItems(streamId, mark);
+      if (random.oneIn(2)) messages.encodeRequestEnd(writer, streamId);
+    });
+    return Buffer.concat([begin, random.oneIn(2) ? mutateBytes(random, rest, worker.corpus) : rest]);
+  };
+
   const makeConversation = (random: Random, index: number): Buffer => {
     const stream = makeCase(frames.target, frames.corpus, seed, index);
     if (random.oneIn(10)) return random.oneIn(2) ? randomBytes(random) : stream;
     if (random.oneIn(10)) return Buffer.concat([preface, stream]);
-    const said = Array.from({ length: 1 + random.below(4) }, (_, part) =>
-      random.oneIn(3)
-        ? makeJob(random, part + 1)
-        : withStream(makeCase(worker.target, worker.corpus, seed, 8 * index + part), part),
-    );
+    const said = Array.from({ length: 1 + random.below(4) }, (_, part) => {
+      if (random.oneIn(3)) return makeJob(random, part + 1);
+      if (random.oneIn(8)) return makeUpload(random, part + 1);
+      return withStream(makeCase(worker.target, worker.corpus, seed, 8 * index + part), part);
+    });
     const whole = Buffer.concat([greeting, ...said]);
     return random.oneIn(10) ? mutateBytes(random, whole, worker.corpus) : whole;
   };
