@@ -104,7 +104,10 @@ describe("a dialler that breaks the rules of request streams", () => {
       await isAsked();
       for (let sent = 0; sent < 8; sent += 1) sendItems(peer, 1, windowBytes / 4);
     });
-    expect(error).toMatchObject({ code: "protocol", message: "items beyond the granted credit" });
+    expect(error).toMatchObject({
+      code: "protocol",
+      message: "request stream refused: items beyond the granted credit",
+    });
   });
 
   test("loses the stream alone: ITEMS before there is any", async () => {
@@ -123,7 +126,10 @@ describe("a dialler that breaks the rules of request streams", () => {
     release.resolve();
     const error = await eventually("its ERROR", () => peer.frames.find(({ type }) => type === frameTypes.ERROR));
     expect(error.id).toBe(1);
-    expect(decodeError(error.body)).toMatchObject({ code: "protocol", message: "items beyond the granted credit" });
+    expect(decodeError(error.body)).toMatchObject({
+      code: "protocol",
+      message: "request stream refused: items beyond the granted credit",
+    });
   });
 
   test("loses the stream alone: an item that is cut short, or no msgpack", async () => {

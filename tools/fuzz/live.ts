@@ -184,5 +184,5 @@ async function countRunning({ url, workers: [worker] }: Cluster): Promise<number
 // Mistakes of ours that a peer has found. Payloads that cannot be read are its own, and have that label too.
 function isFault(line: Line): boolean {
   const isInternal = line["error.type"] === "internal" || line["error_type"] === "internal";
-  return isInternal && !String(line["error"]).startsWith("request payload ");
+  return isInternal && !/^request (?:payload|stream refused:) /.test(String(line["error"])); // what its caller has sent
 }

@@ -35,7 +35,7 @@ export class RequestStreams implements ReceiverOwner {
     try {
       upload.receive(body);
     } catch (error) {
-      stream.abort(toRuntimeError(error)); // framing still holds
+      this.refuseItems(stream.id, toRuntimeError(error)); // framing still holds
     }
   }
 
@@ -52,7 +52,7 @@ export class RequestStreams implements ReceiverOwner {
     this.#connection.flushSoon();
   }
 
-  refuseItems(id: number, error: RuntimeError): void {
-    this.#streams.get(id)?.abort(error);
+  refuseItems(id: number, { code, message }: RuntimeError): void {
+    this.#streams.get(id)?.abort(new RuntimeError(code, `request stream refused: ${message}`));
   }
 }
