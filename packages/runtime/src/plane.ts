@@ -1,4 +1,5 @@
 /** The two ends of the request plane, as the services of a runtime say. */
+import type { Health } from "./egress/health.ts";
 import { createPeers, type Peers } from "./egress/peers.ts";
 import { createPlaneServer, type PlaneServer } from "./ingress/plane-server.ts";
 import { listen, type Listener } from "./net/listener.ts";
@@ -15,15 +16,24 @@ function toHello({ maxFrameBytes: max_frame_bytes, tcpMaxStreams: max_streams }:
   return { version: 1, agent, capabilities: [], max_frame_bytes, max_streams };
 }
 
-/** Those that are dialled. `onLost` hears the `Instance.key` of each whose connection was lost. */
-export function openPeers(
-  { config, security, memory, metrics, log: all }: Services,
-  onLost: (key: string) => void,
-): Peers {
+/** Those that are dialled. `health` hears of each whose connection was lost, or that says nothing. */
+export function openPeers({ config, security, memory, metrics, discovery, log: all }: Services, health: Health): Peers {
   const { connectTimeoutMs, pingIntervalMs } = config;
   const log = all.child({ target: "dyn_runtime::egress" });
   const hello = toHello(config);
-  return createPeers({ hello, connectTimeoutMs, pingIntervalMs, security, memory, metrics, log, onLost, now });
+  return createPeers({
+    hello,
+    connectTimeoutMs,
+    pingIntervalMs,
+    security,
+    memory,
+    metrics,
+    log,
+    onLost: (key) => health.lost(key),
+    onStall: (key, isStalled) => health.stalled(key, isStalled),
+    readBeat: (recordKey) => discovery.readBeat(recordKey),
+    now,
+  });
 }
 
 /** The end that serves; it listens once it is given to `listenForPeers`. */

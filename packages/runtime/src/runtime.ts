@@ -152,7 +152,7 @@ class OwningRuntime implements Runtime {
       metrics.watchDiscovery(condition),
       metrics.watchChecks(() => this.health.states),
     ];
-    this.#peers = openPeers(services, (key) => this.#health.lost(key));
+    this.#peers = openPeers(services, this.#health);
     this.#server = openServer(services);
   }
 

@@ -229,6 +229,7 @@ test("what is sent to a worker that is silent already has not taken it", async (
     memory,
     onClose: () => undefined,
     onLeave: () => undefined,
+    onStall: () => undefined,
   });
   const before = client.open(request);
   await eventually("a ping", () => peers[0]?.frames.some(({ type }) => type === frameTypes.PING));

@@ -26,6 +26,7 @@ export function rememberAnnounced(discovery: DiscoveryBackend): AnnouncingDiscov
       return discovery.publish(record);
     },
     watch: (bucket, onChanges, under) => discovery.watch(bucket, onChanges, under),
+    readBeat: (key) => discovery.readBeat(key),
     isAnnounced: (key) => announced.has(key),
     [Symbol.asyncDispose]: () => discovery[Symbol.asyncDispose](),
   };

@@ -1,7 +1,8 @@
 /** The steps on the file system that discovery takes. Each of them may fail alone, and must then cost no more than itself. None follows a link. */
-import { constants, watch, type FSWatcher, type Stats } from "node:fs";
+import { close, constants, fstat, open as openForCallback, watch, type FSWatcher, type Stats } from "node:fs";
 import { lstat, mkdir, open, readdir, rm, type FileHandle } from "node:fs/promises";
 import { dirname } from "node:path";
+import { promisify } from "node:util";
 import { within } from "../lifetime.ts";
 import { holdPath, type HeldPath } from "./open-directory.ts";
 
@@ -70,13 +71,33 @@ const openFailures: ReadonlyMap<string | undefined, string> = new Map([
   ["ENXIO", isNoFile], // a socket
 ]);
 
+const openDescriptor = promisify(openForCallback);
+const statDescriptor: (descriptor: number) => Promise<Stats> = promisify(fstat);
+const openFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+
+/** Open a file, to touch it later. @returns its descriptor, which a thread can use, too. */
+export async function openFile(path: string): Promise<number> {
+  const descriptor = await openDescriptor(path, openFlags);
+  try {
+    checkIsFile(await statDescriptor(descriptor));
+    return descriptor;
+  } catch (error) {
+    closeFile(descriptor);
+    throw error;
+  }
+}
+
+/** Let go of it: nothing was written to it that could be lost. */
+export function closeFile(descriptor: number): void {
+  close(descriptor, () => undefined);
+}
+
 // What is at the path may be another thing by now than when it was looked at: what counts is what was opened, and a pipe must not hold this up.
 async function withFile<Result>(
   path: string,
   use: (file: FileHandle, size: number) => Result | Promise<Result>,
 ): Promise<Result> {
-  const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-  const file = await open(path, flags).catch((cause: unknown) => {
+  const file = await open(path, openFlags).catch((cause: unknown) => {
     const what = openFailures.get(codeOf(cause));
     throw what === undefined ? cause : new Error(what, { cause });
   });

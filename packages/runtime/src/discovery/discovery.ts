@@ -34,7 +34,10 @@ export interface Discovery {
 }
 
 /** A backend: disposing it withdraws its own records. tests/runtime/discovery holds one test of this contract, which every backend passes. */
-export interface DiscoveryBackend extends Discovery, AsyncDisposable {}
+export interface DiscoveryBackend extends Discovery, AsyncDisposable {
+  /** A number that grows as long as the process lives whose endpoint has this key; undefined if nothing tells. Never rejects. */
+  readBeat(key: string): Promise<number | undefined>;
+}
 
 /** What a disposed discovery answers. */
 export function toClosedError(): RuntimeError {

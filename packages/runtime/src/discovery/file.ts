@@ -7,6 +7,7 @@ import { createBuckets, type Buckets } from "./buckets.ts";
 import { directorySteps, inTime, type DirectorySteps } from "./directory.ts";
 import { toClosedError, toUnusableError, type DiscoveryBackend } from "./discovery.ts";
 import { createOwnRecords } from "./own-records.ts";
+import { encodeFileName } from "./record-file.ts";
 import type { Bucket } from "./records.ts";
 
 /** Defaults of times are Dynamo's where it has the time, because frontends and workers of both share a directory. */
@@ -71,12 +72,23 @@ export async function openFileDiscovery(options: FileDiscoveryOptions): Promise<
       watches.set(bucket, shared);
       return shared.listen(onChanges, under);
     },
+    readBeat: (key) => readBeat(key, buckets, settings),
     async [Symbol.asyncDispose]() {
       closed = true;
       for (const watch of watches.values()) watch[Symbol.dispose]();
       await own[Symbol.asyncDispose]();
     },
   };
+}
+
+// The time of a file is its owner's: only that it grows says something.
+async function readBeat(key: string, buckets: Buckets, { steps }: Settings): Promise<number | undefined> {
+  try {
+    await using opened = await buckets.find("v1/instances");
+    return (await opened?.at(encodeFileName(key), steps.stat))?.mtimeMs;
+  } catch {
+    return undefined; // whatever is wrong with the directory is told by those who list it
+  }
 }
 
 type Notices = Readonly<Record<"troubles" | "silence", Troubles>>;

@@ -5,8 +5,9 @@ import type { Fields } from "../logging/format.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { Tokens } from "../security/auth.ts";
 import { openOnce, type Buckets, type OpenBuckets } from "./buckets.ts";
-import { isMissing, messageOf, touchFile } from "./directory.ts";
+import { isMissing, messageOf, openFile, touchFile } from "./directory.ts";
 import type { OpenDirectory } from "./open-directory.ts";
+import type { Pulse } from "./pulse.ts";
 import { toFileText, writeRecord } from "./record-file.ts";
 import { bucketOf, recordKey, type DiscoveryRecord } from "./records.ts";
 
@@ -26,6 +27,8 @@ export interface HeartbeatOptions {
   /** The first one signs: records are signed again once there is another first one. */
   readonly tokens: () => Tokens | undefined;
   readonly buckets: Buckets;
+  /** Touches records when this process cannot. */
+  readonly pulse: Pulse;
   /** How often records are touched, ms. */
   readonly heartbeatMs: number;
   /** How long a record may take to be written; a beat that takes longer is a trouble, ms. */
@@ -63,11 +66,29 @@ export function startHeartbeat(options: HeartbeatOptions): Heartbeat {
   return {
     async forget(path) {
       await beating;
+      options.pulse.forget(path);
       failing.delete(path);
       troubles.forget(path);
     },
     [Symbol.dispose]: () => clearInterval(timer),
   };
+}
+
+/** What is written, and where. */
+export interface OwnFile {
+  /** Where it is reached now. */
+  readonly at: string;
+  /** What it is called. */
+  readonly path: string;
+  readonly text: string;
+  readonly pulse: Pulse;
+}
+
+/** Write a record of this process, and have it kept alive while the event loop is blocked. */
+export async function writeOwn({ at, path, text, pulse }: OwnFile): Promise<void> {
+  await writeRecord(at, text);
+  const file = await openFile(at).catch(() => undefined); // somebody has taken it away: the next beat writes it again
+  if (file !== undefined) pulse.keep(path, file);
 }
 
 interface Beat extends HeartbeatOptions {
@@ -95,7 +116,7 @@ async function touch(path: string, each: OwnRecord, beat: Beat): Promise<void> {
 async function keepAlive(
   path: string,
   each: OwnRecord,
-  { own, isInHand, buckets, opened, tokens, log, now }: Beat,
+  { own, isInHand, buckets, opened, tokens, pulse, log, now }: Beat,
 ): Promise<void> {
   const [bucket, name] = [bucketOf(each.record), basename(path)];
   const text = toFileText(each.record, tokens());
@@ -112,7 +133,7 @@ async function keepAlive(
   }
   if (isInHand(path) || own.get(path) !== each) return;
   await using current = await buckets.open(bucket); // whoever has taken the record away may have exchanged its bucket
-  await current.at(name, (at) => writeRecord(at, text));
+  await current.at(name, (at) => writeOwn({ at, path, text, pulse }));
   each.text = text;
   if (notice !== undefined) log.warn(toFields(each), notice);
 }

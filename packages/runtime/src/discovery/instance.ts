@@ -1,5 +1,6 @@
 /** One instance of an endpoint, as its record tells it. */
 import { formatHostPort } from "../address.ts";
+import { formatInstanceKey } from "../ids.ts";
 import { formatPath, type EndpointRecord } from "./records.ts";
 
 /** Where one instance is dialled, and how it is told from all others. */
@@ -16,6 +17,11 @@ export interface Instance {
   readonly isTls?: boolean;
   /** A request may run twice there without harm. Default false. */
   readonly isIdempotent?: boolean;
+}
+
+/** The key of its record. */
+export function recordKeyOf({ path, id }: Instance): string {
+  return `${path}/${formatInstanceKey(BigInt(id))}`;
 }
 
 /** @returns undefined for an instance that does not speak the native plane or has no usable address. */

@@ -1,14 +1,16 @@
 /** The records of this process in a discovery directory: written, kept alive, and withdrawn. */
 import { basename, join } from "node:path";
+import { within } from "../lifetime.ts";
 import { openOnce, type Buckets } from "./buckets.ts";
 import { inTime, type DirectorySteps } from "./directory.ts";
 import { toClosedError, toUnusableError } from "./discovery.ts";
-import { startHeartbeat, type HeartbeatOptions, type OwnRecord } from "./heartbeat.ts";
-import { encodeFileName, toFileText, writeRecord } from "./record-file.ts";
+import { startHeartbeat, writeOwn, type HeartbeatOptions, type OwnRecord } from "./heartbeat.ts";
+import { createPulse, type Pulse } from "./pulse.ts";
+import { encodeFileName, toFileText } from "./record-file.ts";
 import { bucketOf, recordKey, type Bucket, type DiscoveryRecord } from "./records.ts";
 
 /** What the records share with the discovery they belong to. Times are ms. */
-export interface OwnRecordsOptions extends Omit<HeartbeatOptions, "own" | "isInHand"> {
+export interface OwnRecordsOptions extends Omit<HeartbeatOptions, "own" | "isInHand" | "pulse"> {
   readonly steps: Pick<DirectorySteps, "remove">;
   /** How long one may take to be withdrawn, ms: after that it expires by itself. */
   readonly withdrawMs: number;
@@ -31,14 +33,15 @@ export function createOwnRecords(options: OwnRecordsOptions): OwnRecords {
   const { buckets, answerMs, withdrawMs, tokens } = options;
   const own = new Map<string, OwnRecord>();
   const publishing = new Map<string, RecordFile & { readonly written: Promise<void> }>();
-  const heartbeat = startHeartbeat({ ...options, own, isInHand: (path) => publishing.has(path) });
+  const pulse = createPulse(options.log);
+  const heartbeat = startHeartbeat({ ...options, own, pulse, isInHand: (path) => publishing.has(path) });
   let closed = false;
 
   // At each moment until it is withdrawn, a record is in one of the two maps: whoever closes this removes its file.
   async function add(record: DiscoveryRecord, file: RecordFile): Promise<void> {
     const { path } = file;
     const text = toFileText(record, tokens());
-    const written = write(file, text, buckets);
+    const written = write(file, text, buckets, pulse);
     publishing.set(path, { ...file, written });
     try {
       await inTime(written, answerMs);
@@ -68,6 +71,7 @@ export function createOwnRecords(options: OwnRecordsOptions): OwnRecords {
     async [Symbol.asyncDispose]() {
       closed = true;
       heartbeat[Symbol.dispose]();
+      const ended = pulse[Symbol.asyncDispose]();
       const published = Array.from(own, ([path, { record }]) => ({ path, bucket: bucketOf(record) }));
       const files = [...published, ...publishing.values()];
       const written = Array.from(publishing.values(), (publication) => publication.written);
@@ -77,13 +81,14 @@ export function createOwnRecords(options: OwnRecordsOptions): OwnRecords {
         settled.then(() => removeAll(files, options)),
         withdrawMs,
       );
+      await within(ended, withdrawMs); // a file system that does not answer may hold the thread
     },
   };
 }
 
-async function write({ path, bucket }: RecordFile, text: string, buckets: Buckets): Promise<void> {
+async function write({ path, bucket }: RecordFile, text: string, buckets: Buckets, pulse: Pulse): Promise<void> {
   await using directory = await buckets.open(bucket);
-  await directory.at(basename(path), (at) => writeRecord(at, text));
+  await directory.at(basename(path), (at) => writeOwn({ at, path, text, pulse }));
 }
 
 // Each of them, whatever becomes of the others; those that stay expire. None from a directory that has taken the place of ours.

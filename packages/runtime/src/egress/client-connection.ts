@@ -39,6 +39,8 @@ export interface ClientConnectionOwner {
   readonly memory: MemoryBudget;
   /** Called once when the connection is over; `undefined` = in good order. */
   readonly onClose: (cause: RuntimeError | undefined) => void;
+  /** Called when the worker answers nothing and is waited for, or (false) is waited for no longer. */
+  readonly onStall: (isStalled: boolean) => void;
   /** Called when the worker says that it takes no more requests, or (false) none for one of its endpoints. */
   readonly onLeave: (isGoingAway: boolean) => void;
 }
@@ -185,6 +187,7 @@ export class ClientConnection implements StreamOwner {
       onDrain: () => {
         for (const sender of this.#senders) sender.wake();
       },
+      onStall: (isStalled) => this.#owner.onStall(isStalled),
       onClose: (cause) => this.#closed(cause),
     };
   }

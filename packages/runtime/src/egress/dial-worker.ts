@@ -2,6 +2,7 @@
 import { formatHostPort } from "../address.ts";
 import { PeerError } from "../errors.ts";
 import { dialSocket } from "../net/dial.ts";
+import type { Witness } from "../net/witness.ts";
 import type { Guard } from "../security/auth.ts";
 import type { PlaneSecurity } from "../security/plane-security.ts";
 import { toRuntimeError } from "../thrown.ts";
@@ -19,17 +20,30 @@ export interface DialWorkerOptions extends ClientConnectionOwner {
   readonly pingIntervalMs: number;
   /** The worker speaks TLS, says its record. */
   readonly isTls: boolean;
+  /** Who knows whether it lives while it says nothing. Default: nobody. */
+  readonly witness?: Witness;
   readonly security: PlaneSecurity;
 }
 
 /** Dial it and wait for its HELLO. @throws RuntimeError `cannot_connect`. */
 export async function dialWorker(options: DialWorkerOptions): Promise<ClientConnection> {
-  const { key: dialled, host, port, hello, connectTimeoutMs, pingIntervalMs, isTls, security, memory } = options;
+  const {
+    key: dialled,
+    host,
+    port,
+    hello,
+    connectTimeoutMs,
+    pingIntervalMs,
+    isTls,
+    security,
+    memory,
+    witness,
+  } = options;
   const socket = await dialSocket({ host, port, timeoutMs: connectTimeoutMs, isTls, security });
   const guard: Guard | undefined = security.tokens && { role: "dialler", tokens: security.tokens.current, dialled };
   const client = new ClientConnection(
     socket,
-    { role: "dialler", hello, helloTimeoutMs: connectTimeoutMs, pingIntervalMs, guard, memory },
+    { role: "dialler", hello, helloTimeoutMs: connectTimeoutMs, pingIntervalMs, guard, memory, witness },
     options,
   );
   try {

@@ -23,6 +23,8 @@ export interface Health {
   answered(key: string): boolean;
   /** Its connection was lost, with or without something under way. */
   lost(key: string): void;
+  /** It answers nothing and lives, or (false) it has been heard again: meanwhile it is not well, and asking it would be no probe. */
+  stalled(key: string, isStalled: boolean): void;
   /** An attempt begins. The first one after an open circuit is its probe. */
   begin(key: string): void;
   /** An attempt is over. @returns what changed, for the log. */
@@ -81,6 +83,7 @@ function afterAttempt(circuit: Circuit, verdict: Verdict, limits: Limits, at: nu
 export function createHealth({ failures = 3, openMs = 1_000, maxOpenMs = 30_000, now }: HealthOptions): Health {
   const limits: Limits = { failures, openMs, maxOpenMs };
   const states = new Map<string, State>();
+  const stalled = new Set<string>();
   const stateOf = (key: string): State => {
     const known = states.get(key);
     if (known) return known;
@@ -94,14 +97,16 @@ export function createHealth({ failures = 3, openMs = 1_000, maxOpenMs = 30_000,
   return {
     loadOf: (key) => states.get(key)?.load ?? 0,
     isWell(key) {
+      if (stalled.has(key)) return false;
       const circuit = states.get(key)?.circuit;
       if (!circuit || circuit.type === "closed") return true;
       return circuit.type === "open" && now() >= circuit.until;
     },
     isProven(key) {
       const circuit = states.get(key)?.circuit;
-      return !circuit || circuit.type === "closed";
+      return !stalled.has(key) && (!circuit || circuit.type === "closed");
     },
+    stalled: (key, isStalled) => void (isStalled ? stalled.add(key) : stalled.delete(key)),
     answered(key) {
       const state = states.get(key);
       if (state?.circuit.type !== "half-open") return false;

@@ -1,11 +1,12 @@
 /** One connection per instance and address, dialled when first needed and shared by all requests. */
 import { formatHostPort } from "../address.ts";
 import { RuntimeError } from "../errors.ts";
-import type { Instance } from "../discovery/instance.ts";
+import { recordKeyOf, type Instance } from "../discovery/instance.ts";
 import type { InstanceStatuses, InstanceStatus } from "../discovery/instance-status.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { MemoryBudget } from "../memory-budget.ts";
 import type { RuntimeMetrics } from "../metrics/runtime-metrics.ts";
+import { createWitness } from "../net/witness.ts";
 import type { PlaneSecurity } from "../security/plane-security.ts";
 import type { Hello } from "../wire/hello.ts";
 import type { ClientConnection } from "./client-connection.ts";
@@ -24,6 +25,10 @@ export interface PeersOptions {
   readonly log: Logger;
   /** A connection has ended that nobody wanted to end. */
   readonly onLost: (key: string) => void;
+  /** The instance with that key answers nothing and is waited for, or (false) is waited for no longer. */
+  readonly onStall: (key: string, isStalled: boolean) => void;
+  /** As of the discovery: what grows while the process of that record lives. */
+  readonly readBeat: (recordKey: string) => Promise<number | undefined>;
   /** Monotonic clock, ms. */
   readonly now: () => number;
 }
@@ -158,10 +163,8 @@ interface DialParts extends PeersOptions {
   readonly onLeave: (key: string, isGoingAway: boolean) => void;
 }
 
-async function dialInstance(
-  { key, id, host, port, isTls = false }: Instance,
-  parts: DialParts,
-): Promise<ClientConnection> {
+async function dialInstance(instance: Instance, parts: DialParts): Promise<ClientConnection> {
+  const { key, id, host, port, isTls = false } = instance;
   const { hello, connectTimeoutMs, pingIntervalMs, security, memory, metrics, log } = parts;
   const address = formatHostPort(host, port);
   const state: { opened?: ClientConnection; isOver: boolean } = { isOver: false };
@@ -176,8 +179,17 @@ async function dialInstance(
     isTls,
     security,
     memory,
+    witness: createWitness({ host, port, readBeat: () => parts.readBeat(recordKeyOf(instance)) }),
+    onStall(isStalled) {
+      if (state.isOver) return;
+      parts.onStall(key, isStalled);
+      const fields = { instance_id: id, address };
+      if (isStalled) log.warn(fields, "instance does not answer and lives, it gets no new requests");
+      else log.info(fields, "instance answers again after it was silent");
+    },
     onClose(cause) {
       state.isOver = true;
+      parts.onStall(key, false);
       parts.onGone(key, state.opened);
       if (state.opened) metrics.connections.dec();
       if (cause && state.opened) {

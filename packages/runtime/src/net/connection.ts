@@ -13,6 +13,8 @@ import { startTimeLimit } from "../lifetime.ts";
 import { Greeting } from "./greeting.ts";
 import { Liveness } from "./liveness.ts";
 import { Outbox } from "./outbox.ts";
+import { Patience } from "./patience.ts";
+import type { Witness } from "./witness.ts";
 import { beginHandshake, type Guard, type Role } from "../security/auth.ts";
 import { explainTlsError } from "../security/tls.ts";
 
@@ -29,6 +31,8 @@ export interface ConnectionOptions {
   readonly guard?: Guard | undefined;
   /** For frames that arrive in pieces, and what waits for a peer that reads slowly. */
   readonly memory: MemoryBudget;
+  /** Who knows whether a peer that is silent lives all the same. Default: nobody. */
+  readonly witness?: Witness | undefined;
   /** Bytes already read from the socket, after the preface. */
   readonly head?: Buffer;
 }
@@ -45,6 +49,8 @@ export interface ConnectionEvents {
   /** All frames of one chunk have been handed over: the moment to wake readers, once each. */
   onChunkEnd(): void;
   onDrain(): void;
+  /** The peer answers nothing and is waited for all the same, or (false) it has been heard again. */
+  onStall?(isStalled: boolean): void;
   /** `undefined` = the peer closed in good order. */
   onClose(cause: RuntimeError | undefined): void;
 }
@@ -74,6 +80,7 @@ export class Connection {
   #helloLimit: Disposable;
   #liveness: Liveness;
   #isPinged = false;
+  #patience: Patience;
   #options: ConnectionOptions;
   #settle: { resolve: (peer: Hello) => void; reject: (error: RuntimeError) => void };
 
@@ -88,6 +95,7 @@ export class Connection {
     });
     this.remote = formatRemote(socket);
     this.#liveness = new Liveness(this.remote, options.pingIntervalMs);
+    this.#patience = new Patience(this.#liveness, options.witness, (isStalled) => events.onStall?.(isStalled));
     this.#share = options.memory.open();
     this.#outbox = new Outbox(socket, options.memory.open());
     this.writer = this.#outbox.writer;
@@ -163,7 +171,7 @@ export class Connection {
     this.#socket.pause();
   }
 
-  /** Send what has been written at the end of this tick. */
+  /** Send what has been written, at the end of this tick. */
   flushSoon(): void {
     this.#outbox.flushSoon();
   }
@@ -223,6 +231,7 @@ export class Connection {
   #read(chunk: Buffer): void {
     if (this.isClosed) return;
     this.#liveness.heard();
+    this.#patience.heard();
     try {
       this.#decoder.push(chunk, (type, streamId, body) => this.#frame(type, streamId, body));
       // Now, since the request that came with the ping may end this process before the tick does.
@@ -280,9 +289,11 @@ export class Connection {
 
   #beat(): void {
     if (this.isClosed) return;
-    const found = this.#liveness.endInterval({ isPaused: this.#socket.isPaused(), frame: this.#decoder.underWay });
+    const isPaused = this.#socket.isPaused();
+    const found = this.#liveness.endInterval({ isPaused, frame: this.#decoder.underWay });
+    if (found instanceof RuntimeError) return void this.#patience.judge(found, isPaused, () => this.close(found));
+    this.#patience.endInterval(found === "ping");
     if (found === "heard") return;
-    if (found !== "ping") return this.close(found);
     encodePing(this.writer, "PING", Buffer.alloc(8));
     this.#outbox.flush();
   }

@@ -34,6 +34,11 @@ export class Liveness {
     this.#heard = true;
   }
 
+  /** How long the peer has said nothing, ms, in whole intervals. */
+  get silentMs(): number {
+    return this.#heard ? 0 : this.#silent * this.#intervalMs;
+  }
+
   /** True while the peer has not answered a ping. */
   get isSilent(): boolean {
     return this.#silent > 0 && !this.#heard;

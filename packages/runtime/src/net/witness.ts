@@ -1,0 +1,57 @@
+/** Whether a peer that says nothing lives all the same: its event loop may be blocked by one of its handlers, and then it answers nothing until that is over. */
+import { connect } from "node:net";
+
+/** How long a peer may be silent and be waited for, ms, whatever is known of it. */
+export const longestSilenceMs = 60_000;
+/** How long the system of the peer may take to accept a connection, ms. */
+const acceptMs = 2_000;
+
+/** Asked about one peer, while it is silent. */
+export interface Witness {
+  /** The peer has been silent for an interval: look at what tells of it. */
+  look(): void;
+  /** Look again. @returns true if the peer has shown since the first look that it lives, and can be reached. Never rejects. */
+  vouches(): Promise<boolean>;
+  /** The peer has been heard: what was seen is of no use any more. */
+  forget(): void;
+}
+
+export interface WitnessOptions {
+  readonly host: string;
+  readonly port: number;
+  /** A number that grows as long as the process of the peer lives; undefined if nothing tells. Never rejects. */
+  readonly readBeat: () => Promise<number | undefined>;
+}
+
+/** Create one that has seen nothing. A process that was stopped has its port, but its beat does not grow; a machine that cannot be reached may have a beat that grows, but no port. */
+export function createWitness({ host, port, readBeat }: WitnessOptions): Witness {
+  let first: Promise<number | undefined> | undefined;
+  return {
+    look() {
+      first ??= readBeat();
+    },
+    async vouches() {
+      const before = await (first ??= readBeat());
+      const after = await readBeat();
+      if (before === undefined || after === undefined || after <= before) return false;
+      first = Promise.resolve(after); // it has to grow again until the next time
+      return accepts(host, port);
+    },
+    forget() {
+      first = undefined;
+    },
+  };
+}
+
+// The system accepts for a process that is busy.
+function accepts(host: string, port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host, port });
+    const end = (isAccepted: boolean) => (): void => {
+      socket.destroy();
+      resolve(isAccepted);
+    };
+    socket.unref();
+    socket.setTimeout(acceptMs, end(false)).once("connect", end(true)).once("error", end(false));
+  });
+}
