@@ -169,7 +169,13 @@ function observe({ runtime, settings, owned }: FrontendParts, models: Models): O
   };
 }
 
-type InferenceOptions = "deadlineLimits" | "fieldLimits" | "maxAnswerBytes" | "overloadStatus" | "keepAliveMs";
+type InferenceOptions =
+  | "deadlineLimits"
+  | "fieldLimits"
+  | "maxAnswerBytes"
+  | "forwardHeaders"
+  | "overloadStatus"
+  | "keepAliveMs";
 
 function toInferenceOptions(settings: FrontendOptions): Pick<InferenceParts, InferenceOptions> {
   const { requestTimeoutMs, firstTokenTimeoutMs, tokenTimeoutMs, overloadStatus, sseKeepAliveMs } = settings;
@@ -178,6 +184,7 @@ function toInferenceOptions(settings: FrontendOptions): Pick<InferenceParts, Inf
     deadlineLimits: { totalMs: requestTimeoutMs, firstTokenMs: firstTokenTimeoutMs, betweenTokensMs: tokenTimeoutMs },
     fieldLimits: { ...settings, maxEchoBytes: maxAnswerBytes },
     maxAnswerBytes,
+    forwardHeaders: settings.forwardHeaders,
     overloadStatus,
     keepAliveMs: sseKeepAliveMs,
   };

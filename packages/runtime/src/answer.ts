@@ -15,6 +15,7 @@ import { RuntimeError } from "./errors.ts";
 import { isAsyncIterable } from "./given-items.ts";
 import { continueTrace, earlier, type CallScopes, type Inherited } from "./trace/call-scope.ts";
 import type { Identity } from "./trace/identity.ts";
+import { takeHeaders, type RequestHeaders } from "./trace/request-headers.ts";
 import type { Tracer } from "./trace/spans.ts";
 import { acceptTrace, type TraceContext } from "./trace/traceparent.ts";
 import type { Trailer } from "./wire/endings.ts";
@@ -35,6 +36,8 @@ export interface CallOptions {
   readonly tracestate?: string;
   /** W3C baggage for the worker's handler. Default: none. */
   readonly baggage?: string;
+  /** For the handler, which finds them in its context: at most 32, names and values together at most 8192 bytes. Default: none. */
+  readonly headers?: RequestHeaders;
   /** All ids above at once, as a frontend has them. Default: made of the others. */
   readonly identity?: Identity;
   /** The one instance to ask, decimal u64: it answers, or nobody does. Default: any, by the router mode; `direct` needs it. */
@@ -128,6 +131,7 @@ function toRoutedRequest(parts: AnswerParts, options: GenerateOptions, upload: U
     ...toCaller(options, routing.tracer, inherited),
     path,
     upload,
+    headers: options.headers && takeHeaders(options.headers),
     signal: toSignal(options.signal, timeoutMs, inherited?.signal),
     deadlineAt: earlier(deadlineAt, inherited?.deadlineAt),
     windowBytes,
@@ -159,6 +163,7 @@ function toCaller(options: GenerateOptions, tracer: Tracer, inherited: Inherited
 function toIdentity(options: GenerateOptions, trace: TraceContext, inherited: Identity | undefined): Identity {
   const { requestId = inherited?.requestId ?? createRequestId() } = options;
   const { xRequestId = inherited?.xRequestId, baggage = inherited?.baggage } = options;
+  const apiKeyName = inherited?.apiKeyName;
   if (!isUuid(requestId))
     throw new RuntimeError(
       "invalid_argument",
@@ -172,6 +177,7 @@ function toIdentity(options: GenerateOptions, trace: TraceContext, inherited: Id
     ...(xRequestId !== undefined && { xRequestId }),
     trace,
     ...(baggage !== undefined && { baggage }),
+    ...(apiKeyName !== undefined && { apiKeyName }),
   };
 }
 

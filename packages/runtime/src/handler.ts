@@ -4,6 +4,7 @@ import type { Logger as Pino } from "pino";
 import type { Logger } from "./logging/logger.ts";
 import type { CallScope } from "./trace/call-scope.ts";
 import type { Identity } from "./trace/identity.ts";
+import type { RequestHeaders } from "./trace/request-headers.ts";
 import type { TokenClock } from "./trace/token-clock.ts";
 import type { TraceContext } from "./trace/traceparent.ts";
 
@@ -33,8 +34,12 @@ export interface RequestContext {
   readonly trace: TraceContext;
   /** W3C baggage that the frontend let through. */
   readonly baggage?: string;
+  /** Name of the API key that the frontend has accepted, as its file has it. Calls that the handler makes have it, too. */
+  readonly apiKeyName?: string;
   /** All of these ids at once, as `CallOptions.identity` takes them. */
   readonly identity: Identity;
+  /** Headers that the caller gave, or that the frontend let through, by their names in lower case. They go no further by themselves. */
+  readonly headers: RequestHeaders;
   /** 0 for the first try of a request. */
   readonly attempt: number;
   /** A handler that never asks has one place for the whole request. */

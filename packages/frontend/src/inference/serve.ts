@@ -13,7 +13,8 @@ import { parseRequest, type Parsed, type ParseLimits } from "./parse.ts";
 import { logSkipped } from "./parts.ts";
 
 /** What the inference handlers share. */
-export interface InferenceParts extends RequestLogOptions, ParseLimits, Pick<AskParts, "models" | "maxAnswerBytes"> {
+export interface InferenceParts
+  extends RequestLogOptions, ParseLimits, Pick<AskParts, "models" | "maxAnswerBytes" | "forwardHeaders"> {
   readonly wallClock: () => number;
   /** HTTP status of `overloaded`. */
   readonly overloadStatus: number;
@@ -54,11 +55,11 @@ async function serveParsed<Request extends InferenceRequest>(
   using requestLog = beginRequestLog(exchange, kind, parts);
   if (!request || !limits) return refuse({ api, exchange, requestLog, parts }, toRuntimeError(error));
   logSkipped(exchange.log, request.skipped);
-  const { models, maxAnswerBytes, now, keepAliveMs, wallClock } = parts;
+  const { models, maxAnswerBytes, forwardHeaders, now, keepAliveMs, wallClock } = parts;
   const { startedAt, abort: onExpiry, identity } = exchange;
   const head = { requestId: identity.requestId, created: Math.floor(wallClock() / 1000) };
   using deadlines = new Deadlines({ limits, startedAt, now, onExpiry });
-  const asking = { exchange, requestLog, deadlines, models, maxAnswerBytes, now };
+  const asking = { exchange, requestLog, deadlines, models, maxAnswerBytes, forwardHeaders, now };
   try {
     await (request.stream ? stream : complete)({ api, request, head, asking, keepAliveMs });
   } catch (thrown) {

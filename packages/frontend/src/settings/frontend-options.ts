@@ -49,6 +49,8 @@ export interface FrontendOptions extends HttpOptions {
   readonly strictRequestId: boolean;
   /** Keys of W3C baggage that travel on to workers. Default `[]`. */
   readonly baggageKeys: readonly string[];
+  /** Names of headers that travel on to workers; none that holds a credential. Default `[]`. */
+  readonly forwardHeaders: readonly string[];
   /** How long a whole answer may take, ms; a client may ask for less with the header x-request-timeout-ms; 0 = no limit. Default `600000`. */
   readonly requestTimeoutMs: number;
   /** How long the first token may take, ms; 0 = no limit. Default `120000`. */

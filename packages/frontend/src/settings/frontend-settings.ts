@@ -13,6 +13,7 @@ import {
   type SettingsOf,
 } from "@dyn/runtime/internal";
 import type { FrontendOptions } from "./frontend-options.ts";
+import { parseForwarded } from "./header-names.ts";
 import { httpSettings } from "./http-settings.ts";
 
 /** One entry per option; flag over variable over default. */
@@ -62,6 +63,13 @@ export const frontendSettings: SettingsOf<FrontendOptions> = {
     default: [],
     parse: parseBaggageKeys,
     help: "keys of W3C baggage that travel on to workers, separated by commas; none by default",
+  },
+  forwardHeaders: {
+    env: "DYN_FORWARD_HEADERS",
+    flag: "forward-headers",
+    default: [],
+    parse: parseForwarded,
+    help: "names of headers that travel on to workers, separated by commas, none that holds a credential; none by default",
   },
   requestHistory: numberSetting(
     "DYN_REQUEST_HISTORY",

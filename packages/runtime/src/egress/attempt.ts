@@ -6,6 +6,7 @@ import { orAborted } from "../lifetime.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { RuntimeMetrics } from "../metrics/runtime-metrics.ts";
 import { compareLineage, toLogFields, toPlaneHeaders, type Identity } from "../trace/identity.ts";
+import { addForwarded } from "../trace/request-headers.ts";
 import { endSpan, type Span, type Tracer } from "../trace/spans.ts";
 import { childSpan } from "../trace/traceparent.ts";
 import { toAttemptOutcome, toOpenedMessage, toVerdict, type AttemptOutcome } from "./attempt-outcome.ts";
@@ -76,10 +77,12 @@ export class Attempt {
   #send(client: ClientConnection, payload: Uint8Array): ClientStream {
     if (this.#closed) throw new RuntimeError("cancelled", "the reader left while the worker was dialled");
     const { metrics, now } = this.#options;
-    const { path, deadlineAt } = this.#request;
+    const { path, deadlineAt, headers: forwarded } = this.#request;
+    const headers = toPlaneHeaders(this.#identity);
+    if (forwarded) addForwarded(headers, forwarded);
     const stream = client.open({
       path,
-      headers: toPlaneHeaders(this.#identity),
+      headers,
       attempt: this.#report.number,
       deadlineMs: deadlineAt === undefined ? 0 : Math.min(Math.max(1, Math.ceil(deadlineAt - now())), maxDeadlineMs),
       credit: this.#request.windowBytes,

@@ -2,6 +2,7 @@
 import type { Instance } from "../discovery/instance.ts";
 import type { RuntimeError } from "../errors.ts";
 import type { Identity } from "../trace/identity.ts";
+import type { RequestHeaders } from "../trace/request-headers.ts";
 import type { Trailer } from "../wire/endings.ts";
 import type { Retrying } from "./retry.ts";
 import type { AttemptOutcome } from "./attempt-outcome.ts";
@@ -18,6 +19,8 @@ export interface RoutedRequest {
   readonly path: string;
   /** Of a request that is sent in pieces: they. */
   upload: Upload | undefined;
+  /** For the handler. */
+  readonly headers: RequestHeaders | undefined;
   readonly signal: AbortSignal | undefined;
   /** Clock reading (ms, the router's `now`) after which nobody waits any more. */
   readonly deadlineAt: number | undefined;

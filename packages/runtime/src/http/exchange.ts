@@ -104,12 +104,23 @@ function readRequestId(request: IncomingMessage, strict: boolean, underWay: Unde
   };
 }
 
-function readIdentity(request: IncomingMessage, requestId: string, { tracer, baggageKeys }: ExchangeOptions): Identity {
+function readIdentity(
+  request: IncomingMessage,
+  requestId: string,
+  { apiKey }: Caller,
+  { tracer, baggageKeys }: ExchangeOptions,
+): Identity {
   const clientId = headerOf(request, "x-request-id");
   const trace = tracer.sample(acceptTrace(headerOf(request, "traceparent"), headerOf(request, "tracestate")));
   const baggage = selectBaggage(headerOf(request, "baggage"), baggageKeys);
   const isSane = clientId !== undefined && isSaneClientId(clientId);
-  return { requestId, ...(isSane && { xRequestId: clientId }), trace, ...(baggage !== undefined && { baggage }) };
+  return {
+    requestId,
+    ...(isSane && { xRequestId: clientId }),
+    trace,
+    ...(baggage !== undefined && { baggage }),
+    ...(apiKey && { apiKeyName: apiKey.name }),
+  };
 }
 
 interface Sender {
@@ -146,7 +157,8 @@ export function beginExchange(
 ): Exchange {
   const startedAt = options.now();
   const { requestId, warnings, rejection } = readRequestId(request, options.strictRequestId, underWay);
-  const identity = readIdentity(request, requestId, options);
+  const caller = options.callers.find(request.headers);
+  const identity = readIdentity(request, requestId, caller, options);
   const toFields = (): Fields => ({
     ...toLogFields(identity, "http-request"),
     method: request.method ?? "",
@@ -154,7 +166,6 @@ export function beginExchange(
     version: `HTTP/${request.httpVersion}`,
   });
   const log = options.log.child({ requestId, fields: toFields });
-  const caller = options.callers.find(request.headers);
   const warn = (fields: Fields, message: string): void =>
     caller.isStranger ? log.summed("warn", fields, message) : log.warn(fields, message);
   for (const warning of warnings) warn({}, warning);

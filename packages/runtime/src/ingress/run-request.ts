@@ -1,27 +1,27 @@
 /** Runs the handler of one request: reopens its identity, sends its items, and writes the worker's pair of lifecycle lines. */
 import { roundMs } from "../durations.ts";
 import { GivenItems } from "../given-items.ts";
-import { toContext, workerParts, type Places } from "../handler.ts";
+import type { Places } from "../handler.ts";
 import { RuntimeError } from "../errors.ts";
 import { toHandlerError, toRuntimeError } from "../thrown.ts";
 import { describeBadRequestId, isUuid } from "../ids.ts";
-import { once } from "../lifetime.ts";
 import type { Level } from "../logging/filter.ts";
 import type { Fields } from "../logging/format.ts";
 import type { Logger } from "../logging/logger.ts";
 import { maxTimerMs } from "../settings/environment.ts";
 import type { EndedRequest, FailedStep } from "../metrics/endpoint-metrics.ts";
 import { CallScope, type CallScopes } from "../trace/call-scope.ts";
-import { fromPlaneHeaders, toLogFields, type Identity } from "../trace/identity.ts";
+import { fromPlaneHeaders, type Identity } from "../trace/identity.ts";
 import { endSpan, toOutcome, type Span, type Tracer } from "../trace/spans.ts";
 import { TokenClock } from "../trace/token-clock.ts";
-import { formatTraceparent, isSampled } from "../trace/traceparent.ts";
+import { isSampled } from "../trace/traceparent.ts";
 import type { Trailer } from "../wire/endings.ts";
 import type { RequestMessage } from "../wire/messages.ts";
 import { decodePayload } from "../wire/payload.ts";
 import { toWorkerError } from "../worker-errors.ts";
 import type { Place } from "./admission.ts";
 import { findBadDetails } from "./error-details.ts";
+import { openContext, toBoundFields, type ContextParts } from "./open-context.ts";
 import type { Pauses } from "./pauses.ts";
 import { toRetryWord } from "./retry-word.ts";
 import type { ServedEndpoint } from "./served-endpoints.ts";
@@ -40,15 +40,9 @@ export interface RunOptions {
 
 const unlimited: Places = { take: () => Promise.resolve({ [Symbol.dispose]: () => undefined }) };
 
-interface Running {
-  readonly stream: ServerStream;
-  readonly identity: Identity;
+interface Running extends ContextParts {
   readonly span: Span;
   readonly log: Logger;
-  readonly facts: Record<string, string | number | boolean>;
-  readonly places: Places;
-  readonly clock: TokenClock;
-  readonly scope: CallScope;
   /** What it is at; tells which step a failure belongs to. */
   step: FailedStep;
   items: number;
@@ -127,45 +121,13 @@ function toFailure(thrown: unknown): RuntimeError {
   return toWorkerError(toHandlerError(thrown), "the handler");
 }
 
-// What all lines about a request have.
-function toBoundFields(identity: Identity, { address, instanceId: instance_id }: ServedEndpoint): Fields {
-  const { namespace, component, endpoint } = address;
-  return { ...toLogFields(identity, "handle_payload"), namespace, component, endpoint, instance_id };
-}
-
-function openUserLog(identity: Identity, endpoint: ServedEndpoint): Logger {
-  const { namespace, component, endpoint: name } = endpoint.address;
-  return endpoint.log.child({
-    target: `${namespace}::${component}::${name}`,
-    requestId: identity.requestId,
-    fields: () => toBoundFields(identity, endpoint),
-  });
-}
-
 async function pump(running: Running, request: RequestMessage, { endpoint, pauses, now }: RunOptions): Promise<void> {
-  const { stream, identity, facts, places, clock, scope } = running;
+  const { stream, clock } = running;
   running.step = "deserialization";
   const body = stream.upload ? stream.upload.read() : decodePayload(request.payload, "request payload");
   running.step = "generate";
-  const deadlineAt = request.deadlineMs === 0 ? undefined : clock.startedAt + request.deadlineMs;
-  const context = toContext({
-    signal: stream.signal,
-    deadlineAt,
-    timeLeftMs: () => (deadlineAt === undefined ? Number.POSITIVE_INFINITY : Math.max(0, deadlineAt - now())),
-    requestId: identity.requestId,
-    ...(identity.xRequestId !== undefined && { xRequestId: identity.xRequestId }),
-    traceparent: formatTraceparent(identity.trace),
-    ...(identity.trace.tracestate !== undefined && { tracestate: identity.trace.tracestate }),
-    ...(identity.baggage !== undefined && { baggage: identity.baggage }),
-    trace: identity.trace,
-    identity,
-    attempt: request.attempt,
-    places,
-    [workerParts]: { connection: stream, clock, scope, logger: once(() => openUserLog(identity, endpoint)) },
-    report: (more) => void Object.assign(facts, more),
-  });
-  scope.inherited = context;
-  stream.begin(identity.requestId, now());
+  const context = openContext(running, request, endpoint, now);
+  stream.begin(running.identity.requestId, now());
   const items = new GivenItems(endpoint.handler(body, context), "the handler");
   for await (const item of items) {
     if (!stream.isWritable) await stream.writable();

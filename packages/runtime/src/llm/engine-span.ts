@@ -27,7 +27,8 @@ export function openEngineSpan(outer: RequestContext, tracer: Tracer): EngineSpa
   const span = tracer.startSpan(spanName, "internal", trace, startedAt);
   const parts = partsOf(outer);
   const logger = once(() => parts.logger().child({ fields: () => toSpanFields(trace, spanName) }));
-  const { signal, deadlineAt, identity, requestId, xRequestId, tracestate, baggage, attempt, places } = outer;
+  const { signal, deadlineAt, identity, requestId, xRequestId, tracestate, baggage, apiKeyName } = outer;
+  const { headers, attempt, places } = outer;
   const context = toContext({
     signal,
     deadlineAt,
@@ -39,6 +40,8 @@ export function openEngineSpan(outer: RequestContext, tracer: Tracer): EngineSpa
     trace,
     identity: { ...identity, trace },
     ...(baggage !== undefined && { baggage }),
+    ...(apiKeyName !== undefined && { apiKeyName }),
+    headers,
     attempt,
     places,
     report: (facts) => outer.report(facts),

@@ -11,29 +11,42 @@ export interface Identity {
   readonly trace: TraceContext;
   /** Members of the client's W3C baggage that may travel, as a header. */
   readonly baggage?: string;
+  /** Name of the API key with which the client came, if it had one. */
+  readonly apiKeyName?: string;
 }
+
+/** As files of keys have them. */
+const apiKeyNamePattern = /^[\w.@:-]{1,80}$/;
 
 /** String headers of one REQUEST frame. */
 export type PlaneHeaders = Readonly<Record<string, string>>;
 
 /** Headers that carry `identity` to a worker; its trace position becomes the worker's parent. */
-export function toPlaneHeaders({ requestId, xRequestId, trace, baggage }: Identity): PlaneHeaders {
+export function toPlaneHeaders({
+  requestId,
+  xRequestId,
+  trace,
+  baggage,
+  apiKeyName,
+}: Identity): Record<string, string> {
   const headers: Record<string, string> = { traceparent: formatTraceparent(trace), "request-id": requestId };
   if (trace.tracestate !== undefined) headers["tracestate"] = trace.tracestate;
   if (xRequestId !== undefined) headers["x-request-id"] = xRequestId;
   if (baggage !== undefined) headers["baggage"] = baggage;
+  if (apiKeyName !== undefined) headers["api-key-name"] = apiKeyName;
   return headers;
 }
 
 /** Reopen the identity on the worker's side. Ids that are missing or malformed are replaced: the difference shows in the trailer. */
 export function fromPlaneHeaders(headers: PlaneHeaders): Identity {
   const requestId = headers["request-id"] ?? "";
-  const { "x-request-id": xRequestId, baggage } = headers;
+  const { "x-request-id": xRequestId, baggage, "api-key-name": apiKeyName } = headers;
   return {
     requestId: isUuid(requestId) ? requestId : createRequestId(),
     ...(xRequestId !== undefined && isSaneClientId(xRequestId) ? { xRequestId } : {}),
     trace: acceptTrace(headers["traceparent"], headers["tracestate"]),
     ...(baggage !== undefined && { baggage }),
+    ...(apiKeyName !== undefined && apiKeyNamePattern.test(apiKeyName) && { apiKeyName }),
   };
 }
 
