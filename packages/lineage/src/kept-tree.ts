@@ -1,6 +1,7 @@
 /** The tree of a request that was kept, for whoever asks. */
 import { formatTime, roundMs } from "@dyn/runtime/internal";
 import type { KeptAttempt, KeptError, KeptRequest } from "./kept.ts";
+import { toReported } from "./logs/reported.ts";
 import {
   toRequestFacts,
   toWorkerFacts,
@@ -22,7 +23,7 @@ export function toTree(kept: KeptRequest, seesAll: boolean, now: number): Omit<R
     ...(xRequestId !== undefined && { x_request_id: xRequestId }),
     trace_id: trace.traceId,
     state: endedAt === undefined ? "running" : "completed",
-    request: toRequestNode(kept, toText(kept.error), toTime, now),
+    request: toRequestNode(kept, { error: toText(kept.error), seesAll, toTime, now }),
     attempts: kept.attempts.map((attempt) => toAttemptNode(attempt, toText(attempt.error), identity, toTime)),
     strays: [],
   };
@@ -30,7 +31,15 @@ export function toTree(kept: KeptRequest, seesAll: boolean, now: number): Omit<R
 
 type ToTime = (at: number) => string;
 
-function toRequestNode(kept: KeptRequest, error: string | undefined, toTime: ToTime, now: number): RequestNode {
+interface Shown {
+  readonly error: string | undefined;
+  /** Facts that an engine has reported are for operators: they may name anything. */
+  readonly seesAll: boolean;
+  readonly toTime: ToTime;
+  readonly now: number;
+}
+
+function toRequestNode(kept: KeptRequest, { error, seesAll, toTime, now }: Shown): RequestNode {
   const { facts, startedAt, respondedAt, httpStatus, endedAt, identity } = kept;
   const { spanId: span_id, parentId: parent_id } = identity.trace;
   const { status } = facts;
@@ -49,6 +58,7 @@ function toRequestNode(kept: KeptRequest, error: string | undefined, toTime: ToT
       span_id,
       parent_id,
     }),
+    ...(seesAll && toReported(facts)),
     received_at: toTime(startedAt),
     ...(respondedAt !== undefined && { responded_at: toTime(respondedAt) }),
     ...(httpStatus !== undefined && { http_status: httpStatus }),

@@ -5,6 +5,7 @@ import { checkTree } from "./checks/tree.ts";
 import { groupLines, mostCommon, sortLines, type RequestLines } from "./grouping/group.ts";
 import type { AttemptLines, WorkerLines } from "./grouping/homes.ts";
 import { isSerious, logOf, textOf, type LineEvent, type LogLine } from "./logs/lines.ts";
+import { toReported } from "./logs/reported.ts";
 import { orderAttempts } from "./grouping/named-attempts.ts";
 import { createNest } from "./grouping/nest.ts";
 import { compareTimes } from "./logs/times.ts";
@@ -140,8 +141,10 @@ function toRequestNode(lines: readonly LogLine[]): RequestNode {
   const completed = lines.find(({ event }) => event === "request completed");
   const finished = lines.find(({ event }) => event === "stream finished");
   const httpStatus = lines.find(({ event }) => event === "response sent")?.fields["status"];
+  const merged = mergeFields(lines);
   return {
-    ...toRequestFacts(mergeFields(lines)),
+    ...toRequestFacts(merged),
+    ...toReported(merged),
     ...defined<RequestNode>({
       received_at: timeOf(lines, "request received"),
       responded_at: timeOf(lines, "response sent"),

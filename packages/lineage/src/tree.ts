@@ -93,6 +93,8 @@ export type RequestNode = Facts<(typeof requestTexts)[number], (typeof requestNu
   readonly outcome?: string;
   readonly http_status?: number;
   readonly status?: Status;
+  /** What the handler of the worker that answered has reported. */
+  readonly facts?: Readonly<Record<string, string | number | boolean>>;
 };
 
 /** The span `router.route_request`. */

@@ -44,8 +44,8 @@ export interface RequestContext {
   readonly attempt: number;
   /** A handler that never asks has one place for the whole request. */
   readonly places: Places;
-  /** Facts for this request's completion line, for instance token counts; later calls win. */
-  report(facts: Readonly<Record<string, string | number | boolean>>): void;
+  /** Facts of this request, for instance what a cache gave: they are on its completion line, and reach the caller at the end. Later calls win. */
+  readonly report: (facts: Readonly<Record<string, string | number | boolean>>) => void;
 }
 
 /** Serves one request: an async generator yields its items, an async function returns the only one. Throwing ends the request with a typed error; a generator that returns ends it well. */
@@ -73,6 +73,8 @@ export interface WorkerParts {
   readonly clock: TokenClock;
   /** What the calls of the handler inherit: whoever gives it a narrower context puts that there. */
   readonly scope: CallScope;
+  /** Facts for the completion line alone. */
+  readonly note: (facts: Readonly<Record<string, string | number | boolean>>) => void;
 }
 
 /** A context as the runtime makes it. */

@@ -23,7 +23,7 @@ export interface RequestStart {
 }
 
 /** Facts of the last line, as far as they are known. Numbers and short texts of ours: the history holds them. */
-export type RequestFacts = Readonly<Record<string, string | number>>;
+export type RequestFacts = Readonly<Record<string, string | number | boolean>>;
 
 /** What a router says of its attempts. */
 export type Routed = Pick<Answer<unknown>, "attempts" | "retries" | "resumptions" | "reports">;
@@ -127,11 +127,12 @@ function toFacts(record: RequestRecord): RequestFacts {
   const { attempts, clock, inputTokens, outputTokens, endedAt, failure } = record;
   const { startedAt } = clock;
   const { ttft_ms, avg_itl_ms } = clock.times(startedAt, outputTokens);
-  const facts: Record<string, string | number> = { attempts, output_tokens: outputTokens };
+  const facts: Record<string, string | number | boolean> = { attempts, output_tokens: outputTokens };
   if (inputTokens !== undefined) facts["input_tokens"] = inputTokens;
   if (ttft_ms !== undefined) facts["ttft_ms"] = ttft_ms;
   if (avg_itl_ms !== undefined) facts["avg_itl_ms"] = avg_itl_ms;
   addWorkers(facts, record);
+  addReported(facts, record);
   if (endedAt === undefined) return facts;
   facts["elapsed_ms"] = roundMs(endedAt - startedAt);
   facts["status"] = record.outcome;
@@ -143,7 +144,7 @@ function toFacts(record: RequestRecord): RequestFacts {
 }
 
 // Of the last attempts: one worker does both halves, as a rule. What was never sent has no worker's span below it.
-function addWorkers(facts: Record<string, string | number>, { prefill, answer }: RequestRecord): void {
+function addWorkers(facts: Record<string, string | number | boolean>, { prefill, answer }: RequestRecord): void {
   const last = answer?.reports.at(-1);
   const lastPrefill = prefill?.reports.at(-1);
   const atPrompt = lastPrefill ?? last;
@@ -154,4 +155,11 @@ function addWorkers(facts: Record<string, string | number>, { prefill, answer }:
   }
   if (last?.isSent) facts["attempt_span_id"] = last.spanId;
   if (lastPrefill?.isSent) facts["prefill_attempt_span_id"] = lastPrefill.spanId;
+}
+
+// By names that none of ours has.
+function addReported(facts: Record<string, string | number | boolean>, { answer }: RequestRecord): void {
+  const reported = answer?.reports.at(-1)?.trailer.facts;
+  if (!reported) return;
+  for (const [name, value] of Object.entries(reported)) facts[`facts.${name}`] = value;
 }

@@ -45,6 +45,10 @@ const requestNode = z.object({
   outcome: status,
   http_status: z.int().optional(),
   status,
+  facts: z
+    .record(z.string(), z.union([z.string(), z.number(), z.boolean()]))
+    .optional()
+    .describe("What the engine of the worker that answered has reported."),
 });
 
 const workerNode: z.ZodType = z.object({

@@ -1,6 +1,7 @@
 /** What is read of a line: the fields that a lineage is made of, each only if it is of its kind. A log may hold anything. */
 import { excerpt } from "@dyn/runtime/internal";
 import { factTexts, factNumbers } from "../tree.ts";
+import { isFact, isReportedName, maxReported } from "./reported.ts";
 
 export type FieldValue = string | number | boolean;
 
@@ -38,8 +39,9 @@ export function readFields(record: object): LineFields {
   const fields: Record<string, FieldValue> = {};
   const odd: string[] = [];
   let chars = 0;
+  let reportedLeft = maxReported;
   for (const [name, value] of Object.entries(record) as [string, unknown][]) {
-    const isKind = checks.get(name);
+    const isKind = checks.get(name) ?? (isReportedName(name) && reportedLeft-- > 0 ? isFact : undefined);
     if (!isKind) continue;
     if (!isKind(value)) odd.push(name);
     else fields[name] = typeof value === "string" ? readText(value) : value;

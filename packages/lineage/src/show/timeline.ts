@@ -2,7 +2,7 @@
 import { countOf, escapeHidden } from "@dyn/runtime/internal";
 import { toRows, type Row } from "./rows.ts";
 import { createPaint, fit, formatMs, wrap, type Margins, type Paint, type Style } from "../terminal.ts";
-import { isWhole, walkAttempts, type LogSources, type Problem, type RequestTree } from "../tree.ts";
+import { isWhole, walkAttempts, type LogSources, type Problem, type RequestNode, type RequestTree } from "../tree.ts";
 
 export interface DrawOptions {
   /** Width of the terminal, at least 60 are used. */
@@ -42,10 +42,17 @@ function drawHead(tree: RequestTree, width: number, paint: Paint): string[] {
   lines.push(...entry("asked", escapeHidden(what.filter((text) => text !== undefined && text !== "").join(", "))));
   if (request.received_at !== undefined) lines.push(...entry("received", escapeHidden(request.received_at)));
   lines.push(...entry("ended", describeEnd(tree, paint)));
+  if (request.facts) lines.push(...entry("reported", escapeHidden(describeFacts(request.facts))));
   const { error_type: errorType, error = "" } = request;
   if (tree.state === "completed" && errorType !== undefined)
     lines.push(...entry("", escapeHidden(`${errorType}: ${error.split("\n", 1)[0] ?? ""}`)));
   return lines;
+}
+
+function describeFacts(facts: NonNullable<RequestNode["facts"]>): string {
+  return Object.entries(facts)
+    .map(([name, value]) => `${name} ${value}`)
+    .join(", ");
 }
 
 function describeEnd({ request = {}, state }: RequestTree, paint: Paint): string {

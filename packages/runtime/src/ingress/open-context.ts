@@ -12,11 +12,16 @@ import type { RequestMessage } from "../wire/messages.ts";
 import type { ServedEndpoint } from "./served-endpoints.ts";
 import type { ServerStream } from "./server-stream.ts";
 
+type Facts = Record<string, string | number | boolean>;
+
 /** One request that runs. */
 export interface ContextParts {
   readonly stream: ServerStream;
   readonly identity: Identity;
-  readonly facts: Record<string, string | number | boolean>;
+  /** For its last line. */
+  readonly facts: Facts;
+  /** What its handler reports: for its last line, too, and for its caller. */
+  readonly reported: Facts;
   readonly places: Places;
   readonly clock: TokenClock;
   readonly scope: CallScope;
@@ -24,7 +29,7 @@ export interface ContextParts {
 
 /** The context of its handler, from which the handler's calls inherit from now on. `now`: the clock of `performance.now()`. */
 export function openContext(
-  { stream, identity, facts, places, clock, scope }: ContextParts,
+  { stream, identity, facts, reported, places, clock, scope }: ContextParts,
   request: RequestMessage,
   endpoint: ServedEndpoint,
   now: () => number,
@@ -46,8 +51,14 @@ export function openContext(
     headers: forwardedOf(request.headers),
     attempt: request.attempt,
     places,
-    [workerParts]: { connection: stream, clock, scope, logger: once(() => openUserLog(identity, endpoint)) },
-    report: (more) => void Object.assign(facts, more),
+    [workerParts]: {
+      connection: stream,
+      clock,
+      scope,
+      logger: once(() => openUserLog(identity, endpoint)),
+      note: (more) => void Object.assign(facts, more),
+    },
+    report: (more) => void Object.assign(reported, more),
   });
   scope.inherited = context;
   return context;

@@ -17,6 +17,7 @@ import { TokenClock } from "../trace/token-clock.ts";
 import { isSampled } from "../trace/traceparent.ts";
 import type { Trailer } from "../wire/endings.ts";
 import type { RequestMessage } from "../wire/messages.ts";
+import { keepReported } from "../wire/reported.ts";
 import { decodePayload } from "../wire/payload.ts";
 import { toWorkerError } from "../worker-errors.ts";
 import type { Place } from "./admission.ts";
@@ -66,6 +67,7 @@ export async function runRequest(stream: ServerStream, request: RequestMessage, 
     span,
     log,
     facts: {},
+    reported: {},
     places: place ?? unlimited,
     clock: new TokenClock(startedAt, now),
     scope: new CallScope(),
@@ -151,9 +153,15 @@ function armDeadline(stream: ServerStream, deadlineMs: number): NodeJS.Timeout |
   return setTimeout(expire, Math.min(deadlineMs, maxTimerMs));
 }
 
-function toTrailer({ identity, items, clock }: Running, instanceId: string, attempt: number, endedAt: number): Trailer {
+function toTrailer(
+  { identity, reported, items, clock }: Running,
+  instanceId: string,
+  attempt: number,
+  endedAt: number,
+): Trailer {
   const { requestId, xRequestId, trace } = identity;
   const { ttft_ms } = clock.times();
+  const facts = keepReported(reported);
   return {
     seen: {
       request_id: requestId,
@@ -167,6 +175,7 @@ function toTrailer({ identity, items, clock }: Running, instanceId: string, atte
     items,
     elapsed_ms: roundMs(endedAt - clock.startedAt),
     ...(ttft_ms !== undefined && { ttft_ms }),
+    ...(facts && { facts }),
   };
 }
 
@@ -189,9 +198,10 @@ function toEndedRequest(
 
 // What the worker's line says, as attributes; how it went is added at the end of the span.
 function describe(running: Running, request: RequestMessage, endpoint: ServedEndpoint, trailer: Trailer): void {
-  const { span, identity, facts, items, clock } = running;
+  const { span, identity, facts, reported, items, clock } = running;
   const { namespace, component, endpoint: name } = endpoint.address;
   span.setAttributes({
+    ...reported,
     ...facts,
     elapsed_ms: trailer.elapsed_ms,
     items,
@@ -209,9 +219,10 @@ function describe(running: Running, request: RequestMessage, endpoint: ServedEnd
 }
 
 function logCompletion(running: Running, trailer: Trailer, failure: RuntimeError | undefined): void {
-  const { log, facts, items, clock, stream } = running;
+  const { log, facts, reported, items, clock, stream } = running;
   if (!failure && !log.isEnabled("request_completed")) return;
   const fields = {
+    ...reported,
     ...facts,
     elapsed_ms: trailer.elapsed_ms,
     items,

@@ -195,7 +195,7 @@ async function* runJob(job: ModelJob, served: Served, outer: RequestContext): As
     throw error;
   } finally {
     const facts = toFacts(served, states, job);
-    outer.report({ ...facts, engine_span_id: span.spanId });
+    partsOf(outer).note({ ...facts, engine_span_id: span.spanId });
     span.end(failure, facts, job);
   }
 }

@@ -6,6 +6,7 @@ import type { SeenIdentity } from "../trace/identity.ts";
 import type { FrameWriter } from "./frame-writer.ts";
 import { frameTypes, type FrameType } from "./frames.ts";
 import { decodeMap, encodeOwn, isMap, payloadBytes } from "./payload.ts";
+import { keepReported, type Reported } from "./reported.ts";
 import { kindOf, toTagged } from "./tagged.ts";
 
 /** What a worker reports when a stream ends, well or not. */
@@ -14,6 +15,8 @@ export interface Trailer {
   readonly items: number;
   readonly elapsed_ms: number;
   readonly ttft_ms?: number;
+  /** What the handler has reported: at most 32 facts of 2048 bytes. Absent if it was nothing. */
+  readonly facts?: Reported;
 }
 
 /** One ERROR: of a stream, or of the whole connection on stream 0. */
@@ -57,12 +60,14 @@ export function decodeEnd(body: Buffer): Partial<Trailer> {
 }
 
 function toTrailer(map: Readonly<Record<string, unknown>>): Partial<Trailer> {
-  const { seen, items, elapsed_ms, ttft_ms } = map;
+  const { seen, items, elapsed_ms, ttft_ms, facts } = map;
+  const reported = isMap(facts) ? keepReported(facts) : undefined;
   return {
     ...(isMap(seen) && { seen: toSeen(seen) as unknown as SeenIdentity }), // every field is compared with what was sent, never trusted
     ...(typeof items === "number" && { items }),
     ...(typeof elapsed_ms === "number" && { elapsed_ms }),
     ...(typeof ttft_ms === "number" && { ttft_ms }),
+    ...(reported && { facts: reported }),
   };
 }
 
@@ -110,8 +115,14 @@ export function encodeError(writer: FrameWriter, streamId: number, error: ErrorM
   };
   const body = encodeOwn({ ...said, ...besides });
   writer.begin(frameTypes.ERROR, streamId);
-  writer.bytes(body.length <= writer.maxBodyBytes ? body : encodeOwn(said));
+  writer.bytes(body.length <= writer.maxBodyBytes ? body : encodeOwn(withoutFacts(said)));
   writer.end();
+}
+
+function withoutFacts({ trailer, ...said }: { readonly trailer?: Partial<Trailer> }): object {
+  if (!trailer) return said;
+  const { facts: _, ...rest } = trailer;
+  return { ...said, trailer: rest };
 }
 
 function isDetails(value: unknown): value is Readonly<Record<string, unknown>> {
