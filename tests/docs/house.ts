@@ -29,7 +29,7 @@ export const houses: Readonly<Record<string, Readonly<Record<string, Room>>>> = 
     security: { floor: 5, holds: "certificates, tokens, keys and their files; the proof of the token" },
     otel: { floor: 6, holds: "the OpenTelemetry SDK, loaded when spans are exported" },
     settings: { floor: 5, holds: "what a setting is, its flag, its variable; the settings of a runtime" },
-    system: { floor: 6, holds: "the system server, health checks, and what it calls ready" },
+    system: { floor: 6, holds: "the system server, health checks, what it calls ready, and what systemd is told" },
     wire: { floor: 4, holds: "bytes to messages and back, without sockets" },
     http: {
       floor: 4,

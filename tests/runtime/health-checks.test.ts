@@ -8,6 +8,7 @@ import { eventually } from "../support/cluster.ts";
 import { createLogger } from "../support/logger.ts";
 
 const silent = createLogger({ sink: () => undefined });
+const ignore = (): void => undefined;
 const since = expect.stringMatching(/^\d{4}-.+Z$/);
 
 afterEach(() => {
@@ -27,7 +28,7 @@ test.each<readonly [HealthCheck, object]>([
   [() => Promise.reject("text"), { state: "failing", reason: "a value that is no Error was thrown", since }],
   [() => "x".repeat(1_000), { state: "failing", reason: "x".repeat(256), since }],
 ])("what a check gives is what is kept of it (%#)", async (check, state) => {
-  using health = createHealthChecks({ log: silent, wallClock: Date.now });
+  using health = createHealthChecks({ log: silent, wallClock: Date.now, onChange: ignore });
   health.add("it", check);
   expect(await eventually("its answer", () => health.states["it"]?.state !== "pending" && health.states["it"])).toEqual(
     state,
@@ -38,7 +39,7 @@ test("a check runs at once and then in its interval, one run at a time, and chan
   vi.useFakeTimers();
   const lines: Record<string, unknown>[] = [];
   const log = createLogger({ sink: (record) => lines.push(record) });
-  using health = createHealthChecks({ log, wallClock: Date.now });
+  using health = createHealthChecks({ log, wallClock: Date.now, onChange: ignore });
   const answers = ["down", "down still", undefined, undefined];
   let asked = 0;
   using added = health.add("db", () => answers[asked++], { intervalMs: 1_000 });
@@ -62,7 +63,7 @@ test("a check runs at once and then in its interval, one run at a time, and chan
 
 test("a check that hangs fails when its time is over, is not asked again while it hangs, and hears of it by its signal", async () => {
   vi.useFakeTimers();
-  using health = createHealthChecks({ log: silent, wallClock: Date.now });
+  using health = createHealthChecks({ log: silent, wallClock: Date.now, onChange: ignore });
   const signals: AbortSignal[] = [];
   const runs: ((answer: undefined) => void)[] = [];
   const hang = (signal: AbortSignal): Promise<undefined> => {
@@ -88,7 +89,7 @@ test("a check that hangs fails when its time is over, is not asked again while i
 });
 
 test("what is no check is refused, and so is one too many", () => {
-  using health = createHealthChecks({ log: silent, wallClock: Date.now });
+  using health = createHealthChecks({ log: silent, wallClock: Date.now, onChange: ignore });
   const refused = (...args: unknown[]): string => {
     try {
       (health.add as (...given: unknown[]) => unknown)(...args);

@@ -71,7 +71,7 @@ export async function createFrontend(given: CreateFrontendOptions = {}): Promise
   try {
     // No system server: all of it is at the HTTP port, and DYN_SYSTEM_PORT may be meant for a worker beside it.
     used ??= await createRuntime({ config: { ...config, systemPort: -1 }, environment });
-    return await start({ settings, runtime: used, asked, owned, release });
+    return await start({ settings, runtime: used, isOwn: !runtime, asked, owned, release });
   } catch (error) {
     await release();
     throw error;
@@ -83,6 +83,8 @@ const configAdvice = "config is for the frontend's own runtime: with runtime, gi
 interface FrontendParts {
   readonly settings: FrontendOptions;
   readonly runtime: Runtime;
+  /** The end of the frontend is that of the runtime. */
+  readonly isOwn: boolean;
   /** Resolves with the signal that begins a drain. */
   readonly asked: Promise<ShutdownSignal>;
   /** What `release` disposes. */
@@ -124,6 +126,7 @@ async function start(parts: FrontendParts): Promise<Frontend> {
     routes,
   });
   logListening(ports, runtime, log);
+  runtime.system.tell("serving");
   return toFrontend(ports, parts, drain, log);
 }
 
@@ -242,6 +245,7 @@ function toFrontend(ports: HttpPorts, parts: FrontendParts, drain: AbortControll
   };
   const close = once(() => {
     drain.abort();
+    if (parts.isOwn) parts.runtime.system.tell("draining");
     end().then(resolve, reject);
     return closed;
   });

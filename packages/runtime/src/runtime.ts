@@ -144,7 +144,11 @@ class OwningRuntime implements Runtime {
     this.#signals = signals;
     this.#interceptors = interceptors;
     const condition = (): Condition => discovery.condition;
-    this.health = createHealthChecks({ log: this.#ownLog, wallClock: Date.now });
+    this.health = createHealthChecks({
+      log: this.#ownLog,
+      wallClock: Date.now,
+      onChange: () => this.#membership.checked(),
+    });
     this.#membership = system.join(() => ({ condition: discovery.condition, checks: this.health.states }));
     this.#shown = [
       this.health,

@@ -15,6 +15,7 @@ import { createRuntimeMetrics, type RuntimeMetrics } from "./metrics/runtime-met
 import { watchDescriptors } from "./net/descriptors.ts";
 import type { Tokens } from "./security/auth.ts";
 import { openApiKeys, openPlaneSecurity, type PlaneSecurity } from "./security/plane-security.ts";
+import { openServiceManager } from "./system/service-manager.ts";
 import { openSystem, type System } from "./system/system.ts";
 import type { Telemetry } from "./otel/otlp.ts";
 import { openTelemetry } from "./otel/telemetry.ts";
@@ -88,7 +89,7 @@ export async function openServices(options: ServiceOptions): Promise<Services> {
     const { tracer } = telemetry;
     const tokens = (): Tokens | undefined => security.tokens?.current;
     discovery = rememberAnnounced(await openDiscovery(config, { log, tokens, memorySpace }));
-    const system = givenSystem ?? (await startSystem(config, { metrics, memory, log, owned }));
+    const system = givenSystem ?? (await startSystem(config, { metrics, memory, log, owned, environment }));
     return { id, config, log, security, metrics, memory, system, tracer, scopes: new CallScopes(), discovery, close };
   } catch (error) {
     await Promise.allSettled([discovery?.[Symbol.asyncDispose]()]); // what has failed before is told
@@ -98,18 +99,21 @@ export async function openServices(options: ServiceOptions): Promise<Services> {
 }
 
 interface SystemParts extends Pick<Services, "metrics" | "memory" | "log"> {
+  readonly environment: Environment;
   /** What the services dispose at their end. */
   readonly owned: Disposable[];
 }
 
-async function startSystem(config: RuntimeConfig, { owned, ...parts }: SystemParts): Promise<System> {
+async function startSystem(config: RuntimeConfig, { owned, environment, ...parts }: SystemParts): Promise<System> {
   const { systemHost: host, systemPort: port, systemTimeoutMs: timeoutMs } = config;
   const log = parts.log.child({ target: "dyn_runtime::system" });
   const keys = port < 0 ? undefined : await openApiKeys("operators' keys", config.operatorKeysFile, log);
   if (keys) owned.push(keys);
   const operatorKeys = keys && (() => keys.current);
+  const manager = openServiceManager({ environment, log });
   return openSystem({
     ...parts,
+    manager,
     host,
     port,
     allowedHosts: config.systemAllowedHosts,

@@ -46,6 +46,8 @@ const nameShape = /^[\w.-]{1,64}$/;
 export interface HealthChecksOptions {
   readonly log: Logger;
   readonly wallClock: () => number;
+  /** Called when a check says something else than before, or is there no more. */
+  readonly onChange: () => void;
 }
 
 /** Create them, without any. */
@@ -68,6 +70,7 @@ export function createHealthChecks(options: HealthChecksOptions): OwnedHealthChe
       const end = once(() => {
         started[Symbol.dispose]();
         running.delete(name);
+        options.onChange();
       });
       return { [Symbol.dispose]: end };
     },
@@ -100,7 +103,7 @@ interface CheckParts extends HealthChecksOptions, Required<HealthCheckOptions> {
 }
 
 // A run that goes on after its time holds the next one back: runs that hang must not pile up.
-function startCheck({ name, check, timeoutMs, intervalMs, log, wallClock }: CheckParts): RunningCheck {
+function startCheck({ name, check, timeoutMs, intervalMs, log, wallClock, onChange }: CheckParts): RunningCheck {
   let state: CheckState = { state: "pending" };
   let isOver = false;
   let timer: NodeJS.Timeout | undefined;
@@ -112,6 +115,7 @@ function startCheck({ name, check, timeoutMs, intervalMs, log, wallClock }: Chec
     const since = isSame && "since" in before ? before.since : new Date(wallClock()).toISOString();
     state = reason === undefined ? { state: "passing", since } : { state: "failing", reason, since };
     if (isSame) return;
+    onChange();
     if (reason !== undefined) log.warn({ check: name, error: reason }, "health check fails");
     else if (before.state === "failing") log.info({ check: name }, "health check passes again");
   };

@@ -33,7 +33,8 @@ function worstOf(left: Stage, right: Stage): Stage {
   return worseThan[left].includes(right) ? left : right;
 }
 
-export function createReadiness(): Readiness {
+/** `onChange` is called after each change. */
+export function createReadiness(onChange: () => void = () => undefined): Readiness {
   const entries = new Set<{ readonly name: string; stage: Stage }>();
   const drains = new Set<object>();
   return {
@@ -50,14 +51,17 @@ export function createReadiness(): Readiness {
     expect(name) {
       const entry: { readonly name: string; stage: Stage } = { name, stage: "starting" };
       entries.add(entry);
+      const become = (stage: Stage): void => {
+        entry.stage = stage;
+        onChange();
+      };
       return {
-        serving() {
-          entry.stage = "serving";
+        serving: () => become("serving"),
+        draining: () => become("draining"),
+        gone() {
+          entries.delete(entry);
+          onChange();
         },
-        draining() {
-          entry.stage = "draining";
-        },
-        gone: () => void entries.delete(entry),
       };
     },
     drain() {

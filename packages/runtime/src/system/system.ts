@@ -14,6 +14,7 @@ import type { RuntimeMetrics } from "../metrics/runtime-metrics.ts";
 import { offTracer } from "../trace/spans.ts";
 import { createReadiness, type EndpointReadiness } from "./readiness.ts";
 import { toEntries, toErrorBody, toOwnRoutes, type SystemRoute } from "./routes.ts";
+import type { ServiceManager } from "./service-manager.ts";
 import { createStatus, stageOf, type Member, type ProcessStage, type StatusSources } from "./status.ts";
 
 export interface SystemOptions {
@@ -31,6 +32,8 @@ export interface SystemOptions {
   readonly memory: MemoryBudget;
   readonly log: Logger;
   readonly now: () => number;
+  /** Who has started this process. Disposed when the last runtime has left. */
+  readonly manager: ServiceManager;
 }
 
 /** One per process, shared by its runtimes. */
@@ -39,6 +42,8 @@ export interface System {
   readonly port: number | undefined;
   /** Have it answer at one more path, until it closes. @throws RuntimeError `invalid_argument` if the path is taken. */
   addRoute(path: string, route: SystemRoute): void;
+  /** A service manager such as systemd is told that this process serves, or drains: of one without endpoints, such as a frontend, whoever runs it knows. */
+  tell(stage: "serving" | "draining"): void;
   /** A runtime uses it until it leaves. The server closes when the last has left. `member` says how the runtime is. */
   join(member: () => Member): Membership;
 }
@@ -46,6 +51,8 @@ export interface System {
 export interface Membership {
   /** Of the process, as /health says it. */
   readonly stage: ProcessStage;
+  /** What its health checks say has changed. */
+  checked(): void;
   /** An endpoint that should serve. */
   expect(endpoint: string): EndpointReadiness;
   /** The process is not ready until this member has left. */
@@ -64,14 +71,24 @@ const openWarning =
 
 /** Start the server, if there is to be one. @throws RuntimeError `unavailable` if the address cannot be had. */
 export async function openSystem(options: SystemOptions): Promise<System> {
-  const readiness = createReadiness();
+  const { manager } = options;
+  const readiness = createReadiness(() => tellStage());
   const members = new Set<() => Member>();
   const sources: StatusSources = { readiness, members };
+  // That a part of it drains is not the end of the process.
+  const tellStage = (): void => {
+    const stage = stageOf(sources);
+    if (stage !== "draining" && stage !== "starting") manager.tell(stage);
+  };
+  const leaving = new Set<() => Member>();
   const routes = createOwnTable(options, sources);
-  const server = options.port < 0 ? undefined : await startServer(options, routes);
+  const server = await openServer(options, routes);
   const leave = async (member: () => Member): Promise<void> => {
     members.delete(member);
-    if (members.size === 0) await server?.close();
+    leaving.delete(member);
+    if (members.size > 0) return;
+    await server?.close();
+    manager[Symbol.dispose]();
   };
   return {
     port: server?.port,
@@ -82,6 +99,7 @@ export async function openSystem(options: SystemOptions): Promise<System> {
       if (isOpen && Object.keys(route.orders).length > 0)
         options.log.warnOnce({ host: server.host, path }, openWarning);
     },
+    tell: (stage) => manager.tell(stage),
     join(member) {
       members.add(member);
       let draining: { over(): void } | undefined;
@@ -91,8 +109,11 @@ export async function openSystem(options: SystemOptions): Promise<System> {
           return stageOf(sources);
         },
         expect: (endpoint) => readiness.expect(endpoint),
+        checked: tellStage,
         drain() {
           draining ??= readiness.drain();
+          leaving.add(member);
+          if (leaving.size === members.size) manager.tell("draining");
         },
         leave() {
           draining?.over();
@@ -101,6 +122,15 @@ export async function openSystem(options: SystemOptions): Promise<System> {
       };
     },
   };
+}
+
+async function openServer(options: SystemOptions, routes: RouteTable): Promise<RunningServer | undefined> {
+  try {
+    return options.port < 0 ? undefined : await startServer(options, routes);
+  } catch (error) {
+    options.manager[Symbol.dispose]();
+    throw error;
+  }
 }
 
 function createOwnTable({ metrics, now }: SystemOptions, sources: StatusSources): RouteTable {
