@@ -45,7 +45,7 @@ function createRecord(): RequestRecord {
   };
   const report: AttemptReport = {
     number: 0,
-    workerId: "17776772976555459617",
+    instanceId: "17776772976555459617",
     spanId,
     startedAt: startedAt + 0.3,
     endedAt: startedAt + 2.3,

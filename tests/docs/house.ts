@@ -16,6 +16,7 @@ export const houses: Readonly<Record<string, Readonly<Record<string, Room>>>> = 
     "client.ts": { floor: 9, holds: "`client()`" },
     "runtime-status.ts": { floor: 7, holds: "a runtime at one moment" },
     "plane.ts": { floor: 9, holds: "the two ends of the request plane, as the settings say" },
+    "call-all.ts": { floor: 8, holds: "`all()`: one request to every instance" },
     "answer.ts": { floor: 8, holds: "`generate()`: one request and its answer" },
     "endpoint.ts": { floor: 8, holds: "`serve()`" },
     "services.ts": {

@@ -46,7 +46,7 @@ function namesIn(text: string, shape: RegExp): string[] {
 /** The interface of that name. @throws Error if there is none. */
 function readOptions(sources: string, name: string): Options {
   const [, head, body] =
-    new RegExp(String.raw`^export interface ${name}(?:<\w+>)?(?: extends ([^{]*?))? \{\n(.*?)^\}`, "ms").exec(
+    new RegExp(String.raw`^export interface ${name}(?:<[^>]+>)?(?: extends ([^{]*?))? \{\n(.*?)^\}`, "ms").exec(
       sources,
     ) ?? [];
   if (body === undefined) throw new Error(`no interface ${name}`);
@@ -58,7 +58,7 @@ function readOptions(sources: string, name: string): Options {
     isOptional: groups["isOptional"] !== undefined,
   }));
   return {
-    bases: namesIn((head ?? "").replaceAll(partial, ""), /(\w+)/g),
+    bases: namesIn((head ?? "").replaceAll(partial, "").replaceAll(/<\w+>/g, ""), /(\w+)/g),
     partials: [head ?? "", ...members.map(({ type }) => type)].flatMap((text) => namesIn(text, partial)),
     members,
   };

@@ -12,7 +12,7 @@ const entryPoints: Readonly<Record<string, { readonly source: string; readonly n
       Endpoint ServeOptions Serving Handler RequestContext Places
       defineEndpoint EndpointContract ContractEndpoint ContractClientOptions ContractChecks StandardSchema InputOf OutputOf
       Interceptor InterceptedCall ClientCall ServerCall Next
-      Client ClientOptions WaitOptions RouterMode RetryPolicy CallOptions GenerateOptions Answer Batches AttemptReport AttemptOutcome Instance
+      Client ClientOptions WaitOptions RoutingPolicy KeyPolicy RouterMode RetryPolicy CallOptions GenerateOptions AllOptions InstanceResult Answer Batches AttemptReport AttemptOutcome Instance
       RuntimeError RuntimeErrorOptions ErrorCode ErrorTraits isErrorCode toRuntimeError
       createMemorySpace MemorySpace Discovery Condition
       PinoLogger Fields Identity RequestHeaders TraceContext Tracer RuntimeMetrics MemoryBudget System version

@@ -56,7 +56,9 @@ test("one that ends, or cannot start, listens to nothing any more", async () => 
   const modes = "round-robin, random, least-loaded, power-of-two, direct";
   const refused = createFrontend({ runtime, httpPort: 0, routerMode });
   await expect(refused).rejects.toThrow(`routerMode: expected one of ${modes}, got "kv"`);
-  expect(() => runtime.client("dyn://a.b.c", { routerMode })).toThrow(`routerMode must be one of ${modes}, got "kv"`);
+  expect(() => runtime.client("dyn://a.b.c", { policy: routerMode })).toThrow(
+    `policy must be one of ${modes}, or an object with \`key\`, got "kv"`,
+  );
   expect(home.listeners()).toBe(before);
   await first[Symbol.asyncDispose]();
   expect(home.listeners()).toBe(0);

@@ -89,7 +89,7 @@ export function report(more: Partial<AttemptReport> = {}): AttemptReport {
   };
   return {
     number: 0,
-    workerId: "7",
+    instanceId: "7",
     spanId: "attempt-span",
     startedAt: 1,
     endedAt: 9,

@@ -52,7 +52,7 @@ function remember(
 ): void {
   const report = {
     number: 0,
-    workerId: "7",
+    instanceId: "7",
     spanId: "b7ad6b7169203331",
     startedAt: 0,
     endedAt: 1,

@@ -9,11 +9,11 @@ describe("an answer through interceptors", () => {
   test("has the facts of its attempts", async () => {
     await using ends = await startEnds({ asked: [add(0)] });
     const answer = ends.client.generate({ count: 2 });
-    expect([answer.attempts, answer.workerId]).toEqual([0, undefined]);
+    expect([answer.attempts, answer.instanceId]).toEqual([0, undefined]);
     const batches: unknown[] = [];
     for await (const batch of answer.batches()) batches.push(batch);
     expect(batches).toEqual([[0], [1]]);
-    expect(answer).toMatchObject({ attempts: 1, retries: 0, trailer: { items: 2 }, workerId: expect.any(String) });
+    expect(answer).toMatchObject({ attempts: 1, retries: 0, trailer: { items: 2 }, instanceId: expect.any(String) });
     expect(answer.reports).toMatchObject([{ number: 0, isSent: true, outcome: "success" }]);
   });
 

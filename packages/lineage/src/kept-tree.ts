@@ -73,12 +73,12 @@ function toAttemptNode(
   ids: KeptRequest["identity"],
   toTime: ToTime,
 ): AttemptNode {
-  const { number, workerId, spanId, startedAt, endedAt, isSent, outcome, errorType } = attempt;
+  const { number, instanceId, spanId, startedAt, endedAt, isSent, outcome, errorType } = attempt;
   return {
     attempt: number,
     span_id: spanId,
     parent_id: ids.trace.spanId,
-    worker_id: workerId,
+    worker_id: instanceId,
     started_at: toTime(startedAt),
     ...(endedAt !== undefined && { ended_at: toTime(endedAt), elapsed_ms: roundMs(endedAt - startedAt) }),
     ...(outcome !== undefined && { outcome }),
@@ -91,7 +91,7 @@ function toAttemptNode(
 
 // The worker's own words: taken for nothing but what they are.
 function toWorkerNodes(
-  { worker, spanId, workerId, number }: KeptAttempt,
+  { worker, spanId, instanceId, number }: KeptAttempt,
   ids: KeptRequest["identity"],
 ): readonly WorkerNode[] {
   if (!worker) return [];
@@ -100,7 +100,7 @@ function toWorkerNodes(
     x_request_id: ids.xRequestId,
     trace_id: ids.trace.traceId,
     parent_id: spanId,
-    instance_id: workerId,
+    instance_id: instanceId,
     attempt: number,
     span_id: worker.spanId,
   };

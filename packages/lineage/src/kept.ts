@@ -121,10 +121,10 @@ function keepAttempts({ answers, start: { identity } }: ObservedRequest): KeptAt
 }
 
 function keepAttempt(report: Readonly<AttemptReport>, identity: Ids): KeptAttempt {
-  const { number, workerId, spanId, startedAt, endedAt, isSent, outcome, failure } = report;
+  const { number, instanceId, spanId, startedAt, endedAt, isSent, outcome, failure } = report;
   return {
     number,
-    workerId,
+    instanceId,
     spanId,
     startedAt,
     endedAt,
@@ -144,7 +144,7 @@ function keepWorker(report: Readonly<AttemptReport>, identity: Ids): KeptWorker 
 }
 
 function isAsSent(
-  { spanId, workerId, number }: Readonly<AttemptReport>,
+  { spanId, instanceId, number }: Readonly<AttemptReport>,
   { requestId, xRequestId, trace: { traceId } }: Ids,
   seen: SeenIdentity,
 ): boolean {
@@ -153,7 +153,7 @@ function isAsSent(
     seen.x_request_id === xRequestId &&
     seen.trace_id === traceId &&
     seen.parent_id === spanId &&
-    seen.instance_id === workerId &&
+    seen.instance_id === instanceId &&
     seen.attempt === number
   );
 }

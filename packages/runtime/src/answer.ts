@@ -7,10 +7,12 @@ import type { AttemptReport, RoutedRequest } from "./egress/routed-request.ts";
 import { InterceptedBatches, type AnswerChain } from "./egress/intercepted-answer.ts";
 import { maxWindowBytes } from "./egress/client-stream.ts";
 import { defaultWindowBytes } from "./net/item-receiver.ts";
+import type { Choosing } from "./egress/pick.ts";
 import { toRetrying, type Retrying, type RetryPolicy } from "./egress/retry.ts";
 import { Upload } from "./egress/upload.ts";
 import { RoutedAnswer, type Batches, type RouterOptions } from "./egress/router.ts";
-import { createRequestId, isInstanceId, isSaneClientId, isUuid } from "./ids.ts";
+import { toDestination, type Destination } from "./egress/destination.ts";
+import { createRequestId, isSaneClientId, isUuid } from "./ids.ts";
 import { RuntimeError } from "./errors.ts";
 import { isAsyncIterable } from "./given-items.ts";
 import { continueTrace, earlier, type CallScopes, type Inherited } from "./trace/call-scope.ts";
@@ -40,8 +42,10 @@ export interface CallOptions {
   readonly headers?: RequestHeaders;
   /** All ids above at once, as a frontend has them. Default: made of the others. */
   readonly identity?: Identity;
-  /** The one instance to ask, decimal u64: it answers, or nobody does. Default: any, by the router mode; `direct` needs it. */
+  /** The one instance to ask, decimal u64: it answers, or nobody does, whatever the policy. Default: any, by the policy; `direct` needs it. */
   readonly instanceId?: string;
+  /** Requests with the same key go to the same instance, whatever the policy but `direct`, as long as that has no more than 1.25 times its share. Default: as the policy says. */
+  readonly key?: string;
   /** Time the answer may take in all, a whole number of ms from 1 to 2³¹−1. Travels to the worker. Default: no limit. */
   readonly timeoutMs?: number;
   /** Reading of `performance.now()` after which nobody waits any more, ms: it travels to the worker, whoever asks keeps it with `signal`. Default: none. */
@@ -65,7 +69,7 @@ export interface Answer<Item> extends AsyncIterable<Item> {
   readonly requestId: string;
   batches(): Batches<Item>;
   /** Decimal u64 of the instance of the last attempt; undefined before the first. */
-  readonly workerId: string | undefined;
+  readonly instanceId: string | undefined;
   readonly attempts: number;
   /** Of these, those at another instance before an item had been delivered. */
   readonly retries: number;
@@ -86,6 +90,8 @@ export interface AnswerParts {
   readonly candidates: () => readonly Instance[];
   /** Of requests that say nothing of it. */
   readonly retry: Retrying;
+  /** The key of requests that are given none. */
+  readonly keyOf: Choosing["keyOf"];
   readonly scopes: CallScopes;
   /** Of requests that say nothing of it. */
   readonly inherit: boolean;
@@ -95,13 +101,14 @@ export interface AnswerParts {
 
 /** Create the answer to `request`: nothing is sent before it is read. @throws RuntimeError `invalid_argument` on a request or an option that cannot be sent. */
 export function createAnswer<Item>(parts: AnswerParts, request: unknown, options: GenerateOptions): Answer<Item> {
+  const destination = toDestination(request, options, parts.keyOf);
   if (parts.through) {
-    const routed = toRoutedRequest(parts, options, undefined); // what is sent is known when interceptors are through with it
+    const routed = toRoutedRequest(parts, options, destination, undefined); // what is sent is known when interceptors are through with it
     return new InterceptedItems<Item>(parts.routing, routed, request, parts.through);
   }
   const upload = isAsyncIterable(request) ? new Upload(request) : undefined;
   const payload = upload ? streamPayload : encodePayload(request);
-  return new RoutedItems<Item>(parts.routing, toRoutedRequest(parts, options, upload), payload);
+  return new RoutedItems<Item>(parts.routing, toRoutedRequest(parts, options, destination, upload), payload);
 }
 
 /** The only item of an answer, once it has ended. @throws RuntimeError `protocol` if there is none, or one more; that cancels the request. */
@@ -117,13 +124,16 @@ export async function readOne<Item>(answer: Answer<Item>): Promise<Item> {
   return items[0] as Item; // there is one
 }
 
-function toRoutedRequest(parts: AnswerParts, options: GenerateOptions, upload: Upload | undefined): RoutedRequest {
+function toRoutedRequest(
+  parts: AnswerParts,
+  options: GenerateOptions,
+  destination: Destination,
+  upload: Upload | undefined,
+): RoutedRequest {
   const { routing, path, candidates, retry } = parts;
-  const { timeoutMs, instanceId, windowBytes = defaultWindowBytes, resume, inherit = parts.inherit } = options;
+  const { timeoutMs, windowBytes = defaultWindowBytes, resume, inherit = parts.inherit } = options;
   if (timeoutMs !== undefined) assertWhole("timeoutMs", timeoutMs, 1, maxTimerMs); // a timer would take a longer time for 1 ms
   assertWhole("windowBytes", windowBytes, 1, maxWindowBytes);
-  if (instanceId !== undefined && !isInstanceId(instanceId))
-    throw new RuntimeError("invalid_argument", "instanceId must be a decimal u64");
   assertSwitch("inherit", inherit);
   const inherited = inherit ? parts.scopes.current() : undefined;
   const deadlineAt = timeoutMs === undefined ? options.deadlineAt : routing.now() + timeoutMs;
@@ -135,7 +145,7 @@ function toRoutedRequest(parts: AnswerParts, options: GenerateOptions, upload: U
     signal: toSignal(options.signal, timeoutMs, inherited?.signal),
     deadlineAt: earlier(deadlineAt, inherited?.deadlineAt),
     windowBytes,
-    wanted: instanceId,
+    ...destination,
     candidates,
     retry: options.retry === undefined ? retry : toRetrying(options.retry),
     ...(resume && { resume: () => encodeRest(resume()) }),
@@ -228,8 +238,8 @@ class RoutedItems<Item> implements Answer<Item> {
     return this.#request.identity.requestId;
   }
 
-  get workerId(): string | undefined {
-    return this.#request.reports.at(-1)?.workerId;
+  get instanceId(): string | undefined {
+    return this.#request.reports.at(-1)?.instanceId;
   }
 
   get attempts(): number {

@@ -1,11 +1,11 @@
 /** Serving an endpoint: it is registered once it takes requests, and withdrawn before it takes no more. */
 import type { Discovery } from "./discovery/discovery.ts";
+import { takeLabels } from "./discovery/labels.ts";
 import { formatAddress, formatPath, toEndpointRecord, type EndpointAddress } from "./discovery/records.ts";
 import { serveContract, toTarget, type EndpointContract } from "./endpoint-contract.ts";
 import type { Handler } from "./handler.ts";
 import { assertInterceptors, serveIntercepted, type Interceptor } from "./interceptors.ts";
 import type { InputOf, OutputOf, StandardSchema } from "./standard-schema.ts";
-import { formatInstanceKey } from "./ids.ts";
 import { createAdmission } from "./ingress/admission.ts";
 import { drainEndpoint } from "./ingress/drain.ts";
 import type { PlaneRegistration, PlaneServer } from "./ingress/plane-server.ts";
@@ -37,6 +37,8 @@ export interface ServeOptions<Item> {
   readonly idempotent?: boolean;
   /** What each request and its items go through, the first outermost; those of the runtime are around them. Default: nothing. */
   readonly interceptors?: readonly Interceptor[];
+  /** What callers may choose this instance by, at most 16: names of 1 to 63 of a-z, 0-9, _ . and -, values of 1 to 128 characters of visible ASCII. Default: none. */
+  readonly labels?: Readonly<Record<string, string>>;
 }
 
 /** A served endpoint. */
@@ -108,10 +110,11 @@ async function serve<Request, Item>(
   parts: EndpointParts,
   address: EndpointAddress,
   handler: Handler<Request, Item>,
-  options: ServeOptions<Item>,
+  { labels: given = {}, ...options }: ServeOptions<Item>,
 ): Promise<Serving> {
   const { id, config, log, discovery, security, membership, servings, draining } = parts;
   parts.assertOpen();
+  const labels = takeLabels(given);
   const shown = toAdvertisedAddress(await parts.listen(), config.tcpAdvertiseHost);
   parts.assertOpen(); // the listener may be closed by now
   const path = formatPath(address);
@@ -121,6 +124,7 @@ async function serve<Request, Item>(
     tcp: shown,
     isTls: security.listenerTls !== undefined,
     isIdempotent: options.idempotent ?? false,
+    labels,
   });
   const registration = await discovery.publish(record).catch((error: unknown) => {
     readiness.gone();
@@ -164,7 +168,7 @@ function addEndpoint<Request, Item>(
     idempotent = false,
     interceptors = [],
     ...others
-  }: ServeOptions<Item>,
+  }: Omit<ServeOptions<Item>, "labels">,
 ): PlaneRegistration {
   refuseOthers(others);
   assertFunction("the handler", handler);
@@ -175,7 +179,7 @@ function addEndpoint<Request, Item>(
     dynamo_namespace: address.namespace,
     dynamo_component: address.component,
     dynamo_endpoint: address.endpoint,
-    worker_id: formatInstanceKey(id),
+    worker_id: id.toString(),
     model,
   });
   const { engineRequestLimit, requestQueueLimit: queueLimit } = config;

@@ -63,7 +63,7 @@ export function createInstanceId(): bigint {
 
 /** True for the decimal form of a u64 as records and lines have it. */
 export function isInstanceId(text: string): boolean {
-  return /^(?:0|[1-9]\d{0,19})$/.test(text) && BigInt(text) < 2n ** 64n;
+  return typeof text === "string" && /^(?:0|[1-9]\d{0,19})$/.test(text) && BigInt(text) < 2n ** 64n;
 }
 
 /** Lower-case hex without padding, as in record keys and endpoint paths. */

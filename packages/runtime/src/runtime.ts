@@ -14,7 +14,6 @@ import type { Peers } from "./egress/peers.ts";
 import { createEndpoint, type ContractEndpoint, type Endpoint, type EndpointParts, type Serving } from "./endpoint.ts";
 import type { EndpointContract } from "./endpoint-contract.ts";
 import { RuntimeError } from "./errors.ts";
-import { formatInstanceKey } from "./ids.ts";
 import type { PlaneServer } from "./ingress/plane-server.ts";
 import { assertInterceptors, type Interceptor } from "./interceptors.ts";
 import { createEndReport } from "./end-report.ts";
@@ -64,12 +63,12 @@ export interface Runtime extends AsyncDisposable {
   endpoint<Request extends StandardSchema, Item extends StandardSchema>(
     contract: EndpointContract<Request, Item>,
   ): ContractEndpoint<Request, Item>;
-  /** A client of that endpoint, open until the runtime closes. @throws RuntimeError `invalid_argument` on a malformed address or another router mode, `unavailable` once the runtime closes. */
-  client<Request, Item>(uri: string, options?: ClientOptions): Client<Request, Item>;
+  /** A client of that endpoint, open until the runtime closes. @throws RuntimeError `invalid_argument` on a malformed address or another policy, `unavailable` once the runtime closes. */
+  client<Request, Item>(uri: string, options?: ClientOptions<Request>): Client<Request, Item>;
   /** A client of the endpoint of a contract. */
   client<Request extends StandardSchema, Item extends StandardSchema>(
     contract: EndpointContract<Request, Item>,
-    options?: ContractClientOptions,
+    options?: ContractClientOptions<InputOf<Request>>,
   ): Client<InputOf<Request>, OutputOf<Item>>;
   /** How all of it is at this moment. */
   status(): RuntimeStatus;
@@ -152,7 +151,7 @@ class OwningRuntime implements Runtime {
     this.#membership = system.join(() => ({ condition: discovery.condition, checks: this.health.states }));
     this.#shown = [
       this.health,
-      metrics.started(formatInstanceKey(id)),
+      metrics.started(this.instanceId),
       metrics.watchDiscovery(condition),
       metrics.watchChecks(() => this.health.states),
     ];
@@ -190,10 +189,10 @@ class OwningRuntime implements Runtime {
     return createEndpoint(parts, target);
   }
 
-  client<Request, Item>(uri: string, options?: ClientOptions): Client<Request, Item>;
+  client<Request, Item>(uri: string, options?: ClientOptions<Request>): Client<Request, Item>;
   client<Request extends StandardSchema, Item extends StandardSchema>(
     contract: EndpointContract<Request, Item>,
-    options?: ContractClientOptions,
+    options?: ContractClientOptions<InputOf<Request>>,
   ): Client<InputOf<Request>, OutputOf<Item>>;
   client(target: string | EndpointContract, options: ContractClientOptions = {}): Client<unknown, unknown> {
     this.#assertOpen();

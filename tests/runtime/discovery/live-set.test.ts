@@ -44,13 +44,14 @@ test("lines about instances that come and go together count as they go by, and t
   ]);
 });
 
-test("whoever looks at those in use while one leaves sees none too few afterwards", () => {
+test("whoever looks at those in use while one leaves sees none too few afterwards", async () => {
   const { tables } = createMemorySpace();
   const log = createLogger({ sink: () => undefined });
   const discovery = createMemoryDiscovery({ tables }, log);
   const seen: string[][] = [];
   const idsOf = (set: LiveSet): string[] => set.instances.map(({ id }) => id);
   using live: LiveSet = openLiveSet({ discovery, address, log, onLeave: () => seen.push(idsOf(live)) });
+  await Promise.resolve(); // until then a program hears nothing
   const change = (id: bigint, isThere: boolean): Change => ({
     key: recordKey(record(id)),
     record: isThere ? record(id) : undefined,

@@ -75,7 +75,7 @@ test("a success is reported with what the worker said, and its line names the ca
   expect(answer.reports).toHaveLength(1);
   expect(report).toMatchObject({
     number: 0,
-    workerId: pair.worker.instanceId,
+    instanceId: pair.worker.instanceId,
     isSent: true,
     outcome: "success",
     trailer: { items: 1 },
@@ -114,7 +114,7 @@ test("what could not be sent is reported as that", async () => {
   const answer = pair.caller.client("dyn://demo.nobody.generate").generate({});
   expect((await failureOf(answer.batches().next())).code).toBe("cannot_connect");
   expect(answer.reports).toMatchObject([
-    { workerId: "7", isSent: false, outcome: "connection_failed", failure: { code: "cannot_connect" }, trailer: {} },
+    { instanceId: "7", isSent: false, outcome: "connection_failed", failure: { code: "cannot_connect" }, trailer: {} },
   ]);
   expect(pair.records.find(({ message }) => message === "route request failed")).toMatchObject({
     level: "WARN",

@@ -12,7 +12,7 @@ import {
 
 function input(ids: readonly string[], loads: Readonly<Record<string, number>> = {}): PickInput {
   return {
-    instances: ids.map((id) => ({ id, key: id, host: "h", port: 1, path: "p" })),
+    instances: ids.map((id) => ({ id, key: id, host: "h", port: 1, path: "p", labels: {} })),
     loadOf: (id) => loads[id] ?? 0,
   };
 }

@@ -17,7 +17,7 @@ const labels = { dynamo_namespace: "test", dynamo_component: "echo", dynamo_endp
 
 test("requests, bytes, time and the first response, by endpoint and instance", async () => {
   await using pair = await startPair();
-  const worker_id = BigInt(pair.server.instanceId).toString(16);
+  const worker_id = pair.server.instanceId;
   await Promise.all([1, 2, 3].map((count) => collect(pair.client.generate({ count, size: 100 }))));
   const exposed = await eventually("all being over", async () => {
     const now = await expose(pair.server);

@@ -1,5 +1,5 @@
 /** The workers of one model: a pool per role, each with a client of the endpoint that is served. */
-import { RuntimeError, type Client, type RouterMode, type Runtime } from "@dyn/runtime";
+import { RuntimeError, type Client, type Instance, type RouterMode, type Runtime } from "@dyn/runtime";
 import type { Delta, WorkerRole } from "@dyn/runtime/llm";
 import { formatAddress, type ModelRecord, type ModelJob, type Logger } from "@dyn/runtime/internal";
 import { createModelCards, roleOf, toFacts, type CardFacts, type CardGroup, type ModelFacts } from "./cards.ts";
@@ -109,13 +109,13 @@ class ModelPools implements Pools {
 
   #open(role: WorkerRole, { endpoint, cards }: CardGroup): void {
     const { model, runtime, routerMode } = this.#options;
-    const onLeave = (id: string): void => {
+    const onLeave = ({ id }: Instance): void => {
       const card = cards.get(id);
       if (card) this.#options.onLeave(card);
     };
     const client = runtime.client<ModelJob, Delta>(endpoint, {
       admittedOnly: true,
-      routerMode,
+      policy: routerMode,
       retry: {}, // a model may be asked twice, whoever serves it
       onLeave,
       logFields: { model },

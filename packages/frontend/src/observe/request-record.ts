@@ -148,10 +148,10 @@ function addWorkers(facts: Record<string, string | number | boolean>, { prefill,
   const last = answer?.reports.at(-1);
   const lastPrefill = prefill?.reports.at(-1);
   const atPrompt = lastPrefill ?? last;
-  if (atPrompt) facts["prefill_worker_id"] = atPrompt.workerId;
+  if (atPrompt) facts["prefill_worker_id"] = atPrompt.instanceId;
   if (last) {
-    facts["worker_id"] = last.workerId;
-    facts["decode_worker_id"] = last.workerId;
+    facts["worker_id"] = last.instanceId;
+    facts["decode_worker_id"] = last.instanceId;
   }
   if (last?.isSent) facts["attempt_span_id"] = last.spanId;
   if (lastPrefill?.isSent) facts["prefill_attempt_span_id"] = lastPrefill.spanId;

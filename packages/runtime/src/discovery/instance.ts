@@ -1,6 +1,7 @@
 /** One instance of an endpoint, as its record tells it. */
 import { formatHostPort } from "../address.ts";
 import { formatInstanceKey } from "../ids.ts";
+import { noLabels, type InstanceLabels } from "./labels.ts";
 import { formatPath, type EndpointRecord } from "./records.ts";
 
 /** Where one instance is dialled, and how it is told from all others. */
@@ -17,6 +18,8 @@ export interface Instance {
   readonly isTls?: boolean;
   /** A request may run twice there without harm. Default false. */
   readonly isIdempotent?: boolean;
+  /** Values by name, as it was served with; empty without any. */
+  readonly labels: InstanceLabels;
 }
 
 /** The key of its record. */
@@ -42,5 +45,6 @@ export function toInstance(record: EndpointRecord): Instance | undefined {
     path: formatPath(record),
     ...(isTls && { isTls }),
     ...(isIdempotent && { isIdempotent }),
+    labels: record.dyn_labels ?? noLabels,
   };
 }

@@ -5,8 +5,10 @@ import { formatInstanceKey, parseInstanceKey } from "../ids.ts";
 import { createWaiters } from "../lifetime.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { Change, Discovery, Watch } from "./discovery.ts";
+import { createComings } from "./comings.ts";
 import { toInstance, type Instance } from "./instance.ts";
 import type { InstanceStatuses } from "./instance-status.ts";
+import { hasLabels, type InstanceLabels } from "./labels.ts";
 import { createOrphans } from "./orphans.ts";
 import { formatAddress, formatPath, type EndpointAddress } from "./records.ts";
 
@@ -33,8 +35,12 @@ export interface LiveSetOptions {
   readonly admittedOnly?: boolean;
   /** Who can tell of an instance whose record is gone. Default: nobody, it has left then. */
   readonly statuses?: InstanceStatuses;
-  /** An instance has left. */
-  readonly onLeave?: (instanceId: string) => void;
+  /** Only instances that have these are in. Default: with any or none. */
+  readonly labels?: InstanceLabels | undefined;
+  /** An instance has joined. What it throws is logged. */
+  readonly onJoin?: ((instance: Instance) => unknown) | undefined;
+  /** An instance has left, as it was. What it throws is logged. */
+  readonly onLeave?: ((instance: Instance) => unknown) | undefined;
 }
 
 /** Follow one endpoint. */
@@ -90,21 +96,21 @@ interface Members extends Disposable {
 }
 
 // Those in use: the ones with a record, and the ones that have lost it and are there all the same.
-function createMembers({ address, log, statuses, onLeave }: LiveSetOptions, onNews: () => void): Members {
+function createMembers(options: LiveSetOptions, onNews: () => void): Members {
+  const { address, log, statuses, labels = {} } = options;
+  const comings = createComings(options);
   const endpoint = formatAddress(address);
   const inUse = new Map<string, Instance>();
   let ordered: readonly Instance[] | undefined = [];
   const orphans = statuses && createOrphans({ statuses, endpoint, log, onGone: leave });
 
   function join(instance: Instance): void {
-    const { id, host, port } = instance;
-    const known = inUse.get(id);
-    inUse.set(id, instance);
+    const known = inUse.get(instance.id);
+    inUse.set(instance.id, instance);
     ordered = undefined;
     if (known) orphans?.returned(known);
-    const address = formatHostPort(host, port);
-    if (!known) log.info({ endpoint, instance_id: id, address, instances: inUse.size }, "instance joined");
-    else if (known.key !== instance.key) log.info({ endpoint, instance_id: id, address }, "instance moved");
+    logJoin(log, { endpoint, instance, known, instances: inUse.size });
+    if (!known) comings.joined(instance);
   }
 
   function remove(id: string): boolean {
@@ -116,15 +122,18 @@ function createMembers({ address, log, statuses, onLeave }: LiveSetOptions, onNe
   }
 
   function leave(id: string): void {
-    if (remove(id)) onLeave?.(id);
+    const instance = inUse.get(id);
+    if (instance && remove(id)) comings.left(instance);
   }
 
   function apply({ key, record }: Change): void {
     const instance = record?.type === "Endpoint" ? toInstance(record) : undefined;
-    if (instance) return join(instance);
+    if (instance && hasLabels(instance.labels, labels)) return join(instance);
     const id = parseInstanceKey(key.slice(key.lastIndexOf("/") + 1));
     const known = inUse.get(id);
-    if (known && !orphans?.keep(known)) leave(id);
+    if (known && instance) orphans?.forget(known); // it is there, and served anew with other labels
+    else if (known && orphans?.keep(known)) return;
+    leave(id);
   }
 
   return {
@@ -146,6 +155,20 @@ function createMembers({ address, log, statuses, onLeave }: LiveSetOptions, onNe
     },
     [Symbol.dispose]: () => orphans?.[Symbol.dispose](),
   };
+}
+
+interface Joined {
+  readonly endpoint: string;
+  readonly instance: Instance;
+  /** As it was known before. */
+  readonly known: Instance | undefined;
+  readonly instances: number;
+}
+
+function logJoin(log: Logger, { endpoint, instance: { id, key, host, port }, known, instances }: Joined): void {
+  const address = formatHostPort(host, port);
+  if (!known) log.info({ endpoint, instance_id: id, address, instances }, "instance joined");
+  else if (known.key !== key) log.info({ endpoint, instance_id: id, address }, "instance moved");
 }
 
 // Decimal u64 without leading zeros: longer is larger.

@@ -2,6 +2,7 @@
 import { countCharacters } from "../counts.ts";
 import { RuntimeError } from "../errors.ts";
 import { formatInstanceKey } from "../ids.ts";
+import { areLabels, type InstanceLabels } from "./labels.ts";
 
 /** Where a record lives: instances serve requests, cards describe models. */
 export type Bucket = "v1/instances" | "v1/mdc";
@@ -26,6 +27,8 @@ export interface EndpointRecord extends EndpointAddress {
   readonly dyn_plane_tls?: true;
   /** Ours: a request may run twice without harm. */
   readonly dyn_idempotent?: true;
+  /** Ours: what callers may choose it by. */
+  readonly dyn_labels?: InstanceLabels;
 }
 
 /** Dynamo's model deployment card; only the fields we write or read are typed. */
@@ -71,13 +74,15 @@ export interface EndpointFacts {
   readonly isTls: boolean;
   /** A request may run twice without harm. Default false. */
   readonly isIdempotent?: boolean;
+  /** What callers may choose it by. Default: none. */
+  readonly labels?: InstanceLabels;
 }
 
 /** The record of an endpoint that this process serves on the native plane. */
 export function toEndpointRecord(
   { namespace, component, endpoint }: EndpointAddress,
   id: bigint,
-  { tcp, isTls, isIdempotent = false }: EndpointFacts,
+  { tcp, isTls, isIdempotent = false, labels = {} }: EndpointFacts,
 ): EndpointRecord {
   return {
     type: "Endpoint",
@@ -90,6 +95,7 @@ export function toEndpointRecord(
     dyn_plane: 1,
     ...(isTls && { dyn_plane_tls: true }),
     ...(isIdempotent && { dyn_idempotent: true }),
+    ...(Object.keys(labels).length > 0 && { dyn_labels: labels }),
   };
 }
 
@@ -179,7 +185,8 @@ function findMissing(value: Readonly<Record<string, unknown>>): string | undefin
   if (typeof id !== "bigint" || id > maxId) return "instance_id";
   if (value["type"] === "Endpoint") {
     const transport = value["transport"] as { tcp?: unknown } | null | undefined;
-    return typeof transport?.tcp === "string" ? undefined : "transport.tcp";
+    if (typeof transport?.tcp !== "string") return "transport.tcp";
+    return areLabels(value["dyn_labels"] ?? {}) ? undefined : "dyn_labels";
   }
   if (value["type"] === "Model")
     return findMissingOfCard(value["card_json"] as Record<string, unknown> | null | undefined);

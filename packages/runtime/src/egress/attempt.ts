@@ -13,7 +13,7 @@ import { toAttemptOutcome, toOpenedMessage, toVerdict, type AttemptOutcome } fro
 import type { AttemptReport, RoutedRequest } from "./routed-request.ts";
 import type { Health } from "./health.ts";
 import type { Peers } from "./peers.ts";
-import type { RouterMode } from "./pick.ts";
+import type { Choosing } from "./pick.ts";
 import type { ClientConnection } from "./client-connection.ts";
 import type { ClientStream } from "./client-stream.ts";
 
@@ -21,7 +21,7 @@ import type { ClientStream } from "./client-stream.ts";
 export interface AttemptOptions {
   readonly peers: Peers;
   readonly health: Health;
-  readonly mode: RouterMode;
+  readonly mode: Choosing["mode"];
   readonly metrics: RuntimeMetrics;
   readonly log: Logger;
   readonly tracer: Tracer;
@@ -53,7 +53,7 @@ export class Attempt {
     this.instance = instance;
     this.#report = {
       number,
-      workerId: instance.id,
+      instanceId: instance.id,
       spanId: this.#identity.trace.spanId,
       startedAt: options.now(),
       endedAt: undefined,

@@ -1,18 +1,43 @@
 /** Which instance gets the next attempt. */
 import type { Instance } from "../discovery/instance.ts";
 import { RuntimeError } from "../errors.ts";
+import { describeValue } from "../excerpt.ts";
+import { assertFunction, refuseOthers } from "../settings/options.ts";
 
 /** How an instance can be chosen; docs/routing-and-failure.md says when to take which. */
 export const routerModes = ["round-robin", "random", "least-loaded", "power-of-two", "direct"] as const;
 /** One of `routerModes`. */
 export type RouterMode = (typeof routerModes)[number];
 
-/** Programs may give anything. @throws RuntimeError `invalid_argument` for what is no mode. */
-export function checkRouterMode(mode: RouterMode): RouterMode {
-  if (routerModes.includes(mode)) return mode;
+/** Requests with the same key go to the same instance, as long as that has no more than 1.25 times its share of what is under way. */
+export interface KeyPolicy<Request = unknown> {
+  /** The key of a request, for instance the user's name. */
+  readonly key: (request: Request) => string;
+}
+
+/** How a client chooses the instance of a request. */
+export type RoutingPolicy<Request = unknown> = RouterMode | KeyPolicy<Request>;
+
+/** What a policy comes to. */
+export interface Choosing {
+  /** As lines and spans name it. */
+  readonly mode: RouterMode | "key";
+  /** The key of a request whose caller gives none. Undefined = it has none. */
+  readonly keyOf?: (request: unknown) => string;
+}
+
+/** Programs may give anything. @throws RuntimeError `invalid_argument` for what is no policy. */
+export function toChoosing<Request>(policy: RoutingPolicy<Request>): Choosing {
+  if (typeof policy === "object" && policy !== null) {
+    const { key, ...others } = policy;
+    refuseOthers(others);
+    assertFunction("policy.key", key);
+    return { mode: "key", keyOf: key as (request: unknown) => string }; // Request is the caller's claim about the endpoint
+  }
+  if (routerModes.includes(policy)) return { mode: policy };
   throw new RuntimeError(
     "invalid_argument",
-    `routerMode must be one of ${routerModes.join(", ")}, got ${JSON.stringify(mode)}`,
+    `policy must be one of ${routerModes.join(", ")}, or an object with \`key\`, got ${describeValue(policy)}`,
   );
 }
 
@@ -28,7 +53,7 @@ export interface PickInput {
 export type Pick = (input: PickInput) => Instance | undefined;
 
 /** A choice of its own for each client: round robin has a turn to remember. `random` gives numbers from 0 to below 1. */
-export function createPick(mode: RouterMode, random: () => number): Pick {
+export function createPick(mode: Choosing["mode"], random: () => number): Pick {
   switch (mode) {
     case "round-robin":
       return createRoundRobin();
@@ -38,8 +63,9 @@ export function createPick(mode: RouterMode, random: () => number): Pick {
       return ({ instances, loadOf }) => draw(leastLoaded(instances, loadOf), random);
     case "power-of-two":
       return ({ instances, loadOf }) => leastLoaded(drawTwo(instances, random), loadOf)[0];
-    case "direct":
-      return () => undefined; // a request that names an instance leaves no choice
+    case "direct": // a request that names an instance leaves no choice
+    case "key": // nor does one that has a key
+      return () => undefined;
   }
 }
 

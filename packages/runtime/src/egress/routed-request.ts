@@ -28,6 +28,8 @@ export interface RoutedRequest {
   readonly windowBytes: number;
   /** The one instance to ask, decimal u64; undefined = any. */
   readonly wanted: string | undefined;
+  /** Requests with the same one go to the same instance; undefined = any, as the policy says. */
+  readonly affinityKey: string | undefined;
   /** Instances to choose from, asked anew for every attempt. */
   candidates(): readonly Instance[];
   readonly retry: Retrying;
@@ -46,7 +48,7 @@ export interface AttemptReport {
   /** From 0. */
   readonly number: number;
   /** Decimal u64 of the instance. */
-  readonly workerId: string;
+  readonly instanceId: string;
   readonly spanId: string;
   /** The runtime's clock (`performance.now()`), ms. */
   readonly startedAt: number;

@@ -4,6 +4,7 @@ import { RuntimeError } from "../errors.ts";
 import { toRuntimeError } from "../thrown.ts";
 import { waitMs } from "../lifetime.ts";
 import { endSpan, noSpan, toOutcome, type Span } from "../trace/spans.ts";
+import { pickByKey } from "./affinity.ts";
 import { isUnreachable, toAttemptError } from "./attempt-outcome.ts";
 import { Attempt, type AttemptOptions } from "./attempt.ts";
 import type { RoutedRequest } from "./routed-request.ts";
@@ -99,12 +100,13 @@ export class RoutedAnswer implements Batches<unknown> {
 
   // An instance that is named is asked, or nobody. If nobody is well, whoever is there may try: a circuit must not turn a fault into an outage.
   #choose(): Instance | undefined {
-    const { pick, health } = this.#options;
-    const { wanted } = this.#request;
+    const { pick, health, mode } = this.#options;
+    const { wanted, affinityKey } = this.#request;
     const all = this.#request.candidates();
     const untried = this.#tried.size === 0 ? all : all.filter(({ key }) => !this.#tried.has(key));
     if (wanted !== undefined) return untried.find(({ id }) => id === wanted);
-    return pick({ instances: this.#keepWell(untried), loadOf: (key) => health.loadOf(key) });
+    const input = { instances: this.#keepWell(untried), loadOf: (key: string) => health.loadOf(key) };
+    return affinityKey === undefined || mode === "direct" ? pick(input) : pickByKey(affinityKey, input);
   }
 
   // A first attempt may be the probe of an instance that has failed; one that has been disappointed goes where nobody has.
@@ -124,7 +126,7 @@ export class RoutedAnswer implements Batches<unknown> {
       new RuntimeError("unavailable", `${what} ${path}`, { publicMessage: `${what} the endpoint` });
     if (wanted !== undefined) return toError(`instance ${wanted} does not serve`);
     if (this.#options.mode !== "direct") return toError("no instance serves");
-    return new RuntimeError("invalid_argument", "the router mode is direct, and the request names no instance");
+    return new RuntimeError("invalid_argument", "the policy is direct, and the request names no instance");
   }
 
   async #retryOrThrow(failure: RuntimeError): Promise<void> {
@@ -210,7 +212,7 @@ export class RoutedAnswer implements Batches<unknown> {
         operation: path,
         request_id,
         x_request_id,
-        worker_id: reports.at(-1)?.workerId,
+        worker_id: reports.at(-1)?.instanceId,
         attempts: reports.length,
       });
     }

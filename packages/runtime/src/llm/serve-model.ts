@@ -41,12 +41,15 @@ export interface ServeModelOptions {
   /** Completions the engine can run at a time, of all requests together; the lower of this and `--engine-request-limit` holds. A request for more has them
    *  made one after the other, in turn with other requests. Default 0: no limit of its own. */
   readonly requestLimit?: number;
+  /** What callers may choose this instance by, as of `serve`. Default: none. */
+  readonly labels?: Readonly<Record<string, string>>;
 }
 
 /** Resolves once the model is registered. @throws RuntimeError `invalid_argument` on a bad name or address. */
 export async function serveModel(runtime: Runtime, options: ServeModelOptions, engine: Engine): Promise<Serving> {
   const { model, role = "aggregated", contextLength = 0, migrationLimit = 0, requestLimit = 0, ...rest } = options;
   const {
+    labels = {},
     endpoint = role === "prefill" ? "dyn://dynamo.prefill.generate" : "dyn://dynamo.backend.generate",
     ...others
   } = rest;
@@ -65,6 +68,7 @@ export async function serveModel(runtime: Runtime, options: ServeModelOptions, e
       countTokens: () => 0, // each delta is counted as the engine gives it
       model,
       requestLimit,
+      labels,
       idempotent: true, // nobody is harmed by text that is generated twice
     });
   const record: ModelRecord = {

@@ -5,7 +5,7 @@ import type { Counter, Gauge, Histogram, TraceRef } from "./series.ts";
 
 type EndpointLabel = "dynamo_namespace" | "dynamo_component" | "dynamo_endpoint" | "worker_id" | "model";
 
-/** `worker_id` in hex; `model` for endpoints of models. */
+/** `worker_id` is the instance id, decimal; `model` for endpoints of models. */
 export type EndpointLabels = Labels<EndpointLabel>;
 
 /** Which step of a worker failed: reading the request, running the handler, writing an item. */

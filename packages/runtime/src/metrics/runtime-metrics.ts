@@ -34,7 +34,7 @@ export interface RuntimeMetrics {
   /** The series of one served endpoint. */
   endpoint(labels: EndpointLabels): EndpointMetrics;
   /** Show the uptime of this instance, until disposed. */
-  started(workerId: string): Disposable;
+  started(instanceId: string): Disposable;
   /** Count a discovery that may be degraded, until disposed. */
   watchDiscovery(condition: () => Condition): Disposable;
   /** Show health checks by what they said last, until disposed. */
