@@ -20,15 +20,15 @@ const page = join(root, "docs/configuration.md");
 type AnySetting = Setting<never> | Setting<unknown> | Variable<never> | Variable<unknown>;
 
 function table(settings: Readonly<Record<string, AnySetting>>): string {
-  const rows = Object.values(settings).map((setting) => {
+  const rows = Object.entries(settings).map(([name, setting]) => {
     const { env, help } = setting;
     const shown =
       env === "DYN_FILE_KV"
         ? "`$XDG_RUNTIME_DIR/dyn`, else `dyn-<uid>` in the system's temporary directory"
         : `\`${formatDefault(setting)}\``;
-    return `| ${"flag" in setting ? `\`--${setting.flag}\`` : ""} | \`${env}\` | ${shown} | ${help} |`;
+    return `| ${"flag" in setting ? `\`--${setting.flag}\`` : ""} | \`${env}\` | \`${name}\` | ${shown} | ${help} |`;
   });
-  return ["| flag | variable | default | meaning |", "| --- | --- | --- | --- |", ...rows].join("\n");
+  return ["| flag | variable | in code | default | meaning |", "| --- | --- | --- | --- | --- |", ...rows].join("\n");
 }
 
 function variables(settings: Readonly<Record<string, Variable<never> | Variable<unknown>>>): string {
@@ -52,6 +52,7 @@ DYN_LOG=debug npx --no-install dyn-frontend --http-port 9000
 * A switch (default true or false) takes 1, true, on, yes, 0, false, off or no; its flag alone means true.
 * Blanks and line ends around a value are ignored.
 * A bad value ends the program with exit code 1 and one line on standard error: the flag or variable, the value and what was expected.
+* In code a setting has the name of its flag with capitals for dashes, without \`http\` where it is not a host or a port. Sizes are in bytes and times in ms there: \`--http-body-limit-mb 2\` is \`bodyLimitBytes: 2097152\`. The column *in code* has all names; what is no name is refused, with the one that was meant.
 * The programs keep what V8 compiles in \`.compile-cache\` beside their code, for a faster next start; where they cannot write, they start without. Node's \`NODE_DISABLE_COMPILE_CACHE=1\` turns that off, \`NODE_COMPILE_CACHE\` names another directory.
 
 Names and units are Dynamo's where Dynamo has the setting; defaults are our own. There are three exceptions:

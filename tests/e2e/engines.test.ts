@@ -182,7 +182,7 @@ test.each([
   ['{"model":"m","role":"both"}', 'role must be one of aggregated, prefill, decode, got "both"'],
   ['{"model":"m","contextLength":"8192"}', 'contextLength must be a whole number from 0, got "8192"'],
   ['{"model":"m","migrationLimit":-1}', "migrationLimit must be a whole number from 0, got -1"],
-  ['{"model":"m","contextLenght":8192}', "contextLenght is no option"],
+  ['{"model":"m","contextLenght":8192}', "contextLenght is no option; did you mean contextLength?"],
 ])("serveModel with the options %.20s says what is wrong", async (options, message) => {
   await using runtime = await createRuntime({ config: { discoveryBackend: "mem", log: "off" }, environment: {} });
   await expect(serveModel(runtime, JSON.parse(options), async function* () {})).rejects.toMatchObject({
@@ -210,5 +210,5 @@ test("a worker in plain JavaScript outlives what its engine gets wrong, and its 
     /^TypeError: "not-found" is no error code, expected one of .*; the message was: no such document/,
   );
   expect(errors[1]).toMatch(/^Error: the backend is down[^]*caused by: Error: connect ECONNREFUSED 127\.0\.0\.1:1/);
-  expect(errors[2]).toBe("text of a delta must be a string, the engine yielded undefined");
+  expect(errors[2]).toBe('text of a delta must be a string, "" where there is none, the engine yielded undefined');
 });

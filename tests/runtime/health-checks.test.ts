@@ -103,7 +103,7 @@ test("what is no check is refused, and so is one too many", () => {
   expect(refused("a", "pass")).toContain("the health check must be a function");
   expect(refused("a", pass, { timeoutMs: 0 })).toContain("timeoutMs must be a whole number from 1");
   expect(refused("a", pass, { intervalMs: "5s" })).toContain("intervalMs must be a whole number from 1");
-  expect(refused("a", pass, { interval: 1 })).toBe("interval is no option");
+  expect(refused("a", pass, { interval: 1 })).toBe("interval is no option; did you mean intervalMs?");
   expect(refused("a", pass)).toBe("taken");
   expect(refused("a", pass)).toBe("there is a health check a already");
   for (let at = 1; at < 64; at += 1) expect(refused(`a${at}`, pass)).toBe("taken");

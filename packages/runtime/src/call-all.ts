@@ -3,7 +3,7 @@ import type { Instance } from "./discovery/instance.ts";
 import { RuntimeError } from "./errors.ts";
 import { isAsyncIterable } from "./given-items.ts";
 import { maxTimerMs } from "./settings/environment.ts";
-import { assertWhole, refuseOthers } from "./settings/options.ts";
+import { assertWhole, refuseOthers, type OptionNames } from "./settings/options.ts";
 import { toRuntimeError } from "./thrown.ts";
 
 /** Of one request to all. Each instance gets a call with an id of its own. */
@@ -38,7 +38,12 @@ export async function callAll<Item>(
   { signal, timeoutMs, concurrency = 16, xRequestId, ...others }: AllOptions,
   { ask, now }: { readonly ask: (options: OneOptions) => Promise<Item>; readonly now: () => number },
 ): Promise<InstanceResult<Item>[]> {
-  refuseOthers(others);
+  refuseOthers(others, {
+    signal: true,
+    timeoutMs: true,
+    concurrency: true,
+    xRequestId: true,
+  } satisfies OptionNames<AllOptions>);
   if (isAsyncIterable(request))
     throw new RuntimeError(
       "invalid_argument",

@@ -1,13 +1,7 @@
 /** What users call an endpoint with. */
-import {
-  createAnswer,
-  readOne,
-  type Answer,
-  type AnswerParts,
-  type CallOptions,
-  type GenerateOptions,
-} from "./answer.ts";
+import { createAnswer, readOne, type Answer, type AnswerParts } from "./answer.ts";
 import { callAll, type AllOptions, type InstanceResult, type OneOptions } from "./call-all.ts";
+import type { CallOptions, GenerateOptions } from "./egress/call-options.ts";
 import type { Discovery } from "./discovery/discovery.ts";
 import type { Instance } from "./discovery/instance.ts";
 import { takeLabels } from "./discovery/labels.ts";
@@ -23,7 +17,7 @@ import { assertInterceptors, createChain, type Interceptor } from "./interceptor
 import type { Fields } from "./logging/format.ts";
 import type { Logger } from "./logging/logger.ts";
 import type { ClientStatus } from "./runtime-status.ts";
-import { assertFunction, assertSwitch, assertWhole, refuseOthers } from "./settings/options.ts";
+import { assertFunction, assertSwitch, assertWhole, refuseOthers, type OptionNames } from "./settings/options.ts";
 import type { CallScopes } from "./trace/call-scope.ts";
 
 export interface ClientOptions<Request = unknown> {
@@ -51,6 +45,19 @@ export interface ContractClientOptions<Request = unknown> extends ClientOptions<
   /** What is held to the contract at this end, too: `requests` before they are sent, `items` as they arrive, or `both`. Default `false`: nothing, the worker looks at both. */
   readonly validate?: ContractChecks | false;
 }
+
+const clientOptions: Required<OptionNames<ContractClientOptions>> = {
+  admittedOnly: true,
+  policy: true,
+  retry: true,
+  inherit: true,
+  labels: true,
+  onJoin: true,
+  onLeave: true,
+  logFields: true,
+  interceptors: true,
+  validate: true,
+};
 
 export interface WaitOptions {
   /** So many instances must be there. Default 1. */
@@ -172,7 +179,7 @@ function followInstances(
   address: EndpointAddress,
   { admittedOnly = false, labels: wanted = {}, onJoin, onLeave, logFields, ...others }: FollowOptions,
 ): LiveSet {
-  refuseOthers(others);
+  refuseOthers(others, clientOptions);
   if (onJoin !== undefined) assertFunction("onJoin", onJoin);
   if (onLeave !== undefined) assertFunction("onLeave", onLeave);
   const labels = takeLabels(wanted);

@@ -39,7 +39,7 @@ export function defineEndpoint<Request extends StandardSchema, Item extends Stan
   contract: EndpointContract<Request, Item>,
 ): EndpointContract<Request, Item> {
   const { address, request, item, ...others } = contract;
-  refuseOthers(others);
+  refuseOthers(others, { address: true, request: true, item: true });
   parseAddress(address);
   for (const [name, schema] of Object.entries<unknown>({ request, item })) {
     if (isStandardSchema(schema)) continue;

@@ -18,7 +18,7 @@ import { toAdvertisedAddress } from "./net/advertise.ts";
 import type { Listener } from "./net/listener.ts";
 import type { PlaneSecurity } from "./security/plane-security.ts";
 import type { EndpointStatus } from "./runtime-status.ts";
-import { assertFunction, assertSwitch, assertWhole, refuseOthers } from "./settings/options.ts";
+import { assertFunction, assertSwitch, assertWhole, refuseOthers, type OptionNames } from "./settings/options.ts";
 import type { RuntimeConfig } from "./settings/runtime-config.ts";
 import type { Membership } from "./system/system.ts";
 import { version } from "./version.ts";
@@ -40,6 +40,16 @@ export interface ServeOptions<Item> {
   /** What callers may choose this instance by, at most 16: names of 1 to 63 of a-z, 0-9, _ . and -, values of 1 to 128 characters of visible ASCII. Default: none. */
   readonly labels?: Readonly<Record<string, string>>;
 }
+
+const serveOptions: Required<OptionNames<ServeOptions<unknown>>> = {
+  encodeItem: true,
+  countTokens: true,
+  model: true,
+  requestLimit: true,
+  idempotent: true,
+  interceptors: true,
+  labels: true,
+};
 
 /** A served endpoint. */
 export interface Serving extends AsyncDisposable {
@@ -170,7 +180,7 @@ function addEndpoint<Request, Item>(
     ...others
   }: Omit<ServeOptions<Item>, "labels">,
 ): PlaneRegistration {
-  refuseOthers(others);
+  refuseOthers(others, serveOptions);
   assertFunction("the handler", handler);
   assertWhole("requestLimit", requestLimit, 0);
   assertSwitch("idempotent", idempotent);

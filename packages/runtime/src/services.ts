@@ -1,7 +1,7 @@
 /** The services of a runtime, opened before everything else: settings, log, spans, discovery, metrics, the system server. */
 import type { Logger as Pino } from "pino";
 import { completeSettings, type Environment } from "./settings/environment.ts";
-import { refuseOthers } from "./settings/options.ts";
+import { refuseOthers, type OptionNames } from "./settings/options.ts";
 import type { RuntimeConfig } from "./settings/runtime-config.ts";
 import { runtimeSettings } from "./settings/runtime-settings.ts";
 import { rememberAnnounced, type AnnouncingDiscovery } from "./discovery/announced.ts";
@@ -42,6 +42,21 @@ export interface ServiceOptions {
   readonly system?: System;
 }
 
+const serviceOptions: OptionNames<ServiceOptions> = {
+  config: true,
+  environment: true,
+  log: true,
+  memorySpace: true,
+  metrics: true,
+  memory: true,
+  system: true,
+};
+
+// Where settings are that are given among the options.
+const inConfig: Readonly<Record<string, string>> = Object.fromEntries(
+  Object.keys(runtimeSettings).map((name) => [name, `config.${name}`]),
+);
+
 export interface Services {
   readonly id: bigint;
   readonly config: RuntimeConfig;
@@ -62,7 +77,7 @@ export interface Services {
 export async function openServices(options: ServiceOptions): Promise<Services> {
   const { config: given = {}, environment = {}, log: givenLog, memorySpace, system: givenSystem, ...counted } = options;
   const { metrics: givenMetrics, memory: givenMemory, ...others } = counted;
-  refuseOthers(others);
+  refuseOthers(others, serviceOptions, inConfig);
   const config = completeSettings(runtimeSettings, given, environment);
   const metrics = givenMetrics ?? createRuntimeMetrics({ componentPrefix: config.componentMetricsPrefix });
   const memory = givenMemory ?? createMemoryBudget(config.memoryLimitBytes, metrics.memory);

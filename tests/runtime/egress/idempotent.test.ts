@@ -255,7 +255,7 @@ test.each([
   [{ backoffMs: -1 }, "retry.backoffMs must be a whole number from 0 to 60000, got -1"],
   [{ codes: ["gone"] }, 'retry.codes has "gone", expected some of invalid_argument, '],
   [{ codes: "unavailable" }, "retry.codes must be a list of error codes"],
-  [{ attempt: 2 }, "attempt is no option"],
+  [{ attempt: 2 }, "attempt is no option; did you mean attempts?"],
   ["often", "retry must be false or an object"],
 ])("a policy %j is refused by name, for a client and for a call", async (retry, message) => {
   await using runtime = await createRuntime({ config: { ...config, log: "off" } });

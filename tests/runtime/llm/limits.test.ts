@@ -207,8 +207,16 @@ describe("an engine that cuts where it likes", () => {
 
 describe("an engine in plain JavaScript", () => {
   test.each<[string, unknown, string]>([
-    ["a delta without text", { tokenIds: [1] }, "text of a delta must be a string, the engine yielded undefined"],
-    ["text that is a number", { text: 5 }, "text of a delta must be a string, the engine yielded 5"],
+    [
+      "a delta without text",
+      { tokenIds: [1] },
+      'text of a delta must be a string, "" where there is none, the engine yielded undefined',
+    ],
+    [
+      "text that is a number",
+      { text: 5 },
+      'text of a delta must be a string, "" where there is none, the engine yielded 5',
+    ],
     ["a bare string", "hello", 'the engine yielded "hello", expected an object with text'],
     ["nothing", undefined, "the engine yielded undefined, expected an object with text"],
     [

@@ -30,7 +30,7 @@ export interface Choosing {
 export function toChoosing<Request>(policy: RoutingPolicy<Request>): Choosing {
   if (typeof policy === "object" && policy !== null) {
     const { key, ...others } = policy;
-    refuseOthers(others);
+    refuseOthers(others, { key: true });
     assertFunction("policy.key", key);
     return { mode: "key", keyOf: key as (request: unknown) => string }; // Request is the caller's claim about the endpoint
   }

@@ -2,7 +2,7 @@
 import { errorTable, isErrorCode, type ErrorCode } from "../error-table.ts";
 import { RuntimeError } from "../errors.ts";
 import type { Instance } from "../discovery/instance.ts";
-import { assertWhole, refuseOthers } from "../settings/options.ts";
+import { assertWhole, refuseOthers, type OptionNames } from "../settings/options.ts";
 import { WorkerError } from "./worker-error.ts";
 
 /** Attempts of a request in all. */
@@ -18,6 +18,12 @@ export interface RetryPolicy {
   /** Wait before the second attempt, a whole number of ms from 0 to 60000; half of it is random, and each further one is twice as long. Default: none before the second, 10 before the third. */
   readonly backoffMs?: number;
 }
+
+const retryOptions: OptionNames<RetryPolicy> = {
+  attempts: true,
+  codes: true,
+  backoffMs: true,
+};
 
 /** The same as the router reads it. */
 export interface Retrying {
@@ -45,7 +51,7 @@ export function toRetrying(policy: RetryPolicy | false | undefined): Retrying {
   if (typeof policy !== "object" || policy === null)
     throw new RuntimeError("invalid_argument", "retry must be false or an object");
   const { attempts = 3, codes, backoffMs: firstMs, ...others } = policy;
-  refuseOthers(others);
+  refuseOthers(others, retryOptions);
   assertWhole("retry.attempts", attempts, 1, maxAttempts);
   if (firstMs !== undefined) assertWhole("retry.backoffMs", firstMs, 0, maxBackoffMs);
   if (codes !== undefined && !Array.isArray(codes))

@@ -65,7 +65,7 @@ export function createServedEndpoints(): ServedEndpoints {
       if (entries.has(path))
         throw new RuntimeError(
           "invalid_argument",
-          `${path} is served by this runtime already; a second handler or model needs an endpoint of its own`,
+          `${path} is served by this runtime already; a second handler or model needs an endpoint of its own, for instance serveModel(runtime, { model, endpoint: "dyn://dynamo.second.generate" }, engine)`,
         );
       const streams = new Set<ServerStream>();
       const waiters = createWaiters();

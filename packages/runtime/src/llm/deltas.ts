@@ -30,7 +30,7 @@ function isUsage(value: unknown): boolean {
 
 // What each field must be, in the words of an error.
 const fields = {
-  text: "a string",
+  text: 'a string, "" where there is none',
   tokenIds: "a list of whole numbers from 0 to 4294967295",
   choice: "a whole number from 0",
   finishReason: [...finishReasons].join(", "),

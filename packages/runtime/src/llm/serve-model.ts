@@ -10,7 +10,7 @@ import { describeValue } from "../excerpt.ts";
 import { toHandlerError } from "../thrown.ts";
 import { loggerOf, type Logger } from "../logging/logger.ts";
 import type { Runtime } from "../runtime.ts";
-import { assertFunction, assertWhole, refuseOthers } from "../settings/options.ts";
+import { assertFunction, assertWhole, refuseOthers, type OptionNames } from "../settings/options.ts";
 import type { Tracer } from "../trace/spans.ts";
 import { encodeDeltaItem } from "../wire/items.ts";
 import { createRuns, mergeChoices, type Run } from "./choices.ts";
@@ -45,6 +45,15 @@ export interface ServeModelOptions {
   readonly labels?: Readonly<Record<string, string>>;
 }
 
+const modelOptions: OptionNames<ServeModelOptions> = {
+  model: true,
+  endpoint: true,
+  role: true,
+  migrationLimit: true,
+  contextLength: true,
+  requestLimit: true,
+};
+
 /** Resolves once the model is registered. @throws RuntimeError `invalid_argument` on a bad name or address. */
 export async function serveModel(runtime: Runtime, options: ServeModelOptions, engine: Engine): Promise<Serving> {
   const { model, role = "aggregated", contextLength = 0, migrationLimit = 0, requestLimit = 0, ...rest } = options;
@@ -53,7 +62,7 @@ export async function serveModel(runtime: Runtime, options: ServeModelOptions, e
     endpoint = role === "prefill" ? "dyn://dynamo.prefill.generate" : "dyn://dynamo.backend.generate",
     ...others
   } = rest;
-  refuseOthers(others);
+  refuseOthers(others, modelOptions);
   checkName(model);
   checkRole(role);
   assertWhole("contextLength", contextLength, 0);

@@ -4,11 +4,36 @@ import { RuntimeError } from "../errors.ts";
 import { describeValue, excerpt } from "../excerpt.ts";
 import type { ShutdownSignal } from "../lifetime.ts";
 import type { Variable } from "./setting.ts";
+import { suggest } from "./suggest.ts";
 
-/** `others` is what is left of options once all that there are have been taken out. @throws RuntimeError `invalid_argument` naming one. */
-export function refuseOthers(others: object): void {
+/** What options there are: a table by name, so that the compiler holds it to their interface. */
+export type OptionNames<Options> = Readonly<Partial<Record<keyof Options, true>>>;
+
+/** `others` is what is left of options once all that there are have been taken out. `names`: those that there are. `aliases`: what they are called
+ *  elsewhere, each with the name it has here. @throws RuntimeError `invalid_argument` naming one, and what may have been meant. */
+export function refuseOthers(
+  others: object,
+  names: Readonly<Record<string, unknown>> = {},
+  aliases: Readonly<Record<string, string>> = {},
+): void {
   const [name] = Object.keys(others);
-  if (name !== undefined) throw new RuntimeError("invalid_argument", `${excerpt(name, 80)} is no option`);
+  if (name !== undefined) throw toRefusal(name, names, aliases);
+}
+
+/** The same for options that are taken for each request: nothing is copied. */
+export function refuseStrangers(options: object, names: Readonly<Record<string, unknown>>): void {
+  for (const name in options) if (names[name] !== true) throw toRefusal(name, names, {});
+}
+
+function toRefusal(
+  name: string,
+  names: Readonly<Record<string, unknown>>,
+  aliases: Readonly<Record<string, string>>,
+): RuntimeError {
+  const known = [...Object.keys(names), ...Object.keys(aliases)];
+  const meant = [...new Set(suggest(name, known).map((each) => aliases[each] ?? each))];
+  const hint = meant.length > 0 ? `; did you mean ${meant.join(" or ")}?` : "";
+  return new RuntimeError("invalid_argument", `${excerpt(name, 80)} is no option${hint}`);
 }
 
 /** @throws RuntimeError `invalid_argument` unless `value` is a whole number from `min` to `max`. */

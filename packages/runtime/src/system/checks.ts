@@ -3,7 +3,7 @@ import { RuntimeError } from "../errors.ts";
 import { describeValue, excerpt } from "../excerpt.ts";
 import { once, startTimeLimit } from "../lifetime.ts";
 import type { Logger } from "../logging/logger.ts";
-import { assertFunction, assertWhole, refuseOthers } from "../settings/options.ts";
+import { assertFunction, assertWhole, refuseOthers, type OptionNames } from "../settings/options.ts";
 import { maxTimerMs } from "../settings/environment.ts";
 import { toRuntimeError } from "../thrown.ts";
 
@@ -16,6 +16,11 @@ export interface HealthCheckOptions {
   /** From the end of one run to the next, ms. Default 5000. */
   readonly intervalMs?: number;
 }
+
+const checkOptions: OptionNames<HealthCheckOptions> = {
+  timeoutMs: true,
+  intervalMs: true,
+};
 
 /** What a check said last. `since` is RFC 3339: from then on it has said so, each time. */
 export type CheckState =
@@ -59,7 +64,7 @@ export function createHealthChecks(options: HealthChecksOptions): OwnedHealthChe
       return Object.fromEntries([...running].map(([name, { state }]) => [name, state]));
     },
     add(name, check, { timeoutMs = 1_000, intervalMs = 5_000, ...others } = {}) {
-      refuseOthers(others);
+      refuseOthers(others, checkOptions);
       if (isClosed) throw new RuntimeError("unavailable", "this runtime has closed");
       assertName(name, running);
       assertFunction("the health check", check);
