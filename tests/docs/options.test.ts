@@ -1,5 +1,6 @@
 // Every option of every public function says what it is, in which unit, and what holds without it.
-import { readdirSync, readFileSync } from "node:fs";
+// docs/guide/options.md is made of that. Regenerate: UPDATE_DOCS=1 npx vitest run tests/docs/options.test.ts
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { frontendSettings } from "../../packages/frontend/src/settings/frontend-settings.ts";
@@ -99,8 +100,33 @@ function publicOptions(): string[] {
     .flatMap((text) => [
       ...namesIn(text, /\b(\w+(?:Options|Config))\b(?=[^;]*\} from)/g),
       ...namesIn(text, /^export interface (\w+Options)\b/gm),
+      ...namesIn(text, /\b(\w+Policy)\b(?=[^;]*\} from)/g).filter((name) => name !== "RoutingPolicy"),
     ])
     .filter((name, index, all) => all.indexOf(name) === index);
+}
+
+/** Options that are settings: docs/configuration.md has them. */
+const areSettings = /Config$|^(?:Frontend|Mock|Http)Options$|^HttpLimits$/;
+
+/** One row of a table: the option, its type, and its docstring on one line. */
+function toRow({ name, type, doc, isOptional }: Option): string {
+  const shown = (text: string): string =>
+    text
+      .replaceAll(/\s*\n\s*\*?\s*/g, " ")
+      .replaceAll("|", String.raw`\|`)
+      .trim();
+  const mark = isOptional ? "" : ", must be given";
+  return `| \`${name}\`${mark} | \`${shown(type.replace(/^: /, ""))}\` | ${shown(doc.replaceAll(/\{@link (\w+)\}/g, "`$1`"))} |`;
+}
+
+function toTable(name: string, { bases, partials, members }: Options): string {
+  const more = [...bases, ...partials].map((base) =>
+    areSettings.test(base) ? "[settings](../configuration.md)" : `\`${base}\``,
+  );
+  const also =
+    more.length === 0 ? "" : `Also those of ${more.filter((base, at) => more.indexOf(base) === at).join(", ")}.\n\n`;
+  const rows = members.map(toRow).join("\n");
+  return `## ${name}\n\n${also}${rows === "" ? "" : `| option | type | |\n| --- | --- | --- |\n${rows}\n\n`}`;
 }
 
 describe("options of public functions", () => {
@@ -114,6 +140,24 @@ describe("options of public functions", () => {
       members.flatMap((option) => findFaults(name, option, isPartial)),
     );
     expect(faults).toEqual([]);
+  });
+
+  test("are all in a page of the guide", () => {
+    const page = join(root, "docs/guide/options.md");
+    const tables = [...all]
+      .filter(([name]) => !areSettings.test(name))
+      .toSorted(([one], [other]) => (one < other ? -1 : 1));
+    const expected = `# Every option
+
+What the public functions take, made from the docstrings in the code. The same text stands in your editor when you hover over an option. [Settings](../configuration.md) have a page of their own.
+
+${tables
+  .map(([name, options]) => toTable(name, options))
+  .join("")
+  .trimEnd()}
+`;
+    if (process.env["UPDATE_DOCS"] === "1") writeFileSync(page, expected);
+    expect(readFileSync(page, "utf8")).toBe(expected);
   });
 
   test("one without is noticed", () => {

@@ -1,5 +1,5 @@
 // What users may import, name by name: a name more or less is a change of the public interface, and is meant to be seen in this file.
-import { globSync, readFileSync } from "node:fs";
+import { globSync, readdirSync, readFileSync } from "node:fs";
 import { glob } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -38,9 +38,9 @@ function read(path: string): string {
   return readFileSync(join(root, path), "utf8");
 }
 
-/** The page on the library, and those below it. */
+/** The page on the library, and those below it; not that of all options, which is made of the code. */
 function readGuide(): string {
-  const pages = globSync("docs/guide/*.md", { cwd: root });
+  const pages = globSync("docs/guide/*.md", { cwd: root }).filter((path) => !path.endsWith("/options.md"));
   return ["docs/library.md", ...pages].map(read).join("\n");
 }
 
@@ -129,6 +129,17 @@ describe("public names", () => {
         const missing = members.filter((member) => !new RegExp(String.raw`\`[^\`\n]*\b${member}\b`).test(page));
         expect([name, ...missing]).toEqual([name]);
       }
+    }
+  });
+
+  test("the page on the library leads to every page of the guide, and the cookbook to each of its own", () => {
+    const lists = { guide: "docs/library.md", cookbook: "docs/cookbook/README.md" };
+    for (const [folder, list] of Object.entries(lists)) {
+      const pages = readdirSync(join(root, "docs", folder)).filter((name) => name !== "README.md");
+      expect(pages.length).toBeGreaterThan(2);
+      expect(pages.filter((name) => !new RegExp(String.raw`\]\((?:${folder}/)?${name}\)`).test(read(list)))).toEqual(
+        [],
+      );
     }
   });
 

@@ -1,6 +1,6 @@
 // What users get: examples that run, commands that start and stop, tarballs that work elsewhere.
 import { execFile } from "node:child_process";
-import { copyFile, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -225,9 +225,10 @@ describe("packed packages", () => {
     await writeFile(join(project, "src/main.ts"), program);
     await run("npm", ["install", ...quiet, ...tarballs], { cwd: project });
     await writeFile(join(project, "tsconfig.json"), JSON.stringify({ compilerOptions, include: ["src"] }));
-    const guide = await readFile(join(root, "docs/library.md"), "utf8");
-    const blocks = [...guide.matchAll(/^```ts\n(.*?)^```$/gms)];
-    expect(blocks.length).toBeGreaterThan(5);
+    const pages = ["library.md", ...(await readdir(join(root, "docs/guide"))).map((name) => join("guide", name))];
+    const guide = await Promise.all(pages.map((page) => readFile(join(root, "docs", page), "utf8")));
+    const blocks = guide.flatMap((page) => [...page.matchAll(/^```ts\n(.*?)^```$/gms)]);
+    expect(blocks.length).toBeGreaterThan(10);
     await Promise.all(blocks.map(([, code = ""], index) => writeFile(join(project, `src/guide-${index}.ts`), code)));
     const compiled = run(join(root, "node_modules/.bin/tsc"), ["-p", "."], { cwd: project });
     expect(await compiled.catch(({ stdout }: { stdout: string }) => ({ stdout }))).toMatchObject({ stdout: "" }); // its errors

@@ -1,4 +1,4 @@
-/** `@dyn/runtime`: endpoints, clients, and the identity of a request. docs/library.md has every name. */
+/** `@dyn/runtime`: endpoints, clients, and the identity of a request. docs/guide has every name. */
 /// <reference types="node" preserve="true" />
 export { createRuntime } from "./runtime.ts";
 export type { Runtime, RuntimeOptions } from "./runtime.ts";

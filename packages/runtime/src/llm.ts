@@ -1,4 +1,4 @@
-/** `@dyn/runtime/llm`: language-model workers. docs/library.md has every name. */
+/** `@dyn/runtime/llm`: language-model workers. docs/guide has every name. */
 /// <reference types="node" preserve="true" />
 export { serveModel } from "./llm/serve-model.ts";
 export type { ServeModelOptions } from "./llm/serve-model.ts";
