@@ -40,6 +40,7 @@ function run(budget: MemoryBudget, maxAnswerBytes: number, exchange = toExchange
   const parts = {
     exchange,
     models: { clientsOf: () => clients },
+    forwardHeaders: [],
     requestLog: { record: {}, received: () => undefined },
     deadlines: { heard: () => undefined, endsAt: undefined },
     maxAnswerBytes,

@@ -31,7 +31,7 @@ export interface Fleet extends AsyncDisposable {
   addFrontend(args?: readonly string[]): Promise<Frontend>;
   /** SIGTERM, and the same again on its port. @returns the exit code. */
   restartFrontend(frontend: Frontend): Promise<number | NodeJS.Signals>;
-  /** Resolves once every frontend has seen it. */
+  /** Resolves once every frontend may send it requests: its `/health` shows a worker some milliseconds before its model's requests go there. */
   addWorker(role: Role): Promise<Worker>;
   /** End one, in whichever way. @returns how it ended. */
   endWorker(worker: Worker, signal: NodeJS.Signals): Promise<number | NodeJS.Signals>;
@@ -55,6 +55,8 @@ class FleetParts implements Fleet {
   #frontendNames = 0;
   #workerNames = 0;
   #running = new Set<Program>();
+  /** Name of a frontend, and the id of an instance that has joined there. */
+  #joined = new Set<string>();
 
   constructor(directory: string, onLine: OnLine) {
     this.directory = directory;
@@ -79,6 +81,7 @@ class FleetParts implements Fleet {
     const last: string[] = [];
     const onLine = (line: string): void => {
       this.#onLine(line, name);
+      if (line.includes('"instance joined"')) this.#joined.add(`${name} ${readInstanceId(line)}`);
       if (isThere) return;
       last.push(line);
       isThere = look(line);
@@ -127,7 +130,7 @@ class FleetParts implements Fleet {
     let [systemPort, instanceId] = [0, ""];
     const program = await this.#start(name, "dyn-mock-worker", role, (line) => {
       if (line.includes('"system server is listening"')) systemPort = Number(/"port":(\d+)/.exec(line)?.[1]);
-      if (line.includes('"endpoint is serving"')) instanceId = /"instance_id":"(\d+)"/.exec(line)?.[1] ?? "";
+      if (line.includes('"endpoint is serving"')) instanceId = readInstanceId(line);
       return instanceId !== "";
     });
     const worker = { name, role, program, instanceId, systemPort };
@@ -137,12 +140,8 @@ class FleetParts implements Fleet {
   }
 
   async #seen({ name, instanceId }: Worker): Promise<void> {
-    const isSeen = async ({ port }: Frontend): Promise<boolean> => {
-      const health = await fetch(`http://127.0.0.1:${port}/health`).then((response) => response.text());
-      return health.includes(`"${instanceId}"`);
-    };
-    await eventually(`${name} at every frontend`, async () =>
-      (await Promise.all(this.frontends.map(isSeen))).every(Boolean),
+    await eventually(`${name} at every frontend`, () =>
+      this.frontends.every((frontend) => this.#joined.has(`${frontend.name} ${instanceId}`)),
     );
   }
 
@@ -169,4 +168,8 @@ class FleetParts implements Fleet {
 function end(program: Program, signal: NodeJS.Signals): void {
   program.kill("SIGCONT");
   program.kill(signal);
+}
+
+function readInstanceId(line: string): string {
+  return /"instance_id":"(\d+)"/.exec(line)?.[1] ?? "";
 }

@@ -1,7 +1,12 @@
 // What is told of an attempt: its report to the caller, its line, and the line of a worker that refuses it.
 import { expect, test } from "vitest";
 import { parseAddress } from "../../../packages/runtime/src/discovery/records.ts";
-import { createMemorySpace, createRuntime, type Runtime } from "../../../packages/runtime/src/index.ts";
+import {
+  createMemorySpace,
+  createRuntime,
+  type CallOptions,
+  type Runtime,
+} from "../../../packages/runtime/src/index.ts";
 import { parseLogFilter } from "../../../packages/runtime/src/logging/filter.ts";
 import { createLogger } from "../../support/logger.ts";
 import { config, failureOf } from "../peers.ts";
@@ -146,4 +151,25 @@ test("the time to the first items is counted when they come, however long the an
   await batches.next();
   expect(await workers.readCounter("dynamo_request_plane_roundtrip_ttft_seconds_count")).toBe(1);
   await batches.return();
+});
+
+/** The outcomes of the attempts of one request, where five instances are gone and the last one serves. */
+async function askPastGone(options: CallOptions): Promise<unknown[]> {
+  await using pair = await startPair();
+  for (const id of [1n, 2n, 3n, 4n, 5n]) await mislead(pair.worker, greeter, "127.0.0.1:1", id);
+  using client = pair.caller.client<object, string>(greeter);
+  await client.waitForInstances({ count: 6 });
+  const answer = client.generate({}, options);
+  await answer
+    .batches()
+    .next()
+    .catch(() => undefined); // the reports say how it went
+  return answer.reports.map(({ outcome }) => outcome);
+}
+
+test("instances that cannot be reached cost no attempt, unless there is to be one only", async () => {
+  const gone = Array.from({ length: 5 }, () => "connection_failed");
+  expect(await askPastGone({})).toEqual([...gone, undefined]);
+  expect(await askPastGone({ retry: { attempts: 2, backoffMs: 0 } })).toEqual([...gone, undefined]);
+  expect(await askPastGone({ retry: false })).toEqual(["connection_failed"]);
 });

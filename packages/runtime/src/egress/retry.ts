@@ -11,7 +11,7 @@ const maxBackoffMs = 60_000;
 
 /** When another instance is tried. Whoever gives one says that a request may run twice without harm. */
 export interface RetryPolicy {
-  /** Attempts that may fail one after the other without an item between them, from 1 to 8. Default 3. */
+  /** Attempts that may fail one after the other without an item between them, from 1 to 8. Above 1, instances that could not be reached do not count, and 8 in all are the limit. Default 3. */
   readonly attempts?: number;
   /** Codes of the failures after which another instance is tried, whatever the errors themselves say. Default: those that are retryable by their code, unless the error says otherwise. */
   readonly codes?: readonly ErrorCode[];

@@ -35,7 +35,8 @@ export class RoutedAnswer implements Batches<unknown> {
   #attempt: Attempt | undefined;
   #attempts = 0;
   #hasBegun = false; // items have been delivered
-  #fruitless = 0;
+  #fruitless = 0; // attempts in a row
+  #unsent = 0; // of these, those that cost no worker anything
   #losses = new Losses();
   #payload: Uint8Array | undefined;
   #span: Span = noSpan;
@@ -154,11 +155,10 @@ export class RoutedAnswer implements Batches<unknown> {
 
   // With something delivered, only the caller knows what is left to ask for.
   #mayRetry(attempt: Attempt, failure: RuntimeError): boolean {
-    this.#fruitless = attempt.delivered ? 1 : this.#fruitless + 1;
+    this.#count(attempt);
     this.#losses.add(attempt, failure);
-    if (this.#losses.isPoison) return false;
+    if (this.#losses.isPoison || this.#state === "over" || this.#isSpent) return false;
     const { retry } = this.#request;
-    if (this.#state === "over" || this.#attempts >= maxAttempts || this.#fruitless >= retry.attempts) return false;
     if (!this.#isWhole || !isTriedAgain(retry, failure, attempt)) return false;
     if (attempt.delivered) this.#tried.clear(); // those before it failed long ago
     this.#tried.add(attempt.instance.key);
@@ -168,6 +168,18 @@ export class RoutedAnswer implements Batches<unknown> {
     if (!payload || !this.#isPaid(attempt, failure)) return false;
     this.#payload = payload;
     return true;
+  }
+
+  #count({ delivered, isSent }: Attempt): void {
+    this.#fruitless = delivered ? 1 : this.#fruitless + 1;
+    this.#unsent = delivered ? 0 : this.#unsent + (isSent ? 0 : 1);
+  }
+
+  // A fleet that is replaced may have more instances that are gone than attempts. Who wants one attempt gets one.
+  get #isSpent(): boolean {
+    const { attempts } = this.#request.retry;
+    const spent = attempts === 1 ? this.#fruitless : this.#fruitless - this.#unsent;
+    return spent >= attempts || this.#attempts >= maxAttempts;
   }
 
   // False once some of a request in pieces has been read: nobody can have that again.
