@@ -95,13 +95,13 @@ describe("a hostile dialler costs its own connection and nobody else anything", 
       "1 byte too many",
     ],
     [
-      "CANCEL of a third kind",
+      "CANCEL of a fourth kind",
       (peer) => (
         peer.sendBytes(greeting()),
         peer.send((writer) => messages.encodeRequest(writer, 1, { ...request, credit: 0 })),
-        peer.sendBytes(frame("00000001060000000102"))
+        peer.sendBytes(frame("00000001060000000103"))
       ),
-      "CANCEL has mode 2",
+      "CANCEL has mode 3",
     ],
     [
       "CANCEL without a kind",

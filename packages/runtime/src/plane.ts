@@ -8,7 +8,7 @@ import type { Services } from "./services.ts";
 import type { RuntimeConfig } from "./settings/runtime-config.ts";
 import { agent } from "./version.ts";
 import type { Hello } from "./wire/hello.ts";
-import { requestStreams } from "./wire/messages.ts";
+import { expiredCancels, requestStreams } from "./wire/messages.ts";
 
 const now = (): number => performance.now();
 
@@ -41,7 +41,7 @@ export function openServer(services: Services): PlaneServer {
   const { id, config, security, memory, metrics, log, tracer, scopes, discovery } = services;
   const { tokens } = security;
   return createPlaneServer({
-    hello: { ...toHello(config), instance_id: id.toString(), capabilities: [requestStreams] },
+    hello: { ...toHello(config), instance_id: id.toString(), capabilities: [requestStreams, expiredCancels] },
     helloTimeoutMs: config.connectTimeoutMs,
     pingIntervalMs: config.pingIntervalMs,
     memory,

@@ -62,6 +62,31 @@ describe("at a worker that makes spans of its own,", () => {
     await eventually("the engine's line", () => spanner.lines().find(isEngines));
   });
 
+  test("a call that a handler makes without a word of tracing goes below that handler's span, and so on down", async () => {
+    const trace = newTrace();
+    const ask = { ...chat("call without a word"), model: "spanner" };
+    expect((await postChat(cluster.url, ask, trace.headers)).status).toBe(200);
+    const spans = await spansOf(receiver, trace.traceId, 14);
+    expect(draw(spans)).toEqual([
+      ...wholeTree,
+      "        before the first token",
+      "          inside it",
+      "        between tokens",
+      "        client_request",
+      "          router.route_request",
+      "            handle_payload",
+      "              client_request",
+      "                router.route_request",
+      "                  handle_payload",
+      "        on the way out",
+    ]);
+    expect(new Set(spans.map(({ attributes }) => attributes["request_id"] ?? "of user code")).size).toBe(2);
+    const components = spans
+      .filter(({ name }) => name === "handle_payload")
+      .map(({ attributes }) => attributes["component"]);
+    expect(components).toEqual(["backend", "clerk", "shelf"]);
+  });
+
   test("the engine's generator is left with its span active when the client leaves", async () => {
     const trace = newTrace();
     const aborter = new AbortController();

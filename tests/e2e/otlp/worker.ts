@@ -5,6 +5,13 @@ import { serveModel } from "@dyn/runtime/llm";
 
 await using runtime = await createRuntime({ environment: process.env, shutdownSignals: ["SIGINT", "SIGTERM"] });
 const tracer = trace.getTracer("tests");
+await runtime.endpoint("dyn://demo.shelf.fetch").serve(async (request: string) => request);
+const shelf = runtime.client<string, string>("dyn://demo.shelf.fetch");
+await runtime.endpoint("dyn://demo.clerk.ask").serve(async (request: string) => {
+  await new Promise((resolve) => setTimeout(resolve, 2));
+  return shelf.call(request);
+});
+const clerk = runtime.client<string, string>("dyn://demo.clerk.ask");
 await runtime.endpoint("dyn://demo.helper.generate").serve(async function* (request: string, { log, traceparent }) {
   tracer.startSpan("helper work").end();
   log.info({ traceparent }, "helping");
@@ -14,7 +21,7 @@ await runtime.endpoint("dyn://demo.helper.generate").serve(async function* (requ
   tracer.startSpan("more helper work").end();
 });
 const helper = runtime.client<string, string>("dyn://demo.helper.generate");
-await helper.waitForInstances();
+for (const client of [shelf, clerk, helper]) await client.waitForInstances();
 
 async function ask(signal: AbortSignal): Promise<string> {
   return tracer.startActiveSpan("asking for help", async (span) => {
@@ -42,6 +49,7 @@ const serving = await serveModel(
     yield { text: "one" };
     tracer.startSpan("between tokens").end();
     if (prompt === "call") yield { text: await ask(signal) };
+    if (prompt === "call without a word") yield { text: await clerk.call("a book") };
     try {
       if (prompt === "hang")
         await new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason as Error)));

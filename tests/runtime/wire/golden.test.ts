@@ -143,6 +143,11 @@ const golden: Readonly<Record<string, Golden>> = {
     decode: messages.decodeCancel,
     means: "kill",
   },
+  "cancel-expired": {
+    build: (writer) => messages.encodeCancel(writer, 1, "expired"),
+    decode: messages.decodeCancel,
+    means: "expired",
+  },
   credit: {
     build: (writer) => messages.encodeCredit(writer, 1, 131_072),
     decode: messages.decodeCredit,

@@ -15,6 +15,7 @@ import {
   encodePing,
   encodeRequest,
   encodeRequestEnd,
+  expiredCancels,
   isRequestStream,
   requestBytes,
   requestStreams,
@@ -59,6 +60,7 @@ export class ClientConnection implements StreamOwner {
   #maxStreams = 1;
   #maxFrameBytes = 0;
   #takesStreams = false;
+  #takesExpired = false;
   /** Of request streams that are open: the socket takes more again. */
   #senders = new Set<ItemSender>();
   #withdrawn = new Set<string>();
@@ -73,6 +75,7 @@ export class ClientConnection implements StreamOwner {
       this.#maxStreams = peer.max_streams;
       this.#maxFrameBytes = peer.max_frame_bytes;
       this.#takesStreams = peer.capabilities.includes(requestStreams);
+      this.#takesExpired = peer.capabilities.includes(expiredCancels);
       return peer;
     });
     this.ready.catch(() => undefined); // whoever dials awaits it; a second report would crash the process
@@ -142,7 +145,7 @@ export class ClientConnection implements StreamOwner {
 
   sendCancel(id: number, mode: CancelMode): void {
     if (!this.#connection.isOpen) return;
-    encodeCancel(this.#connection.writer, id, mode);
+    encodeCancel(this.#connection.writer, id, mode === "expired" && !this.#takesExpired ? "kill" : mode);
     this.#connection.flushSoon();
   }
 

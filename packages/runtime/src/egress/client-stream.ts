@@ -53,9 +53,10 @@ export class ClientStream extends ItemReceiver {
   }
 
   /** Say that no more is wanted. `stop` still delivers what is under way; `kill` ends the stream here and now. */
-  cancel(mode: CancelMode, reason: RuntimeError): void {
+  cancel(mode: "stop" | "kill", reason: RuntimeError): void {
     if (this.isEnded) return;
-    this.#owner.sendCancel(this.id, mode);
+    // Only this end knows that the time is over: the worker's own clock runs a little behind.
+    this.#owner.sendCancel(this.id, mode === "kill" && reason.code === "deadline_exceeded" ? "expired" : mode);
     if (mode === "kill") {
       this.finish({ type: "error", error: reason });
       this.wake();

@@ -82,7 +82,7 @@ export async function runRequest(stream: ServerStream, request: RequestMessage, 
     "request received",
   );
   endpoint.metrics.begin(request.payload.length);
-  const deadline = armDeadline(stream, request.deadlineMs);
+  const deadline = armDeadline(stream, request.deadlineMs, startedAt);
   let failure: RuntimeError | undefined;
   try {
     const turn = place?.turn(stream.signal);
@@ -146,10 +146,10 @@ async function pump(running: Running, request: RequestMessage, { endpoint, pause
   await items.end();
 }
 
-function armDeadline(stream: ServerStream, deadlineMs: number): NodeJS.Timeout | undefined {
+function armDeadline(stream: ServerStream, deadlineMs: number, startedAt: number): NodeJS.Timeout | undefined {
   if (deadlineMs === 0) return undefined;
-  const expire = (): void =>
-    stream.abort(new RuntimeError("deadline_exceeded", `no time left after ${deadlineMs} ms at the worker`));
+  stream.deadlineAt = startedAt + deadlineMs;
+  const expire = (): void => stream.expire(`no time left after ${deadlineMs} ms at the worker`);
   return setTimeout(expire, Math.min(deadlineMs, maxTimerMs));
 }
 

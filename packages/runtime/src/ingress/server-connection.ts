@@ -146,8 +146,8 @@ export class ServerConnection {
     else if (this.#streams.size > 0) log[level]({ ...fields, error: cause.message, "error.type": cause.code }, message);
     else
       log.summed(level, { ...fields, error: cause.message, "error.type": cause.code }, message, { kind: cause.code });
-    const reason = new RuntimeError("cancelled", "the client's connection is gone", { cause });
-    for (const stream of this.#streams.values()) stream.abort(reason);
+    const at = this.#parts.options.now();
+    for (const stream of this.#streams.values()) stream.cancel("the client's connection is gone", at, cause);
   }
 
   #frame(type: FrameType, streamId: number, body: Buffer): void {
@@ -166,7 +166,8 @@ export class ServerConnection {
     if (isUpload) return this.#requestStreams.frame(stream, type, body);
     const mode = decodeCancel(body);
     if (mode === "stop") stream.stop();
-    else stream.abort(new RuntimeError("cancelled", "cancelled by the client"));
+    else if (mode === "expired") stream.expire("the caller waits no longer");
+    else stream.cancel("cancelled by the client", this.#parts.options.now());
   }
 
   // Its caller sends the rest of it all the same.

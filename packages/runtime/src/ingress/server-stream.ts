@@ -24,6 +24,8 @@ export class ServerStream extends ItemSender implements PeerConnection {
   requestId = "";
   /** When that was, ms; undefined before. */
   begunAt: number | undefined;
+  /** When its time is over, ms on the same clock. */
+  deadlineAt: number = Number.POSITIVE_INFINITY;
   #connection: Connection;
   #aborter = new AbortController();
   #stopped = false;
@@ -50,6 +52,17 @@ export class ServerStream extends ItemSender implements PeerConnection {
   stop(): void {
     this.#stopped = true;
     this.abort(new RuntimeError("cancelled", "stopped by the client"));
+  }
+
+  /** Nobody reads any more. Where its time is over, that is why, whoever says so first. */
+  cancel(why: string, at: number, cause?: RuntimeError): void {
+    if (at >= this.deadlineAt) return this.expire("no time left at the worker");
+    this.abort(new RuntimeError("cancelled", why, { cause }));
+  }
+
+  /** Its time is over, by the clock of either end. */
+  expire(why: string): void {
+    this.abort(new RuntimeError("deadline_exceeded", why));
   }
 
   abort(reason: RuntimeError): void {

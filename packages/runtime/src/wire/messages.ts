@@ -31,8 +31,14 @@ export function isRequestStream({ payload }: RequestMessage): boolean {
   return payload.length === 0;
 }
 
-/** `stop`: end early and politely, what is under way is still wanted. `kill`: nobody reads any more. */
-export type CancelMode = "stop" | "kill";
+/** What a listener says in HELLO that takes a CANCEL `expired`. */
+export const expiredCancels = "expired-cancels";
+
+/** `stop`: end early and politely, what is under way is still wanted. `kill`: nobody reads any more. `expired`: the same, since the time of the request is over. */
+export type CancelMode = "stop" | "kill" | "expired";
+
+// By their numbers.
+const cancelModes: readonly CancelMode[] = ["stop", "kill", "expired"];
 
 const maxText16 = 0xffff;
 const connectionStream = 0;
@@ -148,20 +154,21 @@ export function decodeRequestEnd(body: Buffer): void {
   createReader(body, "END").end();
 }
 
-/** Layout: u8, 0 = stop (finish early and politely), 1 = kill. */
+/** Layout: u8, 0 = stop (finish early and politely), 1 = kill, 2 = kill because the time of the request is over. */
 export function encodeCancel(writer: FrameWriter, streamId: number, mode: CancelMode): void {
   writer.begin(frameTypes.CANCEL, streamId);
-  writer.u8(mode === "stop" ? 0 : 1);
+  writer.u8(cancelModes.indexOf(mode));
   writer.end();
 }
 
-/** @throws RuntimeError `protocol` on a mode that is neither. */
+/** @throws RuntimeError `protocol` on a mode that is none. */
 export function decodeCancel(body: Buffer): CancelMode {
   const reader = createReader(body, "CANCEL");
-  const mode = reader.u8();
+  const number = reader.u8();
   reader.end();
-  if (mode > 1) throw new RuntimeError("protocol", `CANCEL has mode ${mode}, expected 0 or 1`);
-  return mode === 0 ? "stop" : "kill";
+  const mode = cancelModes[number];
+  if (mode === undefined) throw new RuntimeError("protocol", `CANCEL has mode ${number}, expected 0, 1 or 2`);
+  return mode;
 }
 
 /** Layout: u32 bytes granted on top of what is left. */
