@@ -174,7 +174,9 @@ describe("between runtimes", () => {
       message: expect.stringMatching(/^instance 12 does not serve /),
     });
     for (const instanceId of ["", "x", "0012", "-1", "18446744073709551616"])
-      expect(() => pair.client.generate({ count: 1 }, { instanceId })).toThrow("instanceId must be a decimal u64");
+      expect(() => pair.client.generate({ count: 1 }, { instanceId })).toThrow(
+        "instanceId must be the text of a decimal u64",
+      );
   });
 
   test("a timeout travels to the worker", async () => {
