@@ -9,7 +9,7 @@ const entryPoints: Readonly<Record<string, { readonly source: string; readonly n
   "@dyn/runtime": {
     source: "packages/runtime/src/index.ts",
     names: `createRuntime Runtime RuntimeOptions RuntimeConfig Environment ShutdownSignal
-      Endpoint ServeOptions Serving Handler RequestContext Places
+      Endpoint ServeOptions Serving Handler RequestContext Places RequestLimit LimitOptions
       defineEndpoint EndpointContract ContractEndpoint ContractClientOptions ContractChecks StandardSchema InputOf OutputOf
       Interceptor InterceptedCall ClientCall ServerCall Next
       Client ClientOptions WaitOptions RoutingPolicy KeyPolicy RouterMode RetryPolicy CallOptions GenerateOptions AllOptions InstanceResult Answer Batches AttemptReport AttemptOutcome Instance

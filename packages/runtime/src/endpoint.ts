@@ -6,10 +6,12 @@ import { serveContract, toTarget, type EndpointContract } from "./endpoint-contr
 import type { Handler } from "./handler.ts";
 import { assertInterceptors, serveIntercepted, type Interceptor } from "./interceptors.ts";
 import type { InputOf, OutputOf, StandardSchema } from "./standard-schema.ts";
-import { createAdmission } from "./ingress/admission.ts";
+import { createAdmission, createRoom, type Room } from "./ingress/admission.ts";
 import { drainEndpoint } from "./ingress/drain.ts";
 import type { PlaneRegistration, PlaneServer } from "./ingress/plane-server.ts";
+import { roomOf, type RequestLimit } from "./ingress/request-limit.ts";
 import type { EndReport } from "./end-report.ts";
+import { RuntimeError } from "./errors.ts";
 import { once } from "./lifetime.ts";
 import type { Logger } from "./logging/logger.ts";
 import type { EndpointMetrics } from "./metrics/endpoint-metrics.ts";
@@ -33,6 +35,8 @@ export interface ServeOptions<Item> {
   readonly model?: string;
   /** Requests the engine can run at a time; the lower of this and `--engine-request-limit` holds. Default 0: no limit of its own. */
   readonly requestLimit?: number;
+  /** Places and a queue that it shares with other endpoints, made by `runtime.limit()`; in place of `requestLimit`. Default: those are its own. */
+  readonly limit?: RequestLimit;
   /** A request may run twice without harm: when an instance fails that had begun with it, another is tried. Default false: then only if its handler was never called. */
   readonly idempotent?: boolean;
   /** What each request and its items go through, the first outermost; those of the runtime are around them. Default: nothing. */
@@ -46,6 +50,7 @@ const serveOptions: Required<OptionNames<ServeOptions<unknown>>> = {
   countTokens: true,
   model: true,
   requestLimit: true,
+  limit: true,
   idempotent: true,
   interceptors: true,
   labels: true,
@@ -175,6 +180,7 @@ function addEndpoint<Request, Item>(
     countTokens,
     model,
     requestLimit = 0,
+    limit,
     idempotent = false,
     interceptors = [],
     ...others
@@ -185,6 +191,7 @@ function addEndpoint<Request, Item>(
   assertWhole("requestLimit", requestLimit, 0);
   assertSwitch("idempotent", idempotent);
   assertInterceptors(interceptors);
+  const room = toRoom(config, requestLimit, limit);
   const metrics: EndpointMetrics = all.endpoint({
     dynamo_namespace: address.namespace,
     dynamo_component: address.component,
@@ -192,7 +199,6 @@ function addEndpoint<Request, Item>(
     worker_id: id.toString(),
     model,
   });
-  const { engineRequestLimit, requestQueueLimit: queueLimit } = config;
   return server.add({
     path: formatPath(address),
     address,
@@ -206,9 +212,18 @@ function addEndpoint<Request, Item>(
     countTokens: (countTokens ?? (() => 1)) as (item: unknown) => number,
     log,
     metrics,
-    admission: createAdmission({ limits: [engineRequestLimit, requestLimit], queueLimit, metrics }),
+    admission: createAdmission(room, metrics),
     isIdempotent: idempotent,
   });
+}
+
+function toRoom(config: RuntimeConfig, requestLimit: number, limit: RequestLimit | undefined): Room {
+  if (limit === undefined) return createRoom([config.engineRequestLimit, requestLimit], config.requestQueueLimit);
+  if (requestLimit === 0) return roomOf(limit);
+  throw new RuntimeError(
+    "invalid_argument",
+    "requestLimit is for an endpoint with places of its own, leave it out with limit",
+  );
 }
 
 // `drain` is called once, whoever asks.

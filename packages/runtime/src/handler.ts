@@ -42,6 +42,10 @@ export interface RequestContext {
   readonly headers: RequestHeaders;
   /** 0 for the first try of a request. */
   readonly attempt: number;
+  /** How long the request waited for its place, ms: 0 if it had one at once, or places are not limited. */
+  readonly queuedMs: number;
+  /** How many places had to become free for it when it came: 1 = it was the next, 0 = it did not wait. */
+  readonly queuePosition: number;
   /** A handler that never asks has one place for the whole request. */
   readonly places: Places;
   /** Facts of this request, for instance what a cache gave: they are on its completion line, and reach the caller at the end. Later calls win. */

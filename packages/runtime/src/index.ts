@@ -15,6 +15,7 @@ export type { AttemptReport } from "./egress/routed-request.ts";
 export type { RetryPolicy } from "./egress/retry.ts";
 export type { KeyPolicy, RouterMode, RoutingPolicy } from "./egress/pick.ts";
 export type { Batches } from "./egress/router.ts";
+export type { LimitOptions, RequestLimit } from "./ingress/request-limit.ts";
 export type { Handler, Places, RequestContext } from "./handler.ts";
 export { defineEndpoint } from "./endpoint-contract.ts";
 export type { ContractChecks, EndpointContract } from "./endpoint-contract.ts";

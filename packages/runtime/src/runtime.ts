@@ -15,6 +15,7 @@ import { createEndpoint, type ContractEndpoint, type Endpoint, type EndpointPart
 import type { EndpointContract } from "./endpoint-contract.ts";
 import { RuntimeError } from "./errors.ts";
 import type { PlaneServer } from "./ingress/plane-server.ts";
+import { createRequestLimit, type LimitOptions, type RequestLimit } from "./ingress/request-limit.ts";
 import { assertInterceptors, type Interceptor } from "./interceptors.ts";
 import { createEndReport } from "./end-report.ts";
 import { once, watchSignals, type ShutdownSignal } from "./lifetime.ts";
@@ -70,6 +71,8 @@ export interface Runtime extends AsyncDisposable {
     contract: EndpointContract<Request, Item>,
     options?: ContractClientOptions<InputOf<Request>>,
   ): Client<InputOf<Request>, OutputOf<Item>>;
+  /** Places and a queue for several endpoints of this process: `serve(handler, { limit })`, `serveModel(runtime, { limit, … }, engine)`. @throws RuntimeError `invalid_argument` on a bad option. */
+  limit(options?: LimitOptions): RequestLimit;
   /** How all of it is at this moment. */
   status(): RuntimeStatus;
   /** Take no more requests, finish what runs, close all connections and write out the log; `await using` does the same. Idempotent: it is always the same promise. */
@@ -205,6 +208,10 @@ class OwningRuntime implements Runtime {
       now,
     };
     return createClient(parts, target, options);
+  }
+
+  limit(options: LimitOptions = {}): RequestLimit {
+    return createRequestLimit(options, this.config);
   }
 
   status(): RuntimeStatus {

@@ -2,7 +2,7 @@
 import { createMemorySpace, createRuntime, type Client, type Runtime } from "@dyn/runtime";
 import { createRuntimeMetrics, renderMetrics } from "@dyn/runtime/internal";
 import { expect, test } from "vitest";
-import { createAdmission } from "../../../packages/runtime/src/ingress/admission.ts";
+import { createAdmission, createRoom } from "../../../packages/runtime/src/ingress/admission.ts";
 import { createLogger } from "../../support/logger.ts";
 import { eventually } from "../../support/cluster.ts";
 import { address, collect, config, failureOf } from "../peers.ts";
@@ -175,7 +175,7 @@ test("the lower of the engine's own limit and the setting holds, and without any
     model: undefined,
   };
   const admitted = (...limits: number[]): number => {
-    const admission = createAdmission({ limits, queueLimit: 0, metrics: metrics.endpoint(labels) });
+    const admission = createAdmission(createRoom(limits, 0), metrics.endpoint(labels));
     for (let count = 0; count < 20; count += 1) {
       try {
         admission.enter();

@@ -3,7 +3,8 @@ import { getEventListeners } from "node:events";
 import { createRuntimeMetrics } from "@dyn/runtime/internal";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { createAdmission, type Admission, type Place } from "../../../packages/runtime/src/ingress/admission.ts";
+import { createAdmission, createRoom } from "../../../packages/runtime/src/ingress/admission.ts";
+import type { Place } from "../../../packages/runtime/src/ingress/places.ts";
 import { eventually } from "../../support/cluster.ts";
 
 describe("places", () => {
@@ -11,23 +12,26 @@ describe("places", () => {
   const never = new AbortController().signal;
 
   interface Room {
-    readonly admission: Admission;
-    enter(): Place;
-    /** Taken and waited for. */
+    /** One of the two endpoints that share the places. Default: the first. */
+    enter(door?: 0 | 1): Place;
+    /** Taken and waited for, at both. */
     counts(): [taken: number, waiting: number];
   }
 
   function openRoom(limit: number, queueLimit = 10): Room {
-    const metrics = createRuntimeMetrics().endpoint(labels);
-    const admission = createAdmission({ limits: [limit], queueLimit, metrics });
+    const all = createRuntimeMetrics();
+    const metrics = [labels, { ...labels, dynamo_endpoint: "other" }].map((each) => all.endpoint(each));
+    const shared = createRoom([limit], queueLimit);
+    const doors = metrics.map((each) => createAdmission(shared, each));
+    const total = (name: "placesTaken" | "queueDepth"): number =>
+      metrics.reduce((sum, each) => sum + each[name].value, 0);
     return {
-      admission,
-      enter() {
-        const place = admission.enter();
+      enter(door = 0) {
+        const place = doors[door]?.enter();
         if (!place) throw new Error("places are not limited");
         return place;
       },
-      counts: () => [metrics.placesTaken.value, metrics.queueDepth.value],
+      counts: () => [total("placesTaken"), total("queueDepth")],
     };
   }
 
@@ -111,10 +115,22 @@ describe("places", () => {
     expect(getEventListeners(signal, "abort")).toHaveLength(0);
   });
 
+  test("say to each request how many must become free before its turn", async () => {
+    const room = openRoom(1);
+    const [first, second, third] = [room.enter(), room.enter(), room.enter()];
+    expect([first, second, third].map(({ position }) => position)).toEqual([0, 1, 2]);
+    second[Symbol.dispose]();
+    const fourth = room.enter();
+    expect(fourth.position).toBe(2);
+    for (const each of [first, third, fourth]) each[Symbol.dispose]();
+    expect(room.counts()).toEqual([0, 0]);
+  });
+
   test("are never more than there are, and all come back, whatever is wanted and given up", async () => {
     const wish = fc.record({
       parts: fc.integer({ min: 0, max: 6 }),
       isAborted: fc.boolean(),
+      door: fc.constantFrom(0, 1),
       steps: fc.integer({ min: 0, max: 4 }),
     });
     await fc.assert(
@@ -122,8 +138,8 @@ describe("places", () => {
         const room = openRoom(limit, 100);
         let running = 0;
         await Promise.all(
-          wishes.map(async ({ parts, isAborted, steps }) => {
-            using place = room.enter();
+          wishes.map(async ({ parts, isAborted, door, steps }) => {
+            using place = room.enter(door);
             const aborter = new AbortController();
             const work = Array.from({ length: parts }, async () => {
               using _part = await place.take(aborter.signal);

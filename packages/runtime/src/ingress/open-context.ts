@@ -23,13 +23,16 @@ export interface ContextParts {
   /** What its handler reports: for its last line, too, and for its caller. */
   readonly reported: Facts;
   readonly places: Places;
+  /** How long it waited for its place, ms. */
+  readonly queuedMs: number;
+  readonly queuePosition: number;
   readonly clock: TokenClock;
   readonly scope: CallScope;
 }
 
 /** The context of its handler, from which the handler's calls inherit from now on. `now`: the clock of `performance.now()`. */
 export function openContext(
-  { stream, identity, facts, reported, places, clock, scope }: ContextParts,
+  { stream, identity, facts, reported, places, queuedMs, queuePosition, clock, scope }: ContextParts,
   request: RequestMessage,
   endpoint: ServedEndpoint,
   now: () => number,
@@ -50,6 +53,8 @@ export function openContext(
     identity,
     headers: forwardedOf(request.headers),
     attempt: request.attempt,
+    queuedMs,
+    queuePosition,
     places,
     [workerParts]: {
       connection: stream,

@@ -20,7 +20,7 @@ import type { RequestMessage } from "../wire/messages.ts";
 import { keepReported } from "../wire/reported.ts";
 import { decodePayload } from "../wire/payload.ts";
 import { toWorkerError } from "../worker-errors.ts";
-import type { Place } from "./admission.ts";
+import type { Place } from "./places.ts";
 import { findBadDetails } from "./error-details.ts";
 import { openContext, toBoundFields, type ContextParts } from "./open-context.ts";
 import type { Pauses } from "./pauses.ts";
@@ -46,6 +46,7 @@ interface Running extends ContextParts {
   readonly log: Logger;
   /** What it is at; tells which step a failure belongs to. */
   step: FailedStep;
+  queuedMs: number;
   items: number;
 }
 
@@ -69,6 +70,8 @@ export async function runRequest(stream: ServerStream, request: RequestMessage, 
     facts: {},
     reported: {},
     places: place ?? unlimited,
+    queuedMs: 0,
+    queuePosition: place?.position ?? 0,
     clock: new TokenClock(startedAt, now),
     scope: new CallScope(),
     step: "generate",
@@ -86,7 +89,7 @@ export async function runRequest(stream: ServerStream, request: RequestMessage, 
   let failure: RuntimeError | undefined;
   try {
     const turn = place?.turn(stream.signal);
-    if (turn) await turn;
+    if (turn) await waitInQueue(running, turn, now);
     const work = (): Promise<void> => pump(running, request, options);
     await scopes.run(running.scope, () => (tracer.isOn ? span.run(work) : work()));
   } catch (error) {
@@ -98,10 +101,21 @@ export async function runRequest(stream: ServerStream, request: RequestMessage, 
   const trailer = toTrailer(running, endpoint.instanceId, request.attempt, now());
   if (failure && !stream.isStopped) fail(running, failure, trailer, endpoint.isIdempotent);
   else stream.end(trailer);
-  endpoint.metrics.end(toEndedRequest(running, trailer, failure));
+  endpoint.metrics.end(toEndedRequest(running, trailer, failure, place !== undefined));
   if (span.isRecording) describe(running, request, endpoint, trailer);
   endSpan(span, failure, toOutcome(failure));
   logCompletion(running, trailer, failure);
+}
+
+// Whoever looks at a late answer, or at one that never came, is to see that it waited, and behind how many.
+async function waitInQueue(running: Running, turn: Promise<void>, now: () => number): Promise<void> {
+  const { clock, reported, queuePosition: queue_position } = running;
+  try {
+    await turn;
+  } finally {
+    running.queuedMs = now() - clock.startedAt;
+    Object.assign(reported, { queued_ms: roundMs(running.queuedMs), queue_position });
+  }
 }
 
 // An error arrives whatever is wrong with its details.
@@ -180,9 +194,10 @@ function toTrailer(
 }
 
 function toEndedRequest(
-  { stream, identity, step }: Running,
+  { stream, identity, step, queuedMs }: Running,
   trailer: Trailer,
   failure: RuntimeError | undefined,
+  isLimited: boolean,
 ): EndedRequest {
   const isCancelled = failure?.code === "cancelled";
   return {
@@ -191,6 +206,7 @@ function toEndedRequest(
     streamedBytes: stream.upload?.bytes ?? 0,
     responseBytes: stream.bytes,
     elapsedMs: trailer.elapsed_ms,
+    queuedMs: isLimited ? queuedMs : undefined,
     ttftMs: trailer.ttft_ms,
     trace: isSampled(identity.trace) ? identity.trace : undefined,
   };

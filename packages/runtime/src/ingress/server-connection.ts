@@ -24,7 +24,7 @@ import {
   isRequestStream,
   type RequestMessage,
 } from "../wire/messages.ts";
-import type { Place } from "./admission.ts";
+import type { Place } from "./places.ts";
 import type { LoopWatch } from "./loop-watch.ts";
 import type { Pauses } from "./pauses.ts";
 import { RequestItems } from "./request-items.ts";

@@ -28,7 +28,7 @@ export function openEngineSpan(outer: RequestContext, tracer: Tracer): EngineSpa
   const parts = partsOf(outer);
   const logger = once(() => parts.logger().child({ fields: () => toSpanFields(trace, spanName) }));
   const { signal, deadlineAt, identity, requestId, xRequestId, tracestate, baggage, apiKeyName } = outer;
-  const { headers, attempt, places } = outer;
+  const { headers, attempt, queuedMs, queuePosition, places } = outer;
   const context = toContext({
     signal,
     deadlineAt,
@@ -43,6 +43,8 @@ export function openEngineSpan(outer: RequestContext, tracer: Tracer): EngineSpa
     ...(apiKeyName !== undefined && { apiKeyName }),
     headers,
     attempt,
+    queuedMs,
+    queuePosition,
     places,
     report: (facts) => outer.report(facts),
     [workerParts]: { ...parts, logger },

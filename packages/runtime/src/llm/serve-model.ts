@@ -2,6 +2,7 @@
 import { countCharacters } from "../counts.ts";
 import { isModelName, maxModelNameLength, parseAddress, toSlug, type ModelRecord } from "../discovery/records.ts";
 import type { Serving } from "../endpoint.ts";
+import type { RequestLimit } from "../ingress/request-limit.ts";
 import { once } from "../lifetime.ts";
 import { toItems } from "../given-items.ts";
 import { partsOf, type RequestContext } from "../handler.ts";
@@ -41,6 +42,8 @@ export interface ServeModelOptions {
   /** Completions the engine can run at a time, of all requests together; the lower of this and `--engine-request-limit` holds. A request for more has them
    *  made one after the other, in turn with other requests. Default 0: no limit of its own. */
   readonly requestLimit?: number;
+  /** Places and a queue that it shares with other endpoints, made by `runtime.limit()`; in place of `requestLimit`. Default: those are its own. */
+  readonly limit?: RequestLimit;
   /** What callers may choose this instance by, as of `serve`. Default: none. */
   readonly labels?: Readonly<Record<string, string>>;
 }
@@ -52,6 +55,7 @@ const modelOptions: OptionNames<ServeModelOptions> = {
   migrationLimit: true,
   contextLength: true,
   requestLimit: true,
+  limit: true,
 };
 
 /** Resolves once the model is registered. @throws RuntimeError `invalid_argument` on a bad name or address. */
@@ -59,6 +63,7 @@ export async function serveModel(runtime: Runtime, options: ServeModelOptions, e
   const { model, role = "aggregated", contextLength = 0, migrationLimit = 0, requestLimit = 0, ...rest } = options;
   const {
     labels = {},
+    limit,
     endpoint = role === "prefill" ? "dyn://dynamo.prefill.generate" : "dyn://dynamo.backend.generate",
     ...others
   } = rest;
@@ -77,6 +82,7 @@ export async function serveModel(runtime: Runtime, options: ServeModelOptions, e
       countTokens: () => 0, // each delta is counted as the engine gives it
       model,
       requestLimit,
+      ...(limit !== undefined && { limit }),
       labels,
       idempotent: true, // nobody is harmed by text that is generated twice
     });

@@ -20,6 +20,8 @@ export interface EndedRequest {
   readonly streamedBytes: number;
   readonly responseBytes: number;
   readonly elapsedMs: number;
+  /** How long it waited for its place; undefined if requests are not limited. */
+  readonly queuedMs: number | undefined;
   readonly ttftMs: number | undefined;
   /** Undefined if the trace is not sampled. */
   readonly trace: TraceRef | undefined;
@@ -39,6 +41,7 @@ export interface EndpointMetrics {
 }
 
 const durations = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600];
+const waits = [0.0001, 0.001, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60];
 const firstResponses = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 
 /** The families of all endpoints of a process. */
@@ -55,6 +58,7 @@ export interface ComponentFamilies {
   readonly placesTaken: Family<EndpointLabel, Gauge>;
   readonly queueDepth: Family<EndpointLabel, Gauge>;
   readonly queueCapacity: Family<EndpointLabel, Gauge>;
+  readonly permitWait: Family<EndpointLabel, Histogram>;
 }
 
 const endpointLabels: readonly EndpointLabel[] = [
@@ -100,6 +104,15 @@ export function createComponentFamilies(registry: MetricsRegistry, prefix: strin
       help: "From a request's arrival at the worker to its first token",
       buckets: firstResponses,
     }).with({}),
+    ...createPlaceFamilies(registry),
+  };
+}
+
+type PlaceFamilies = Pick<ComponentFamilies, "places" | "placesTaken" | "queueDepth" | "queueCapacity" | "permitWait">;
+
+function createPlaceFamilies(registry: MetricsRegistry): PlaceFamilies {
+  const labels = endpointLabels;
+  return {
     places: createGauges({
       registry,
       name: "dynamo_work_handler_places",
@@ -124,6 +137,13 @@ export function createComponentFamilies(registry: MetricsRegistry, prefix: strin
       help: "Requests that may wait for their turn; 0 if requests are not limited",
       labels,
     }),
+    permitWait: createHistograms({
+      registry,
+      name: "dynamo_work_handler_permit_wait_seconds",
+      help: "From a request's arrival at the worker until it had its place, or gave up waiting; of requests that are limited",
+      labels,
+      buckets: waits,
+    }),
   };
 }
 
@@ -136,6 +156,7 @@ export function createEndpointMetrics(families: ComponentFamilies, labels: Endpo
   const requestBytes = families.requestBytes.with(labels);
   const responseBytes = families.responseBytes.with(labels);
   const cancellations = families.cancellations.with(labels);
+  const permitWait = families.permitWait.with(labels);
   return {
     places: families.places.with(labels),
     placesTaken: families.placesTaken.with(labels),
@@ -146,12 +167,13 @@ export function createEndpointMetrics(families: ComponentFamilies, labels: Endpo
       inflight.inc();
       requestBytes.inc(bytes);
     },
-    end({ failedStep, isCancelled, streamedBytes, responseBytes: bytes, elapsedMs, ttftMs, trace }) {
+    end({ failedStep, isCancelled, streamedBytes, responseBytes: bytes, elapsedMs, queuedMs, ttftMs, trace }) {
       inflight.dec();
       requestBytes.inc(streamedBytes);
       responseBytes.inc(bytes);
       duration.observe(elapsedMs / 1000);
       if (trace) duration.mark(elapsedMs / 1000, trace);
+      if (queuedMs !== undefined) permitWait.observe(queuedMs / 1000);
       if (ttftMs !== undefined) firstResponse.observe(ttftMs / 1000);
       if (isCancelled) cancellations.inc();
       if (failedStep) errors.with({ ...labels, error_type: failedStep }).inc();
