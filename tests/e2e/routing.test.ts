@@ -76,7 +76,7 @@ describe.each(["direct", "round-robin", "least-loaded"])(
       expect(nobody.status).toBe(mode === "direct" ? 400 : 200);
       if (mode === "direct")
         expect(await nobody.json()).toMatchObject({
-          error: { message: "the router mode is direct, and the request names no instance" },
+          error: { message: "the policy is direct, and the request names no instance" },
         });
     });
   },
