@@ -52,7 +52,7 @@ DYN_LOG=debug npx --no-install dyn-frontend --http-port 9000
 * A switch (default true or false) takes 1, true, on, yes, 0, false, off or no; its flag alone means true.
 * Blanks and line ends around a value are ignored.
 * A bad value ends the program with exit code 1 and one line on standard error: the flag or variable, the value and what was expected.
-* In code a setting has the name of its flag with capitals for dashes, without \`http\` where it is not a host or a port. Sizes are in bytes and times in ms there: \`--http-body-limit-mb 2\` is \`bodyLimitBytes: 2097152\`. The column *in code* has all names; what is no name is refused, with the one that was meant.
+* In code a setting has the name of its flag, with capitals for dashes. Sizes are in bytes and times in ms there, and the name says so: \`--http-body-limit-mb 2\` is \`httpBodyLimitBytes: 2097152\`. The column *in code* has all names; what is no name is refused, with the one that was meant.
 * The programs keep what V8 compiles in \`.compile-cache\` beside their code, for a faster next start; where they cannot write, they start without. Node's \`NODE_DISABLE_COMPILE_CACHE=1\` turns that off, \`NODE_COMPILE_CACHE\` names another directory.
 
 Names and units are Dynamo's where Dynamo has the setting; defaults are our own. There are three exceptions:
@@ -136,6 +136,19 @@ describe("settings", () => {
     expect(() => readSettings(runtimeSettings, {}, { fileKv: "" })).toThrow(
       '--file-kv "": expected the path of a directory',
     );
+  });
+
+  test("have in code the names of their flags, sizes in bytes and times in ms", () => {
+    const flags = [runtimeSettings, servingSettings, sharedSettings, frontendSettings, mockSettings].flatMap((table) =>
+      Object.entries<AnySetting>(table).flatMap(([name, setting]) => ("flag" in setting ? [[name, setting.flag]] : [])),
+    );
+    const toName = (flag = ""): string =>
+      flag
+        .replace(/-mb$/, "-bytes")
+        .replace(/-secs$/, "-ms")
+        .replaceAll(/-(.)/g, (_, letter: string) => letter.toUpperCase());
+    expect(flags.length).toBeGreaterThan(60);
+    expect(flags.filter(([name, flag]) => name !== toName(flag))).toEqual([]);
   });
 
   test("what is given is not looked for in the environment", async () => {

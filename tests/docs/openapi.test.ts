@@ -9,11 +9,11 @@ import { describeFrontend } from "../support/openapi.ts";
 const page = join(root, "docs/openapi.json");
 
 test("the document in the repository says what the code does", () => {
-  const { maxMessages, maxCompletions, bodyLimitBytes, overloadStatus } = frontendSettings;
+  const { httpMaxMessages, httpMaxCompletions, httpBodyLimitBytes, httpOverloadStatusCode } = frontendSettings;
   const document = describeFrontend("all", {
-    fieldLimits: { maxMessages: maxMessages.default, maxCompletions: maxCompletions.default },
-    maxBodyBytes: bodyLimitBytes.default,
-    overloadStatus: overloadStatus.default,
+    fieldLimits: { maxMessages: httpMaxMessages.default, maxCompletions: httpMaxCompletions.default },
+    maxBodyBytes: httpBodyLimitBytes.default,
+    overloadStatus: httpOverloadStatusCode.default,
   });
   const expected = `${JSON.stringify(document, null, 2)}\n`;
   if (process.env["UPDATE_DOCS"] === "1") writeFileSync(page, expected);

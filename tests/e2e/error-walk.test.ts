@@ -58,7 +58,7 @@ beforeAll(async () => {
   const config = { fileKv: directory, log: "off" };
   const sink = (record: Record<string, unknown>): void => void records.push(record);
   runtime = await createRuntime({ config, log: createLogger({ sink, sums: createSums({ whole: 1_000 }) }).pino });
-  frontend = await createFrontend({ runtime, httpPort: 0, bodyLimitBytes: 1 * 1024 * 1024 });
+  frontend = await createFrontend({ runtime, httpPort: 0, httpBodyLimitBytes: 1 * 1024 * 1024 });
   for (const after of [0, 1]) {
     for (const code of thrown) {
       const modelName = `${code}@${after}`;

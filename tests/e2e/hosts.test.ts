@@ -170,16 +170,16 @@ describe("a frontend", () => {
   test.each<[string, string, number, () => CreateFrontendOptions]>([
     ["with keys", evil, 200, () => ({ apiKeysFile: join(directory, "api-keys") })],
     ["on all addresses", evil, 200, () => ({ httpHost: "0.0.0.0" })],
-    ["with its name on the list", "dyn.example:8000", 200, () => ({ allowedHosts: ["dyn.example"] })],
-    ["with another name on the list", evil, 421, () => ({ allowedHosts: ["dyn.example"] })],
+    ["with its name on the list", "dyn.example:8000", 200, () => ({ httpAllowedHosts: ["dyn.example"] })],
+    ["with another name on the list", evil, 421, () => ({ httpAllowedHosts: ["dyn.example"] })],
     [
       "with a list and keys",
       evil,
       421,
-      () => ({ allowedHosts: ["dyn.example"], apiKeysFile: join(directory, "api-keys") }),
+      () => ({ httpAllowedHosts: ["dyn.example"], apiKeysFile: join(directory, "api-keys") }),
     ],
-    ["with a list, on all addresses", evil, 421, () => ({ allowedHosts: ["dyn.example"], httpHost: "0.0.0.0" })],
-    ["with all names on the list", evil, 200, () => ({ allowedHosts: ["*"] })],
+    ["with a list, on all addresses", evil, 421, () => ({ httpAllowedHosts: ["dyn.example"], httpHost: "0.0.0.0" })],
+    ["with all names on the list", evil, 200, () => ({ httpAllowedHosts: ["*"] })],
   ])("%s answers a request for %s with %i", async (_name, host, status, options) => {
     const config = { discoveryBackend: "mem", log: "off" } as const;
     await using frontend = await createFrontend({ httpPort: 0, ...options(), config });
@@ -191,7 +191,7 @@ describe("a frontend", () => {
   test("refuses a list that it cannot read", async () => {
     const options = {
       httpPort: 0,
-      allowedHosts: ["dyn.example:8000"],
+      httpAllowedHosts: ["dyn.example:8000"],
       config: { discoveryBackend: "mem", log: "off" },
     } as const;
     await expect(createFrontend(options)).rejects.toThrow(

@@ -29,10 +29,10 @@ afterAll(async () => {
 test("the document and its page are those of the port, and are sent once to who keeps them", async () => {
   const settings = {
     operatorPort: 0,
-    maxMessages: 7,
-    maxCompletions: 9,
-    bodyLimitBytes: 2 * 1024 * 1024,
-    overloadStatus: 429,
+    httpMaxMessages: 7,
+    httpMaxCompletions: 9,
+    httpBodyLimitBytes: 2 * 1024 * 1024,
+    httpOverloadStatusCode: 429,
   };
   const apiKeysFile = join(directory, "api-keys");
   await using split = await createFrontend({ runtime, httpPort: 0, apiKeysFile, ...settings });

@@ -49,7 +49,7 @@ beforeAll(async () => {
   const apiKeysFile = join(directory, "api-keys");
   await writeFile(apiKeysFile, `${createHash("sha256").update(key).digest("hex")} team-a\n`);
   runtime = await createRuntime({ config });
-  frontend = await createFrontend({ runtime, httpPort: 0, bodyLimitBytes: 1 * 1024 * 1024, sseKeepAliveMs: 0 });
+  frontend = await createFrontend({ runtime, httpPort: 0, httpBodyLimitBytes: 1 * 1024 * 1024, sseKeepAliveMs: 0 });
   strict = await createFrontend({ runtime, httpPort: 0, apiKeysFile });
   mock = await startMockWorker({ config, itlMs: 0 });
   failing = await createRuntime({ config, log: runtime.log });
@@ -199,7 +199,7 @@ async function sendBytes(url: string, bytes: string): Promise<Answer> {
 }
 
 test("what is no request, or may not be answered, at every route", async () => {
-  await using late = await createFrontend({ runtime, httpPort: 0, headerTimeoutMs: 20 });
+  await using late = await createFrontend({ runtime, httpPort: 0, httpHeaderTimeoutMs: 20 });
   const misdirected = "GET /live HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n";
   const unmet = "GET /live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nExpect: x\r\n\r\n";
   const asked = [...refused, ...refusedAtOnce].map(({ bytes }) => [frontend.url, bytes] as const);

@@ -85,7 +85,7 @@ describe("with a port for operators", () => {
   });
 
   test("it has the limits of the other, answers bytes that are no request, and no pages of other origins", async () => {
-    await using frontend = await owners.start({ operatorPort, maxHeaders: 10, corsOrigins: ["*"] });
+    await using frontend = await owners.start({ operatorPort, httpMaxHeaders: 10, httpCorsOrigins: ["*"] });
     const { operatorUrl = "" } = frontend;
     expect(
       (await fetch(operatorUrl, { headers: { origin: "https://a.example" } })).headers.get(

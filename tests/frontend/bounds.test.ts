@@ -202,5 +202,5 @@ describe.each(flat)("$api $field", ({ api, field, taken, refused }) => {
 });
 
 test("a request may have as many messages as Anthropic's, unless told otherwise", () => {
-  expect(frontendSettings.maxMessages.default).toBe(limits.maxMessages);
+  expect(frontendSettings.httpMaxMessages.default).toBe(limits.maxMessages);
 });

@@ -63,7 +63,7 @@ describe("what is said besides", () => {
       details: { text: "x".repeat(1_000) },
       param: "€".repeat(256),
     });
-    await using pair = await startPair({ caller: { maxFrameBytes: 4_096 }, handler: failing(() => error) });
+    await using pair = await startPair({ caller: { tcpMaxMessageSize: 4_096 }, handler: failing(() => error) });
     const failure = await failureOf(pair.client.call({ count: 1 }));
     expect(failure).toMatchObject({ code: "invalid_argument", message: "€".repeat(1_024), details: undefined });
   });

@@ -134,7 +134,7 @@ describe("a hostile dialler costs its own connection and nobody else anything", 
   ];
 
   test.each(attacks)("%s", async (name, attack, reason) => {
-    await using pair = await startPair(name.endsWith("silence") ? { worker: { connectTimeoutMs: 1_000 } } : {});
+    await using pair = await startPair(name.endsWith("silence") ? { worker: { tcpConnectTimeoutMs: 1_000 } } : {});
     expect(await collect(pair.client.generate({ count: 1 }))).toHaveLength(1);
     using peer = rawPeer(connect(pair.port, "127.0.0.1"), false);
     attack(peer);
@@ -246,7 +246,7 @@ describe("a hostile dialler costs its own connection and nobody else anything", 
   });
 
   test("a thousand idle connections end by themselves and leave room for others", async () => {
-    await using pair = await startPair({ worker: { connectTimeoutMs: 2_000 } });
+    await using pair = await startPair({ worker: { tcpConnectTimeoutMs: 2_000 } });
     expect(await collect(pair.client.generate({ count: 1 }))).toHaveLength(1);
     const peers = await flood(pair.port, 1_000);
     expect(await collect(pair.client.generate({ count: 3 }))).toHaveLength(3);
@@ -256,7 +256,7 @@ describe("a hostile dialler costs its own connection and nobody else anything", 
   });
 
   test("any number of connections that say nothing take no place of a caller: the oldest of them go", async () => {
-    await using pair = await startPair({ worker: { connectTimeoutMs: 600_000, tcpMaxConnections: 2 } });
+    await using pair = await startPair({ worker: { tcpConnectTimeoutMs: 600_000, tcpMaxConnections: 2 } });
     expect(await collect(pair.client.generate({ count: 1 }))).toHaveLength(1);
     const peers = await flood(pair.port, 1_200);
     await eventually("the oldest being closed", () => peers.filter(({ isClosed }) => isClosed).length === 176);

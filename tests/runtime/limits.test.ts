@@ -34,7 +34,7 @@ const silent = createLogger({ sink: () => undefined });
 
 describe("the caller's frame limit", () => {
   test("costs the stream of an item over it, and no neighbour", async () => {
-    await using pair = await startPair({ caller: { maxFrameBytes: 100_000 } });
+    await using pair = await startPair({ caller: { tcpMaxMessageSize: 100_000 } });
     const running = pair.client.generate({ count: 20_000, size: 50 }).batches();
     let items = (await running.next()).value?.length ?? 0;
     expect(await failureOf(collect(pair.client.generate({ count: 1, size: 150_000 })))).toMatchObject({
@@ -48,14 +48,14 @@ describe("the caller's frame limit", () => {
   });
 
   test("is kept by items that share a frame, at the least limit there is", async () => {
-    await using pair = await startPair({ caller: { maxFrameBytes: 4_096 } });
+    await using pair = await startPair({ caller: { tcpMaxMessageSize: 4_096 } });
     expect(await collect(pair.client.generate({ count: 5_000, size: 100 }))).toHaveLength(5_000);
     expect(await collect(pair.client.generate({ count: 50, size: 3_000 }))).toHaveLength(50);
   });
 
   test("is kept by what a failing engine says", async () => {
     await using pair = await startPair({
-      caller: { maxFrameBytes: 4_096 },
+      caller: { tcpMaxMessageSize: 4_096 },
       async *handler() {
         yield 1;
         throw new RuntimeError("invalid_argument", "\u{20ac}".repeat(5_000));
@@ -203,7 +203,7 @@ describe("the settings of the plane's limits", () => {
   test("hold for frames that are accepted", async () => {
     const memorySpace = createMemorySpace();
     await using worker = await createRuntime({
-      config: { ...config, maxFrameBytes: 4_096 },
+      config: { ...config, tcpMaxMessageSize: 4_096 },
       memorySpace,
       log: silent.pino,
     });

@@ -13,7 +13,7 @@ describe("a setting in code", () => {
     ["tcpPort", "8080", 'tcpPort must be a number, got "8080"'],
     ["tcpPort", 65_536, "tcpPort: expected a whole number from 0 to 65535, got 65536"],
     ["drainTimeoutMs", Number.NaN, "drainTimeoutMs: expected a whole number from 0 to 2147483647, got NaN"],
-    ["pingIntervalMs", 0, "pingIntervalMs: expected a whole number from 10 to 2147483647, got 0"],
+    ["tcpPingIntervalMs", 0, "tcpPingIntervalMs: expected a whole number from 10 to 2147483647, got 0"],
     ["memoryLimitBytes", -1, "memoryLimitBytes: expected a number from 0 to 1099511627776, got -1"],
     ["otelExportEnabled", "false", 'otelExportEnabled must be a boolean, got "false"'],
     ["discoveryBackend", "etcd", 'discoveryBackend: expected one of file, mem, got "etcd"'],
@@ -29,8 +29,8 @@ describe("a setting in code", () => {
   test("of a frontend and of a mock worker is, too", async () => {
     await using runtime = await createRuntime({ config });
     const refused = [
-      createFrontend({ runtime, httpPort: 0, overloadStatus: 500 }),
-      createFrontend({ runtime, httpPort: 0, bodyLimitBytes: 0 }),
+      createFrontend({ runtime, httpPort: 0, httpOverloadStatusCode: 500 }),
+      createFrontend({ runtime, httpPort: 0, httpBodyLimitBytes: 0 }),
       startMockWorker({ config, numWorkers: 0 }),
       startMockWorker({ config, fault: JSON.parse('["hang"]') }),
     ];
@@ -43,8 +43,8 @@ describe("a setting in code", () => {
       ),
     );
     expect(messages).toEqual([
-      "overloadStatus: expected one of 529, 503, 429, got 500",
-      "bodyLimitBytes: expected a number from 1 to 1073741824, got 0",
+      "httpOverloadStatusCode: expected one of 529, 503, 429, got 500",
+      "httpBodyLimitBytes: expected a number from 1 to 1073741824, got 0",
       "numWorkers: expected a whole number from 1 to 1000, got 0",
       expect.stringMatching(/^fault: expected KIND/),
     ]);
@@ -67,8 +67,8 @@ describe("an option", () => {
     ['{ "Config": 1 }', "Config is no option; did you mean config?"],
     ['{ "tcpPort": 0 }', "tcpPort is no option; did you mean config.tcpPort?"],
     ['{ "config": { "drainTimeout": 5 } }', "drainTimeout is no option; did you mean drainTimeoutMs?"],
-    ['{ "config": { "pingInterval": 5 } }', "pingInterval is no option; did you mean pingIntervalMs?"],
-    ['{ "config": { "tcpMaxMessageSize": 5 } }', "tcpMaxMessageSize is no option; did you mean maxFrameBytes?"],
+    ['{ "config": { "pingInterval": 5 } }', "pingInterval is no option; did you mean tcpPingIntervalMs?"],
+    ['{ "config": { "connectTimeoutMs": 5 } }', "connectTimeoutMs is no option; did you mean tcpConnectTimeoutMs?"],
     ['{ "config": { "colour": "red" } }', "colour is no option"],
   ])("%.40s that is none is refused with the one that was meant", async (options, message) => {
     await expect(createRuntime(JSON.parse(options))).rejects.toMatchObject({ code: "invalid_argument", message });
@@ -76,8 +76,8 @@ describe("an option", () => {
 
   test.each<[string, string]>([
     ['{ "port": 0 }', "port is no option; did you mean httpPort or operatorPort?"],
-    ['{ "bodyLimitMb": 1 }', "bodyLimitMb is no option; did you mean bodyLimitBytes?"],
-    ['{ "httpBodyLimitMb": 1 }', "httpBodyLimitMb is no option; did you mean bodyLimitBytes?"],
+    ['{ "bodyLimitMb": 1 }', "bodyLimitMb is no option; did you mean httpBodyLimitBytes?"],
+    ['{ "httpBodyLimitMb": 1 }', "httpBodyLimitMb is no option; did you mean httpBodyLimitBytes?"],
   ])("%s of a frontend, too", async (options, message) => {
     await expect(createFrontend({ config, ...JSON.parse(options) })).rejects.toMatchObject({ message });
   });

@@ -29,8 +29,8 @@ export const path = "test/echo/generate";
 /** Its ping interval is short, so that the silence of a peer is found. */
 export const config = {
   discoveryBackend: "mem",
-  connectTimeoutMs: 60_000,
-  pingIntervalMs: 1_000,
+  tcpConnectTimeoutMs: 60_000,
+  tcpPingIntervalMs: 1_000,
   drainTimeoutMs: 60_000,
 } as const;
 

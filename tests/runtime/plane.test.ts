@@ -31,7 +31,7 @@ describe("between runtimes", () => {
   });
 
   test("a request over the worker's frame limit is refused before it is sent, and costs nobody else anything", async () => {
-    await using pair = await startPair({ worker: { maxFrameBytes: 8_192 } });
+    await using pair = await startPair({ worker: { tcpMaxMessageSize: 8_192 } });
     const running = pair.client.generate({ count: 50_000, size: 100 }).batches();
     let items = (await running.next()).value?.length ?? 0;
     const large = { count: 1, fill: "x".repeat(10_000) };
@@ -82,7 +82,7 @@ describe("between runtimes", () => {
     await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
     const { port } = silent.address() as AddressInfo;
     const memorySpace = createMemorySpace();
-    const never = { ...config, connectTimeoutMs: 600_000 };
+    const never = { ...config, tcpConnectTimeoutMs: 600_000 };
     await using caller = await createRuntime({
       config: never,
       memorySpace,

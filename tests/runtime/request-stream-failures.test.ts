@@ -63,7 +63,7 @@ describe("a request stream that fails", () => {
   });
 
   test("because an item is larger than a frame says to give it in pieces", async () => {
-    await using at = await startUploads(gather, { worker: { maxFrameBytes: 4_096 } });
+    await using at = await startUploads(gather, { worker: { tcpMaxMessageSize: 4_096 } });
     expect(await failureOf(at.client.call(pieces(1, 5_000)))).toMatchObject({
       code: "too_large",
       message: expect.stringMatching(/its reader's limit is 4096, .*: give it in pieces$/),

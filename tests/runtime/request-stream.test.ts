@@ -29,7 +29,7 @@ describe("a request stream", () => {
   });
 
   test("many times as large as a frame may be, and as the memory for requests, passes through", async () => {
-    const worker = { maxFrameBytes: 1024 * 1024, memoryLimitBytes: 8 * 1024 * 1024 };
+    const worker = { tcpMaxMessageSize: 1024 * 1024, memoryLimitBytes: 8 * 1024 * 1024 };
     let most = 0;
     await using at = await startUploads(
       async (upload) => {

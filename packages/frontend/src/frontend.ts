@@ -15,6 +15,7 @@ import {
   type Logger,
 } from "@dyn/runtime/internal";
 import { createHistory, type History } from "@dyn/lineage";
+import type { BodyLimits } from "./inference/fields.ts";
 import type { InferenceParts } from "./inference/serve.ts";
 import { followModels, type Models } from "./models/models.ts";
 import { createFrontendMetrics, type FrontendMetrics } from "./observe/metrics.ts";
@@ -181,16 +182,20 @@ type InferenceOptions =
   | "keepAliveMs";
 
 function toInferenceOptions(settings: FrontendOptions): Pick<InferenceParts, InferenceOptions> {
-  const { requestTimeoutMs, firstTokenTimeoutMs, tokenTimeoutMs, overloadStatus, sseKeepAliveMs } = settings;
-  const maxAnswerBytes = settings.answerLimitBytes;
+  const { requestTimeoutMs, firstTokenTimeoutMs, tokenTimeoutMs, httpOverloadStatusCode, sseKeepAliveMs } = settings;
+  const maxAnswerBytes = settings.httpAnswerLimitBytes;
   return {
     deadlineLimits: { totalMs: requestTimeoutMs, firstTokenMs: firstTokenTimeoutMs, betweenTokensMs: tokenTimeoutMs },
-    fieldLimits: { ...settings, maxEchoBytes: maxAnswerBytes },
+    fieldLimits: { ...toBodyLimits(settings), maxEchoBytes: maxAnswerBytes },
     maxAnswerBytes,
     forwardHeaders: settings.forwardHeaders,
-    overloadStatus,
+    overloadStatus: httpOverloadStatusCode,
     keepAliveMs: sseKeepAliveMs,
   };
+}
+
+function toBodyLimits({ httpMaxMessages, httpMaxCompletions }: FrontendOptions): BodyLimits {
+  return { maxMessages: httpMaxMessages, maxCompletions: httpMaxCompletions };
 }
 
 type Addresses = "http" | "operators" | "corsOrigins" | "allowedHosts" | "fieldLimits";
@@ -200,21 +205,21 @@ function toPortsOptions(settings: FrontendOptions): Pick<PortsOptions, Addresses
   return {
     http: { host: httpHost, port: httpPort },
     operators: operatorPort < 0 ? undefined : { host: operatorHost, port: operatorPort },
-    corsOrigins: settings.corsOrigins,
-    allowedHosts: settings.allowedHosts,
-    fieldLimits: settings,
+    corsOrigins: settings.httpCorsOrigins,
+    allowedHosts: settings.httpAllowedHosts,
+    fieldLimits: toBodyLimits(settings),
   };
 }
 
 type Bounds = "limits" | "maxBodyBytes" | "maxRequests" | "overloadStatus" | "strictRequestId" | "baggageKeys";
 
 function toHostOptions(settings: FrontendOptions): Pick<PortsOptions["shared"], Bounds> {
-  const { bodyLimitBytes, maxConcurrentRequests, overloadStatus, strictRequestId, baggageKeys } = settings;
+  const { httpBodyLimitBytes, maxConcurrentRequests, httpOverloadStatusCode, strictRequestId, baggageKeys } = settings;
   return {
     limits: settings,
-    maxBodyBytes: bodyLimitBytes,
+    maxBodyBytes: httpBodyLimitBytes,
     maxRequests: maxConcurrentRequests,
-    overloadStatus,
+    overloadStatus: httpOverloadStatusCode,
     strictRequestId,
     baggageKeys: new Set(baggageKeys),
   };
@@ -229,7 +234,7 @@ function logListening({ http, operators }: HttpPorts, { discovery, config }: Run
 // The end begins once, whoever asks; `closed` tells everybody how it went.
 function toFrontend(ports: HttpPorts, parts: FrontendParts, drain: AbortController, log: Logger): Frontend {
   const { settings, asked, release } = parts;
-  const { shutdownTimeoutMs: timeoutMs, drainDelayMs: delay_ms } = settings;
+  const { httpGracefulShutdownTimeoutMs: timeoutMs, drainDelayMs: delay_ms } = settings;
   const { promise: closed, resolve, reject } = Promise.withResolvers<void>();
   closed.catch(() => undefined); // also thrown at whoever closes
   const end = async (): Promise<void> => {

@@ -12,13 +12,13 @@ import { expiredCancels, requestStreams } from "./wire/messages.ts";
 
 const now = (): number => performance.now();
 
-function toHello({ maxFrameBytes: max_frame_bytes, tcpMaxStreams: max_streams }: RuntimeConfig): Hello {
+function toHello({ tcpMaxMessageSize: max_frame_bytes, tcpMaxStreams: max_streams }: RuntimeConfig): Hello {
   return { version: 1, agent, capabilities: [], max_frame_bytes, max_streams };
 }
 
 /** Those that are dialled. `health` hears of each whose connection was lost, or that says nothing. */
 export function openPeers({ config, security, memory, metrics, discovery, log: all }: Services, health: Health): Peers {
-  const { connectTimeoutMs, pingIntervalMs } = config;
+  const { tcpConnectTimeoutMs: connectTimeoutMs, tcpPingIntervalMs: pingIntervalMs } = config;
   const log = all.child({ target: "dyn_runtime::egress" });
   const hello = toHello(config);
   return createPeers({
@@ -42,8 +42,8 @@ export function openServer(services: Services): PlaneServer {
   const { tokens } = security;
   return createPlaneServer({
     hello: { ...toHello(config), instance_id: id.toString(), capabilities: [requestStreams, expiredCancels] },
-    helloTimeoutMs: config.connectTimeoutMs,
-    pingIntervalMs: config.pingIntervalMs,
+    helloTimeoutMs: config.tcpConnectTimeoutMs,
+    pingIntervalMs: config.tcpPingIntervalMs,
     memory,
     guard: () => tokens && { role: "listener", tokens: tokens.current, isAnnounced: discovery.isAnnounced },
     log: log.child({ target: "dyn_runtime::ingress" }),
@@ -59,7 +59,7 @@ export async function listenForPeers({ config, security, log }: Services, server
   return listen({
     host: config.tcpHost,
     port: config.tcpPort,
-    prefaceTimeoutMs: config.connectTimeoutMs,
+    prefaceTimeoutMs: config.tcpConnectTimeoutMs,
     maxConnections: config.tcpMaxConnections,
     log: log.child({ target: "dyn_runtime::net" }),
     tls: requireListenerTls(security),

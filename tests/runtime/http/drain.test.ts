@@ -147,7 +147,7 @@ describe("nobody holds the end of a host:", () => {
   });
 
   test("one whose next head does not come", async () => {
-    const host = await openIt({ limits: { ...patient, headerTimeoutMs: 100 } });
+    const host = await openIt({ limits: { ...patient, httpHeaderTimeoutMs: 100 } });
     using running = await hold(host, "/slow");
     using client = dial(host.port);
     client.socket.write(`${ask("/lamp")}GET /la`);
@@ -160,7 +160,7 @@ describe("nobody holds the end of a host:", () => {
   });
 
   test("one whose first head does not come, which is told so", async () => {
-    const host = await openIt({ limits: { ...patient, headerTimeoutMs: 1_000 } });
+    const host = await openIt({ limits: { ...patient, httpHeaderTimeoutMs: 1_000 } });
     using running = await hold(host, "/slow");
     using client = dial(host.port);
     client.socket.write("GET /la");

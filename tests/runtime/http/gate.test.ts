@@ -83,7 +83,7 @@ describe.concurrent("slow clients are told so and closed, and others are served 
   const drip = (client: Client, next: () => string): NodeJS.Timeout =>
     setInterval(() => client.socket.write(next()), 20);
   const head = "POST / HTTP/1.1\r\nHost: a\r\n";
-  const short = { headerTimeoutMs: 300, receiveTimeoutMs: 600, keepAliveTimeoutMs: 300 };
+  const short = { httpHeaderTimeoutMs: 300, httpReceiveTimeoutMs: 600, httpKeepAliveTimeoutMs: 300 };
 
   test.each<[string, readonly number[], string, (() => string) | undefined]>([
     ["one that says nothing", [408], "", undefined],
@@ -145,7 +145,7 @@ describe.concurrent("slow clients are told so and closed, and others are served 
   });
 
   test("one connection too many closes the one that has been idle for longest, and none that has asked for nothing takes a place", async () => {
-    await using subject = await openSubject({ maxConnections: 2 });
+    await using subject = await openSubject({ httpMaxConnections: 2 });
     const ask = async (client: Client): Promise<void> => {
       client.socket.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
       await eventually("an answer", () => client.statuses().length === 1);
@@ -165,7 +165,7 @@ describe.concurrent("slow clients are told so and closed, and others are served 
   });
 
   test("one connection too many takes the place of one that has had its last answer and does not leave", async () => {
-    await using subject = await openSubject({ maxConnections: 1 });
+    await using subject = await openSubject({ httpMaxConnections: 1 });
     for (let count = 0; count < 3; count += 1) {
       using client = subject.dial({ allowHalfOpen: true });
       client.socket.write("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
@@ -180,7 +180,7 @@ describe.concurrent("slow clients are told so and closed, and others are served 
 
   test("one connection too many is closed if all others are at work", async () => {
     const answers: (() => void)[] = [];
-    await using subject = await openSubject({ maxConnections: 1 }, (_request, response) =>
+    await using subject = await openSubject({ httpMaxConnections: 1 }, (_request, response) =>
       answers.push(() => response.end("ok")),
     );
     using first = subject.dial();

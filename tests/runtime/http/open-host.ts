@@ -11,13 +11,13 @@ import { offTracer } from "../../../packages/runtime/src/trace/spans.ts";
 import { createLogger } from "../../support/logger.ts";
 
 export const patient: HttpLimits = {
-  headerTimeoutMs: 60_000,
-  receiveTimeoutMs: 60_000,
-  keepAliveTimeoutMs: 60_000,
-  sendTimeoutMs: 60_000,
-  maxHeaderBytes: 16_384,
-  maxHeaders: 100,
-  maxConnections: 1_000,
+  httpHeaderTimeoutMs: 60_000,
+  httpReceiveTimeoutMs: 60_000,
+  httpKeepAliveTimeoutMs: 60_000,
+  httpSendTimeoutMs: 60_000,
+  httpMaxHeaderBytes: 16_384,
+  httpMaxHeaders: 100,
+  httpMaxConnections: 1_000,
 };
 
 const toErrorBody = (error: RuntimeError): unknown => ({ error: toPublicMessage(error) });

@@ -7,13 +7,13 @@ import { limitServer, toServerOptions, type HttpLimits } from "../../../packages
 import { dial, type Client } from "../../support/http-client.ts";
 
 const patient: HttpLimits = {
-  maxHeaderBytes: 16_384,
-  maxHeaders: 100,
-  headerTimeoutMs: 60_000,
-  receiveTimeoutMs: 60_000,
-  keepAliveTimeoutMs: 60_000,
-  sendTimeoutMs: 60_000,
-  maxConnections: 100,
+  httpMaxHeaderBytes: 16_384,
+  httpMaxHeaders: 100,
+  httpHeaderTimeoutMs: 60_000,
+  httpReceiveTimeoutMs: 60_000,
+  httpKeepAliveTimeoutMs: 60_000,
+  httpSendTimeoutMs: 60_000,
+  httpMaxConnections: 100,
 };
 
 export interface Subject extends AsyncDisposable {

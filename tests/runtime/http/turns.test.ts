@@ -135,7 +135,7 @@ test("requests are all answered if their client is slow to read and more are the
 });
 
 test("requests end their connection after the answers if too many wait in all, and hurt nobody who asks one at a time", async () => {
-  await using subject = await openHeld({ maxConnections: 300 });
+  await using subject = await openHeld({ httpMaxConnections: 300 });
   const clients = Array.from({ length: 200 }, () => subject.dial());
   for (const { socket } of clients) socket.write(ask("x").repeat(200));
   await eventually("all being heard", () => subject.handled.length === clients.length * 8);

@@ -123,7 +123,7 @@ test.each([
 );
 
 test("a frame that comes a byte at a time does not keep its memory for ever: its connection is closed", async () => {
-  await using pair = await startPair({ worker: { memoryLimitBytes: 4 * 1024 * 1024, pingIntervalMs: 10 } });
+  await using pair = await startPair({ worker: { memoryLimitBytes: 4 * 1024 * 1024, tcpPingIntervalMs: 10 } });
   using slow = openRaw(pair.port);
   slow.sendBytes(requestHeader(1, 2 * mib));
   const drip = setInterval(() => slow.sendBytes(Buffer.alloc(1)), 2);

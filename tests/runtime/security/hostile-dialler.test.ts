@@ -81,7 +81,7 @@ describe("a hostile dialler", () => {
   ])("that %s is refused", async (name, build, reason) => {
     const isSilent = name === "stays silent";
     await using members = await startMembers(
-      { planeToken: token, ...(isSilent && { connectTimeoutMs: 1_000 }) },
+      { planeToken: token, ...(isSilent && { tcpConnectTimeoutMs: 1_000 }) },
       { planeToken: token },
     );
     using peer = rawPeer(connect(members.port, "127.0.0.1"), false);

@@ -39,7 +39,7 @@ async function askHostile(
   const record = toEndpointRecord(parseAddress(address), 77n, { tcp: `127.0.0.1:${port}`, isTls: false });
   await createMemoryDiscovery(memorySpace, createLogger({ sink: () => undefined })).publish(record);
   await using runtime = await createRuntime({
-    config: { ...config, connectTimeoutMs: 2_000, planeToken: token },
+    config: { ...config, tcpConnectTimeoutMs: 2_000, planeToken: token },
     memorySpace,
     log: createLogger({ sink: () => undefined }).pino,
   });

@@ -100,7 +100,7 @@ describe("a worker with a certificate", () => {
   });
 
   test("closes while handshakes are under way", async () => {
-    const members = await startMembers({ ...certificate(worker), connectTimeoutMs: 60_000 }, {});
+    const members = await startMembers({ ...certificate(worker), tcpConnectTimeoutMs: 60_000 }, {});
     using peer = rawPeer(connectTcp(members.port, "127.0.0.1"), false);
     peer.sendBytes(Buffer.from("160301", "hex")); // the beginning of a ClientHello
     await eventually("the connection", () => peer.socket.readyState === "open");
@@ -164,8 +164,8 @@ describe("a worker with an authority", () => {
   ])("refuses callers %s, before a request is sent", async (_name, more, reason) => {
     const never = 600_000; // whoever waits for its end is too late for this test
     await using members = await startMembers(
-      { ...mutual(), connectTimeoutMs: never },
-      { ...more(), tcpTlsCa: ours.ca, connectTimeoutMs: never },
+      { ...mutual(), tcpConnectTimeoutMs: never },
+      { ...more(), tcpTlsCa: ours.ca, tcpConnectTimeoutMs: never },
     );
     expect((await failureOf(members.ask())).code).toBe("cannot_connect");
     const refused = await eventually("the warning", () =>

@@ -92,11 +92,15 @@ export function checkLength(param: string, list: readonly unknown[], limit: numb
     throw new FieldError(param, toLimit("array", "most", limit) + toLength(list), "array_above_max_length");
 }
 
-/** Limits of fields that are settings. */
-export interface FieldLimits {
+/** Limits of fields that the document of the API shows. */
+export interface BodyLimits {
   readonly maxMessages: number;
   /** Of all prompts of a request. */
   readonly maxCompletions: number;
+}
+
+/** Limits of fields that are settings. */
+export interface FieldLimits extends BodyLimits {
   /** Of all prompts that are repeated in an answer. */
   readonly maxEchoBytes: number;
 }

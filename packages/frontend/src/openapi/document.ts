@@ -7,7 +7,8 @@ import { inferenceWords } from "./inference-words.ts";
 import { entriesOf, type Method, type OpenApiDocument, type Operation, type Response } from "./openapi.ts";
 import { toOperation, type OperationLimits } from "./operation.ts";
 import { otherWords } from "./other-words.ts";
-import { toSchemas, type BodyLimits } from "./schemas.ts";
+import type { BodyLimits } from "../inference/fields.ts";
+import { toSchemas } from "./schemas.ts";
 import { securitySchemes, toSecurity } from "./security.ts";
 import { tags, type RouteWords } from "./words.ts";
 

@@ -2,7 +2,7 @@
 import { anthropicAnswers } from "../anthropic/answer-schemas.ts";
 import { countRequestSchema, messagesRequestSchema } from "../anthropic/messages-schema.ts";
 import type { JsonSchema } from "../inference/described.ts";
-import type { FieldLimits } from "../inference/fields.ts";
+import type { BodyLimits } from "../inference/fields.ts";
 import { openaiAnswers } from "../openai/answer-schemas.ts";
 import { chatRequestSchema } from "../openai/chat-schema.ts";
 import { completionRequestSchema } from "../openai/completions-schema.ts";
@@ -11,7 +11,6 @@ import { operatorAnswers } from "./operator-answers.ts";
 import { treeAnswers } from "./request-tree.ts";
 
 /** Those that are settings. */
-export type BodyLimits = Pick<FieldLimits, "maxMessages" | "maxCompletions">;
 
 const requests = {
   ChatRequest: chatRequestSchema,

@@ -19,21 +19,21 @@ export interface HttpOptions extends HttpLimits {
   /** Path of the file with the hashes of the API keys that are accepted, read again when it changes. Default: none, and no key is asked for. */
   readonly apiKeysFile: string;
   /** Names by which the frontend may be asked beside localhost and addresses, `*` for all. Default `[]`: names are checked on loopback without API keys only. */
-  readonly allowedHosts: readonly string[];
+  readonly httpAllowedHosts: readonly string[];
   /** Origins of web pages that may ask from a browser, such as `https://chat.example`; `*` means all. Default `[]`. */
-  readonly corsOrigins: readonly string[];
+  readonly httpCorsOrigins: readonly string[];
   /** Largest request body, bytes. Default `33554432` (32 MiB). */
-  readonly bodyLimitBytes: number;
+  readonly httpBodyLimitBytes: number;
   /** Most that is held of one answer until it ends, all its choices together, bytes of JSON; and of prompts that echo repeats before them. Default `16777216` (16 MiB). */
-  readonly answerLimitBytes: number;
+  readonly httpAnswerLimitBytes: number;
   /** Most messages of a request. Default `100000`. */
-  readonly maxMessages: number;
+  readonly httpMaxMessages: number;
   /** Most completions of a request: its prompts times n. Default `1024`. */
-  readonly maxCompletions: number;
+  readonly httpMaxCompletions: number;
   /** Inference requests under way at a time; further ones are refused before their bodies are read. Default `10000`. */
   readonly maxConcurrentRequests: number;
   /** HTTP status of a request refused for overload: 529, 503 or 429. Default `529`. */
-  readonly overloadStatus: number;
+  readonly httpOverloadStatusCode: number;
 }
 
 export interface FrontendOptions extends HttpOptions {
@@ -64,5 +64,5 @@ export interface FrontendOptions extends HttpOptions {
   /** How long requests are still taken once a drain has begun, while /health says draining, for balancers that have not heard of it, ms. Default `0`. */
   readonly drainDelayMs: number;
   /** How long running requests may take once a drain has begun, ms. Default `30000`. */
-  readonly shutdownTimeoutMs: number;
+  readonly httpGracefulShutdownTimeoutMs: number;
 }

@@ -113,7 +113,7 @@ export const frontendSettings: SettingsOf<FrontendOptions> = {
     [0, maxTimerMs],
     "how long after SIGTERM requests are still taken, while /health says draining, for balancers that have not heard of it, ms",
   ),
-  shutdownTimeoutMs: inUnits(
+  httpGracefulShutdownTimeoutMs: inUnits(
     second,
     numberSetting(
       "DYN_HTTP_GRACEFUL_SHUTDOWN_TIMEOUT_SECS",

@@ -65,26 +65,26 @@ export const httpSettings: SettingsOf<HttpOptions> = {
     parse: parsePath,
     help: "hashes of the API keys that are accepted, one a line as dyn-frontend hash-key writes them, read again when it changes; empty means that no key is asked for",
   },
-  allowedHosts: {
+  httpAllowedHosts: {
     env: "DYN_HTTP_ALLOWED_HOSTS",
     flag: "http-allowed-hosts",
     default: [],
     parse: parseHosts,
     help: "names by which the frontend may be asked beside localhost and addresses, separated by commas, * for all; others are a 421; without any, names are checked on loopback without API keys only",
   },
-  corsOrigins: {
+  httpCorsOrigins: {
     env: "DYN_HTTP_CORS_ORIGINS",
     flag: "http-cors-origins",
     default: [],
     parse: parseOrigins,
     help: "origins of web pages that may ask from a browser, such as https://chat.example, separated by commas; * means all, none by default",
   },
-  bodyLimitBytes: inUnits(
+  httpBodyLimitBytes: inUnits(
     mebibyte,
     numberSetting("DYN_HTTP_BODY_LIMIT_MB", "http-body-limit-mb", 32, [1, 1024], "largest request body, MiB"),
   ),
   // With an echo as large beside it, the largest answer is a string that V8 can hold: 512 MiB.
-  answerLimitBytes: inUnits(
+  httpAnswerLimitBytes: inUnits(
     mebibyte,
     numberSetting(
       "DYN_HTTP_ANSWER_LIMIT_MB",
@@ -94,63 +94,63 @@ export const httpSettings: SettingsOf<HttpOptions> = {
       "most that is held of one answer until it ends, all its choices together, MiB of JSON; and of prompts that echo repeats before them",
     ),
   ),
-  maxHeaderBytes: numberSetting(
+  httpMaxHeaderBytes: numberSetting(
     "DYN_HTTP_MAX_HEADER_BYTES",
     "http-max-header-bytes",
     16_384,
     [1_024, 1_048_576],
     "largest path and headers of a request in all, bytes",
   ),
-  maxHeaders: numberSetting(
+  httpMaxHeaders: numberSetting(
     "DYN_HTTP_MAX_HEADERS",
     "http-max-headers",
     100,
     [1, 10_000],
     "most headers of a request; more are a 431",
   ),
-  headerTimeoutMs: numberSetting(
+  httpHeaderTimeoutMs: numberSetting(
     "DYN_HTTP_HEADER_TIMEOUT_MS",
     "http-header-timeout-ms",
     20_000,
     [10, maxTimerMs],
     "how long the headers of a request may take to arrive, from the connection on, ms; the TLS handshake has as long",
   ),
-  receiveTimeoutMs: numberSetting(
+  httpReceiveTimeoutMs: numberSetting(
     "DYN_HTTP_RECEIVE_TIMEOUT_MS",
     "http-receive-timeout-ms",
     120_000,
     [10, maxTimerMs],
     "how long a request may take to arrive, body included, ms",
   ),
-  keepAliveTimeoutMs: numberSetting(
+  httpKeepAliveTimeoutMs: numberSetting(
     "DYN_HTTP_KEEP_ALIVE_TIMEOUT_MS",
     "http-keep-alive-timeout-ms",
     72_000,
     [10, maxTimerMs],
     "how long a connection may wait for its next request, ms; it is closed a second later",
   ),
-  sendTimeoutMs: numberSetting(
+  httpSendTimeoutMs: numberSetting(
     "DYN_HTTP_SEND_TIMEOUT_MS",
     "http-send-timeout-ms",
     300_000,
     [10, maxTimerMs],
     "how long a client may take nothing of an answer that waits for it, ms; it is then cut off, after at most twice as long",
   ),
-  maxConnections: numberSetting(
+  httpMaxConnections: numberSetting(
     "DYN_HTTP_MAX_CONNECTIONS",
     "http-max-connections",
     20_000,
     [1, 1_000_000],
     "connections of clients open at a time that have asked for something; one more closes the one that has been idle for longest",
   ),
-  maxMessages: numberSetting(
+  httpMaxMessages: numberSetting(
     "DYN_HTTP_MAX_MESSAGES",
     "http-max-messages",
     100_000,
     [1, 1_000_000],
     "most messages of a request",
   ),
-  maxCompletions: numberSetting(
+  httpMaxCompletions: numberSetting(
     "DYN_HTTP_MAX_COMPLETIONS",
     "http-max-completions",
     maxChoices,
@@ -164,7 +164,7 @@ export const httpSettings: SettingsOf<HttpOptions> = {
     [1, 1_000_000],
     "inference requests under way at a time; further ones are refused before their bodies are read",
   ),
-  overloadStatus: {
+  httpOverloadStatusCode: {
     env: "DYN_HTTP_OVERLOAD_STATUS_CODE",
     flag: "http-overload-status-code",
     default: 529,

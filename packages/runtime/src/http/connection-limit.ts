@@ -22,7 +22,7 @@ export interface ConnectionLimit {
 
 /** Create it, for a server without connections. */
 export function limitConnections({
-  limits: { maxConnections: maxKnown },
+  limits: { httpMaxConnections: maxKnown },
   onCrowded,
   takeIdle,
 }: ConnectionLimitOptions): ConnectionLimit {

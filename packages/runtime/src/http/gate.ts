@@ -93,7 +93,7 @@ export function createHttpGate(options: GateOptions): HttpGate {
         connection.open.delete(response);
         goOn(connection, socket);
       });
-      const fault = findFault(request, limits.maxHeaders) ?? hostGuard?.check(request);
+      const fault = findFault(request, limits.httpMaxHeaders) ?? hostGuard?.check(request);
       if (fault) faults.set(request, fault);
       else request.url = toPath(request.url ?? "");
       // The bytes after an offer to change protocols are lost in Node: whoever makes it has this answer alone.
@@ -159,7 +159,7 @@ interface RefusalParts extends Pick<GateOptions, "limits" | "toAnswer"> {
 function createRefusal({ limits, toAnswer, turns, connectionOf }: RefusalParts): HttpGate["refuse"] {
   return (error, socket) => {
     const connection = connectionOf(socket);
-    const malformed = describeMalformed(error, limits.maxHeaderBytes);
+    const malformed = describeMalformed(error, limits.httpMaxHeaderBytes);
     const current = [...connection.open].find(({ req }) => !req.complete);
     const isLeft = current !== undefined && error.code === "HPE_INVALID_EOF_STATE";
     if (!malformed || isLeft) return void socket.destroy();

@@ -41,8 +41,8 @@ export interface HostEnd {
 export async function openHost(options: HostOptions): Promise<HttpHost> {
   const { host, port, limits, tls, portSetting, log, maxRequests: limit = Number.POSITIVE_INFINITY } = options;
   const scheme = tls ? "https" : "http";
-  const underWay = createUnderWay({ limit, sendTimeoutMs: limits.sendTimeoutMs });
-  const serving = { ...options, scheme, decodeTimeoutMs: limits.receiveTimeoutMs } as const;
+  const underWay = createUnderWay({ limit, sendTimeoutMs: limits.httpSendTimeoutMs });
+  const serving = { ...options, scheme, decodeTimeoutMs: limits.httpReceiveTimeoutMs } as const;
   const guarded = createGuardedServer(options, (request, response) => serve(request, response));
   const serve = createServe(serving, { underWay, gate: guarded.gate });
   const { server } = guarded;

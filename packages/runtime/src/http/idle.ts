@@ -11,7 +11,7 @@ export interface Idle extends Disposable {
 
 /** Watch, from none on. Node's own timer begins anew with every byte, so that empty lines could hold a connection for ever. */
 export function watchIdle(limits: HttpLimits, now: () => number): Idle {
-  const longestMs = limits.keepAliveTimeoutMs + limits.headerTimeoutMs;
+  const longestMs = limits.httpKeepAliveTimeoutMs + limits.httpHeaderTimeoutMs;
   const since = new Map<Socket, number>(); // in the order in which they fell idle
   const check = setInterval(() => {
     for (const [socket, begunAt] of since) {

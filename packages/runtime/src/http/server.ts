@@ -60,7 +60,7 @@ export function createGuardedServer(options: ServerOptions, handle: RequestListe
     isLast,
     toAnswer: (malformed, error, socket) => toRawAnswer(malformed, error, socket, options),
     onCrowded({ remoteAddress: remote }) {
-      log.summed("warn", { limit: limits.maxConnections, remote }, "connections are closed: there are too many");
+      log.summed("warn", { limit: limits.httpMaxConnections, remote }, "connections are closed: there are too many");
     },
   });
   const listener: RequestListener = (request, response) => gate.enter(request, response, handle);
@@ -142,7 +142,7 @@ function openServer({ limits, tls }: ServerOptions, listener: RequestListener): 
   if (!tls) return http.createServer(options, listener);
   const server: Server & TlsServer = process
     .getBuiltinModule("node:https")
-    .createServer({ ...options, ...tls.current.options, handshakeTimeout: limits.headerTimeoutMs }, listener);
+    .createServer({ ...options, ...tls.current.options, handshakeTimeout: limits.httpHeaderTimeoutMs }, listener);
   tls.follow((material) => server.setSecureContext(material.options));
   return server;
 }

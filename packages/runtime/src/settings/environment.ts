@@ -83,7 +83,7 @@ export function completeSettings<Config>(
   environment: Environment = {},
 ): Config {
   const others = Object.fromEntries(Object.entries(given).filter(([name]) => !Object.hasOwn(settings, name)));
-  refuseOthers(others, settings, toAliases(settings));
+  refuseOthers(others, settings);
   const names = Object.keys(settings) as (keyof Config & string)[]; // the table has exactly the keys of Config
   const entries = names.map((name) => {
     const value = given[name];
@@ -94,16 +94,4 @@ export function completeSettings<Config>(
     return [name, taken] as const;
   });
   return Object.fromEntries(entries) as Config;
-}
-
-// Who knows a flag or a variable may write it as code has names: all of it.
-function toAliases(settings: Readonly<Record<string, Variable<unknown> | Setting<unknown>>>): Record<string, string> {
-  const aliases: Record<string, string> = {};
-  for (const [name, setting] of Object.entries(settings))
-    if ("flag" in setting) aliases[toCodeName(setting.flag)] = name;
-  return aliases;
-}
-
-function toCodeName(flag: string): string {
-  return flag.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
 }

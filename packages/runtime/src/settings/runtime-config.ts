@@ -29,15 +29,15 @@ export interface RuntimeConfig extends LogConfig {
   /** That token itself; a file is safer, and can be changed while the process runs. Default: none. */
   readonly planeToken: string;
   /** Largest frame accepted from a peer, bytes. Default `33554432` (32 MiB). */
-  readonly maxFrameBytes: number;
+  readonly tcpMaxMessageSize: number;
   /** Requests open at a time on a connection of a peer; further ones are refused. Default `16384`. */
   readonly tcpMaxStreams: number;
   /** Connections of peers open at a time that have said HELLO and proven themselves; further ones are refused. Default `4096`. */
   readonly tcpMaxConnections: number;
   /** Limit for dialling a worker and for its HELLO, ms. Default `3000`. */
-  readonly connectTimeoutMs: number;
+  readonly tcpConnectTimeoutMs: number;
   /** How often a silent peer is pinged, ms; one that is silent for three to four of these is dead. Default `2000`. */
-  readonly pingIntervalMs: number;
+  readonly tcpPingIntervalMs: number;
   /** How long a drain waits for running requests before it ends them, ms. Default `30000`. */
   readonly drainTimeoutMs: number;
   /** Path of the file with the hashes of operators' keys, read again when it changes. Default: none, and nobody is asked for one. */

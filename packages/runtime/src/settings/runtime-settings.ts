@@ -113,7 +113,7 @@ export const sharedSettings: SettingsOf<Omit<RuntimeConfig, WithoutFlag | Servin
     isSecret: true,
     help: "that token itself; a file is safer, and can be changed while the process runs",
   },
-  maxFrameBytes: numberSetting(
+  tcpMaxMessageSize: numberSetting(
     "DYN_TCP_MAX_MESSAGE_SIZE",
     "tcp-max-message-size",
     32 * 1024 * 1024,
@@ -127,14 +127,14 @@ export const sharedSettings: SettingsOf<Omit<RuntimeConfig, WithoutFlag | Servin
     [1, maxRequests],
     "requests open at a time on a connection of a peer; further ones are refused",
   ),
-  connectTimeoutMs: numberSetting(
+  tcpConnectTimeoutMs: numberSetting(
     "DYN_TCP_CONNECT_TIMEOUT_MS",
     "tcp-connect-timeout-ms",
     3_000,
     [1, maxTimerMs],
     "limit for dialling a worker and for its HELLO, ms",
   ),
-  pingIntervalMs: numberSetting(
+  tcpPingIntervalMs: numberSetting(
     "DYN_TCP_PING_INTERVAL_MS",
     "tcp-ping-interval-ms",
     2_000,

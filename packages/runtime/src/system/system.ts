@@ -201,6 +201,13 @@ function toCallers(operatorKeys: (() => ApiKeys) | undefined): Callers {
 }
 
 function toLimits(ms: number): HttpLimits {
-  const times = { headerTimeoutMs: ms, receiveTimeoutMs: ms, keepAliveTimeoutMs: ms, sendTimeoutMs: ms };
-  return { ...times, maxHeaderBytes: 16_384, maxHeaders: 100, maxConnections: 256 };
+  return {
+    httpMaxHeaderBytes: 16_384,
+    httpMaxHeaders: 100,
+    httpMaxConnections: 256,
+    httpHeaderTimeoutMs: ms,
+    httpReceiveTimeoutMs: ms,
+    httpKeepAliveTimeoutMs: ms,
+    httpSendTimeoutMs: ms,
+  };
 }
