@@ -1,16 +1,17 @@
 // A model that another server serves: asks it through OpenAI's API, and passes on what it says, errors too.
 import OpenAI, { APIConnectionError, APIError, APIUserAbortError } from "openai";
 import { createRuntime, RuntimeError } from "@dyn/runtime";
-import { serveModel, type Message } from "@dyn/runtime/llm";
+import { serveModel, type Delta, type Message } from "@dyn/runtime/llm";
 
 const { UPSTREAM_URL: baseURL, UPSTREAM_MODEL: model = "mock", UPSTREAM_API_KEY: apiKey = "none" } = process.env;
 const upstream = new OpenAI({ baseURL, apiKey, maxRetries: 0 }); // whoever asks us decides what is tried again
 
 await using runtime = await createRuntime({ environment: process.env, shutdownSignals: ["SIGINT", "SIGTERM"] });
-const serving = await serveModel(runtime, { model: "proxy" }, async function* (request, { signal, requestId }) {
+const serving = await serveModel(runtime, { model: "proxy" }, async function* (request, context) {
+  const { signal, requestId, setResponseHeaders } = context;
   try {
     const { stop, maxTokens, sampling } = request;
-    const stream = await upstream.chat.completions.create(
+    const asked = upstream.chat.completions.create(
       {
         model,
         messages: request.messages.map(toMessage),
@@ -23,20 +24,30 @@ const serving = await serveModel(runtime, { model: "proxy" }, async function* (r
       },
       { signal, headers: { "x-request-id": requestId } }, // so that the log over there can be searched for it
     );
-    for await (const { choices, usage } of stream) {
-      const [choice] = choices;
-      const reason = choice?.finish_reason;
-      yield {
-        text: choice?.delta.content ?? "",
-        ...((reason === "stop" || reason === "length" || reason === "content_filter") && { finishReason: reason }),
-        ...(usage && { usage: { promptTokens: usage.prompt_tokens, completionTokens: usage.completion_tokens } }),
-      };
-    }
+    const { data: stream, response } = await asked.withResponse();
+    setResponseHeaders(toLimits(response.headers));
+    for await (const chunk of stream) yield toDelta(chunk);
   } catch (error) {
+    if (error instanceof APIError && error.headers) setResponseHeaders(toLimits(error.headers));
     throw toRuntimeError(error);
   }
 });
 await serving.closed;
+
+// How much the upstream still takes of us. The frontend passes on what --response-headers names.
+function toLimits(headers: Headers): Record<string, string> {
+  return Object.fromEntries([...headers].filter(([name]) => name.startsWith("x-ratelimit-")));
+}
+
+function toDelta({ choices, usage }: OpenAI.ChatCompletionChunk): Delta {
+  const [choice] = choices;
+  const reason = choice?.finish_reason;
+  return {
+    text: choice?.delta.content ?? "",
+    ...((reason === "stop" || reason === "length" || reason === "content_filter") && { finishReason: reason }),
+    ...(usage && { usage: { promptTokens: usage.prompt_tokens, completionTokens: usage.completion_tokens } }),
+  };
+}
 
 function toMessage({ role, text, name }: Message): OpenAI.ChatCompletionMessageParam {
   const named = { content: text, ...(name !== undefined && { name }) };

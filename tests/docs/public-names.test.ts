@@ -15,7 +15,7 @@ const entryPoints: Readonly<Record<string, { readonly source: string; readonly n
       Client ClientOptions WaitOptions RoutingPolicy KeyPolicy RouterMode RetryPolicy CallOptions GenerateOptions AllOptions InstanceResult Answer Batches AttemptReport AttemptOutcome Instance
       RuntimeError RuntimeErrorOptions ErrorCode ErrorTraits isErrorCode toRuntimeError
       createMemorySpace MemorySpace Discovery Condition
-      PinoLogger Fields Identity RequestHeaders TraceContext Tracer RuntimeMetrics MemoryBudget System version
+      PinoLogger Fields Identity RequestHeaders ResponseHeaders TraceContext Tracer RuntimeMetrics MemoryBudget System version
       HealthChecks HealthCheck HealthCheckOptions CheckState RuntimeStatus EndpointStatus ClientStatus ProcessStage`,
   },
   "@dyn/runtime/llm": {

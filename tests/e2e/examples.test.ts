@@ -1,6 +1,9 @@
 // The programs of the cookbook, run as their pages say.
 import { readFile, writeFile } from "node:fs/promises";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { decode, encode } from "fast-png";
 import { expect, test } from "vitest";
 import { eventually, lineOf, postChat, startCluster, startProgram, type Program } from "../support/cluster.ts";
@@ -16,7 +19,7 @@ interface Proxied extends AsyncDisposable {
 /** The proxy and a frontend of its own before an upstream. */
 async function startProxy(fileKv: string, upstreamUrl: string): Promise<Proxied> {
   const env = { DYN_FILE_KV: fileKv, UPSTREAM_URL: `${upstreamUrl}/v1` };
-  const frontend = startProgram("dyn-frontend", ["--http-port", "0"], env);
+  const frontend = startProgram("dyn-frontend", ["--http-port", "0", "--response-headers", "x-ratelimit-*"], env);
   const proxy = startProgram("node", ["examples/proxy.ts"], env);
   await lineOf(frontend, "instance joined");
   return {
@@ -70,6 +73,45 @@ test("the proxy example hands on that its upstream takes no more, and when to co
   expect(said).toMatch(/^\d+$/);
   expect(handedOn).toBe(said);
 });
+
+test("the proxy example hands on what its upstream says of its limits, with answers, streams and errors", async () => {
+  await using upstream = await startLimited();
+  await using directory = await openDirectory("dyn-examples-");
+  await using proxied = await startProxy(directory.path, upstream.url);
+  const limitsOf = async (content: string, stream = false): Promise<unknown> => {
+    const { status, headers } = await postChat(proxied.url, { ...ask, stream, messages: [{ role: "user", content }] });
+    const [left, other] = ["x-ratelimit-remaining-tokens", "x-other"].map((name) => headers.get(name));
+    return { status, left, other };
+  };
+  expect(await limitsOf("hello")).toEqual({ status: 200, left: "149984", other: null });
+  expect(await limitsOf("hello", true)).toEqual({ status: 200, left: "149984", other: null });
+  expect(await limitsOf("refuse")).toEqual({ status: 429, left: "0", other: null });
+});
+
+/** An upstream that says how much it still takes. */
+async function startLimited(): Promise<AsyncDisposable & { readonly url: string }> {
+  const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const isRefused = (await text(request)).includes("refuse");
+    const said = { "x-ratelimit-remaining-tokens": isRefused ? "0" : "149984", "x-other": "of the upstream" };
+    if (isRefused) {
+      response.writeHead(429, { ...said, "content-type": "application/json" });
+      response.end(JSON.stringify({ error: { message: "too many tokens" } }));
+      return;
+    }
+    const chunk = { choices: [{ index: 0, delta: { content: "hi" }, finish_reason: "stop" }] };
+    response.writeHead(200, { ...said, "content-type": "text/event-stream" });
+    response.end(`data: ${JSON.stringify(chunk)}\n\ndata: [DONE]\n\n`);
+  };
+  const server = createServer((request, response) => void answer(request, response));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, // it listens on TCP
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
 
 test("the order example makes one request of two services' work", async () => {
   await using directory = await openDirectory("dyn-examples-");

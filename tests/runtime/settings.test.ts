@@ -19,6 +19,7 @@ const samples: Readonly<Record<string, string>> = {
   DYN_COMPONENT: "backend",
   DYN_BAGGAGE_KEYS: "tenant,user",
   DYN_FORWARD_HEADERS: "x-tenant,x-user",
+  DYN_RESPONSE_HEADERS: "x-ratelimit-*,x-kind",
   DYN_MOCK_FAULT: "cut@5,error:overloaded%0.1",
   DYN_LOG_EVENTS: "request_received=debug",
   DYN_TCP_ADVERTISE_HOST: "worker-1",

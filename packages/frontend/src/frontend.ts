@@ -16,6 +16,7 @@ import {
 } from "@dyn/runtime/internal";
 import { createHistory, type History } from "@dyn/lineage";
 import type { BodyLimits } from "./inference/fields.ts";
+import { createPassHeaders } from "./inference/given-headers.ts";
 import type { InferenceParts } from "./inference/serve.ts";
 import { followModels, type Models } from "./models/models.ts";
 import { createFrontendMetrics, type FrontendMetrics } from "./observe/metrics.ts";
@@ -178,6 +179,7 @@ type InferenceOptions =
   | "fieldLimits"
   | "maxAnswerBytes"
   | "forwardHeaders"
+  | "passHeaders"
   | "overloadStatus"
   | "keepAliveMs";
 
@@ -189,6 +191,7 @@ function toInferenceOptions(settings: FrontendOptions): Pick<InferenceParts, Inf
     fieldLimits: { ...toBodyLimits(settings), maxEchoBytes: maxAnswerBytes },
     maxAnswerBytes,
     forwardHeaders: settings.forwardHeaders,
+    passHeaders: createPassHeaders(settings.responseHeaders),
     overloadStatus: httpOverloadStatusCode,
     keepAliveMs: sseKeepAliveMs,
   };

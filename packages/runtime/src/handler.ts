@@ -5,6 +5,7 @@ import type { Logger } from "./logging/logger.ts";
 import type { CallScope } from "./trace/call-scope.ts";
 import type { Identity } from "./trace/identity.ts";
 import type { RequestHeaders } from "./trace/request-headers.ts";
+import type { ResponseHeaders } from "./trace/response-headers.ts";
 import type { TokenClock } from "./trace/token-clock.ts";
 import type { TraceContext } from "./trace/traceparent.ts";
 
@@ -50,6 +51,9 @@ export interface RequestContext {
   readonly places: Places;
   /** Facts of this request, for instance what a cache gave: they are on its completion line, and reach the caller at the end. Later calls win. */
   readonly report: (facts: Readonly<Record<string, string | number | boolean>>) => void;
+  /** Headers for the HTTP answer, also if it tells an error, of which the frontend passes those on that its `--response-headers` names; later calls add to them. A stream
+   *  has those that are set before its first item. At most 32, 2048 bytes; texts of one line. @throws RuntimeError `internal` naming one that is not. */
+  readonly setResponseHeaders: (headers: ResponseHeaders) => void;
 }
 
 /** Serves one request: an async generator yields its items, an async function returns the only one. Throwing ends the request with a typed error; a generator that returns ends it well. */

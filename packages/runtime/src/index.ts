@@ -28,6 +28,7 @@ export { toRuntimeError } from "./thrown.ts";
 export type { ErrorCode, ErrorTraits } from "./error-table.ts";
 export type { Identity } from "./trace/identity.ts";
 export type { RequestHeaders } from "./trace/request-headers.ts";
+export type { ResponseHeaders } from "./trace/response-headers.ts";
 export type { TraceContext } from "./trace/traceparent.ts";
 export type { Tracer } from "./trace/spans.ts";
 export type { PinoLogger } from "./logging/pino.ts";

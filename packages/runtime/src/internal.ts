@@ -73,6 +73,7 @@ export type { SystemRoute } from "./system/routes.ts";
 export { createRequestId, describeBadRequestId, isInstanceId, isSaneClientId, isUuid } from "./ids.ts";
 export { selectBaggage } from "./trace/baggage.ts";
 export { isHeaderName, maxForwardedHeaders } from "./trace/request-headers.ts";
+export { keepResponseHeaders } from "./trace/response-headers.ts";
 export { acceptTrace, isSampled } from "./trace/traceparent.ts";
 export { TokenClock } from "./trace/token-clock.ts";
 export { toOutcome } from "./trace/spans.ts";

@@ -15,6 +15,8 @@ export interface EventStreamOptions {
   readonly keepAliveMs: number;
   /** Monotonic clock, ms. */
   readonly now: () => number;
+  /** Asked once, when the headers are sent: further ones. Default: none. */
+  readonly headers?: () => Readonly<Record<string, string>> | undefined;
   /** Called once, when the headers have been sent. */
   readonly onBegin: () => void;
 }
@@ -70,7 +72,7 @@ export class EventStream implements Disposable {
   #begin(): void {
     if (this.#hasBegun) return;
     this.#hasBegun = true;
-    this.#response.writeHead(200, { ...this.#reply.commonHeaders, ...headers });
+    this.#response.writeHead(200, { ...this.#reply.commonHeaders, ...this.#options.headers?.(), ...headers });
     this.#options.onBegin();
   }
 

@@ -8,6 +8,7 @@ import type { AnswerHead, InferenceApi, InferenceRequest, Refusals } from "./api
 import type { AskParts } from "./ask-options.ts";
 import { Deadlines } from "./deadlines.ts";
 import { peekModel, peekStream } from "./fields.ts";
+import { givenAtEnd, type PassHeaders } from "./given-headers.ts";
 import { generate } from "./generate.ts";
 import { parseRequest, type Parsed, type ParseLimits } from "./parse.ts";
 import { logSkipped } from "./parts.ts";
@@ -16,6 +17,7 @@ import { logSkipped } from "./parts.ts";
 export interface InferenceParts
   extends RequestLogOptions, ParseLimits, Pick<AskParts, "models" | "maxAnswerBytes" | "forwardHeaders"> {
   readonly wallClock: () => number;
+  readonly passHeaders: PassHeaders;
   /** HTTP status of `overloaded`. */
   readonly overloadStatus: number;
   /** After how much silence a stream says `keepAlive`, ms; 0 = never. */
@@ -28,6 +30,7 @@ interface Inference<Request extends InferenceRequest> {
   readonly request: Request;
   readonly head: AnswerHead;
   readonly asking: AskParts;
+  readonly passHeaders: PassHeaders;
   readonly keepAliveMs: number;
 }
 
@@ -55,13 +58,13 @@ async function serveParsed<Request extends InferenceRequest>(
   using requestLog = beginRequestLog(exchange, kind, parts);
   if (!request || !limits) return refuse({ api, exchange, requestLog, parts }, toRuntimeError(error));
   logSkipped(exchange.log, request.skipped);
-  const { models, maxAnswerBytes, forwardHeaders, now, keepAliveMs, wallClock } = parts;
+  const { models, maxAnswerBytes, forwardHeaders, passHeaders, now, keepAliveMs, wallClock } = parts;
   const { startedAt, abort: onExpiry, identity } = exchange;
   const head = { requestId: identity.requestId, created: Math.floor(wallClock() / 1000) };
   using deadlines = new Deadlines({ limits, startedAt, now, onExpiry });
   const asking = { exchange, requestLog, deadlines, models, maxAnswerBytes, forwardHeaders, now };
   try {
-    await (request.stream ? stream : complete)({ api, request, head, asking, keepAliveMs });
+    await (request.stream ? stream : complete)({ api, request, head, asking, passHeaders, keepAliveMs });
   } catch (thrown) {
     refuse({ api, exchange, requestLog, parts }, toFailure(exchange, thrown));
   }
@@ -83,7 +86,7 @@ interface Refused {
   readonly api: Refusals;
   readonly exchange: Exchange;
   readonly requestLog: RequestLog;
-  readonly parts: Pick<InferenceParts, "overloadStatus">;
+  readonly parts: Pick<InferenceParts, "overloadStatus" | "passHeaders">;
 }
 
 function refuse({ api, exchange, requestLog, parts }: Refused, error: RuntimeError): void {
@@ -92,7 +95,8 @@ function refuse({ api, exchange, requestLog, parts }: Refused, error: RuntimeErr
   logFault(exchange, error);
   if (response.headersSent || response.destroyed) return;
   const status = error.code === "overloaded" ? parts.overloadStatus : error.traits.status;
-  sendJson(exchange, status, api.toErrorBody(error, identity.requestId), toErrorHeaders(error));
+  const headers = { ...parts.passHeaders(exchange, givenAtEnd(requestLog.record)), ...toErrorHeaders(error) };
+  sendJson(exchange, status, api.toErrorBody(error, identity.requestId), headers);
   requestLog.responded(status);
 }
 
@@ -104,20 +108,30 @@ function logFault({ log }: Exchange, error: RuntimeError): void {
 }
 
 async function complete<Request extends InferenceRequest>(inference: Inference<Request>): Promise<void> {
-  const { api, request, head, asking } = inference;
+  const { api, request, head, passHeaders, asking } = inference;
+  const { exchange, requestLog } = asking;
   const result = await generate(request.job, asking, { keepsTexts: true });
-  sendJson(asking.exchange, 200, api.toAnswer(request, head, result));
-  asking.requestLog.responded(200);
+  const headers = passHeaders(exchange, givenAtEnd(requestLog.record));
+  sendJson(exchange, 200, api.toAnswer(request, head, result), headers);
+  requestLog.responded(200);
 }
 
 async function stream<Request extends InferenceRequest>(inference: Inference<Request>): Promise<void> {
-  const { api, request, head, asking, keepAliveMs } = inference;
+  const { api, request, head, asking, passHeaders, keepAliveMs } = inference;
   const { exchange, requestLog, now } = asking;
   const { keepAlive } = api;
   const format = api.createStream(request, head);
-  using events = new EventStream(exchange, { keepAlive, keepAliveMs, now, onBegin: () => requestLog.responded(200) });
+  let given: unknown;
+  using events = new EventStream(exchange, {
+    keepAlive,
+    keepAliveMs,
+    now,
+    headers: () => passHeaders(exchange, given),
+    onBegin: () => requestLog.responded(200),
+  });
   let { opening } = format;
   const onBatch = (batch: readonly Delta[], at: number): Promise<void> | undefined => {
+    if (!events.hasBegun) given = batch[0]?.headers ?? given;
     if (!opening) return events.write(format.batch(batch), at);
     const before = opening;
     opening = undefined;

@@ -51,6 +51,8 @@ export interface FrontendOptions extends HttpOptions {
   readonly baggageKeys: readonly string[];
   /** Names of headers that travel on to workers; none that holds a credential. Default `[]`. */
   readonly forwardHeaders: readonly string[];
+  /** Names of headers of answers that engines may set, such as `x-ratelimit-*` for all that begin so; none that the frontend says itself. Default `[]`. */
+  readonly responseHeaders: readonly string[];
   /** How long a whole answer may take, ms; a client may ask for less with the header x-request-timeout-ms; 0 = no limit. Default `600000`. */
   readonly requestTimeoutMs: number;
   /** How long the first token may take, ms; 0 = no limit. Default `120000`. */

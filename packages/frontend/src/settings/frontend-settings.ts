@@ -12,6 +12,7 @@ import {
   second,
   type SettingsOf,
 } from "@dyn/runtime/internal";
+import { parseResponseHeaders } from "./allowed-headers.ts";
 import type { FrontendOptions } from "./frontend-options.ts";
 import { parseForwarded } from "./header-names.ts";
 import { httpSettings } from "./http-settings.ts";
@@ -70,6 +71,13 @@ export const frontendSettings: SettingsOf<FrontendOptions> = {
     default: [],
     parse: parseForwarded,
     help: "names of headers that travel on to workers, separated by commas, none that holds a credential; none by default",
+  },
+  responseHeaders: {
+    env: "DYN_RESPONSE_HEADERS",
+    flag: "response-headers",
+    default: [],
+    parse: parseResponseHeaders,
+    help: "names of headers of answers that engines may set, separated by commas, x-ratelimit-* for all that begin so; none by default",
   },
   requestHistory: numberSetting(
     "DYN_REQUEST_HISTORY",

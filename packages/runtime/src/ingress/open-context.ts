@@ -64,6 +64,7 @@ export function openContext(
       note: (more) => void Object.assign(facts, more),
     },
     report: (more) => void Object.assign(reported, more),
+    setResponseHeaders: (more) => stream.addResponseHeaders(more),
   });
   scope.inherited = context;
   return context;

@@ -14,8 +14,10 @@ import { CallScope, type CallScopes } from "../trace/call-scope.ts";
 import { fromPlaneHeaders, type Identity } from "../trace/identity.ts";
 import { endSpan, toOutcome, type Span, type Tracer } from "../trace/spans.ts";
 import { TokenClock } from "../trace/token-clock.ts";
+import type { ResponseHeaders } from "../trace/response-headers.ts";
 import { isSampled } from "../trace/traceparent.ts";
 import type { Trailer } from "../wire/endings.ts";
+import type { EncodeItem } from "../wire/items.ts";
 import type { RequestMessage } from "../wire/messages.ts";
 import { keepReported } from "../wire/reported.ts";
 import { decodePayload } from "../wire/payload.ts";
@@ -149,7 +151,8 @@ async function pump(running: Running, request: RequestMessage, { endpoint, pause
     if (!stream.isWritable) await stream.writable();
     if (stream.signal.aborted) break; // leaving the loop tells the engine
     running.step = "serialization";
-    stream.send(item, endpoint.encodeItem);
+    if (running.items > 0 || !stream.responseHeaders) stream.send(item, endpoint.encodeItem);
+    else stream.send(item, withHeaders(endpoint, stream.responseHeaders));
     running.step = "generate";
     running.items += 1;
     clock.add(endpoint.countTokens(item));
@@ -160,6 +163,11 @@ async function pump(running: Running, request: RequestMessage, { endpoint, pause
   await items.end();
 }
 
+// Those of a stream must be known before it begins.
+function withHeaders({ encodeItem }: ServedEndpoint, headers: ResponseHeaders): EncodeItem<unknown> {
+  return (writer, item) => encodeItem(writer, item, headers);
+}
+
 function armDeadline(stream: ServerStream, deadlineMs: number, startedAt: number): NodeJS.Timeout | undefined {
   if (deadlineMs === 0) return undefined;
   stream.deadlineAt = startedAt + deadlineMs;
@@ -168,7 +176,7 @@ function armDeadline(stream: ServerStream, deadlineMs: number, startedAt: number
 }
 
 function toTrailer(
-  { identity, reported, items, clock }: Running,
+  { stream, identity, reported, items, clock }: Running,
   instanceId: string,
   attempt: number,
   endedAt: number,
@@ -190,6 +198,7 @@ function toTrailer(
     elapsed_ms: roundMs(endedAt - clock.startedAt),
     ...(ttft_ms !== undefined && { ttft_ms }),
     ...(facts && { facts }),
+    ...(stream.responseHeaders && { headers: stream.responseHeaders }),
   };
 }
 

@@ -4,6 +4,7 @@ import { RuntimeError } from "../errors.ts";
 import type { Connection } from "../net/connection.ts";
 import { ItemSender } from "../net/item-sender.ts";
 import { encodeEnd, encodeError, type ErrorMessage, type Trailer } from "../wire/endings.ts";
+import { addResponseHeaders, type ResponseHeaders } from "../trace/response-headers.ts";
 import type { RequestItems } from "./request-items.ts";
 
 // The engine's fault, whatever the encoder calls it.
@@ -26,6 +27,8 @@ export class ServerStream extends ItemSender implements PeerConnection {
   begunAt: number | undefined;
   /** When its time is over, ms on the same clock. */
   deadlineAt: number = Number.POSITIVE_INFINITY;
+  /** What its handler has given for the HTTP answer; undefined = nothing. */
+  responseHeaders: ResponseHeaders | undefined;
   #connection: Connection;
   #aborter = new AbortController();
   #stopped = false;
@@ -42,6 +45,11 @@ export class ServerStream extends ItemSender implements PeerConnection {
   begin(requestId: string, at: number): void {
     this.requestId = requestId;
     this.begunAt = at;
+  }
+
+  /** @throws RuntimeError `internal` on what cannot travel. */
+  addResponseHeaders(headers: ResponseHeaders): void {
+    this.responseHeaders = addResponseHeaders(this.responseHeaders, headers);
   }
 
   /** The client asked for an early, polite end. */

@@ -1,5 +1,6 @@
 /** What a language-model worker is asked and what it answers, whatever API the client spoke. */
 import type { RequestContext } from "../handler.ts";
+import type { ResponseHeaders } from "../trace/response-headers.ts";
 
 export interface Message {
   readonly role: "system" | "developer" | "user" | "assistant" | "tool";
@@ -120,6 +121,8 @@ export interface Delta {
   readonly usage?: Partial<Usage>;
   /** At a prefill worker: what the decode worker's engine needs to go on. Plain data, opaque to everybody between. */
   readonly prefillResult?: unknown;
+  /** Of the first delta of an answer: headers for the HTTP answer. Engines leave it out, and give them to `context.setResponseHeaders`. */
+  readonly headers?: ResponseHeaders;
 }
 
 /** A model: deltas for a request, or a promise of the only one. */

@@ -47,6 +47,7 @@ export function openEngineSpan(outer: RequestContext, tracer: Tracer): EngineSpa
     queuePosition,
     places,
     report: (facts) => outer.report(facts),
+    setResponseHeaders: (more) => outer.setResponseHeaders(more),
     [workerParts]: { ...parts, logger },
   });
   parts.scope.inherited = context;

@@ -20,6 +20,11 @@ export function isHeaderName(name: string): boolean {
   return namePattern.test(name);
 }
 
+/** True for a value that a header may have here. */
+export function isHeaderValue(value: unknown): value is string {
+  return typeof value === "string" && valuePattern.test(value);
+}
+
 /** What a program gives, with its names in lower case. @throws RuntimeError `invalid_argument` naming what cannot travel. */
 export function takeHeaders(given: RequestHeaders): RequestHeaders {
   if (typeof given !== "object" || given === null)
@@ -46,7 +51,7 @@ function assertHeader(name: string, value: unknown): void {
       "invalid_argument",
       `${JSON.stringify(excerpt(name, 80))} is no name of a header: 1 to 64 letters, digits and signs of HTTP`,
     );
-  if (typeof value !== "string" || !valuePattern.test(value))
+  if (!isHeaderValue(value))
     throw new RuntimeError(
       "invalid_argument",
       `the header ${name} must be a text of one line, of characters up to U+00FF`,
@@ -72,7 +77,7 @@ export function forwardedOf(plane: RequestHeaders): RequestHeaders {
     bytes += sizeOf(name, value);
     found ??= [];
     if (found.length === maxForwardedHeaders || bytes > maxForwardedBytes) break;
-    if (isHeaderName(name) && valuePattern.test(value)) found.push([name, value]);
+    if (isHeaderName(name) && isHeaderValue(value)) found.push([name, value]);
   }
   return found ? Object.fromEntries(found) : noHeaders;
 }

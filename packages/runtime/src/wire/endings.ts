@@ -3,8 +3,9 @@ import { isErrorCode, type ErrorCode } from "../error-table.ts";
 import { isApiCode, isParam, isRetryAfterMs, maxDetailsBytes, maxParamChars } from "../errors.ts";
 import { excerpt } from "../excerpt.ts";
 import type { SeenIdentity } from "../trace/identity.ts";
+import { keepResponseHeaders, type ResponseHeaders } from "../trace/response-headers.ts";
 import type { FrameWriter } from "./frame-writer.ts";
-import { frameTypes, type FrameType } from "./frames.ts";
+import { frameTypes } from "./frames.ts";
 import { decodeMap, encodeOwn, isMap, payloadBytes } from "./payload.ts";
 import { keepReported, type Reported } from "./reported.ts";
 import { kindOf, toTagged } from "./tagged.ts";
@@ -17,6 +18,8 @@ export interface Trailer {
   readonly ttft_ms?: number;
   /** What the handler has reported: at most 32 facts of 2048 bytes. Absent if it was nothing. */
   readonly facts?: Reported;
+  /** What the handler has given for the HTTP answer: at most 32 headers of 2048 bytes. Absent if it was nothing. */
+  readonly headers?: ResponseHeaders;
 }
 
 /** One ERROR: of a stream, or of the whole connection on stream 0. */
@@ -40,17 +43,17 @@ export interface ErrorMessage {
 export const maxMessageChars = 1024;
 const maxCodeChars = 64;
 
-// Layout: a msgpack map. Its texts must be well-formed.
-function encodeMapFrame(writer: FrameWriter, type: FrameType, streamId: number, map: object): void {
-  const body = encodeOwn(map);
-  writer.begin(type, streamId);
-  writer.bytes(body);
+/** Layout: a msgpack map, whose texts must be well-formed. Without headers, where a frame has no room for them. */
+export function encodeEnd(writer: FrameWriter, streamId: number, trailer: Trailer): void {
+  const body = encodeOwn(trailer);
+  writer.begin(frameTypes.END, streamId);
+  writer.bytes(body.length <= writer.maxBodyBytes ? body : encodeOwn(withoutHeaders(trailer)));
   writer.end();
 }
 
-/** Layout: a msgpack map. */
-export function encodeEnd(writer: FrameWriter, streamId: number, trailer: Trailer): void {
-  encodeMapFrame(writer, frameTypes.END, streamId, trailer);
+function withoutHeaders(trailer: Trailer): object {
+  const { headers: _, ...rest } = trailer;
+  return rest;
 }
 
 /** Missing or mistyped parts and other fields are left out, but there always is a `seen`: what it lacks shows as a lineage mismatch, not as a broken stream. */
@@ -61,6 +64,7 @@ export function decodeEnd(body: Buffer): Partial<Trailer> {
 
 function toTrailer(map: Readonly<Record<string, unknown>>): Partial<Trailer> {
   const { seen, items, elapsed_ms, ttft_ms, facts } = map;
+  const headers = keepResponseHeaders(map["headers"]);
   const reported = isMap(facts) ? keepReported(facts) : undefined;
   return {
     ...(isMap(seen) && { seen: toSeen(seen) as unknown as SeenIdentity }), // every field is compared with what was sent, never trusted
@@ -68,6 +72,7 @@ function toTrailer(map: Readonly<Record<string, unknown>>): Partial<Trailer> {
     ...(typeof elapsed_ms === "number" && { elapsed_ms }),
     ...(typeof ttft_ms === "number" && { ttft_ms }),
     ...(reported && { facts: reported }),
+    ...(headers && { headers }),
   };
 }
 
@@ -121,7 +126,7 @@ export function encodeError(writer: FrameWriter, streamId: number, error: ErrorM
 
 function withoutFacts({ trailer, ...said }: { readonly trailer?: Partial<Trailer> }): object {
   if (!trailer) return said;
-  const { facts: _, ...rest } = trailer;
+  const { facts: _, headers: __, ...rest } = trailer;
   return { ...said, trailer: rest };
 }
 

@@ -1,6 +1,7 @@
 /** Items inside an ITEMS frame: a compact form for token deltas, msgpack for everything else. */
 import { isUtf8 } from "node:buffer";
 import { RuntimeError } from "../errors.ts";
+import type { ResponseHeaders } from "../trace/response-headers.ts";
 import type { FrameWriter } from "./frame-writer.ts";
 import { decodePayload, encodePayload } from "./payload.ts";
 
@@ -17,8 +18,8 @@ export interface CompactDelta {
   readonly choice?: number;
 }
 
-/** Appends one item to the open ITEMS frame. */
-export type EncodeItem<Item> = (writer: FrameWriter, item: Item) => void;
+/** Appends one item to the open ITEMS frame. `headers` come with the first item of an answer that has any, for those who know a place for them: they also stand at its end. */
+export type EncodeItem<Item> = (writer: FrameWriter, item: Item, headers?: ResponseHeaders) => void;
 
 /** Layout: u8 0 · u32 length · msgpack. */
 export function encodeValueItem(writer: FrameWriter, item: unknown): void {
@@ -40,7 +41,8 @@ function isCompact(delta: CompactDelta): boolean {
 }
 
 /** Layout: u8 1 · u8 choice · u8 token count · u32 per token id · u16 length · UTF-8 text. Anything else in the delta makes it a value item. */
-export function encodeDeltaItem(writer: FrameWriter, delta: CompactDelta): void {
+export function encodeDeltaItem(writer: FrameWriter, delta: CompactDelta, headers?: ResponseHeaders): void {
+  if (headers) return encodeValueItem(writer, { ...delta, headers });
   if (!isCompact(delta)) return encodeValueItem(writer, delta);
   const ids = delta.tokenIds;
   const count = ids?.length ?? 0;
