@@ -37,7 +37,7 @@ test.concurrent.each([
     expect(await response.json()).toEqual({ error: { message, type: "server_error", param: null, code: "timeout" } });
     const [ours, theirs] = await endings(cluster, "late");
     expect(ours).toMatchObject(late);
-    expect(theirs?.["status"]).toMatch(/cancelled|error/);
+    expect(theirs).toMatchObject(late);
     expect((await postChat(cluster.url, chat(""), { "x-request-timeout-ms": "60000" })).status).toBe(200);
   },
 );

@@ -7,6 +7,7 @@ import { createFrontend, type CreateFrontendOptions } from "@dyn/frontend";
 import { createMemorySpace, createRuntime, RuntimeError, type Runtime } from "@dyn/runtime";
 import { serveModel, type Engine } from "@dyn/runtime/llm";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createPassHeaders } from "../../packages/frontend/src/inference/given-headers.ts";
 import { parseResponseHeaders } from "../../packages/frontend/src/settings/allowed-headers.ts";
 import { chat, postChat, root } from "../support/cluster.ts";
 
@@ -24,7 +25,7 @@ async function openHome(engine: Engine, options: CreateFrontendOptions = {}, wor
   const memorySpace = createMemorySpace();
   const runtimes = await Promise.all(Array.from({ length: workers + 1 }, () => createRuntime({ config, memorySpace })));
   const [runtime, ...servers] = runtimes as [Runtime, ...Runtime[]]; // at least two
-  for (const each of servers) await serveModel(each, { model: "m" }, engine);
+  for (const each of servers) await serveModel(each, { model: "m", migrationLimit: 1 }, engine);
   const frontend = await createFrontend({ ...options, runtime, httpPort: 0 });
   const { url } = frontend;
   return {
@@ -147,6 +148,54 @@ test.each([true, false])("headers are those of the attempt that answers, stream:
   await answer.text();
   expect(attempts).toBe(2);
   expect([answer.headers.get("x-kind"), answer.headers.get("x-ratelimit-a")]).toEqual(["second", null]);
+});
+
+test.each([
+  [true, "first"],
+  [false, "second"],
+])("of an answer that another worker has ended, stream: %s, they are those of the %s", async (stream, kind) => {
+  let attempts = 0;
+  const engine: Engine = async function* ({ generated }, { setResponseHeaders }) {
+    attempts += 1;
+    setResponseHeaders({ "x-kind": generated ? "second" : "first" });
+    yield { text: "a" };
+    if (!generated) throw new RuntimeError("unavailable", "leaving");
+  };
+  await using home = await openHome(engine, { responseHeaders: names }, 2);
+  const answer = await postChat(home.url, { ...ask, stream });
+  await answer.text();
+  expect(attempts).toBe(2);
+  expect(answer.headers.get("x-kind")).toBe(kind);
+});
+
+test("a stream that was kept open before its first token has none, and is well otherwise", async () => {
+  const begun = Promise.withResolvers<void>();
+  const engine: Engine = async function* (_request, { setResponseHeaders }) {
+    setResponseHeaders(given);
+    await begun.promise;
+    yield { text: "a" };
+  };
+  await using home = await openHome(engine, { responseHeaders: names, sseKeepAliveMs: 5 });
+  const answer = await postChat(home.url, { ...ask, stream: true }); // its headers are here
+  begun.resolve();
+  expect(pick(answer.headers)).toEqual([null, null, null]);
+  expect(await answer.text()).toContain("data: [DONE]");
+});
+
+test("of what a worker sends that may be anything nothing passes but texts of one line, of names that are allowed", () => {
+  const pass = createPassHeaders(["x-*"]);
+  const exchange = { commonHeaders: {} };
+  const sent = {
+    "x-good": "1",
+    "x-line": "1\r\nset-cookie: a=b",
+    "X-Upper": "1",
+    "x-list": ["1"],
+    "set-cookie": "a=b",
+  };
+  expect(pass(exchange, sent)).toEqual({ "x-good": "1" });
+  for (const odd of [undefined, null, 1, "x-good", ["x-good"], { "x-line": "\n" }])
+    expect(pass(exchange, odd)).toBeUndefined();
+  expect(createPassHeaders([])(exchange, sent)).toBeUndefined();
 });
 
 describe("a page of another origin", () => {

@@ -6,7 +6,7 @@ import { toAllowed } from "../settings/allowed-headers.ts";
 type Headers = Readonly<Record<string, string>>;
 
 /** Of what a worker has sent, which may be anything, that which belongs to the answer; undefined for nothing. */
-export type PassHeaders = (exchange: Exchange, sent: unknown) => Headers | undefined;
+export type PassHeaders = (exchange: Pick<Exchange, "commonHeaders">, sent: unknown) => Headers | undefined;
 
 /** `names`: as the setting has them. */
 export function createPassHeaders(names: readonly string[]): PassHeaders {
