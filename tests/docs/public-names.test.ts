@@ -20,7 +20,7 @@ const entryPoints: Readonly<Record<string, { readonly source: string; readonly n
   },
   "@dyn/runtime/llm": {
     source: "packages/runtime/src/llm.ts",
-    names: `serveModel ServeModelOptions WorkerRole Engine ModelRequest Message Prompt Sampling Generated
+    names: `serveModel ServeModelOptions CountTokens RenderPrompt WorkerRole Engine ModelRequest Message Prompt Sampling Generated
       Delta FinishReason Usage`,
   },
   "@dyn/frontend": {

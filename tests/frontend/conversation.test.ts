@@ -19,7 +19,7 @@ function toSeen(messages: readonly Message[], skipped: readonly string[] | undef
 function anthropic(messages: unknown, more: object = {}): Seen {
   const { job, skipped } = parseMessagesRequest({ model: "m", max_tokens: 1, messages, ...more }, limits);
   const counted = parseCountRequest({ model: "m", messages, ...more }, limits);
-  expect(toSeen(counted.messages, counted.skipped)).toEqual(toSeen(job.messages, skipped));
+  expect(toSeen(counted.job.messages, counted.skipped)).toEqual(toSeen(job.messages, skipped));
   return toSeen(job.messages, skipped);
 }
 

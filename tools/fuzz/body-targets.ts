@@ -64,7 +64,7 @@ const bodies: Readonly<Record<string, (body: unknown) => void>> = {
   messages: (body) => assertTravels(parseMessagesRequest(body, limits)),
   "count-tokens"(body) {
     assertThat(
-      Number.isSafeInteger(countPromptTokens(parseCountRequest(body, limits))),
+      Number.isSafeInteger(countPromptTokens(parseCountRequest(body, limits).job)),
       "a count of tokens is no count",
     );
   },

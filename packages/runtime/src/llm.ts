@@ -3,6 +3,7 @@
 export { serveModel } from "./llm/serve-model.ts";
 export type { ServeModelOptions } from "./llm/serve-model.ts";
 export type {
+  CountTokens,
   Delta,
   Engine,
   FinishReason,
@@ -10,6 +11,7 @@ export type {
   Message,
   ModelRequest,
   Prompt,
+  RenderPrompt,
   Sampling,
   Usage,
   WorkerRole,

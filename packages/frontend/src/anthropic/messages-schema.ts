@@ -1,6 +1,6 @@
 /** The fields of a messages request that are read; unknown ones are ignored. */
 import type { Message } from "@dyn/runtime/llm";
-import { maxStops, type ModelJob } from "@dyn/runtime/internal";
+import { maxStops } from "@dyn/runtime/internal";
 import * as z from "zod";
 import { described } from "../inference/described.ts";
 import { anyList, chosenBy, countLimit, listOf } from "../inference/field-kinds.ts";
@@ -84,14 +84,13 @@ export function parseMessagesRequest(body: unknown, { maxMessages }: FieldLimits
   };
 }
 
-/** What a count of tokens needs. @throws FieldError naming the first field that is wrong. */
-export function parseCountRequest(
-  body: unknown,
-  { maxMessages }: FieldLimits,
-): Pick<ModelJob, "model" | "messages"> & Pick<InferenceRequest, "skipped"> {
+/** What a count of tokens needs: a request of which nothing is generated. @throws FieldError naming the first field that is wrong. */
+export function parseCountRequest(body: unknown, { maxMessages }: FieldLimits): InferenceRequest {
   const given = parseFields(countRequest, body);
   checkLength("messages", given.messages, maxMessages);
-  return { model: given.model, messages: toAllMessages(given), skipped: skipParts(given.messages) };
+  const { model, tools } = given;
+  const job = { model, messages: toAllMessages(given), stop: [], sampling: {}, ...(tools != null && { tools }) };
+  return { stream: false, job, skipped: skipParts(given.messages) };
 }
 
 function toAllMessages({ system: given, messages }: CountBody): Message[] {

@@ -43,8 +43,8 @@ export function parseRequest<Request extends InferenceRequest>(
 
 const toolMembers: ReadonlySet<string> = new Set(["tools", "tool_choice"]);
 
-// Engines get tools as they are: as the text they came in, since parsing rounds their numbers.
-function keepTools<Request extends InferenceRequest>(request: Request, raw: unknown): Request {
+/** Engines get tools as they are: as the text they came in, since parsing rounds their numbers. */
+export function keepTools<Request extends InferenceRequest>(request: Request, raw: unknown): Request {
   const { tools: list, toolChoice: choice, ...job } = request.job;
   if ((list === undefined && choice === undefined) || !Buffer.isBuffer(raw)) return request;
   const sources = readSources(raw, toolMembers);

@@ -1,6 +1,7 @@
 /** Which models exist: follows the cards in discovery. */
 import { RuntimeError, type RouterMode, type Runtime } from "@dyn/runtime";
 import type { Change, ModelRecord, Logger } from "@dyn/runtime/internal";
+import type { CountClient } from "./counter.ts";
 import { roleOf, type CardFacts } from "./cards.ts";
 import { createRecentlyGone, type RecentlyGone } from "./recently-gone.ts";
 import { createPools, type ModelClients, type Pools } from "./pools.ts";
@@ -20,6 +21,8 @@ export interface Models extends Disposable {
   find(name: string): Model;
   /** @throws RuntimeError `not_found` for a name nobody serves, `unavailable` while no instance of a role it needs is there. */
   clientsOf(name: string): ModelClients;
+  /** Whom to ask for the tokens of a prompt. Undefined if none of its workers counts. @throws RuntimeError `not_found`, `unavailable` as `find`. */
+  counterOf(name: string): CountClient | undefined;
   has(name: string): boolean;
 }
 
@@ -44,6 +47,7 @@ export function followModels(options: ModelsOptions): Models {
     list: () => models.list(),
     has: (name) => models.has(name),
     find: (name) => models.find(name).model,
+    counterOf: (name) => models.find(name).pools.counter(),
     clientsOf: (name) => models.find(name).pools.choose(),
     [Symbol.dispose]() {
       watch[Symbol.dispose]();

@@ -2,6 +2,7 @@
 import { RuntimeError, type Client, type Instance, type RouterMode, type Runtime } from "@dyn/runtime";
 import type { Delta, WorkerRole } from "@dyn/runtime/llm";
 import { formatAddress, type ModelRecord, type ModelJob, type Logger } from "@dyn/runtime/internal";
+import { createCounter, type CountClient, type Counter } from "./counter.ts";
 import { createModelCards, roleOf, toFacts, type CardFacts, type CardGroup, type ModelFacts } from "./cards.ts";
 
 export type ModelClient = Client<ModelJob, Delta>;
@@ -29,6 +30,8 @@ export interface Pools extends Disposable {
   settle(): readonly ModelRecord[];
   /** @throws RuntimeError `unavailable` while no instance of a role that is needed is there. */
   choose(): ModelClients;
+  /** Whom to ask for the tokens of a prompt. Undefined if none of the workers counts. */
+  counter(): CountClient | undefined;
 }
 
 export interface PoolsOptions {
@@ -42,6 +45,7 @@ export interface PoolsOptions {
 
 interface Pool extends Pick<CardGroup, "endpoint" | "cards"> {
   readonly client: ModelClient;
+  readonly counter: Counter;
 }
 
 /** Create the pools of one model, empty at first. */
@@ -69,14 +73,18 @@ class ModelPools implements Pools {
 
   add(card: ModelRecord): void {
     this.#cards.add(card);
-    this.#poolOf(card)?.client.admit(card.instance_id.toString());
+    const pool = this.#poolOf(card);
+    pool?.client.admit(card.instance_id.toString());
+    pool?.counter.add(card);
   }
 
   remove(card: ModelRecord): void {
     this.#cards.remove(card);
     const pool = this.#poolOf(card);
     const id = card.instance_id.toString();
-    if (!pool?.cards.has(id)) pool?.client.dismiss(id);
+    if (!pool || pool.cards.has(id)) return;
+    pool.client.dismiss(id);
+    pool.counter.remove(card);
   }
 
   settle(): readonly ModelRecord[] {
@@ -93,13 +101,18 @@ class ModelPools implements Pools {
     return choosePools(this.#options.model, this.#pools, this.facts);
   }
 
+  counter(): CountClient | undefined {
+    const clients = countingRoles.flatMap((role) => this.#pools.get(role)?.counter.client ?? []);
+    return clients.find(({ instances }) => instances.length > 0) ?? clients[0];
+  }
+
   /** @returns the cards that are not served any more. */
   #follow(role: WorkerRole, to: CardGroup | undefined): readonly ModelRecord[] {
     const { model, log } = this.#options;
     const from = this.#pools.get(role);
     if (from?.endpoint === to?.endpoint) return [];
     this.#pools.delete(role);
-    from?.client[Symbol.dispose]();
+    if (from) closePool(from);
     if (!to) log.info({ model, endpoint: from?.endpoint, role }, "model removed");
     else if (!from) log.info({ model, endpoint: to.endpoint, role }, "model added");
     else log.info({ model, endpoint: to.endpoint, endpoint_before: from.endpoint, role }, "model changed");
@@ -120,8 +133,12 @@ class ModelPools implements Pools {
       onLeave,
       logFields: { model },
     });
-    this.#pools.set(role, { client, endpoint, cards });
-    for (const id of cards.keys()) client.admit(id);
+    const counter = createCounter(runtime);
+    this.#pools.set(role, { client, counter, endpoint, cards });
+    for (const [id, card] of cards) {
+      client.admit(id);
+      counter.add(card);
+    }
   }
 
   #tellChange(before: CardFacts): void {
@@ -137,9 +154,17 @@ class ModelPools implements Pools {
   }
 
   [Symbol.dispose](): void {
-    for (const { client } of this.#pools.values()) client[Symbol.dispose]();
+    for (const pool of this.#pools.values()) closePool(pool);
     this.#pools.clear();
   }
+}
+
+// A prompt is the same to all of them.
+const countingRoles: readonly WorkerRole[] = ["aggregated", "decode", "prefill"];
+
+function closePool({ client, counter }: Pool): void {
+  client.close();
+  counter[Symbol.dispose]();
 }
 
 // What is other than before, and what it was.

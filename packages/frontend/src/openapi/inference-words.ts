@@ -194,20 +194,12 @@ const countTokens: RouteWords = {
   id: "countTokens",
   tag: "Anthropic",
   summary: "Count the tokens of a conversation",
-  description: `It is answered by the frontend itself. ${ignored}`,
+  description: `A worker is asked if its engine counts; else words are counted, as in \`usage\`. ${ignored}`,
   headers: ["RequestTimeout", "ContentEncoding"],
   body: { schema: "CountRequest", examples: { "a conversation": { model: "mock", messages } } },
   answers: [{ status: 200, description: "The count.", json: "TokenCount", example: { input_tokens: 2 } }],
   shape: "anthropic",
-  codes: [
-    "invalid_argument",
-    "not_found",
-    "too_large",
-    "unsupported_media_type",
-    "unavailable",
-    "deadline_exceeded",
-    "overloaded",
-  ],
+  codes: inferenceCodes,
 };
 
 export const inferenceWords: Readonly<Record<string, RouteWords>> = {

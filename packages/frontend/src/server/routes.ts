@@ -85,7 +85,7 @@ function lookupRoutes(parts: Parts): readonly RouteEntry[] {
       kind: "lookup",
       takes: "json",
       audience: "clients",
-      handle: ({ exchange, body }) => serveTokenCount(exchange, body, parts.models, parts.fieldLimits),
+      handle: ({ exchange, body }) => serveTokenCount(exchange, body, parts),
       toErrorBody: (error, { identity }) => anthropic.toErrorBody(error, identity.requestId),
     },
     {

@@ -45,6 +45,8 @@ export interface ModelCard {
   readonly runtime_config?: Readonly<Record<string, unknown>>;
   /** Ours: since when the worker serves the model, Unix time in seconds. */
   readonly dyn_created?: number;
+  /** Ours: the worker counts tokens for whoever asks, at an endpoint beside this one. */
+  readonly dyn_count_tokens?: true;
 }
 
 /** One instance serves a model. */

@@ -60,7 +60,7 @@ export interface ExchangeParts {
 }
 
 /** `inference`: generates; takes a place among those under way, and has its pair of lines.
- *  `lookup`: what clients may know, answered at once. `operator`: for those who run this, and their probes. */
+ *  `lookup`: what clients may know, answered without generating anything. `operator`: for those who run this, and their probes. */
 export type RouteKind = "inference" | "lookup" | "operator";
 
 /** The route of a request, as far as its exchange needs it. */

@@ -1,7 +1,9 @@
 /** Several completions of one job: the requests an engine sees, and their deltas merged into one stream. */
+import { once } from "../lifetime.ts";
 import type { TokenClock } from "../trace/token-clock.ts";
 import type { BegunChoice, Delta, ModelJob, ModelRequest, Prompt } from "./contract.ts";
 import { createCompletionState, type CompletionState } from "./limits.ts";
+import type { AskedCount } from "./prompt-count.ts";
 import { countPromptTokens } from "./tokens.ts";
 import { readTools } from "./tool-json.ts";
 
@@ -29,12 +31,17 @@ export interface Run {
   readonly state: CompletionState;
 }
 
-/** One run per choice, in the order of their indexes. Those of a prompt share its count, made when somebody wants it: it may be as long as a frame. */
-export function createRuns(job: ModelJob, clock: TokenClock): Run[] {
+/** One run per choice, in the order of their indexes. Those of a prompt share its count, made when somebody wants it: it may be as long as a frame.
+ *  `ask`: how the engine is asked for its own, which is wanted when the first of them begins. */
+export function createRuns(job: ModelJob, clock: TokenClock, ask?: (request: ModelRequest) => AskedCount): Run[] {
   let countPrompt = (): number => 0;
+  let askPrompt: (() => AskedCount) | undefined;
   return toRequests(job).map((request, index) => {
-    if (index % (job.n ?? 1) === 0) countPrompt = createPromptCount(request);
-    return { request, state: createCompletionState(countPrompt, clock) };
+    if (index % (job.n ?? 1) === 0) {
+      countPrompt = createPromptCount(request);
+      askPrompt = ask && once(() => ask(request));
+    }
+    return { request, state: createCompletionState(countPrompt, clock, askPrompt) };
   });
 }
 

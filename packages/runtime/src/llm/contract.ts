@@ -125,5 +125,11 @@ export interface Delta {
   readonly headers?: ResponseHeaders;
 }
 
+/** Tokens of `text`, a prompt as `render` has made it; `request` is where it is from. A whole number, or a promise of it. */
+export type CountTokens = (text: string, request: ModelRequest, context: RequestContext) => number | Promise<number>;
+
+/** The text of a conversation as a chat template makes it, or a promise of it. Bare prompts have none. */
+export type RenderPrompt = (request: ModelRequest, context: RequestContext) => string | Promise<string>;
+
 /** A model: deltas for a request, or a promise of the only one. */
 export type Engine = (request: ModelRequest, context: RequestContext) => AsyncIterable<Delta, void> | Promise<Delta>;

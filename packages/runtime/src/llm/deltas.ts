@@ -7,7 +7,7 @@ import type { Delta, FinishReason } from "./contract.ts";
 const finishReasons: ReadonlySet<unknown> = new Set<FinishReason>(["stop", "length", "content_filter", "tool_calls"]);
 
 /** A number of something: whole, from 0, exact. */
-export function isCount(value: unknown): boolean {
+export function isCount(value: unknown): value is number {
   return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
 }
 

@@ -77,11 +77,7 @@ export function checkJob(job: ModelJob, role: WorkerRole): ModelJob {
       throw new RuntimeError("invalid_argument", `${name} of the request must be ${words}`);
   }
   const { n = 1, prompts = [0] } = shape;
-  if (
-    !isCount(n) ||
-    !Array.isArray(prompts) ||
-    !(Number(n) * prompts.length >= 1 && Number(n) * prompts.length <= maxChoices)
-  ) {
+  if (!isCount(n) || !Array.isArray(prompts) || !(n * prompts.length >= 1 && n * prompts.length <= maxChoices)) {
     throw new RuntimeError(
       "invalid_argument",
       `request must have 1 to ${maxChoices} choices, n for each of its prompts`,

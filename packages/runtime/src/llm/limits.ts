@@ -4,6 +4,7 @@ import type { TokenClock } from "../trace/token-clock.ts";
 import type { Delta, FinishReason, ModelRequest, Usage } from "./contract.ts";
 import { assertEngineDelta } from "./deltas.ts";
 import { createPairJoin } from "./pairs.ts";
+import type { AskedCount } from "./prompt-count.ts";
 import { createStopGate, type Stopped, type StopStep } from "./stops.ts";
 import { UsageCount } from "./usage.ts";
 
@@ -11,13 +12,19 @@ import { UsageCount } from "./usage.ts";
 export interface CompletionState {
   readonly count: UsageCount;
   finishReason: FinishReason | undefined;
+  /** Ask the engine how many tokens its prompt has. Undefined if it cannot say. */
+  readonly askPrompt: (() => AskedCount) | undefined;
   /** Of the whole request. */
   readonly clock: TokenClock;
 }
 
 /** `countPrompt`: the runtime's count of the prompt, for an engine that says nothing of it. */
-export function createCompletionState(countPrompt: () => number, clock: TokenClock): CompletionState {
-  return { count: new UsageCount(countPrompt), finishReason: undefined, clock };
+export function createCompletionState(
+  countPrompt: () => number,
+  clock: TokenClock,
+  askPrompt?: () => AskedCount,
+): CompletionState {
+  return { count: new UsageCount(countPrompt), finishReason: undefined, askPrompt, clock };
 }
 
 /** Tokens of one delta: its ids, or one if it has text. */
@@ -36,10 +43,13 @@ export async function* enforceLimits(
 ): AsyncGenerator<Delta, void, void> {
   const limiter = createLimiter(request, state);
   const pairs = createPairJoin(onLone);
+  let asked = state.askPrompt?.();
   if (!limiter.isFull) {
     const deltas = new GivenItems(start(), "the engine");
-    for await (const delta of deltas) {
-      assertEngineDelta(delta);
+    for await (const given of deltas) {
+      assertEngineDelta(given);
+      const delta = asked ? await withPrompt(given, asked) : given;
+      asked = undefined;
       for (const allowed of pairs.isWhole(delta) ? limiter.admit(delta) : limiter.admitAll(pairs.push(delta)))
         yield allowed;
       if (state.finishReason !== undefined) return;
@@ -48,7 +58,16 @@ export async function* enforceLimits(
     for (const allowed of limiter.admitAll(pairs.flush())) yield allowed;
     if (state.finishReason !== undefined) return;
   }
+  const { usage } = asked ? await withPrompt({ text: "" }, asked) : {};
+  if (usage) state.count.hearPrompt(usage);
   for (const rest of limiter.close(limiter.isFull ? "length" : "stop")) yield rest;
+}
+
+// The first delta says what the prompt has, unless the engine says so itself: not before it, since an engine that refuses must do so before anything is sent.
+async function withPrompt(first: Delta, asked: AskedCount): Promise<Delta> {
+  if (first.usage?.promptTokens !== undefined) return first;
+  const promptTokens = await asked;
+  return promptTokens === undefined ? first : { ...first, usage: { ...first.usage, promptTokens } };
 }
 
 interface Limiter {

@@ -1,25 +1,27 @@
 /** Serve a model: publish its endpoint and its card, and hold the engine to what requests ask. */
 import { countCharacters } from "../counts.ts";
-import { isModelName, maxModelNameLength, parseAddress, toSlug, type ModelRecord } from "../discovery/records.ts";
+import {
+  isModelName,
+  maxModelNameLength,
+  parseAddress,
+  toSlug,
+  type EndpointAddress,
+  type ModelRecord,
+} from "../discovery/records.ts";
 import type { Serving } from "../endpoint.ts";
 import type { RequestLimit } from "../ingress/request-limit.ts";
 import { once } from "../lifetime.ts";
-import { toItems } from "../given-items.ts";
-import { partsOf, type RequestContext } from "../handler.ts";
 import { RuntimeError } from "../errors.ts";
 import { describeValue } from "../excerpt.ts";
-import { toHandlerError } from "../thrown.ts";
-import { loggerOf, type Logger } from "../logging/logger.ts";
+import { loggerOf } from "../logging/logger.ts";
 import type { Runtime } from "../runtime.ts";
 import { assertFunction, assertWhole, refuseOthers, type OptionNames } from "../settings/options.ts";
-import type { Tracer } from "../trace/spans.ts";
 import { encodeDeltaItem } from "../wire/items.ts";
-import { createRuns, mergeChoices, type Run } from "./choices.ts";
-import type { Delta, Engine, ModelJob, ModelRequest, Usage, WorkerRole } from "./contract.ts";
-import { openEngineSpan } from "./engine-span.ts";
+import type { CountTokens, Delta, Engine, ModelJob, RenderPrompt, WorkerRole } from "./contract.ts";
 import { checkJob } from "./job-check.ts";
-import { enforceLimits, type CompletionState } from "./limits.ts";
-import { sumUsage } from "./usage.ts";
+import { createUsageCount, type PromptHooks } from "./prompt-count.ts";
+import { createLoneNotice, runJob, type Served } from "./run-job.ts";
+import { serveCount } from "./serve-count.ts";
 
 // What must be there besides for a model to be served, in the form of Dynamo's cards.
 const needs: Readonly<Record<WorkerRole, readonly unknown[]>> = {
@@ -44,6 +46,10 @@ export interface ServeModelOptions {
   readonly requestLimit?: number;
   /** Places and a queue that it shares with other endpoints, made by `runtime.limit()`; in place of `requestLimit`. Default: those are its own. */
   readonly limit?: RequestLimit;
+  /** Tokens of a prompt, a whole number: then `count_tokens`, `usage` and `message_start` have the engine's own count. Default: words are counted. */
+  readonly countTokens?: CountTokens;
+  /** The text of a conversation as the engine's chat template makes it, for `countTokens`. Default: the texts of its messages, a line break between them. */
+  readonly render?: RenderPrompt;
   /** What callers may choose this instance by, as of `serve`. Default: none. */
   readonly labels?: Readonly<Record<string, string>>;
 }
@@ -56,6 +62,8 @@ const modelOptions: OptionNames<ServeModelOptions> = {
   contextLength: true,
   requestLimit: true,
   limit: true,
+  countTokens: true,
+  render: true,
 };
 
 /** Resolves once the model is registered. @throws RuntimeError `invalid_argument` on a bad name or address. */
@@ -64,6 +72,8 @@ export async function serveModel(runtime: Runtime, options: ServeModelOptions, e
   const {
     labels = {},
     limit,
+    countTokens,
+    render,
     endpoint = role === "prefill" ? "dyn://dynamo.prefill.generate" : "dyn://dynamo.backend.generate",
     ...others
   } = rest;
@@ -73,11 +83,13 @@ export async function serveModel(runtime: Runtime, options: ServeModelOptions, e
   assertWhole("contextLength", contextLength, 0);
   assertWhole("migrationLimit", migrationLimit, 0);
   assertFunction("the engine", engine);
+  const hooks = toHooks(countTokens, render);
   const address = parseAddress(endpoint);
-  const served: Served = { model, role, engine, tracer: runtime.tracer, onLone: createLoneNotice(model) };
-  const serving = await runtime
-    .endpoint(endpoint)
-    .serve<ModelJob, Delta>((job, context) => runJob(checkJob(job, role), served, context), {
+  const countPrompt = hooks && createUsageCount(model, hooks);
+  const served: Served = { model, role, engine, countPrompt, tracer: runtime.tracer, onLone: createLoneNotice(model) };
+  const counting = hooks && (await serveCount({ model, address, labels }, hooks, runtime));
+  const serving = await withCounting(counting, () =>
+    runtime.endpoint(endpoint).serve<ModelJob, Delta>((job, context) => runJob(checkJob(job, role), served, context), {
       encodeItem: encodeDeltaItem,
       countTokens: () => 0, // each delta is counted as the engine gives it
       model,
@@ -85,11 +97,61 @@ export async function serveModel(runtime: Runtime, options: ServeModelOptions, e
       ...(limit !== undefined && { limit }),
       labels,
       idempotent: true, // nobody is harmed by text that is generated twice
+    }),
+  );
+  const facts = { model, role, contextLength, migrationLimit, isCounting: counting !== undefined };
+  const card = await publishCard(runtime, toRecord(address, serving, facts), serving);
+  loggerOf(runtime.log)
+    .child({ target: "dyn_runtime::llm" })
+    .info({ model, role, endpoint, instance_id: serving.instanceId }, "model is serving");
+  return withCard(card, serving, runtime);
+}
+
+function toHooks(countTokens: CountTokens | undefined, render: RenderPrompt | undefined): PromptHooks | undefined {
+  if (render !== undefined) assertFunction("render", render);
+  if (countTokens !== undefined) {
+    assertFunction("countTokens", countTokens);
+    return { countTokens, render };
+  }
+  if (render === undefined) return undefined;
+  throw new RuntimeError("invalid_argument", "render makes the text for countTokens, which must be given, too");
+}
+
+// The endpoint that counts is there first: whoever reads the card may ask it. Both end together.
+async function withCounting(counting: Serving | undefined, serve: () => Promise<Serving>): Promise<Serving> {
+  if (!counting) return serve();
+  try {
+    const serving = await serve();
+    const closed = Promise.all([serving.closed, counting.closed]).then(() => undefined);
+    closed.catch(() => undefined); // also thrown at whoever closes
+    const close = once(() => {
+      for (const each of [serving, counting]) void each.close();
+      return closed;
     });
-  const record: ModelRecord = {
+    return { ...serving, closed, close, [Symbol.asyncDispose]: close };
+  } catch (error) {
+    await counting.close();
+    throw error;
+  }
+}
+
+interface CardFacts {
+  readonly model: string;
+  readonly role: WorkerRole;
+  readonly contextLength: number;
+  readonly migrationLimit: number;
+  readonly isCounting: boolean;
+}
+
+function toRecord(
+  address: EndpointAddress,
+  { instanceId }: Serving,
+  { model, role, contextLength, migrationLimit, isCounting }: CardFacts,
+): ModelRecord {
+  return {
     type: "Model",
     ...address,
-    instance_id: BigInt(serving.instanceId),
+    instance_id: BigInt(instanceId),
     card_json: {
       display_name: model,
       slug: toSlug(model),
@@ -102,13 +164,13 @@ export async function serveModel(runtime: Runtime, options: ServeModelOptions, e
       needs: needs[role],
       runtime_config: {},
       dyn_created: Math.floor(Date.now() / 1000),
+      ...(isCounting && { dyn_count_tokens: true }),
     },
   };
-  const card = await publishCard(runtime, record, serving);
-  loggerOf(runtime.log)
-    .child({ target: "dyn_runtime::llm" })
-    .info({ model, role, endpoint, instance_id: serving.instanceId }, "model is serving");
-  // A drain of the whole runtime knows the endpoint only: the model must not stay listed while it lasts.
+}
+
+// A drain of the whole runtime knows the endpoint only: the model must not stay listed while it lasts.
+function withCard(card: AsyncDisposable, serving: Serving, runtime: Runtime): Serving {
   const onDrain = (): void => void withdraw(card, runtime);
   runtime.draining.addEventListener("abort", onDrain, { once: true });
   const close = once(() => {
@@ -153,101 +215,4 @@ async function withdraw(card: AsyncDisposable, { log }: Runtime): Promise<void> 
   } catch (error) {
     loggerOf(log).child({ target: "dyn_runtime::llm" }).warn({ error }, "model card could not be withdrawn");
   }
-}
-
-interface Served {
-  readonly model: string;
-  readonly role: WorkerRole;
-  readonly engine: Engine;
-  readonly tracer: Tracer;
-  /** Half of a character became U+FFFD. */
-  readonly onLone: (log: Logger) => void;
-}
-
-// Once: an engine that does it does it often.
-function createLoneNotice(model: string): (log: Logger) => void {
-  let hasTold = false;
-  return (log) => {
-    if (hasTold) return;
-    hasTold = true;
-    log
-      .child({ target: "dyn_runtime::llm" })
-      .warn({ model }, "the engine yielded half of a surrogate pair, sent as U+FFFD; this is said once");
-  };
-}
-
-// A prefill worker ends with its result, however few tokens the completion may have.
-function toLimited(request: ModelRequest, role: WorkerRole): ModelRequest {
-  const { maxTokens: _, ...prompt } = request;
-  return role === "prefill" ? prompt : request;
-}
-
-async function* runJob(job: ModelJob, served: Served, outer: RequestContext): AsyncGenerator<Delta, void, void> {
-  const { engine } = served;
-  const span = openEngineSpan(outer, served.tracer);
-  const { context } = span;
-  const runs = createRuns(job, partsOf(context).clock);
-  const states = runs.map(({ state }) => state);
-  const start = ({ request, state }: Run, seen: RequestContext): AsyncIterable<Delta> => {
-    const run = (): AsyncIterable<Delta> => span.within(() => toItems(engine(request, seen)));
-    return enforceLimits(toLimited(request, served.role), run, state, () => served.onLone(partsOf(seen).logger()));
-  };
-  let failure: RuntimeError | undefined;
-  try {
-    const [first, ...others] = runs;
-    if (first && others.length === 0 && !job.begun?.[0]?.isFinished) return yield* start(first, context);
-    const aborter = new AbortController();
-    const inner = { ...context, signal: AbortSignal.any([context.signal, aborter.signal]) };
-    partsOf(context).scope.inherited = inner;
-    const choices = new Map<number, AsyncIterable<Delta>>();
-    for (const [index, each] of runs.entries()) {
-      if (job.begun?.[index]?.isFinished) finish(each);
-      else choices.set(index, start(each, inner));
-    }
-    yield* mergeChoices(choices, {
-      begin: () => context.places.take(inner.signal),
-      stop: () => aborter.abort(new RuntimeError("cancelled", "another choice of the request has failed")),
-    });
-    yield { text: "", usage: toUsage(states, job) };
-  } catch (error) {
-    failure = toHandlerError(error);
-    throw error;
-  } finally {
-    const facts = toFacts(served, states, job);
-    partsOf(outer).note({ ...facts, engine_span_id: span.spanId });
-    span.end(failure, facts, job);
-  }
-}
-
-// A choice that another worker has finished: only its share of the usage is wanted.
-function finish({ request, state }: Run): void {
-  state.count.outputTokens = request.generated?.tokens ?? 0;
-}
-
-function toUsage(states: readonly CompletionState[], { n = 1 }: ModelJob): Usage {
-  return sumUsage(
-    states.map(({ count }) => count),
-    n,
-  );
-}
-
-function toFacts(
-  { model, role }: Served,
-  states: readonly CompletionState[],
-  job: ModelJob,
-): Record<string, string | number> {
-  const { prefill, begun } = job;
-  const usage = toUsage(states, job);
-  const reasons = new Set(states.map(({ finishReason }) => finishReason));
-  const [reason] = reasons;
-  return {
-    model,
-    output_tokens: usage.completionTokens,
-    input_tokens: usage.promptTokens,
-    ...(reason !== undefined && reasons.size === 1 && { finish_reason: reason }),
-    ...(states.length > 1 && { choices: states.length }),
-    ...(role !== "aggregated" && { disagg_role: role }),
-    ...(begun && { resumed_tokens: begun.reduce((sum, { tokens }) => sum + tokens, 0) }),
-    ...(prefill?.spanId !== undefined && { prefill_span_id: prefill.spanId }),
-  };
 }
