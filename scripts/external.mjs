@@ -14,6 +14,11 @@ export const externals = [
     prepare: "tests/e2e/sdk/python/environment.ts",
   },
   {
+    name: "llama.cpp for Node.js on Linux (x64)",
+    files: ["tests/external/llama.test.ts"],
+    prepare: "tests/external/llama/engine.ts",
+  },
+  {
     name: "Linux with unshare and user namespaces",
     files: ["tests/external/first-process.test.ts"],
     prepare: "tests/external/namespaces.ts",

@@ -139,6 +139,21 @@ test("the Python clients are pinned by version and hash, without an address", ()
   expect(read("tests/e2e/sdk/python/environment.ts")).toContain('"--require-hashes"');
 });
 
+test("the engine of the tests is pinned by version and hash, without an address, and runs nothing at its installation", () => {
+  const lock = JSON.parse(read("tests/external/llama/package-lock.json")) as {
+    packages: Record<string, { version?: string; integrity?: string; resolved?: string }>;
+  };
+  const installed = Object.entries(lock.packages).filter(([path]) => path !== "");
+  expect(installed.length).toBeGreaterThan(100);
+  for (const [, { version, integrity, resolved }] of installed)
+    expect([version, integrity, resolved]).toEqual([
+      expect.stringMatching(/^\d/),
+      expect.stringMatching(/^sha512-/),
+      undefined,
+    ]);
+  expect(read("tests/external/llama/engine.ts")).toContain('"--ignore-scripts"');
+});
+
 test("how to report a vulnerability is where people look for it", () => {
   expect(read("SECURITY.md")).toMatch(/^## Reporting a vulnerability$/m);
   for (const [file, link] of [
