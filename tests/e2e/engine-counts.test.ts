@@ -1,6 +1,9 @@
 // Tokens of a prompt as the engine of a model counts them: `count_tokens`, `usage` and `message_start`, through a frontend.
 import { RuntimeError } from "@dyn/runtime";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { parseLine } from "../../packages/lineage/src/logs/lines.ts";
+import { rebuildTrees } from "../../packages/lineage/src/rebuild.ts";
+import { eventually, type Line } from "../support/cluster.ts";
 import { bodyOf, countPath, letters, openHouse, post, templated, type House } from "./counting-house.ts";
 
 // By what the user says.
@@ -95,6 +98,45 @@ describe("a model that counts", () => {
   });
 });
 
+describe("a count by a worker", () => {
+  test("has the lines of both ends and a tree, with no problem in it", async () => {
+    house.lines.length = 0;
+    const id = (await post(house, countPath, {})).headers.get("request-id") ?? "";
+    const own = await eventually("its last line", () => {
+      const found = house.lines.filter((line) => line["request_id"] === id);
+      return found.some(isLast) && found;
+    });
+    expect(own.find(isLast)).toMatchObject({
+      endpoint: "anthropic_count_tokens",
+      model: "letters",
+      status: "success",
+      attempts: 1,
+      input_tokens: templated,
+    });
+    const lines = own.flatMap((line, index) => parseLine(JSON.stringify(line), `log:${index + 1}`) ?? []);
+    expect(rebuildTrees(lines, new Set([id])).trees).toEqual([expect.objectContaining({ problems: [] })]);
+    const tree = await fetch(`${house.frontend.url}/v1/requests/${id}`);
+    expect(await tree.json()).toMatchObject({ request: { uri: countPath, status: "success" } });
+  });
+
+  test("is none of the requests that the frontend's metrics count", async () => {
+    await post(house, countPath, {});
+    const page = await (await fetch(`${house.frontend.url}/metrics`)).text();
+    expect(page).not.toContain("anthropic_count_tokens");
+  });
+
+  test("says in its lines what it failed with", async () => {
+    house.lines.length = 0;
+    await post(house, countPath, { model: "failing", said: "throws" });
+    const line = await eventually("its last line", () => house.lines.find(isLast));
+    expect(line).toMatchObject({ level: "ERROR", error_type: "unavailable", model: "failing" });
+  });
+});
+
+function isLast({ message, span_name }: Line): boolean {
+  return message === "request completed" && span_name === "http-request";
+}
+
 describe("a model that does not count", () => {
   test("has words counted, by count_tokens and in usage", async () => {
     const asked = { model: "plain", said: "two words" };
@@ -132,7 +174,9 @@ describe("a model whose count fails", () => {
         error: { type: "overloaded_error", message: "the model could not count the tokens of the prompt" },
       });
       const reason = said === "lies" ? "countTokens must give a whole number from 0, got -1.5" : "no tokenizer";
-      const line = house.lines.find(({ message }) => message === "request completed");
+      const line = house.lines.find(
+        ({ message, span_name }) => message === "request completed" && span_name === "handle_payload",
+      );
       expect(line).toMatchObject({ level: "ERROR", request_id: answer.headers.get("request-id") });
       expect(JSON.stringify(line)).toContain(reason);
     },

@@ -87,7 +87,10 @@ const failing: ReadonlyArray<readonly [string, number, (fixture: Fixture) => Fix
 ];
 
 function withMetrics(fixture: Fixture, metrics: Partial<FrontendMetrics>): Fixture {
-  return { ...fixture, options: { ...fixture.options, metrics: { ...fixture.options.metrics, ...metrics } } };
+  return {
+    ...fixture,
+    options: { ...fixture.options, metrics: { ...fixture.options.metrics, ...metrics } as FrontendMetrics },
+  };
 }
 
 function withHistory(fixture: Fixture, more: object): Fixture {

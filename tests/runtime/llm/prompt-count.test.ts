@@ -12,7 +12,7 @@ import type { ModelJob, TokenCount } from "../../../packages/runtime/src/interna
 import { countPrompt, createUsageCount, type PromptHooks } from "../../../packages/runtime/src/llm/prompt-count.ts";
 import { createLogger } from "../../support/logger.ts";
 import { eventually, type Line } from "../../support/cluster.ts";
-import { config, failureOf, startPair } from "../peers.ts";
+import { collect, config, failureOf, startPair } from "../peers.ts";
 
 const base: ModelRequest = { model: "m", messages: [], stop: [], sampling: {} };
 const conversation: ModelRequest = {
@@ -155,6 +155,26 @@ describe("a model that counts", () => {
     await serving.close();
     expect(worker.status().endpoints).toEqual([]);
     await eventually("its instance being gone", () => client.instances.length === 0);
+    await Promise.all([caller.close(), worker.close()]);
+  });
+
+  test("gives up the count with the other choices of a request when one of them fails", async () => {
+    const [worker, caller] = await open();
+    let seen: AbortSignal | undefined;
+    const countTokens: ServeModelOptions["countTokens"] = (_text, _request, { signal }) => {
+      seen = signal;
+      return new Promise(() => undefined);
+    };
+    let calls = 0;
+    await serveModel(worker, { ...options, countTokens }, async () => {
+      calls += 1;
+      if (calls === 2) throw new RuntimeError("invalid_argument", "too long");
+      return { text: "one" };
+    });
+    const client = caller.client<Partial<ModelJob>, unknown>("dyn://test.model.generate");
+    await client.waitForInstances();
+    expect(await failureOf(collect(client.generate({ ...base, n: 2 })))).toMatchObject({ message: "too long" });
+    expect(seen?.reason).toMatchObject({ message: "another choice of the request has failed" });
     await Promise.all([caller.close(), worker.close()]);
   });
 

@@ -89,7 +89,8 @@ interface Refused {
   readonly parts: Pick<InferenceParts, "overloadStatus" | "passHeaders">;
 }
 
-function refuse({ api, exchange, requestLog, parts }: Refused, error: RuntimeError): void {
+/** Answer with an error, in the shape of the API, and say so in the request's lines. */
+export function refuse({ api, exchange, requestLog, parts }: Refused, error: RuntimeError): void {
   const { response, identity } = exchange;
   requestLog.fail(error);
   logFault(exchange, error);

@@ -23,7 +23,8 @@ export interface RequestKind {
 }
 
 export interface RequestLogOptions {
-  readonly metrics: FrontendMetrics;
+  /** Counts it; undefined = nothing is generated, and it would only change the times of those for which something is. */
+  readonly metrics: FrontendMetrics | undefined;
   /** Monotonic clock, ms. */
   readonly now: () => number;
   /** Remembers requests for those who ask; undefined = off. */
@@ -73,7 +74,7 @@ export class RequestLog implements Disposable {
     this.#open(() => createLines(this.#log, isSummed ? record.start.endpoint : undefined));
     // Strangers would push out those of clients, and nobody but an operator could ask for theirs.
     if (history && !caller.isStranger) this.#open(() => openHistory(history, record));
-    this.#meter = this.#open(() => metrics.begin(record));
+    this.#meter = metrics && this.#open(() => metrics.begin(record));
     if (span) this.#readers.push({ ended: () => span.complete((it) => describeRequest(it, record)) });
   }
 

@@ -83,6 +83,7 @@ function lookupRoutes(parts: Parts): readonly RouteEntry[] {
       method: "POST",
       path: "/v1/messages/count_tokens",
       kind: "lookup",
+      asksWorkers: true,
       takes: "json",
       audience: "clients",
       handle: ({ exchange, body }) => serveTokenCount(exchange, body, parts),

@@ -67,6 +67,8 @@ export type RouteKind = "inference" | "lookup" | "operator";
 export interface ExchangeRoute {
   readonly path: string;
   readonly kind: RouteKind;
+  /** Workers may be asked for the answer: their spans need one of ours above them. Inference always does. */
+  readonly asksWorkers?: true;
 }
 
 function headerOf(request: IncomingMessage, name: string): string | undefined {
@@ -204,6 +206,6 @@ function openSpan(
   { tracer, scheme }: ExchangeOptions,
 ): RequestSpan | undefined {
   const isLogged = !route || route.kind === "inference";
-  if (!isLogged && !log.child({ target: "system_span" }).isEnabled("debug")) return undefined;
+  if (!isLogged && !route?.asksWorkers && !log.child({ target: "system_span" }).isEnabled("debug")) return undefined;
   return openRequestSpan({ tracer, identity, request, response, scheme, route: route?.path, isLogged, startedAt, log });
 }

@@ -16,6 +16,8 @@ export interface RouteEntry {
   /** Exact, or the beginning of many with `*` behind it. */
   readonly path: string;
   readonly kind: RouteKind;
+  /** As of `ExchangeRoute`. */
+  readonly asksWorkers?: true;
   readonly audience: Audience;
   /** What its body is; undefined = it takes none, and none is read. */
   readonly takes?: "json" | "text";

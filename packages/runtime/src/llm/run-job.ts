@@ -47,7 +47,8 @@ export async function* runJob(job: ModelJob, served: Served, outer: RequestConte
   const { engine, countPrompt } = served;
   const span = openEngineSpan(outer, served.tracer);
   const { context } = span;
-  const runs = createRuns(job, partsOf(context).clock, countPrompt && ((request) => countPrompt(request, context)));
+  let counting: RequestContext = context;
+  const runs = createRuns(job, partsOf(context).clock, countPrompt && ((request) => countPrompt(request, counting)));
   const states = runs.map(({ state }) => state);
   const start = ({ request, state }: Run, seen: RequestContext): AsyncIterable<Delta> => {
     const run = (): AsyncIterable<Delta> => span.within(() => toItems(engine(request, seen)));
@@ -60,6 +61,7 @@ export async function* runJob(job: ModelJob, served: Served, outer: RequestConte
     const aborter = new AbortController();
     const inner = { ...context, signal: AbortSignal.any([context.signal, aborter.signal]) };
     partsOf(context).scope.inherited = inner;
+    counting = inner; // its hooks end with the choices
     const choices = new Map<number, AsyncIterable<Delta>>();
     for (const [index, each] of runs.entries()) {
       if (job.begun?.[index]?.isFinished) finish(each);
