@@ -1,6 +1,5 @@
 /** The dialling end of one connection: opens streams and deals out what arrives for them. */
 import type { Socket } from "node:net";
-import { countOf } from "../counts.ts";
 import { RuntimeError } from "../errors.ts";
 import { Connection, type ConnectionEvents, type ConnectionOptions } from "../net/connection.ts";
 import type { MemoryBudget } from "../memory-budget.ts";
@@ -15,10 +14,7 @@ import {
   encodePing,
   encodeRequest,
   encodeRequestEnd,
-  expiredCancels,
   isRequestStream,
-  requestBytes,
-  requestStreams,
   type CancelMode,
   type RequestMessage,
 } from "../wire/messages.ts";
@@ -28,9 +24,8 @@ import { toWorkerError } from "../worker-errors.ts";
 import { toLosses } from "./lost-worker.ts";
 import { ClientStream, type StreamOwner } from "./client-stream.ts";
 import { WorkerError } from "./worker-error.ts";
+import { WorkerTerms } from "./worker-terms.ts";
 
-/** Bytes that may wait for a worker's socket before it gets no more requests: a burst of long prompts is no fault of its yet. */
-const maxQueuedBytes = 8 * 1024 * 1024;
 /** Endpoints a worker may withdraw on one connection. */
 const maxWithdrawn = 4_096;
 
@@ -57,10 +52,8 @@ export class ClientConnection implements StreamOwner {
   #goingAway = false;
   #hasAnswered = false;
   #isClosedHere = false;
-  #maxStreams = 1;
-  #maxFrameBytes = 0;
-  #takesStreams = false;
-  #takesExpired = false;
+  /** Undefined until it has said HELLO. */
+  #terms: WorkerTerms | undefined;
   /** Of request streams that are open: the socket takes more again. */
   #senders = new Set<ItemSender>();
   #withdrawn = new Set<string>();
@@ -72,10 +65,7 @@ export class ClientConnection implements StreamOwner {
     this.memory = owner.memory;
     this.#connection = new Connection(socket, options, this.#events());
     this.ready = this.#connection.ready.then((peer) => {
-      this.#maxStreams = peer.max_streams;
-      this.#maxFrameBytes = peer.max_frame_bytes;
-      this.#takesStreams = peer.capabilities.includes(requestStreams);
-      this.#takesExpired = peer.capabilities.includes(expiredCancels);
+      this.#terms = new WorkerTerms(peer);
       return peer;
     });
     this.ready.catch(() => undefined); // whoever dials awaits it; a second report would crash the process
@@ -100,34 +90,11 @@ export class ClientConnection implements StreamOwner {
     return this.#withdrawn.has(path);
   }
 
-  /** Send a request. @throws RuntimeError `overloaded` at the worker's stream limit or when it does not read, `too_large` over its frame limit; nothing is sent then. */
+  /** Send a request. @throws RuntimeError as `WorkerTerms.admit`; nothing is sent then. */
   open(request: RequestMessage): ClientStream {
-    if (!this.isUsable) throw new RuntimeError("disconnected", `connection to ${this.#connection.remote} is closing`);
-    if (this.#streams.size >= this.#maxStreams) {
-      throw new RuntimeError(
-        "overloaded",
-        `${countOf(this.#maxStreams, "stream to the worker is", "streams to the worker are")} open, its limit`,
-      );
-    }
-    const { queuedBytes } = this.#connection;
-    if (queuedBytes >= maxQueuedBytes) {
-      throw new RuntimeError(
-        "overloaded",
-        `the worker leaves ${queuedBytes} bytes of requests unread, the limit is ${maxQueuedBytes}`,
-      );
-    }
-    // The worker would end the connection, and with it everybody else's streams.
-    const size = requestBytes(request);
-    if (size > this.#maxFrameBytes) {
-      const limit = `the worker's limit is ${this.#maxFrameBytes}, set by its DYN_TCP_MAX_MESSAGE_SIZE`;
-      const publicMessage = `the request is ${size} bytes on the plane, ${limit}`; // an HTTP client cannot do what follows
-      throw new RuntimeError("too_large", `${publicMessage}: send it in pieces, as an async iterable`, {
-        publicMessage,
-      });
-    }
-    const isStream = isRequestStream(request);
-    if (isStream && !this.#takesStreams)
-      throw new RuntimeError("unimplemented", "the worker is of a version that takes no request in pieces: upgrade it");
+    if (!this.isUsable || !this.#terms)
+      throw new RuntimeError("disconnected", `connection to ${this.#connection.remote} is closing`);
+    this.#terms.admit(request, { streams: this.#streams.size, queuedBytes: this.#connection.queuedBytes });
     const id = this.#lastId + 1;
     // Where one worker was lost the next may be gone as well, with all of their machine: one that answers this was there when the request came.
     const isRetry = request.attempt > 0;
@@ -135,7 +102,7 @@ export class ClientConnection implements StreamOwner {
     encodeRequest(this.#connection.writer, id, request);
     this.#lastId = id;
     const isUnheard = isRetry || this.#connection.isSilent;
-    const sender = isStream ? new ItemSender(this.#connection, id, 0, toUnsendable) : undefined;
+    const sender = isRequestStream(request) ? new ItemSender(this.#connection, id, 0, toUnsendable) : undefined;
     if (sender) this.#senders.add(sender);
     const stream = new ClientStream(this, id, { windowBytes: request.credit, isUnheard, sender });
     this.#streams.set(id, stream);
@@ -145,7 +112,7 @@ export class ClientConnection implements StreamOwner {
 
   sendCancel(id: number, mode: CancelMode): void {
     if (!this.#connection.isOpen) return;
-    encodeCancel(this.#connection.writer, id, mode === "expired" && !this.#takesExpired ? "kill" : mode);
+    encodeCancel(this.#connection.writer, id, this.#terms?.toCancelMode(mode) ?? mode);
     this.#connection.flushSoon();
   }
 
