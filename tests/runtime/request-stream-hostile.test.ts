@@ -173,8 +173,23 @@ describe("a request stream to a worker", () => {
     expect(await failureOf(toClient(workers).call(items))).toMatchObject({
       code: "unimplemented",
       message: "the worker is of a version that takes no request in pieces: upgrade it",
+      isRetryableSaid: false, // a handler that throws it on has begun with its own request
     });
     expect(seen.pulled).toBe(0);
+  });
+
+  test("of a version that takes none goes to one that does, as while a fleet is upgraded", async () => {
+    await using workers = await startScriptedWorkers(
+      { behave: () => undefined },
+      {
+        hello: takes,
+        behave(peer, id, message) {
+          sendItem(peer, id, "well");
+          sendEnd(peer, id, seenBy(message, firstInstanceId + 1n));
+        },
+      },
+    );
+    for (let call = 0; call < 3; call += 1) expect(await toClient(workers).call(pieces(1))).toEqual({ text: "well" });
   });
 
   test("that refuses it, or is lost before it reads, goes to another; to one that has read none", async () => {

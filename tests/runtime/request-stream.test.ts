@@ -73,6 +73,17 @@ describe("a request stream", () => {
     expect(await called).toBe(100);
   });
 
+  test("of very large pieces holds up other requests to that worker, and lets none of them be refused", async () => {
+    await using at = await startUploads(async (upload) => (await collect(upload)).length);
+    const state = { isOver: false };
+    const sent = at.client.call(pieces(4, 16 * 1024 * 1024)).finally(() => (state.isOver = true));
+    while (!state.isOver) {
+      expect(await at.client.call(pieces(1, 1))).toBe(1);
+      await new Promise(setImmediate);
+    }
+    expect(await sent).toBe(4);
+  });
+
   test("is not read before its handler reads: nothing of a request that waits for its turn has been asked for", async () => {
     const release = Promise.withResolvers<void>();
     let running = 0;

@@ -155,6 +155,7 @@ export class ClientConnection implements StreamOwner {
         this.#touched.clear();
       },
       onDrain: () => {
+        this.#terms?.drained();
         for (const sender of this.#senders) sender.wake();
       },
       onStall: (isStalled) => this.#owner.onStall(isStalled),
