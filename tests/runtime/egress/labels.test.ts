@@ -119,6 +119,23 @@ describe("a program that wants to hear of instances", () => {
     expect(heard).toHaveLength(3);
   });
 
+  test("hears nothing once it has closed its client, of those that are there neither", async () => {
+    await using fleet = await openFleet(3);
+    const heard: string[] = [];
+    const closed = fleet.caller.client<Named, string>(address, {
+      onJoin: () => void heard.push("after it was closed"),
+    });
+    closed.close();
+    const client = fleet.caller.client<Named, string>(address, {
+      onJoin() {
+        heard.push("the first");
+        client.close();
+      },
+    });
+    await new Promise(setImmediate);
+    expect(heard).toEqual(["the first"]);
+  });
+
   test("may throw or reject: the log says so, and everybody else goes on", async () => {
     await using fleet = await openFleet(1);
     const client = fleet.caller.client<Named, string>(address, {

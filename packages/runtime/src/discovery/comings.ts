@@ -9,7 +9,8 @@ export interface ComingsOptions {
   readonly log: Logger;
 }
 
-export interface Comings {
+/** Once it is disposed nobody is told anything, of what has happened before either. */
+export interface Comings extends Disposable {
   joined(instance: Instance): void;
   left(instance: Instance): void;
 }
@@ -18,13 +19,14 @@ export interface Comings {
 export function createComings({ onJoin, onLeave, log }: ComingsOptions): Comings {
   const waiting: (() => void)[] = [];
   let isOpen = false;
+  let isOver = false;
   const tell = (call: () => void): void => {
     if (isOpen && waiting.length === 0) call();
     else waiting.push(call); // in order, whatever a program does when it is told
   };
   queueMicrotask(() => {
     isOpen = true;
-    for (const call of waiting) call();
+    for (const call of waiting) if (!isOver) call();
     waiting.length = 0;
   });
   return {
@@ -34,6 +36,7 @@ export function createComings({ onJoin, onLeave, log }: ComingsOptions): Comings
     left(instance) {
       if (onLeave) tell(() => void callOut(onLeave, "onLeave", instance, log));
     },
+    [Symbol.dispose]: () => void (isOver = true),
   };
 }
 

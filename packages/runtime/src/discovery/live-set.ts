@@ -5,7 +5,7 @@ import { formatInstanceKey, parseInstanceKey } from "../ids.ts";
 import { createWaiters } from "../lifetime.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { Change, Discovery, Watch } from "./discovery.ts";
-import { createComings } from "./comings.ts";
+import { createComings, type Comings } from "./comings.ts";
 import { toInstance, type Instance } from "./instance.ts";
 import type { InstanceStatuses } from "./instance-status.ts";
 import { hasLabels, type InstanceLabels } from "./labels.ts";
@@ -48,7 +48,8 @@ export function openLiveSet(options: LiveSetOptions): LiveSet {
   const { discovery, address, admittedOnly = false } = options;
   const path = formatPath(address);
   const waiters = createWaiters();
-  const members = createMembers(options, () => waiters.wake());
+  const comings = createComings(options);
+  const members = createMembers(options, comings, () => waiters.wake());
   const watches = new Map<string, Watch>();
   let closed = false;
   const follow = (id: string, under: string): void => {
@@ -81,6 +82,7 @@ export function openLiveSet(options: LiveSetOptions): LiveSet {
     [Symbol.dispose]() {
       closed = true;
       for (const watch of watches.values()) watch[Symbol.dispose]();
+      comings[Symbol.dispose]();
       members[Symbol.dispose]();
       waiters.wake();
     },
@@ -96,9 +98,8 @@ interface Members extends Disposable {
 }
 
 // Those in use: the ones with a record, and the ones that have lost it and are there all the same.
-function createMembers(options: LiveSetOptions, onNews: () => void): Members {
+function createMembers(options: LiveSetOptions, comings: Comings, onNews: () => void): Members {
   const { address, log, statuses, labels = {} } = options;
-  const comings = createComings(options);
   const endpoint = formatAddress(address);
   const inUse = new Map<string, Instance>();
   let ordered: readonly Instance[] | undefined = [];
