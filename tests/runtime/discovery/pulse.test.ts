@@ -1,11 +1,38 @@
 // Files of a process whose event loop is blocked are touched by its thread.
-import { stat, utimes, writeFile } from "node:fs/promises";
+import { readlink, stat, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { openFile } from "../../../packages/runtime/src/discovery/directory.ts";
 import { createPulse } from "../../../packages/runtime/src/discovery/pulse.ts";
 import { openDirectory } from "../../support/directory.ts";
+import { eventually, type Line } from "../../support/cluster.ts";
 import { createLogger } from "../../support/logger.ts";
+
+test("where no thread can be started, records are kept as without one, which is told once", async () => {
+  await using directory = await openDirectory("dyn-pulse-");
+  const path = join(directory.path, "kept");
+  await writeFile(path, "kept");
+  const lines: Line[] = [];
+  await using pulse = createPulse(createLogger({ sink: (line) => lines.push(line) }), () => {
+    throw new Error("no threads here");
+  });
+  const files = [await openFile(path), await openFile(path)];
+  for (const file of files) pulse.keep(path, file);
+  pulse.forget(path);
+  expect(lines).toMatchObject([
+    {
+      level: "WARN",
+      message: "thread of discovery failed, a blocked event loop lets records expire",
+      error: expect.stringContaining("no threads here"),
+    },
+  ]);
+  const isOpen = (file: number): Promise<boolean> =>
+    readlink(`/proc/self/fd/${file}`).then(
+      (at) => at === path,
+      () => false,
+    );
+  await eventually("both files to be closed", async () => !(await Promise.all(files.map(isOpen))).includes(true));
+});
 
 function block(ms: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);

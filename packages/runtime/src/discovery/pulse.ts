@@ -11,7 +11,7 @@ const everyMs = 500;
 /** How long it may have shown nothing before the thread touches the records, ms. */
 const lateMs = 1_000;
 
-/** The thread starts with the first file. Disposing it ends the thread and closes the files. */
+/** The thread starts with the first file; where there can be none, that is logged, and records are as good as without it. Disposing it ends the thread and closes the files. */
 export interface Pulse extends AsyncDisposable {
   /** Touch this file, too; another of the same path is closed. Takes ownership of the descriptor. */
   keep(path: string, file: number): void;
@@ -66,14 +66,14 @@ function beat({ parentPort, workerData }: typeof import("node:worker_threads"), 
   }, intervalMs);
 }
 
-/** Create one without files. */
-export function createPulse(log: Logger): Pulse {
+/** Create one without files. `start`: of the thread; tests put another in its place. */
+export function createPulse(log: Logger, start: typeof startWorker = startWorker): Pulse {
   let thread: Thread | undefined;
   let isOver = false;
   return {
     keep(path, file) {
       if (isOver) return closeFile(file);
-      thread ??= startThread(log);
+      thread ??= startThread(log, start);
       thread.replace(path, file);
     },
     forget: (path) => thread?.replace(path, undefined),
@@ -89,12 +89,18 @@ interface Thread extends AsyncDisposable {
 }
 
 // A file is closed when the thread has said that it does not touch it any more: its descriptor may be another file's then.
-function startThread(log: Logger): Thread {
+function startThread(log: Logger, start: typeof startWorker): Thread {
   const beats = new Int32Array(new SharedArrayBuffer(4));
-  const worker = startWorker({ beats, everyMs, lateMs, longestMs: longestBlockMs });
-  worker.on("error", (error) =>
-    log.warn({ error }, "thread of discovery failed, a blocked event loop lets records expire"),
-  );
+  const failed = (error: unknown): void =>
+    log.warn({ error }, "thread of discovery failed, a blocked event loop lets records expire");
+  let worker: Worker;
+  try {
+    worker = start({ beats, everyMs, lateMs, longestMs: longestBlockMs });
+  } catch (error) {
+    failed(error); // Node's permissions may forbid threads
+    return noThread;
+  }
+  worker.on("error", failed);
   const timer = setInterval(() => void Atomics.add(beats, 0, 1), everyMs).unref();
   const files = new Map<string, number>();
   const retired = new Map<number, number>();
@@ -123,6 +129,13 @@ function startThread(log: Logger): Thread {
     },
   };
 }
+
+const noThread: Thread = {
+  replace(_path, file) {
+    if (file !== undefined) closeFile(file);
+  },
+  [Symbol.asyncDispose]: () => Promise.resolve(),
+};
 
 // It inherits neither options nor variables of this process: preloaded modules have no business there.
 function startWorker(workerData: Beats): Worker {
