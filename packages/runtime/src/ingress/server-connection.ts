@@ -4,6 +4,7 @@ import { countOf } from "../counts.ts";
 import { RuntimeError } from "../errors.ts";
 import { toRuntimeError } from "../thrown.ts";
 import { requestFactor, type MemoryBudget } from "../memory-budget.ts";
+import { within } from "../lifetime.ts";
 import type { Logger } from "../logging/logger.ts";
 import type { Counter } from "../metrics/series.ts";
 import type { Guard } from "../security/auth.ts";
@@ -35,6 +36,9 @@ import { ServerStream } from "./server-stream.ts";
 
 /** Memory for what is known of a request, beside its bytes. */
 const requestBytes = 8 * 1024;
+/** How long a client that was told to go elsewhere may take to close, ms. */
+const lastRequestsMs = 5_000;
+
 export interface ServerConnectionOptions {
   /** What this process says of itself on each connection; its `max_streams` is enforced. */
   readonly hello: Hello;
@@ -76,6 +80,7 @@ export class ServerConnection {
   #requestStreams: RequestStreams;
   #lastId = 0;
   #goneAway = false;
+  #gone = Promise.withResolvers<void>();
   #isGuarded: boolean;
   #parts: ConnectionParts;
 
@@ -93,6 +98,7 @@ export class ServerConnection {
       },
       onClose: (cause) => {
         this.#closed(cause);
+        this.#gone.resolve();
         onGone();
       },
     };
@@ -131,9 +137,10 @@ export class ServerConnection {
     this.#connection.ready.then(send, () => undefined); // why a stranger was sent away is in the log
   }
 
-  /** As `Connection.finish`. */
-  finish(): Promise<void> {
-    return this.#connection.finish();
+  /** As `Connection.finish`. Whoever was told to go elsewhere closes by itself, and has an answer until then: what crosses our word is refused, and nobody has to take it for lost. */
+  async finish(): Promise<void> {
+    if (!this.#goneAway || !this.#connection.isOpen) return this.#connection.finish();
+    if (!(await within(this.#gone.promise, lastRequestsMs))) this.#connection.end();
   }
 
   #closed(cause: RuntimeError | undefined): void {
