@@ -36,6 +36,7 @@ const served = {
   contextLength: contextSize,
   requestLimit: totalSequences, // others wait for their turn
   migrationLimit: 3,
+  countTokens: (_text: string, request: ModelRequest) => readPrompt(request).prompt.length,
 };
 const serving = await serveModel(runtime, served, async function* (request, { signal }) {
   const { prompt, ends } = readPrompt(request);

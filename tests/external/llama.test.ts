@@ -55,7 +55,7 @@ beforeAll(async () => {
   worker = startWorker("endless");
   const baseURL = `${String((await lineOf(frontend, "frontend is listening"))["url"])}/v1`;
   client = new OpenAI({ baseURL, apiKey: "none", maxRetries: 0 });
-  await lineOf(frontend, "instance joined");
+  await lineOf(frontend, "instance joined", { model: "endless" });
 });
 afterAll(async () => {
   const programs: (AsyncDisposable | undefined)[] = [frontend, worker, directory]; // what the beginning came to
@@ -117,6 +117,15 @@ test("the llama example answers the same at temperature 0, streamed or not, and 
   expect(usage?.prompt_tokens_details?.cached_tokens).toBe(21); // its last token is evaluated to go on from
 });
 
+test("the llama example counts a prompt for those who only ask how long it is", async () => {
+  const counted = await fetch(`${client.baseURL}/messages/count_tokens`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(chat("ka lo", {})),
+  });
+  expect(await counted.json()).toEqual({ input_tokens: 22 });
+});
+
 test("the llama example answers the same for a seed, and differently for another and for each choice", async () => {
   const ask = (seed: number, n = 1) => answer("ka lo", { temperature: 1, seed, n, max_tokens: 30 });
   const [first, again, other, both] = [await ask(1), await ask(1), await ask(2), await ask(1, 2)];
@@ -176,7 +185,7 @@ test("the llama example ends where the model ends its answer", async () => {
 test("another instance of the llama example goes on with an answer whose worker is lost", async () => {
   await using other = startWorker("endless");
   const { instance_id } = await lineOf(other, "endpoint is serving");
-  await lineOf(frontend, "instance joined", { instance_id });
+  await lineOf(frontend, "instance joined", { instance_id, model: "endless" });
   const stream = await client.chat.completions
     .create({
       ...chat("ka lo", { temperature: 0, max_tokens: 1_500 }),

@@ -178,6 +178,22 @@ describe("a model that counts", () => {
     await Promise.all([caller.close(), worker.close()]);
   });
 
+  test("begins with an answer before it counts the prompt", async () => {
+    const [worker, caller] = await open();
+    const steps: string[] = [];
+    const countTokens = (): number => steps.push("counted");
+    await serveModel(worker, { ...options, countTokens }, async () => {
+      steps.push("begun");
+      return { text: "one" };
+    });
+    const client = caller.client<Partial<ModelJob>, unknown>("dyn://test.model.generate");
+    await client.waitForInstances();
+    const [delta] = await collect(client.generate(base));
+    expect(steps).toEqual(["begun", "counted"]);
+    expect(delta).toMatchObject({ text: "one", usage: { promptTokens: 2 } });
+    await Promise.all([caller.close(), worker.close()]);
+  });
+
   test("leaves no endpoint behind if it cannot be served", async () => {
     const [worker, caller] = await open();
     await worker.endpoint("dyn://test.model.generate").serve(async () => 1);

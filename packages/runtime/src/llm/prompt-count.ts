@@ -63,6 +63,7 @@ export function createUsageCount(model: string, hooks: PromptHooks, limitMs: num
       );
     const timer = setTimeout(giveUp, limitMs);
     try {
+      await Promise.resolve(); // the engine begins first: it may work while a tokenizer calculates
       return await countPrompt(request, hooks, { ...context, signal: AbortSignal.any([signal, late.signal]) });
     } catch (error) {
       if (!signal.aborted)
