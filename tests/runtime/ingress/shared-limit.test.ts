@@ -1,81 +1,11 @@
 // Places that several endpoints of a process share: who is next, what is refused, and that all come back.
 import { describe, expect, test } from "vitest";
-import {
-  createMemorySpace,
-  createRuntime,
-  type Client,
-  type LimitOptions,
-  type RequestContext,
-  type RequestLimit,
-  type Runtime,
-  type RuntimeConfig,
-  type Serving,
-} from "../../../packages/runtime/src/index.ts";
-import { renderMetrics } from "../../../packages/runtime/src/internal.ts";
-import { eventually, type Line } from "../../support/cluster.ts";
+import { createRuntime, type LimitOptions, type RequestLimit } from "../../../packages/runtime/src/index.ts";
+import { eventually } from "../../support/cluster.ts";
 import { createLogger } from "../../support/logger.ts";
-import { parseOpenMetrics, type Exposed } from "../../support/open-metrics.ts";
-import { collect, config, failureOf } from "../peers.ts";
-
-interface Asked {
-  readonly name: string;
-}
-
-interface House extends AsyncDisposable {
-  readonly server: Runtime;
-  readonly limit: RequestLimit;
-  readonly servings: Readonly<Record<"red" | "blue", Serving>>;
-  readonly red: Client<Asked, Asked>;
-  readonly blue: Client<Asked, Asked>;
-  /** Contexts of the requests whose handler has begun, by name. */
-  readonly begun: Map<string, RequestContext>;
-  /** Let the handler of a request end. */
-  finish(name: string): void;
-  readonly lines: Line[];
-  metrics(): Promise<Exposed>;
-}
-
-// Two endpoints of one worker. Their requests run until they are told to end, or their signal aborts.
-async function startHouse(options: LimitOptions, settings: Partial<RuntimeConfig> = {}): Promise<House> {
-  const memorySpace = createMemorySpace();
-  const lines: Line[] = [];
-  const log = createLogger({ sink: (record) => lines.push(record) });
-  const server = await createRuntime({ config: { ...config, ...settings }, memorySpace, log: log.pino });
-  const caller = await createRuntime({ config, memorySpace, log: createLogger({ sink: () => undefined }).pino });
-  const limit = server.limit(options);
-  const begun = new Map<string, RequestContext>();
-  const ends = new Map<string, () => void>();
-  const serve = (color: string): Promise<Serving> =>
-    server.endpoint(`dyn://test.${color}.generate`).serve(
-      async ({ name }: Asked, context) => {
-        begun.set(name, context);
-        await new Promise<void>((resolve) => {
-          ends.set(name, resolve);
-          context.signal.addEventListener("abort", () => resolve());
-        });
-        return { name };
-      },
-      { limit },
-    );
-  return {
-    server,
-    limit,
-    servings: { red: await serve("red"), blue: await serve("blue") },
-    red: caller.client("dyn://test.red.generate"),
-    blue: caller.client("dyn://test.blue.generate"),
-    begun,
-    finish: (name) => ends.get(name)?.(),
-    lines,
-    metrics: async () => parseOpenMetrics((await renderMetrics(server.metrics.registry, "openmetrics")).body),
-    async [Symbol.asyncDispose]() {
-      await Promise.all([caller, server].map((runtime) => runtime.close()));
-    },
-  };
-}
-
-const counts = ({ limit }: House): [running: number, queued: number] => [limit.running, limit.queued];
-const waitFor = (house: House, running: number, queued: number): Promise<unknown> =>
-  eventually(`${running} running, ${queued} waiting`, () => counts(house).join() === `${running},${queued}`);
+import type { Exposed } from "../../support/open-metrics.ts";
+import { config, failureOf } from "../peers.ts";
+import { counts, startHouse, waitFor } from "./shared-house.ts";
 
 describe("a limit that endpoints share", () => {
   test("lets the requests of all of them run in the order in which they came", async () => {
@@ -219,76 +149,5 @@ describe("a limit that endpoints share", () => {
       "requestLimit is for an endpoint with places of its own, leave it out with limit",
     );
     expect(await serve({ limit: 4 })).toBe("limit must be what runtime.limit() gave, got 4");
-  });
-});
-
-describe("the wait for a place", () => {
-  test("is in the context of the request, with how many were before it", async () => {
-    await using house = await startHouse({ requests: 1 });
-    const answers: Promise<unknown>[] = [];
-    for (const [index, name] of ["r0", "r1", "b2"].entries()) {
-      answers.push((name.startsWith("r") ? house.red : house.blue).call({ name }));
-      await waitFor(house, 1, index);
-    }
-    for (const name of ["r0", "r1", "b2"]) {
-      await eventually(name, () => house.begun.has(name));
-      house.finish(name);
-    }
-    await Promise.all(answers);
-    const seen = ["r0", "r1", "b2"].map((name) => house.begun.get(name));
-    expect(seen.map((context) => context?.queuePosition)).toEqual([0, 1, 2]);
-    expect(seen[0]?.queuedMs).toBe(0);
-    for (const context of seen.slice(1)) expect(context?.queuedMs).toBeGreaterThan(0);
-  });
-
-  test("is 0 where requests are not limited", async () => {
-    await using house = await startHouse({});
-    const answer = house.red.call({ name: "r0" });
-    await eventually("it", () => house.begun.has("r0"));
-    expect(house.begun.get("r0")).toMatchObject({ queuedMs: 0, queuePosition: 0 });
-    house.finish("r0");
-    await answer;
-    expect((await house.metrics()).value("dynamo_work_handler_permit_wait_seconds_count")).toBe(0);
-  });
-
-  test("reaches the caller, is on the worker's line and counted, also of a request that gave it up", async () => {
-    await using house = await startHouse({ requests: 1 });
-    const first = house.red.generate({ name: "r0" });
-    const firstItems = collect(first);
-    await waitFor(house, 1, 0);
-    const second = house.red.generate({ name: "r1" });
-    const secondItems = collect(second);
-    await waitFor(house, 1, 1);
-    const aborter = new AbortController();
-    const third = failureOf(house.blue.call({ name: "b2" }, { signal: aborter.signal }));
-    await waitFor(house, 1, 2);
-    aborter.abort();
-    await third;
-    await waitFor(house, 1, 1);
-    house.finish("r0");
-    await eventually("the next", () => house.begun.has("r1"));
-    house.finish("r1");
-    await Promise.all([firstItems, secondItems]);
-    expect(first.trailer).not.toHaveProperty("facts");
-    expect(second.trailer.facts).toEqual({ queued_ms: expect.any(Number) as number, queue_position: 1 });
-    const lines = await eventually("their lines", () => {
-      const found = house.lines.filter(({ message }) => message === "request completed");
-      return found.length === 3 && found;
-    });
-    const shown = (status: string): unknown[] =>
-      lines
-        .filter((line) => line["status"] === status)
-        .map(({ queued_ms, queue_position }) => [queued_ms, queue_position]);
-    expect(shown("cancelled")).toEqual([[expect.any(Number), 2]]);
-    expect(shown("success")).toEqual([
-      [undefined, undefined],
-      [expect.any(Number), 1],
-    ]);
-    const exposed = await house.metrics();
-    const waits = (name: string, color: string): number | undefined =>
-      exposed.value(`dynamo_work_handler_permit_wait_seconds_${name}`, { dynamo_component: color });
-    expect([waits("count", "red"), waits("count", "blue")]).toEqual([2, 1]);
-    expect(waits("sum", "red")).toBeGreaterThan(0);
-    expect(waits("sum", "blue")).toBeGreaterThan(0);
   });
 });

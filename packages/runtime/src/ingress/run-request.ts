@@ -91,7 +91,8 @@ export async function runRequest(stream: ServerStream, request: RequestMessage, 
   let failure: RuntimeError | undefined;
   try {
     const turn = place?.turn(stream.signal);
-    if (turn) await waitInQueue(running, turn, now);
+    if (turn) await waitInQueue(running, turn, options);
+    else if (place) endpoint.metrics.permitWait.observe(0);
     const work = (): Promise<void> => pump(running, request, options);
     await scopes.run(running.scope, () => (tracer.isOn ? span.run(work) : work()));
   } catch (error) {
@@ -103,19 +104,20 @@ export async function runRequest(stream: ServerStream, request: RequestMessage, 
   const trailer = toTrailer(running, endpoint.instanceId, request.attempt, now());
   if (failure && !stream.isStopped) fail(running, failure, trailer, endpoint.isIdempotent);
   else stream.end(trailer);
-  endpoint.metrics.end(toEndedRequest(running, trailer, failure, place !== undefined));
+  endpoint.metrics.end(toEndedRequest(running, trailer, failure));
   if (span.isRecording) describe(running, request, endpoint, trailer);
   endSpan(span, failure, toOutcome(failure));
   logCompletion(running, trailer, failure);
 }
 
 // Whoever looks at a late answer, or at one that never came, is to see that it waited, and behind how many.
-async function waitInQueue(running: Running, turn: Promise<void>, now: () => number): Promise<void> {
+async function waitInQueue(running: Running, turn: Promise<void>, { endpoint, now }: RunOptions): Promise<void> {
   const { clock, reported, queuePosition: queue_position } = running;
   try {
     await turn;
   } finally {
     running.queuedMs = now() - clock.startedAt;
+    endpoint.metrics.permitWait.observe(running.queuedMs / 1000);
     Object.assign(reported, { queued_ms: roundMs(running.queuedMs), queue_position });
   }
 }
@@ -203,10 +205,9 @@ function toTrailer(
 }
 
 function toEndedRequest(
-  { stream, identity, step, queuedMs }: Running,
+  { stream, identity, step }: Running,
   trailer: Trailer,
   failure: RuntimeError | undefined,
-  isLimited: boolean,
 ): EndedRequest {
   const isCancelled = failure?.code === "cancelled";
   return {
@@ -215,7 +216,6 @@ function toEndedRequest(
     streamedBytes: stream.upload?.bytes ?? 0,
     responseBytes: stream.bytes,
     elapsedMs: trailer.elapsed_ms,
-    queuedMs: isLimited ? queuedMs : undefined,
     ttftMs: trailer.ttft_ms,
     trace: isSampled(identity.trace) ? identity.trace : undefined,
   };

@@ -20,8 +20,6 @@ export interface EndedRequest {
   readonly streamedBytes: number;
   readonly responseBytes: number;
   readonly elapsedMs: number;
-  /** How long it waited for its place; undefined if requests are not limited. */
-  readonly queuedMs: number | undefined;
   readonly ttftMs: number | undefined;
   /** Undefined if the trace is not sampled. */
   readonly trace: TraceRef | undefined;
@@ -38,6 +36,8 @@ export interface EndpointMetrics {
   readonly queueDepth: Gauge;
   /** Requests that may. */
   readonly queueCapacity: Gauge;
+  /** Seconds that requests waited for their first place, those that had it at once and those that gave up included; of endpoints whose requests are limited. */
+  readonly permitWait: Histogram;
 }
 
 const durations = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600];
@@ -156,24 +156,23 @@ export function createEndpointMetrics(families: ComponentFamilies, labels: Endpo
   const requestBytes = families.requestBytes.with(labels);
   const responseBytes = families.responseBytes.with(labels);
   const cancellations = families.cancellations.with(labels);
-  const permitWait = families.permitWait.with(labels);
   return {
     places: families.places.with(labels),
     placesTaken: families.placesTaken.with(labels),
     queueDepth: families.queueDepth.with(labels),
     queueCapacity: families.queueCapacity.with(labels),
+    permitWait: families.permitWait.with(labels),
     begin(bytes) {
       requests.inc();
       inflight.inc();
       requestBytes.inc(bytes);
     },
-    end({ failedStep, isCancelled, streamedBytes, responseBytes: bytes, elapsedMs, queuedMs, ttftMs, trace }) {
+    end({ failedStep, isCancelled, streamedBytes, responseBytes: bytes, elapsedMs, ttftMs, trace }) {
       inflight.dec();
       requestBytes.inc(streamedBytes);
       responseBytes.inc(bytes);
       duration.observe(elapsedMs / 1000);
       if (trace) duration.mark(elapsedMs / 1000, trace);
-      if (queuedMs !== undefined) permitWait.observe(queuedMs / 1000);
       if (ttftMs !== undefined) firstResponse.observe(ttftMs / 1000);
       if (isCancelled) cancellations.inc();
       if (failedStep) errors.with({ ...labels, error_type: failedStep }).inc();
