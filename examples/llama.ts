@@ -60,7 +60,9 @@ const serving = await serveModel(runtime, served, async function* (request, { si
       if (ends.has(token)) break;
       made.push(token);
       yield { text: toText(token), tokenIds: [token] };
-      if (prompt.length + made.length >= contextSize) return yield { text: toText(), finishReason: "length" };
+      if (prompt.length + made.length < contextSize) continue;
+      yield { text: toText(), finishReason: "length" };
+      return;
     }
     yield { text: toText() };
   } finally {

@@ -19,7 +19,12 @@ const flags = [
   "--no-fund",
   "--loglevel=error",
   "--prefer-offline",
+  // By itself npm tries for ten minutes and more where it reaches no registry.
+  "--fetch-retries=2",
+  "--fetch-retry-mintimeout=500",
+  "--fetch-retry-maxtimeout=2000",
 ];
+const timeout = 180_000; // ms
 const probe = `await using llama = await (await import("node-llama-cpp")).getLlama({ build: "never", logLevel: "error" });`;
 
 /** The directory that has it as `node_modules/node-llama-cpp`. @throws Error saying what is missing. */
@@ -35,7 +40,8 @@ export async function prepareEngine(): Promise<string> {
   await mkdir(draft, { recursive: true });
   try {
     for (const name of ["package.json", "package-lock.json"]) await copyFile(join(here, name), join(draft, name));
-    await run("npm", ["install", ...flags], { cwd: draft }); // `npm ci` asks for binaries of every other platform in the lock file
+    // `npm ci` would ask that the lock file has the binaries of every other platform.
+    await run("npm", ["install", ...flags], { cwd: draft, timeout });
     const script = join(draft, "probe.js"); // a file, since the engine starts a process with the arguments of this one
     await writeFile(script, probe);
     await run(process.execPath, [script]); // the binary may ask for another C library
