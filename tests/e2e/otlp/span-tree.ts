@@ -45,7 +45,7 @@ export async function startSpanner(cluster: Cluster, env: Record<string, string>
     ...env,
     DYN_FILE_KV: cluster.directory,
   });
-  await lineOf(cluster.frontend, "instance joined");
+  await lineOf(cluster.frontend, "instance joined", { model: "spanner" });
   return spanner;
 }
 

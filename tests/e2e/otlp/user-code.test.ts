@@ -62,6 +62,22 @@ describe("at a worker that makes spans of its own,", () => {
     await eventually("the engine's line", () => spanner.lines().find(isEngines));
   });
 
+  test("a count of tokens is a tree, too", async () => {
+    const trace = newTrace();
+    const response = await fetch(`${cluster.url}/v1/messages/count_tokens`, {
+      method: "POST",
+      headers: { ...trace.headers, "content-type": "application/json" },
+      body: JSON.stringify({ ...chat("abc"), model: "spanner" }),
+    });
+    expect(await response.json()).toEqual({ input_tokens: 3 });
+    const spans = await spansOf(receiver, trace.traceId, 3);
+    expect(draw(spans)).toEqual(wholeTree.slice(0, 3));
+    expect(only(spans, "http-request").attributes).toMatchObject({
+      "http.route": "/v1/messages/count_tokens",
+      "http.response.status_code": 200,
+    });
+  });
+
   test("a call that a handler makes without a word of tracing goes below that handler's span, and so on down", async () => {
     const trace = newTrace();
     const ask = { ...chat("call without a word"), model: "spanner" };

@@ -34,7 +34,7 @@ async function ask(signal: AbortSignal): Promise<string> {
 
 const serving = await serveModel(
   runtime,
-  { model: "spanner" },
+  { model: "spanner", countTokens: (text) => text.length },
   async function* (request, { log, traceparent, signal }) {
     const prompt = request.messages.at(-1)?.text ?? "";
     log.info({ traceparent }, "engine began");
