@@ -5,15 +5,13 @@ import { PeerError, RuntimeError } from "../errors.ts";
 import { toRuntimeError } from "../thrown.ts";
 import type { MemoryBudget, MemoryShare } from "../memory-budget.ts";
 import type { FrameWriter } from "../wire/frame-writer.ts";
-import { FrameDecoder, frameTypeName, frameTypes, maxHelloBytes, preface, type FrameType } from "../wire/frames.ts";
+import { FrameDecoder, frameTypes, maxHelloBytes, preface, type FrameType } from "../wire/frames.ts";
 import { decodeError, encodeError } from "../wire/endings.ts";
-import { encodePing } from "../wire/messages.ts";
 import { encodeAuth, encodeHello, type Hello } from "../wire/hello.ts";
 import { startTimeLimit } from "../lifetime.ts";
 import { Greeting } from "./greeting.ts";
-import { Liveness } from "./liveness.ts";
 import { Outbox } from "./outbox.ts";
-import { Patience } from "./patience.ts";
+import { Pings } from "./pings.ts";
 import type { Witness } from "./witness.ts";
 import { beginHandshake, type Guard, type Role } from "../security/auth.ts";
 import { explainTlsError } from "../security/tls.ts";
@@ -76,11 +74,8 @@ export class Connection {
   #share: MemoryShare;
   #outbox: Outbox;
   #greeting: Greeting;
-  #heartbeat: NodeJS.Timeout | undefined;
   #helloLimit: Disposable;
-  #liveness: Liveness;
-  #isPinged = false;
-  #patience: Patience;
+  #pings: Pings;
   #options: ConnectionOptions;
   #settle: { resolve: (peer: Hello) => void; reject: (error: RuntimeError) => void };
 
@@ -94,8 +89,6 @@ export class Connection {
       this.flushSoon();
     });
     this.remote = formatRemote(socket);
-    this.#liveness = new Liveness(this.remote, options.pingIntervalMs);
-    this.#patience = new Patience(this.#liveness, options.witness, (isStalled) => events.onStall?.(isStalled));
     this.#share = options.memory.open();
     this.#outbox = new Outbox(socket, options.memory.open());
     this.writer = this.#outbox.writer;
@@ -106,6 +99,7 @@ export class Connection {
       share: this.#share,
       onRefused,
     });
+    this.#pings = this.#openPings(options);
     const { promise, resolve, reject } = Promise.withResolvers<Hello>();
     this.#settle = { resolve, reject };
     this.ready = promise;
@@ -117,6 +111,19 @@ export class Connection {
     this.flushSoon();
     const { head } = options;
     if (head && head.length > 0) queueMicrotask(() => this.#read(head));
+  }
+
+  #openPings({ pingIntervalMs: intervalMs, witness }: ConnectionOptions): Pings {
+    return new Pings({
+      remote: this.remote,
+      intervalMs,
+      witness,
+      outbox: this.#outbox,
+      state: () => ({ isPaused: this.#socket.isPaused(), frame: this.#decoder.underWay }),
+      onPong: (opaque) => this.#events.onPong(opaque),
+      onStall: (isStalled) => this.#events.onStall?.(isStalled),
+      onDead: (why) => this.close(why),
+    });
   }
 
   #listen(socket: Socket): void {
@@ -153,7 +160,7 @@ export class Connection {
 
   /** True while the peer has not answered a ping. */
   get isSilent(): boolean {
-    return this.#liveness.isSilent;
+    return this.#pings.isSilent;
   }
 
   /** Bytes that wait for the kernel. */
@@ -218,7 +225,7 @@ export class Connection {
   #closed(cause: RuntimeError | undefined, lingerMs: number = farewellMs): void {
     if (this.isClosed) return;
     this.#phase = "closed";
-    clearInterval(this.#heartbeat);
+    this.#pings[Symbol.dispose]();
     this.#helloLimit[Symbol.dispose]();
     this.#share[Symbol.dispose]();
     this.#outbox[Symbol.dispose]();
@@ -230,13 +237,10 @@ export class Connection {
 
   #read(chunk: Buffer): void {
     if (this.isClosed) return;
-    this.#liveness.heard();
-    this.#patience.heard();
+    this.#pings.heard();
     try {
       this.#decoder.push(chunk, (type, streamId, body) => this.#frame(type, streamId, body));
-      // Now, since the request that came with the ping may end this process before the tick does.
-      if (this.#isPinged) this.#outbox.flush();
-      this.#isPinged = false;
+      this.#pings.flush();
       this.#events.onChunkEnd();
     } catch (error) {
       this.close(toRuntimeError(error));
@@ -252,24 +256,14 @@ export class Connection {
     }
     if (type === frameTypes.AUTH) throw new RuntimeError("protocol", "AUTH, which nobody asked for");
     if (type === frameTypes.HELLO) throw new RuntimeError("protocol", "a second HELLO");
-    if (type === frameTypes.PING || type === frameTypes.PONG) return this.#heartbeatFrame(type, streamId, body);
+    if (type === frameTypes.PING || type === frameTypes.PONG) return this.#pings.frame(type, streamId, body);
     this.#events.onFrame(type, streamId, body);
-  }
-
-  #heartbeatFrame(type: FrameType, streamId: number, opaque: Buffer): void {
-    if (opaque.length !== 8 || streamId !== 0)
-      throw new RuntimeError("protocol", `${frameTypeName(type)} is not 8 bytes on stream 0`);
-    if (type === frameTypes.PONG) return this.#events.onPong(opaque);
-    if (!this.isWritable) return; // what waits already tells the peer as much, once it reads
-    encodePing(this.writer, "PONG", opaque);
-    this.#isPinged = true;
   }
 
   #opened(peer: Hello): void {
     this.#events.onOpen?.();
     this.#helloLimit[Symbol.dispose]();
-    const beat = (): void => this.#beat();
-    this.#heartbeat = setInterval(() => setImmediate(beat), this.#options.pingIntervalMs).unref(); // what has arrived is read first
+    this.#pings.start();
     this.#decoder.maxBodyBytes = this.#options.hello.max_frame_bytes;
     this.writer.maxBodyBytes = peer.max_frame_bytes;
     this.#phase = "open";
@@ -285,16 +279,5 @@ export class Connection {
       ),
     );
     this.#socket.destroySoon();
-  }
-
-  #beat(): void {
-    if (this.isClosed) return;
-    const isPaused = this.#socket.isPaused();
-    const found = this.#liveness.endInterval({ isPaused, frame: this.#decoder.underWay });
-    if (found instanceof RuntimeError) return void this.#patience.judge(found, isPaused, () => this.close(found));
-    this.#patience.endInterval(found === "ping");
-    if (found === "heard") return;
-    encodePing(this.writer, "PING", Buffer.alloc(8));
-    this.#outbox.flush();
   }
 }
