@@ -2,8 +2,10 @@
 import { Readable } from "node:stream";
 import { describe, expect, test } from "vitest";
 import { RuntimeError } from "../../packages/runtime/src/errors.ts";
+import type { Handler } from "../../packages/runtime/src/index.ts";
 import { eventually } from "../support/cluster.ts";
-import { failureOf } from "./peers.ts";
+import { openFleet, type Named } from "./egress/fleet-of-names.ts";
+import { address, failureOf } from "./peers.ts";
 import { gather, pieces, startUploads, watched, type Upload, type UploadHandler } from "./uploads.ts";
 
 describe("a request stream that fails", () => {
@@ -108,6 +110,40 @@ describe("a request stream that fails", () => {
     await at.pair.caller[Symbol.asyncDispose]();
     expect(await called).toMatchObject({ code: "unavailable" });
     await eventually("both ends", () => given.isReturned && seen.failure);
+  });
+
+  test("because its iterable has failed, or that has all of it, does not tell the iterable to stop, which is over", async () => {
+    await using at = await startUploads(gather);
+    for (const last of [
+      () => Promise.resolve({ done: true as const, value: undefined }),
+      () => Promise.reject(new Error("the disk is gone")),
+    ]) {
+      let stops = 0;
+      const items: Upload = {
+        [Symbol.asyncIterator]: () => ({
+          next: last,
+          return: () => ((stops += 1), Promise.resolve({ done: true, value: undefined })),
+        }),
+      };
+      await at.client.call(items).catch(() => undefined);
+      expect(stops).toBe(0);
+    }
+  });
+
+  test("because its iterable cannot be read at all asks it once, whatever the policy", async () => {
+    await using fleet = await openFleet(0);
+    for (let count = 0; count < 2; count += 1) await fleet.start({}, gather as unknown as Handler<Named, unknown>);
+    const client = fleet.caller.client<Upload, unknown>(address);
+    let asked = 0;
+    const items: Upload = {
+      [Symbol.asyncIterator]() {
+        asked += 1;
+        throw new Error("it is closed");
+      },
+    };
+    const failure = await failureOf(client.call(items, { retry: { codes: ["cancelled"] } }));
+    expect(failure).toMatchObject({ message: "the request failed while it was sent: it is closed" });
+    expect(asked).toBe(1);
   });
 
   test("does not wait for an iterable that never gives anything", async () => {

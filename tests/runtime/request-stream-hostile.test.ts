@@ -251,6 +251,26 @@ describe("a request stream to a worker", () => {
     expect(workers.peers[0]?.[0]?.isClosed).toBe(false);
   });
 
+  test("sends nothing that its iterable gives once the answer has ended", async () => {
+    await using workers = await startScriptedWorkers({
+      hello: takes,
+      behave(peer, id, message) {
+        peer.send((writer) => messages.encodeCredit(writer, id, 1_000));
+        sendItem(peer, id, "enough");
+        sendEnd(peer, id, seenBy(message));
+      },
+    });
+    const given = Promise.withResolvers<number>();
+    const late: Upload = (async function* () {
+      yield await given.promise;
+    })();
+    expect(await toClient(workers).call(late)).toEqual({ text: "enough" });
+    given.resolve(1);
+    await toClient(workers).call(pieces(0)); // is behind what had been sent
+    const sent = workers.peers.flat(2).flatMap(({ frames }) => frames.filter(({ type }) => type === frameTypes.ITEMS));
+    expect(sent).toEqual([]);
+  });
+
   test("sends no more than it has credit for, and END after the last", async () => {
     await using workers = await startScriptedWorkers({
       hello: takes,
