@@ -251,6 +251,29 @@ describe("a request stream to a worker", () => {
     expect(workers.peers[0]?.[0]?.isClosed).toBe(false);
   });
 
+  test("that grants much and reads nothing is sent what its connection may hold, and goes on once it reads", async () => {
+    await using workers = await startScriptedWorkers({
+      hello: takes,
+      behave(peer, id) {
+        peer.send((writer) => messages.encodeCredit(writer, id, 2 ** 31 - 1));
+        peer.socket.pause();
+      },
+    });
+    const { items, seen } = watched(pieces(600));
+    const ended = new AbortController();
+    const called = failureOf(toClient(workers).call(items, { signal: ended.signal }));
+    await eventually("some of it", () => seen.pulled > 16);
+    for (let before = 0; seen.pulled > before;) {
+      before = seen.pulled;
+      for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+      expect(seen.pulled).toBeLessThan(400); // 25 MiB, of which the kernel has its part
+    }
+    for (const peer of workers.peers.flat()) peer.socket.resume();
+    await eventually("the rest of it", () => seen.isDone);
+    ended.abort();
+    expect(await called).toMatchObject({ code: "cancelled" });
+  });
+
   test("sends nothing that its iterable gives once the answer has ended", async () => {
     await using workers = await startScriptedWorkers({
       hello: takes,

@@ -6,7 +6,16 @@ import { createLogger } from "../support/logger.ts";
 import { createMemorySpace, createRuntime } from "../../packages/runtime/src/index.ts";
 import { serveModel } from "../../packages/runtime/src/llm.ts";
 import { collect, failureOf } from "./peers.ts";
-import { gather, pieceBytes, pieces, startUploads, watched, windowBytes, type UploadHandler } from "./uploads.ts";
+import {
+  gather,
+  pieceBytes,
+  pieces,
+  startUploads,
+  watched,
+  windowBytes,
+  type Upload,
+  type UploadHandler,
+} from "./uploads.ts";
 
 describe("a request stream", () => {
   test("arrives whole and in order, whatever its items are, and is a success at both ends", async () => {
@@ -74,11 +83,14 @@ describe("a request stream", () => {
   });
 
   test("of very large pieces holds up other requests to that worker, and lets none of them be refused", async () => {
-    await using at = await startUploads(async (upload) => (await collect(upload)).length);
+    await using at = await startUploads(async (upload: unknown) =>
+      upload instanceof Uint8Array ? "whole" : (await collect(upload as Upload)).length,
+    );
     const state = { isOver: false };
     const sent = at.client.call(pieces(4, 16 * 1024 * 1024)).finally(() => (state.isOver = true));
+    const whole = new Uint8Array(2 * 1024 * 1024) as unknown as Upload;
     while (!state.isOver) {
-      expect(await at.client.call(pieces(1, 1))).toBe(1);
+      expect(await at.client.call(whole)).toBe("whole");
       await new Promise(setImmediate);
     }
     expect(await sent).toBe(4);
@@ -114,6 +126,36 @@ describe("a request stream", () => {
     await eventually("its end", () => seen.isReturned);
     expect(seen.isDone).toBe(false);
     expect(await at.client.call(pieces(1))).toBe(pieceBytes); // the connection is well
+  });
+
+  test("of which its handler has read enough is held no longer, though the handler goes on", async () => {
+    const [left, over] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    await using at = await startUploads(async (upload) => {
+      for await (const _ of upload) break;
+      left.resolve();
+      await over.promise;
+      return "enough";
+    });
+    const called = at.client.call(pieces(3));
+    await left.promise;
+    await eventually("memory given back", () => at.pair.server.memory.usedBytes < pieceBytes);
+    over.resolve();
+    expect(await called).toBe("enough");
+  });
+
+  test("of which its handler keeps the iterator takes no memory once the request is over, and gives nothing more", async () => {
+    let kept: AsyncIterator<unknown> | undefined;
+    await using at = await startUploads(async (upload) => {
+      kept = upload[Symbol.asyncIterator]();
+      await kept.next();
+      return "enough";
+    });
+    expect(await at.client.call(pieces(3))).toBe("enough");
+    await eventually("memory given back", () => at.pair.server.memory.usedBytes === 0);
+    const rest = async (): Promise<void> => {
+      while (!(await kept?.next())?.done);
+    };
+    expect(await failureOf(rest())).toMatchObject({ code: "cancelled", message: "the request is over" });
   });
 
   test("that its handler never reads ends well, and is left as it was", async () => {

@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { ClientStream } from "../../../packages/runtime/src/egress/client-stream.ts";
-import type { RuntimeError } from "../../../packages/runtime/src/errors.ts";
+import { RuntimeError } from "../../../packages/runtime/src/errors.ts";
 import { createMemoryBudget } from "../../../packages/runtime/src/memory-budget.ts";
 import { createRuntimeMetrics } from "../../../packages/runtime/src/metrics/runtime-metrics.ts";
 import { encodeDeltaItem, encodeValueItem } from "../../../packages/runtime/src/wire/items.ts";
@@ -94,6 +94,14 @@ test("half of the window that has been read is returned as credit", async () => 
   expect(said.credit).toEqual([2_000]);
 });
 
+test("no credit is given for what is read once all of it has come", async () => {
+  const { stream, said } = open({ windowBytes: 2_000 });
+  arrive(stream, toBody(Array<string>(250).fill("abc")));
+  stream.finish(done);
+  await stream.next();
+  expect(said.credit).toEqual([]);
+});
+
 test("items beyond the window are a fault of the worker, whether anybody reads or not", () => {
   for (const waits of [true, false]) {
     const { stream } = open({ windowBytes: 1_000 });
@@ -116,6 +124,21 @@ test("what a frame has beyond two windows is taken three times from the memory, 
   expect(memory.usedBytes).toBeGreaterThan(0);
   stream[Symbol.dispose]();
   expect(memory.usedBytes).toBe(0);
+});
+
+test("what is given up is read by nobody, nor kept: a reader is told why, also of items that have come whole", async () => {
+  const { stream, memory } = open({ windowBytes: 4_000 });
+  const reason = new RuntimeError("cancelled", "enough");
+  const waiting = stream.next();
+  stream.receive(toBody(["abc"]));
+  stream.abandon(reason);
+  await expect(waiting).rejects.toBe(reason);
+  stream.receive(toBody(["abc"]));
+  await expect(stream.next()).rejects.toBe(reason);
+  const { stream: another, memory: untouched } = open({ windowBytes: 1_000 });
+  another.drop();
+  another.receive(toBody(["x".repeat(20_000)]));
+  expect([memory.usedBytes, untouched.usedBytes]).toEqual([0, 0]);
 });
 
 test("a frame that there is no memory for fails its stream, and takes nothing", () => {
