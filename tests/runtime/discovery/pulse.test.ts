@@ -8,6 +8,32 @@ import { openDirectory } from "../../support/directory.ts";
 import { eventually, type Line } from "../../support/cluster.ts";
 import { createLogger } from "../../support/logger.ts";
 
+/** Those that are still this file. */
+async function openOf(files: readonly number[], path: string): Promise<number[]> {
+  const paths = await Promise.all(files.map((file) => readlink(`/proc/self/fd/${file}`).catch(() => undefined)));
+  return files.filter((_, index) => paths[index] === path);
+}
+
+test("a file is closed once another has taken its place or it is forgotten, and all of them at the end", async () => {
+  await using directory = await openDirectory("dyn-pulse-");
+  const path = join(directory.path, "kept");
+  await writeFile(path, "kept");
+  const files: number[] = [];
+  {
+    await using pulse = createPulse(createLogger({ sink: () => undefined }));
+    for (const name of ["a", "a", "b", "c"]) {
+      const file = await openFile(path);
+      files.push(file);
+      pulse.keep(name, file);
+    }
+    pulse.forget("b");
+    const [, replacing, , last] = files;
+    await eventually("two to be closed", async () => (await openOf(files, path)).length === 2);
+    expect(await openOf(files, path)).toEqual([replacing, last]);
+  }
+  await eventually("all to be closed", async () => (await openOf(files, path)).length === 0);
+});
+
 test("where no thread can be started, records are kept as without one, which is told once", async () => {
   await using directory = await openDirectory("dyn-pulse-");
   const path = join(directory.path, "kept");
@@ -26,12 +52,7 @@ test("where no thread can be started, records are kept as without one, which is 
       error: expect.stringContaining("no threads here"),
     },
   ]);
-  const isOpen = (file: number): Promise<boolean> =>
-    readlink(`/proc/self/fd/${file}`).then(
-      (at) => at === path,
-      () => false,
-    );
-  await eventually("both files to be closed", async () => !(await Promise.all(files.map(isOpen))).includes(true));
+  await eventually("both files to be closed", async () => (await openOf(files, path)).length === 0);
 });
 
 function block(ms: number): void {

@@ -6,6 +6,7 @@ import {
   type ClientOptions,
   type RoutingPolicy,
 } from "../../../packages/runtime/src/index.ts";
+import { RuntimeError } from "../../../packages/runtime/src/errors.ts";
 import { address, config, failureOf } from "../peers.ts";
 import { openFleet, type Named } from "./fleet-of-names.ts";
 
@@ -33,6 +34,20 @@ describe("an instance that is named", () => {
       code: "unavailable",
       message: "instance 7 does not serve test/echo/generate",
     });
+  });
+
+  test("is asked however often it has failed, and its failure is the answer: no other is tried", async () => {
+    await using fleet = await openFleet(1);
+    let asked = 0;
+    const failing = await fleet.start({}, async () => {
+      asked += 1;
+      throw new RuntimeError("internal", "it fails");
+    });
+    const client = fleet.caller.client<Named, string>(address, { retry: { codes: ["internal"] } });
+    for (let call = 1; call <= 5; call += 1) {
+      expect((await failureOf(client.call({}, { instanceId: failing }))).code).toBe("internal");
+      expect(asked).toBe(call);
+    }
   });
 
   test("by its hexadecimal key, or by a number, is refused with what it must be", async () => {

@@ -14,7 +14,7 @@ import {
 import { renderMetrics } from "../../../packages/runtime/src/internal.ts";
 import { eventually } from "../../support/cluster.ts";
 import { parseOpenMetrics } from "../../support/open-metrics.ts";
-import { address, config, failureOf } from "../peers.ts";
+import { address, collect, config, failureOf } from "../peers.ts";
 
 interface Order {
   readonly id: string;
@@ -178,6 +178,24 @@ describe("a handler that has begun", () => {
     else expect((await failureOf(called)).code).toBe(code);
     expect(bank.charges()).toBe(charges);
   });
+});
+
+test("the rest of an answer is asked for where its caller says what it is, though the handler has begun", async () => {
+  const memorySpace = createMemorySpace();
+  const open = (): Promise<Runtime> => createRuntime({ config: { ...config, log: "off" }, memorySpace });
+  await using caller = await open();
+  await using first = await open();
+  await using second = await open();
+  let calls = 0;
+  for (const server of [first, second])
+    await server.endpoint(address).serve(async function* () {
+      calls += 1;
+      yield calls;
+      if (calls === 1) throw new RuntimeError("overloaded", "no more of it here");
+    });
+  const answer = caller.client<unknown, number>(address).generate({}, { resume: () => ({}) });
+  expect(await collect(answer)).toEqual([1, 2]);
+  expect(answer.resumptions).toBe(1);
 });
 
 test("a request that no handler has had goes to another instance, whoever serves it", async () => {

@@ -107,6 +107,16 @@ describe("a circuit", () => {
     };
   }
 
+  test("counts for nothing while the instance is waited for: it is asked by nobody who may ask another", () => {
+    const { health, run } = start();
+    health.stalled("1", true);
+    expect([health.isWell("1"), health.isProven("1")]).toEqual([false, false]);
+    expect(run(false)).toBe(undefined);
+    expect([health.isWell("1"), health.isProven("1")]).toEqual([false, false]);
+    health.stalled("1", false);
+    expect([health.isWell("1"), health.isProven("1")]).toEqual([true, true]);
+  });
+
   test("opens after failures in a row, not before", () => {
     const { health, run } = start();
     expect([run(true), run(true), run(false), run(true), run(true)]).toEqual([
