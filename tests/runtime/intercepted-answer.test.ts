@@ -110,6 +110,22 @@ describe("an answer through interceptors", () => {
     expect(answer.attempts).toBe(0);
   });
 
+  test("ends when its time is over though an interceptor waits for something that never comes", async () => {
+    const stuck: Interceptor = (next) =>
+      async function* (call) {
+        await new Promise(() => undefined);
+        yield* next(call);
+      };
+    await using ends = await startEnds({ asked: [stuck] });
+    const answer = ends.client.generate({ count: 1 }, { timeoutMs: 20 });
+    expect(await failureOf(collect(answer))).toMatchObject({ code: "deadline_exceeded" });
+    expect(answer.attempts).toBe(0);
+    const left = new AbortController();
+    const other = failureOf(ends.client.call({ count: 1 }, { signal: left.signal }));
+    left.abort();
+    expect(await other).toMatchObject({ code: "cancelled" });
+  });
+
   test("fails with an error of ours, whatever an interceptor throws", async () => {
     const broken: Interceptor = () => () => {
       throw new TypeError("no such thing");

@@ -39,7 +39,10 @@ describe("headers of a call", () => {
       "33 headers, limit 32",
     ],
     ["too much", { "x-tenant": "a".repeat(8_192) }, "headers of 8200 bytes, limit 8192"],
-    ["no object", "x-tenant: a", "headers must be an object of texts"],
+    ["no object", "x-tenant: a", "headers must be a plain object of texts"],
+    ["those of fetch", new Headers({ "x-tenant": "a" }), "Object.fromEntries(…) makes it of `Headers`"],
+    ["a map", new Map([["x-tenant", "a"]]), "headers must be a plain object of texts"],
+    ["a list", [["x-tenant", "a"]], "headers must be a plain object of texts"],
   ])("are refused: %s", async (_what, headers, message) => {
     await using services = await startServices(async () => null);
     const options: CallOptions = { headers: headers as RequestHeaders };

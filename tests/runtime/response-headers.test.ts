@@ -42,7 +42,8 @@ describe("headers that a handler gives", () => {
   });
 
   test.each<[string, unknown, string]>([
-    ["no object", "a text", 'response headers must be an object of texts, got "a text"'],
+    ["no object", "a text", "response headers must be a plain object of texts"],
+    ["those of fetch", new Headers({ "x-left": "1" }), "Object.fromEntries(…) makes it of `Headers`"],
     ["of a name that is none", { "x left": "1" }, '"x left" is no name of a response header'],
     [
       "of more lines than one",

@@ -6,6 +6,7 @@ import { describeValue, excerpt } from "./excerpt.ts";
 import { GivenItems } from "./given-items.ts";
 import type { Handler } from "./handler.ts";
 import type { Interceptor } from "./interceptors.ts";
+import { orAborted } from "./lifetime.ts";
 import { assertFunction, refuseOthers } from "./settings/options.ts";
 import {
   formatIssuePath,
@@ -69,12 +70,13 @@ export function serveContract(
   assertFunction("the handler", handler);
   const { request: requests, item: items } = contract;
   return async function* (given, context) {
-    const request = await validate(requests, given);
+    const { signal } = context;
+    const request = await validate(requests, given, signal);
     if (request.issues) throw toError("invalid_argument", "the request", request.issues);
     const answer = new GivenItems(handler(request.value, context), "the handler");
     let index = 0;
     for await (const item of answer) {
-      const validated = validate(items, item);
+      const validated = validate(items, item, signal);
       const result = validated instanceof Promise ? await validated : validated; // most are there at once
       if (result.issues) throw toError("internal", `item ${index} of the handler`, result.issues);
       yield result.value;
@@ -107,13 +109,13 @@ function checkContract({ request: requests, item: items }: EndpointContract, che
   return (next) =>
     async function* (call) {
       if (checks !== "items") {
-        const { issues } = await validate(requests, call.request);
+        const { issues } = await validate(requests, call.request, call.signal);
         if (issues) throw toError("invalid_argument", "the request", issues);
       }
       if (checks === "requests") return yield* next(call);
       let index = 0;
       for await (const item of next(call)) {
-        const validated = validate(items, item);
+        const validated = validate(items, item, call.signal);
         const { issues } = validated instanceof Promise ? await validated : validated;
         if (issues) throw toError("protocol", `item ${index} of the answer`, issues);
         yield item;
@@ -122,8 +124,14 @@ function checkContract({ request: requests, item: items }: EndpointContract, che
     };
 }
 
-function validate(schema: StandardSchema, value: unknown): SchemaResult<unknown> | Promise<SchemaResult<unknown>> {
-  return schema["~standard"].validate(value);
+// A schema knows no signal, and may wait for something that never comes: nobody waits for it any longer than for the answer.
+function validate(
+  schema: StandardSchema,
+  value: unknown,
+  signal: AbortSignal,
+): SchemaResult<unknown> | Promise<SchemaResult<unknown>> {
+  const result = schema["~standard"].validate(value);
+  return "then" in result ? orAborted(result, signal) : result; // a promise of another realm is no `Promise` of this one
 }
 
 function toError(code: ErrorCode, what: string, issues: readonly SchemaIssue[]): RuntimeError {

@@ -2,6 +2,7 @@
 import type { Logger as Pino } from "pino";
 import { RuntimeError } from "../errors.ts";
 import { isAsyncIterable } from "../given-items.ts";
+import { orAborted } from "../lifetime.ts";
 import type { Chain, InterceptedCall, RawCall } from "../interceptors.ts";
 import type { Logger } from "../logging/logger.ts";
 import { toLogFields } from "../trace/identity.ts";
@@ -44,7 +45,7 @@ export class InterceptedBatches implements Batches<unknown> {
     if (this.#isOver) return done;
     try {
       this.#items ??= this.#begin();
-      const result = await this.#items.next();
+      const result = await orAborted(this.#items.next(), this.#routed.signal); // whatever an interceptor waits for
       if (!result.done) return { done: false, value: [result.value] };
     } catch (thrown) {
       const failure = toAttemptError(thrown, this.#routed.signal);

@@ -25,10 +25,17 @@ export function isHeaderValue(value: unknown): value is string {
   return typeof value === "string" && valuePattern.test(value);
 }
 
+/** False for lists, and for `Headers` and maps: their members are no properties, and would be lost without a word. */
+export function isTable(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !(Symbol.iterator in value);
+}
+
+export const tableAdvice = "a plain object of texts, as Object.fromEntries(…) makes it of `Headers` or a map";
+
 /** What a program gives, with its names in lower case. @throws RuntimeError `invalid_argument` naming what cannot travel. */
 export function takeHeaders(given: RequestHeaders): RequestHeaders {
-  if (typeof given !== "object" || given === null)
-    throw new RuntimeError("invalid_argument", `headers must be an object of texts, got ${describeValue(given)}`);
+  if (!isTable(given))
+    throw new RuntimeError("invalid_argument", `headers must be ${tableAdvice}, got ${describeValue(given)}`);
   const taken = new Map<string, string>();
   let bytes = 0;
   for (const [name, value] of Object.entries(given)) {

@@ -2,7 +2,7 @@
 import { countOf } from "../counts.ts";
 import { RuntimeError } from "../errors.ts";
 import { describeValue, excerpt } from "../excerpt.ts";
-import { isHeaderName, isHeaderValue } from "./request-headers.ts";
+import { isHeaderName, isHeaderValue, isTable, tableAdvice } from "./request-headers.ts";
 
 /** By their names in lower case. */
 export type ResponseHeaders = Readonly<Record<string, string>>;
@@ -12,8 +12,8 @@ const maxBytes = 2_048;
 
 /** Those before and those that are given now, which win. @throws RuntimeError `internal` naming what cannot travel: it is the handler's fault, not its caller's. */
 export function addResponseHeaders(before: ResponseHeaders | undefined, given: unknown): ResponseHeaders {
-  if (typeof given !== "object" || given === null)
-    throw new RuntimeError("internal", `response headers must be an object of texts, got ${describeValue(given)}`);
+  if (!isTable(given))
+    throw new RuntimeError("internal", `response headers must be ${tableAdvice}, got ${describeValue(given)}`);
   const all = new Map(before && Object.entries(before));
   for (const [name, value] of Object.entries(given)) all.set(toName(name), toValue(name, value));
   if (all.size > maxHeaders)
