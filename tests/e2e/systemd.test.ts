@@ -91,20 +91,19 @@ test("the watchdog hears of the process twice in its time, if it waits for this 
   await open({ WATCHDOG_PID: String(process.pid) }, (said) => said.filter((line) => line === beat).length >= 3);
 });
 
-test("without systemd-notify a runtime serves all the same, and says once what is missing", async () => {
+test.each<[string, Environment, string]>([
+  ["systemd-notify", { NOTIFY_SOCKET: "@dyn", PATH: "/nowhere" }, "systemd-notify"],
+  ["the right to start a process", { NOTIFY_SOCKET: "@dyn\0" }, "null bytes"], // Node refuses that one as it does without the right: by an exception
+])("without %s a runtime serves all the same, and says once what is missing", async (_what, environment, missing) => {
   const lines: Record<string, unknown>[] = [];
   const log = createLogger({ sink: (record) => lines.push(record) });
-  await using runtime = await createRuntime({
-    config,
-    log: log.pino,
-    environment: { NOTIFY_SOCKET: "@dyn", PATH: "/nowhere" },
-  });
+  await using runtime = await createRuntime({ config, log: log.pino, environment });
   await runtime.endpoint(address).serve(async () => 1);
   const told = (): Record<string, unknown>[] => lines.filter(({ message }) => message === "systemd cannot be told");
   await eventually("the warning", () => told().length > 0);
   await runtime.close();
   expect(told()).toEqual([
-    expect.objectContaining({ level: "WARN", error: expect.stringContaining("systemd-notify") as string }),
+    expect.objectContaining({ level: "WARN", error: expect.stringContaining(missing) as string }),
   ]);
 });
 

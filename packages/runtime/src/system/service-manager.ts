@@ -29,8 +29,9 @@ const maxWaitingBytes = 4_096;
 /** Tell the manager that `NOTIFY_SOCKET` names, if there is one. */
 export function openServiceManager({ environment, log }: ServiceManagerOptions): ServiceManager {
   const { NOTIFY_SOCKET: socket = "", PATH } = environment;
-  if (socket === "") return { tell: () => undefined, [Symbol.dispose]: () => undefined };
-  const shell = startShell({ NOTIFY_SOCKET: socket, ...(PATH !== undefined && { PATH }) }, log);
+  const shell =
+    socket === "" ? undefined : tryShell({ NOTIFY_SOCKET: socket, ...(PATH !== undefined && { PATH }) }, log);
+  if (!shell) return { tell: () => undefined, [Symbol.dispose]: () => undefined };
   const send = (state: string): void => {
     if (shell.stdin.writable && shell.stdin.writableLength < maxWaitingBytes) shell.stdin.write(`${state}\n`);
   };
@@ -51,9 +52,19 @@ export function openServiceManager({ environment, log }: ServiceManagerOptions):
   };
 }
 
-function startShell(env: NodeJS.ProcessEnv, log: Logger): Shell {
-  const shell = spawn("/bin/sh", ["-c", script], { env, stdio: ["pipe", "ignore", "pipe"] });
+// Where no process may be started, for example under Node's `--permission`, ours serves all the same.
+function tryShell(env: NodeJS.ProcessEnv, log: Logger): Shell | undefined {
   const warn = (error: unknown): void => log.warnOnce({ error: String(error).trim() }, "systemd cannot be told");
+  try {
+    return startShell(env, warn);
+  } catch (error) {
+    warn(error);
+    return undefined;
+  }
+}
+
+function startShell(env: NodeJS.ProcessEnv, warn: (error: unknown) => void): Shell {
+  const shell = spawn("/bin/sh", ["-c", script], { env, stdio: ["pipe", "ignore", "pipe"] });
   shell.on("error", warn);
   shell.stdin.on("error", () => undefined); // it has ended, and said why
   shell.stderr.on("data", warn);
