@@ -137,6 +137,21 @@ describe("an answer through interceptors", () => {
     });
   });
 
+  test("that is left fails with an error of ours, if an interceptor throws at its end", async () => {
+    const broken: Interceptor = (next) =>
+      async function* (call) {
+        try {
+          yield* next(call);
+        } finally {
+          await Promise.reject(new TypeError("no such thing"));
+        }
+      };
+    await using ends = await startEnds({ asked: [broken] });
+    const batches = ends.client.generate({ count: 3 }).batches();
+    await batches.next();
+    expect(await failureOf(batches.return?.())).toMatchObject({ code: "internal", message: "no such thing" });
+  });
+
   test("with a request that cannot be sent says so where it is read", async () => {
     await using ends = await startEnds({ asked: [ask({ count: (() => 1) as unknown as number })] });
     expect(await failureOf(ends.client.call({ count: 1 }))).toMatchObject({

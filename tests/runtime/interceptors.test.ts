@@ -213,6 +213,29 @@ test("a contract is held where the caller and the handler stand: interceptors of
 });
 
 describe("interceptors that are none", () => {
+  test.each<[string, unknown]>([
+    ["undefined", undefined],
+    ["a list", [1]],
+    ["7", 7],
+  ])("that return no items but %s end the request, wherever they stand", async (got, given) => {
+    const forgets: Interceptor = (next) => (call) => {
+      next(call);
+      return given as AsyncIterable<unknown>;
+    };
+    const around: Interceptor = (next) => (call) => next(call);
+    const message = `an interceptor must return the items of an answer, as \`next\` does, got ${got}`;
+    for (const interceptors of [
+      [forgets, around],
+      [around, forgets],
+    ]) {
+      await using asking = await startEnds({ asked: interceptors });
+      expect(await failureOf(asking.client.call({ count: 1 }))).toMatchObject({ code: "internal", message });
+      await using serving = await startEnds({ served: interceptors });
+      expect(await failureOf(serving.client.call({ count: 1 }))).toMatchObject({ code: "internal" });
+      expect(serving.lines.find((line) => line["message"] === "request completed")).toMatchObject({ error: message });
+    }
+  });
+
   test.each<[unknown, string]>([
     [7, "interceptors must be a list of functions, got 7"],
     [[() => () => [], 7], "interceptors[1] must be a function, got 7"],

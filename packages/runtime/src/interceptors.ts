@@ -2,7 +2,7 @@
 import type { Logger as Pino } from "pino";
 import { RuntimeError } from "./errors.ts";
 import { describeValue } from "./excerpt.ts";
-import { GivenItems, toItems } from "./given-items.ts";
+import { GivenItems, isAsyncIterable, toItems } from "./given-items.ts";
 import type { Handler, RequestContext } from "./handler.ts";
 import type { TraceContext } from "./trace/traceparent.ts";
 
@@ -74,7 +74,7 @@ export function createChain(interceptors: readonly Interceptor[]): Chain | undef
   return (call, openLog, begin) => {
     const through: Passage = { begin, openLog, hasBegun: false };
     const made: object = Object.defineProperty({ ...call, [passage]: through }, "log", log);
-    return toItems(outermost(made as InterceptedCall));
+    return outermost(made as InterceptedCall);
   };
 }
 
@@ -92,10 +92,19 @@ export function assertInterceptors(given: unknown): asserts given is readonly In
 
 function wrap(next: Next, interceptor: Interceptor): Next {
   const own: unknown = interceptor(next);
-  if (typeof own === "function") return own as Next; // what it gives is looked at where it is read
+  if (typeof own === "function") return (call) => takeItems(own(call));
   throw new RuntimeError(
     "invalid_argument",
     `an interceptor must return a function of a call, got ${describeValue(own)}`,
+  );
+}
+
+// One that forgets to return what `next` gives must not look like an answer.
+function takeItems(given: unknown): AsyncIterable<unknown> {
+  if (isAsyncIterable(given) || given instanceof Promise) return toItems(given);
+  throw new RuntimeError(
+    "internal",
+    `an interceptor must return the items of an answer, as \`next\` does, got ${describeValue(given)}`,
   );
 }
 

@@ -59,7 +59,11 @@ export class InterceptedBatches implements Batches<unknown> {
   async return(): Promise<IteratorResult<unknown[], void>> {
     if (this.#isOver) return done;
     this.#end(new RuntimeError("cancelled", "the reader left")); // first: an interceptor that waits must not keep the worker busy
-    await this.#items?.return?.();
+    try {
+      await this.#items?.return?.();
+    } catch (thrown) {
+      throw toAttemptError(thrown, undefined);
+    }
     return done;
   }
 
