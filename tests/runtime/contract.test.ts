@@ -183,34 +183,6 @@ describe("an endpoint of a contract", () => {
     expect(await failureOf(ends.caller.client(contract).call(1))).toMatchObject({ code: "internal" });
   });
 
-  test("whose schema never answers holds neither its caller nor its place for longer than the caller waits", async () => {
-    await using ends = await startEnds();
-    const never = answering(() => new Promise<never>(() => undefined));
-    const any = answering((value) => ({ value }));
-    const contract = defineEndpoint({ address: "dyn://shop.orders.never", request: never, item: never });
-    await using serving = await ends.server.endpoint(contract).serve(async () => 1);
-    const items = defineEndpoint({ address: "dyn://shop.orders.items", request: any, item: never });
-    await using others = await ends.server.endpoint(items).serve(async () => 1);
-    for (const client of [
-      ends.caller.client(contract),
-      ends.caller.client(contract, { validate: "requests" }),
-      ends.caller.client(items),
-    ])
-      expect(await failureOf(client.call(1, { timeoutMs: 50 }))).toMatchObject({ code: "deadline_exceeded" });
-    await Promise.all([serving.close(), others.close()]); // a request that runs would hold it for a minute
-  });
-
-  test("takes what a promise of another realm comes to", async () => {
-    await using ends = await startEnds();
-    const doubled = answering((value) => {
-      const then = (give: (result: unknown) => void): void => give({ value: Number(value) * 2 });
-      return { then } as unknown as Promise<never>;
-    });
-    const contract = defineEndpoint({ address: "dyn://shop.orders.realm", request: doubled, item: doubled });
-    await ends.server.endpoint(contract).serve(async (value) => value);
-    expect(await ends.caller.client(contract).call(2)).toBe(8);
-  });
-
   test("still tells of a generator that returns a value", async () => {
     await using ends = await startEnds();
     const any = defineEndpoint({ address: "dyn://shop.orders.any", request: z.any(), item: z.any() });
@@ -307,10 +279,6 @@ describe("defineEndpoint", () => {
     await expect(serving).rejects.toThrow("the handler must be a function, got 7");
   });
 });
-
-function answering(validate: StandardSchema<unknown>["~standard"]["validate"]): StandardSchema<unknown> {
-  return { "~standard": { version: 1, vendor: "test", validate } };
-}
 
 /** A schema that always says so, or throws. */
 function fault(issues: readonly { message: string; path?: readonly string[] }[] | undefined): StandardSchema<number> {
