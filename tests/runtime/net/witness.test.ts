@@ -57,6 +57,14 @@ test("a beat that grows where no port accepts is that of a machine that cannot b
   expect(await seen.witness.vouches()).toBe(false);
 });
 
+test("a beat that cannot be read, because what tells of it does not answer, tells of nothing after a while", () =>
+  withPort(async (port) => {
+    const never = new Promise<never>(() => undefined);
+    const witness = createWitness({ host: "127.0.0.1", port, readBeat: () => never });
+    witness.look();
+    expect(await witness.vouches()).toBe(false);
+  }));
+
 const silent = new RuntimeError("disconnected", "nothing heard");
 const alive: Witness = { look: () => undefined, forget: () => undefined, vouches: () => Promise.resolve(true) };
 

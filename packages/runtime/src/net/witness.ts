@@ -1,10 +1,11 @@
 /** Whether a peer that says nothing lives all the same: its event loop may be blocked by one of its handlers, and then it answers nothing until that is over. */
 import { connect } from "node:net";
+import { within } from "../lifetime.ts";
 
 /** How long a peer may be silent and be waited for, ms, whatever is known of it. */
 export const longestSilenceMs = 60_000;
-/** How long the system of the peer may take to accept a connection, ms. */
-const acceptMs = 2_000;
+/** How long the system of the peer may take to accept a connection, and whatever tells of its beat to answer, ms. */
+const answerMs = 2_000;
 
 /** Asked about one peer, while it is silent. */
 export interface Witness {
@@ -19,21 +20,30 @@ export interface Witness {
 export interface WitnessOptions {
   readonly host: string;
   readonly port: number;
-  /** A number that grows as long as the process of the peer lives; undefined if nothing tells. Never rejects. */
+  /** A number that grows as long as the process of the peer lives; undefined if nothing tells. Never rejects, and may never resolve: a directory on a machine that is gone answers nothing. */
   readonly readBeat: () => Promise<number | undefined>;
 }
 
 /** Create one that has seen nothing. A process that was stopped has its port, but its beat does not grow; a machine that cannot be reached may have a beat that grows, but no port. */
 export function createWitness({ host, port, readBeat }: WitnessOptions): Witness {
   let first: Promise<number | undefined> | undefined;
+  const read = async (): Promise<number | undefined> => {
+    let beat: number | undefined;
+    await within(
+      readBeat().then((found) => void (beat = found)),
+      answerMs,
+    );
+    return beat;
+  };
   return {
     look() {
-      first ??= readBeat();
+      first ??= read();
     },
     async vouches() {
-      const before = await (first ??= readBeat());
-      const after = await readBeat();
-      if (before === undefined || after === undefined || after <= before) return false;
+      const before = await (first ??= read());
+      if (before === undefined) return false;
+      const after = await read();
+      if (after === undefined || after <= before) return false;
       first = Promise.resolve(after); // it has to grow again until the next time
       return accepts(host, port);
     },
@@ -52,6 +62,6 @@ function accepts(host: string, port: number): Promise<boolean> {
       resolve(isAccepted);
     };
     socket.unref();
-    socket.setTimeout(acceptMs, end(false)).once("connect", end(true)).once("error", end(false));
+    socket.setTimeout(answerMs, end(false)).once("connect", end(true)).once("error", end(false));
   });
 }
