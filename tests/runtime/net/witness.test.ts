@@ -1,5 +1,5 @@
 // Who is waited for although it says nothing.
-import { createServer, type AddressInfo } from "node:net";
+import { createServer, type AddressInfo, type Socket } from "node:net";
 import { expect, test } from "vitest";
 import { RuntimeError } from "../../../packages/runtime/src/errors.ts";
 import { Liveness } from "../../../packages/runtime/src/net/liveness.ts";
@@ -11,8 +11,11 @@ interface Seen {
   beat: number | undefined;
 }
 
-async function withPort(use: (port: number) => Promise<void>): Promise<void> {
-  const server = createServer((socket) => socket.on("error", () => undefined));
+async function withPort(
+  use: (port: number) => Promise<void>,
+  onConnection: (socket: Socket) => void = () => undefined,
+): Promise<void> {
+  const server = createServer((socket) => onConnection(socket.on("error", () => undefined).resume()));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   await use((server.address() as AddressInfo).port);
   await new Promise((resolve) => server.close(resolve));
@@ -56,6 +59,18 @@ test("a beat that grows where no port accepts is that of a machine that cannot b
   seen.beat = 2;
   expect(await seen.witness.vouches()).toBe(false);
 });
+
+test.each<[string, (socket: Socket) => void]>([
+  ["says a word", (socket) => socket.once("data", () => void socket.write("HELLO"))],
+  ["hangs up", (socket) => socket.once("data", () => void socket.end())],
+])("a beat that grows where somebody %s is that of a peer that is not busy: its connection is lost", (_what, answer) =>
+  withPort(async (port) => {
+    const seen = see(port);
+    seen.witness.look();
+    seen.beat = 2;
+    expect(await seen.witness.vouches()).toBe(false);
+  }, answer),
+);
 
 test("a beat that cannot be read, because what tells of it does not answer, tells of nothing after a while", () =>
   withPort(async (port) => {
