@@ -38,6 +38,20 @@ describe("facts that a handler reports", () => {
     expect(answer.trailer).not.toHaveProperty("facts");
   });
 
+  test("are no words of ours on the worker's line, whatever they are called", async () => {
+    const names = ["attempt", "status", "error", "error_type", "x_request_id", "request_id", "event", "mismatch"];
+    const facts = Object.fromEntries(names.map((name) => [name, 7]));
+    await using pair = await startPair({ handler: async (_request, { report }) => (report(facts), 1) });
+    const answer = pair.client.generate({ count: 1 });
+    await collect(answer);
+    expect(answer.trailer.facts).toEqual(facts);
+    const line = pair.workerLines.find(({ message }) => message === "request completed");
+    expect(line).toMatchObject({ status: "success", request_id: answer.requestId, event: "request_completed" });
+    for (const name of names) expect(line).toMatchObject({ [`field.${name}`]: 7 });
+    for (const name of ["attempt", "error", "error_type", "x_request_id", "mismatch"])
+      expect(line).not.toHaveProperty(name);
+  });
+
   test("that cannot travel stay on the worker's line", async () => {
     await using pair = await startPair({
       handler: async (_request, { report }) => {

@@ -26,6 +26,7 @@ import type { Place } from "./places.ts";
 import { findBadDetails } from "./error-details.ts";
 import { openContext, toBoundFields, type ContextParts } from "./open-context.ts";
 import type { Pauses } from "./pauses.ts";
+import { toLineFacts } from "./reported-fields.ts";
 import { toRetryWord } from "./retry-word.ts";
 import type { ServedEndpoint } from "./served-endpoints.ts";
 import type { ServerStream } from "./server-stream.ts";
@@ -226,7 +227,7 @@ function describe(running: Running, request: RequestMessage, endpoint: ServedEnd
   const { span, identity, facts, reported, items, clock } = running;
   const { namespace, component, endpoint: name } = endpoint.address;
   span.setAttributes({
-    ...reported,
+    ...toLineFacts(reported),
     ...facts,
     elapsed_ms: trailer.elapsed_ms,
     items,
@@ -247,7 +248,7 @@ function logCompletion(running: Running, trailer: Trailer, failure: RuntimeError
   const { log, facts, reported, items, clock, stream } = running;
   if (!failure && !log.isEnabled("request_completed")) return;
   const fields = {
-    ...reported,
+    ...toLineFacts(reported),
     ...facts,
     elapsed_ms: trailer.elapsed_ms,
     items,
