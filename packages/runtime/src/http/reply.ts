@@ -75,7 +75,12 @@ function write(
     "content-length": bytes,
     ...headers,
   });
-  response.end(text);
+  response.end(isLatin(headers) ? Buffer.from(text) : text);
+}
+
+// Node writes the head in the encoding of a string that goes with it, and headers that a worker gives may have characters of Latin-1.
+function isLatin(headers: Readonly<Record<string, string>> | undefined): boolean {
+  return headers !== undefined && Object.values(headers).some((value) => /[\x80-\xff]/.test(value));
 }
 
 /** Headers of the answer that tells an error. The official clients try every 5xx again: they say when, or that it is of no use. */
