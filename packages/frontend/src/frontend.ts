@@ -15,14 +15,12 @@ import {
   type Logger,
 } from "@dyn/runtime/internal";
 import { createHistory, type History } from "@dyn/lineage";
-import type { BodyLimits } from "./inference/fields.ts";
-import { createPassHeaders } from "./inference/given-headers.ts";
-import type { InferenceParts } from "./inference/serve.ts";
 import { followModels, type Models } from "./models/models.ts";
 import { createFrontendMetrics, type FrontendMetrics } from "./observe/metrics.ts";
 import { createRoutes } from "./server/routes.ts";
 import { openHttpSecurity } from "./server/secrets.ts";
-import { listenHttp, type HttpPorts, type PortsOptions } from "./server/server.ts";
+import { listenHttp, type HttpPorts } from "./server/server.ts";
+import { toHostOptions, toInferenceOptions, toPortsOptions } from "./server/settings-of-parts.ts";
 import type { FrontendOptions } from "./settings/frontend-options.ts";
 import { frontendSettings } from "./settings/frontend-settings.ts";
 
@@ -171,60 +169,6 @@ function observe({ runtime, settings, owned }: FrontendParts, models: Models): O
   return {
     metrics,
     history: size > 0 ? createHistory({ size, now, clockOffset: createWallClock().offset }) : undefined,
-  };
-}
-
-type InferenceOptions =
-  | "deadlineLimits"
-  | "fieldLimits"
-  | "maxAnswerBytes"
-  | "forwardHeaders"
-  | "passHeaders"
-  | "overloadStatus"
-  | "keepAliveMs";
-
-function toInferenceOptions(settings: FrontendOptions): Pick<InferenceParts, InferenceOptions> {
-  const { requestTimeoutMs, firstTokenTimeoutMs, tokenTimeoutMs, httpOverloadStatusCode, sseKeepAliveMs } = settings;
-  const maxAnswerBytes = settings.httpAnswerLimitBytes;
-  return {
-    deadlineLimits: { totalMs: requestTimeoutMs, firstTokenMs: firstTokenTimeoutMs, betweenTokensMs: tokenTimeoutMs },
-    fieldLimits: { ...toBodyLimits(settings), maxEchoBytes: maxAnswerBytes },
-    maxAnswerBytes,
-    forwardHeaders: settings.forwardHeaders,
-    passHeaders: createPassHeaders(settings.responseHeaders),
-    overloadStatus: httpOverloadStatusCode,
-    keepAliveMs: sseKeepAliveMs,
-  };
-}
-
-function toBodyLimits({ httpMaxMessages, httpMaxCompletions }: FrontendOptions): BodyLimits {
-  return { maxMessages: httpMaxMessages, maxCompletions: httpMaxCompletions };
-}
-
-type Addresses = "http" | "operators" | "corsOrigins" | "allowedHosts" | "fieldLimits";
-
-function toPortsOptions(settings: FrontendOptions): Pick<PortsOptions, Addresses> {
-  const { httpHost, httpPort, operatorHost, operatorPort } = settings;
-  return {
-    http: { host: httpHost, port: httpPort },
-    operators: operatorPort < 0 ? undefined : { host: operatorHost, port: operatorPort },
-    corsOrigins: settings.httpCorsOrigins,
-    allowedHosts: settings.httpAllowedHosts,
-    fieldLimits: toBodyLimits(settings),
-  };
-}
-
-type Bounds = "limits" | "maxBodyBytes" | "maxRequests" | "overloadStatus" | "strictRequestId" | "baggageKeys";
-
-function toHostOptions(settings: FrontendOptions): Pick<PortsOptions["shared"], Bounds> {
-  const { httpBodyLimitBytes, maxConcurrentRequests, httpOverloadStatusCode, strictRequestId, baggageKeys } = settings;
-  return {
-    limits: settings,
-    maxBodyBytes: httpBodyLimitBytes,
-    maxRequests: maxConcurrentRequests,
-    overloadStatus: httpOverloadStatusCode,
-    strictRequestId,
-    baggageKeys: new Set(baggageKeys),
   };
 }
 
