@@ -92,6 +92,8 @@ describe("an endpoint of a contract", () => {
     const { message } = await failureOf(client.call({ items: Array.from({ length: 500 }, () => ({ name: 7 })) }));
     expect(message.split("; ")).toHaveLength(4);
     expect(message).toMatch(/; items\[2\]\.name: .*; and 497 more$/);
+    const three = await failureOf(client.call({ items: [{ name: 7 }, { name: 7 }, { name: 7 }] }));
+    expect(three.message.split("; ")).toHaveLength(3);
     const said = fault([{ message: "x".repeat(5_000), path: ["k".repeat(5_000)] }]);
     const long = defineEndpoint({ address: "dyn://shop.orders.long", request: said, item: said });
     await ends.server.endpoint(long).serve(async () => 1);

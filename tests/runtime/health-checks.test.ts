@@ -4,6 +4,8 @@ import { createMemorySpace, createRuntime, type HealthCheck, type Runtime } from
 import { Counter, Registry } from "@prometheus-io/client";
 import { afterEach, expect, test, vi } from "vitest";
 import { createHealthChecks } from "../../packages/runtime/src/system/checks.ts";
+import { createReadiness } from "../../packages/runtime/src/system/readiness.ts";
+import { createStatus } from "../../packages/runtime/src/system/status.ts";
 import { eventually } from "../support/cluster.ts";
 import { createLogger } from "../support/logger.ts";
 
@@ -86,6 +88,35 @@ test("a check that hangs fails when its time is over, is not asked again while i
   expect(health.states["slow"]).toEqual({ state: "passing", since });
   health[Symbol.dispose]();
   expect(() => health.add("more", () => undefined)).toThrow("this runtime has closed");
+});
+
+test("a check that is taken away while it runs is heard of no more, and whoever obeys it is told", async () => {
+  vi.useFakeTimers();
+  const lines: unknown[] = [];
+  const log = createLogger({ sink: (record) => lines.push(record) });
+  let [asked, changes] = [0, 0];
+  using health = createHealthChecks({ log, wallClock: Date.now, onChange: () => (changes += 1) });
+  const { promise: answered, resolve: answer } = Promise.withResolvers<string>();
+  const added = health.add("db", () => ((asked += 1), answered));
+  added[Symbol.dispose]();
+  expect([changes, health.states]).toEqual([1, {}]);
+  answer("down");
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect([asked, changes, lines]).toEqual([1, 1, []]);
+});
+
+test.each([
+  ["passing", "failing"],
+  ["failing", "passing"],
+] as const)("of checks of two runtimes with one name the worst is shown (%s, %s)", (...states) => {
+  const since = "2026-01-02T03:04:05Z";
+  const shown = { passing: { state: "passing", since }, failing: { state: "failing", reason: "down", since } } as const;
+  const members = states.map((state) => () => ({
+    condition: { state: "listing" } as const,
+    checks: { db: shown[state] },
+  }));
+  const status = createStatus({ readiness: createReadiness(), members: new Set(members) }, () => 0);
+  expect(status(true).health).toMatchObject({ checks: { db: shown.failing } });
 });
 
 test("what is no check is refused, and so is one too many", () => {
