@@ -69,7 +69,7 @@ ${table("dynamo_request_plane_")}
 
 ${table("dynamo_component_", "dynamo_work_handler_", "dynamo_rejection_")}
 
-\`worker_id\` is the [instance id](guide/choosing-instances.md#one-name-one-form), decimal as in log lines. \`model\` is there for endpoints that serve a model. A request that its client cancelled or left is no error.
+\`worker_id\` is the [instance id](guide/choosing-instances.md#the-instance-id), decimal as in log lines. \`model\` is there for endpoints that serve a model. A request that its client cancelled or left is no error.
 
 ## Every process
 
