@@ -52,6 +52,23 @@ describe("facts that a handler reports", () => {
       expect(line).not.toHaveProperty(name);
   });
 
+  test("are no more than a line may have, whoever names them", async () => {
+    const many = Object.fromEntries(Array.from({ length: 20_000 }, (_, index) => [`f${index}`, "x".repeat(2_000)]));
+    const given = { ...many, ...(JSON.parse('{"__proto__":{"a":1}}') as object) };
+    await using pair = await startPair({
+      handler: async (_request, { report }) => {
+        report({ first: 1 });
+        report(given);
+        report({ first: 2 });
+        return 1;
+      },
+    });
+    await collect(pair.client.generate({ count: 1 }));
+    const line = pair.workerLines.find(({ message }) => message === "request completed");
+    expect(line).toMatchObject({ first: 2, f0: "x".repeat(1_024) });
+    expect(Object.keys(line ?? {}).filter((name) => /^f\d/.test(name))).toHaveLength(63);
+  });
+
   test("that cannot travel stay on the worker's line", async () => {
     await using pair = await startPair({
       handler: async (_request, { report }) => {

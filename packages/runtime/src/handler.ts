@@ -49,7 +49,7 @@ export interface RequestContext {
   readonly queuePosition: number;
   /** A handler that never asks has one place for the whole request. */
   readonly places: Places;
-  /** Facts of this request, for instance what a cache gave: they are on its completion line, and reach the caller at the end. Later calls win. */
+  /** Facts of this request, for instance what a cache gave: they are on its completion line, and reach the caller at the end. Later calls win. At most 64, and 1024 characters of a text: the rest is left out. */
   readonly report: (facts: Readonly<Record<string, string | number | boolean>>) => void;
   /** Headers for the HTTP answer, also if it tells an error, of which the frontend passes those on that its `--response-headers` names; later calls add to them. A stream
    *  has those that are set before its first item. At most 32, 2048 bytes; texts of one line. @throws RuntimeError `internal` naming one that is not. */

@@ -9,6 +9,7 @@ import { forwardedOf } from "../trace/request-headers.ts";
 import type { TokenClock } from "../trace/token-clock.ts";
 import { formatTraceparent } from "../trace/traceparent.ts";
 import type { RequestMessage } from "../wire/messages.ts";
+import { addReported } from "./reported-fields.ts";
 import type { ServedEndpoint } from "./served-endpoints.ts";
 import type { ServerStream } from "./server-stream.ts";
 
@@ -63,7 +64,7 @@ export function openContext(
       logger: once(() => openUserLog(identity, endpoint)),
       note: (more) => void Object.assign(facts, more),
     },
-    report: (more) => void Object.assign(reported, more),
+    report: (more) => addReported(reported, more),
     setResponseHeaders: (more) => stream.addResponseHeaders(more),
   });
   scope.inherited = context;
