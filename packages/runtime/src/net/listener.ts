@@ -67,7 +67,9 @@ export async function listen(options: ListenOptions): Promise<Listener> {
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
     for (const socket of waiting) socket.destroy();
     acceptor?.[Symbol.dispose]();
-    return closed;
+    // Connections that are over keep no process alive, but whoever waits here does: each is destroyed after its time.
+    const hold = setInterval(() => undefined, 1_000);
+    return closed.finally(() => clearInterval(hold));
   });
   return { host: bound.address, port: bound.port, [Symbol.asyncDispose]: close };
 }
