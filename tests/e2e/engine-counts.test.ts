@@ -45,9 +45,10 @@ afterAll(() => house[Symbol.asyncDispose]());
 describe("a model that counts", () => {
   test("is asked by count_tokens, with the system text and the tools", async () => {
     expect(await bodyOf(await post(house, countPath, {}))).toEqual({ status: 200, input_tokens: templated });
-    const tool = { name: "look", input_schema: { type: "object", maximum: 12_345 } };
+    const schema = { type: "object", maximum: 12_345 };
+    const tool = { name: "look", input_schema: schema };
     const counted = await post(house, countPath, { system: "be kind", tools: [tool] });
-    const text = `<system>be kind<user>abc${JSON.stringify(tool)}`;
+    const text = `<system>be kind<user>abc${JSON.stringify({ name: "look", kind: "function", parameters: schema })}`;
     expect(await bodyOf(counted)).toEqual({ status: 200, input_tokens: text.length });
   });
 

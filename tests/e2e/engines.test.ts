@@ -9,8 +9,7 @@ import { chat, eventually, postChat, root, startCluster, startProgram, type Line
 
 const text = "smile 😀😀 family 👩‍👩‍👧 end";
 const half = text.indexOf("😀") + 1;
-const tools =
-  '[{"type":"function","function":{"name":"f","parameters":{"properties":{"__proto__":{"maximum":12345678901234567890},"x":{"const":1e400}}}}}]';
+const parameters = '{"properties":{"__proto__":{"maximum":12345678901234567890},"x":{"const":1e400}}}';
 
 describe("what an engine yields and is given", () => {
   const lines: Line[] = [];
@@ -147,10 +146,11 @@ describe("what an engine yields and is given", () => {
   });
 
   test.each([
-    ["/v1/chat/completions", '"tool_choice":"auto"', "auto"],
-    ["/v1/messages", '"max_tokens":100,"tool_choice":{"type":"auto"}', { type: "auto" }],
-  ])("has the tools of %s to the last digit", async (path, more, choice) => {
-    const body = `{"model":"tools","messages":${JSON.stringify(messages)},"tools":${tools},${more}}`;
+    ["/v1/chat/completions", `{"type":"function","function":{"name":"f","parameters":${parameters}}}`, '"auto"'],
+    ["/v1/messages", `{"name":"f","input_schema":${parameters}}`, '{"type":"auto"}'],
+  ])("has the tools of %s to the last digit", async (path, tool, choice) => {
+    const more = `"max_tokens":100,"tools":[${tool}],"tool_choice":${choice}`;
+    const body = `{"model":"tools","messages":${JSON.stringify(messages)},${more}}`;
     const response = await fetch(`${frontend.url}${path}`, {
       method: "POST",
       headers: { "content-type": "application/json" },
@@ -162,7 +162,7 @@ describe("what an engine yields and is given", () => {
       content?: { text: string }[];
     };
     expect(answer.choices?.[0]?.message.content ?? answer.content?.[0]?.text).toBe(
-      `[${tools},${JSON.stringify(choice)}]`,
+      `[[{"name":"f","kind":"function","parameters":${parameters}}],{"mode":"auto"}]`,
     );
   });
 

@@ -133,7 +133,7 @@ test.each([
   },
 );
 
-test("what a tool has answered is not what the user said last, and its tokens count", async () => {
+test("what a tool has answered is what the mock repeats, and its tokens count", async () => {
   const results = ["sunny", "warm too"].map((content, index) => ({
     type: "tool_result" as const,
     tool_use_id: `toolu_${index}`,
@@ -146,7 +146,7 @@ test("what a tool has answered is not what the user said last, and its tokens co
     { role: "user" as const, content: results },
   ];
   const { content, usage } = await client.messages.create({ ...ask, messages });
-  expect(content).toMatchObject([{ text: "how is the weather?" }]);
+  expect(content).toMatchObject([{ text: "warm too" }]);
   expect(usage.input_tokens).toBe(7);
   expect(await client.messages.countTokens({ model: "mock", messages })).toMatchObject({ input_tokens: 7 });
 });

@@ -36,7 +36,7 @@ const result = (content: unknown): object => ({ type: "tool_result", tool_use_id
 
 // Every member of ContentBlockParam and BetaContentBlockParam in which there is no text, and two that nobody has thought of yet.
 const unread = `
-  thinking redacted_thinking tool_use server_tool_use mcp_tool_use web_search_tool_result web_fetch_tool_result
+  thinking redacted_thinking server_tool_use mcp_tool_use web_search_tool_result web_fetch_tool_result
   advisor_tool_result code_execution_tool_result bash_code_execution_tool_result text_editor_code_execution_tool_result
   tool_search_tool_result container_upload tool_addition tool_removal mcp_tool_listing fallback hologram constructor`;
 
@@ -94,7 +94,7 @@ describe("Anthropic's messages", () => {
   test("of results alone are no message of the user", () => {
     expect(anthropic([ask, call, { role: "user", content: [result("a cat")] }]).seen.at(-1)).toEqual(["tool", "a cat"]);
     expect(anthropic([{ role: "user", content: [] }]).seen).toEqual([["user", ""]]);
-    expect(anthropic([ask, { role: "assistant", content: [{ type: "tool_use" }] }, ask]).seen[1]).toEqual([
+    expect(anthropic([ask, { role: "assistant", content: [{ type: "thinking" }] }, ask]).seen[1]).toEqual([
       "assistant",
       "",
     ]);
@@ -130,7 +130,7 @@ describe("Anthropic's messages", () => {
     ]);
     expect(found).toEqual({
       seen: found.seen.map(([role], index) => [role, seen[index]]),
-      skipped: ["image", "tool_use", "tool_reference"],
+      skipped: ["image", "tool_reference"],
     });
   });
 

@@ -83,6 +83,7 @@ const rulesInWords = [
   /^n is too large: .* are more than 1024$/,
   /^prompt must have at most 1048576 token ids in all/,
   /: .* is not supported, only text is; in earlier turns it is skipped$/,
+  /^tool_choice (?:asks for a call|names )/,
 ];
 
 /** True for the message of a refusal for a rule that only the words of the document have. */

@@ -1,6 +1,7 @@
-/** The echo engine: the completion is the last user message, one token at a time, at a given pace. */
+/** The mock engine: the completion is a tool call or an echo, one token at a time, at a given pace. */
 import type { Delta, Engine, ModelRequest } from "@dyn/runtime/llm";
 import { partsOf, countPromptTokens, splitTokens } from "@dyn/runtime/internal";
+import { toEcho, toPieces } from "./tool-calls.ts";
 import { injectFault, type FaultPlan, type FaultTarget } from "./faults.ts";
 import type { MockOptions } from "./options.ts";
 
@@ -47,20 +48,28 @@ export function createEchoEngine(
       return;
     }
     let waitMs = disaggregationMode === "decode" ? 0 : firstMs; // a decode worker begins where the prefill worker ended
-    for (const text of toTokens(request)) {
+    for (const piece of toDeltas(request, seed)) {
       if (waitMs > 0 || faults.length > 0) await step(waitMs);
       else signal.throwIfAborted();
       waitMs = nextMs;
-      yield { text, tokenIds: [toTokenId(seed, text)] } satisfies Delta;
+      yield piece;
     }
     if (faults.length > 0) await step(0); // one may be due after the last token
   };
 }
 
-// The last user message, without what another worker has said of it already.
-function toTokens({ messages, generated }: ModelRequest): Iterable<string> {
-  const text = messages.findLast(({ role }) => role === "user")?.text ?? "";
-  return splitTokens(text, generated?.tokens);
+// A call, or else an echo, without what another worker has made of it already.
+function* toDeltas(request: ModelRequest, seed: number): Generator<Delta, void, void> {
+  const done = request.generated?.tokens ?? 0;
+  let pieces = 0;
+  if (request.tools)
+    for (const piece of toPieces(request)) {
+      pieces += 1;
+      if (pieces > done)
+        yield { text: "", toolCalls: [piece], tokenIds: [toTokenId(seed, piece.name ?? piece.arguments ?? "")] };
+    }
+  if (pieces > 0) return;
+  for (const text of splitTokens(toEcho(request), done)) yield { text, tokenIds: [toTokenId(seed, text)] };
 }
 
 // FNV-1a over the UTF-16 units, begun at the seed.

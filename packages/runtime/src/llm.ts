@@ -4,6 +4,7 @@ export { serveModel } from "./llm/serve-model.ts";
 export type { ServeModelOptions } from "./llm/serve-model.ts";
 export type {
   CountTokens,
+  Capability,
   Delta,
   Engine,
   FinishReason,
@@ -13,6 +14,11 @@ export type {
   Prompt,
   RenderPrompt,
   Sampling,
+  Tool,
+  ToolCall,
+  ToolCallPiece,
+  ToolChoice,
+  ToolKind,
   Usage,
   WorkerRole,
 } from "./llm/contract.ts";

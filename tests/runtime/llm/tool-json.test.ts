@@ -69,39 +69,28 @@ describe("numbers of tools", () => {
   });
 
   test("cannot be sent on as what they are not", () => {
-    const { tools } = readTools({ tools: '[{"maximum":1e400}]' });
+    const tools = readTools('[{"name":"f","maximum":1e400}]');
     expect(() => encodePayload({ tools })).toThrow("tools[0].maximum is a JSON.rawJSON, which is no plain data");
   });
 });
 
 test("tools keep the key __proto__ and their order of keys", () => {
   const tools =
-    '[{"type":"function","function":{"parameters":{"properties":{"__proto__":{"const":12345678901234567890},"a":{}}}}}]';
-  const job = { model: "m", messages: [], stop: [], sampling: {}, n: 2, toolJson: { tools, toolChoice: '"auto"' } };
+    '[{"name":"f","kind":"function","parameters":{"properties":{"__proto__":{"const":12345678901234567890},"a":{}}}}]';
+  const job = { model: "m", messages: [], stop: [], sampling: {}, n: 2, toolJson: tools };
   const requests = toRequests(job);
-  expect(requests.map((request) => [JSON.stringify(request.tools), request.toolChoice])).toEqual([
-    [tools, "auto"],
-    [tools, "auto"],
-  ]);
+  expect(requests.map((request) => JSON.stringify(request.tools))).toEqual([tools, tools]);
   expect(requests[0]).not.toHaveProperty("toolJson");
 });
 
 test.each([
-  ["no JSON", { tools: "[" }, "tools of the request must be JSON"],
-  [
-    "a string without an end behind a long number",
-    { tools: '[1234567890123456789, "\\\\' },
-    "tools of the request must be JSON",
-  ],
-  ["no list", { tools: "{}" }, "tools of the request must be a list"],
-  ["a choice that is no JSON", { toolChoice: "auto" }, "tool_choice of the request must be JSON"],
-  ["a deep list", { tools: `${"[".repeat(65)}${"]".repeat(65)}` }, "tools is nested deeper than 64 levels"],
-  [
-    "a list without end",
-    { tools: `${"[".repeat(50_000)}1e400${"]".repeat(50_000)}` },
-    "tools is nested deeper than 64 levels",
-  ],
-  ["lists without number", { tools: `[${"[],".repeat(131_072)}[]]` }, "tools holds more than 131072 lists and objects"],
+  ["no JSON", "[", "tools of the request must be JSON"],
+  ["a string without an end behind a long number", '[1234567890123456789, "\\\\', "tools of the request must be JSON"],
+  ["no list", "{}", "tools of the request must be a list of maps with name"],
+  ["a tool without a name", "[{}]", "tools of the request must be a list of maps with name"],
+  ["a deep list", `${"[".repeat(65)}${"]".repeat(65)}`, "tools is nested deeper than 64 levels"],
+  ["a list without end", `${"[".repeat(50_000)}1e400${"]".repeat(50_000)}`, "tools is nested deeper than 64 levels"],
+  ["lists without number", `[${"[],".repeat(131_072)}[]]`, "tools holds more than 131072 lists and objects"],
 ])("a caller that sends %s is told so", (_name, toolJson, message) => {
   expect(() => readTools(toolJson)).toThrow(message);
 });

@@ -12,7 +12,7 @@ const stopReason = z
   .enum(["end_turn", "max_tokens", "stop_sequence", "tool_use", "refusal"])
   .describe("Why the answer ended.");
 const stopSequence = z.union([z.string(), z.null()]).describe("The one of `stop_sequences` that ended it.");
-const index = z.literal(0);
+const index = z.int().describe("Which block of the message.");
 
 const head = {
   id: z.string().describe("`msg_` and the request id."),
@@ -21,9 +21,19 @@ const head = {
   model: z.string().describe("The model that was asked for."),
 };
 
+const textBlock = z.object({ type: z.literal("text"), text: z.string() });
+const toolUse = z.object({
+  type: z.literal("tool_use"),
+  id: z.string(),
+  name: z.string(),
+  input: z
+    .record(z.string(), z.unknown())
+    .describe("Empty in a stream, where it comes in pieces, and if `max_tokens` has cut it."),
+});
+
 const message = z.object({
   ...head,
-  content: z.array(z.object({ type: z.literal("text"), text: z.string() })).length(1),
+  content: z.array(z.union([textBlock, toolUse])).min(1),
   stop_reason: stopReason,
   stop_sequence: stopSequence,
   usage,
@@ -71,12 +81,15 @@ export const anthropicAnswers: Readonly<Record<string, z.ZodType>> = {
   ContentBlockStart: z.object({
     type: z.literal("content_block_start"),
     index,
-    content_block: z.object({ type: z.literal("text"), text: z.literal("") }),
+    content_block: z.union([textBlock, toolUse]),
   }),
   ContentBlockDelta: z.object({
     type: z.literal("content_block_delta"),
     index,
-    delta: z.object({ type: z.literal("text_delta"), text: z.string() }),
+    delta: z.union([
+      z.object({ type: z.literal("text_delta"), text: z.string() }),
+      z.object({ type: z.literal("input_json_delta"), partial_json: z.string() }),
+    ]),
   }),
   ContentBlockStop: z.object({ type: z.literal("content_block_stop"), index }),
   MessageDelta: z.object({

@@ -1,5 +1,5 @@
 /** The conversation of a messages request: which roles and blocks there are, and the messages that engines see of them. */
-import type { Message } from "@dyn/runtime/llm";
+import type { Message, ToolCall } from "@dyn/runtime/llm";
 import * as z from "zod";
 import { described, ruleOf, shaped } from "../inference/described.ts";
 import { contentOf, skippedOf, textPart, toText, type Content, type Part, type Said } from "../inference/parts.ts";
@@ -30,9 +30,22 @@ function toQuote(type: string, quoted: Content | undefined): Part {
 }
 
 const result = contentOf({ text: textPart, search_result: searchResult, document }, words);
-const toolResult = z.object({ content: result.nullish() }).transform((given): Part => {
-  return { type: "tool_result", role: "tool", text: toText(given.content), skipped: skippedOf(given.content) };
-});
+const toolResult = z
+  .object({ content: result.nullish(), tool_use_id: z.string().optional() })
+  .transform((given): Part => ({
+    type: "tool_result",
+    role: "tool",
+    text: toText(given.content),
+    skipped: skippedOf(given.content),
+    toolCallId: given.tool_use_id,
+  }));
+
+const toolUse = z
+  .object({ id: z.string().min(1), name: z.string().min(1), input: z.unknown() })
+  .transform(({ id, name, input }): Part => {
+    const toolCall = { id, name, kind: "function", arguments: JSON.stringify(input ?? {}) } as const;
+    return { type: "tool_use", text: "", toolCall };
+  });
 
 // What a client has left out of a long conversation, in few words.
 const compaction = z
@@ -45,6 +58,7 @@ const content = contentOf(
     text: textPart,
     search_result: searchResult,
     document,
+    tool_use: toolUse,
     tool_result: toolResult,
     mcp_tool_result: toolResult,
     compaction,
@@ -85,15 +99,19 @@ function splitTurn({ role, content: given }: Turn): Message[] {
   if (typeof given === "string") return [{ role, text: given }];
   const messages: Message[] = [];
   let said = "";
+  let toolCalls: ToolCall[] = [];
   const say = (): void => {
-    if (said !== "") messages.push({ role, text: said });
+    if (said !== "" || toolCalls.length > 0)
+      messages.push({ role, text: said, ...(toolCalls.length > 0 && { toolCalls }) });
     said = "";
+    toolCalls = [];
   };
-  for (const { role: teller, text = "" } of given ?? []) {
+  for (const { role: teller, text = "", toolCall, toolCallId } of given ?? []) {
+    if (toolCall) toolCalls.push(toolCall);
     if (teller === undefined) said += text;
     else {
       say();
-      messages.push({ role: teller, text });
+      messages.push({ role: teller, text, ...(toolCallId !== undefined && { toolCallId }) });
     }
   }
   say();

@@ -11,17 +11,18 @@ import type { CountClient } from "../models/counter.ts";
 import { beginRequestLog, type RequestLog } from "../observe/request-log.ts";
 import { toErrorBody } from "./errors.ts";
 import { parseCountRequest } from "./messages-schema.ts";
+import { toTools } from "./tools.ts";
 
 export type CountParts = Pick<
   InferenceParts,
   "models" | "fieldLimits" | "deadlineLimits" | "overloadStatus" | "passHeaders" | "history" | "now"
 >;
 
-const api = { endpoint: "anthropic_count_tokens", toErrorBody };
+const api = { endpoint: "anthropic_count_tokens", toErrorBody, toTools };
 
 /** @throws RuntimeError, FieldError for the caller to answer. No async function, which would hold the body until the answer is out. */
 export function serveTokenCount(exchange: Exchange, raw: unknown, parts: CountParts): void | Promise<void> {
-  const { job, skipped } = keepTools(parseCountRequest(parseJsonBody(raw), parts.fieldLimits), raw);
+  const { job, skipped } = keepTools(api, parseCountRequest(parseJsonBody(raw), parts.fieldLimits), raw);
   logSkipped(exchange.log, skipped);
   const counter = parts.models.counterOf(job.model);
   if (!counter) return sendJson(exchange, 200, { input_tokens: countPromptTokens(job) });

@@ -2,6 +2,7 @@
 import type { Delta, FinishReason, Usage } from "@dyn/runtime/llm";
 import { countPromptTokens } from "@dyn/runtime/internal";
 import type { Choice, GenerateResult } from "../inference/transcript.ts";
+import { BlockEvents, event, toBlocks } from "./blocks.ts";
 import type { AnswerHead, InferenceRequest, StreamFormat } from "../inference/api.ts";
 
 const stopReasons: Readonly<Record<FinishReason, string>> = {
@@ -31,31 +32,20 @@ function toUsage({ promptTokens, completionTokens }: Usage): Record<string, numb
   };
 }
 
-function event(type: string, more: Readonly<Record<string, unknown>> = {}): string {
-  return `event: ${type}\ndata: ${JSON.stringify({ type, ...more })}\n\n`;
-}
-
-/** What clients skip, also before message_start: those of Anthropic look at the name of the event alone. */
-export const ping: string = event("ping");
-
-/** message_start, one text block of deltas, message_delta with the stop reason and usage, message_stop. */
+/** message_start, blocks of text and of tool calls, message_delta with the stop reason and usage, message_stop. */
 export function createMessageStream({ job }: InferenceRequest, head: AnswerHead): StreamFormat {
-  const before = `event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":`;
+  const blocks = new BlockEvents();
   let begun = false;
   return {
     batch(deltas) {
       let events = begun ? "" : begin(job, head, deltas);
       begun = true;
-      for (const { text } of deltas) if (text !== "") events += `${before}${JSON.stringify(text)}}}\n\n`;
+      for (const delta of deltas) events += blocks.write(delta);
       return events;
     },
     end({ choices: [choice], usage }) {
       const delta = choice ? toStop(choice) : { stop_reason: "end_turn", stop_sequence: null };
-      return (
-        event("content_block_stop", { index: 0 }) +
-        event("message_delta", { delta, usage: toUsage(usage) }) +
-        event("message_stop")
-      );
+      return blocks.end() + event("message_delta", { delta, usage: toUsage(usage) }) + event("message_stop");
     },
   };
 }
@@ -74,11 +64,7 @@ function begin(job: InferenceRequest["job"], { requestId }: AnswerHead, first: r
     stop_sequence: null,
     usage,
   };
-  return (
-    event("message_start", { message }) +
-    event("content_block_start", { index: 0, content_block: { type: "text", text: "" } }) +
-    ping
-  );
+  return event("message_start", { message });
 }
 
 /** The body of a unary answer. */
@@ -93,7 +79,7 @@ export function toMessage(
     type: "message",
     role: "assistant",
     model: job.model,
-    content: [{ type: "text", text: choice?.text ?? "" }],
+    content: toBlocks(choice ?? { text: "", toolCalls: [] }),
     ...(choice && toStop(choice)),
     usage: toUsage(usage),
   };

@@ -1,13 +1,15 @@
 /** The fields of a messages request that are read; unknown ones are ignored. */
 import type { Message } from "@dyn/runtime/llm";
-import { maxStops } from "@dyn/runtime/internal";
+import { maxStops, type ModelJob } from "@dyn/runtime/internal";
 import * as z from "zod";
 import { described } from "../inference/described.ts";
-import { anyList, chosenBy, countLimit, listOf } from "../inference/field-kinds.ts";
+import { chosenBy, countLimit, listOf } from "../inference/field-kinds.ts";
 import { checkLength, modelName, parseFields, type FieldLimits } from "../inference/fields.ts";
 import type { InferenceRequest } from "../inference/api.ts";
 import { skipParts } from "../inference/parts.ts";
+import { checkToolChoice } from "../inference/tool-choice.ts";
 import { toMessages, turnField } from "./conversation.ts";
+import { toolChoiceField, toolsField, toTools } from "./tools.ts";
 
 const systemText = z.string({ error: "must be a string or a list of text blocks" });
 const systemBlocks = listOf(z.object({ type: z.literal("text"), text: z.string() }));
@@ -25,7 +27,10 @@ const countRequest = z.object({
   model: modelName,
   messages: described("The conversation so far, the oldest message first.", listOf(turnField, { min: 1 })),
   system: described("What the engine is told first: a text, or a list of text blocks.", system.nullish()),
-  tools: described("Handed to the engine as they are.", anyList().nullish()),
+  tools: described(
+    "Tools that the engine may call. Those that run at the provider, such as web_search, are left out.",
+    toolsField.nullish(),
+  ),
 });
 
 const messagesRequest = countRequest.extend({
@@ -52,7 +57,10 @@ const messagesRequest = countRequest.extend({
     "Not supported: send the whole conversation.",
     z.null({ error: "is not supported: send the whole conversation" }).optional(),
   ),
-  tool_choice: described("Handed to the engine as it is.", z.unknown().optional()),
+  tool_choice: described(
+    "Whether and what the engine calls: `auto` unless given. A tool that it names must be in `tools`.",
+    toolChoiceField.nullish(),
+  ),
 });
 
 /** For the document of the API. */
@@ -65,6 +73,9 @@ type CountBody = z.infer<typeof countRequest>;
 export function parseMessagesRequest(body: unknown, { maxMessages }: FieldLimits): InferenceRequest {
   const given = parseFields(messagesRequest, body);
   checkLength("messages", given.messages, maxMessages);
+  const tools = toTools(given.tools ?? []);
+  const { choice: toolChoice, parallel } = given.tool_choice ?? {};
+  checkToolChoice(toolChoice, tools);
   return {
     stream: given.stream === true,
     job: {
@@ -77,8 +88,9 @@ export function parseMessagesRequest(body: unknown, { maxMessages }: FieldLimits
         ...(given.top_p != null && { topP: given.top_p }),
         ...(given.top_k != null && { topK: given.top_k }),
       },
-      ...(given.tools != null && { tools: given.tools }),
-      ...(given.tool_choice != null && { toolChoice: given.tool_choice }),
+      ...(tools.length > 0 && { tools }),
+      ...(toolChoice && { toolChoice }),
+      ...(parallel !== undefined && { parallelToolCalls: parallel }),
     },
     skipped: skipParts(given.messages),
   };
@@ -88,8 +100,14 @@ export function parseMessagesRequest(body: unknown, { maxMessages }: FieldLimits
 export function parseCountRequest(body: unknown, { maxMessages }: FieldLimits): InferenceRequest {
   const given = parseFields(countRequest, body);
   checkLength("messages", given.messages, maxMessages);
-  const { model, tools } = given;
-  const job = { model, messages: toAllMessages(given), stop: [], sampling: {}, ...(tools != null && { tools }) };
+  const tools = toTools(given.tools ?? []);
+  const job: ModelJob = {
+    model: given.model,
+    messages: toAllMessages(given),
+    stop: [],
+    sampling: {},
+    ...(tools.length > 0 && { tools }),
+  };
   return { stream: false, job, skipped: skipParts(given.messages) };
 }
 

@@ -1,7 +1,7 @@
 /** What an API brings: its shapes. All else about a request is the same for every API. */
 import type { RuntimeError } from "@dyn/runtime";
 import type { ModelJob } from "@dyn/runtime/internal";
-import type { Delta } from "@dyn/runtime/llm";
+import type { Delta, Tool } from "@dyn/runtime/llm";
 import type { FieldLimits } from "./fields.ts";
 import type { GenerateResult } from "./transcript.ts";
 
@@ -42,6 +42,8 @@ export interface Refusals {
 export interface InferenceApi<Request extends InferenceRequest = InferenceRequest> extends Refusals {
   /** @throws FieldError naming the field that is wrong. */
   parse(body: unknown, limits: FieldLimits): Request;
+  /** What engines see of the tools of a body that has been parsed. */
+  toTools?(given: readonly unknown[]): readonly Tool[];
   createStream(request: Request, head: AnswerHead): StreamFormat;
   /** What a stream says when it has nothing to say: every client skips it, wherever it stands. */
   readonly keepAlive: string;

@@ -1,4 +1,5 @@
 /** Kinds of fields that zod has not, or reads too slowly. */
+import { isMap } from "@dyn/runtime/internal";
 import * as z from "zod";
 import { shaped, type JsonSchema } from "./described.ts";
 import { words } from "./fields.ts";
@@ -83,9 +84,10 @@ function toListIssue(input: unknown, min: number, max: number): z.core.$ZodRawIs
   return input.length > max ? { code: "too_big", maximum: max, ...bounds } : undefined;
 }
 
-/** A list of anything. */
-export function anyList(): z.ZodType<unknown[]> {
-  return listOf(z.unknown(), { isItem: () => true });
+/** An object of anything: a schema of zod would look at each of its members. */
+export function anyObject(): z.ZodType<Readonly<Record<string, unknown>>> {
+  const object = z.custom<Readonly<Record<string, unknown>>>(isMap, { error: "must be an object" });
+  return shaped(object, () => ({ type: "object" }));
 }
 
 /** A value of one of several kinds, read by the schema of its kind; `kinds` are all of them, for the document of the API.

@@ -1,6 +1,8 @@
 /** From a job to its result: what workers send is kept, counted and passed on. */
+import { RuntimeError } from "@dyn/runtime";
 import type { ModelJob } from "@dyn/runtime/internal";
 import type { Delta } from "@dyn/runtime/llm";
+import type { ModelClients } from "../models/pools.ts";
 import { ask } from "./ask.ts";
 import type { AskParts } from "./ask-options.ts";
 import { Transcript, type GenerateResult } from "./transcript.ts";
@@ -20,6 +22,7 @@ export async function generate(
 ): Promise<GenerateResult> {
   const { exchange, requestLog, models, maxAnswerBytes: maxBytes } = parts;
   const clients = models.clientsOf(job.model);
+  assertCanCall(job, clients);
   const isMovable = clients.migrationLimit > 0;
   const transcript = new Transcript(job, {
     texts: keepsTexts || isMovable,
@@ -42,4 +45,15 @@ export async function generate(
     if (exchange.span) requestLog.record.finishReasons = transcript.finishReasons;
   }
   return transcript.finish();
+}
+
+// A tool that may be called is only an offer; a call that is asked for and never made is an answer that clients take for a fault of their own.
+function assertCanCall({ toolChoice, model }: ModelJob, { capabilities }: ModelClients): void {
+  const isAskedFor = toolChoice?.mode === "required" || toolChoice?.mode === "named";
+  if (!isAskedFor || capabilities.has("tools")) return;
+  throw new RuntimeError(
+    "unimplemented",
+    `the engine of model ${JSON.stringify(model)} cannot call tools, and tool_choice asks for a call`,
+    { param: "tool_choice" },
+  );
 }

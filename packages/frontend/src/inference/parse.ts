@@ -1,5 +1,5 @@
 /** From the bytes of a body to a request. */
-import type { Exchange } from "@dyn/runtime/internal";
+import { parseExactJson, type Exchange } from "@dyn/runtime/internal";
 import { parseJsonBody } from "../http/body.ts";
 import { readSources } from "../http/exact-json.ts";
 import type { InferenceApi, InferenceRequest } from "./api.ts";
@@ -33,7 +33,7 @@ export function parseRequest<Request extends InferenceRequest>(
     checkModelLength(body);
     return {
       body,
-      request: keepTools(api.parse(body, fieldLimits), raw),
+      request: keepTools(api, api.parse(body, fieldLimits), raw),
       deadlineLimits: readTimeout(headers[timeoutHeader], ours),
     };
   } catch (error) {
@@ -41,15 +41,17 @@ export function parseRequest<Request extends InferenceRequest>(
   }
 }
 
-const toolMembers: ReadonlySet<string> = new Set(["tools", "tool_choice"]);
+const toolMembers: ReadonlySet<string> = new Set(["tools"]);
 
-/** Engines get tools as they are: as the text they came in, since parsing rounds their numbers. */
-export function keepTools<Request extends InferenceRequest>(request: Request, raw: unknown): Request {
-  const { tools: list, toolChoice: choice, ...job } = request.job;
-  if ((list === undefined && choice === undefined) || !Buffer.isBuffer(raw)) return request;
-  const sources = readSources(raw, toolMembers);
-  const tools = list && sources.get("tools");
-  const toolChoice = choice === undefined ? undefined : sources.get("tool_choice");
-  const toolJson = { ...(tools !== undefined && { tools }), ...(toolChoice !== undefined && { toolChoice }) };
-  return { ...request, job: { ...job, toolJson } };
+/** Engines get the schemas of tools as they are: from the text they came in, since parsing rounds their numbers. */
+export function keepTools<Request extends InferenceRequest>(
+  api: Pick<InferenceApi, "toTools">,
+  request: Request,
+  raw: unknown,
+): Request {
+  const { tools, ...job } = request.job;
+  if (tools === undefined || !api.toTools || !Buffer.isBuffer(raw)) return request;
+  const source = readSources(raw, toolMembers).get("tools") ?? "[]";
+  const exact = parseExactJson(source, "tools") as unknown[]; // the schema has seen that it is a list
+  return { ...request, job: { ...job, toolJson: JSON.stringify(api.toTools(exact)) } };
 }

@@ -1,5 +1,6 @@
 /** Parts of messages: the text that engines see of them, and what becomes of those that are no text. */
 import type { Logger } from "@dyn/runtime/internal";
+import type { ToolCall } from "@dyn/runtime/llm";
 import * as z from "zod";
 import { chosenBy, kindOf, listOf } from "./field-kinds.ts";
 import { FieldError } from "./fields.ts";
@@ -9,6 +10,10 @@ export interface Part {
   readonly type: string;
   /** Whose words it has, if they are not those of the message's role. */
   readonly role?: "tool";
+  /** What it calls. */
+  readonly toolCall?: ToolCall;
+  /** The call whose result it is. */
+  readonly toolCallId?: string | undefined;
   /** What engines see of it; undefined if it says something that is no text. */
   readonly text?: string | undefined;
   /** Kinds of parts inside it that are no text. */

@@ -1,10 +1,11 @@
 /** What a client has of an answer: what it comes to in the end, and where another worker would go on. */
 import { RuntimeError } from "@dyn/runtime";
-import type { Delta, FinishReason, Usage } from "@dyn/runtime/llm";
+import type { Delta, FinishReason, ToolCall, ToolCallPiece, Usage } from "@dyn/runtime/llm";
 import {
   textFactor,
   type MemoryShare,
   assertDelta,
+  ToolCalls,
   tokensOf,
   type BegunChoice,
   type ModelJob,
@@ -18,6 +19,8 @@ export interface Choice {
   readonly finishReason: FinishReason;
   /** The stop text that ended it, if one did. */
   readonly stopText: string | undefined;
+  /** What it has called; with their arguments, if texts are kept. */
+  readonly toolCalls: readonly ToolCall[];
 }
 
 /** The whole answer. */
@@ -45,8 +48,12 @@ const spareTokens = 256;
 const maxPieces = 256;
 /** A double in a list. */
 const bytesPerId = 8;
+/** Of an answer: what stands around a call. */
+const callBytes = 100;
 /** Of memory: what is known of a choice, and the events that begin it. */
 const choiceBytes = 512;
+
+const noCalls: readonly ToolCall[] = [];
 
 interface Open {
   text: string;
@@ -54,6 +61,8 @@ interface Open {
   pieces: string[];
   tokens: number;
   tokenIds: number[];
+  /** Undefined until one is made. */
+  calls: ToolCalls | undefined;
   finishReason: FinishReason | undefined;
   stopText: string | undefined;
 }
@@ -77,6 +86,7 @@ export class Transcript {
         pieces: [],
         tokens: 0,
         tokenIds: [],
+        calls: undefined,
         finishReason: undefined,
         stopText: undefined,
       });
@@ -114,7 +124,7 @@ export class Transcript {
       memory.release(textFactor * bytesBefore);
       this.#bytes = 0;
       this.#keeping = { ...this.#keeping, texts: false, tokenIds: false };
-      for (const choice of this.#choices) [choice.text, choice.pieces, choice.tokenIds] = ["", [], []];
+      for (const choice of this.#choices) forget(choice);
     }
   }
 
@@ -127,6 +137,7 @@ export class Transcript {
     if (texts) this.#bytes += countJsonBytes(delta.text, maxBytes);
     if (tokenIds && delta.tokenIds) this.#bytes += delta.tokenIds.length * bytesPerId;
     if (delta.stopText !== undefined) this.#bytes += countJsonBytes(delta.stopText, maxBytes);
+    if (delta.toolCalls) this.#bytes += this.#keepCalls(choice, delta.toolCalls);
     if (this.#bytes > maxBytes)
       throw new RuntimeError(
         "protocol",
@@ -135,6 +146,19 @@ export class Transcript {
     if (texts && delta.text !== "" && choice.pieces.push(delta.text) === maxPieces) joinPieces(choice);
     if (tokenIds && delta.tokenIds) for (const id of delta.tokenIds) choice.tokenIds.push(id);
     return tokens;
+  }
+
+  /** @returns their bytes. */
+  #keepCalls(choice: Open, pieces: readonly ToolCallPiece[]): number {
+    const { texts, maxBytes } = this.#keeping;
+    choice.calls ??= new ToolCalls([], texts);
+    choice.calls.add(pieces, (problem) => new RuntimeError("protocol", `the worker sent a bad delta: ${problem}`));
+    let bytes = 0;
+    for (const { name, id, arguments: text = "" } of pieces) {
+      if (name !== undefined) bytes += callBytes + countJsonBytes(name, maxBytes) + countJsonBytes(id ?? "", maxBytes);
+      if (texts) bytes += countJsonBytes(text, maxBytes);
+    }
+    return bytes;
   }
 
   /** As the worker says: of the prompt when its engine knows it, all at its end. */
@@ -170,6 +194,11 @@ function isWhole(usage: Partial<Usage> | undefined): usage is Usage {
   return usage?.promptTokens !== undefined && usage.completionTokens !== undefined;
 }
 
+function forget(choice: Open): void {
+  [choice.text, choice.pieces, choice.tokenIds] = ["", [], []];
+  choice.calls?.forget();
+}
+
 function toExcess(tokens: number, choice: number, maxTokens: number): RuntimeError {
   return new RuntimeError(
     "protocol",
@@ -185,12 +214,13 @@ function joinPieces(choice: Open): string {
 
 // Ids only if there is one for each token: some engines give none.
 function toBegun(choice: Open): BegunChoice {
-  const { tokens, tokenIds, finishReason } = choice;
+  const { tokens, tokenIds, calls, finishReason } = choice;
   return {
     text: joinPieces(choice),
     tokens,
     isFinished: finishReason !== undefined,
     ...(tokenIds.length === tokens && { tokenIds }),
+    ...(calls && { toolCalls: calls.list }),
   };
 }
 
@@ -198,7 +228,7 @@ function toChoice(choice: Open, index: number): Choice {
   const { finishReason, stopText } = choice;
   if (finishReason === undefined)
     throw new RuntimeError("protocol", `the worker ended its answer without a finish reason for choice ${index}`);
-  return { text: joinPieces(choice), finishReason, stopText };
+  return { text: joinPieces(choice), finishReason, stopText, toolCalls: choice.calls?.list ?? noCalls };
 }
 
 function countChoices({ n = 1, prompts }: ModelJob): number {

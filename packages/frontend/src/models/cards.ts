@@ -10,6 +10,8 @@ export interface CardFacts {
   readonly kvCacheBlockSize: number;
   /** How often a request that has begun may go on at another worker. */
   readonly migrationLimit: number;
+  /** What all engines that generate can do beyond text. */
+  readonly capabilities: ReadonlySet<string>;
 }
 
 /** What is shown of a model, and when it began. */
@@ -28,6 +30,8 @@ export interface CardGroup {
   readonly kvCacheBlockSize: Least;
   readonly migrationLimit: Least;
   readonly created: Least;
+  /** How many of the cards name each. */
+  readonly capabilities: ReadonlyMap<string, number>;
 }
 
 /** All cards of one model. */
@@ -73,6 +77,7 @@ class Group implements CardGroup {
   readonly kvCacheBlockSize = new Least();
   readonly migrationLimit = new Least();
   readonly created = new Least();
+  readonly capabilities = new Map<string, number>();
 
   constructor(endpoint: string) {
     this.endpoint = endpoint;
@@ -98,6 +103,11 @@ class Group implements CardGroup {
     if (card.kv_cache_block_size) this.kvCacheBlockSize[step](card.kv_cache_block_size);
     this.migrationLimit[step](card.migration_limit ?? 0);
     if (card.dyn_created) this.created[step](card.dyn_created);
+    for (const name of new Set(card.dyn_capabilities)) {
+      const count = (this.capabilities.get(name) ?? 0) + (step === "add" ? 1 : -1);
+      if (count > 0) this.capabilities.set(name, count);
+      else this.capabilities.delete(name);
+    }
   }
 }
 
@@ -152,10 +162,21 @@ export function toFacts(served: ReadonlyMap<WorkerRole, CardGroup>): ModelFacts 
     kvCacheBlockSize: least(all, "kvCacheBlockSize"),
     migrationLimit: least(generating, "migrationLimit"),
     created: least(all, "created"),
+    capabilities: new Set(
+      generating.flatMap(inAll).filter((name) => generating.every((group) => isInAll(group, name))),
+    ),
   };
 }
 
-function least(groups: readonly CardGroup[], name: keyof ModelFacts): number {
+function inAll(group: CardGroup): string[] {
+  return [...group.capabilities.keys()].filter((name) => isInAll(group, name));
+}
+
+function isInAll({ capabilities, cards }: CardGroup, name: string): boolean {
+  return capabilities.get(name) === cards.size;
+}
+
+function least(groups: readonly CardGroup[], name: Exclude<keyof ModelFacts, "capabilities">): number {
   const values = groups.flatMap((group) => group[name].value ?? []);
   return values.length === 0 ? 0 : Math.min(...values);
 }

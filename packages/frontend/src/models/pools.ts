@@ -14,6 +14,8 @@ export interface ModelClients {
   readonly prefill: ModelClient | undefined;
   /** How often a request that has begun may go on at another worker: what all of them allow. */
   readonly migrationLimit: number;
+  /** What all of them can do beyond text. */
+  readonly capabilities: ReadonlySet<string>;
 }
 
 export interface Pools extends Disposable {
@@ -185,15 +187,16 @@ function describeChange(before: CardFacts, after: CardFacts): Record<string, num
 }
 
 // Workers that do both win: one hop less.
-function choosePools(model: string, pools: ReadonlyMap<WorkerRole, Pool>, { migrationLimit }: CardFacts): ModelClients {
+function choosePools(model: string, pools: ReadonlyMap<WorkerRole, Pool>, facts: CardFacts): ModelClients {
+  const { migrationLimit, capabilities } = facts;
   const living = (role: WorkerRole): ModelClient | undefined => {
     const client = pools.get(role)?.client;
     return client && client.instances.length > 0 ? client : undefined;
   };
   const aggregated = living("aggregated");
-  if (aggregated) return { client: aggregated, prefill: undefined, migrationLimit };
+  if (aggregated) return { client: aggregated, prefill: undefined, migrationLimit, capabilities };
   const [prefill, decode] = [living("prefill"), living("decode")];
-  if (prefill && decode) return { client: decode, prefill, migrationLimit };
+  if (prefill && decode) return { client: decode, prefill, migrationLimit, capabilities };
   const missing = prefill ? "no decode instance" : decode ? "no prefill instance" : "no instance";
   throw new RuntimeError("unavailable", `${missing} serves model ${JSON.stringify(model)} at the moment`);
 }

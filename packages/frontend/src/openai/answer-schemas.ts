@@ -44,10 +44,29 @@ function inChunks(choice: z.ZodType): Fields {
   };
 }
 
-const message = z.object({ role: z.literal("assistant"), content: z.string(), refusal: z.null() });
+const called = z.object({ name: z.string(), arguments: z.string().describe("JSON, as far as it goes.") });
+const calledCustom = z.object({ name: z.string(), input: z.string() });
+const toolCall = z.union([
+  z.object({ id: z.string(), type: z.literal("function"), function: called }),
+  z.object({ id: z.string(), type: z.literal("custom"), custom: calledCustom }),
+]);
+const message = z.object({
+  role: z.literal("assistant"),
+  content: z.union([z.string(), z.null()]).describe("Null if it calls tools and says nothing."),
+  refusal: z.null(),
+  tool_calls: z.array(toolCall).min(1).optional().describe("If it calls tools."),
+});
+const toolCallPiece = z.object({
+  index: z.int().describe("Which call of the choice."),
+  id: z.string().optional().describe("In the first piece of a call, as `type` and `name`."),
+  type: z.enum(["function", "custom"]).optional(),
+  function: called.partial({ name: true }).optional(),
+  custom: calledCustom.partial({ name: true }).optional(),
+});
 const delta = z.object({
   role: z.literal("assistant").optional().describe("In the first chunk of a choice."),
-  content: z.string().optional(),
+  content: z.union([z.string(), z.null()]).optional(),
+  tool_calls: z.array(toolCallPiece).length(1).optional(),
 });
 const text = z.string();
 

@@ -1,8 +1,9 @@
 /** Chat completions as OpenAI writes them: chunks of a stream, or one completion. */
-import type { FinishReason, Usage } from "@dyn/runtime/llm";
+import type { Delta, FinishReason, ToolCall, Usage } from "@dyn/runtime/llm";
 import type { GenerateResult } from "../inference/transcript.ts";
 import type { AnswerHead, StreamFormat } from "../inference/api.ts";
 import type { ChatRequest } from "./chat-schema.ts";
+import { ToolCallChunks, toToolCall } from "./tool-call-format.ts";
 
 export function toUsage({ promptTokens, completionTokens, cachedTokens }: Usage): Record<string, unknown> {
   return {
@@ -21,15 +22,25 @@ export function createChatStream({ job, includeUsage }: ChatRequest, { requestId
   const after = `},"logprobs":null,"finish_reason":null}${tail}`;
   const finish = (index: number, reason: FinishReason): string =>
     `${head}{"index":${index},"delta":{},"logprobs":null,"finish_reason":"${reason}"}${tail}`;
-  const begin = (index: number): string =>
-    `${head}{"index":${index},"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}${tail}`;
+  const begin = (index: number, content: string): string =>
+    `${head}{"index":${index},"delta":{"role":"assistant","content":${content}},"logprobs":null,"finish_reason":null}${tail}`;
+  const calls = new Map<number, ToolCallChunks>();
+  const toCalls = (choice: number, { toolCalls = [] }: Delta): string => {
+    const chunks = calls.get(choice) ?? new ToolCallChunks();
+    calls.set(choice, chunks);
+    const toChunk = (list: string): string =>
+      `${head}{"index":${choice},"delta":{"tool_calls":${list}},"logprobs":null,"finish_reason":null}${tail}`;
+    return toolCalls.map((piece) => toChunk(chunks.write(piece))).join("");
+  };
   let begun = false;
   return {
     batch(deltas) {
-      let events = begun ? "" : before.map((_, index) => begin(index)).join("");
+      let events = begun ? "" : before.map((_, index) => begin(index, firstContent(deltas, index))).join("");
       begun = true;
-      for (const { text, choice = 0, finishReason } of deltas) {
+      for (const delta of deltas) {
+        const { text, choice = 0, finishReason } = delta;
         if (text !== "") events += before[choice] + JSON.stringify(text) + after;
+        if (delta.toolCalls) events += toCalls(choice, delta);
         if (finishReason !== undefined) events += finish(choice, finishReason);
       }
       return events;
@@ -39,6 +50,12 @@ export function createChatStream({ job, includeUsage }: ChatRequest, { requestId
       return `${last}data: [DONE]\n\n`;
     },
   };
+}
+
+// A choice that begins with a call has no text so far.
+function firstContent(deltas: readonly Delta[], index: number): "null" | '""' {
+  const first = deltas.find(({ choice = 0 }) => choice === index);
+  return first?.toolCalls && first.text === "" ? "null" : '""';
 }
 
 /** The body of a unary answer. */
@@ -52,12 +69,17 @@ export function toChatCompletion(
     object: "chat.completion",
     created,
     model: job.model,
-    choices: choices.map(({ text, finishReason }, index) => ({
+    choices: choices.map(({ text, toolCalls, finishReason }, index) => ({
       index,
-      message: { role: "assistant", content: text, refusal: null },
+      message: { role: "assistant", content: text, refusal: null, ...toCalled(text, toolCalls) },
       logprobs: null,
       finish_reason: finishReason,
     })),
     usage: toUsage(usage),
   };
+}
+
+function toCalled(text: string, toolCalls: readonly ToolCall[]): Record<string, unknown> {
+  if (toolCalls.length === 0) return {};
+  return { content: text === "" ? null : text, tool_calls: toolCalls.map(toToolCall) };
 }

@@ -3,11 +3,13 @@ import type { Message } from "@dyn/runtime/llm";
 import type { ModelJob } from "@dyn/runtime/internal";
 import * as z from "zod";
 import { described, ruleOf, shaped } from "../inference/described.ts";
-import { anyList, countLimit, listOf } from "../inference/field-kinds.ts";
+import { countLimit, listOf } from "../inference/field-kinds.ts";
 import { checkLength, FieldError, modelName, parseFields, unsupported, type FieldLimits } from "../inference/fields.ts";
 import type { InferenceRequest } from "../inference/api.ts";
 import { contentOf, skipParts, textPart, toText, type Part } from "../inference/parts.ts";
+import { checkToolChoice } from "../inference/tool-choice.ts";
 import { answerFields, onlyOfStreams, samplingFields, stopField, toSampling, toStop } from "./sampling.ts";
+import { toolCallsField, toolChoiceField, toolsField, toTools } from "./tools.ts";
 
 const refusalPart = z
   .object({ refusal: z.string() })
@@ -24,6 +26,8 @@ const fields = z.object({
     content.nullish(),
   ),
   name: described("Who speaks, for the engine.", z.string().nullish()),
+  tool_calls: described("Of an assistant: what it has called.", toolCallsField.nullish()),
+  tool_call_id: described("Of a tool: the call that this is the result of.", z.string().nullish()),
 });
 
 const message = shaped(
@@ -52,8 +56,12 @@ const chatRequest = z.object({
   max_tokens: described("The older name of `max_completion_tokens`, which wins.", countLimit().nullish()),
   stop: stopField,
   ...samplingFields,
-  tools: described("Handed to the engine as they are.", anyList().nullish()),
-  tool_choice: described("Handed to the engine as it is.", z.unknown().optional()),
+  tools: described("Tools that the engine may call. Kinds that are not known are left out.", toolsField.nullish()),
+  tool_choice: described(
+    "Whether and what the engine calls: `auto` unless given. A tool that it names must be in `tools`.",
+    toolChoiceField.nullish(),
+  ),
+  parallel_tool_calls: described("False: at most one call.", z.boolean().nullish()),
   logprobs: described("Not supported.", z.literal(false, unsupported).nullish()),
   top_logprobs: described("Not supported.", z.literal(0, unsupported).nullish()),
 });
@@ -84,19 +92,35 @@ export function parseChatRequest(body: unknown, { maxMessages, maxCompletions }:
 }
 
 function toJob(chat: ChatBody): ModelJob {
+  const tools = toTools(chat.tools ?? []);
+  checkToolChoice(chat.tool_choice ?? undefined, tools);
   const maxTokens = chat.max_completion_tokens ?? chat.max_tokens ?? undefined;
   return {
     model: chat.model,
-    messages: chat.messages.map(({ role, content: given, name }): Message => ({
-      role: role === "function" ? "tool" : role,
-      text: toText(given),
-      ...(name != null && { name }),
-    })),
+    messages: chat.messages.map(toMessage),
     stop: toStop(chat.stop),
     ...(maxTokens !== undefined && { maxTokens }),
     ...(chat.n != null && chat.n > 1 && { n: chat.n }),
     sampling: toSampling(chat),
-    ...(chat.tools != null && { tools: chat.tools }),
+    ...(tools.length > 0 && { tools }),
     ...(chat.tool_choice != null && { toolChoice: chat.tool_choice }),
+    ...(chat.parallel_tool_calls != null && { parallelToolCalls: chat.parallel_tool_calls }),
+  };
+}
+
+function toMessage({
+  role,
+  content: given,
+  name,
+  tool_calls: calls,
+  tool_call_id: id,
+}: z.infer<typeof fields>): Message {
+  const toolCalls = calls?.filter((call) => call !== undefined) ?? [];
+  return {
+    role: role === "function" ? "tool" : role,
+    text: toText(given),
+    ...(name != null && { name }),
+    ...(toolCalls.length > 0 && { toolCalls }),
+    ...(id != null && { toolCallId: id }),
   };
 }

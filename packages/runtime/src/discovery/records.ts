@@ -47,6 +47,8 @@ export interface ModelCard {
   readonly dyn_created?: number;
   /** Ours: the worker counts tokens for whoever asks, at an endpoint beside this one. */
   readonly dyn_count_tokens?: true;
+  /** Ours: what the engine can do beyond text. */
+  readonly dyn_capabilities?: readonly string[];
 }
 
 /** One instance serves a model. */
@@ -203,8 +205,13 @@ function findMissingOfCard(card: Readonly<Record<string, unknown>> | null | unde
   const count = ["context_length", "kv_cache_block_size", "migration_limit"].find(
     (field) => !isNonNegative(card[field] ?? 0),
   );
-  const missing = text ?? count ?? (isTime(card["dyn_created"] ?? 0) ? undefined : "dyn_created");
+  const time = isTime(card["dyn_created"] ?? 0) ? undefined : "dyn_created";
+  const missing = text ?? count ?? time ?? (isNames(card["dyn_capabilities"] ?? []) ? undefined : "dyn_capabilities");
   return missing && `card_json.${missing}`;
+}
+
+function isNames(value: unknown): boolean {
+  return Array.isArray(value) && value.length <= 64 && value.every((name) => typeof name === "string");
 }
 
 // Up to the year 9999.

@@ -14,7 +14,7 @@ function toMessages({ text }: Prompt): ModelRequest["messages"] {
 
 /** One request per choice, in the order of their indexes; a seed differs from choice to choice. */
 export function toRequests({ n = 1, prompts, prefill, begun, toolJson, ...asked }: ModelJob): ModelRequest[] {
-  const request = toolJson ? { ...asked, ...readTools(toolJson) } : asked;
+  const request = toolJson !== undefined ? { ...asked, tools: readTools(toolJson) } : asked;
   const withResult = (base: ModelRequest, index: number): ModelRequest =>
     prefill ? { ...base, prefillResult: prefill.results[index] } : base;
   const forPrompt = (prompt: Prompt): ModelRequest => ({ ...request, prompt, messages: toMessages(prompt) });

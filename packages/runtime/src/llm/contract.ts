@@ -7,6 +7,63 @@ export interface Message {
   /** All text parts of the message, joined. */
   readonly text: string;
   readonly name?: string;
+  /** Of an assistant: what it called. */
+  readonly toolCalls?: readonly ToolCall[];
+  /** Of a tool: the call that this is the result of. */
+  readonly toolCallId?: string;
+}
+
+/** What an engine can do beyond text. `tools`: it reads `tools` and may call them. */
+export type Capability = "tools";
+
+/** Arguments of a `function` are JSON, those of a `custom` tool any text. */
+export type ToolKind = "function" | "custom";
+
+/** A tool that the model may call. */
+export interface Tool {
+  readonly name: string;
+  readonly kind: ToolKind;
+  readonly description?: string;
+  /** JSON Schema of the arguments of a function, as the client sent it. A number that a double would change (12345678901234567890, 1e400) is a
+   *  JSON.rawJSON: JSON.stringify writes it as it was, and its text is `rawJSON`. */
+  readonly parameters?: Readonly<Record<string, unknown>>;
+  /** The client relies on arguments that are as `parameters` says. */
+  readonly strict?: boolean;
+  /** What a custom tool takes, for instance a grammar, as the client sent it. */
+  readonly format?: unknown;
+}
+
+/** What the client wants of its tools. */
+export interface ToolChoice {
+  /** `auto`: as the model likes. `none`: no call. `required`: at least one. `named`: one of `name`. */
+  readonly mode: "auto" | "none" | "required" | "named";
+  /** With `named`: the tool. */
+  readonly name?: string;
+  /** Only these may be called. Absent = all. */
+  readonly allowed?: readonly string[];
+}
+
+/** A call that a model has made. */
+export interface ToolCall {
+  readonly id: string;
+  readonly name: string;
+  readonly kind: ToolKind;
+  /** The whole text: JSON, of a function. */
+  readonly arguments: string;
+}
+
+/** A piece of a call. Calls come one after the other: a piece belongs to the last call that has begun, or begins the next. */
+export interface ToolCallPiece {
+  /** Which call of the completion, from 0. */
+  readonly index: number;
+  /** In the first piece of a call, and only there. */
+  readonly name?: string;
+  /** In the first piece, if the engine gives ids; else the runtime makes one. */
+  readonly id?: string;
+  /** In the first piece. Absent = `function`. */
+  readonly kind?: ToolKind;
+  /** What is added to the arguments. */
+  readonly arguments?: string;
 }
 
 export interface Sampling {
@@ -35,6 +92,8 @@ export interface Generated {
   readonly tokens: number;
   /** Ids of those tokens, if the engine that made them gave any. */
   readonly tokenIds?: readonly number[];
+  /** Calls that it has made, the last one perhaps in part. */
+  readonly toolCalls?: readonly ToolCall[];
 }
 
 /** One completion to make. Parsed and validated by the frontend. */
@@ -49,26 +108,22 @@ export interface ModelRequest {
   /** Most tokens the completion may have. */
   readonly maxTokens?: number;
   readonly sampling: Sampling;
-  /** Tool definitions and choice as the client sent them. A number that a double would change (12345678901234567890, 1e400) is a JSON.rawJSON:
-   *  JSON.stringify writes it as it was, and its text is `rawJSON`. */
-  readonly tools?: readonly unknown[];
-  readonly toolChoice?: unknown;
+  /** Tools it may call. */
+  readonly tools?: readonly Tool[];
+  /** Absent = `auto`. */
+  readonly toolChoice?: ToolChoice;
+  /** False: at most one call. Absent = as the model likes. */
+  readonly parallelToolCalls?: boolean;
   /** The completion has begun elsewhere: go on after this. Only engines served with a `migrationLimit` above 0 get it. */
   readonly generated?: Generated;
   /** At a decode worker: what the prefill worker's engine made of the prompt. */
   readonly prefillResult?: unknown;
 }
 
-/** Source text of JSON values. */
-export interface ToolJson {
-  readonly tools?: string;
-  readonly toolChoice?: string;
-}
-
 /** What travels to a worker: one request for one or several completions. Engines see them one by one, as a ModelRequest. */
 export interface ModelJob extends ModelRequest {
-  /** In place of `tools` and `toolChoice`: JSON keeps of them what msgpack and doubles cannot. */
-  readonly toolJson?: ToolJson;
+  /** In place of `tools`: JSON keeps of them what msgpack and doubles cannot. */
+  readonly toolJson?: string;
   /** Completions for each prompt. Default 1. */
   readonly n?: number;
   /** Several prompts at once: each in turn takes the place of `prompt` and `messages`. Choice `i` belongs to prompt `floor(i / n)`. */
@@ -108,8 +163,10 @@ export interface Usage {
 /** A piece of a completion. */
 export interface Delta {
   readonly text: string;
-  /** Ids of the tokens in `text`; without them a delta with text counts as one token. */
+  /** Ids of the tokens in it; without them a delta with text or a piece of a call counts as one token. */
   readonly tokenIds?: readonly number[];
+  /** Pieces of tool calls, in their order; text of the same delta stands before them. */
+  readonly toolCalls?: readonly ToolCallPiece[];
   /** Which completion of the job; absent means 0. Engines leave it out. */
   readonly choice?: number;
   /** Ends the completion. */

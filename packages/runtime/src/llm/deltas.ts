@@ -3,6 +3,7 @@ import { RuntimeError } from "../errors.ts";
 import { describeValue } from "../excerpt.ts";
 import { isMap } from "../wire/payload.ts";
 import type { Delta, FinishReason } from "./contract.ts";
+import { isPieces, maxToolCalls } from "./tool-calls.ts";
 
 const finishReasons: ReadonlySet<unknown> = new Set<FinishReason>(["stop", "length", "content_filter", "tool_calls"]);
 
@@ -35,16 +36,18 @@ const fields = {
   choice: "a whole number from 0",
   finishReason: [...finishReasons].join(", "),
   stopText: "a string",
+  toolCalls: `a list of pieces, each with an index from 0 to ${maxToolCalls - 1}, and texts without half characters`,
   usage: "an object with promptTokens, completionTokens or cachedTokens, whole numbers from 0",
 } as const;
 
 function findProblem(value: Readonly<Record<string, unknown>>): keyof typeof fields | undefined {
-  const { text, tokenIds, choice, finishReason, stopText, usage } = value;
+  const { text, tokenIds, choice, finishReason, stopText, toolCalls, usage } = value;
   if (typeof text !== "string") return "text";
   if (tokenIds !== undefined && !isTokenIds(tokenIds)) return "tokenIds";
   if (choice !== undefined && !isCount(choice)) return "choice";
   if (finishReason !== undefined && !finishReasons.has(finishReason)) return "finishReason";
   if (stopText !== undefined && typeof stopText !== "string") return "stopText";
+  if (toolCalls !== undefined && !isPieces(toolCalls)) return "toolCalls";
   return usage === undefined || isUsage(usage) ? undefined : "usage";
 }
 

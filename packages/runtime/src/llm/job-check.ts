@@ -3,6 +3,7 @@ import { RuntimeError } from "../errors.ts";
 import { isMap } from "../wire/payload.ts";
 import type { ModelJob, WorkerRole } from "./contract.ts";
 import { isCount } from "./deltas.ts";
+import { isTools } from "./tool-json.ts";
 
 /** Most completions one job may ask for. */
 export const maxChoices = 1_024;
@@ -29,7 +30,16 @@ function isPrompt(value: unknown): boolean {
 }
 
 function isBegun(value: unknown): boolean {
-  return isMap(value) && isText(value["text"]) && isCount(value["tokens"]);
+  return (
+    isMap(value) &&
+    isText(value["text"]) &&
+    isCount(value["tokens"]) &&
+    (value["toolCalls"] === undefined || isListOf(value["toolCalls"], isToolCall))
+  );
+}
+
+function isToolCall(value: unknown): boolean {
+  return isMap(value) && ["id", "name", "kind", "arguments"].every((name) => isText(value[name]));
 }
 
 function isPrefill(value: unknown): boolean {
@@ -53,11 +63,9 @@ const optional: Readonly<Record<string, readonly [words: string, isValid: (value
   maxTokens: ["a whole number", isCount],
   prompt: ["a map with text", isPrompt],
   prompts: ["a list of maps with text", (value) => isListOf(value, isPrompt)],
-  tools: ["a list", Array.isArray],
-  toolJson: [
-    "a map of JSON texts",
-    (value) => isMap(value) && isText(value["tools"] ?? "") && isText(value["toolChoice"] ?? ""),
-  ],
+  tools: ["a list of maps with name", isTools],
+  toolJson: ["a JSON text", isText],
+  toolChoice: ["a map with mode", (value) => isMap(value) && isText(value["mode"])],
   prefill: ["a map with results", isPrefill],
   begun: ["a list of maps with text and tokens", (value) => isListOf(value, isBegun)],
 };

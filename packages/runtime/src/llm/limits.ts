@@ -1,10 +1,12 @@
 /** Holds an engine to the request: stop strings, max_tokens, one finish reason and a usage at the end, even if it ignores them. */
+import { RuntimeError } from "../errors.ts";
 import { GivenItems } from "../given-items.ts";
 import type { TokenClock } from "../trace/token-clock.ts";
 import type { Delta, FinishReason, ModelRequest, Usage } from "./contract.ts";
 import { assertEngineDelta } from "./deltas.ts";
 import { createPairJoin } from "./pairs.ts";
 import type { AskedCount } from "./prompt-count.ts";
+import { ToolCalls } from "./tool-calls.ts";
 import { createStopGate, type Stopped, type StopStep } from "./stops.ts";
 import { UsageCount } from "./usage.ts";
 
@@ -27,9 +29,9 @@ export function createCompletionState(
   return { count: new UsageCount(countPrompt), finishReason: undefined, askPrompt, clock };
 }
 
-/** Tokens of one delta: its ids, or one if it has text. */
+/** Tokens of one delta: its ids, or one if it has text or pieces of a call. */
 export function tokensOf(delta: Delta): number {
-  return delta.tokenIds?.length ?? (delta.text === "" ? 0 : 1);
+  return delta.tokenIds?.length ?? (delta.text === "" && delta.toolCalls === undefined ? 0 : 1);
 }
 
 /** Start an engine, unless nothing may come, and pass its deltas on, each whole, until a limit is met; the last has `finishReason` and `usage`.
@@ -86,10 +88,21 @@ function createLimiter(request: ModelRequest, state: CompletionState): Limiter {
   const gate = stop.length > 0 ? createStopGate(stop) : undefined;
   const { count } = state;
   count.outputTokens = generated?.tokens ?? 0;
+  let calls = generated?.toolCalls && new ToolCalls(generated.toolCalls, false);
+
+  // A model that has called is done for now, whatever its engine calls that.
+  const toReason = (reason: FinishReason): FinishReason =>
+    reason === "stop" && calls !== undefined && calls.count > 0 ? "tool_calls" : reason;
+
+  function checkCalls(delta: Delta): Delta {
+    if (!delta.toolCalls) return delta;
+    calls ??= new ToolCalls([], false);
+    return { ...delta, toolCalls: calls.add(delta.toolCalls, toEngineFault) };
+  }
 
   // The last delta that is released carries the end; text before a stop string is a delta of its own.
   function end(released: readonly Delta[], reason: FinishReason, stopped: Stopped | undefined): Delta[] {
-    state.finishReason = stopped ? "stop" : reason;
+    state.finishReason = stopped ? "stop" : toReason(reason);
     const ending = { finishReason: state.finishReason, usage: count.usage };
     if (stopped) return [...released, { text: stopped.text, ...ending, stopText: stopped.stopText }];
     return [...released.slice(0, -1), { ...(released.at(-1) ?? { text: "" }), ...ending }];
@@ -107,7 +120,8 @@ function createLimiter(request: ModelRequest, state: CompletionState): Limiter {
     count.outputTokens += tokens;
     if (delta.usage) count.hearCompletion(delta.usage);
     state.clock.add(tokens);
-    const { released, stopped } = gate?.push(told) ?? pass(told, tokens);
+    const checked = checkCalls(told);
+    const { released, stopped } = gate?.push(checked) ?? pass(checked, tokens);
     if (stopped) return end(released, "stop", stopped);
     const reason = delta.finishReason ?? (count.outputTokens >= maxTokens ? "length" : undefined);
     return reason === undefined ? released : close(reason, released);
@@ -119,6 +133,10 @@ function createLimiter(request: ModelRequest, state: CompletionState): Limiter {
     admit,
     admitAll: (deltas) => deltas.flatMap((delta) => (state.finishReason === undefined ? admit(delta) : [])),
   };
+}
+
+function toEngineFault(problem: string): RuntimeError {
+  return new RuntimeError("internal", `the engine yielded a bad delta: ${problem}`);
 }
 
 // Of what an engine says on the way only the prompt's count is passed on: that of the completion stands at its end.

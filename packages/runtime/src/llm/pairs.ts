@@ -56,12 +56,14 @@ function isLow(code: number): boolean {
 function join(first: Delta, second: Delta): Delta {
   const tokenIds =
     first.tokenIds || second.tokenIds ? [...(first.tokenIds ?? []), ...(second.tokenIds ?? [])] : undefined;
+  const toolCalls = first.toolCalls && second.toolCalls && [...first.toolCalls, ...second.toolCalls];
   const usage = first.usage && second.usage && { ...first.usage, ...second.usage };
   return {
     ...first,
     ...second,
     text: first.text + second.text,
     ...(tokenIds && { tokenIds }),
+    ...(toolCalls && { toolCalls }),
     ...(usage && { usage }),
   };
 }

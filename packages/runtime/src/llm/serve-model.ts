@@ -1,13 +1,6 @@
 /** Serve a model: publish its endpoint and its card, and hold the engine to what requests ask. */
 import { countCharacters } from "../counts.ts";
-import {
-  isModelName,
-  maxModelNameLength,
-  parseAddress,
-  toSlug,
-  type EndpointAddress,
-  type ModelRecord,
-} from "../discovery/records.ts";
+import { isModelName, maxModelNameLength, parseAddress, type ModelRecord } from "../discovery/records.ts";
 import type { Serving } from "../endpoint.ts";
 import type { RequestLimit } from "../ingress/request-limit.ts";
 import { once } from "../lifetime.ts";
@@ -17,18 +10,12 @@ import { loggerOf } from "../logging/logger.ts";
 import type { Runtime } from "../runtime.ts";
 import { assertFunction, assertWhole, refuseOthers, type OptionNames } from "../settings/options.ts";
 import { encodeDeltaItem } from "../wire/items.ts";
-import type { CountTokens, Delta, Engine, ModelJob, RenderPrompt, WorkerRole } from "./contract.ts";
+import type { Capability, CountTokens, Delta, Engine, ModelJob, RenderPrompt, WorkerRole } from "./contract.ts";
 import { checkJob } from "./job-check.ts";
+import { checkCapabilities, checkRole, toModelRecord } from "./model-card.ts";
 import { createUsageCount, type PromptHooks } from "./prompt-count.ts";
 import { createLoneNotice, runJob, type Served } from "./run-job.ts";
 import { serveCount } from "./serve-count.ts";
-
-// What must be there besides for a model to be served, in the form of Dynamo's cards.
-const needs: Readonly<Record<WorkerRole, readonly unknown[]>> = {
-  aggregated: [],
-  prefill: [["decode"]],
-  decode: [["prefill"]],
-};
 
 export interface ServeModelOptions {
   /** Name clients use; any text of 1 to 256 characters. */
@@ -50,6 +37,8 @@ export interface ServeModelOptions {
   readonly countTokens?: CountTokens;
   /** The text of a conversation as the engine's chat template makes it, for `countTokens`. Default: the texts of its messages, a line break between them. */
   readonly render?: RenderPrompt;
+  /** What the engine can do beyond text. A request that asks for something else is refused by the frontend. Default: nothing. */
+  readonly capabilities?: readonly Capability[];
   /** What callers may choose this instance by, as of `serve`. Default: none. */
   readonly labels?: Readonly<Record<string, string>>;
 }
@@ -64,6 +53,7 @@ const modelOptions: OptionNames<ServeModelOptions> = {
   limit: true,
   countTokens: true,
   render: true,
+  capabilities: true,
 };
 
 /** Resolves once the model is registered. @throws RuntimeError `invalid_argument` on a bad name or address. */
@@ -71,6 +61,7 @@ export async function serveModel(runtime: Runtime, options: ServeModelOptions, e
   const { model, role = "aggregated", contextLength = 0, migrationLimit = 0, requestLimit = 0, ...rest } = options;
   const {
     labels = {},
+    capabilities = [],
     limit,
     countTokens,
     render,
@@ -82,6 +73,7 @@ export async function serveModel(runtime: Runtime, options: ServeModelOptions, e
   checkRole(role);
   assertWhole("contextLength", contextLength, 0);
   assertWhole("migrationLimit", migrationLimit, 0);
+  checkCapabilities(capabilities);
   assertFunction("the engine", engine);
   const hooks = toHooks(countTokens, render);
   const address = parseAddress(endpoint);
@@ -99,8 +91,8 @@ export async function serveModel(runtime: Runtime, options: ServeModelOptions, e
       idempotent: true, // nobody is harmed by text that is generated twice
     }),
   );
-  const facts = { model, role, contextLength, migrationLimit, isCounting: counting !== undefined };
-  const card = await publishCard(runtime, toRecord(address, serving, facts), serving);
+  const facts = { model, role, contextLength, migrationLimit, capabilities, isCounting: counting !== undefined };
+  const card = await publishCard(runtime, toModelRecord(address, serving.instanceId, facts), serving);
   loggerOf(runtime.log)
     .child({ target: "dyn_runtime::llm" })
     .info({ model, role, endpoint, instance_id: serving.instanceId }, "model is serving");
@@ -135,40 +127,6 @@ async function withCounting(counting: Serving | undefined, serve: () => Promise<
   }
 }
 
-interface CardFacts {
-  readonly model: string;
-  readonly role: WorkerRole;
-  readonly contextLength: number;
-  readonly migrationLimit: number;
-  readonly isCounting: boolean;
-}
-
-function toRecord(
-  address: EndpointAddress,
-  { instanceId }: Serving,
-  { model, role, contextLength, migrationLimit, isCounting }: CardFacts,
-): ModelRecord {
-  return {
-    type: "Model",
-    ...address,
-    instance_id: BigInt(instanceId),
-    card_json: {
-      display_name: model,
-      slug: toSlug(model),
-      context_length: contextLength,
-      kv_cache_block_size: 16,
-      migration_limit: migrationLimit,
-      model_type: role === "prefill" ? "" : "Chat | Completions",
-      model_input: "Text",
-      worker_type: role,
-      needs: needs[role],
-      runtime_config: {},
-      dyn_created: Math.floor(Date.now() / 1000),
-      ...(isCounting && { dyn_count_tokens: true }),
-    },
-  };
-}
-
 // A drain of the whole runtime knows the endpoint only: the model must not stay listed while it lasts.
 function withCard(card: AsyncDisposable, serving: Serving, runtime: Runtime): Serving {
   const onDrain = (): void => void withdraw(card, runtime);
@@ -188,14 +146,6 @@ function checkName(model: unknown): void {
   throw new RuntimeError(
     "invalid_argument",
     `model must be a name of 1 to ${maxModelNameLength} characters, got ${got}`,
-  );
-}
-
-function checkRole(role: WorkerRole): void {
-  if (Object.hasOwn(needs, role)) return;
-  throw new RuntimeError(
-    "invalid_argument",
-    `role must be one of ${Object.keys(needs).join(", ")}, got ${describeValue(role)}`,
   );
 }
 

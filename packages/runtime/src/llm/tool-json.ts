@@ -2,7 +2,8 @@
 import { RuntimeError } from "../errors.ts";
 import { createRequestId } from "../ids.ts";
 import { maxDepth } from "../wire/msgpack-check.ts";
-import type { ModelRequest, ToolJson } from "./contract.ts";
+import { isMap } from "../wire/payload.ts";
+import type { Tool } from "./contract.ts";
 import { findJsonExcess } from "./json-size.ts";
 
 /** Such a number may be more than a double holds; others need no second look. */
@@ -16,14 +17,16 @@ const maxLongNumbers = 65_536;
 const { rawJSON } = JSON as typeof JSON & { rawJSON(this: void, text: string): unknown };
 
 /** What the engine sees. @throws RuntimeError `invalid_argument` on what is no JSON, no list of tools, or nested too deep. */
-export function readTools({ tools, toolChoice }: ToolJson): Pick<ModelRequest, "tools" | "toolChoice"> {
-  const list = tools === undefined ? undefined : parseExactJson(tools, "tools");
-  if (list !== undefined && !Array.isArray(list))
-    throw new RuntimeError("invalid_argument", "tools of the request must be a list");
-  return {
-    ...(list && { tools: list }),
-    ...(toolChoice !== undefined && { toolChoice: parseExactJson(toolChoice, "tool_choice") }),
-  };
+export function readTools(toolJson: string): readonly Tool[] {
+  const tools = parseExactJson(toolJson, "tools");
+  if (!isTools(tools))
+    throw new RuntimeError("invalid_argument", "tools of the request must be a list of maps with name");
+  return tools;
+}
+
+/** A list of tools, as far as the runtime reads them. */
+export function isTools(value: unknown): value is readonly Tool[] {
+  return Array.isArray(value) && value.every((tool) => isMap(tool) && typeof tool["name"] === "string");
 }
 
 /** As JSON.parse, but a number that a double would change is a JSON.rawJSON, which JSON.stringify writes as it was. `what` begins an error's sentence.

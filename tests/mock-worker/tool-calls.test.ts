@@ -1,0 +1,62 @@
+// What the mock calls, by the rules of docs/mock-worker.md: it follows from the request alone.
+import { describe, expect, test } from "vitest";
+import { toEcho, toPieces } from "../../packages/mock-worker/src/tool-calls.ts";
+import type { Message, ModelRequest, Tool, ToolChoice } from "../../packages/runtime/src/llm/contract.ts";
+
+const parameters = { type: "object", properties: { city: { type: "string" } }, required: ["city"] };
+const weather: Tool = { name: "get_weather", kind: "function", parameters };
+const clock: Tool = { name: "showTime", kind: "function" };
+const submit: Tool = { name: "submit", kind: "function" };
+const tools = [weather, clock, submit];
+const user = (text: string): Message => ({ role: "user", text });
+const result: Message = { role: "tool", text: "sunny", toolCallId: "c" };
+const called: Message = { role: "assistant", text: "" };
+
+/** Name and arguments of what is called; undefined for a text. */
+function callOf(messages: readonly Message[], given: readonly Tool[], toolChoice?: ToolChoice): unknown {
+  const request: ModelRequest = {
+    model: "m",
+    messages,
+    stop: [],
+    sampling: {},
+    tools: given,
+    ...(toolChoice && { toolChoice }),
+  };
+  const [first, ...rest] = toPieces(request);
+  return first && [first.name, rest.map((piece) => piece.arguments).join("")];
+}
+
+describe("it calls", () => {
+  test.each<[string, readonly Message[], ToolChoice | undefined, unknown]>([
+    ["nothing of its own accord", [user("hello")], undefined, undefined],
+    ["the tool whose name the user says", [user("how is the Weather?")], undefined, ["get_weather", '{"city":"city"}']],
+    ["the tool whose name is in capitals", [user("what time is it")], { mode: "auto" }, ["showTime", "{}"]],
+    ["nothing once there is a result", [user("the weather"), called, result], { mode: "auto" }, undefined],
+    ["the tool that is named", [user("hello")], { mode: "named", name: "submit" }, ["submit", "{}"]],
+    ["the first, if it must", [user("hello")], { mode: "required" }, ["get_weather", '{"city":"city"}']],
+    ["the next at each turn", [user("hello"), called, result], { mode: "required" }, ["showTime", "{}"]],
+    ["the last in the end", [user("a"), called, called, called, called], { mode: "required" }, ["submit", "{}"]],
+    ["nothing, if it must not", [user("the weather")], { mode: "none" }, undefined],
+    ["what is allowed", [user("hello")], { mode: "required", allowed: ["submit"] }, ["submit", "{}"]],
+    ["what a line says", [user('go\n/call submit {"a":1}')], undefined, ["submit", '{"a":1}']],
+    ["the line of its step", [user("/call submit\n/call showTime {}"), called, result], undefined, ["showTime", "{}"]],
+    ["nothing after the last line", [user("/call submit"), called, result], undefined, undefined],
+    ["nothing that is no tool", [user("/call delete_all")], { mode: "auto" }, undefined],
+  ])("%s", (_name, messages, choice, expected) => {
+    expect(callOf(messages, tools, choice)).toEqual(expected);
+  });
+
+  test("nothing because of a word, where there are many tools, as agents have", () => {
+    expect(callOf([user("the weather")], [...tools, { name: "other", kind: "function" }])).toBeUndefined();
+  });
+
+  test("a custom tool with what the user said", () => {
+    expect(callOf([user("patch it")], [{ name: "patch", kind: "custom" }])).toEqual(["patch", "patch it"]);
+  });
+});
+
+test("the answer repeats the last result, or else what the user said", () => {
+  expect(toEcho({ messages: [user("hello"), called, result] })).toBe("sunny");
+  expect(toEcho({ messages: [user("hello"), called, result, user("thanks")] })).toBe("thanks");
+  expect(toEcho({ messages: [] })).toBe("");
+});
