@@ -201,7 +201,7 @@ describe("Anthropic messages", () => {
 
   test.each([
     ["max_tokens", { max_tokens: undefined }],
-    ["messages[0].content[0].type", { messages: [{ role: "user", content: [{ type: "image", source: {} }] }] }],
+    ["messages[0].content[0].type", { messages: [{ role: "user", content: [{ type: "video" }] }] }],
     ["messages[0].role", { messages: [{ role: "tool", content: "x" }] }],
     ["thinking.budget_tokens", { thinking: { type: "enabled", budget_tokens: 1023 } }],
     ["temperature", { temperature: 2 }],

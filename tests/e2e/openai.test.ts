@@ -124,11 +124,7 @@ describe("errors", () => {
     ["messages[0].content", "missing_required_parameter", { messages: [{ role: "user" }] }],
     ["messages[0].content", "invalid_type", { messages: [{ role: "user", content: 7 }] }],
     ["messages[0].content", "empty_array", { messages: [{ role: "user", content: [] }] }],
-    [
-      "messages[0].content[0].type",
-      "invalid_value",
-      { messages: [{ role: "user", content: [{ type: "image_url", image_url: { url: "x" } }] }] },
-    ],
+    ["messages[0].content[0].type", "invalid_value", { messages: [{ role: "user", content: [{ type: "video" }] }] }],
     ["messages[0].name", "invalid_type", { messages: [{ role: "user", content: "hi", name: 7 }] }],
     ["temperature", "decimal_above_max_value", { temperature: 3 }],
     ["top_p", "decimal_below_min_value", { top_p: -1 }],

@@ -2,30 +2,44 @@
 import { describe, expect, test } from "vitest";
 import { parseCountRequest, parseMessagesRequest } from "../../packages/frontend/src/anthropic/messages-schema.ts";
 import { parseChatRequest } from "../../packages/frontend/src/openai/chat-schema.ts";
-import type { Message } from "../../packages/runtime/src/llm/contract.ts";
+import type { InferenceRequest } from "../../packages/frontend/src/inference/api.ts";
+import { fitParts } from "../../packages/frontend/src/inference/media.ts";
+import { parseLogFilter } from "../../packages/runtime/src/logging/filter.ts";
+import { createLogger } from "../support/logger.ts";
 
 const limits = { maxMessages: 100, maxCompletions: 1, maxEchoBytes: 1_048_576 };
 
 interface Seen {
   readonly seen: readonly (readonly [role: string, text: string])[];
-  readonly skipped: readonly string[] | undefined;
+  /** By name. */
+  readonly skipped: readonly string[];
 }
 
-function toSeen(messages: readonly Message[], skipped: readonly string[] | undefined): Seen {
-  return { seen: messages.map(({ role, text }) => [role, text]), skipped };
+/** As an engine sees it that reads text alone. */
+function toSeen({ job, media = [], skipped = [] }: InferenceRequest): Seen {
+  const all = new Set(skipped);
+  const log = createLogger({
+    sink: ({ skipped_parts: more }) => addAll(all, String(more)),
+    filter: parseLogFilter("debug"),
+  });
+  const { messages } = fitParts(job, media, new Set(), log);
+  expect(messages.some(({ parts }) => parts)).toBe(false);
+  return { seen: messages.map(({ role, text }) => [role, text]), skipped: [...all].toSorted() };
+}
+
+function addAll(all: Set<string>, names: string): void {
+  for (const name of names.split(", ")) all.add(name);
 }
 
 /** Of a messages request, and the same of a count of its tokens. */
 function anthropic(messages: unknown, more: object = {}): Seen {
-  const { job, skipped } = parseMessagesRequest({ model: "m", max_tokens: 1, messages, ...more }, limits);
-  const counted = parseCountRequest({ model: "m", messages, ...more }, limits);
-  expect(toSeen(counted.job.messages, counted.skipped)).toEqual(toSeen(job.messages, skipped));
-  return toSeen(job.messages, skipped);
+  const asked = toSeen(parseMessagesRequest({ model: "m", max_tokens: 1, messages, ...more }, limits));
+  expect(toSeen(parseCountRequest({ model: "m", messages, ...more }, limits))).toEqual(asked);
+  return asked;
 }
 
 function openai(messages: unknown): Seen {
-  const { job, skipped } = parseChatRequest({ model: "m", messages }, limits);
-  return toSeen(job.messages, skipped);
+  return toSeen(parseChatRequest({ model: "m", messages }, limits));
 }
 
 const ask = { role: "user", content: "what is in cat.png?" };
@@ -146,7 +160,8 @@ describe("Anthropic's messages", () => {
     ["something new", [{ type: "hologram" }], 0],
   ])("with %s in what the user asks last are refused by its name", (_name, content, at) => {
     const { type } = content[at] as { type: string };
-    const words = (index: number): string => `messages[${index}].content[${at}].type: ${type} is not supported`;
+    const words = (index: number): string =>
+      `messages[${index}].content[${at}].type: ${type} is not read by this model`;
     const said = { role: "user", content };
     expect(() => anthropic([ask, call, said])).toThrow(words(2));
     expect(() =>
@@ -216,27 +231,29 @@ describe("OpenAI's messages", () => {
     });
   });
 
-  test.each(["image_url", "input_audio", "file", "hologram"])(
-    "go on without a part of an earlier turn that is a %s",
-    (type) => {
-      const history = [
-        { role: "user", content: [{ type }, text("see?")] },
-        { role: "assistant", content: [{ type: "thinking" }, text("yes")] },
-        ask,
-      ];
-      expect(openai(history)).toEqual({
-        seen: [
-          ["user", "see?"],
-          ["assistant", "yes"],
-          ["user", ask.content],
-        ],
-        skipped: [type, "thinking"],
-      });
-      expect(() => openai([...history, { role: "user", content: [text("and this?"), { type }] }])).toThrow(
-        `messages[3].content[1].type: ${type} is not supported, only text is; in earlier turns it is skipped`,
-      );
-    },
-  );
+  test.each([
+    ["image_url", url],
+    ["input_audio", { type: "input_audio", input_audio: { data: "", format: "wav" } }],
+    ["file", { type: "file", file: { file_id: "f" } }],
+    ["hologram", { type: "hologram" }],
+  ])("go on without a part of an earlier turn that is a %s", (type, part) => {
+    const history = [
+      { role: "user", content: [part, text("see?")] },
+      { role: "assistant", content: [{ type: "thinking" }, text("yes")] },
+      ask,
+    ];
+    expect(openai(history)).toEqual({
+      seen: [
+        ["user", "see?"],
+        ["assistant", "yes"],
+        ["user", ask.content],
+      ],
+      skipped: [type, "thinking"],
+    });
+    expect(() => openai([...history, { role: "user", content: [text("and this?"), part] }])).toThrow(
+      `messages[3].content[1].type: ${type} is not read by this model; in earlier turns it is skipped`,
+    );
+  });
 
   test("with images in results of tools go on without them, but not with those of the question", () => {
     expect(() => openai([{ role: "user", content: [url] }, call, { role: "tool", content: "" }])).toThrow(
@@ -256,8 +273,8 @@ test("kinds that are skipped are named once, without what clients may write into
   const odd = ["x\n2026 ERROR", "", "y".repeat(65)].map((type) => ({ type }));
   const many = Array.from({ length: 100 }, (_, index) => ({ type: `t${index}` }));
   expect(openai([{ role: "assistant", content: [...odd, { type: "a" }, { type: "a" }] }]).skipped).toEqual([
-    "an unknown kind",
     "a",
+    "an unknown kind",
   ]);
   expect(openai([{ role: "assistant", content: many }]).skipped).toHaveLength(16);
 });

@@ -45,12 +45,12 @@ describe.each<[string, Parse, Record<string, unknown>, (readonly [unknown, strin
       [user(null), "messages[0].content must be a string or a list of parts"],
       [user([]), "messages[0].content must not be empty"],
       [
-        user([{ type: "text", text: "hi" }, { type: "image_url" }]),
-        "messages[0].content[1].type: image_url is not supported, only text is; in earlier turns it is skipped",
+        user([{ type: "text", text: "hi" }, { type: "video" }]),
+        "messages[0].content[1].type: video is not read by this model; in earlier turns it is skipped",
       ],
       [
         user([{ type: "<b>" }]),
-        "messages[0].content[0].type: an unknown kind is not supported, only text is; in earlier turns it is skipped",
+        "messages[0].content[0].type: an unknown kind is not read by this model; in earlier turns it is skipped",
       ],
       [user(["hi"]), "messages[0].content[0] must be an object"],
       [user([{ type: 7 }]), "messages[0].content[0].type must be a string"],
@@ -112,8 +112,8 @@ describe.each<[string, Parse, Record<string, unknown>, (readonly [unknown, strin
       [{ max_tokens: undefined }, "max_tokens is required"],
       [{ max_tokens: -1 }, "max_tokens must be at least 0"],
       [
-        user([{ type: "image" }]),
-        "messages[0].content[0].type: image is not supported, only text is; in earlier turns it is skipped",
+        user([{ type: "video" }]),
+        "messages[0].content[0].type: video is not read by this model; in earlier turns it is skipped",
       ],
       [user(undefined), "messages[0].content is required"],
       [user(null), "messages[0].content must be a string or a list of content blocks"],

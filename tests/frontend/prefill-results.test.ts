@@ -46,7 +46,7 @@ function run(budget: MemoryBudget, maxAnswerBytes: number, exchange = toExchange
     maxAnswerBytes,
     now: () => 0,
   } as unknown as AskParts; // all that is used of them
-  return generate(job, parts, { keepsTexts: true });
+  return generate({ job }, parts, { keepsTexts: true });
 }
 
 function toExchange(budget: MemoryBudget): Exchange {

@@ -82,7 +82,7 @@ const rulesInWords = [
   /^echo is not supported with token ids$/,
   /^n is too large: .* are more than 1024$/,
   /^prompt must have at most 1048576 token ids in all/,
-  /: .* is not supported, only text is; in earlier turns it is skipped$/,
+  /: .* is not read by this model; in earlier turns it is skipped$/,
   /^tool_choice (?:asks for a call|names )/,
 ];
 

@@ -20,8 +20,15 @@ interface Turn {
 
 /** What the answer repeats: the last result of a tool, or else what the user said last. */
 export function toEcho({ messages }: Pick<ModelRequest, "messages">): string {
-  const { said, results } = toTurn(messages);
-  return results.at(-1)?.text ?? said;
+  const last = messages.findLastIndex(({ role }) => role === "user");
+  const result = messages.findLast(({ role }, index) => role === "tool" && index > last);
+  const { text, parts } = result ?? messages[last] ?? { text: "" };
+  return parts
+    ? parts
+        .map((part) => (part.kind === "text" ? part.text : ` [${part.kind}]`))
+        .join("")
+        .trimStart()
+    : text;
 }
 
 /** The pieces of the call that it makes, one a token; none if it answers with text. */

@@ -1,8 +1,19 @@
 /** The conversation of a messages request: which roles and blocks there are, and the messages that engines see of them. */
-import type { Message, ToolCall } from "@dyn/runtime/llm";
+import type { MediaPart, Message, ToolCall } from "@dyn/runtime/llm";
 import * as z from "zod";
+import { kindOf } from "../inference/field-kinds.ts";
 import { described, ruleOf, shaped } from "../inference/described.ts";
-import { contentOf, skippedOf, textPart, toText, type Content, type Part, type Said } from "../inference/parts.ts";
+import {
+  contentOf,
+  skippedOf,
+  textPart,
+  toParts,
+  toPlace,
+  toText,
+  type Content,
+  type Part,
+  type Said,
+} from "../inference/parts.ts";
 
 /** A message as the client sent it, its blocks read. */
 export interface Turn extends Said {
@@ -16,26 +27,61 @@ const plain = contentOf({ text: textPart }, words);
 
 const searchResult = z.object({ content: plain }).transform((given) => toQuote("search_result", given.content));
 
-// Text, or a list of blocks. Other sources (base64, url, file) hold what is no text.
-const source = z.union([
-  z.object({ type: z.literal("text"), data: z.string() }).transform(({ data }): Content => data),
-  z.object({ type: z.literal("content"), content: plain }).transform((given) => given.content),
-  z.unknown().transform(() => undefined),
-]);
-const document = z.object({ source }).transform((given) => toQuote("document", given.source));
+type Place = Partial<MediaPart>;
+
+// Where the bytes of an image or a document are.
+const places = {
+  base64: z
+    .object({ media_type: z.string(), data: z.string() })
+    .transform(({ media_type: mediaType, data }): Place => ({ data, mediaType })),
+  url: z.object({ url: z.string() }).transform(({ url }): Place => toPlace(url)),
+  file: z.object({ file_id: z.string() }).transform(({ file_id: fileId }): Place => ({ fileId })),
+};
+const image = z.object({ source: kindOf<Place | undefined>(places, () => undefined) }).transform(({ source }): Part => {
+  return { type: "image", ...(source && { media: { kind: "image", ...source } }) };
+});
+
+// A text, a list of blocks, or bytes.
+interface DocumentSource {
+  readonly quoted?: Content;
+  readonly place?: Place;
+}
+const toDocument = (place: z.ZodType<Place>): z.ZodType<DocumentSource> =>
+  shaped(
+    place.transform((given): DocumentSource => ({ place: given })),
+    (toJsonSchema) => toJsonSchema(place),
+  );
+const documentSource = kindOf<DocumentSource>(
+  {
+    text: z.object({ data: z.string() }).transform(({ data: quoted }): DocumentSource => ({ quoted })),
+    content: z.object({ content: plain }).transform(({ content: quoted }): DocumentSource => ({ quoted })),
+    base64: toDocument(places.base64),
+    url: toDocument(places.url),
+    file: toDocument(places.file),
+  },
+  () => ({}),
+);
+const document = z
+  .object({ source: documentSource, title: z.string().nullish() })
+  .transform(({ source, title }): Part => {
+    const { quoted, place } = source;
+    if (!place) return toQuote("document", quoted);
+    return { type: "document", media: { kind: "file", ...place, ...(title != null && { name: title }) } };
+  });
 
 // An empty line keeps it apart from what is said about it.
 function toQuote(type: string, quoted: Content | undefined): Part {
   return { type, text: quoted === undefined ? undefined : `${toText(quoted)}\n\n`, skipped: skippedOf(quoted) };
 }
 
-const result = contentOf({ text: textPart, search_result: searchResult, document }, words);
+const result = contentOf({ text: textPart, search_result: searchResult, document, image }, words);
 const toolResult = z
   .object({ content: result.nullish(), tool_use_id: z.string().optional() })
   .transform((given): Part => ({
     type: "tool_result",
     role: "tool",
     text: toText(given.content),
+    content: given.content,
     skipped: skippedOf(given.content),
     toolCallId: given.tool_use_id,
   }));
@@ -58,6 +104,7 @@ const content = contentOf(
     text: textPart,
     search_result: searchResult,
     document,
+    image,
     tool_use: toolUse,
     tool_result: toolResult,
     mcp_tool_result: toolResult,
@@ -72,7 +119,7 @@ export const turnField: z.ZodType<Turn> = shaped(
     .object({
       role: described("A system message counts from where it stands.", z.enum(["user", "assistant", "system"])),
       content: described(
-        "A text, or a list of blocks of which engines see the text. Blocks that are no text are skipped in earlier turns; in what the user asks last they are a 400. May be missing from a system message.",
+        "A text, or a list of blocks. Blocks that the model does not read are skipped in earlier turns; in what the user asks last they are a 400. May be missing from a system message.",
         content.nullish(),
       ),
       clear_at: described(
@@ -94,24 +141,35 @@ export function toMessages(turns: readonly Turn[]): Message[] {
   return turns.flatMap((turn, index) => (turn.clear_at === "next_user_message" && index < last ? [] : splitTurn(turn)));
 }
 
+function toResult(role: "tool", { text = "", content: given, toolCallId }: Part): Message {
+  const parts = toParts(given);
+  return { role, text, ...(parts && { parts }), ...(toolCallId !== undefined && { toolCallId }) };
+}
+
 // In the order of the blocks: what is said between two results stands between them.
 function splitTurn({ role, content: given }: Turn): Message[] {
   if (typeof given === "string") return [{ role, text: given }];
   const messages: Message[] = [];
   let said = "";
   let toolCalls: ToolCall[] = [];
+  let blocks: Part[] = [];
   const say = (): void => {
-    if (said !== "" || toolCalls.length > 0)
-      messages.push({ role, text: said, ...(toolCalls.length > 0 && { toolCalls }) });
+    const parts = toParts(blocks);
+    if (said !== "" || toolCalls.length > 0 || parts)
+      messages.push({ role, text: said, ...(parts && { parts }), ...(toolCalls.length > 0 && { toolCalls }) });
     said = "";
     toolCalls = [];
+    blocks = [];
   };
-  for (const { role: teller, text = "", toolCall, toolCallId } of given ?? []) {
+  for (const block of given ?? []) {
+    const { role: teller, text = "", toolCall } = block;
     if (toolCall) toolCalls.push(toolCall);
-    if (teller === undefined) said += text;
-    else {
+    if (teller === undefined) {
+      said += text;
+      blocks.push(block);
+    } else {
       say();
-      messages.push({ role: teller, text, ...(toolCallId !== undefined && { toolCallId }) });
+      messages.push(toResult(teller, block));
     }
   }
   say();

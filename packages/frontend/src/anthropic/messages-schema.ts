@@ -6,6 +6,7 @@ import { described } from "../inference/described.ts";
 import { chosenBy, countLimit, listOf } from "../inference/field-kinds.ts";
 import { checkLength, modelName, parseFields, type FieldLimits } from "../inference/fields.ts";
 import type { InferenceRequest } from "../inference/api.ts";
+import { findMedia } from "../inference/media.ts";
 import { skipParts } from "../inference/parts.ts";
 import { checkToolChoice } from "../inference/tool-choice.ts";
 import { toMessages, turnField } from "./conversation.ts";
@@ -93,6 +94,7 @@ export function parseMessagesRequest(body: unknown, { maxMessages }: FieldLimits
       ...(parallel !== undefined && { parallelToolCalls: parallel }),
     },
     skipped: skipParts(given.messages),
+    media: findMedia(given.messages),
   };
 }
 
@@ -108,7 +110,7 @@ export function parseCountRequest(body: unknown, { maxMessages }: FieldLimits): 
     sampling: {},
     ...(tools.length > 0 && { tools }),
   };
-  return { stream: false, job, skipped: skipParts(given.messages) };
+  return { stream: false, job, skipped: skipParts(given.messages), media: findMedia(given.messages) };
 }
 
 function toAllMessages({ system: given, messages }: CountBody): Message[] {

@@ -3,6 +3,7 @@ import type { RuntimeError } from "@dyn/runtime";
 import type { ModelJob } from "@dyn/runtime/internal";
 import type { Delta, Tool } from "@dyn/runtime/llm";
 import type { FieldLimits } from "./fields.ts";
+import type { GivenMedia } from "./media.ts";
 import type { GenerateResult } from "./transcript.ts";
 
 /** A parsed body; APIs add what they need to format the answer. */
@@ -11,6 +12,8 @@ export interface InferenceRequest {
   readonly job: ModelJob;
   /** Kinds of parts of its messages that the job is without. */
   readonly skipped?: readonly string[];
+  /** Parts of its messages that are no text, and that not every engine reads. */
+  readonly media?: readonly GivenMedia[];
 }
 
 /** What every answer says about itself. */

@@ -3,6 +3,8 @@ import { RuntimeError } from "@dyn/runtime";
 import type { ModelJob } from "@dyn/runtime/internal";
 import type { Delta } from "@dyn/runtime/llm";
 import type { ModelClients } from "../models/pools.ts";
+import type { InferenceRequest } from "./api.ts";
+import { fitParts } from "./media.ts";
 import { ask } from "./ask.ts";
 import type { AskParts } from "./ask-options.ts";
 import { Transcript, type GenerateResult } from "./transcript.ts";
@@ -16,13 +18,14 @@ export interface GenerateOptions {
 
 /** Resolves after the last batch. The record is filled in, also when the request fails or is cancelled. */
 export async function generate(
-  job: ModelJob,
+  { job: asked, media = [] }: Pick<InferenceRequest, "job" | "media">,
   parts: AskParts,
   { keepsTexts, onBatch }: GenerateOptions,
 ): Promise<GenerateResult> {
   const { exchange, requestLog, models, maxAnswerBytes: maxBytes } = parts;
-  const clients = models.clientsOf(job.model);
-  assertCanCall(job, clients);
+  const clients = models.clientsOf(asked.model);
+  assertCanCall(asked, clients);
+  const job = media.length > 0 ? fitParts(asked, media, clients.capabilities, exchange.log) : asked;
   const isMovable = clients.migrationLimit > 0;
   const transcript = new Transcript(job, {
     texts: keepsTexts || isMovable,

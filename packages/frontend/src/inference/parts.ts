@@ -1,6 +1,6 @@
-/** Parts of messages: the text that engines see of them, and what becomes of those that are no text. */
+/** Parts of messages: their text, what is no text, and what engines see of either. */
 import type { Logger } from "@dyn/runtime/internal";
-import type { ToolCall } from "@dyn/runtime/llm";
+import type { MediaPart, MessagePart, ToolCall } from "@dyn/runtime/llm";
 import * as z from "zod";
 import { chosenBy, kindOf, listOf } from "./field-kinds.ts";
 import { FieldError } from "./fields.ts";
@@ -14,6 +14,10 @@ export interface Part {
   readonly toolCall?: ToolCall;
   /** The call whose result it is. */
   readonly toolCallId?: string | undefined;
+  /** What it is, if it is no text and of a kind that an engine may read. */
+  readonly media?: MediaPart;
+  /** What it holds, of a result of a tool. */
+  readonly content?: Content | null | undefined;
   /** What engines see of it; undefined if it says something that is no text. */
   readonly text?: string | undefined;
   /** Kinds of parts inside it that are no text. */
@@ -23,7 +27,7 @@ export interface Part {
 export type Content = string | readonly Part[];
 
 /** Kinds that are named in the log; a body may hold thousands. */
-const maxKinds = 16;
+export const maxKinds = 16;
 
 /** A message whose parts have been read. */
 export interface Said {
@@ -48,20 +52,44 @@ export function toText(content: Content | null | undefined): string {
   return content.map(({ text }) => text ?? "").join("");
 }
 
-/** The kinds of its parts that are no text, or hold something that is none. */
+/** The kinds of its parts that nobody reads, or that hold such. */
 export function skippedOf(content: Content | null | undefined): string[] {
   if (content == null || typeof content === "string") return [];
-  return content.flatMap(({ type, text, skipped = [] }) => (text === undefined ? [toName(type)] : skipped));
+  return content.flatMap(({ type, text, media, skipped = [] }) =>
+    text === undefined && !media ? [toName(type)] : skipped,
+  );
 }
 
-/** Kinds of parts that engines do not see, each once. A conversation goes on without them, but what the user asks last cannot be answered without.
+/** Where a URL leads: a data URL is the bytes themselves. */
+export function toPlace(url: string): Pick<MediaPart, "url" | "data" | "mediaType"> {
+  const comma = url.startsWith("data:") ? url.indexOf(",") : -1;
+  const head = url.slice("data:".length, Math.max(0, comma));
+  if (comma < 0 || !head.endsWith(";base64")) return { url };
+  const [mediaType = ""] = head.split(";");
+  return { data: url.slice(comma + 1), ...(mediaType !== "" && { mediaType }) };
+}
+
+/** All of its parts, if one of them is no text that an engine may read. */
+export function toParts(content: Content | null | undefined): readonly MessagePart[] | undefined {
+  if (content == null || typeof content === "string" || !content.some(({ media }) => media)) return undefined;
+  return content.flatMap(({ text, media }): MessagePart[] =>
+    media ? [media] : text === undefined || text === "" ? [] : [{ kind: "text", text }],
+  );
+}
+
+/** Which of the messages are the user's last question: from there on those of the user. */
+export function findQuestion(messages: readonly Said[]): number {
+  const last = messages.findLastIndex(isAsked);
+  return messages.findLastIndex(({ role }, index) => role === "assistant" && index < last) + 1;
+}
+
+/** Kinds of parts that nobody reads, each once. A conversation goes on without them, but what the user asks last cannot be answered without.
  *  @throws FieldError naming the first such part. */
 export function skipParts(messages: readonly Said[]): readonly string[] {
-  const last = messages.findLastIndex(isAsked);
-  const begin = messages.findLastIndex(({ role }, index) => role === "assistant" && index < last) + 1;
+  const begin = findQuestion(messages);
   const skipped = new Set<string>();
   for (const [index, { role, content }] of messages.entries()) {
-    if (role === "user" && index >= begin) assertText(content, `messages[${index}].content`);
+    if (role === "user" && index >= begin) assertRead(content, `messages[${index}].content`);
     for (const type of skippedOf(content)) if (skipped.size < maxKinds) skipped.add(type);
   }
   return [...skipped];
@@ -80,18 +108,22 @@ export function logSkipped(log: Logger, skipped: readonly string[] | undefined):
     .debug({ skipped_parts: skipped.join(", ") }, "parts of messages skipped");
 }
 
-function assertText(content: Content | null | undefined, path: string): void {
+function assertRead(content: Content | null | undefined, path: string): void {
   if (content == null || typeof content === "string") return;
   const at = content.findIndex(
-    ({ role, text, skipped = [] }) => text === undefined || (role === undefined && skipped.length > 0),
+    ({ role, text, media, skipped = [] }) =>
+      (text === undefined && !media) || (role === undefined && skipped.length > 0),
   );
   const part = content[at];
-  if (!part) return;
-  const problem = `: ${toName(part.type)} is not supported, only text is; in earlier turns it is skipped`;
-  throw new FieldError(`${path}[${at}].type`, problem);
+  if (part) throw toRefusal(`${path}[${at}].type`, part.type);
 }
 
-// Clients and the log read it.
-function toName(type: string): string {
+/** A part that would have to be read. */
+export function toRefusal(param: string, type: string): FieldError {
+  return new FieldError(param, `: ${toName(type)} is not read by this model; in earlier turns it is skipped`);
+}
+
+/** As clients and the log read it. */
+export function toName(type: string): string {
   return /^[\w.-]{1,64}$/.test(type) ? type : "an unknown kind";
 }

@@ -111,7 +111,7 @@ function logFault({ log }: Exchange, error: RuntimeError): void {
 async function complete<Request extends InferenceRequest>(inference: Inference<Request>): Promise<void> {
   const { api, request, head, passHeaders, asking } = inference;
   const { exchange, requestLog } = asking;
-  const result = await generate(request.job, asking, { keepsTexts: true });
+  const result = await generate(request, asking, { keepsTexts: true });
   const headers = passHeaders(exchange, givenAtEnd(requestLog.record));
   sendJson(exchange, 200, api.toAnswer(request, head, result), headers);
   requestLog.responded(200);
@@ -140,7 +140,7 @@ async function stream<Request extends InferenceRequest>(inference: Inference<Req
   };
   try {
     // Headers wait for the first batch, or for `keepAliveMs`: what fails before is a plain error with its own status.
-    const result = await generate(request.job, asking, { keepsTexts: false, onBatch });
+    const result = await generate(request, asking, { keepsTexts: false, onBatch });
     events.end(format.end(result));
   } catch (error) {
     if (!events.hasBegun || exchange.response.destroyed) throw error;

@@ -6,7 +6,9 @@ import { described, ruleOf, shaped } from "../inference/described.ts";
 import { countLimit, listOf } from "../inference/field-kinds.ts";
 import { checkLength, FieldError, modelName, parseFields, unsupported, type FieldLimits } from "../inference/fields.ts";
 import type { InferenceRequest } from "../inference/api.ts";
-import { contentOf, skipParts, textPart, toText, type Part } from "../inference/parts.ts";
+import { findMedia } from "../inference/media.ts";
+import { contentOf, skipParts, textPart, toParts, toText, type Part } from "../inference/parts.ts";
+import { mediaParts } from "./parts.ts";
 import { checkToolChoice } from "../inference/tool-choice.ts";
 import { answerFields, onlyOfStreams, samplingFields, stopField, toSampling, toStop } from "./sampling.ts";
 import { toolCallsField, toolChoiceField, toolsField, toTools } from "./tools.ts";
@@ -14,7 +16,10 @@ import { toolCallsField, toolChoiceField, toolsField, toTools } from "./tools.ts
 const refusalPart = z
   .object({ refusal: z.string() })
   .transform(({ refusal }): Part => ({ type: "refusal", text: refusal }));
-const content = contentOf({ text: textPart, refusal: refusalPart }, "must be a string or a list of parts");
+const content = contentOf(
+  { text: textPart, refusal: refusalPart, ...mediaParts },
+  "must be a string or a list of parts",
+);
 
 /** Theirs may say nothing: a call of a tool, a result without text. */
 const silentRoles: ReadonlySet<string> = new Set(["assistant", "tool", "function"]);
@@ -22,7 +27,7 @@ const silentRoles: ReadonlySet<string> = new Set(["assistant", "tool", "function
 const fields = z.object({
   role: z.enum(["system", "developer", "user", "assistant", "tool", "function"]),
   content: described(
-    "A text, or a list of parts of which engines see the text. Parts that are no text are skipped in earlier turns; in what the user asks last they are a 400. May be missing or empty from an assistant, a tool and a function.",
+    "A text, or a list of parts. Parts that the model does not read are skipped in earlier turns; in what the user asks last they are a 400. May be missing or empty from an assistant, a tool and a function.",
     content.nullish(),
   ),
   name: described("Who speaks, for the engine.", z.string().nullish()),
@@ -88,6 +93,7 @@ export function parseChatRequest(body: unknown, { maxMessages, maxCompletions }:
     includeUsage: chat.stream_options?.include_usage === true,
     job: toJob(chat),
     skipped: skipParts(chat.messages),
+    media: findMedia(chat.messages),
   };
 }
 
@@ -116,9 +122,11 @@ function toMessage({
   tool_call_id: id,
 }: z.infer<typeof fields>): Message {
   const toolCalls = calls?.filter((call) => call !== undefined) ?? [];
+  const parts = toParts(given);
   return {
     role: role === "function" ? "tool" : role,
     text: toText(given),
+    ...(parts && { parts }),
     ...(name != null && { name }),
     ...(toolCalls.length > 0 && { toolCalls }),
     ...(id != null && { toolCallId: id }),

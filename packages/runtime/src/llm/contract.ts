@@ -7,14 +7,36 @@ export interface Message {
   /** All text parts of the message, joined. */
   readonly text: string;
   readonly name?: string;
+  /** All of its parts, in their order, if one of them is no text and the engine can read it (`capabilities`). */
+  readonly parts?: readonly MessagePart[];
   /** Of an assistant: what it called. */
   readonly toolCalls?: readonly ToolCall[];
   /** Of a tool: the call that this is the result of. */
   readonly toolCallId?: string;
 }
 
-/** What an engine can do beyond text. `tools`: it reads `tools` and may call them. */
-export type Capability = "tools";
+/** What an engine can do beyond text. `tools`: it reads `tools` and may call them. `images`, `audio`, `files`: it reads such parts of messages. */
+export type Capability = "tools" | "images" | "audio" | "files";
+
+/** A part of a message: a text, or something else. */
+export type MessagePart = { readonly kind: "text"; readonly text: string } | MediaPart;
+
+/** A part that is no text, as far as the client has described it: its bytes, or where they are. */
+export interface MediaPart {
+  readonly kind: "image" | "audio" | "file";
+  /** Its bytes, in base64 as the client sent them. */
+  readonly data?: string;
+  /** Such as `image/png`, or `wav`. */
+  readonly mediaType?: string;
+  /** Where it is, if its bytes are elsewhere. */
+  readonly url?: string;
+  /** Its name at whoever keeps it for the client. */
+  readonly fileId?: string;
+  /** Name of a file. */
+  readonly name?: string;
+  /** How closely an image is to be looked at, in the client's words: `low`, `high`, `auto`. */
+  readonly detail?: string;
+}
 
 /** Arguments of a `function` are JSON, those of a `custom` tool any text. */
 export type ToolKind = "function" | "custom";

@@ -11,6 +11,8 @@ const needs: Readonly<Record<WorkerRole, readonly unknown[]>> = {
   decode: [["prefill"]],
 };
 
+const known: ReadonlySet<unknown> = new Set<Capability>(["tools", "images", "audio", "files"]);
+
 /** What a card says. */
 export interface CardOptions {
   readonly model: string;
@@ -58,6 +60,10 @@ export function checkRole(role: WorkerRole): void {
 
 /** @throws RuntimeError `invalid_argument`. */
 export function checkCapabilities(given: unknown): void {
-  if (Array.isArray(given) && given.every((each) => each === "tools")) return;
-  throw new RuntimeError("invalid_argument", `capabilities must be a list of "tools", got ${describeValue(given)}`);
+  const wrong = Array.isArray(given) ? given.find((each) => !known.has(each)) : given;
+  if (Array.isArray(given) && wrong === undefined) return;
+  throw new RuntimeError(
+    "invalid_argument",
+    `capabilities must be a list of ${[...known].join(", ")}, got ${describeValue(wrong)}`,
+  );
 }
