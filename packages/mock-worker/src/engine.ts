@@ -1,7 +1,7 @@
 /** The mock engine: the completion is a tool call or an echo, one token at a time, at a given pace. */
 import type { Delta, Engine, ModelRequest } from "@dyn/runtime/llm";
 import { partsOf, countPromptTokens, splitTokens } from "@dyn/runtime/internal";
-import { toEcho, toPieces } from "./tool-calls.ts";
+import { cut, toEcho, toJson, toPieces } from "./tool-calls.ts";
 import { injectFault, type FaultPlan, type FaultTarget } from "./faults.ts";
 import type { MockOptions } from "./options.ts";
 
@@ -69,6 +69,12 @@ function* toDeltas(request: ModelRequest, seed: number): Generator<Delta, void, 
         yield { text: "", toolCalls: [piece], tokenIds: [toTokenId(seed, piece.name ?? piece.arguments ?? "")] };
     }
   if (pieces > 0) return;
+  const { responseFormat } = request;
+  if (responseFormat) {
+    const texts = cut(toJson(toEcho(request), responseFormat));
+    for (const text of texts.slice(done)) yield { text, tokenIds: [toTokenId(seed, text)] };
+    return;
+  }
   for (const text of splitTokens(toEcho(request), done)) yield { text, tokenIds: [toTokenId(seed, text)] };
 }
 

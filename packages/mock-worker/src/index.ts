@@ -153,6 +153,6 @@ function serve(runtime: Runtime, options: MockOptions, wrong: EngineFaults): Pro
   const component = options.component === "" ? defaultComponents[mode] : options.component;
   const endpoint = formatAddress({ ...options, component });
   const engine = createEchoEngine(options, wrong);
-  const capabilities = ["tools", "images", "audio", "files"] as const;
+  const capabilities = ["tools", "images", "audio", "files", "schemas"] as const;
   return serveModel(runtime, { model, role, endpoint, migrationLimit, requestLimit, capabilities }, engine);
 }

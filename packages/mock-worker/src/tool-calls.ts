@@ -1,5 +1,5 @@
 /** Which tools the mock calls, and with what: it follows from the request alone, so that every worker calls the same. */
-import type { Message, ModelRequest, Tool, ToolCallPiece } from "@dyn/runtime/llm";
+import type { Message, ModelRequest, ResponseFormat, Tool, ToolCallPiece } from "@dyn/runtime/llm";
 import { toInstance } from "./schema-instance.ts";
 
 /** Characters of a piece of arguments. */
@@ -37,9 +37,31 @@ export function* toPieces(request: ModelRequest): Generator<ToolCallPiece, void,
   if (!planned) return;
   const { tool, text } = planned;
   yield { index: 0, name: tool.name, kind: tool.kind, arguments: "" };
+  for (const piece of cut(text)) yield { index: 0, arguments: piece };
+}
+
+/** A text in pieces, each a token, no character cut in two. */
+export function cut(text: string): string[] {
   const letters = Array.from(text);
-  for (let at = 0; at < letters.length; at += pieceLength)
-    yield { index: 0, arguments: letters.slice(at, at + pieceLength).join("") };
+  const count = Math.ceil(letters.length / pieceLength);
+  return Array.from({ length: count }, (_, index) =>
+    letters.slice(index * pieceLength, (index + 1) * pieceLength).join(""),
+  );
+}
+
+/** The JSON that it answers with, in place of `text`: an instance of the schema, or else the text, if that is an object, or an object that holds it. */
+export function toJson(text: string, { schema }: ResponseFormat): string {
+  if (schema) return JSON.stringify(toInstance(schema, "value", { isWhole: true }));
+  return isObject(text) ? text : JSON.stringify({ text });
+}
+
+function isObject(text: string): boolean {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null && !Array.isArray(value);
+  } catch {
+    return false;
+  }
 }
 
 function toTurn(messages: readonly Message[]): Turn {

@@ -15,6 +15,7 @@ export type {
   ModelRequest,
   Prompt,
   RenderPrompt,
+  ResponseFormat,
   Sampling,
   Tool,
   ToolCall,

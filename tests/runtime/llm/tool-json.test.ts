@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { readSources } from "../../../packages/frontend/src/http/exact-json.ts";
 import { toRequests } from "../../../packages/runtime/src/llm/choices.ts";
-import { parseExactJson, readTools } from "../../../packages/runtime/src/llm/tool-json.ts";
+import { parseExactJson, readExact } from "../../../packages/runtime/src/llm/tool-json.ts";
 import { encodePayload } from "../../../packages/runtime/src/wire/payload.ts";
 
 // Digits, a fraction and an exponent of any length, as JSON spells them.
@@ -69,7 +69,7 @@ describe("numbers of tools", () => {
   });
 
   test("cannot be sent on as what they are not", () => {
-    const tools = readTools('[{"name":"f","maximum":1e400}]');
+    const tools = readExact({ tools: '[{"name":"f","maximum":1e400}]' }).tools;
     expect(() => encodePayload({ tools })).toThrow("tools[0].maximum is a JSON.rawJSON, which is no plain data");
   });
 });
@@ -77,10 +77,10 @@ describe("numbers of tools", () => {
 test("tools keep the key __proto__ and their order of keys", () => {
   const tools =
     '[{"name":"f","kind":"function","parameters":{"properties":{"__proto__":{"const":12345678901234567890},"a":{}}}}]';
-  const job = { model: "m", messages: [], stop: [], sampling: {}, n: 2, toolJson: tools };
+  const job = { model: "m", messages: [], stop: [], sampling: {}, n: 2, exactJson: { tools } };
   const requests = toRequests(job);
   expect(requests.map((request) => JSON.stringify(request.tools))).toEqual([tools, tools]);
-  expect(requests[0]).not.toHaveProperty("toolJson");
+  expect(requests[0]).not.toHaveProperty("exactJson");
 });
 
 test.each([
@@ -91,8 +91,8 @@ test.each([
   ["a deep list", `${"[".repeat(65)}${"]".repeat(65)}`, "tools is nested deeper than 64 levels"],
   ["a list without end", `${"[".repeat(50_000)}1e400${"]".repeat(50_000)}`, "tools is nested deeper than 64 levels"],
   ["lists without number", `[${"[],".repeat(131_072)}[]]`, "tools holds more than 131072 lists and objects"],
-])("a caller that sends %s is told so", (_name, toolJson, message) => {
-  expect(() => readTools(toolJson)).toThrow(message);
+])("a caller that sends %s is told so", (_name, tools, message) => {
+  expect(() => readExact({ tools })).toThrow(message);
 });
 
 describe("the source text of a body's members", () => {

@@ -3,7 +3,7 @@ import { RuntimeError, toRuntimeError } from "@dyn/runtime";
 import { countPromptTokens, isCount, maxTimerMs, sendJson, type Exchange, type ModelJob } from "@dyn/runtime/internal";
 import { parseJsonBody } from "../http/body.ts";
 import { readTimeout, timeoutHeader } from "../inference/deadlines.ts";
-import { keepTools } from "../inference/parse.ts";
+import { keepExact } from "../inference/exact.ts";
 import { logSkipped } from "../inference/parts.ts";
 import { refuse, type InferenceParts } from "../inference/serve.ts";
 import { givenAtEnd } from "../inference/given-headers.ts";
@@ -11,18 +11,18 @@ import type { CountClient } from "../models/counter.ts";
 import { beginRequestLog, type RequestLog } from "../observe/request-log.ts";
 import { toErrorBody } from "./errors.ts";
 import { parseCountRequest } from "./messages-schema.ts";
-import { toTools } from "./tools.ts";
+import { exactMembers } from "./output-format.ts";
 
 export type CountParts = Pick<
   InferenceParts,
   "models" | "fieldLimits" | "deadlineLimits" | "overloadStatus" | "passHeaders" | "history" | "now"
 >;
 
-const api = { endpoint: "anthropic_count_tokens", toErrorBody, toTools };
+const api = { endpoint: "anthropic_count_tokens", toErrorBody };
 
 /** @throws RuntimeError, FieldError for the caller to answer. No async function, which would hold the body until the answer is out. */
 export function serveTokenCount(exchange: Exchange, raw: unknown, parts: CountParts): void | Promise<void> {
-  const { job, skipped } = keepTools(api, parseCountRequest(parseJsonBody(raw), parts.fieldLimits), raw);
+  const { job, skipped } = keepExact(exactMembers, parseCountRequest(parseJsonBody(raw), parts.fieldLimits), raw);
   logSkipped(exchange.log, skipped);
   const counter = parts.models.counterOf(job.model);
   if (!counter) return sendJson(exchange, 200, { input_tokens: countPromptTokens(job) });

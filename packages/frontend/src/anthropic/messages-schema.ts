@@ -10,6 +10,7 @@ import { findMedia } from "../inference/media.ts";
 import { skipParts } from "../inference/parts.ts";
 import { checkToolChoice } from "../inference/tool-choice.ts";
 import { toMessages, turnField } from "./conversation.ts";
+import { outputFields, toResponseFormat } from "./output-format.ts";
 import { toolChoiceField, toolsField, toTools } from "./tools.ts";
 
 const systemText = z.string({ error: "must be a string or a list of text blocks" });
@@ -54,6 +55,7 @@ const messagesRequest = countRequest.extend({
     countLimit().nullish(),
   ),
   thinking: described("Permits thinking. No engine thinks yet: the answer has no thinking blocks.", thinking.nullish()),
+  ...outputFields,
   thread: described(
     "Not supported: send the whole conversation.",
     z.null({ error: "is not supported: send the whole conversation" }).optional(),
@@ -77,6 +79,7 @@ export function parseMessagesRequest(body: unknown, { maxMessages }: FieldLimits
   const tools = toTools(given.tools ?? []);
   const { choice: toolChoice, parallel } = given.tool_choice ?? {};
   checkToolChoice(toolChoice, tools);
+  const responseFormat = toResponseFormat(given.output_config, given.output_format);
   return {
     stream: given.stream === true,
     job: {
@@ -91,6 +94,7 @@ export function parseMessagesRequest(body: unknown, { maxMessages }: FieldLimits
       },
       ...(tools.length > 0 && { tools }),
       ...(toolChoice && { toolChoice }),
+      ...(responseFormat && { responseFormat }),
       ...(parallel !== undefined && { parallelToolCalls: parallel }),
     },
     skipped: skipParts(given.messages),

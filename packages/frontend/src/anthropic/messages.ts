@@ -1,6 +1,6 @@
 /** POST /v1/messages. */
 import type { InferenceApi } from "../inference/api.ts";
-import { toTools } from "./tools.ts";
+import { exactMembers } from "./output-format.ts";
 import { toErrorBody, toErrorEvent } from "./errors.ts";
 import { ping } from "./blocks.ts";
 import { createMessageStream, toMessage } from "./messages-format.ts";
@@ -9,7 +9,7 @@ import { parseMessagesRequest } from "./messages-schema.ts";
 export const messagesApi: InferenceApi = {
   endpoint: "anthropic_messages",
   parse: parseMessagesRequest,
-  toTools,
+  exact: exactMembers,
   createStream: createMessageStream,
   keepAlive: ping,
   toAnswer: toMessage,

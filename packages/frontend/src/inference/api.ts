@@ -1,8 +1,9 @@
 /** What an API brings: its shapes. All else about a request is the same for every API. */
 import type { RuntimeError } from "@dyn/runtime";
 import type { ModelJob } from "@dyn/runtime/internal";
-import type { Delta, Tool } from "@dyn/runtime/llm";
+import type { Delta } from "@dyn/runtime/llm";
 import type { FieldLimits } from "./fields.ts";
+import type { ExactMember } from "./exact.ts";
 import type { GivenMedia } from "./media.ts";
 import type { GenerateResult } from "./transcript.ts";
 
@@ -45,8 +46,8 @@ export interface Refusals {
 export interface InferenceApi<Request extends InferenceRequest = InferenceRequest> extends Refusals {
   /** @throws FieldError naming the field that is wrong. */
   parse(body: unknown, limits: FieldLimits): Request;
-  /** What engines see of the tools of a body that has been parsed. */
-  toTools?(given: readonly unknown[]): readonly Tool[];
+  /** Members of a body whose schemas engines get to the last digit. */
+  readonly exact?: readonly ExactMember[];
   createStream(request: Request, head: AnswerHead): StreamFormat;
   /** What a stream says when it has nothing to say: every client skips it, wherever it stands. */
   readonly keepAlive: string;

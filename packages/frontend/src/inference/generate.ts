@@ -24,7 +24,7 @@ export async function generate(
 ): Promise<GenerateResult> {
   const { exchange, requestLog, models, maxAnswerBytes: maxBytes } = parts;
   const clients = models.clientsOf(asked.model);
-  assertCanCall(asked, clients);
+  assertCan(asked, clients);
   const job = media.length > 0 ? fitParts(asked, media, clients.capabilities, exchange.log) : asked;
   const isMovable = clients.migrationLimit > 0;
   const transcript = new Transcript(job, {
@@ -50,13 +50,12 @@ export async function generate(
   return transcript.finish();
 }
 
-// A tool that may be called is only an offer; a call that is asked for and never made is an answer that clients take for a fault of their own.
-function assertCanCall({ toolChoice, model }: ModelJob, { capabilities }: ModelClients): void {
-  const isAskedFor = toolChoice?.mode === "required" || toolChoice?.mode === "named";
-  if (!isAskedFor || capabilities.has("tools")) return;
-  throw new RuntimeError(
-    "unimplemented",
-    `the engine of model ${JSON.stringify(model)} cannot call tools, and tool_choice asks for a call`,
-    { param: "tool_choice" },
-  );
+// A tool that may be called is only an offer. But a call that is asked for and never made, or a text in place of JSON, is an answer that clients take for a fault of their own.
+function assertCan({ toolChoice, responseFormat, exactJson, model }: ModelJob, { capabilities }: ModelClients): void {
+  const isCallAskedFor = toolChoice?.mode === "required" || toolChoice?.mode === "named";
+  const toError = (what: string): RuntimeError =>
+    new RuntimeError("unimplemented", `the engine of model ${JSON.stringify(model)} ${what}`);
+  if (isCallAskedFor && !capabilities.has("tools")) throw toError("cannot call tools, and tool_choice asks for a call");
+  if ((responseFormat ?? exactJson?.responseFormat) !== undefined && !capabilities.has("schemas"))
+    throw toError("cannot hold its answer to a form, and one is asked for");
 }

@@ -1,8 +1,8 @@
 /** From the bytes of a body to a request. */
-import { parseExactJson, type Exchange } from "@dyn/runtime/internal";
+import type { Exchange } from "@dyn/runtime/internal";
 import { parseJsonBody } from "../http/body.ts";
-import { readSources } from "../http/exact-json.ts";
 import type { InferenceApi, InferenceRequest } from "./api.ts";
+import { keepExact } from "./exact.ts";
 import { readTimeout, timeoutHeader, type DeadlineLimits } from "./deadlines.ts";
 import { checkModelLength, type FieldLimits } from "./fields.ts";
 
@@ -33,25 +33,10 @@ export function parseRequest<Request extends InferenceRequest>(
     checkModelLength(body);
     return {
       body,
-      request: keepTools(api, api.parse(body, fieldLimits), raw),
+      request: keepExact(api.exact, api.parse(body, fieldLimits), raw),
       deadlineLimits: readTimeout(headers[timeoutHeader], ours),
     };
   } catch (error) {
     return { body, error };
   }
-}
-
-const toolMembers: ReadonlySet<string> = new Set(["tools"]);
-
-/** Engines get the schemas of tools as they are: from the text they came in, since parsing rounds their numbers. */
-export function keepTools<Request extends InferenceRequest>(
-  api: Pick<InferenceApi, "toTools">,
-  request: Request,
-  raw: unknown,
-): Request {
-  const { tools, ...job } = request.job;
-  if (tools === undefined || !api.toTools || !Buffer.isBuffer(raw)) return request;
-  const source = readSources(raw, toolMembers).get("tools") ?? "[]";
-  const exact = parseExactJson(source, "tools") as unknown[]; // the schema has seen that it is a list
-  return { ...request, job: { ...job, toolJson: JSON.stringify(api.toTools(exact)) } };
 }

@@ -11,6 +11,7 @@ import { contentOf, skipParts, textPart, toParts, toText, type Part } from "../i
 import { mediaParts } from "./parts.ts";
 import { checkToolChoice } from "../inference/tool-choice.ts";
 import { answerFields, onlyOfStreams, samplingFields, stopField, toSampling, toStop } from "./sampling.ts";
+import { responseFormatField, toResponseFormat } from "./response-format.ts";
 import { toolCallsField, toolChoiceField, toolsField, toTools } from "./tools.ts";
 
 const refusalPart = z
@@ -66,6 +67,7 @@ const chatRequest = z.object({
     "Whether and what the engine calls: `auto` unless given. A tool that it names must be in `tools`.",
     toolChoiceField.nullish(),
   ),
+  response_format: described("The form that the text must have; `text` unless given.", responseFormatField.nullish()),
   parallel_tool_calls: described("False: at most one call.", z.boolean().nullish()),
   logprobs: described("Not supported.", z.literal(false, unsupported).nullish()),
   top_logprobs: described("Not supported.", z.literal(0, unsupported).nullish()),
@@ -100,6 +102,7 @@ export function parseChatRequest(body: unknown, { maxMessages, maxCompletions }:
 function toJob(chat: ChatBody): ModelJob {
   const tools = toTools(chat.tools ?? []);
   checkToolChoice(chat.tool_choice ?? undefined, tools);
+  const responseFormat = toResponseFormat(chat.response_format);
   const maxTokens = chat.max_completion_tokens ?? chat.max_tokens ?? undefined;
   return {
     model: chat.model,
@@ -110,6 +113,7 @@ function toJob(chat: ChatBody): ModelJob {
     sampling: toSampling(chat),
     ...(tools.length > 0 && { tools }),
     ...(chat.tool_choice != null && { toolChoice: chat.tool_choice }),
+    ...(responseFormat && { responseFormat }),
     ...(chat.parallel_tool_calls != null && { parallelToolCalls: chat.parallel_tool_calls }),
   };
 }

@@ -5,7 +5,7 @@ import type { BegunChoice, Delta, ModelJob, ModelRequest, Prompt } from "./contr
 import { createCompletionState, type CompletionState } from "./limits.ts";
 import type { AskedCount } from "./prompt-count.ts";
 import { countPromptTokens } from "./tokens.ts";
-import { readTools } from "./tool-json.ts";
+import { readExact } from "./tool-json.ts";
 
 /** A bare prompt as the conversation an engine may read instead. */
 function toMessages({ text }: Prompt): ModelRequest["messages"] {
@@ -13,8 +13,8 @@ function toMessages({ text }: Prompt): ModelRequest["messages"] {
 }
 
 /** One request per choice, in the order of their indexes; a seed differs from choice to choice. */
-export function toRequests({ n = 1, prompts, prefill, begun, toolJson, ...asked }: ModelJob): ModelRequest[] {
-  const request = toolJson !== undefined ? { ...asked, tools: readTools(toolJson) } : asked;
+export function toRequests({ n = 1, prompts, prefill, begun, exactJson, ...asked }: ModelJob): ModelRequest[] {
+  const request = exactJson ? { ...asked, ...readExact(exactJson) } : asked;
   const withResult = (base: ModelRequest, index: number): ModelRequest =>
     prefill ? { ...base, prefillResult: prefill.results[index] } : base;
   const forPrompt = (prompt: Prompt): ModelRequest => ({ ...request, prompt, messages: toMessages(prompt) });

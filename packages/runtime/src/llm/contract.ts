@@ -15,8 +15,9 @@ export interface Message {
   readonly toolCallId?: string;
 }
 
-/** What an engine can do beyond text. `tools`: it reads `tools` and may call them. `images`, `audio`, `files`: it reads such parts of messages. */
-export type Capability = "tools" | "images" | "audio" | "files";
+/** What an engine can do beyond text. `tools`: it reads `tools` and may call them. `images`, `audio`, `files`: it reads such parts of messages.
+ *  `schemas`: it holds its text to a `responseFormat`. */
+export type Capability = "tools" | "images" | "audio" | "files" | "schemas";
 
 /** A part of a message: a text, or something else. */
 export type MessagePart = { readonly kind: "text"; readonly text: string } | MediaPart;
@@ -63,6 +64,16 @@ export interface ToolChoice {
   readonly name?: string;
   /** Only these may be called. Absent = all. */
   readonly allowed?: readonly string[];
+}
+
+/** The text of the completion must be JSON. */
+export interface ResponseFormat {
+  /** JSON Schema of it, as the client sent it; numbers as in `Tool`. Absent = any object. */
+  readonly schema?: Readonly<Record<string, unknown>>;
+  /** What the client calls the schema. */
+  readonly name?: string;
+  /** The client relies on a text that is as `schema` says. */
+  readonly strict?: boolean;
 }
 
 /** A call that a model has made. */
@@ -136,16 +147,24 @@ export interface ModelRequest {
   readonly toolChoice?: ToolChoice;
   /** False: at most one call. Absent = as the model likes. */
   readonly parallelToolCalls?: boolean;
+  /** Only engines that are served with the capability `schemas` get it. Absent = any text. */
+  readonly responseFormat?: ResponseFormat;
   /** The completion has begun elsewhere: go on after this. Only engines served with a `migrationLimit` above 0 get it. */
   readonly generated?: Generated;
   /** At a decode worker: what the prefill worker's engine made of the prompt. */
   readonly prefillResult?: unknown;
 }
 
+/** Source text of JSON values. */
+export interface ExactJson {
+  readonly tools?: string;
+  readonly responseFormat?: string;
+}
+
 /** What travels to a worker: one request for one or several completions. Engines see them one by one, as a ModelRequest. */
 export interface ModelJob extends ModelRequest {
-  /** In place of `tools`: JSON keeps of them what msgpack and doubles cannot. */
-  readonly toolJson?: string;
+  /** In place of the fields of these names: JSON keeps of schemas what msgpack and doubles cannot. */
+  readonly exactJson?: ExactJson;
   /** Completions for each prompt. Default 1. */
   readonly n?: number;
   /** Several prompts at once: each in turn takes the place of `prompt` and `messages`. Choice `i` belongs to prompt `floor(i / n)`. */

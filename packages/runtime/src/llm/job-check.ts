@@ -64,7 +64,11 @@ const optional: Readonly<Record<string, readonly [words: string, isValid: (value
   prompt: ["a map with text", isPrompt],
   prompts: ["a list of maps with text", (value) => isListOf(value, isPrompt)],
   tools: ["a list of maps with name", isTools],
-  toolJson: ["a JSON text", isText],
+  exactJson: [
+    "a map of JSON texts",
+    (value) => isMap(value) && Object.values(value).every((text) => isText(text ?? "")),
+  ],
+  responseFormat: ["a map", isMap],
   toolChoice: ["a map with mode", (value) => isMap(value) && isText(value["mode"])],
   prefill: ["a map with results", isPrefill],
   begun: ["a list of maps with text and tokens", (value) => isListOf(value, isBegun)],

@@ -11,7 +11,7 @@ const needs: Readonly<Record<WorkerRole, readonly unknown[]>> = {
   decode: [["prefill"]],
 };
 
-const known: ReadonlySet<unknown> = new Set<Capability>(["tools", "images", "audio", "files"]);
+const known: ReadonlySet<unknown> = new Set<Capability>(["tools", "images", "audio", "files", "schemas"]);
 
 /** What a card says. */
 export interface CardOptions {

@@ -1,9 +1,9 @@
-/** Tools as JSON text: on their way from the client to the engine nothing is lost of them, not even a digit. */
+/** Schemas as JSON text: on their way from the client to the engine nothing is lost of them, not even a digit. */
 import { RuntimeError } from "../errors.ts";
 import { createRequestId } from "../ids.ts";
 import { maxDepth } from "../wire/msgpack-check.ts";
 import { isMap } from "../wire/payload.ts";
-import type { Tool } from "./contract.ts";
+import type { ExactJson, ModelRequest, Tool } from "./contract.ts";
 import { findJsonExcess } from "./json-size.ts";
 
 /** Such a number may be more than a double holds; others need no second look. */
@@ -16,12 +16,15 @@ const maxLongNumbers = 65_536;
 // ES2026; TypeScript's libraries do not have it yet. https://github.com/tc39/proposal-json-parse-with-source
 const { rawJSON } = JSON as typeof JSON & { rawJSON(this: void, text: string): unknown };
 
-/** What the engine sees. @throws RuntimeError `invalid_argument` on what is no JSON, no list of tools, or nested too deep. */
-export function readTools(toolJson: string): readonly Tool[] {
-  const tools = parseExactJson(toolJson, "tools");
-  if (!isTools(tools))
+/** What the engine sees. @throws RuntimeError `invalid_argument` on what is no JSON, nested too deep, or nothing of the kind. */
+export function readExact({ tools, responseFormat }: ExactJson): Pick<ModelRequest, "tools" | "responseFormat"> {
+  const list = tools === undefined ? undefined : parseExactJson(tools, "tools");
+  if (list !== undefined && !isTools(list))
     throw new RuntimeError("invalid_argument", "tools of the request must be a list of maps with name");
-  return tools;
+  const format = responseFormat === undefined ? undefined : parseExactJson(responseFormat, "responseFormat");
+  if (format !== undefined && !isMap(format))
+    throw new RuntimeError("invalid_argument", "responseFormat of the request must be a map");
+  return { ...(list && { tools: list }), ...(format && { responseFormat: format }) };
 }
 
 /** A list of tools, as far as the runtime reads them. */
