@@ -69,5 +69,7 @@ function toRuntimeError(error: unknown): unknown {
   if (error.status === 429) return new RuntimeError("rate_limited", error.message, said);
   if (error.status === 400) return new RuntimeError("invalid_argument", error.message, said);
   if (error.status === 503) return new RuntimeError("unavailable", error.message, said);
-  return new RuntimeError("internal", `the upstream answered with ${error.status}`, said);
+  if (error.status === 529) return new RuntimeError("overloaded", error.message, said); // as Anthropic and dyn say it
+  const answer = error.status === undefined ? "ended its stream with an error" : `answered with ${error.status}`;
+  return new RuntimeError("internal", `the upstream ${answer}`, said);
 }
