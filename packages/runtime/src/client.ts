@@ -69,7 +69,7 @@ export interface WaitOptions {
 /** Calls one endpoint. It belongs to its runtime, which closes it. */
 export interface Client<Request, Item> extends Disposable {
   readonly instances: readonly Instance[];
-  /** Resolves once enough instances can be reached. Rejects with the signal's reason, or `unavailable` once the client is disposed. */
+  /** Resolves once enough instances can be reached. Rejects with `deadline_exceeded` after an `AbortSignal.timeout`, with the reason of any other signal, or `unavailable` once the client is disposed. */
   waitForInstances(options?: WaitOptions): Promise<readonly Instance[]>;
   /** Nothing is sent before the answer is read, which is once. Leaving the loop cancels the request. @throws RuntimeError `invalid_argument` on a request or an option that cannot be sent. */
   generate(request: Request, options?: GenerateOptions): Answer<Item>;

@@ -75,7 +75,13 @@ export function openLiveSet(options: LiveSetOptions): LiveSet {
       members.dismiss(id);
     },
     async waitFor(count, signal) {
-      await waiters.until(() => closed || members.size >= count, signal);
+      await waiters
+        .until(() => closed || members.size >= count, signal)
+        .catch((reason: unknown) => {
+          if (!(reason instanceof Error && reason.name === "TimeoutError")) throw reason;
+          const there = `${members.size} of ${count} instances of ${formatAddress(address)} are there, and the time to wait is over`;
+          throw new RuntimeError("deadline_exceeded", there, { cause: reason });
+        });
       if (closed) throw new RuntimeError("unavailable", "this client is closed");
       return members.instances;
     },
