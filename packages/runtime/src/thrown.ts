@@ -43,6 +43,9 @@ function attempt(code: ErrorCode, read: () => RuntimeError): RuntimeError {
   }
 }
 
+/** What `AbortSignal.timeout` says, which sounds as if nobody had set a time. */
+const nodeTimeout = "The operation was aborted due to timeout";
+
 function convert(thrown: unknown): RuntimeError {
   if (!(thrown instanceof Error))
     return new RuntimeError("internal", "a value that is no Error was thrown", { cause: thrown });
@@ -52,8 +55,11 @@ function convert(thrown: unknown): RuntimeError {
     if (isErrorCode(code) && typeof message === "string") return thrown;
     return new RuntimeError("internal", describeBadCode(code, message), { cause: thrown });
   }
-  if (name === "TimeoutError")
-    return new RuntimeError("deadline_exceeded", message, { cause: thrown, publicMessage: "a time limit was reached" });
+  if (name === "TimeoutError") {
+    const publicMessage = "a time limit was reached";
+    const text = message === nodeTimeout ? publicMessage : message;
+    return new RuntimeError("deadline_exceeded", text, { cause: thrown, publicMessage });
+  }
   if (name === "AbortError") return new RuntimeError("cancelled", message, { cause: thrown });
   return new RuntimeError("internal", message, { cause: thrown });
 }
