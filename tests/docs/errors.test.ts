@@ -145,7 +145,7 @@ ${passedOn}
 | \`publicMessage\` | what clients read in place of the message |
 | \`cause\` | for the log alone |
 
-An option out of its bounds is a \`TypeError\` where the error is made, which names it.
+An option out of its bounds, or one that is not in the table, is a \`TypeError\` where the error is made, which names it.
 
 No message for clients names an address, a host or a file of the inside, or quotes other software; a handler's own messages are as its author wrote them. On the plane the code travels in [ERROR](wire-format.md#error).
 `;

@@ -114,6 +114,13 @@ function passOn(error: object): ErrorMessage {
   return decoded;
 }
 
+test("an option that there is not is refused where the error is made, rather than never heard of", () => {
+  const options: object = { retryAfter: 5 };
+  expect(() => new RuntimeError("rate_limited", "not now", options)).toThrow(
+    "retryAfter is no option of a RuntimeError, expected cause, publicMessage, details, apiCode, param, retryAfterMs, retryable",
+  );
+});
+
 test("what a peer says besides and out of its bounds is left out", () => {
   const base = { code: "overloaded", message: "full", retryable: true, produced: false };
   expect(passOn({ ...base, ...said, retryable: true })).toEqual({ ...base, ...said, retryable: true });

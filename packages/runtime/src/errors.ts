@@ -60,8 +60,22 @@ export class RuntimeError extends Error {
   }
 }
 
+const optionNames: Readonly<Record<keyof RuntimeErrorOptions, true>> = {
+  cause: true,
+  publicMessage: true,
+  details: true,
+  apiCode: true,
+  param: true,
+  retryAfterMs: true,
+  retryable: true,
+};
+
 // The size of `details` is looked at where they are sent: most never are.
-function checkOptions({ details, apiCode, param, retryAfterMs, retryable }: RuntimeErrorOptions): void {
+function checkOptions(options: RuntimeErrorOptions): void {
+  const { details, apiCode, param, retryAfterMs, retryable } = options;
+  for (const name of Object.keys(options))
+    if (!Object.hasOwn(optionNames, name))
+      throw new TypeError(`${name} is no option of a RuntimeError, expected ${Object.keys(optionNames).join(", ")}`);
   if (details !== undefined && (typeof details !== "object" || details === null || Array.isArray(details)))
     throw new TypeError("details of a RuntimeError must be an object of plain data");
   if (apiCode !== undefined && !isApiCode(apiCode))
