@@ -2,6 +2,7 @@
 import { createFrontend } from "@dyn/frontend";
 import { startMockWorker } from "@dyn/mock-worker";
 import { createRuntime, type ClientOptions, type RuntimeOptions, type ServeOptions } from "@dyn/runtime";
+import { serveModel } from "@dyn/runtime/llm";
 import { describe, expect, test } from "vitest";
 
 const config = { discoveryBackend: "mem", log: "off" } as const;
@@ -93,6 +94,22 @@ describe("an option", () => {
     using client = runtime.client("dyn://a.b.c");
     expect(() => client.generate({}, JSON.parse(options))).toThrow(message);
     await expect(client.call({}, JSON.parse(options))).rejects.toMatchObject({ code: "invalid_argument", message });
+  });
+
+  test("is a member of an object, and a signal one that can be waited for", async () => {
+    const given = (json: string): never => JSON.parse(json) as never; // in plain JavaScript anything may be given
+    const refused = (message: string): object => ({ code: "invalid_argument", message });
+    await expect(createRuntime({ config, environment: given("true") })).rejects.toMatchObject(
+      refused("environment must be an object, got true"),
+    );
+    await expect(createRuntime({ config, shutdownSignals: given('["SIGKILL"]') })).rejects.toMatchObject(
+      refused('shutdownSignals must be names such as SIGTERM, or disconnect, got "SIGKILL"'),
+    );
+    await using runtime = await createRuntime({ config });
+    expect(() => runtime.limit(given("4"))).toThrow("options must be an object, got 4");
+    await expect(serveModel(runtime, given('"c"'), async () => ({ text: "" }))).rejects.toMatchObject(
+      refused('options must be an object, got "c"'),
+    );
   });
 
   test("that is none is refused, wherever options are taken", async () => {

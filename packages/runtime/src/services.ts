@@ -1,7 +1,7 @@
 /** The services of a runtime, opened before everything else: settings, log, spans, discovery, metrics, the system server. */
 import type { Logger as Pino } from "pino";
 import { completeSettings, type Environment } from "./settings/environment.ts";
-import { refuseOthers, type OptionNames } from "./settings/options.ts";
+import { assertObject, refuseOthers, type OptionNames } from "./settings/options.ts";
 import type { RuntimeConfig } from "./settings/runtime-config.ts";
 import { runtimeSettings } from "./settings/runtime-settings.ts";
 import { rememberAnnounced, type AnnouncingDiscovery } from "./discovery/announced.ts";
@@ -78,6 +78,7 @@ export async function openServices(options: ServiceOptions): Promise<Services> {
   const { config: given = {}, environment = {}, log: givenLog, memorySpace, system: givenSystem, ...counted } = options;
   const { metrics: givenMetrics, memory: givenMemory, ...others } = counted;
   refuseOthers(others, serviceOptions, inConfig);
+  assertObject("environment", environment);
   const config = completeSettings(runtimeSettings, given, environment);
   const metrics = givenMetrics ?? createRuntimeMetrics({ componentPrefix: config.componentMetricsPrefix });
   const memory = givenMemory ?? createMemoryBudget(config.memoryLimitBytes, metrics.memory);

@@ -1,7 +1,7 @@
 /** `runtime.limit()`: places that several endpoints of a process share, for instance those of one GPU. */
 import { RuntimeError } from "../errors.ts";
 import { describeValue } from "../excerpt.ts";
-import { assertWhole, refuseOthers, type OptionNames } from "../settings/options.ts";
+import { assertObject, assertWhole, refuseOthers, type OptionNames } from "../settings/options.ts";
 import type { RuntimeConfig } from "../settings/runtime-config.ts";
 import { createRoom, type Room } from "./admission.ts";
 
@@ -28,9 +28,11 @@ export interface RequestLimit {
 
 /** @throws RuntimeError `invalid_argument` on a bad option. */
 export function createRequestLimit(
-  { requests = 0, queue, ...others }: LimitOptions,
+  options: LimitOptions,
   { engineRequestLimit, requestQueueLimit }: RuntimeConfig,
 ): RequestLimit {
+  assertObject("options", options);
+  const { requests = 0, queue, ...others } = options;
   refuseOthers(others, limitOptions);
   assertWhole("requests", requests, 0);
   const queueLimit = queue ?? requestQueueLimit;

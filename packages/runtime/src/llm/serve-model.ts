@@ -8,7 +8,7 @@ import { RuntimeError } from "../errors.ts";
 import { describeValue } from "../excerpt.ts";
 import { loggerOf } from "../logging/logger.ts";
 import type { Runtime } from "../runtime.ts";
-import { assertFunction, assertWhole, refuseOthers, type OptionNames } from "../settings/options.ts";
+import { assertFunction, assertObject, assertWhole, refuseOthers, type OptionNames } from "../settings/options.ts";
 import { encodeDeltaItem } from "../wire/items.ts";
 import type { Capability, CountTokens, Delta, Engine, ModelJob, RenderPrompt, WorkerRole } from "./contract.ts";
 import { checkJob } from "./job-check.ts";
@@ -58,6 +58,7 @@ const modelOptions: OptionNames<ServeModelOptions> = {
 
 /** Resolves once the model is registered. @throws RuntimeError `invalid_argument` on a bad name or address. */
 export async function serveModel(runtime: Runtime, options: ServeModelOptions, engine: Engine): Promise<Serving> {
+  assertObject("options", options);
   const { model, role = "aggregated", contextLength = 0, migrationLimit = 0, requestLimit = 0, ...rest } = options;
   const {
     labels = {},

@@ -52,18 +52,27 @@ export function assertSwitch(name: string, value: unknown): void {
   throw new RuntimeError("invalid_argument", `${name} must be true or false, got ${describeValue(value)}`);
 }
 
+/** @throws RuntimeError `invalid_argument` unless `value` is an object, whose members are what is read. */
+export function assertObject(name: string, value: unknown): void {
+  if (typeof value === "object" && value !== null) return;
+  throw new RuntimeError("invalid_argument", `${name} must be an object, got ${describeValue(value)}`);
+}
+
 /** @throws RuntimeError `invalid_argument` unless `value` is a function. */
 export function assertFunction(name: string, value: unknown): void {
   if (typeof value === "function") return;
   throw new RuntimeError("invalid_argument", `${name} must be a function, got ${describeValue(value)}`);
 }
 
-/** A name that no signal has would be waited for in vain. @throws RuntimeError `invalid_argument`. */
+/** A name that no signal has would be waited for in vain, and two signals nobody can wait for. @throws RuntimeError `invalid_argument`. */
 export function assertSignals(signals: readonly ShutdownSignal[]): void {
   const given: unknown = signals;
   if (!Array.isArray(given))
     throw new RuntimeError("invalid_argument", `shutdownSignals must be a list, got ${describeValue(given)}`);
-  const wrong = given.findIndex((name) => name !== "disconnect" && !Object.hasOwn(constants.signals, name as string));
+  const isOne = (name: unknown): boolean =>
+    name === "disconnect" ||
+    (Object.hasOwn(constants.signals, name as string) && name !== "SIGKILL" && name !== "SIGSTOP");
+  const wrong = given.findIndex((name) => !isOne(name));
   if (wrong < 0) return;
   const got = describeValue(given[wrong]);
   throw new RuntimeError(
