@@ -149,12 +149,16 @@ describe.each(kinds)("$api, stream: $stream", ({ api, stream }) => {
   test("takes of a delta that would pass max_tokens what it says of the prompt", async () => {
     expect(await count(api, "own", { stream, maxTokens: 7 })).toEqual({ input: 23, output: 6 });
   });
+});
 
-  test.runIf(api !== "messages")("has the prompt once and every choice's tokens", async () => {
+// Anthropic's API has one choice.
+test.each((["chat", "completions"] as const).flatMap((api) => [true, false].map((stream) => ({ api, stream }))))(
+  "an answer of several choices has the prompt once and every choice's tokens: $api, stream $stream",
+  async ({ api, stream }) => {
     expect(await count(api, "middle", { stream, n: 3 })).toEqual({ input: 23, output: 24 });
     expect(await count(api, "middle", { stream, n: 3, stop: "three" })).toEqual({ input: 23, output: 18 });
-  });
-});
+  },
+);
 
 test.each(["first", "before"])("message_start has what the engine says %s of all", async (prompt) => {
   const [start] = await readEvents(await post("messages", prompt, { stream: true }));
