@@ -92,7 +92,7 @@ export { maxChoices, maxStops } from "./llm/job-check.ts";
 export { tokensOf } from "./llm/limits.ts";
 export { assertDelta, isCount } from "./llm/deltas.ts";
 export { parseExactJson } from "./llm/tool-json.ts";
-export { maxToolCalls, ToolCalls } from "./llm/tool-calls.ts";
+export { ToolCalls } from "./llm/tool-calls.ts";
 export type { BegunChoice, ExactJson, ModelJob, Prefill } from "./llm/contract.ts";
 export { toCountAddress } from "./llm/serve-count.ts";
 export type { TokenCount } from "./llm/serve-count.ts";

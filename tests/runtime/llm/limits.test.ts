@@ -248,3 +248,10 @@ describe("an engine in plain JavaScript", () => {
     });
   });
 });
+
+test("a piece of a call passes, whatever ids its delta has", async () => {
+  const piece = { index: 0, name: "look", id: "c", kind: "function", arguments: "{}" } as const;
+  const { all } = await run([{ text: "", tokenIds: [], toolCalls: [piece] }]);
+  expect(all.flatMap(({ toolCalls = [] }) => toolCalls)).toEqual([piece]);
+  expect(all.at(-1)?.finishReason).toBe("tool_calls");
+});

@@ -17,9 +17,9 @@ export function keepExact<Request extends { readonly job: ModelJob }>(
   request: Request,
   raw: unknown,
 ): Request {
-  const { tools: _, responseFormat: __, ...job } = request.job;
   const wanted = members.filter(({ field }) => request.job[field] !== undefined);
   if (wanted.length === 0 || !Buffer.isBuffer(raw)) return request;
+  const { tools: _, responseFormat: __, ...job } = request.job;
   const sources = readSources(raw, new Set(wanted.map(({ member }) => member)));
   const exactJson: Partial<Record<keyof ExactJson, string>> = {};
   for (const { member, field, read } of wanted) {

@@ -21,7 +21,8 @@ export function findMedia(messages: readonly Said[]): readonly GivenMedia[] {
     if (content == null || typeof content === "string") continue;
     const isAsked = role === "user" && index >= begin;
     for (const [at, part] of content.entries())
-      addMedia(media, part, { param: `messages[${index}].content[${at}].type`, isAsked });
+      if (part.media ?? part.content)
+        addMedia(media, part, { param: `messages[${index}].content[${at}].type`, isAsked });
   }
   return media;
 }

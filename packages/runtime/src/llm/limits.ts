@@ -151,6 +151,7 @@ function pass(delta: Delta, tokens: number): StopStep {
 }
 
 // Ids without text: another worker would miss them if it had to go on.
-function says({ text, prefillResult, finishReason, usage }: Delta, tokens: number): boolean {
+function says({ text, toolCalls, prefillResult, finishReason, usage }: Delta, tokens: number): boolean {
+  if (toolCalls !== undefined) return true;
   return text !== "" || tokens > 0 || prefillResult !== undefined || finishReason !== undefined || usage !== undefined;
 }

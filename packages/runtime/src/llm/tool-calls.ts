@@ -1,6 +1,5 @@
 /** Tool calls of a completion: pieces that an engine yields, checked and given ids, and what they come to. */
-import { RuntimeError } from "../errors.ts";
-import { describeValue } from "../excerpt.ts";
+import type { RuntimeError } from "../errors.ts";
 import { createRequestId } from "../ids.ts";
 import { isMap } from "../wire/payload.ts";
 import type { ToolCall, ToolCallPiece, ToolKind } from "./contract.ts";
@@ -70,14 +69,13 @@ export class ToolCalls {
     const { index, name, id, kind = "function", arguments: text = "" } = piece;
     if (index === this.#calls.length) {
       if (name === undefined) throw fault(`the first piece of tool call ${index} must have a name`);
-      if (index === maxToolCalls) throw fault(`a completion has at most ${maxToolCalls} tool calls`);
       const begun = { id: id ?? createCallId(), name, kind, arguments: this.#keepsArguments ? text : "" };
       this.#calls.push(begun);
       return { ...piece, id: begun.id, kind };
     }
     const call = this.#calls[index];
     if (!call || index !== this.#calls.length - 1)
-      throw fault(`a piece of tool call ${describeValue(index)} came after ${this.#calls.length} had begun`);
+      throw fault(`a piece of tool call ${index} came after ${this.#calls.length} had begun`);
     if (name !== undefined || id !== undefined)
       throw fault(`only the first piece of tool call ${index} may have a name and an id`);
     if (this.#keepsArguments) call.arguments += text;
