@@ -107,12 +107,10 @@ export const houses: Readonly<Record<string, Readonly<Record<string, Room>>>> = 
   "mock-worker": {
     "cli.ts": { floor: 4, holds: "flags, the exit code" },
     "index.ts": { floor: 3, holds: "`startMockWorker()`" },
-    "engine.ts": { floor: 2, holds: "the call or the echo, at a given pace" },
-    "fault-control.ts": { floor: 2, holds: "faults changed while it runs" },
-    "tool-calls.ts": { floor: 1, holds: "which tool is called, and with what" },
+    "engine.ts": { floor: 2, holds: "an answer, played at a given pace" },
     "options.ts": { floor: 1, holds: "settings" },
-    "faults.ts": { floor: 0, holds: "faults on purpose" },
-    "schema-instance.ts": { floor: 0, holds: "a value that a JSON Schema describes" },
+    answers: { floor: 0, holds: "what the answer to a request is: a call, an instance of a schema, an echo" },
+    faults: { floor: 0, holds: "faults on purpose, and how they change while it runs" },
   },
 };
 

@@ -1,6 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { createFaultPlan, formatFaults, parseFaults, type Fault } from "../../packages/mock-worker/src/faults.ts";
+import {
+  createFaultPlan,
+  formatFaults,
+  parseFaults,
+  type Fault,
+} from "../../packages/mock-worker/src/faults/faults.ts";
 
 describe("faults", () => {
   test("are read from a list", () => {

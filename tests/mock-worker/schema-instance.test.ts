@@ -2,7 +2,7 @@
 import { Ajv2020 } from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
 import { describe, expect, test } from "vitest";
-import { toInstance } from "../../packages/mock-worker/src/schema-instance.ts";
+import { toInstance } from "../../packages/mock-worker/src/answers/schema-instance.ts";
 
 const ajv = new Ajv2020({ strict: false });
 (addFormats as unknown as (validator: Ajv2020) => void)(ajv);

@@ -1,6 +1,6 @@
 // What the mock calls, by the rules of docs/mock-worker.md: it follows from the request alone.
 import { describe, expect, test } from "vitest";
-import { toEcho, toPieces } from "../../packages/mock-worker/src/tool-calls.ts";
+import { toEcho, toPieces } from "../../packages/mock-worker/src/answers/tool-calls.ts";
 import type { Message, ModelRequest, Tool, ToolChoice } from "../../packages/runtime/src/llm/contract.ts";
 
 const parameters = { type: "object", properties: { city: { type: "string" } }, required: ["city"] };

@@ -1,8 +1,8 @@
 /** The mock engine: the completion is a tool call or an echo, one token at a time, at a given pace. */
 import type { Delta, Engine, ModelRequest } from "@dyn/runtime/llm";
 import { partsOf, countPromptTokens, splitTokens } from "@dyn/runtime/internal";
-import { cut, toEcho, toJson, toPieces } from "./tool-calls.ts";
-import { injectFault, type FaultPlan, type FaultTarget } from "./faults.ts";
+import { cut, toEcho, toJson, toPieces } from "./answers/tool-calls.ts";
+import { injectFault, type FaultPlan, type FaultTarget } from "./faults/faults.ts";
 import type { MockOptions } from "./options.ts";
 
 export type Pace = Pick<MockOptions, "ttftMs" | "itlMs" | "speedupRatio" | "seed" | "disaggregationMode">;

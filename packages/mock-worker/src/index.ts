@@ -14,14 +14,14 @@ import {
 import { serveModel } from "@dyn/runtime/llm";
 import { assertSignals, completeSettings, formatAddress, loggerOf, once, watchSignals } from "@dyn/runtime/internal";
 import { createEchoEngine, type EngineFaults } from "./engine.ts";
-import { createFaultControl, toFaultRoute } from "./fault-control.ts";
-import type { Fault } from "./faults.ts";
+import { createFaultControl, toFaultRoute } from "./faults/control.ts";
+import type { Fault } from "./faults/faults.ts";
 import { mockSettings, type MockOptions } from "./options.ts";
 
 export { createEchoEngine } from "./engine.ts";
 export type { Pace } from "./engine.ts";
-export { parseFaults } from "./faults.ts";
-export type { Fault } from "./faults.ts";
+export { parseFaults } from "./faults/faults.ts";
+export type { Fault } from "./faults/faults.ts";
 export type { MockOptions } from "./options.ts";
 
 export interface MockWorkerOptions extends Partial<MockOptions> {

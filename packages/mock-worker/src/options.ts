@@ -11,7 +11,7 @@ import {
   wholeNumber,
   type SettingsOf,
 } from "@dyn/runtime/internal";
-import { formatFaults, parseFaults, type Fault } from "./faults.ts";
+import { formatFaults, parseFaults, type Fault } from "./faults/faults.ts";
 
 export interface MockOptions {
   /** Name clients use for the model. Default `mock`. */

@@ -2,7 +2,6 @@
 import { RuntimeError, toRuntimeError } from "@dyn/runtime";
 import type { SystemRoute, Logger } from "@dyn/runtime/internal";
 import { createFaultPlan, formatFaults, parseFaults, type Fault, type FaultPlan } from "./faults.ts";
-import type { MockOptions } from "./options.ts";
 
 export interface FaultControl {
   readonly current: readonly Fault[];
@@ -11,12 +10,14 @@ export interface FaultControl {
   replace(faults: readonly Fault[]): void;
 }
 
+interface FaultSettings {
+  readonly fault: readonly Fault[];
+  readonly seed: number;
+  readonly numWorkers: number;
+}
+
 /** Create `numWorkers` plans that begin with the faults of the options. */
-export function createFaultControl({
-  fault,
-  seed,
-  numWorkers,
-}: Pick<MockOptions, "fault" | "seed" | "numWorkers">): FaultControl {
+export function createFaultControl({ fault, seed, numWorkers }: FaultSettings): FaultControl {
   const plans = Array.from({ length: numWorkers }, (_, index) => createFaultPlan(fault, seed + index));
   let current = fault;
   return {
