@@ -109,7 +109,10 @@ export const houses: Readonly<Record<string, Readonly<Record<string, Room>>>> = 
     "index.ts": { floor: 3, holds: "`startMockWorker()`" },
     "engine.ts": { floor: 2, holds: "an answer, played at a given pace" },
     "options.ts": { floor: 1, holds: "settings" },
-    answers: { floor: 0, holds: "what the answer to a request is: a call, an instance of a schema, an echo" },
+    answers: {
+      floor: 1,
+      holds: "the plan of an answer: a call, an instance of a schema, an echo; and how it is played",
+    },
     faults: { floor: 0, holds: "faults on purpose, and how they change while it runs" },
   },
 };

@@ -6,7 +6,7 @@ import { serveModel, type WorkerRole } from "@dyn/runtime/llm";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { AttemptNode, RequestNode, RequestTree } from "../../packages/lineage/src/tree.ts";
-import { createFaultPlan, parseFaults, type FaultPlan } from "../../packages/mock-worker/dist/faults.js";
+import { createFaultPlan, parseFaults, type FaultPlan } from "../../packages/mock-worker/dist/faults/faults.js";
 import { parseLogFilter } from "../../packages/runtime/src/logging/filter.ts";
 import { formatJsonLine } from "../../packages/runtime/src/logging/format.ts";
 import { createLogger } from "../../packages/runtime/src/logging/logger.ts";

@@ -1,6 +1,7 @@
 // What the mock calls, by the rules of docs/mock-worker.md: it follows from the request alone.
 import { describe, expect, test } from "vitest";
-import { toEcho, toPieces } from "../../packages/mock-worker/src/answers/tool-calls.ts";
+import { toEcho } from "../../packages/mock-worker/src/answers/rules.ts";
+import { toCall } from "../../packages/mock-worker/src/answers/tool-calls.ts";
 import type { Message, ModelRequest, Tool, ToolChoice } from "../../packages/runtime/src/llm/contract.ts";
 
 const parameters = { type: "object", properties: { city: { type: "string" } }, required: ["city"] };
@@ -22,8 +23,8 @@ function callOf(messages: readonly Message[], given: readonly Tool[], toolChoice
     tools: given,
     ...(toolChoice && { toolChoice }),
   };
-  const [first, ...rest] = toPieces(request);
-  return first && [first.name, rest.map((piece) => piece.arguments).join("")];
+  const call = toCall(request);
+  return call && [call.tool.name, call.text];
 }
 
 describe("it calls", () => {

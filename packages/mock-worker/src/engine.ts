@@ -1,7 +1,8 @@
-/** The mock engine: the completion is a tool call or an echo, one token at a time, at a given pace. */
-import type { Delta, Engine, ModelRequest } from "@dyn/runtime/llm";
-import { partsOf, countPromptTokens, splitTokens } from "@dyn/runtime/internal";
-import { cut, toEcho, toJson, toPieces } from "./answers/tool-calls.ts";
+/** The mock engine: it plays the plan of an answer, one token at a time, at a given pace. */
+import type { Delta, Engine } from "@dyn/runtime/llm";
+import { partsOf, countPromptTokens } from "@dyn/runtime/internal";
+import { play } from "./answers/play.ts";
+import { toPlan } from "./answers/rules.ts";
 import { injectFault, type FaultPlan, type FaultTarget } from "./faults/faults.ts";
 import type { MockOptions } from "./options.ts";
 
@@ -48,42 +49,19 @@ export function createEchoEngine(
       return;
     }
     let waitMs = disaggregationMode === "decode" ? 0 : firstMs; // a decode worker begins where the prefill worker ended
-    for (const piece of toDeltas(request, seed)) {
-      if (waitMs > 0 || faults.length > 0) await step(waitMs);
-      else signal.throwIfAborted();
-      waitMs = nextMs;
-      yield piece;
+    for (const next of play(toPlan(request), { seed, done: request.generated?.tokens ?? 0 })) {
+      if (next.type === "pace") waitMs = scale(next.ms);
+      else if (next.type === "delay") await clock.sleep(scale(next.ms));
+      else if (next.type === "fault") await injectFault(next.fault, target);
+      else {
+        if (waitMs > 0 || faults.length > 0) await step(waitMs);
+        else signal.throwIfAborted();
+        waitMs = nextMs;
+        yield next;
+      }
     }
     if (faults.length > 0) await step(0); // one may be due after the last token
   };
-}
-
-// A call, or else an echo, without what another worker has made of it already.
-function* toDeltas(request: ModelRequest, seed: number): Generator<Delta, void, void> {
-  const done = request.generated?.tokens ?? 0;
-  let pieces = 0;
-  if (request.tools)
-    for (const piece of toPieces(request)) {
-      pieces += 1;
-      if (pieces > done)
-        yield { text: "", toolCalls: [piece], tokenIds: [toTokenId(seed, piece.name ?? piece.arguments ?? "")] };
-    }
-  if (pieces > 0) return;
-  const { responseFormat } = request;
-  if (responseFormat) {
-    const texts = cut(toJson(toEcho(request), responseFormat));
-    for (const text of texts.slice(done)) yield { text, tokenIds: [toTokenId(seed, text)] };
-    return;
-  }
-  for (const text of splitTokens(toEcho(request), done)) yield { text, tokenIds: [toTokenId(seed, text)] };
-}
-
-// FNV-1a over the UTF-16 units, begun at the seed.
-function toTokenId(seed: number, text: string): number {
-  let hash = (0x811c9dc5 ^ seed) >>> 0;
-  for (let index = 0; index < text.length; index += 1)
-    hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193) >>> 0;
-  return hash;
 }
 
 interface Clock extends Disposable {

@@ -1,0 +1,58 @@
+/** What the mock answers of its own accord: a call, a value of the form that is asked for, or else an echo. It follows from the request alone. */
+import { splitTokens } from "@dyn/runtime/internal";
+import type { ModelRequest, ResponseFormat } from "@dyn/runtime/llm";
+import type { Plan } from "./plan.ts";
+import { toInstance } from "./schema-instance.ts";
+import { toCall } from "./tool-calls.ts";
+
+/** Characters of a piece of JSON or of arguments. */
+const pieceLength = 8;
+
+/** The answer to a request. */
+export function toPlan(request: ModelRequest): Plan {
+  const call = request.tools && toCall(request);
+  if (call) {
+    const { tool, text } = call;
+    return { blocks: [{ type: "call", name: tool.name, kind: tool.kind, tokens: cut(text) }] };
+  }
+  const said = toEcho(request);
+  const { responseFormat } = request;
+  return { blocks: [{ type: "text", tokens: responseFormat ? cut(toJson(said, responseFormat)) : splitTokens(said) }] };
+}
+
+/** What the answer repeats: the last result of a tool, or else what the user said last. */
+export function toEcho({ messages }: Pick<ModelRequest, "messages">): string {
+  const last = messages.findLastIndex(({ role }) => role === "user");
+  const result = messages.findLast(({ role }, index) => role === "tool" && index > last);
+  const { text, parts } = result ?? messages[last] ?? { text: "" };
+  return parts
+    ? parts
+        .map((part) => (part.kind === "text" ? part.text : ` [${part.kind}]`))
+        .join("")
+        .trimStart()
+    : text;
+}
+
+/** A text in pieces, each a token, no character cut in two. */
+export function cut(text: string): string[] {
+  const letters = Array.from(text);
+  const count = Math.ceil(letters.length / pieceLength);
+  return Array.from({ length: count }, (_, index) =>
+    letters.slice(index * pieceLength, (index + 1) * pieceLength).join(""),
+  );
+}
+
+/** The JSON that it answers with, in place of `text`: an instance of the schema, or else the text, if that is an object, or an object that holds it. */
+export function toJson(text: string, { schema }: ResponseFormat): string {
+  if (schema) return JSON.stringify(toInstance(schema, "value", { isWhole: true }));
+  return isObject(text) ? text : JSON.stringify({ text });
+}
+
+function isObject(text: string): boolean {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null && !Array.isArray(value);
+  } catch {
+    return false;
+  }
+}
