@@ -108,6 +108,7 @@ export const houses: Readonly<Record<string, Readonly<Record<string, Room>>>> = 
     "cli.ts": { floor: 4, holds: "flags, the exit code" },
     "index.ts": { floor: 3, holds: "`startMockWorker()`" },
     "engine.ts": { floor: 2, holds: "an answer, played at a given pace" },
+    "embeddings.ts": { floor: 2, holds: "vectors of hashed words" },
     "options.ts": { floor: 1, holds: "settings" },
     answers: {
       floor: 1,

@@ -20,7 +20,7 @@ const entryPoints: Readonly<Record<string, { readonly source: string; readonly n
   },
   "@dyn/runtime/llm": {
     source: "packages/runtime/src/llm.ts",
-    names: `serveModel ServeModelOptions CountTokens RenderPrompt WorkerRole Engine ModelRequest Message MessagePart MediaPart ResponseFormat Prompt Sampling Generated
+    names: `serveModel ServeModelOptions serveEmbeddings ServeEmbeddingsOptions Embed EmbeddingRequest Embeddings CountTokens RenderPrompt WorkerRole Engine ModelRequest Message MessagePart MediaPart ResponseFormat Prompt Sampling Generated
       Capability Tool ToolKind ToolChoice ToolCall ToolCallPiece Delta FinishReason Usage`,
   },
   "@dyn/frontend": {
@@ -117,6 +117,8 @@ describe("public names", () => {
       "egress/call-options.ts": ["CallOptions", "GenerateOptions"],
       "handler.ts": ["RequestContext"],
       "llm/serve-model.ts": ["ServeModelOptions"],
+      "llm/serve-embeddings.ts": ["ServeEmbeddingsOptions"],
+      "llm/embeddings.ts": ["EmbeddingRequest", "Embeddings"],
       "llm/contract.ts": ["ModelRequest"],
     };
     for (const [file, names] of Object.entries(told)) {

@@ -13,6 +13,7 @@ import {
 } from "@dyn/runtime";
 import { serveModel } from "@dyn/runtime/llm";
 import { assertSignals, completeSettings, formatAddress, loggerOf, once, watchSignals } from "@dyn/runtime/internal";
+import { createEmbed } from "./embeddings.ts";
 import { createEchoEngine, type EngineFaults } from "./engine.ts";
 import { createFaultControl, toFaultRoute } from "./faults/control.ts";
 import type { Fault } from "./faults/faults.ts";
@@ -154,5 +155,7 @@ function serve(runtime: Runtime, options: MockOptions, wrong: EngineFaults): Pro
   const endpoint = formatAddress({ ...options, component });
   const engine = createEchoEngine(options, wrong);
   const capabilities = ["tools", "images", "audio", "files", "schemas"] as const;
-  return serveModel(runtime, { model, role, endpoint, migrationLimit, requestLimit, capabilities }, engine);
+  const isEmbedding = role === "aggregated" && options.embeddingDimensions > 0;
+  const embed = isEmbedding ? { embed: createEmbed(options, wrong) } : {};
+  return serveModel(runtime, { model, role, endpoint, migrationLimit, requestLimit, capabilities, ...embed }, engine);
 }

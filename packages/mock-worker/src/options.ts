@@ -2,6 +2,7 @@
 import {
   decimalNumber,
   isModelName,
+  maxDimensions,
   maxModelNameLength,
   maxTimerMs,
   oneOf,
@@ -36,6 +37,8 @@ export interface MockOptions {
   readonly speedupRatio: number;
   /** The same seed and prompt give the same token ids. Default `0`. */
   readonly seed: number;
+  /** Numbers of the vector of an embedding, unless a request says how many; 0 = it makes none. Default `384`. */
+  readonly embeddingDimensions: number;
   /** How often a request may go on at another worker after one has failed; 0 = never. Default `3`. */
   readonly migrationLimit: number;
   /** Faults on purpose, as `parseFaults` makes them. Default `[]`. */
@@ -123,6 +126,13 @@ export const mockSettings: SettingsOf<MockOptions> = {
     default: 0,
     parse: wholeNumber(0, 0xffff_ffff),
     help: "same seed and prompt, same token ids",
+  },
+  embeddingDimensions: {
+    env: "DYN_MOCK_EMBEDDING_DIMENSIONS",
+    flag: "embedding-dimensions",
+    default: 384,
+    parse: wholeNumber(0, maxDimensions),
+    help: "numbers of the vector of an embedding, unless a request says how many; 0 = it makes none",
   },
   migrationLimit: {
     env: "DYN_MIGRATION_LIMIT",

@@ -91,6 +91,7 @@ export { endOfJsonString, findJsonExcess, isJsonMark, jsonMarks } from "./llm/js
 export { maxChoices, maxStops } from "./llm/job-check.ts";
 export { tokensOf } from "./llm/limits.ts";
 export { assertDelta, isCount } from "./llm/deltas.ts";
+export { isVector, maxDimensions, maxInputs } from "./llm/embeddings.ts";
 export { parseExactJson } from "./llm/tool-json.ts";
 export { ToolCalls } from "./llm/tool-calls.ts";
 export type { BegunChoice, ExactJson, ModelJob, Prefill } from "./llm/contract.ts";

@@ -2,6 +2,9 @@
 /// <reference types="node" preserve="true" />
 export { serveModel } from "./llm/serve-model.ts";
 export type { ServeModelOptions } from "./llm/serve-model.ts";
+export { serveEmbeddings } from "./llm/serve-embeddings.ts";
+export type { ServeEmbeddingsOptions } from "./llm/serve-embeddings.ts";
+export type { Embed, EmbeddingRequest, Embeddings } from "./llm/embeddings.ts";
 export type {
   CountTokens,
   Capability,

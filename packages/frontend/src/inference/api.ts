@@ -2,6 +2,7 @@
 import type { RuntimeError } from "@dyn/runtime";
 import type { ModelJob } from "@dyn/runtime/internal";
 import type { Delta } from "@dyn/runtime/llm";
+import type { AskParts } from "./ask-options.ts";
 import type { FieldLimits } from "./fields.ts";
 import type { ExactMember } from "./exact.ts";
 import type { GivenMedia } from "./media.ts";
@@ -40,6 +41,14 @@ export interface Refusals {
   /** Value of the `endpoint` log field and metric label. */
   readonly endpoint: string;
   toErrorBody(error: RuntimeError, requestId: string): unknown;
+}
+
+/** An API whose answers are of one piece, and no completions. */
+export interface UnaryApi<Request> extends Refusals {
+  /** @throws FieldError naming the field that is wrong. */
+  parse(body: unknown, limits: FieldLimits): Request;
+  /** Ask workers. @returns the body of the answer, as JSON. */
+  answer(request: Request, asking: AskParts): Promise<string>;
 }
 
 /** What an API brings: its shapes. */

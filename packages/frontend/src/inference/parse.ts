@@ -1,8 +1,6 @@
 /** From the bytes of a body to a request. */
 import type { Exchange } from "@dyn/runtime/internal";
 import { parseJsonBody } from "../http/body.ts";
-import type { InferenceApi, InferenceRequest } from "./api.ts";
-import { keepExact } from "./exact.ts";
 import { readTimeout, timeoutHeader, type DeadlineLimits } from "./deadlines.ts";
 import { checkModelLength, type FieldLimits } from "./fields.ts";
 
@@ -20,9 +18,9 @@ export interface Parsed<Request> {
   readonly error?: unknown;
 }
 
-/** Read it, with the client's own time limit. Nothing of `raw` is kept. */
-export function parseRequest<Request extends InferenceRequest>(
-  api: InferenceApi<Request>,
+/** Parse it and `read` it, with the client's own time limit. Nothing of `raw` is kept. */
+export function parseRequest<Request>(
+  read: (body: unknown, limits: FieldLimits) => Request,
   { request: { headers } }: Exchange,
   raw: unknown,
   { deadlineLimits: ours, fieldLimits }: ParseLimits,
@@ -33,7 +31,7 @@ export function parseRequest<Request extends InferenceRequest>(
     checkModelLength(body);
     return {
       body,
-      request: keepExact(api.exact, api.parse(body, fieldLimits), raw),
+      request: read(body, fieldLimits),
       deadlineLimits: readTimeout(headers[timeoutHeader], ours),
     };
   } catch (error) {

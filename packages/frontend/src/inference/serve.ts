@@ -1,13 +1,14 @@
 /** Serves one inference request of any API: parse, generate, answer; one pair of log lines on every way out. */
 import { toRuntimeError, type RuntimeError } from "@dyn/runtime";
-import { sendJson, toErrorHeaders, type Exchange } from "@dyn/runtime/internal";
+import { sendJson, sendPage, toErrorHeaders, type Exchange } from "@dyn/runtime/internal";
 import type { Delta } from "@dyn/runtime/llm";
 import { EventStream } from "../http/sse.ts";
 import { beginRequestLog, type RequestKind, type RequestLog, type RequestLogOptions } from "../observe/request-log.ts";
-import type { AnswerHead, InferenceApi, InferenceRequest, Refusals } from "./api.ts";
+import type { AnswerHead, InferenceApi, InferenceRequest, Refusals, UnaryApi } from "./api.ts";
 import type { AskParts } from "./ask-options.ts";
 import { Deadlines } from "./deadlines.ts";
-import { peekModel, peekStream } from "./fields.ts";
+import { keepExact } from "./exact.ts";
+import { peekModel, peekStream, type FieldLimits } from "./fields.ts";
 import { givenAtEnd, type PassHeaders } from "./given-headers.ts";
 import { generate } from "./generate.ts";
 import { parseRequest, type Parsed, type ParseLimits } from "./parse.ts";
@@ -41,30 +42,53 @@ export function serveInference<Request extends InferenceRequest>(
   raw: unknown,
   parts: InferenceParts,
 ): Promise<void> {
-  const { body, ...parsed } = parseRequest(api, exchange, raw, parts);
-  const modelAsked = peekModel(body);
-  const isKnown = modelAsked !== undefined && parts.models.has(modelAsked);
-  const requestType = peekStream(body) ? "stream" : "unary";
-  return serveParsed(api, exchange, parsed, { endpoint: api.endpoint, requestType, modelAsked, isKnown }, parts);
+  const read = (body: unknown, limits: FieldLimits): Request => keepExact(api.exact, api.parse(body, limits), raw);
+  const { body, ...parsed } = parseRequest(read, exchange, raw, parts);
+  const { passHeaders, keepAliveMs, wallClock } = parts;
+  return serveParsed(api, exchange, parsed, kindOf(api, body, parts), parts, (request, asking) => {
+    logSkipped(exchange.log, request.skipped);
+    const head = { requestId: exchange.identity.requestId, created: Math.floor(wallClock() / 1000) };
+    return (request.stream ? stream : complete)({ api, request, head, asking, passHeaders, keepAliveMs });
+  });
 }
 
-async function serveParsed<Request extends InferenceRequest>(
-  api: InferenceApi<Request>,
+/** The same for an API that has one kind of answer. */
+export function serveUnary<Request extends object>(
+  api: UnaryApi<Request>,
+  exchange: Exchange,
+  raw: unknown,
+  parts: InferenceParts,
+): Promise<void> {
+  const { body, ...parsed } = parseRequest((given, limits) => api.parse(given, limits), exchange, raw, parts);
+  const kind = { ...kindOf(api, body, parts), requestType: "unary" } as const;
+  return serveParsed(api, exchange, parsed, kind, parts, async (request, asking) => {
+    const json = await api.answer(request, asking);
+    const headers = parts.passHeaders(exchange, givenAtEnd(asking.requestLog.record));
+    sendPage(exchange, "application/json", json, headers && { headers });
+    asking.requestLog.responded(200);
+  });
+}
+
+function kindOf({ endpoint }: Refusals, body: unknown, { models }: InferenceParts): RequestKind {
+  const modelAsked = peekModel(body);
+  const isKnown = modelAsked !== undefined && models.has(modelAsked);
+  return { endpoint, requestType: peekStream(body) ? "stream" : "unary", modelAsked, isKnown };
+}
+
+async function serveParsed<Request>(
+  api: Refusals,
   exchange: Exchange,
   { request, deadlineLimits: limits, error }: Omit<Parsed<Request>, "body">,
   kind: RequestKind,
   parts: InferenceParts,
+  answer: (request: Request, asking: AskParts) => Promise<void>,
 ): Promise<void> {
   using requestLog = beginRequestLog(exchange, kind, parts);
-  if (!request || !limits) return refuse({ api, exchange, requestLog, parts }, toRuntimeError(error));
-  logSkipped(exchange.log, request.skipped);
-  const { models, maxAnswerBytes, forwardHeaders, passHeaders, now, keepAliveMs, wallClock } = parts;
-  const { startedAt, abort: onExpiry, identity } = exchange;
-  const head = { requestId: identity.requestId, created: Math.floor(wallClock() / 1000) };
-  using deadlines = new Deadlines({ limits, startedAt, now, onExpiry });
-  const asking = { exchange, requestLog, deadlines, models, maxAnswerBytes, forwardHeaders, now };
+  if (request === undefined || !limits) return refuse({ api, exchange, requestLog, parts }, toRuntimeError(error));
+  const { models, maxAnswerBytes, forwardHeaders, now } = parts;
+  using deadlines = new Deadlines({ limits, startedAt: exchange.startedAt, now, onExpiry: exchange.abort });
   try {
-    await (request.stream ? stream : complete)({ api, request, head, asking, passHeaders, keepAliveMs });
+    await answer(request, { exchange, requestLog, deadlines, models, maxAnswerBytes, forwardHeaders, now });
   } catch (thrown) {
     refuse({ api, exchange, requestLog, parts }, toFailure(exchange, thrown));
   }

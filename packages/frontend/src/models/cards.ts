@@ -1,6 +1,12 @@
 /** What the cards of one model come to. It follows from the cards that are there, not from the order they came in: every frontend shows the same. */
 import type { WorkerRole } from "@dyn/runtime/llm";
-import { formatAddress, type ModelRecord } from "@dyn/runtime/internal";
+import { formatAddress, type ModelCard, type ModelRecord } from "@dyn/runtime/internal";
+
+/** The capability of engines that make embeddings besides. */
+export const embeddings = "embeddings";
+
+/** What an instance does for a model. `embedding`: nothing but that. */
+export type PoolRole = WorkerRole | "embedding";
 
 /** What is shown of a model. Of each number the least that a card says: what one worker cannot do, nobody is promised. */
 export interface CardFacts {
@@ -10,7 +16,7 @@ export interface CardFacts {
   readonly kvCacheBlockSize: number;
   /** How often a request that has begun may go on at another worker. */
   readonly migrationLimit: number;
-  /** What all engines that generate can do beyond text. */
+  /** What all engines that generate can do beyond text; `embeddings` among it. */
   readonly capabilities: ReadonlySet<string>;
 }
 
@@ -37,17 +43,21 @@ export interface CardGroup {
 /** All cards of one model. */
 export interface ModelCards {
   /** For each role that has cards, those at the endpoint that most of its cards name; of equals the endpoint whose address comes first. */
-  served(): ReadonlyMap<WorkerRole, CardGroup>;
+  served(): ReadonlyMap<PoolRole, CardGroup>;
   add(card: ModelRecord): void;
   remove(card: ModelRecord): void;
 }
 
 /** Prefill cards have no model type: on their own they serve nothing, as in Dynamo. @returns undefined for a card that is none of ours to serve. */
-export function roleOf({ card_json: card }: ModelRecord): WorkerRole | undefined {
+export function roleOf({ card_json: card }: ModelRecord): PoolRole | undefined {
   if (card.model_input !== "Text") return undefined;
   if (card.worker_type === "prefill") return "prefill";
-  if (!card.model_type.includes("Chat")) return undefined;
+  if (!card.model_type.includes("Chat")) return isEmbedding(card) ? "embedding" : undefined;
   return card.worker_type === "decode" ? "decode" : "aggregated";
+}
+
+function isEmbedding({ model_type: type }: ModelCard): boolean {
+  return type.includes("Embedding");
 }
 
 /** The least of some numbers that come and go. The same ones come many times, so it costs as much as there are different ones. */
@@ -103,7 +113,7 @@ class Group implements CardGroup {
     if (card.kv_cache_block_size) this.kvCacheBlockSize[step](card.kv_cache_block_size);
     this.migrationLimit[step](card.migration_limit ?? 0);
     if (card.dyn_created) this.created[step](card.dyn_created);
-    for (const name of new Set(card.dyn_capabilities)) {
+    for (const name of new Set([...(card.dyn_capabilities ?? []), ...(isEmbedding(card) ? [embeddings] : [])])) {
       const count = (this.capabilities.get(name) ?? 0) + (step === "add" ? 1 : -1);
       if (count > 0) this.capabilities.set(name, count);
       else this.capabilities.delete(name);
@@ -113,7 +123,7 @@ class Group implements CardGroup {
 
 /** Create the cards of one model, none at first. */
 export function createModelCards(): ModelCards {
-  const groups = new Map<WorkerRole, Map<string, Group>>();
+  const groups = new Map<PoolRole, Map<string, Group>>();
 
   function groupsOf(card: ModelRecord): Map<string, Group> {
     const role = roleOf(card);
@@ -124,7 +134,7 @@ export function createModelCards(): ModelCards {
 
   return {
     served() {
-      const served = new Map<WorkerRole, Group>();
+      const served = new Map<PoolRole, Group>();
       for (const [role, its] of groups) {
         for (const group of its.values()) {
           const best = served.get(role);
@@ -154,9 +164,10 @@ function isBefore(one: Group, other: Group): boolean {
 }
 
 /** What is shown of a model with these cards, by role. */
-export function toFacts(served: ReadonlyMap<WorkerRole, CardGroup>): ModelFacts {
+export function toFacts(served: ReadonlyMap<PoolRole, CardGroup>): ModelFacts {
   const all = [...served.values()];
-  const generating = [...served].flatMap(([role, group]) => (role === "prefill" ? [] : [group])); // a prompt is never gone on with
+  const isGenerating = (role: PoolRole): boolean => role === "aggregated" || role === "decode"; // a prompt is never gone on with
+  const generating = [...served].flatMap(([role, group]) => (isGenerating(role) ? [group] : []));
   return {
     contextLength: least(all, "contextLength"),
     kvCacheBlockSize: least(all, "kvCacheBlockSize"),

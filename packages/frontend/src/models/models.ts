@@ -4,7 +4,7 @@ import type { Change, ModelRecord, Logger } from "@dyn/runtime/internal";
 import type { CountClient } from "./counter.ts";
 import { roleOf, type CardFacts } from "./cards.ts";
 import { createRecentlyGone, type RecentlyGone } from "./recently-gone.ts";
-import { createPools, type ModelClients, type Pools } from "./pools.ts";
+import { createPools, type ModelClient, type ModelClients, type Pools } from "./pools.ts";
 
 export interface Model extends CardFacts {
   readonly name: string;
@@ -21,6 +21,8 @@ export interface Models extends Disposable {
   find(name: string): Model;
   /** @throws RuntimeError `not_found` for a name nobody serves, `unavailable` while no instance of a role it needs is there. */
   clientsOf(name: string): ModelClients;
+  /** Whom to ask for embeddings. @throws RuntimeError `not_found`, `unavailable` as `clientsOf`, `unimplemented` if the model makes none. */
+  embedderOf(name: string): ModelClient;
   /** Whom to ask for the tokens of a prompt. Undefined if none of its workers counts. @throws RuntimeError `not_found`, `unavailable` as `find`. */
   counterOf(name: string): CountClient | undefined;
   has(name: string): boolean;
@@ -48,6 +50,7 @@ export function followModels(options: ModelsOptions): Models {
     has: (name) => models.has(name),
     find: (name) => models.find(name).model,
     counterOf: (name) => models.find(name).pools.counter(),
+    embedderOf: (name) => models.find(name).pools.embedder(),
     clientsOf: (name) => models.find(name).pools.choose(),
     [Symbol.dispose]() {
       watch[Symbol.dispose]();

@@ -3,7 +3,16 @@ import { RuntimeError, type Client, type Instance, type RouterMode, type Runtime
 import type { Delta, WorkerRole } from "@dyn/runtime/llm";
 import { formatAddress, type ModelRecord, type ModelJob, type Logger } from "@dyn/runtime/internal";
 import { createCounter, type CountClient, type Counter } from "./counter.ts";
-import { createModelCards, roleOf, toFacts, type CardFacts, type CardGroup, type ModelFacts } from "./cards.ts";
+import {
+  createModelCards,
+  embeddings,
+  roleOf,
+  toFacts,
+  type CardFacts,
+  type CardGroup,
+  type ModelFacts,
+  type PoolRole,
+} from "./cards.ts";
 
 export type ModelClient = Client<ModelJob, Delta>;
 
@@ -30,8 +39,10 @@ export interface Pools extends Disposable {
   remove(card: ModelRecord): void;
   /** All cards that have come and gone together are added and removed: serve what they come to. @returns cards whose instances are not asked any more, since most workers are elsewhere. */
   settle(): readonly ModelRecord[];
-  /** @throws RuntimeError `unavailable` while no instance of a role that is needed is there. */
+  /** @throws RuntimeError `unavailable` while no instance of a role that is needed is there, `unimplemented` if the model makes embeddings only. */
   choose(): ModelClients;
+  /** Whom to ask for embeddings. @throws RuntimeError `unimplemented` if the model makes none, `unavailable` while no instance is there. */
+  embedder(): ModelClient;
   /** Whom to ask for the tokens of a prompt. Undefined if none of the workers counts. */
   counter(): CountClient | undefined;
 }
@@ -58,7 +69,7 @@ export function createPools(options: PoolsOptions): Pools {
 class ModelPools implements Pools {
   #options: PoolsOptions;
   #cards = createModelCards();
-  #pools = new Map<WorkerRole, Pool>();
+  #pools = new Map<PoolRole, Pool>();
   facts: ModelFacts = toFacts(new Map());
 
   constructor(options: PoolsOptions) {
@@ -92,7 +103,7 @@ class ModelPools implements Pools {
   settle(): readonly ModelRecord[] {
     const served = this.#cards.served();
     const before = this.isEmpty ? undefined : this.facts;
-    const roles = new Set([...this.#pools.keys(), ...served.keys()]);
+    const roles = new Set<PoolRole>([...this.#pools.keys(), ...served.keys()]);
     const left = [...roles].flatMap((role) => this.#follow(role, served.get(role)));
     this.facts = toFacts(served);
     if (before && !this.isEmpty) this.#tellChange(before);
@@ -103,13 +114,17 @@ class ModelPools implements Pools {
     return choosePools(this.#options.model, this.#pools, this.facts);
   }
 
+  embedder(): ModelClient {
+    return chooseEmbedder(this.#options.model, this.#pools, this.facts);
+  }
+
   counter(): CountClient | undefined {
     const clients = countingRoles.flatMap((role) => this.#pools.get(role)?.counter.client ?? []);
     return clients.find(({ instances }) => instances.length > 0) ?? clients[0];
   }
 
   /** @returns the cards that are not served any more. */
-  #follow(role: WorkerRole, to: CardGroup | undefined): readonly ModelRecord[] {
+  #follow(role: PoolRole, to: CardGroup | undefined): readonly ModelRecord[] {
     const { model, log } = this.#options;
     const from = this.#pools.get(role);
     if (from?.endpoint === to?.endpoint) return [];
@@ -122,7 +137,7 @@ class ModelPools implements Pools {
     return [...(from?.cards.values() ?? [])];
   }
 
-  #open(role: WorkerRole, { endpoint, cards }: CardGroup): void {
+  #open(role: PoolRole, { endpoint, cards }: CardGroup): void {
     const { model, runtime, routerMode } = this.#options;
     const onLeave = ({ id }: Instance): void => {
       const card = cards.get(id);
@@ -187,16 +202,32 @@ function describeChange(before: CardFacts, after: CardFacts): Record<string, num
 }
 
 // Workers that do both win: one hop less.
-function choosePools(model: string, pools: ReadonlyMap<WorkerRole, Pool>, facts: CardFacts): ModelClients {
+function choosePools(model: string, pools: ReadonlyMap<PoolRole, Pool>, facts: CardFacts): ModelClients {
   const { migrationLimit, capabilities } = facts;
-  const living = (role: WorkerRole): ModelClient | undefined => {
-    const client = pools.get(role)?.client;
-    return client && client.instances.length > 0 ? client : undefined;
-  };
+  const living = (role: PoolRole): ModelClient | undefined => livingClient(pools.get(role));
   const aggregated = living("aggregated");
   if (aggregated) return { client: aggregated, prefill: undefined, migrationLimit, capabilities };
   const [prefill, decode] = [living("prefill"), living("decode")];
   if (prefill && decode) return { client: decode, prefill, migrationLimit, capabilities };
+  if (pools.has("embedding") && pools.size === 1)
+    throw new RuntimeError(
+      "unimplemented",
+      `model ${JSON.stringify(model)} makes embeddings only: ask for them at POST /v1/embeddings`,
+    );
   const missing = prefill ? "no decode instance" : decode ? "no prefill instance" : "no instance";
   throw new RuntimeError("unavailable", `${missing} serves model ${JSON.stringify(model)} at the moment`);
+}
+
+function livingClient(pool: Pool | undefined): ModelClient | undefined {
+  return pool && pool.client.instances.length > 0 ? pool.client : undefined;
+}
+
+// Those that do nothing else win: others have answers to make.
+function chooseEmbedder(model: string, pools: ReadonlyMap<PoolRole, Pool>, { capabilities }: CardFacts): ModelClient {
+  const [only, also] = [pools.get("embedding"), capabilities.has(embeddings) ? pools.get("aggregated") : undefined];
+  const client = livingClient(only) ?? livingClient(also);
+  if (client) return client;
+  const shown = `model ${JSON.stringify(model)}`;
+  if (!only && !also) throw new RuntimeError("unimplemented", `${shown} makes no embeddings`);
+  throw new RuntimeError("unavailable", `no instance makes embeddings of ${shown} at the moment`);
 }

@@ -70,6 +70,14 @@ const delta = z.object({
 });
 const text = z.string();
 
+const embedding = z.object({
+  object: z.literal("embedding"),
+  index: z.int().describe("Which input."),
+  embedding: z
+    .union([z.array(z.number()), z.string()])
+    .describe("Numbers, or their bytes in base64: 32-bit floats, little-endian."),
+});
+
 const modelObject = z.object({
   id: z.string().describe("Its name."),
   object: z.literal("model"),
@@ -106,6 +114,12 @@ export const openaiAnswers: Readonly<Record<string, z.ZodType>> = {
     usage,
   }),
   CompletionChunk: toAnswer("cmpl", "text_completion", inChunks(toChoice({ text, finish_reason: lastReason }))),
+  EmbeddingList: z.object({
+    object: z.literal("list"),
+    data: z.array(embedding).describe("In the order of the inputs."),
+    model: z.string().describe("The model that was asked for."),
+    usage: usage.pick({ prompt_tokens: true, total_tokens: true }),
+  }),
   Model: modelObject,
   ModelList: z.object({ object: z.literal("list"), data: z.array(modelObject) }),
   OpenAIError: error,

@@ -7,16 +7,18 @@ import { countLimit } from "../inference/field-kinds.ts";
 import { FieldError, modelName, parseFields, unsupported, type FieldLimits } from "../inference/fields.ts";
 import { countJsonBytes } from "../http/json-size.ts";
 import type { InferenceRequest } from "../inference/api.ts";
-import { promptField } from "./prompts.ts";
+import { promptsField } from "./prompts.ts";
 import { answerFields, onlyOfStreams, samplingFields, stopField, toSampling, toStop } from "./sampling.ts";
 
 /** Tokens of a completion whose request does not say, as in OpenAI's API. */
 const defaultMaxTokens = 16;
+const maxPrompts = 1_024;
+
 const completionRequest = z.object({
   model: modelName,
   prompt: described(
     "A text, a list of token ids, or a list of up to 1024 of either; at most 1048576 token ids in all. The first item says which of these it is. null is an empty text.",
-    promptField.nullable(),
+    promptsField({ max: maxPrompts, minChars: 0 }).nullable(),
   ),
   ...answerFields,
   max_tokens: described(`Most tokens of each completion; ${defaultMaxTokens} unless given.`, countLimit().nullish()),

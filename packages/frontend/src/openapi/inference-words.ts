@@ -135,6 +135,36 @@ const completions = toWords({
   },
 });
 
+const embeddings: RouteWords = {
+  id: "createEmbedding",
+  tag: "OpenAI",
+  summary: "Turn texts into vectors",
+  description: `A model that makes no embeddings is a 501. ${ignored}`,
+  headers: ["RequestTimeout", "WorkerInstance", "ContentEncoding"],
+  body: {
+    schema: "EmbeddingsRequest",
+    examples: {
+      "a text": { model: "mock", input: "hello world" },
+      "several texts": { model: "mock", input: ["hello world", "good night"], encoding_format: "base64" },
+    },
+  },
+  answers: [
+    {
+      status: 200,
+      description: "The vectors.",
+      json: "EmbeddingList",
+      example: {
+        object: "list",
+        data: [{ object: "embedding", index: 0, embedding: [0.6, -0.8] }],
+        model: "mock",
+        usage: { prompt_tokens: 2, total_tokens: 2 },
+      },
+    },
+  ],
+  shape: "openai",
+  codes: inferenceCodes,
+};
+
 const messageUsage = {
   input_tokens: 2,
   cache_creation_input_tokens: 0,
@@ -205,6 +235,7 @@ const countTokens: RouteWords = {
 export const inferenceWords: Readonly<Record<string, RouteWords>> = {
   "POST /v1/chat/completions": chat,
   "POST /v1/completions": completions,
+  "POST /v1/embeddings": embeddings,
   "POST /v1/messages": anthropicMessages,
   "POST /v1/messages/count_tokens": countTokens,
 };

@@ -6,6 +6,7 @@ import type { BodyLimits } from "../inference/fields.ts";
 import { openaiAnswers } from "../openai/answer-schemas.ts";
 import { chatRequestSchema } from "../openai/chat-schema.ts";
 import { completionRequestSchema } from "../openai/completions-schema.ts";
+import { embeddingsRequestSchema } from "../openai/embeddings.ts";
 import { toComponents } from "./json-schema.ts";
 import { operatorAnswers } from "./operator-answers.ts";
 import { treeAnswers } from "./request-tree.ts";
@@ -15,6 +16,7 @@ import { treeAnswers } from "./request-tree.ts";
 const requests = {
   ChatRequest: chatRequestSchema,
   CompletionRequest: completionRequestSchema,
+  EmbeddingsRequest: embeddingsRequestSchema,
   MessagesRequest: messagesRequestSchema,
   CountRequest: countRequestSchema,
 };

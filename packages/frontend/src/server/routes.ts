@@ -5,10 +5,11 @@ import { serveTokenCount } from "../anthropic/count-tokens.ts";
 import * as anthropic from "../anthropic/errors.ts";
 import { listModelInfos, showModelInfo } from "../anthropic/list-models.ts";
 import { messagesApi } from "../anthropic/messages.ts";
-import type { InferenceApi, InferenceRequest } from "../inference/api.ts";
-import { refuseInference, serveInference, type InferenceParts } from "../inference/serve.ts";
+import type { InferenceApi, InferenceRequest, Refusals } from "../inference/api.ts";
+import { refuseInference, serveInference, serveUnary, type InferenceParts } from "../inference/serve.ts";
 import { chatApi } from "../openai/chat.ts";
 import { completionsApi } from "../openai/completions.ts";
+import { embeddingsApi } from "../openai/embeddings.ts";
 import * as openai from "../openai/errors.ts";
 import { listModels, showModel } from "../openai/list-models.ts";
 import { createDocsPages } from "../openapi/docs-pages.ts";
@@ -60,20 +61,23 @@ export function createRoutes(parts: Parts): readonly RouteEntry[] {
 }
 
 function inferenceRoutes(parts: Parts): readonly RouteEntry[] {
-  const inference = <Request extends InferenceRequest>(path: string, api: InferenceApi<Request>): RouteEntry => ({
+  const route = (path: string, api: Refusals, handle: RouteEntry["handle"]): RouteEntry => ({
     method: "POST",
     path,
     kind: "inference",
     takes: "json",
     audience: "clients",
-    handle: ({ exchange, body }) => serveInference(api, exchange, body, parts),
+    handle,
     toErrorBody: (error, { identity }) => api.toErrorBody(error, identity.requestId),
     refuse: (exchange, error) => refuseInference(api, exchange, error, parts),
   });
+  const inference = <Request extends InferenceRequest>(path: string, api: InferenceApi<Request>): RouteEntry =>
+    route(path, api, ({ exchange, body }) => serveInference(api, exchange, body, parts));
   return [
     inference("/v1/chat/completions", chatApi),
     inference("/v1/completions", completionsApi),
     inference("/v1/messages", messagesApi),
+    route("/v1/embeddings", embeddingsApi, ({ exchange, body }) => serveUnary(embeddingsApi, exchange, body, parts)),
   ];
 }
 

@@ -171,8 +171,16 @@ export interface ModelJob extends ModelRequest {
   readonly prompts?: readonly Prompt[];
   /** For decode workers: where the prompts were prefilled, and one result for each. */
   readonly prefill?: Prefill;
+  /** Not completions are asked for, but vectors of the prompts. */
+  readonly embedding?: EmbeddingTask;
   /** The request has begun at another worker: what the client has of each choice. */
   readonly begun?: readonly BegunChoice[];
+}
+
+/** How vectors are to be. */
+export interface EmbeddingTask {
+  /** Numbers of each. Absent = as many as the model likes. */
+  readonly dimensions?: number;
 }
 
 /** A choice of a request that has begun at another worker. */
@@ -219,6 +227,8 @@ export interface Delta {
   readonly usage?: Partial<Usage>;
   /** At a prefill worker: what the decode worker's engine needs to go on. Plain data, opaque to everybody between. */
   readonly prefillResult?: unknown;
+  /** The vector of prompt `choice`: 32-bit floats, little-endian. Engines leave it out. */
+  readonly embedding?: Uint8Array;
   /** Of the first delta of an answer: headers for the HTTP answer. Engines leave it out, and give them to `context.setResponseHeaders`. */
   readonly headers?: ResponseHeaders;
 }

@@ -3,6 +3,7 @@ import { RuntimeError } from "../errors.ts";
 import { isMap } from "../wire/payload.ts";
 import type { ModelJob, WorkerRole } from "./contract.ts";
 import { isCount } from "./deltas.ts";
+import { maxDimensions, maxInputs } from "./embeddings.ts";
 import { isTools } from "./tool-json.ts";
 
 /** Most completions one job may ask for. */
@@ -42,6 +43,12 @@ function isToolCall(value: unknown): boolean {
   return isMap(value) && ["id", "name", "kind", "arguments"].every((name) => isText(value[name]));
 }
 
+function isEmbedding(value: unknown): boolean {
+  if (!isMap(value)) return false;
+  const { dimensions = 1 } = value;
+  return isCount(dimensions) && dimensions >= 1 && dimensions <= maxDimensions;
+}
+
 function isPrefill(value: unknown): boolean {
   return (
     isMap(value) && Array.isArray(value["results"]) && isText(value["traceId"] ?? "") && isText(value["spanId"] ?? "")
@@ -71,6 +78,7 @@ const optional: Readonly<Record<string, readonly [words: string, isValid: (value
   responseFormat: ["a map", isMap],
   toolChoice: ["a map with mode", (value) => isMap(value) && isText(value["mode"])],
   prefill: ["a map with results", isPrefill],
+  embedding: [`a map, its dimensions from 1 to ${maxDimensions}`, isEmbedding],
   begun: ["a list of maps with text and tokens", (value) => isListOf(value, isBegun)],
 };
 const required: typeof optional = {
@@ -89,11 +97,9 @@ export function checkJob(job: ModelJob, role: WorkerRole): ModelJob {
       throw new RuntimeError("invalid_argument", `${name} of the request must be ${words}`);
   }
   const { n = 1, prompts = [0] } = shape;
-  if (!isCount(n) || !Array.isArray(prompts) || !(n * prompts.length >= 1 && n * prompts.length <= maxChoices)) {
-    throw new RuntimeError(
-      "invalid_argument",
-      `request must have 1 to ${maxChoices} choices, n for each of its prompts`,
-    );
+  const most = shape["embedding"] === undefined ? maxChoices : maxInputs;
+  if (!isCount(n) || !Array.isArray(prompts) || !(n * prompts.length >= 1 && n * prompts.length <= most)) {
+    throw new RuntimeError("invalid_argument", `request must have 1 to ${most} choices, n for each of its prompts`);
   }
   if (role === "decode" && shape["prefill"] === undefined) {
     throw new RuntimeError("invalid_argument", "a decode worker needs the list prefill.results of a prefill worker");

@@ -1,5 +1,12 @@
 /** The card of a model, by which frontends find it and know what it can do. */
-import { toSlug, type EndpointAddress, type ModelRecord } from "../discovery/records.ts";
+import { countCharacters } from "../counts.ts";
+import {
+  isModelName,
+  maxModelNameLength,
+  toSlug,
+  type EndpointAddress,
+  type ModelRecord,
+} from "../discovery/records.ts";
 import { RuntimeError } from "../errors.ts";
 import { describeValue } from "../excerpt.ts";
 import type { Capability, WorkerRole } from "./contract.ts";
@@ -9,6 +16,13 @@ const needs: Readonly<Record<WorkerRole, readonly unknown[]>> = {
   aggregated: [],
   prefill: [["decode"]],
   decode: [["prefill"]],
+};
+
+// In Dynamo's words.
+const modelTypes: Readonly<Record<CardOptions["embeddings"], string>> = {
+  none: "Chat | Completions",
+  also: "Chat | Completions | Embedding",
+  only: "Embedding",
 };
 
 const known: ReadonlySet<unknown> = new Set<Capability>(["tools", "images", "audio", "files", "schemas"]);
@@ -22,11 +36,13 @@ export interface CardOptions {
   readonly capabilities: readonly Capability[];
   /** It counts tokens, at an endpoint beside this one. */
   readonly isCounting: boolean;
+  /** Whether it makes embeddings, and beside them nothing. */
+  readonly embeddings: "none" | "also" | "only";
 }
 
 /** The record of one instance's model. */
 export function toModelRecord(address: EndpointAddress, instanceId: string, options: CardOptions): ModelRecord {
-  const { model, role, contextLength, migrationLimit, capabilities, isCounting } = options;
+  const { model, role, contextLength, migrationLimit, capabilities, isCounting, embeddings } = options;
   return {
     type: "Model",
     ...address,
@@ -37,7 +53,7 @@ export function toModelRecord(address: EndpointAddress, instanceId: string, opti
       context_length: contextLength,
       kv_cache_block_size: 16,
       migration_limit: migrationLimit,
-      model_type: role === "prefill" ? "" : "Chat | Completions",
+      model_type: role === "prefill" ? "" : modelTypes[embeddings],
       model_input: "Text",
       worker_type: role,
       needs: needs[role],
@@ -65,5 +81,15 @@ export function checkCapabilities(given: unknown): void {
   throw new RuntimeError(
     "invalid_argument",
     `capabilities must be a list of ${[...known].join(", ")}, got ${describeValue(wrong)}`,
+  );
+}
+
+/** @throws RuntimeError `invalid_argument`. */
+export function checkName(model: unknown): void {
+  if (isModelName(model)) return;
+  const got = typeof model === "string" ? `${countCharacters(model)}` : describeValue(model);
+  throw new RuntimeError(
+    "invalid_argument",
+    `model must be a name of 1 to ${maxModelNameLength} characters, got ${got}`,
   );
 }

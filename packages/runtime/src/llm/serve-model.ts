@@ -1,19 +1,19 @@
 /** Serve a model: publish its endpoint and its card, and hold the engine to what requests ask. */
-import { countCharacters } from "../counts.ts";
-import { isModelName, maxModelNameLength, parseAddress, type ModelRecord } from "../discovery/records.ts";
+import { parseAddress } from "../discovery/records.ts";
 import type { Serving } from "../endpoint.ts";
 import type { RequestLimit } from "../ingress/request-limit.ts";
 import { once } from "../lifetime.ts";
 import { RuntimeError } from "../errors.ts";
-import { describeValue } from "../excerpt.ts";
-import { loggerOf } from "../logging/logger.ts";
+import type { Handler } from "../handler.ts";
 import type { Runtime } from "../runtime.ts";
 import { assertFunction, assertObject, assertWhole, refuseOthers, type OptionNames } from "../settings/options.ts";
 import { encodeDeltaItem } from "../wire/items.ts";
 import type { Capability, CountTokens, Delta, Engine, ModelJob, RenderPrompt, WorkerRole } from "./contract.ts";
 import { checkJob } from "./job-check.ts";
-import { checkCapabilities, checkRole, toModelRecord } from "./model-card.ts";
+import { runEmbeddings, type Embed } from "./embeddings.ts";
+import { checkCapabilities, checkName, checkRole } from "./model-card.ts";
 import { createUsageCount, type PromptHooks } from "./prompt-count.ts";
+import { publish } from "./publish.ts";
 import { createLoneNotice, runJob, type Served } from "./run-job.ts";
 import { serveCount } from "./serve-count.ts";
 
@@ -39,6 +39,8 @@ export interface ServeModelOptions {
   readonly render?: RenderPrompt;
   /** What the engine can do beyond text. A request that asks for something else is refused by the frontend. Default: nothing. */
   readonly capabilities?: readonly Capability[];
+  /** Makes embeddings, at the same endpoint: then the model has both. Only with the role `aggregated`. Default: it makes none. */
+  readonly embed?: Embed;
   /** What callers may choose this instance by, as of `serve`. Default: none. */
   readonly labels?: Readonly<Record<string, string>>;
 }
@@ -54,6 +56,7 @@ const modelOptions: OptionNames<ServeModelOptions> = {
   countTokens: true,
   render: true,
   capabilities: true,
+  embed: true,
 };
 
 /** Resolves once the model is registered. @throws RuntimeError `invalid_argument` on a bad name or address. */
@@ -66,12 +69,14 @@ export async function serveModel(runtime: Runtime, options: ServeModelOptions, e
     limit,
     countTokens,
     render,
+    embed,
     endpoint = role === "prefill" ? "dyn://dynamo.prefill.generate" : "dyn://dynamo.backend.generate",
     ...others
   } = rest;
   refuseOthers(others, modelOptions);
   checkName(model);
   checkRole(role);
+  if (embed !== undefined) checkEmbed(embed, role);
   assertWhole("contextLength", contextLength, 0);
   assertWhole("migrationLimit", migrationLimit, 0);
   checkCapabilities(capabilities);
@@ -82,7 +87,7 @@ export async function serveModel(runtime: Runtime, options: ServeModelOptions, e
   const served: Served = { model, role, engine, countPrompt, tracer: runtime.tracer, onLone: createLoneNotice(model) };
   const counting = hooks && (await serveCount({ model, address, labels }, hooks, runtime));
   const serving = await withCounting(counting, () =>
-    runtime.endpoint(endpoint).serve<ModelJob, Delta>((job, context) => runJob(checkJob(job, role), served, context), {
+    runtime.endpoint(endpoint).serve<ModelJob, Delta>(toHandler(served, embed), {
       encodeItem: encodeDeltaItem,
       countTokens: () => 0, // each delta is counted as the engine gives it
       model,
@@ -92,12 +97,20 @@ export async function serveModel(runtime: Runtime, options: ServeModelOptions, e
       idempotent: true, // nobody is harmed by text that is generated twice
     }),
   );
-  const facts = { model, role, contextLength, migrationLimit, capabilities, isCounting: counting !== undefined };
-  const card = await publishCard(runtime, toModelRecord(address, serving.instanceId, facts), serving);
-  loggerOf(runtime.log)
-    .child({ target: "dyn_runtime::llm" })
-    .info({ model, role, endpoint, instance_id: serving.instanceId }, "model is serving");
-  return withCard(card, serving, runtime);
+  const card = { model, role, contextLength, migrationLimit, capabilities, isCounting: counting !== undefined };
+  return publish(runtime, serving, address, { ...card, embeddings: embed ? "also" : "none" });
+}
+
+function toHandler(served: Served, embed: Embed | undefined): Handler<ModelJob, Delta> {
+  return (given, context) => {
+    const job = checkJob(given, served.role);
+    return job.embedding ? runEmbeddings(job, embed, context) : runJob(job, served, context);
+  };
+}
+
+function checkEmbed(embed: unknown, role: WorkerRole): void {
+  assertFunction("embed", embed);
+  if (role !== "aggregated") throw new RuntimeError("invalid_argument", `embed needs the role aggregated, got ${role}`);
 }
 
 function toHooks(countTokens: CountTokens | undefined, render: RenderPrompt | undefined): PromptHooks | undefined {
@@ -125,45 +138,5 @@ async function withCounting(counting: Serving | undefined, serve: () => Promise<
   } catch (error) {
     await counting.close();
     throw error;
-  }
-}
-
-// A drain of the whole runtime knows the endpoint only: the model must not stay listed while it lasts.
-function withCard(card: AsyncDisposable, serving: Serving, runtime: Runtime): Serving {
-  const onDrain = (): void => void withdraw(card, runtime);
-  runtime.draining.addEventListener("abort", onDrain, { once: true });
-  const close = once(() => {
-    runtime.draining.removeEventListener("abort", onDrain);
-    void withdraw(card, runtime).then(() => void serving.close());
-    return serving.closed;
-  });
-  return { ...serving, close, [Symbol.asyncDispose]: close };
-}
-
-// Programs may give anything.
-function checkName(model: unknown): void {
-  if (isModelName(model)) return;
-  const got = typeof model === "string" ? `${countCharacters(model)}` : describeValue(model);
-  throw new RuntimeError(
-    "invalid_argument",
-    `model must be a name of 1 to ${maxModelNameLength} characters, got ${got}`,
-  );
-}
-
-// An endpoint without its card is a model that nobody finds.
-async function publishCard(runtime: Runtime, record: ModelRecord, serving: Serving): Promise<AsyncDisposable> {
-  try {
-    return await runtime.discovery.publish(record);
-  } catch (error) {
-    await serving.close();
-    throw error;
-  }
-}
-
-async function withdraw(card: AsyncDisposable, { log }: Runtime): Promise<void> {
-  try {
-    await card[Symbol.asyncDispose]();
-  } catch (error) {
-    loggerOf(log).child({ target: "dyn_runtime::llm" }).warn({ error }, "model card could not be withdrawn");
   }
 }

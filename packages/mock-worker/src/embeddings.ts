@@ -1,0 +1,61 @@
+/** The mock's embeddings: hashed words. The same text has the same vector at every worker, and texts with words in common are close. */
+import type { Embed, Embeddings } from "@dyn/runtime/llm";
+import { partsOf, waitMs } from "@dyn/runtime/internal";
+import { injectFault, type FaultPlan } from "./faults/faults.ts";
+import type { MockOptions } from "./options.ts";
+
+/** Numbers of a vector that a word is added to. */
+const places = 32;
+
+type EmbedOptions = Pick<MockOptions, "ttftMs" | "speedupRatio" | "seed" | "embeddingDimensions">;
+
+/** Faults that are due after tokens strike none of these requests: they have no tokens. */
+export function createEmbed(
+  { ttftMs, speedupRatio, seed, embeddingDimensions }: EmbedOptions,
+  { plan, crash }: { readonly plan: FaultPlan; readonly crash: () => void },
+): Embed {
+  const firstMs = speedupRatio === 0 ? 0 : ttftMs / speedupRatio;
+  return async ({ inputs, dimensions = embeddingDimensions }, context): Promise<Embeddings> => {
+    const { signal } = context;
+    const { connection, logger: log } = partsOf(context);
+    const sleep = (ms: number): Promise<void> => waitMs(ms, signal);
+    if (firstMs > 0) await sleep(firstMs);
+    for (const fault of plan.next()) {
+      const target = { connection: () => connection, log, sleep, hold: () => plan.hold(signal), crash };
+      if (fault.afterTokens === 0) await injectFault(fault, target);
+      signal.throwIfAborted();
+    }
+    return { vectors: inputs.map(({ text }) => toVector(text, dimensions, seed)) };
+  };
+}
+
+/** Of length 1. */
+export function toVector(text: string, dimensions: number, seed: number): Float32Array {
+  const vector = new Float32Array(dimensions);
+  const words = text.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? [text];
+  for (const word of words) addWord(vector, toHash(word, seed));
+  const length = Math.sqrt(vector.reduce((sum, each) => sum + each * each, 0));
+  if (length === 0) vector[0] = 1;
+  return length === 0 ? vector : vector.map((each) => each / length);
+}
+
+// Adds or takes 1 at places that follow from the word.
+function addWord(vector: Float32Array, begin: number): void {
+  let state = begin || 1;
+  for (let left = places; left > 0; left -= 1) {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    const at = (state >>> 1) % vector.length;
+    vector[at] = (vector[at] ?? 0) + ((state & 1) === 0 ? 1 : -1);
+  }
+}
+
+// FNV-1a over the UTF-16 units, begun at the seed, and mixed: short words differ in few bits.
+function toHash(text: string, seed: number): number {
+  let hash = (0x811c9dc5 ^ seed) >>> 0;
+  for (let at = 0; at < text.length; at += 1) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);
+  hash = Math.imul(hash ^ (hash >>> 16), 0x21f0aaad);
+  hash = Math.imul(hash ^ (hash >>> 15), 0x735a2d97);
+  return hash ^ (hash >>> 15);
+}
