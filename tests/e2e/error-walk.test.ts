@@ -7,7 +7,7 @@ import { startMockWorker, type MockWorker } from "@dyn/mock-worker";
 import { createRuntime, type Runtime } from "@dyn/runtime";
 import { renderMetrics } from "@dyn/runtime/internal";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { parseFaults } from "../../packages/mock-worker/dist/faults.js";
+import { parseFaults } from "../../packages/mock-worker/dist/faults/faults.js";
 import { createLogger } from "../support/logger.ts";
 import { createSums } from "../../packages/runtime/dist/logging/sums.js";
 import { errorTable, type ErrorCode } from "../../packages/runtime/src/error-table.ts";

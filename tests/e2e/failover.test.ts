@@ -6,7 +6,7 @@ import { createFrontend } from "@dyn/frontend";
 import { startMockWorker } from "@dyn/mock-worker";
 import { createRuntime } from "@dyn/runtime";
 import { beforeAll, describe, expect, test } from "vitest";
-import { parseFaults } from "../../packages/mock-worker/dist/faults.js";
+import { parseFaults } from "../../packages/mock-worker/dist/faults/faults.js";
 import { createLogger } from "../support/logger.ts";
 import {
   chat,

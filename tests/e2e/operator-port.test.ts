@@ -5,7 +5,7 @@ import { connect as connectTls } from "node:tls";
 import { createFrontend, type Frontend } from "@dyn/frontend";
 import { startMockWorker } from "@dyn/mock-worker";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { parseFaults } from "../../packages/mock-worker/dist/faults.js";
+import { parseFaults } from "../../packages/mock-worker/dist/faults/faults.js";
 import { createAuthority, replacePem } from "../support/certificates.ts";
 import { chat, eventually, postChat } from "../support/cluster.ts";
 import { sendRaw } from "../support/raw-http.ts";

@@ -8,7 +8,7 @@ import { startMockWorker, type MockWorker } from "@dyn/mock-worker";
 import { createRuntime, RuntimeError, type Runtime } from "@dyn/runtime";
 import { serveModel, type ModelRequest } from "@dyn/runtime/llm";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { parseFaults } from "../../packages/mock-worker/dist/faults.js";
+import { parseFaults } from "../../packages/mock-worker/dist/faults/faults.js";
 import { createLogger } from "../support/logger.ts";
 import { errorTable, type ErrorCode } from "../../packages/runtime/src/error-table.ts";
 import { eventually } from "../support/cluster.ts";
