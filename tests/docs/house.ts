@@ -105,10 +105,11 @@ export const houses: Readonly<Record<string, Readonly<Record<string, Room>>>> = 
     models: { floor: 0, holds: "which models exist, and which workers serve them" },
   },
   "mock-worker": {
-    "cli.ts": { floor: 4, holds: "flags, the exit code" },
-    "index.ts": { floor: 3, holds: "`startMockWorker()`" },
-    "engine.ts": { floor: 2, holds: "an answer, played at a given pace" },
-    "embeddings.ts": { floor: 2, holds: "vectors of hashed words" },
+    "cli.ts": { floor: 5, holds: "flags, the exit code" },
+    "index.ts": { floor: 4, holds: "`startMockWorker()`" },
+    "engine.ts": { floor: 3, holds: "an answer, played at a given pace" },
+    "embeddings.ts": { floor: 3, holds: "vectors of hashed words" },
+    script: { floor: 2, holds: "rules that somebody wrote: their form, whom they are for, what they answer" },
     "options.ts": { floor: 1, holds: "settings" },
     answers: {
       floor: 1,

@@ -30,7 +30,8 @@ const entryPoints: Readonly<Record<string, { readonly source: string; readonly n
   "@dyn/mock-worker": {
     source: "packages/mock-worker/src/index.ts",
     names: `startMockWorker MockWorkerOptions MockWorker MockOptions createEchoEngine Pace
-      parseFaults Fault`,
+      parseFaults Fault Script Fixture FixtureMatch Pattern FixtureResponse FixtureCall FixtureBlock FixtureError FixtureUsage
+      StreamingProfile RecordedTimings Chaos`,
   },
 };
 

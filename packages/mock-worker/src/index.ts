@@ -14,16 +14,33 @@ import {
 import { serveModel } from "@dyn/runtime/llm";
 import { assertSignals, completeSettings, formatAddress, loggerOf, once, watchSignals } from "@dyn/runtime/internal";
 import { createEmbed } from "./embeddings.ts";
-import { createEchoEngine, type EngineFaults } from "./engine.ts";
+import { createEchoEngine, type EngineParts } from "./engine.ts";
 import { createFaultControl, toFaultRoute } from "./faults/control.ts";
 import type { Fault } from "./faults/faults.ts";
 import { mockSettings, type MockOptions } from "./options.ts";
+import { createScriptControl, toScriptRoute } from "./script/control.ts";
+import type { Fixture } from "./script/format.ts";
+import { readScript } from "./script/read.ts";
 
 export { createEchoEngine } from "./engine.ts";
 export type { Pace } from "./engine.ts";
 export { parseFaults } from "./faults/faults.ts";
 export type { Fault } from "./faults/faults.ts";
 export type { MockOptions } from "./options.ts";
+export type {
+  Chaos,
+  Fixture,
+  FixtureBlock,
+  FixtureCall,
+  FixtureError,
+  FixtureMatch,
+  FixtureResponse,
+  FixtureUsage,
+  Pattern,
+  RecordedTimings,
+  Script,
+  StreamingProfile,
+} from "./script/format.ts";
 
 export interface MockWorkerOptions extends Partial<MockOptions> {
   /** Settings of the runtimes; they win over `environment`. Default: as `environment` says. */
@@ -32,6 +49,8 @@ export interface MockWorkerOptions extends Partial<MockOptions> {
   readonly environment?: Environment;
   /** Where they are found with `discoveryBackend: "mem"`; give a runtime in this process the same one. Default: one of their own. */
   readonly memorySpace?: MemorySpace;
+  /** Rules for its answers, in place of a file (`script`). Default: none, the mock's own rules answer. */
+  readonly fixtures?: readonly Fixture[];
   /** Signals that begin a drain. Default: none is touched. */
   readonly shutdownSignals?: readonly ShutdownSignal[];
   /** What the fault `crash` does. Default: the worker that meets it ends as if its process had been killed; the others, and this process, which may be a test's, go on. */
@@ -47,6 +66,8 @@ export interface MockWorker extends AsyncDisposable {
   readonly systemPort: number | undefined;
   /** Have all of them fail in this way from their next requests on; [] = not any more. */
   inject(faults: readonly Fault[]): void;
+  /** Have all of them answer requests to come by these rules; [] = by their own alone. @throws RuntimeError `invalid_argument` naming what is wrong. */
+  play(fixtures: readonly Fixture[]): void;
   /** Finish what runs and close all of them; `await using` does the same. Idempotent: the promise is that of `closed`. */
   close(): Promise<void>;
 }
@@ -64,6 +85,7 @@ export async function startMockWorker(given: MockWorkerOptions = {}): Promise<Mo
     config = {},
     environment = {},
     memorySpace = createMemorySpace(),
+    fixtures,
     shutdownSignals = [],
     onCrash,
     ...settings
@@ -71,6 +93,7 @@ export async function startMockWorker(given: MockWorkerOptions = {}): Promise<Mo
   assertSignals(shutdownSignals);
   const options = completeSettings(mockSettings, settings, environment);
   const faults = createFaultControl(options);
+  const script = createScriptControl(options.seed, toScript(options, fixtures));
   const workers = createWorkers();
   const stop = new AbortController();
   // One watch and one log for all workers: each runtime's own would be a listener of the process, and the watch a line per worker.
@@ -82,9 +105,12 @@ export async function startMockWorker(given: MockWorkerOptions = {}): Promise<Mo
     for (const plan of faults.plans) {
       if (stop.signal.aborted) break;
       const runtime = await workers.open({ config, environment, memorySpace });
-      if (workers.runtimes.length === 1)
+      if (workers.runtimes.length === 1) {
         runtime.system.addRoute("/faults", toFaultRoute(faults, loggerOf(runtime.log)));
-      workers.servings.push(await serve(runtime, options, { plan, crash: onCrash ?? (() => workers.kill(runtime)) }));
+        runtime.system.addRoute("/script", toScriptRoute(script, loggerOf(runtime.log)));
+      }
+      const crash = onCrash ?? (() => workers.kill(runtime));
+      workers.servings.push(await serve(runtime, options, { plan, crash, script }));
     }
   } catch (error) {
     signals[Symbol.dispose]();
@@ -103,8 +129,14 @@ export async function startMockWorker(given: MockWorkerOptions = {}): Promise<Mo
     return closed;
   });
   const inject = (others: readonly Fault[]): void => faults.replace(others);
+  const play = (others: readonly Fixture[]): void => script.replace({ fixtures: others });
   const systemPort = runtimes[0]?.system.port;
-  return { servings, closed, systemPort, inject, close: closeAll, [Symbol.asyncDispose]: closeAll };
+  return { servings, closed, systemPort, inject, play, close: closeAll, [Symbol.asyncDispose]: closeAll };
+}
+
+function toScript({ script }: MockOptions, fixtures: readonly Fixture[] | undefined): unknown {
+  if (fixtures) return { fixtures };
+  return script === "" ? undefined : readScript(script);
 }
 
 interface Workers {
@@ -148,14 +180,14 @@ function createWorkers(): Workers {
   };
 }
 
-function serve(runtime: Runtime, options: MockOptions, wrong: EngineFaults): Promise<Serving> {
+function serve(runtime: Runtime, options: MockOptions, parts: EngineParts): Promise<Serving> {
   const { modelName: model, disaggregationMode: mode, migrationLimit, maxNumSeqs: requestLimit } = options;
   const role = mode === "agg" ? "aggregated" : mode;
   const component = options.component === "" ? defaultComponents[mode] : options.component;
   const endpoint = formatAddress({ ...options, component });
-  const engine = createEchoEngine(options, wrong);
+  const engine = createEchoEngine(options, parts);
   const capabilities = ["tools", "images", "audio", "files", "schemas"] as const;
   const isEmbedding = role === "aggregated" && options.embeddingDimensions > 0;
-  const embed = isEmbedding ? { embed: createEmbed(options, wrong) } : {};
+  const embed = isEmbedding ? { embed: createEmbed(options, parts) } : {};
   return serveModel(runtime, { model, role, endpoint, migrationLimit, requestLimit, capabilities, ...embed }, engine);
 }

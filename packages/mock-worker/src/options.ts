@@ -8,6 +8,7 @@ import {
   oneOf,
   optional,
   parseName,
+  parsePath,
   plainText,
   wholeNumber,
   type SettingsOf,
@@ -43,6 +44,8 @@ export interface MockOptions {
   readonly migrationLimit: number;
   /** Faults on purpose, as `parseFaults` makes them. Default `[]`. */
   readonly fault: readonly Fault[];
+  /** File of rules for its answers, in JSON or YAML. Default: none, the mock's own rules answer. */
+  readonly script: string;
 }
 
 const manySeqs = 1_000_000;
@@ -148,6 +151,13 @@ export const mockSettings: SettingsOf<MockOptions> = {
     parse: parseFaults,
     check: checkFaults,
     help: "faults on purpose: KIND[:ARG][@TOKENS][%RATE], separated by commas; error:CODE, delay:MS, hang, crash, cut, garbage",
+  },
+  script: {
+    env: "DYN_MOCK_SCRIPT",
+    flag: "script",
+    default: "",
+    parse: parsePath,
+    help: "file of rules for its answers, in JSON or YAML (docs/mock-worker.md); if empty, its own rules answer",
   },
 };
 

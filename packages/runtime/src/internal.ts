@@ -7,7 +7,7 @@ export { partsOf } from "./handler.ts";
 export type { PeerConnection } from "./handler.ts";
 export { countCharacters, countOf } from "./counts.ts";
 export { roundMs } from "./durations.ts";
-export { excerpt } from "./excerpt.ts";
+export { describeValue, excerpt } from "./excerpt.ts";
 export { escapeHidden } from "./hidden-text.ts";
 export { errorTable } from "./error-table.ts";
 export { maxParamChars, StalledError, toPublicDetails, toPublicMessage } from "./errors.ts";
@@ -16,6 +16,7 @@ export type { Bucket, DiscoveryRecord, EndpointRecord, ModelCard, ModelRecord } 
 export { formatAddress, isModelName, maxModelNameLength } from "./discovery/records.ts";
 export { completeSettings, maxTimerMs, readSettings } from "./settings/environment.ts";
 export { assertSignals } from "./settings/options.ts";
+export { suggest } from "./settings/suggest.ts";
 export { runtimeSettings, sharedSettings } from "./settings/runtime-settings.ts";
 export {
   decimalNumber,

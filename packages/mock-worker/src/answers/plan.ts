@@ -1,4 +1,5 @@
 /** What an answer is made of, in its order. Whoever makes one makes the same one for the same request: another worker goes on with it, token by token. */
+import type { RuntimeError } from "@dyn/runtime";
 import type { FinishReason, ToolKind, Usage } from "@dyn/runtime/llm";
 import type { Fault } from "../faults/faults.ts";
 
@@ -17,7 +18,9 @@ export type Block =
   /** The next token comes so much later. */
   | { readonly type: "delay"; readonly ms: number }
   /** What goes wrong before the next token. */
-  | { readonly type: "fault"; readonly fault: Fault };
+  | { readonly type: "fault"; readonly fault: Fault }
+  /** The answer ends with an error. */
+  | { readonly type: "error"; readonly toError: () => RuntimeError };
 
 /** All of an answer. */
 export interface Plan {

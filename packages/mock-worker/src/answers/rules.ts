@@ -33,13 +33,11 @@ export function toEcho({ messages }: Pick<ModelRequest, "messages">): string {
     : text;
 }
 
-/** A text in pieces, each a token, no character cut in two. */
-export function cut(text: string): string[] {
+/** A text in pieces of so many characters, each a token, no character cut in two. */
+export function cut(text: string, length: number = pieceLength): string[] {
   const letters = Array.from(text);
-  const count = Math.ceil(letters.length / pieceLength);
-  return Array.from({ length: count }, (_, index) =>
-    letters.slice(index * pieceLength, (index + 1) * pieceLength).join(""),
-  );
+  const count = Math.ceil(letters.length / length);
+  return Array.from({ length: count }, (_, index) => letters.slice(index * length, (index + 1) * length).join(""));
 }
 
 /** The JSON that it answers with, in place of `text`: an instance of the schema, or else the text, if that is an object, or an object that holds it. */

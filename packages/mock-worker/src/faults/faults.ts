@@ -90,8 +90,8 @@ export function createFaultPlan(given: readonly Fault[], seed: number): FaultPla
   };
 }
 
-// A hash of the three numbers, spread over 0 to 1 (the mixing step of splitmix32).
-function toShare(seed: number, request: number, index: number): number {
+/** A hash of the three numbers, spread over 0 to 1 (the mixing step of splitmix32). */
+export function toShare(seed: number, request: number, index: number): number {
   let mixed = (seed ^ Math.imul(request, 0x9e3779b9) ^ Math.imul(index + 1, 0x85ebca6b)) >>> 0;
   mixed = Math.imul(mixed ^ (mixed >>> 16), 0x21f0aaad);
   mixed = Math.imul(mixed ^ (mixed >>> 15), 0x735a2d97);

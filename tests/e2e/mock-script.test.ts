@@ -1,0 +1,92 @@
+// The script of a mock worker as a program: from a file, and over its system server while it runs.
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { chat, eventually, postChat, startCluster, startProgram, systemUrl, type Cluster } from "../support/cluster.ts";
+
+const yaml = `
+# yaml-language-server: $schema=script.schema.json
+fixtures:
+  - match: { userMessage: { regex: 'capital of (\\w+)' } }
+    response: { content: Paris }
+  - match: { headers: { x-tenant: blocked } }
+    response: { error: { message: out of tokens }, status: 429, retryAfter: 30 }
+`;
+const put = { fixtures: [{ response: { content: "replaced" } }] };
+let directory: string;
+let cluster: Cluster;
+
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), "dyn-script-"));
+  const file = join(directory, "script.yaml");
+  await writeFile(file, yaml);
+  cluster = await startCluster({
+    workerArgs: ["--script", file, "--system-port", "0"],
+    frontendArgs: ["--forward-headers", "x-tenant"],
+  });
+});
+afterAll(async () => {
+  await cluster[Symbol.asyncDispose]();
+  await rm(directory, { recursive: true });
+});
+
+async function answerTo(content: string): Promise<unknown> {
+  const response = await postChat(cluster.url, chat(content));
+  const { choices } = (await response.json()) as { choices: { message: { content: string } }[] };
+  return choices[0]?.message.content;
+}
+
+async function order(method: string, body?: string): Promise<unknown> {
+  const response = await fetch(`${systemUrl(cluster.workers[0])}/script`, {
+    method,
+    ...(body !== undefined && { body }),
+  });
+  return [response.status, await response.json()];
+}
+
+test("a file in YAML says what is answered, by words and by header", async () => {
+  expect(await answerTo("What is the capital of France?")).toBe("Paris");
+  expect(await answerTo("hello")).toBe("hello");
+  const refused = await postChat(cluster.url, chat("hello"), { "x-tenant": "blocked" });
+  expect([refused.status, refused.headers.get("retry-after")]).toEqual([429, "30"]);
+  expect(await refused.json()).toMatchObject({ error: { message: "out of tokens", code: "rate_limit_exceeded" } });
+});
+
+test("it is shown, replaced and ended over the system server", async () => {
+  const [status, shown] = (await order("GET")) as [number, { fixtures: unknown[] }];
+  expect([status, shown.fixtures.length]).toEqual([200, 2]);
+  expect(await order("PUT", JSON.stringify(put))).toEqual([200, put]);
+  expect(await answerTo("capital of France")).toBe("replaced");
+  expect(await order("PUT", "fixtures: [{ response: { contnt: x } }]")).toEqual([
+    400,
+    { error: "fixtures[0].response.contnt is no field of a script; did you mean content?" },
+  ]);
+  expect(await answerTo("x")).toBe("replaced");
+  expect(await order("DELETE")).toEqual([200, { fixtures: [] }]);
+  expect(await answerTo("x")).toBe("x");
+  const lines = await eventually("two lines", () => {
+    const found = cluster.workers[0]?.lines().filter(({ message }) => message === "script replaced");
+    return found?.length === 2 && found;
+  });
+  expect(lines.map(({ rules }) => rules)).toEqual([1, 0]);
+});
+
+describe("the command ends with a sentence", () => {
+  test.each([
+    ["a file that is not there", "nowhere.json", undefined, /nowhere\.json: ENOENT/],
+    [
+      "a field that is none",
+      "a.json",
+      '{"fixtures":[{"match":{"modle":"m"}}]}',
+      /a\.json: fixtures\[0\]\.match\.modle is no field of a script; did you mean model\?/,
+    ],
+    ["what is no script", "b.yaml", "fixtures: [", /b\.yaml: a script must be JSON or YAML: .*line 1/],
+  ])("of %s", async (_name, name, text, expected) => {
+    const file = join(directory, name);
+    if (text !== undefined) await writeFile(file, text);
+    await using program = startProgram("dyn-mock-worker", ["--script", file], { DYN_FILE_KV: directory });
+    expect(await program.exited).toBe(1);
+    expect(program.stderr()).toMatch(expected);
+  });
+});
