@@ -33,6 +33,7 @@ export default defineConfig({
       { find: /^@dyn\/lineage\/trace$/, replacement: source("lineage/src/trace-command.ts") },
       { find: /^@dyn\/lineage$/, replacement: source("lineage/src/index.ts") },
       { find: /^@dyn\/frontend$/, replacement: source("frontend/src/index.ts") },
+      { find: /^@dyn\/mock-worker\/testing$/, replacement: source("mock-worker/src/testing.ts") },
       { find: /^@dyn\/mock-worker$/, replacement: source("mock-worker/src/index.ts") },
     ],
   },

@@ -6,28 +6,34 @@ import { node } from "./bootstrap.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 
-/** `prepare` is run by the pinned Node.js; it ends with 0 once the program is there, else its last words say what is missing. */
+/** `prepare`, with its arguments, is run by the pinned Node.js; it ends with 0 once the program is there, else its last words say what is missing. */
 export const externals = [
   {
     name: "Python 3.10 or newer with the official clients",
     files: ["tests/external/sdk-python.test.ts"],
-    prepare: "tests/e2e/sdk/python/environment.ts",
+    prepare: ["tests/e2e/sdk/python/environment.ts"],
+  },
+  {
+    name: "the npm package compatcanary",
+    files: ["tests/external/clients-canary.test.ts"],
+    prepare: ["tests/e2e/clients/support/install.ts", "tests/e2e/clients/canary"],
   },
   {
     name: "llama.cpp for Node.js on Linux (x64)",
     files: ["tests/external/llama.test.ts"],
-    prepare: "tests/external/llama/engine.ts",
+    prepare: ["tests/external/llama/engine.ts"],
   },
   {
     name: "Linux with unshare and user namespaces",
     files: ["tests/external/first-process.test.ts"],
-    prepare: "tests/external/namespaces.ts",
+    prepare: ["tests/external/namespaces.ts"],
   },
 ];
 
 /** Make one ready. @returns undefined, or why it cannot be had. */
 export function prepare(external, env) {
-  const child = spawn(node, [join(root, external.prepare)], { stdio: ["ignore", "ignore", "pipe"], env });
+  const [file, ...args] = external.prepare;
+  const child = spawn(node, [join(root, file), ...args], { stdio: ["ignore", "ignore", "pipe"], env });
   let said = "";
   child.stderr.on("data", (chunk) => (said = (said + chunk).slice(-4_000)));
   return new Promise((resolve) => {

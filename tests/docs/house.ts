@@ -105,7 +105,8 @@ export const houses: Readonly<Record<string, Readonly<Record<string, Room>>>> = 
     models: { floor: 0, holds: "which models exist, and which workers serve them" },
   },
   "mock-worker": {
-    "cli.ts": { floor: 5, holds: "flags, the exit code" },
+    "cli.ts": { floor: 6, holds: "flags, the exit code" },
+    "testing.ts": { floor: 5, holds: "`startFrontend()`: a frontend and a mock worker, for tests of clients" },
     "index.ts": { floor: 4, holds: "`startMockWorker()`" },
     "engine.ts": { floor: 3, holds: "an answer, played at a given pace" },
     "embeddings.ts": { floor: 3, holds: "vectors of hashed words" },

@@ -25,7 +25,13 @@ interface Options {
   readonly members: readonly Option[];
 }
 
-const entryPoints = ["runtime/src/index.ts", "runtime/src/llm.ts", "frontend/src/index.ts", "mock-worker/src/index.ts"];
+const entryPoints = [
+  "runtime/src/index.ts",
+  "runtime/src/llm.ts",
+  "frontend/src/index.ts",
+  "mock-worker/src/index.ts",
+  "mock-worker/src/testing.ts",
+];
 const member =
   /(?:^ {2}\/\*\*(?<doc>(?:(?!\*\/).)*)\*\/\n)?^ {2}(?:readonly )?(?<name>\w+)(?<isOptional>\?)?(?<type>[:(].*?);$/gms;
 

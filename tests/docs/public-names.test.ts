@@ -33,6 +33,10 @@ const entryPoints: Readonly<Record<string, { readonly source: string; readonly n
       parseFaults Fault Script Fixture FixtureMatch Pattern FixtureResponse FixtureCall FixtureBlock FixtureError FixtureUsage
       StreamingProfile RecordedTimings Chaos`,
   },
+  "@dyn/mock-worker/testing": {
+    source: "packages/mock-worker/src/testing.ts",
+    names: "startFrontend StartFrontendOptions StartedFrontend",
+  },
 };
 
 function read(path: string): string {

@@ -8,7 +8,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const cache = join(here, "../../../node_modules/.cache/dyn");
-const requirements = join(here, "requirements.txt");
+const official = join(here, "requirements.txt");
 const candidates = ["python3", "python3.14", "python3.13", "python3.12", "python3.11", "python3.10", "python"];
 const probe =
   "import sys, venv, ensurepip; print(sys.version, sys.executable) if sys.version_info >= (3, 10) else sys.exit(1)";
@@ -66,8 +66,8 @@ async function installInterpreter(): Promise<Interpreter | undefined> {
   return findInterpreter();
 }
 
-/** Path of an interpreter that has the clients. @throws Error saying what is missing. */
-export async function preparePython(): Promise<string> {
+/** Path of an interpreter that has what a file with hashes requires, by default the official clients. @throws Error saying what is missing. */
+export async function preparePython(requirements = official): Promise<string> {
   const { command, version } = await findOrInstall();
   const hash = createHash("sha256")
     .update(version)
