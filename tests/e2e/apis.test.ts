@@ -28,12 +28,16 @@ async function complete(more: Readonly<Record<string, unknown>>): Promise<TextCo
   return (await response.json()) as TextCompletion;
 }
 
+// Of usage: the mock has no cache, and has not thought.
+const details = { prompt_tokens_details: { cached_tokens: 0 }, completion_tokens_details: { reasoning_tokens: 0 } };
+const thought = { output_tokens_details: { thinking_tokens: 0 } };
+
 describe("plain completions", () => {
   test("answer a string prompt", async () => {
     const { id, choices, usage } = await complete({ prompt: "one two three" });
     expect(id).toMatch(/^cmpl-[0-9a-f-]{36}$/);
     expect(choices).toEqual([{ text: "one two three", index: 0, logprobs: null, finish_reason: "stop" }]);
-    expect(usage).toEqual({ prompt_tokens: 3, completion_tokens: 3, total_tokens: 6 });
+    expect(usage).toEqual({ prompt_tokens: 3, completion_tokens: 3, total_tokens: 6, ...details });
   });
 
   test("have 16 tokens at most unless told otherwise", async () => {
@@ -50,7 +54,7 @@ describe("plain completions", () => {
       [2, "b c"],
       [3, "b c"],
     ]);
-    expect(usage).toEqual({ prompt_tokens: 3, completion_tokens: 6, total_tokens: 9 });
+    expect(usage).toEqual({ prompt_tokens: 3, completion_tokens: 6, total_tokens: 9, ...details });
   });
 
   test("take token ids, alone and in batches", async () => {
@@ -152,7 +156,13 @@ describe("Anthropic messages", () => {
       content: [{ type: "text", text: "one two three" }],
       stop_reason: "end_turn",
       stop_sequence: null,
-      usage: { input_tokens: 5, output_tokens: 3, cache_creation_input_tokens: 0, cache_read_input_tokens: 0 },
+      usage: {
+        input_tokens: 5,
+        output_tokens: 3,
+        cache_creation_input_tokens: 0,
+        cache_read_input_tokens: 0,
+        ...thought,
+      },
     });
   });
 
@@ -182,7 +192,13 @@ describe("Anthropic messages", () => {
     expect(JSON.parse(events.at(-2)?.[2] ?? "")).toEqual({
       type: "message_delta",
       delta: { stop_reason: "stop_sequence", stop_sequence: " three" },
-      usage: { input_tokens: 3, output_tokens: 3, cache_creation_input_tokens: 0, cache_read_input_tokens: 0 }, // the stop text was generated too
+      usage: {
+        input_tokens: 3,
+        output_tokens: 3,
+        cache_creation_input_tokens: 0,
+        cache_read_input_tokens: 0,
+        ...thought,
+      }, // the stop text was generated too
     });
   });
 

@@ -15,12 +15,15 @@ afterAll(async () => cluster[Symbol.asyncDispose]());
 
 const messages = (content: string): { role: "user"; content: string }[] => [{ role: "user", content }];
 
+// Of usage: the mock has no cache, and has not thought.
+const details = { prompt_tokens_details: { cached_tokens: 0 }, completion_tokens_details: { reasoning_tokens: 0 } };
+
 describe("a unary completion", () => {
   test("echoes the last user message with exact usage", async () => {
     const completion = await client.chat.completions.create({ model: "mock", messages: messages("hello big world") });
     expect(completion.choices[0]?.message.content).toBe("hello big world");
     expect(completion.choices[0]?.finish_reason).toBe("stop");
-    expect(completion.usage).toEqual({ prompt_tokens: 3, completion_tokens: 3, total_tokens: 6 });
+    expect(completion.usage).toEqual({ prompt_tokens: 3, completion_tokens: 3, total_tokens: 6, ...details });
     expect(completion._request_id).toBe(completion.id.replace("chatcmpl-", ""));
   });
 
@@ -77,7 +80,7 @@ describe("a streamed completion", () => {
     expect(chunks.map((chunk) => chunk.choices[0]?.delta.role).filter(Boolean)).toEqual(["assistant"]);
     expect(chunks.map((chunk) => chunk.choices[0]?.delta.content).filter(Boolean)).toEqual(["a", " b", " c"]);
     expect(chunks.map((chunk) => chunk.choices[0]?.finish_reason).filter(Boolean)).toEqual(["stop"]);
-    expect(chunks.at(-1)?.usage).toEqual({ prompt_tokens: 3, completion_tokens: 3, total_tokens: 6 });
+    expect(chunks.at(-1)?.usage).toEqual({ prompt_tokens: 3, completion_tokens: 3, total_tokens: 6, ...details });
     expect(new Set(chunks.map(({ id }) => id)).size).toBe(1);
   });
 

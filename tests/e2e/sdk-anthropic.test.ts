@@ -71,6 +71,7 @@ test("the stream helper hears every event in order, and ends with the message th
     output_tokens: 3,
     cache_creation_input_tokens: 0,
     cache_read_input_tokens: 0,
+    output_tokens_details: { thinking_tokens: 0 },
   });
 });
 

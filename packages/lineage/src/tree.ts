@@ -31,6 +31,7 @@ const requestNumbers = [
   "avg_itl_ms",
   "input_tokens",
   "output_tokens",
+  "reasoning_tokens",
   "attempts",
 ] as const;
 const attemptTexts = ["span_id", "parent_id", "caller_span_id", "worker_id", "router_mode", "error"] as const;
@@ -60,6 +61,7 @@ const workerNumbers = [
   "avg_itl_ms",
   "input_tokens",
   "output_tokens",
+  "reasoning_tokens",
   "resumed_tokens",
   "request_bytes",
 ] as const;

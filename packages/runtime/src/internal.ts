@@ -90,7 +90,7 @@ export { RecentMap } from "./recent.ts";
 export { isMap, payloadBytes } from "./wire/payload.ts";
 export { endOfJsonString, findJsonExcess, isJsonMark, jsonMarks } from "./llm/json-size.ts";
 export { maxChoices, maxStops } from "./llm/job-check.ts";
-export { tokensOf } from "./llm/limits.ts";
+export { reasoningTokensOf, tokensOf } from "./llm/limits.ts";
 export { assertDelta, isCount } from "./llm/deltas.ts";
 export { isVector, maxDimensions, maxInputs } from "./llm/embeddings.ts";
 export { parseExactJson } from "./llm/tool-json.ts";

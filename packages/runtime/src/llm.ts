@@ -17,6 +17,7 @@ export type {
   MessagePart,
   ModelRequest,
   Prompt,
+  Reasoning,
   RenderPrompt,
   ResponseFormat,
   Sampling,

@@ -66,7 +66,7 @@ test("the first stop string ends the text before it, wherever the pieces are cut
         stopped = step.stopped;
       }
       expect(released).toEqual(pieces.slice(0, released.length));
-      expect(released.join("") + (stopped?.text ?? "")).toBe(at.length > 0 ? text.slice(0, first) : text);
+      expect(released.join("") + (stopped?.delta.text ?? "")).toBe(at.length > 0 ? text.slice(0, first) : text);
       expect(stopped?.stopText).toBe(wanted.find((stop) => text.startsWith(stop, first)));
     }),
   );
@@ -239,7 +239,7 @@ describe("an engine in plain JavaScript", () => {
     [
       "a usage of its own",
       { text: "", usage: { tokens: 5 } },
-      "usage of a delta must be an object with promptTokens, completionTokens or cachedTokens, whole numbers from 0",
+      "usage of a delta must be an object with promptTokens, completionTokens, cachedTokens or reasoningTokens, whole numbers from 0",
     ],
   ])("is told about %s", async (_name, delta, message) => {
     await expect(run([delta as Delta])).rejects.toMatchObject({

@@ -6,6 +6,7 @@ const usage = z.object({
   cache_creation_input_tokens: z.literal(0),
   cache_read_input_tokens: z.literal(0).describe("Always 0: tokens found in a cache are among `input_tokens`."),
   output_tokens: z.int().describe("Tokens of the answer so far."),
+  output_tokens_details: z.object({ thinking_tokens: z.int().describe("Of these, those of thinking.") }),
 });
 
 const stopReason = z
@@ -21,6 +22,13 @@ const head = {
   model: z.string().describe("The model that was asked for."),
 };
 
+const thinkingBlock = z.object({
+  type: z.literal("thinking"),
+  thinking: z.string().describe('Empty in a stream, where it comes in pieces, and with `thinking.display: "omitted"`.'),
+  signature: z
+    .string()
+    .describe("For clients that want one; nobody checks it. Empty in a stream, where it comes last."),
+});
 const textBlock = z.object({ type: z.literal("text"), text: z.string() });
 const toolUse = z.object({
   type: z.literal("tool_use"),
@@ -33,7 +41,7 @@ const toolUse = z.object({
 
 const message = z.object({
   ...head,
-  content: z.array(z.union([textBlock, toolUse])).min(1),
+  content: z.array(z.union([thinkingBlock, textBlock, toolUse])).min(1),
   stop_reason: stopReason,
   stop_sequence: stopSequence,
   usage,
@@ -81,13 +89,15 @@ export const anthropicAnswers: Readonly<Record<string, z.ZodType>> = {
   ContentBlockStart: z.object({
     type: z.literal("content_block_start"),
     index,
-    content_block: z.union([textBlock, toolUse]),
+    content_block: z.union([thinkingBlock, textBlock, toolUse]),
   }),
   ContentBlockDelta: z.object({
     type: z.literal("content_block_delta"),
     index,
     delta: z.union([
       z.object({ type: z.literal("text_delta"), text: z.string() }),
+      z.object({ type: z.literal("thinking_delta"), thinking: z.string() }),
+      z.object({ type: z.literal("signature_delta"), signature: z.string() }),
       z.object({ type: z.literal("input_json_delta"), partial_json: z.string() }),
     ]),
   }),

@@ -1,4 +1,4 @@
-/** Content blocks of a message: text and tool calls, one after the other. */
+/** Content blocks of a message: thinking, text and tool calls, one after the other. */
 import type { Delta, ToolCall, ToolCallPiece } from "@dyn/runtime/llm";
 import type { Choice } from "../inference/transcript.ts";
 
@@ -15,17 +15,39 @@ function toUseId(id: string): string {
   return id.startsWith("call_") ? `toolu_${id.slice("call_".length)}` : id;
 }
 
+type Kind = "thinking" | "text" | "tool_use";
+
+// What begins each delta of a block.
+const deltas: Readonly<Record<Kind, string>> = {
+  thinking: `"thinking_delta","thinking":`,
+  text: `"text_delta","text":`,
+  tool_use: `"input_json_delta","partial_json":`,
+};
+
+/** How thinking is shown. */
+export interface ThinkingShown {
+  /** Blocks of thinking have a signature, but not its text. */
+  readonly isOmitted: boolean;
+  /** Clients keep it and send it back; nobody checks it. */
+  readonly signature: string;
+}
+
 /** The events of the blocks of one stream. */
 export class BlockEvents {
+  readonly #shown: ThinkingShown;
   /** Of the block that is open, or was last. */
   #index = -1;
-  #open: "text" | "tool_use" | undefined;
+  #open: Kind | undefined;
   /** What stands before each text of the open block. */
   #before = "";
 
+  constructor(shown: ThinkingShown) {
+    this.#shown = shown;
+  }
+
   /** All of one delta. */
-  write({ text, toolCalls }: Delta): string {
-    let events = "";
+  write({ text, reasoning, toolCalls }: Delta): string {
+    let events = reasoning === undefined || reasoning === "" ? "" : this.#think(reasoning);
     if (text !== "") {
       if (this.#open !== "text") events += this.#begin("text", { type: "text", text: "" });
       events += `${this.#before}${JSON.stringify(text)}}}\n\n`;
@@ -40,33 +62,45 @@ export class BlockEvents {
     return events + this.#close();
   }
 
+  #think(reasoning: string): string {
+    const block = { type: "thinking", thinking: "", signature: "" };
+    const events = this.#open === "thinking" ? "" : this.#begin("thinking", block);
+    return this.#shown.isOmitted ? events : `${events}${this.#before}${JSON.stringify(reasoning)}}}\n\n`;
+  }
+
   #call({ id = "", name, arguments: text = "" }: ToolCallPiece): string {
     const block = { type: "tool_use", id: toUseId(id), name, input: {} };
     const events = name === undefined ? "" : this.#begin("tool_use", block);
     return text === "" ? events : `${events}${this.#before}${JSON.stringify(text)}}}\n\n`;
   }
 
-  #begin(kind: "text" | "tool_use", block: unknown): string {
+  #begin(kind: Kind, block: unknown): string {
     const closed = this.#close();
     this.#index += 1;
     this.#open = kind;
-    const delta = kind === "text" ? `"text_delta","text":` : `"input_json_delta","partial_json":`;
-    this.#before = `event: content_block_delta\ndata: {"type":"content_block_delta","index":${this.#index},"delta":{"type":${delta}`;
+    this.#before = `event: content_block_delta\ndata: {"type":"content_block_delta","index":${this.#index},"delta":{"type":${deltas[kind]}`;
     const start = event("content_block_start", { index: this.#index, content_block: block });
     return closed + start + (this.#index === 0 ? ping : ""); // where Anthropic's API has it
   }
 
   #close(): string {
     if (this.#open === undefined) return "";
+    const index = this.#index;
+    const delta = { type: "signature_delta", signature: this.#shown.signature };
+    const signed = this.#open === "thinking" ? event("content_block_delta", { index, delta }) : "";
     this.#open = undefined;
-    return event("content_block_stop", { index: this.#index });
+    return signed + event("content_block_stop", { index });
   }
 }
 
 /** The blocks of a unary answer. */
-export function toBlocks({ text, toolCalls }: Pick<Choice, "text" | "toolCalls">): unknown[] {
-  const said = text !== "" || toolCalls.length === 0 ? [{ type: "text", text }] : [];
-  return [...said, ...toolCalls.map(toUse)];
+export function toBlocks(
+  { text, reasoning, toolCalls }: Pick<Choice, "text" | "reasoning" | "toolCalls">,
+  { isOmitted, signature }: ThinkingShown,
+): unknown[] {
+  const thought = reasoning === "" ? [] : [{ type: "thinking", thinking: isOmitted ? "" : reasoning, signature }];
+  const said = text !== "" || thought.length + toolCalls.length === 0 ? [{ type: "text", text }] : [];
+  return [...thought, ...said, ...toolCalls.map(toUse)];
 }
 
 function toUse({ id, name, arguments: text }: ToolCall): unknown {

@@ -93,6 +93,10 @@ const toolUse = z
     return { type: "tool_use", text: "", toolCall };
   });
 
+const thinking = z
+  .object({ thinking: z.string().nullish() })
+  .transform((given): Part => ({ type: "thinking", text: "", reasoning: given.thinking ?? "" }));
+
 // What a client has left out of a long conversation, in few words.
 const compaction = z
   .object({ content: z.string().nullish() })
@@ -108,6 +112,7 @@ const content = contentOf(
     tool_use: toolUse,
     tool_result: toolResult,
     mcp_tool_result: toolResult,
+    thinking,
     compaction,
   },
   words,
@@ -150,20 +155,27 @@ function toResult(role: "tool", { text = "", content: given, toolCallId }: Part)
 function splitTurn({ role, content: given }: Turn): Message[] {
   if (typeof given === "string") return [{ role, text: given }];
   const messages: Message[] = [];
-  let said = "";
+  let [said, reasoning] = ["", ""];
   let toolCalls: ToolCall[] = [];
   let blocks: Part[] = [];
   const say = (): void => {
     const parts = toParts(blocks);
-    if (said !== "" || toolCalls.length > 0 || parts)
-      messages.push({ role, text: said, ...(parts && { parts }), ...(toolCalls.length > 0 && { toolCalls }) });
-    said = "";
+    if (said !== "" || reasoning !== "" || toolCalls.length > 0 || parts)
+      messages.push({
+        role,
+        text: said,
+        ...(parts && { parts }),
+        ...(toolCalls.length > 0 && { toolCalls }),
+        ...(reasoning !== "" && { reasoning }),
+      });
+    [said, reasoning] = ["", ""];
     toolCalls = [];
     blocks = [];
   };
   for (const block of given ?? []) {
     const { role: teller, text = "", toolCall } = block;
     if (toolCall) toolCalls.push(toolCall);
+    reasoning += block.reasoning ?? "";
     if (teller === undefined) {
       said += text;
       blocks.push(block);

@@ -2,8 +2,9 @@
 import type { Delta, FinishReason, Usage } from "@dyn/runtime/llm";
 import { countPromptTokens } from "@dyn/runtime/internal";
 import type { Choice, GenerateResult } from "../inference/transcript.ts";
-import { BlockEvents, event, toBlocks } from "./blocks.ts";
-import type { AnswerHead, InferenceRequest, StreamFormat } from "../inference/api.ts";
+import { BlockEvents, event, toBlocks, type ThinkingShown } from "./blocks.ts";
+import type { AnswerHead, StreamFormat } from "../inference/api.ts";
+import type { MessagesRequest } from "./messages-schema.ts";
 
 const stopReasons: Readonly<Record<FinishReason, string>> = {
   stop: "end_turn",
@@ -23,18 +24,24 @@ function toStop({ finishReason, stopText }: Choice): Stop {
 }
 
 // Clients add the counts up: what was found in a cache is part of the first.
-function toUsage({ promptTokens, completionTokens }: Usage): Record<string, number> {
+function toUsage({ promptTokens, completionTokens, reasoningTokens = 0 }: Usage): Record<string, unknown> {
   return {
     input_tokens: promptTokens,
     cache_creation_input_tokens: 0,
     cache_read_input_tokens: 0,
     output_tokens: completionTokens,
+    output_tokens_details: { thinking_tokens: reasoningTokens },
   };
 }
 
-/** message_start, blocks of text and of tool calls, message_delta with the stop reason and usage, message_stop. */
-export function createMessageStream({ job }: InferenceRequest, head: AnswerHead): StreamFormat {
-  const blocks = new BlockEvents();
+function toShown({ omitsThinking }: MessagesRequest, { requestId }: AnswerHead): ThinkingShown {
+  return { isOmitted: omitsThinking, signature: `dyn-${requestId}` };
+}
+
+/** message_start, blocks of thinking, of text and of tool calls, message_delta with the stop reason and usage, message_stop. */
+export function createMessageStream(request: MessagesRequest, head: AnswerHead): StreamFormat {
+  const { job } = request;
+  const blocks = new BlockEvents(toShown(request, head));
   let begun = false;
   return {
     batch(deltas) {
@@ -51,7 +58,7 @@ export function createMessageStream({ job }: InferenceRequest, head: AnswerHead)
 }
 
 // What its engine has counted by then, or else the runtime's own count: the worker may say otherwise at the end.
-function begin(job: InferenceRequest["job"], { requestId }: AnswerHead, first: readonly Delta[]): string {
+function begin(job: MessagesRequest["job"], { requestId }: AnswerHead, first: readonly Delta[]): string {
   const told = first.find((delta) => delta.usage?.promptTokens !== undefined)?.usage?.promptTokens;
   const usage = toUsage({ promptTokens: told ?? countPromptTokens(job), completionTokens: 0 });
   const message = {
@@ -68,18 +75,14 @@ function begin(job: InferenceRequest["job"], { requestId }: AnswerHead, first: r
 }
 
 /** The body of a unary answer. */
-export function toMessage(
-  { job }: InferenceRequest,
-  { requestId }: AnswerHead,
-  { choices, usage }: GenerateResult,
-): unknown {
+export function toMessage(request: MessagesRequest, head: AnswerHead, { choices, usage }: GenerateResult): unknown {
   const [choice] = choices;
   return {
-    id: `msg_${requestId}`,
+    id: `msg_${head.requestId}`,
     type: "message",
     role: "assistant",
-    model: job.model,
-    content: toBlocks(choice ?? { text: "", toolCalls: [] }),
+    model: request.job.model,
+    content: toBlocks(choice ?? { text: "", reasoning: "", toolCalls: [] }, toShown(request, head)),
     ...(choice && toStop(choice)),
     usage: toUsage(usage),
   };

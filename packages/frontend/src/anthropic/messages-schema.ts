@@ -11,6 +11,7 @@ import { skipParts } from "../inference/parts.ts";
 import { checkToolChoice } from "../inference/tool-choice.ts";
 import { toMessages, turnField } from "./conversation.ts";
 import { outputFields, toResponseFormat } from "./output-format.ts";
+import { thinkingField, toReasoning } from "./thinking.ts";
 import { toolChoiceField, toolsField, toTools } from "./tools.ts";
 
 const systemText = z.string({ error: "must be a string or a list of text blocks" });
@@ -18,12 +19,6 @@ const systemBlocks = listOf(z.object({ type: z.literal("text"), text: z.string()
 const system = chosenBy<z.infer<typeof systemText | typeof systemBlocks>>([systemText, systemBlocks], (given) =>
   Array.isArray(given) ? systemBlocks : systemText,
 );
-
-// Permission to think, not an order to: what @anthropic-ai/sdk calls ThinkingConfigParam. No engine thinks yet.
-const thinking = z.looseObject({
-  type: z.enum(["adaptive", "enabled", "between_tools", "disabled"]),
-  budget_tokens: described("Most tokens of thinking.", z.int().min(1_024).nullish()),
-});
 
 const countRequest = z.object({
   model: modelName,
@@ -54,7 +49,10 @@ const messagesRequest = countRequest.extend({
     "How many of the most likely tokens one is chosen from. Handed to the engine.",
     countLimit().nullish(),
   ),
-  thinking: described("Permits thinking. No engine thinks yet: the answer has no thinking blocks.", thinking.nullish()),
+  thinking: described(
+    "Permits thinking, which comes in blocks of its own. Ignored for a model that does not think.",
+    thinkingField.nullish(),
+  ),
   ...outputFields,
   thread: described(
     "Not supported: send the whole conversation.",
@@ -72,16 +70,23 @@ export const countRequestSchema: z.ZodType = countRequest;
 
 type CountBody = z.infer<typeof countRequest>;
 
+export interface MessagesRequest extends InferenceRequest {
+  /** The client wants blocks of thinking without their text. */
+  readonly omitsThinking: boolean;
+}
+
 /** @throws FieldError naming the first field that is wrong. */
-export function parseMessagesRequest(body: unknown, { maxMessages }: FieldLimits): InferenceRequest {
+export function parseMessagesRequest(body: unknown, { maxMessages }: FieldLimits): MessagesRequest {
   const given = parseFields(messagesRequest, body);
   checkLength("messages", given.messages, maxMessages);
   const tools = toTools(given.tools ?? []);
   const { choice: toolChoice, parallel } = given.tool_choice ?? {};
   checkToolChoice(toolChoice, tools);
   const responseFormat = toResponseFormat(given.output_config, given.output_format);
+  const reasoning = toReasoning(given.thinking, given.output_config?.effort);
   return {
     stream: given.stream === true,
+    omitsThinking: given.thinking?.display === "omitted",
     job: {
       model: given.model,
       messages: toAllMessages(given),
@@ -95,6 +100,7 @@ export function parseMessagesRequest(body: unknown, { maxMessages }: FieldLimits
       ...(tools.length > 0 && { tools }),
       ...(toolChoice && { toolChoice }),
       ...(responseFormat && { responseFormat }),
+      ...(reasoning && { reasoning }),
       ...(parallel !== undefined && { parallelToolCalls: parallel }),
     },
     skipped: skipParts(given.messages),

@@ -4,9 +4,9 @@ import { exactMembers } from "./output-format.ts";
 import { toErrorBody, toErrorEvent } from "./errors.ts";
 import { ping } from "./blocks.ts";
 import { createMessageStream, toMessage } from "./messages-format.ts";
-import { parseMessagesRequest } from "./messages-schema.ts";
+import { parseMessagesRequest, type MessagesRequest } from "./messages-schema.ts";
 
-export const messagesApi: InferenceApi = {
+export const messagesApi: InferenceApi<MessagesRequest> = {
   endpoint: "anthropic_messages",
   parse: parseMessagesRequest,
   exact: exactMembers,

@@ -17,15 +17,15 @@ const format: z.ZodType = kindOf<unknown>(
 );
 
 type Formats = {
-  readonly output_config: z.ZodOptional<z.ZodNullable<z.ZodType<{ format?: unknown }>>>;
+  readonly output_config: z.ZodOptional<z.ZodNullable<z.ZodType<{ format?: unknown; effort?: unknown }>>>;
   readonly output_format: z.ZodOptional<z.ZodNullable<z.ZodType>>;
 };
 
 /** Both fields that may say it. */
 export const outputFields: Formats = {
   output_config: described(
-    "`format` is the form that the text must have. The rest is ignored.",
-    z.looseObject({ format: format.nullish() }).nullish(),
+    "`format` is the form that the text must have, `effort` how much the model thinks. The rest is ignored.",
+    z.looseObject({ format: format.nullish(), effort: z.unknown() }).nullish(),
   ),
   output_format: described("The older place of `output_config.format`, which wins.", format.nullish()),
 };

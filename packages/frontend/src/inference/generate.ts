@@ -25,7 +25,8 @@ export async function generate(
   const { exchange, requestLog, models, maxAnswerBytes: maxBytes } = parts;
   const clients = models.clientsOf(asked.model);
   assertCan(asked, clients);
-  const job = media.length > 0 ? fitParts(asked, media, clients.capabilities, exchange.log) : asked;
+  const thinking = fitReasoning(asked, clients);
+  const job = media.length > 0 ? fitParts(thinking, media, clients.capabilities, exchange.log) : thinking;
   const isMovable = clients.migrationLimit > 0;
   const transcript = new Transcript(job, {
     texts: keepsTexts || isMovable,
@@ -48,6 +49,13 @@ export async function generate(
     if (exchange.span) requestLog.record.finishReasons = transcript.finishReasons;
   }
   return transcript.finish();
+}
+
+// Clients ask for thinking whatever the model: one that cannot just answers.
+function fitReasoning(job: ModelJob, { capabilities }: ModelClients): ModelJob {
+  if (job.reasoning === undefined || capabilities.has("reasoning")) return job;
+  const { reasoning: _, ...rest } = job;
+  return rest;
 }
 
 // A tool that may be called is only an offer. But a call that is asked for and never made, or a text in place of JSON, is an answer that clients take for a fault of their own.

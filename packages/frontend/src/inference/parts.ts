@@ -12,6 +12,8 @@ export interface Part {
   readonly role?: "tool";
   /** What it calls. */
   readonly toolCall?: ToolCall;
+  /** What an assistant thought. */
+  readonly reasoning?: string;
   /** The call whose result it is. */
   readonly toolCallId?: string | undefined;
   /** What it is, if it is no text and of a kind that an engine may read. */

@@ -6,16 +6,20 @@ import {
   type MemoryShare,
   assertDelta,
   ToolCalls,
+  reasoningTokensOf,
   tokensOf,
   type BegunChoice,
   type ModelJob,
 } from "@dyn/runtime/internal";
 import { countJsonBytes } from "../http/json-size.ts";
+import { GrowingText } from "./growing-text.ts";
 
 /** One of the completions that were asked for. */
 export interface Choice {
   /** Empty if texts are not kept. */
   readonly text: string;
+  /** What the model has thought; likewise. */
+  readonly reasoning: string;
   readonly finishReason: FinishReason;
   /** The stop text that ended it, if one did. */
   readonly stopText: string | undefined;
@@ -44,8 +48,6 @@ export interface Keeping {
 
 /** Tokens that a choice may have beyond `max_tokens`: a worker may count otherwise, and one delta of an engine holds several. */
 const spareTokens = 256;
-/** Texts that are joined at a time. */
-const maxPieces = 256;
 /** A double in a list. */
 const bytesPerId = 8;
 /** Of an answer: what stands around a call. */
@@ -56,9 +58,10 @@ const choiceBytes = 512;
 const noCalls: readonly ToolCall[] = [];
 
 interface Open {
-  text: string;
-  /** What comes after `text`. V8 holds a text that grows by a few letters at a time as a tree of them, many times its size. */
-  pieces: string[];
+  readonly text: GrowingText;
+  /** Undefined until it thinks. */
+  reasoning: GrowingText | undefined;
+  reasoningTokens: number;
   tokens: number;
   tokenIds: number[];
   /** Undefined until one is made. */
@@ -82,8 +85,9 @@ export class Transcript {
     keeping.memory.take(choices * choiceBytes);
     for (let left = choices; left > 0; left -= 1) {
       this.#choices.push({
-        text: "",
-        pieces: [],
+        text: new GrowingText(),
+        reasoning: undefined,
+        reasoningTokens: 0,
         tokens: 0,
         tokenIds: [],
         calls: undefined,
@@ -137,15 +141,25 @@ export class Transcript {
     if (texts) this.#bytes += countJsonBytes(delta.text, maxBytes);
     if (tokenIds && delta.tokenIds) this.#bytes += delta.tokenIds.length * bytesPerId;
     if (delta.stopText !== undefined) this.#bytes += countJsonBytes(delta.stopText, maxBytes);
+    if (delta.reasoning !== undefined) this.#keepReasoning(choice, delta, tokens);
     if (delta.toolCalls) this.#bytes += this.#keepCalls(choice, delta.toolCalls);
     if (this.#bytes > maxBytes)
       throw new RuntimeError(
         "protocol",
         `the worker's answer is larger than ${maxBytes} bytes, the limit set by DYN_HTTP_ANSWER_LIMIT_MB`,
       );
-    if (texts && delta.text !== "" && choice.pieces.push(delta.text) === maxPieces) joinPieces(choice);
+    if (texts) choice.text.add(delta.text);
     if (tokenIds && delta.tokenIds) for (const id of delta.tokenIds) choice.tokenIds.push(id);
     return tokens;
+  }
+
+  #keepReasoning(choice: Open, delta: Delta, tokens: number): void {
+    const { texts, maxBytes } = this.#keeping;
+    const { reasoning = "" } = delta;
+    choice.reasoningTokens += reasoningTokensOf(delta, tokens);
+    if (!texts) return;
+    this.#bytes += countJsonBytes(reasoning, maxBytes);
+    if (this.#bytes <= maxBytes) (choice.reasoning ??= new GrowingText()).add(reasoning);
   }
 
   /** @returns their bytes. */
@@ -195,7 +209,9 @@ function isWhole(usage: Partial<Usage> | undefined): usage is Usage {
 }
 
 function forget(choice: Open): void {
-  [choice.text, choice.pieces, choice.tokenIds] = ["", [], []];
+  choice.text.forget();
+  choice.reasoning?.forget();
+  choice.tokenIds = [];
   choice.calls?.forget();
 }
 
@@ -206,29 +222,25 @@ function toExcess(tokens: number, choice: number, maxTokens: number): RuntimeErr
   );
 }
 
-function joinPieces(choice: Open): string {
-  choice.text += choice.pieces.join("");
-  choice.pieces = [];
-  return choice.text;
-}
-
 // Ids only if there is one for each token: some engines give none.
 function toBegun(choice: Open): BegunChoice {
-  const { tokens, tokenIds, calls, finishReason } = choice;
+  const { text, reasoning, reasoningTokens, tokens, tokenIds, calls, finishReason } = choice;
   return {
-    text: joinPieces(choice),
+    text: text.join(),
     tokens,
     isFinished: finishReason !== undefined,
     ...(tokenIds.length === tokens && { tokenIds }),
     ...(calls && { toolCalls: calls.list }),
+    ...(reasoning && { reasoning: reasoning.join(), reasoningTokens }),
   };
 }
 
 function toChoice(choice: Open, index: number): Choice {
-  const { finishReason, stopText } = choice;
+  const { text, reasoning, finishReason, stopText } = choice;
   if (finishReason === undefined)
     throw new RuntimeError("protocol", `the worker ended its answer without a finish reason for choice ${index}`);
-  return { text: joinPieces(choice), finishReason, stopText, toolCalls: choice.calls?.list ?? noCalls };
+  const toolCalls = choice.calls?.list ?? noCalls;
+  return { text: text.join(), reasoning: reasoning?.join() ?? "", finishReason, stopText, toolCalls };
 }
 
 function countChoices({ n = 1, prompts }: ModelJob): number {

@@ -124,11 +124,12 @@ export class RequestRecord {
 
 // Name by name: spreads of what may be there cost several times as much.
 function toFacts(record: RequestRecord): RequestFacts {
-  const { attempts, clock, inputTokens, outputTokens, endedAt, failure } = record;
+  const { attempts, clock, inputTokens, outputTokens, usage, endedAt, failure } = record;
   const { startedAt } = clock;
   const { ttft_ms, avg_itl_ms } = clock.times(startedAt, outputTokens);
   const facts: Record<string, string | number | boolean> = { attempts, output_tokens: outputTokens };
   if (inputTokens !== undefined) facts["input_tokens"] = inputTokens;
+  if (usage?.reasoningTokens !== undefined) facts["reasoning_tokens"] = usage.reasoningTokens;
   if (ttft_ms !== undefined) facts["ttft_ms"] = ttft_ms;
   if (avg_itl_ms !== undefined) facts["avg_itl_ms"] = avg_itl_ms;
   addWorkers(facts, record);

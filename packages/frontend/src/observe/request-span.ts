@@ -10,6 +10,7 @@ const shownFacts = [
   "decode_worker_id",
   "input_tokens",
   "output_tokens",
+  "reasoning_tokens",
   "ttft_ms",
   "avg_itl_ms",
   "elapsed_ms",

@@ -12,10 +12,10 @@ const usage = z.object({
   prompt_tokens: z.int().describe("Tokens of the prompts."),
   completion_tokens: z.int().describe("Tokens of all completions."),
   total_tokens: z.int(),
-  prompt_tokens_details: z
-    .object({ cached_tokens: z.int().describe("Tokens that the engine found in its cache.") })
-    .optional()
-    .describe("Only if the engine says so."),
+  prompt_tokens_details: z.object({
+    cached_tokens: z.int().describe("Tokens that the engine found in its cache; 0 if it does not say."),
+  }),
+  completion_tokens_details: z.object({ reasoning_tokens: z.int().describe("Tokens of thinking.") }),
 });
 
 /** An answer whose id begins with `prefix`. */
@@ -54,6 +54,7 @@ const message = z.object({
   role: z.literal("assistant"),
   content: z.union([z.string(), z.null()]).describe("Null if it calls tools and says nothing."),
   refusal: z.null(),
+  reasoning_content: z.string().optional().describe("What the model thought, if it did and shows it."),
   tool_calls: z.array(toolCall).min(1).optional().describe("If it calls tools."),
 });
 const toolCallPiece = z.object({
@@ -66,6 +67,7 @@ const toolCallPiece = z.object({
 const delta = z.object({
   role: z.literal("assistant").optional().describe("In the first chunk of a choice."),
   content: z.union([z.string(), z.null()]).optional(),
+  reasoning_content: z.string().optional().describe("What is added to the model's thinking."),
   tool_calls: z.array(toolCallPiece).length(1).optional(),
 });
 const text = z.string();

@@ -5,12 +5,15 @@ import type { AnswerHead, StreamFormat } from "../inference/api.ts";
 import type { ChatRequest } from "./chat-schema.ts";
 import { ToolCallChunks, toToolCall } from "./tool-call-format.ts";
 
-export function toUsage({ promptTokens, completionTokens, cachedTokens }: Usage): Record<string, unknown> {
+/** Clients read the details without asking whether they are there: what an engine does not say is 0. */
+export function toUsage(usage: Usage): Record<string, unknown> {
+  const { promptTokens, completionTokens, cachedTokens = 0, reasoningTokens = 0 } = usage;
   return {
     prompt_tokens: promptTokens,
     completion_tokens: completionTokens,
     total_tokens: promptTokens + completionTokens,
-    ...(cachedTokens !== undefined && { prompt_tokens_details: { cached_tokens: cachedTokens } }),
+    prompt_tokens_details: { cached_tokens: cachedTokens },
+    completion_tokens_details: { reasoning_tokens: reasoningTokens },
   };
 }
 
@@ -20,6 +23,8 @@ export function createChatStream({ job, includeUsage }: ChatRequest, { requestId
   const tail = includeUsage ? `],"usage":null}\n\n` : `]}\n\n`;
   const before = Array.from({ length: job.n ?? 1 }, (_, index) => `${head}{"index":${index},"delta":{"content":`);
   const after = `},"logprobs":null,"finish_reason":null}${tail}`;
+  const think = (index: number, reasoning: string): string =>
+    `${head}{"index":${index},"delta":{"reasoning_content":${JSON.stringify(reasoning)}},"logprobs":null,"finish_reason":null}${tail}`;
   const finish = (index: number, reason: FinishReason): string =>
     `${head}{"index":${index},"delta":{},"logprobs":null,"finish_reason":"${reason}"}${tail}`;
   const begin = (index: number, content: string): string =>
@@ -38,7 +43,8 @@ export function createChatStream({ job, includeUsage }: ChatRequest, { requestId
       let events = begun ? "" : before.map((_, index) => begin(index, firstContent(deltas, index))).join("");
       begun = true;
       for (const delta of deltas) {
-        const { text, choice = 0, finishReason } = delta;
+        const { text, reasoning, choice = 0, finishReason } = delta;
+        if (reasoning !== undefined && reasoning !== "") events += think(choice, reasoning);
         if (text !== "") events += before[choice] + JSON.stringify(text) + after;
         if (delta.toolCalls) events += toCalls(choice, delta);
         if (finishReason !== undefined) events += finish(choice, finishReason);
@@ -52,10 +58,10 @@ export function createChatStream({ job, includeUsage }: ChatRequest, { requestId
   };
 }
 
-// A choice that begins with a call has no text so far.
+// A choice that begins with a call or with thinking has no text so far.
 function firstContent(deltas: readonly Delta[], index: number): "null" | '""' {
   const first = deltas.find(({ choice = 0 }) => choice === index);
-  return first?.toolCalls && first.text === "" ? "null" : '""';
+  return first?.text === "" && (first.toolCalls ?? first.reasoning) !== undefined ? "null" : '""';
 }
 
 /** The body of a unary answer. */
@@ -69,9 +75,15 @@ export function toChatCompletion(
     object: "chat.completion",
     created,
     model: job.model,
-    choices: choices.map(({ text, toolCalls, finishReason }, index) => ({
+    choices: choices.map(({ text, reasoning, toolCalls, finishReason }, index) => ({
       index,
-      message: { role: "assistant", content: text, refusal: null, ...toCalled(text, toolCalls) },
+      message: {
+        role: "assistant",
+        content: text,
+        refusal: null,
+        ...(reasoning !== "" && { reasoning_content: reasoning }),
+        ...toCalled(text, toolCalls),
+      },
       logprobs: null,
       finish_reason: finishReason,
     })),

@@ -10,6 +10,7 @@ import { findMedia } from "../inference/media.ts";
 import { contentOf, skipParts, textPart, toParts, toText, type Part } from "../inference/parts.ts";
 import { mediaParts } from "./parts.ts";
 import { checkToolChoice } from "../inference/tool-choice.ts";
+import { effortField, toReasoning, toReasoningText } from "./reasoning.ts";
 import { answerFields, onlyOfStreams, samplingFields, stopField, toSampling, toStop } from "./sampling.ts";
 import { responseFormatField, toResponseFormat } from "./response-format.ts";
 import { toolCallsField, toolChoiceField, toolsField, toTools } from "./tools.ts";
@@ -33,6 +34,11 @@ const fields = z.object({
   ),
   name: described("Who speaks, for the engine.", z.string().nullish()),
   tool_calls: described("Of an assistant: what it has called.", toolCallsField.nullish()),
+  reasoning_content: described(
+    "Of an assistant: what it thought, for the engine.",
+    z.unknown().transform(toReasoningText).optional(),
+  ),
+  reasoning: described("Another name of `reasoning_content`.", z.unknown().transform(toReasoningText).optional()),
   tool_call_id: described("Of a tool: the call that this is the result of.", z.string().nullish()),
 });
 
@@ -68,6 +74,10 @@ const chatRequest = z.object({
     toolChoiceField.nullish(),
   ),
   response_format: described("The form that the text must have; `text` unless given.", responseFormatField.nullish()),
+  reasoning_effort: described(
+    "How much the model thinks before it answers: `none`, `minimal`, `low`, `medium`, `high` or another word that its engine knows. Ignored for a model that does not think.",
+    effortField.nullish(),
+  ),
   parallel_tool_calls: described("False: at most one call.", z.boolean().nullish()),
   logprobs: described("Not supported.", z.literal(false, unsupported).nullish()),
   top_logprobs: described("Not supported.", z.literal(0, unsupported).nullish()),
@@ -114,6 +124,7 @@ function toJob(chat: ChatBody): ModelJob {
     ...(tools.length > 0 && { tools }),
     ...(chat.tool_choice != null && { toolChoice: chat.tool_choice }),
     ...(responseFormat && { responseFormat }),
+    ...(chat.reasoning_effort != null && { reasoning: toReasoning(chat.reasoning_effort) }),
     ...(chat.parallel_tool_calls != null && { parallelToolCalls: chat.parallel_tool_calls }),
   };
 }
@@ -124,6 +135,8 @@ function toMessage({
   name,
   tool_calls: calls,
   tool_call_id: id,
+  reasoning_content: thought,
+  reasoning = thought,
 }: z.infer<typeof fields>): Message {
   const toolCalls = calls?.filter((call) => call !== undefined) ?? [];
   const parts = toParts(given);
@@ -134,5 +147,6 @@ function toMessage({
     ...(name != null && { name }),
     ...(toolCalls.length > 0 && { toolCalls }),
     ...(id != null && { toolCallId: id }),
+    ...(reasoning !== undefined && { reasoning }),
   };
 }

@@ -16,7 +16,13 @@ const inferenceCodes = (Object.keys(errorTable) as ErrorCode[]).filter((code) =>
 
 const id = "0f4ac56e-5bd1-4657-bf8b-39cdcde9036b";
 const created = 1_795_792_643;
-const usage = { prompt_tokens: 2, completion_tokens: 2, total_tokens: 4 };
+const usage = {
+  prompt_tokens: 2,
+  completion_tokens: 2,
+  total_tokens: 4,
+  prompt_tokens_details: { cached_tokens: 0 },
+  completion_tokens_details: { reasoning_tokens: 0 },
+};
 const messages = [{ role: "user", content: "hello world" }];
 
 const ignored = "Fields that are not listed are ignored.";
@@ -170,6 +176,7 @@ const messageUsage = {
   cache_creation_input_tokens: 0,
   cache_read_input_tokens: 0,
   output_tokens: 2,
+  output_tokens_details: { thinking_tokens: 0 },
 };
 const stop = { stop_reason: "end_turn", stop_sequence: null };
 const head = { id: `msg_${id}`, type: "message", role: "assistant", model: "mock" };

@@ -14,6 +14,7 @@ const meanings: Readonly<Record<string, string>> = {
   avg_itl_ms: "Milliseconds between two tokens, on average.",
   input_tokens: "Tokens of the prompts.",
   output_tokens: "Tokens of the answer so far.",
+  reasoning_tokens: "Of these, those of thinking.",
   attempts: "How many workers were asked.",
   bytes: "Of the answer, if it was a stream.",
   items: "Batches of tokens that it sent.",

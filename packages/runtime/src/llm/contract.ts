@@ -13,11 +13,13 @@ export interface Message {
   readonly toolCalls?: readonly ToolCall[];
   /** Of a tool: the call that this is the result of. */
   readonly toolCallId?: string;
+  /** Of an assistant: what it thought before it said so, as far as the client has kept it. */
+  readonly reasoning?: string;
 }
 
 /** What an engine can do beyond text. `tools`: it reads `tools` and may call them. `images`, `audio`, `files`: it reads such parts of messages.
- *  `schemas`: it holds its text to a `responseFormat`. */
-export type Capability = "tools" | "images" | "audio" | "files" | "schemas";
+ *  `schemas`: it holds its text to a `responseFormat`. `reasoning`: it may think before it answers, and obeys `reasoning`. */
+export type Capability = "tools" | "images" | "audio" | "files" | "schemas" | "reasoning";
 
 /** A part of a message: a text, or something else. */
 export type MessagePart = { readonly kind: "text"; readonly text: string } | MediaPart;
@@ -76,6 +78,16 @@ export interface ResponseFormat {
   readonly strict?: boolean;
 }
 
+/** How the client wants the model to think. All of it is a wish. */
+export interface Reasoning {
+  /** True: it may think. False: it should not. Absent = as the model likes. */
+  readonly isEnabled?: boolean;
+  /** How much, in the client's word: `minimal`, `low`, `medium`, `high`, `max` and others. */
+  readonly effort?: string;
+  /** Most tokens of thinking. They count among `maxTokens`, too. */
+  readonly budgetTokens?: number;
+}
+
 /** A call that a model has made. */
 export interface ToolCall {
   readonly id: string;
@@ -127,6 +139,10 @@ export interface Generated {
   readonly tokenIds?: readonly number[];
   /** Calls that it has made, the last one perhaps in part. */
   readonly toolCalls?: readonly ToolCall[];
+  /** What it has thought. Without `text` and `toolCalls` it may be in the middle of it. */
+  readonly reasoning?: string;
+  /** Of `tokens`, those of `reasoning`. */
+  readonly reasoningTokens?: number;
 }
 
 /** One completion to make. Parsed and validated by the frontend. */
@@ -149,6 +165,8 @@ export interface ModelRequest {
   readonly parallelToolCalls?: boolean;
   /** Only engines that are served with the capability `schemas` get it. Absent = any text. */
   readonly responseFormat?: ResponseFormat;
+  /** Only engines that are served with the capability `reasoning` get it. Absent = as the model likes. */
+  readonly reasoning?: Reasoning;
   /** The completion has begun elsewhere: go on after this. Only engines served with a `migrationLimit` above 0 get it. */
   readonly generated?: Generated;
   /** At a decode worker: what the prefill worker's engine made of the prompt. */
@@ -207,12 +225,16 @@ export interface Usage {
   readonly completionTokens: number;
   /** Of the prompt's, those found in a prefix cache; left out by engines that have none. */
   readonly cachedTokens?: number;
+  /** Of the completion's, those of thinking; left out if there are none. */
+  readonly reasoningTokens?: number;
 }
 
 /** A piece of a completion. */
 export interface Delta {
   readonly text: string;
-  /** Ids of the tokens in it; without them a delta with text or a piece of a call counts as one token. */
+  /** What is added to the model's thinking; text and calls of the same delta come after it. It is no part of the text: stop strings are not looked for in it. */
+  readonly reasoning?: string;
+  /** Ids of the tokens in it; without them a delta with text, thinking or a piece of a call counts as one token. */
   readonly tokenIds?: readonly number[];
   /** Pieces of tool calls, in their order; text of the same delta stands before them. */
   readonly toolCalls?: readonly ToolCallPiece[];
@@ -223,7 +245,8 @@ export interface Delta {
   /** The stop text that ended it. */
   readonly stopText?: string;
   /** What the engine knows of the counts, wherever it likes: the latest word of each wins over the runtime's own count. `completionTokens` counts
-   *  up to and with this delta; tokens of later ones are added. */
+   *  up to and with this delta; tokens of later ones are added. `reasoningTokens` likewise: of its own accord the runtime counts the tokens of deltas
+   *  that have thinking and nothing else. */
   readonly usage?: Partial<Usage>;
   /** At a prefill worker: what the decode worker's engine needs to go on. Plain data, opaque to everybody between. */
   readonly prefillResult?: unknown;

@@ -22,31 +22,37 @@ function isTokenIds(value: unknown): boolean {
   return true;
 }
 
+function isOptionalText(value: unknown): boolean {
+  return value === undefined || typeof value === "string";
+}
+
 function isUsage(value: unknown): boolean {
   if (!isMap(value)) return false;
-  const { promptTokens, completionTokens, cachedTokens } = value;
-  const given = [promptTokens, completionTokens, cachedTokens].filter((count) => count !== undefined);
+  const { promptTokens, completionTokens, cachedTokens, reasoningTokens } = value;
+  const given = [promptTokens, completionTokens, cachedTokens, reasoningTokens].filter((count) => count !== undefined);
   return given.length > 0 && given.every(isCount);
 }
 
 // What each field must be, in the words of an error.
 const fields = {
   text: 'a string, "" where there is none',
+  reasoning: "a string",
   tokenIds: "a list of whole numbers from 0 to 4294967295",
   choice: "a whole number from 0",
   finishReason: [...finishReasons].join(", "),
   stopText: "a string",
   toolCalls: `a list of pieces, each with an index from 0 to ${maxToolCalls - 1}, and texts without half characters`,
-  usage: "an object with promptTokens, completionTokens or cachedTokens, whole numbers from 0",
+  usage: "an object with promptTokens, completionTokens, cachedTokens or reasoningTokens, whole numbers from 0",
 } as const;
 
 function findProblem(value: Readonly<Record<string, unknown>>): keyof typeof fields | undefined {
-  const { text, tokenIds, choice, finishReason, stopText, toolCalls, usage } = value;
+  const { text, reasoning, tokenIds, choice, finishReason, stopText, toolCalls, usage } = value;
   if (typeof text !== "string") return "text";
+  if (!isOptionalText(reasoning)) return "reasoning";
   if (tokenIds !== undefined && !isTokenIds(tokenIds)) return "tokenIds";
   if (choice !== undefined && !isCount(choice)) return "choice";
   if (finishReason !== undefined && !finishReasons.has(finishReason)) return "finishReason";
-  if (stopText !== undefined && typeof stopText !== "string") return "stopText";
+  if (!isOptionalText(stopText)) return "stopText";
   if (toolCalls !== undefined && !isPieces(toolCalls)) return "toolCalls";
   return usage === undefined || isUsage(usage) ? undefined : "usage";
 }

@@ -35,8 +35,16 @@ function isBegun(value: unknown): boolean {
     isMap(value) &&
     isText(value["text"]) &&
     isCount(value["tokens"]) &&
+    isText(value["reasoning"] ?? "") &&
+    isCount(value["reasoningTokens"] ?? 0) &&
     (value["toolCalls"] === undefined || isListOf(value["toolCalls"], isToolCall))
   );
+}
+
+function isReasoning(value: unknown): boolean {
+  if (!isMap(value)) return false;
+  const { isEnabled, effort, budgetTokens } = value;
+  return typeof (isEnabled ?? true) === "boolean" && isText(effort ?? "") && isCount(budgetTokens ?? 0);
 }
 
 function isToolCall(value: unknown): boolean {
@@ -76,6 +84,7 @@ const optional: Readonly<Record<string, readonly [words: string, isValid: (value
     (value) => isMap(value) && Object.values(value).every((text) => isText(text ?? "")),
   ],
   responseFormat: ["a map", isMap],
+  reasoning: ["a map with isEnabled, effort or budgetTokens", isReasoning],
   toolChoice: ["a map with mode", (value) => isMap(value) && isText(value["mode"])],
   prefill: ["a map with results", isPrefill],
   embedding: [`a map, its dimensions from 1 to ${maxDimensions}`, isEmbedding],

@@ -29,9 +29,18 @@ export function createCompletionState(
   return { count: new UsageCount(countPrompt), finishReason: undefined, askPrompt, clock };
 }
 
-/** Tokens of one delta: its ids, or one if it has text or pieces of a call. */
+/** Tokens of one delta: its ids, or one if it has text, thinking or pieces of a call. */
 export function tokensOf(delta: Delta): number {
-  return delta.tokenIds?.length ?? (delta.text === "" && delta.toolCalls === undefined ? 0 : 1);
+  return delta.tokenIds?.length ?? (isEmpty(delta) ? 0 : 1);
+}
+
+function isEmpty({ text, reasoning, toolCalls }: Delta): boolean {
+  return text === "" && toolCalls === undefined && (reasoning === undefined || reasoning === "");
+}
+
+/** Of these, those of thinking: nobody can say which they are if the delta has something else besides. */
+export function reasoningTokensOf({ text, reasoning, toolCalls }: Delta, tokens: number): number {
+  return reasoning === undefined || reasoning === "" || text !== "" || toolCalls !== undefined ? 0 : tokens;
 }
 
 /** Start an engine, unless nothing may come, and pass its deltas on, each whole, until a limit is met; the last has `finishReason` and `usage`.
@@ -88,6 +97,7 @@ function createLimiter(request: ModelRequest, state: CompletionState): Limiter {
   const gate = stop.length > 0 ? createStopGate(stop) : undefined;
   const { count } = state;
   count.outputTokens = generated?.tokens ?? 0;
+  count.reasoningTokens = generated?.reasoningTokens ?? 0;
   let calls = generated?.toolCalls && new ToolCalls(generated.toolCalls, false);
 
   // A model that has called is done for now, whatever its engine calls that.
@@ -104,7 +114,7 @@ function createLimiter(request: ModelRequest, state: CompletionState): Limiter {
   function end(released: readonly Delta[], reason: FinishReason, stopped: Stopped | undefined): Delta[] {
     state.finishReason = stopped ? "stop" : toReason(reason);
     const ending = { finishReason: state.finishReason, usage: count.usage };
-    if (stopped) return [...released, { text: stopped.text, ...ending, stopText: stopped.stopText }];
+    if (stopped) return [...released, { ...stopped.delta, ...ending, stopText: stopped.stopText }];
     return [...released.slice(0, -1), { ...(released.at(-1) ?? { text: "" }), ...ending }];
   }
 
@@ -118,6 +128,7 @@ function createLimiter(request: ModelRequest, state: CompletionState): Limiter {
     const told = delta.usage ? tellPrompt(delta, delta.usage, count) : delta;
     if (count.outputTokens + tokens > maxTokens) return close("length");
     count.outputTokens += tokens;
+    count.reasoningTokens += reasoningTokensOf(delta, tokens);
     if (delta.usage) count.hearCompletion(delta.usage);
     state.clock.add(tokens);
     const checked = checkCalls(told);
@@ -151,7 +162,7 @@ function pass(delta: Delta, tokens: number): StopStep {
 }
 
 // Ids without text: another worker would miss them if it had to go on.
-function says({ text, toolCalls, prefillResult, finishReason, usage }: Delta, tokens: number): boolean {
-  if (toolCalls !== undefined) return true;
+function says({ text, reasoning, toolCalls, prefillResult, finishReason, usage }: Delta, tokens: number): boolean {
+  if (toolCalls !== undefined || (reasoning !== undefined && reasoning !== "")) return true;
   return text !== "" || tokens > 0 || prefillResult !== undefined || finishReason !== undefined || usage !== undefined;
 }

@@ -25,7 +25,7 @@ const modelTypes: Readonly<Record<CardOptions["embeddings"], string>> = {
   only: "Embedding",
 };
 
-const known: ReadonlySet<unknown> = new Set<Capability>(["tools", "images", "audio", "files", "schemas"]);
+const known: ReadonlySet<unknown> = new Set<Capability>(["tools", "images", "audio", "files", "schemas", "reasoning"]);
 
 /** What a card says. */
 export interface CardOptions {

@@ -1,4 +1,4 @@
-/** Characters that an engine has cut between two deltas: half of a surrogate pair has no bytes on the plane. */
+/** Characters that an engine has cut between two deltas: half of a surrogate pair has no bytes on the plane. Thinking is cut like text, which it stands before. */
 import type { Delta } from "./contract.ts";
 
 /** Holds back what ends within a character. */
@@ -16,25 +16,31 @@ export function createPairJoin(onLone: () => void): PairJoin {
   let held: Delta | undefined;
 
   function release(delta: Delta): Delta {
-    if (delta.text.isWellFormed()) return delta;
+    if (isWellFormed(delta)) return delta;
     onLone();
-    return { ...delta, text: delta.text.toWellFormed() };
+    const { text, reasoning } = delta;
+    return {
+      ...delta,
+      text: text.toWellFormed(),
+      ...(reasoning !== undefined && { reasoning: reasoning.toWellFormed() }),
+    };
   }
 
   function take(delta: Delta): readonly Delta[] {
-    if (delta.finishReason !== undefined || !isHigh(delta.text.charCodeAt(delta.text.length - 1)))
-      return [release(delta)];
+    const { finishReason, text, reasoning = "" } = delta;
+    const last = text === "" ? reasoning : text;
+    if (finishReason !== undefined || !isHigh(last.charCodeAt(last.length - 1))) return [release(delta)];
     held = delta;
     return [];
   }
 
   return {
-    isWhole: (delta) => held === undefined && delta.text.isWellFormed(),
+    isWhole: (delta) => held === undefined && isWellFormed(delta),
     push(delta) {
       const before = held;
       held = undefined;
       if (!before) return take(delta);
-      if (delta.text === "" || isLow(delta.text.charCodeAt(0))) return take(join(before, delta));
+      if (goesOn(before, delta)) return take(join(before, delta));
       return [release(before), ...take(delta)];
     },
     flush() {
@@ -45,12 +51,27 @@ export function createPairJoin(onLone: () => void): PairJoin {
   };
 }
 
+function isWellFormed({ text, reasoning }: Delta): boolean {
+  return text.isWellFormed() && (reasoning === undefined || reasoning.isWellFormed());
+}
+
+// It has the other half, or says nothing yet.
+function goesOn(before: Delta, { text, reasoning = "" }: Delta): boolean {
+  if (reasoning !== "") return before.text === "" && isLow(reasoning.charCodeAt(0));
+  return text === "" || (before.text !== "" && isLow(text.charCodeAt(0)));
+}
+
 function isHigh(code: number): boolean {
   return code >= 0xd800 && code <= 0xdbff;
 }
 
 function isLow(code: number): boolean {
   return code >= 0xdc00 && code <= 0xdfff;
+}
+
+function joinReasoning(first = "", second = ""): Pick<Delta, "reasoning"> {
+  const reasoning = first + second;
+  return reasoning === "" ? {} : { reasoning };
 }
 
 function join(first: Delta, second: Delta): Delta {
@@ -62,6 +83,7 @@ function join(first: Delta, second: Delta): Delta {
     ...first,
     ...second,
     text: first.text + second.text,
+    ...joinReasoning(first.reasoning, second.reasoning),
     ...(tokenIds && { tokenIds }),
     ...(toolCalls && { toolCalls }),
     ...(usage && { usage }),

@@ -85,6 +85,7 @@ export async function* runJob(job: ModelJob, served: Served, outer: RequestConte
 // A choice that another worker has finished: only its share of the usage is wanted.
 function finish({ request, state }: Run): void {
   state.count.outputTokens = request.generated?.tokens ?? 0;
+  state.count.reasoningTokens = request.generated?.reasoningTokens ?? 0;
 }
 
 function toUsage(states: readonly CompletionState[], { n = 1 }: ModelJob): Usage {
@@ -107,6 +108,7 @@ function toFacts(
     model,
     output_tokens: usage.completionTokens,
     input_tokens: usage.promptTokens,
+    ...(usage.reasoningTokens !== undefined && { reasoning_tokens: usage.reasoningTokens }),
     ...(reason !== undefined && reasons.size === 1 && { finish_reason: reason }),
     ...(states.length > 1 && { choices: states.length }),
     ...(role !== "aggregated" && { disagg_role: role }),

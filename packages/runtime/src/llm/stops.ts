@@ -4,7 +4,7 @@ import type { Delta } from "./contract.ts";
 /** A stop string that was found. */
 export interface Stopped {
   /** The part of a delta that stands before it. */
-  readonly text: string;
+  readonly delta: Delta;
   readonly stopText: string;
 }
 
@@ -45,9 +45,10 @@ export function createStopGate(stops: readonly string[]): StopGate {
     const text = held.slice(0, at);
     const released = release(at);
     const cut = text.slice(released.reduce((sum, delta) => sum + delta.text.length, 0));
+    const [{ reasoning } = { reasoning: undefined }] = pending; // it stands before the text of its delta
     pending = [];
     held = "";
-    return { released, stopped: { text: cut, stopText } };
+    return { released, stopped: { delta: { text: cut, ...(reasoning !== undefined && { reasoning }) }, stopText } };
   }
 
   // Its place is in the text that is held: what has been released was no part of one.

@@ -10,6 +10,8 @@ export class UsageCount {
   #prompt: PromptUsage | undefined;
   /** By how much the engine's count of the completion differs from ours. */
   #difference = 0;
+  /** Of `outputTokens`, those of thinking, as we count them or the engine has said. */
+  reasoningTokens = 0;
 
   constructor(countPrompt: () => number) {
     this.#countPrompt = countPrompt;
@@ -35,8 +37,9 @@ export class UsageCount {
   }
 
   /** What an engine says of the completion, up to the tokens that have been counted. */
-  hearCompletion({ completionTokens }: Partial<Usage>): void {
+  hearCompletion({ completionTokens, reasoningTokens }: Partial<Usage>): void {
     if (completionTokens !== undefined) this.#difference = completionTokens - this.outputTokens;
+    if (reasoningTokens !== undefined) this.reasoningTokens = reasoningTokens;
   }
 
   get completionTokens(): number {
@@ -46,8 +49,13 @@ export class UsageCount {
   /** As it stands. What the engine has not said is the runtime's count. */
   get usage(): Usage {
     const { promptTokens = this.#countPrompt(), cachedTokens } = this.#prompt ?? {};
-    const { completionTokens } = this;
-    return { promptTokens, completionTokens, ...(cachedTokens !== undefined && { cachedTokens }) };
+    const { completionTokens, reasoningTokens } = this;
+    return {
+      promptTokens,
+      completionTokens,
+      ...(cachedTokens !== undefined && { cachedTokens }),
+      ...(reasoningTokens > 0 && { reasoningTokens }),
+    };
   }
 }
 
@@ -55,16 +63,24 @@ export type PromptUsage = Partial<Pick<Usage, "promptTokens" | "cachedTokens">>;
 
 /** Of all completions, `n` for each prompt. A prompt is read once, however many completions it gets: the first whose engine has counted it says what it has. */
 export function sumUsage(counts: readonly UsageCount[], n: number): Usage {
-  let [promptTokens, completionTokens] = [0, 0];
+  let [promptTokens, completionTokens, reasoningTokens] = [0, 0, 0];
   let cachedTokens: number | undefined;
   for (let first = 0; first < counts.length; first += n) {
     const choices = counts.slice(first, first + n);
-    for (const choice of choices) completionTokens += choice.completionTokens;
+    for (const choice of choices) {
+      completionTokens += choice.completionTokens;
+      reasoningTokens += choice.reasoningTokens;
+    }
     const teller = choices.find(({ hasPrompt }) => hasPrompt) ?? choices[0];
     if (!teller) continue;
     const { usage } = teller;
     promptTokens += usage.promptTokens;
     if (usage.cachedTokens !== undefined) cachedTokens = (cachedTokens ?? 0) + usage.cachedTokens;
   }
-  return { promptTokens, completionTokens, ...(cachedTokens !== undefined && { cachedTokens }) };
+  return {
+    promptTokens,
+    completionTokens,
+    ...(cachedTokens !== undefined && { cachedTokens }),
+    ...(reasoningTokens > 0 && { reasoningTokens }),
+  };
 }
