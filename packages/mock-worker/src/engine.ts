@@ -9,7 +9,8 @@ import { injectFault, type Fault, type FaultPlan, type FaultTarget } from "./fau
 import type { MockOptions } from "./options.ts";
 import type { ScriptControl } from "./script/control.ts";
 
-export type Pace = Pick<MockOptions, "ttftMs" | "itlMs" | "speedupRatio" | "seed" | "disaggregationMode">;
+export type Pace = Pick<MockOptions, "ttftMs" | "itlMs" | "speedupRatio" | "seed" | "disaggregationMode"> &
+  Partial<Pick<MockOptions, "reasoningTokens">>;
 
 /** What is the worker's besides its pace. */
 export interface EngineParts {
@@ -22,7 +23,7 @@ export interface EngineParts {
 
 /** Create an engine for one worker. Nothing in it is random: token ids follow from `seed` and the token, faults from their plan. */
 export function createEchoEngine(
-  { ttftMs, itlMs, speedupRatio, seed, disaggregationMode }: Pace,
+  { ttftMs, itlMs, speedupRatio, seed, disaggregationMode, reasoningTokens }: Pace,
   parts?: EngineParts,
 ): Engine {
   const scale = (ms: number): number => (speedupRatio === 0 ? 0 : ms / speedupRatio);
@@ -37,7 +38,7 @@ export function createEchoEngine(
       yield { text: "", prefillResult: { prompt_tokens: countPromptTokens(request), seed } } satisfies Delta;
       return;
     }
-    const { plan, faults } = findAnswer(request, context, parts);
+    const { plan = toPlan(request, reasoningTokens), faults } = findAnswer(request, context, parts);
     const steps = createSteps(faults, target, signal);
     let waitMs = disaggregationMode === "decode" ? 0 : firstMs; // a decode worker begins where the prefill worker ended
     for (const step of play(plan, { seed, done: request.generated?.tokens ?? 0 })) {
@@ -55,7 +56,8 @@ export function createEchoEngine(
 }
 
 interface Answer {
-  readonly plan: Plan;
+  /** Undefined if no rule of a script is for it. */
+  readonly plan: Plan | undefined;
   readonly faults: readonly Fault[];
 }
 
@@ -63,7 +65,7 @@ function findAnswer(request: ModelRequest, context: RequestContext, parts: Engin
   const scripted = parts?.script?.current?.find(request, context);
   const faults = parts?.plan.next() ?? [];
   return {
-    plan: scripted?.plan ?? toPlan(request),
+    plan: scripted?.plan,
     faults: scripted && scripted.faults.length > 0 ? [...faults, ...scripted.faults] : faults,
   };
 }

@@ -38,6 +38,8 @@ export interface MockOptions {
   readonly speedupRatio: number;
   /** The same seed and prompt give the same token ids. Default `0`. */
   readonly seed: number;
+  /** Tokens that it thinks before each answer, unless a request says otherwise. Default `0`. */
+  readonly reasoningTokens: number;
   /** Numbers of the vector of an embedding, unless a request says how many; 0 = it makes none. Default `384`. */
   readonly embeddingDimensions: number;
   /** How often a request may go on at another worker after one has failed; 0 = never. Default `3`. */
@@ -48,7 +50,7 @@ export interface MockOptions {
   readonly script: string;
 }
 
-const manySeqs = 1_000_000;
+const many = 1_000_000;
 
 /** One entry per option; flag over variable over default. */
 export const mockSettings: SettingsOf<MockOptions> = {
@@ -99,7 +101,7 @@ export const mockSettings: SettingsOf<MockOptions> = {
     env: "DYN_MOCK_MAX_NUM_SEQS",
     flag: "max-num-seqs",
     default: 256,
-    parse: wholeNumber(1, manySeqs),
+    parse: wholeNumber(1, many),
     help: "completions a worker runs at a time, n of them for each prompt of a request; further ones wait their turn, requests up to --request-queue-limit",
   },
   ttftMs: {
@@ -129,6 +131,13 @@ export const mockSettings: SettingsOf<MockOptions> = {
     default: 0,
     parse: wholeNumber(0, 0xffff_ffff),
     help: "same seed and prompt, same token ids",
+  },
+  reasoningTokens: {
+    env: "DYN_MOCK_REASONING_TOKENS",
+    flag: "reasoning-tokens",
+    default: 0,
+    parse: wholeNumber(0, many),
+    help: "tokens that it thinks before each answer; a request may ask for less, and for more with /think N in what the user says",
   },
   embeddingDimensions: {
     env: "DYN_MOCK_EMBEDDING_DIMENSIONS",

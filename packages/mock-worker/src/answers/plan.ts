@@ -13,6 +13,8 @@ interface Tokens {
 /** A part of an answer. */
 export type Block =
   | (Tokens & { readonly type: "text" })
+  /** What it thinks. */
+  | (Tokens & { readonly type: "reasoning" })
   /** Tokens of a call: its name, then those of its arguments. */
   | (Tokens & { readonly type: "call"; readonly name: string; readonly kind: ToolKind; readonly id?: string })
   /** The next token comes so much later. */

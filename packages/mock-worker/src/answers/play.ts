@@ -32,7 +32,9 @@ export function* play({ blocks, usage, finishReason }: Plan, { seed, done }: Pla
       if (passed > done) {
         const ms = block.waitsMs?.[at];
         if (ms !== undefined) yield { type: "pace", ms };
-        yield block.type === "call" ? toPiece(block, calls, { at, token, seed }) : toText(token, seed);
+        yield block.type === "call"
+          ? toPiece(block, calls, { at, token, seed })
+          : toSpoken(block.type, token, toTokenId(seed, token));
       }
       at += 1;
     }
@@ -41,8 +43,8 @@ export function* play({ blocks, usage, finishReason }: Plan, { seed, done }: Pla
   if (usage || finishReason) yield { text: "", ...(usage && { usage }), ...(finishReason && { finishReason }) };
 }
 
-function toText(text: string, seed: number): Delta {
-  return { text, tokenIds: [toTokenId(seed, text)] };
+function toSpoken(type: "text" | "reasoning", token: string, id: number): Delta {
+  return type === "text" ? { text: token, tokenIds: [id] } : { text: "", reasoning: token, tokenIds: [id] };
 }
 
 interface Place {

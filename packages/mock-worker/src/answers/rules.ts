@@ -1,23 +1,28 @@
 /** What the mock answers of its own accord: a call, a value of the form that is asked for, or else an echo. It follows from the request alone. */
 import { splitTokens } from "@dyn/runtime/internal";
 import type { ModelRequest, ResponseFormat } from "@dyn/runtime/llm";
-import type { Plan } from "./plan.ts";
+import type { Block, Plan } from "./plan.ts";
 import { toInstance } from "./schema-instance.ts";
+import { toThinking } from "./thinking.ts";
 import { toCall } from "./tool-calls.ts";
 
 /** Characters of a piece of JSON or of arguments. */
 const pieceLength = 8;
 
-/** The answer to a request. */
-export function toPlan(request: ModelRequest): Plan {
+/** The answer to a request. `reasoningTokens`: how long it thinks before, unless the request says otherwise. */
+export function toPlan(request: ModelRequest, reasoningTokens = 0): Plan {
+  return { blocks: [...toThinking(request, reasoningTokens), toAnswer(request)] };
+}
+
+function toAnswer(request: ModelRequest): Block {
   const call = request.tools && toCall(request);
   if (call) {
     const { tool, text } = call;
-    return { blocks: [{ type: "call", name: tool.name, kind: tool.kind, tokens: cut(text) }] };
+    return { type: "call", name: tool.name, kind: tool.kind, tokens: cut(text) };
   }
   const said = toEcho(request);
   const { responseFormat } = request;
-  return { blocks: [{ type: "text", tokens: responseFormat ? cut(toJson(said, responseFormat)) : splitTokens(said) }] };
+  return { type: "text", tokens: responseFormat ? cut(toJson(said, responseFormat)) : splitTokens(said) };
 }
 
 /** What the answer repeats: the last result of a tool, or else what the user said last. */
