@@ -19,6 +19,16 @@ export const externals = [
     prepare: ["tests/e2e/clients/support/install.ts", "tests/e2e/clients/canary"],
   },
   {
+    name: "Claude Code of npm",
+    files: ["tests/external/clients-claude-code.test.ts"],
+    prepare: ["tests/e2e/clients/support/install.ts", "tests/e2e/clients/claude-code"],
+  },
+  {
+    name: "opencode of npm on Linux (x64)",
+    files: ["tests/external/clients-opencode.test.ts"],
+    prepare: ["tests/e2e/clients/support/install.ts", "tests/e2e/clients/opencode"],
+  },
+  {
     name: "llama.cpp for Node.js on Linux (x64)",
     files: ["tests/external/llama.test.ts"],
     prepare: ["tests/external/llama/engine.ts"],
