@@ -96,6 +96,7 @@ export const houses: Readonly<Record<string, Readonly<Record<string, Room>>>> = 
     },
     openapi: { floor: 4, holds: "the document that describes the routes, made when somebody asks for it" },
     openai: { floor: 3, holds: "the shapes of OpenAI's API" },
+    exposed: { floor: 3, holds: "endpoints of one's own over HTTP" },
     anthropic: { floor: 3, holds: "the shapes of Anthropic's API" },
     inference: { floor: 2, holds: "one inference request of any API, from body to answer" },
     observe: { floor: 1, holds: "the record of a request, its lines and its metrics" },

@@ -56,7 +56,7 @@ The first part of these names is \`--metrics-prefix\`.
 
 ${table("dynamo_frontend_")}
 
-\`endpoint\` is \`chat_completions\`, \`completions\`, \`embeddings\`, \`anthropic_messages\`, or \`unmatched\` for a path or method without a route. \`request_type\` is \`unary\` or \`stream\`.
+\`endpoint\` is \`chat_completions\`, \`completions\`, \`embeddings\`, \`anthropic_messages\`, \`unmatched\` for a path or method without a route, or the path of [an exposed endpoint](guide/expose.md), whose \`model\` is its address. \`request_type\` is \`unary\` or \`stream\`.
 \`status\` is \`success\` or \`error\`; \`error_type\` is one of the [error types](errors.md), empty on success. A request its client left has \`error_type\` \`cancelled\`.
 
 ## Request plane

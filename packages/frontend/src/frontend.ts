@@ -17,10 +17,12 @@ import {
 import { createHistory, type History } from "@dyn/lineage";
 import { followModels, type Models } from "./models/models.ts";
 import { createFrontendMetrics, type FrontendMetrics } from "./observe/metrics.ts";
+import { createExposedRoutes, openExposed } from "./server/exposed-routes.ts";
 import { createRoutes } from "./server/routes.ts";
 import { openHttpSecurity } from "./server/secrets.ts";
 import { listenHttp, type HttpPorts } from "./server/server.ts";
 import { toHostOptions, toInferenceOptions, toPortsOptions } from "./server/settings-of-parts.ts";
+import { toExposedPaths } from "./settings/exposed-paths.ts";
 import type { FrontendOptions } from "./settings/frontend-options.ts";
 import { frontendSettings } from "./settings/frontend-settings.ts";
 
@@ -100,7 +102,8 @@ async function start(parts: FrontendParts): Promise<Frontend> {
   const known = followWorkers(parts, log);
   const { models, instances, isListed } = known;
   const observed = observe(parts, models);
-  const routes = createRoutes({
+  const exposed = openExposed(settings, runtime, owned);
+  const served = {
     ...observed,
     ...toInferenceOptions(settings),
     now,
@@ -110,7 +113,9 @@ async function start(parts: FrontendParts): Promise<Frontend> {
     instances,
     isListed,
     isDraining,
-  });
+  };
+  const builtIn = createRoutes(served);
+  const routes = [...builtIn, ...createExposedRoutes(exposed, builtIn, served)];
   const security = await openHttpSecurity({ ...settings, operatorKeysFile: runtime.config.operatorKeysFile }, log);
   owned.push(security);
   const { tls, keys } = security;
@@ -124,6 +129,7 @@ async function start(parts: FrontendParts): Promise<Frontend> {
     requestLog: { ...observed, now },
     keys,
     routes,
+    exposed,
   });
   logListening(ports, runtime, log);
   runtime.system.tell("serving");
@@ -163,8 +169,9 @@ interface Observed {
 
 function observe({ runtime, settings, owned }: FrontendParts, models: Models): Observed {
   const { metricsPrefix: prefix, metricsModelGraceMs: graceMs, requestHistory: size } = settings;
+  const lasting = toExposedPaths(settings.expose).map(({ address }) => address);
   const { registry, eventLoopDelay } = runtime.metrics;
-  const metrics = createFrontendMetrics({ registry, prefix, models: () => models.list(), graceMs, now });
+  const metrics = createFrontendMetrics({ registry, prefix, models: () => models.list(), lasting, graceMs, now });
   owned.push(metrics, eventLoopDelay.watch());
   return {
     metrics,

@@ -13,7 +13,7 @@ export { errorTable } from "./error-table.ts";
 export { maxParamChars, StalledError, toPublicDetails, toPublicMessage } from "./errors.ts";
 export type { Change, OnChanges, Watch } from "./discovery/discovery.ts";
 export type { Bucket, DiscoveryRecord, EndpointRecord, ModelCard, ModelRecord } from "./discovery/records.ts";
-export { formatAddress, isModelName, maxModelNameLength } from "./discovery/records.ts";
+export { formatAddress, isModelName, maxModelNameLength, parseAddress } from "./discovery/records.ts";
 export { completeSettings, maxTimerMs, readSettings } from "./settings/environment.ts";
 export { assertSignals } from "./settings/options.ts";
 export { suggest } from "./settings/suggest.ts";

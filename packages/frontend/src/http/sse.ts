@@ -2,6 +2,9 @@
 import type { ServerResponse } from "node:http";
 import { maxTimerMs, type Reply } from "@dyn/runtime/internal";
 
+/** What readers of any event stream skip: a comment; so no event, not even an empty one. */
+export const keepAlive = ": keep-alive\n\n";
+
 const headers = {
   "content-type": "text/event-stream; charset=utf-8",
   "cache-control": "no-cache",

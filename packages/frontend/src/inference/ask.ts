@@ -6,9 +6,9 @@ import { toOptions, type AskParts } from "./ask-options.ts";
 import { askForPrefill } from "./prefill.ts";
 
 /** What becomes of an answer on its way. */
-export interface Receiver {
+export interface Receiver<Item = Delta> {
   /** Called with each batch and the time it came; a promise holds the answer until it resolves. */
-  receive(batch: readonly Delta[], at: number): Promise<void> | undefined;
+  receive(batch: readonly Item[], at: number): Promise<void> | undefined;
   /** What another worker needs to know to go on; undefined = none can. */
   begun(): readonly BegunChoice[] | undefined;
   /** Nothing is left to ask for. */
@@ -39,10 +39,11 @@ export async function ask(
   }
 }
 
-async function receiveAll(
-  batches: AsyncIterable<readonly Delta[]>,
+/** All batches of an answer, within the deadlines. */
+export async function receiveAll<Item>(
+  batches: AsyncIterable<readonly Item[]>,
   { exchange, deadlines, now }: AskParts,
-  receiver: Receiver,
+  receiver: Pick<Receiver<Item>, "receive" | "isWhole">,
 ): Promise<void> {
   let isOurs = false;
   try {

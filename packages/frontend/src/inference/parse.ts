@@ -21,6 +21,20 @@ export interface Parsed<Request> {
 /** Parse it and `read` it, with the client's own time limit. Nothing of `raw` is kept. */
 export function parseRequest<Request>(
   read: (body: unknown, limits: FieldLimits) => Request,
+  exchange: Exchange,
+  raw: unknown,
+  limits: ParseLimits,
+): Parsed<Request> {
+  const readIts = (body: unknown, fieldLimits: FieldLimits): Request => {
+    checkModelLength(body);
+    return read(body, fieldLimits);
+  };
+  return parseAny(readIts, exchange, raw, limits);
+}
+
+/** The same for a body that need not name a model. */
+export function parseAny<Request>(
+  read: (body: unknown, limits: FieldLimits) => Request,
   { request: { headers } }: Exchange,
   raw: unknown,
   { deadlineLimits: ours, fieldLimits }: ParseLimits,
@@ -28,7 +42,6 @@ export function parseRequest<Request>(
   let body: unknown;
   try {
     body = parseJsonBody(raw);
-    checkModelLength(body);
     return {
       body,
       request: read(body, fieldLimits),

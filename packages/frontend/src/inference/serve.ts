@@ -75,7 +75,8 @@ function kindOf({ endpoint }: Refusals, body: unknown, { models }: InferencePart
   return { endpoint, requestType: peekStream(body) ? "stream" : "unary", modelAsked, isKnown };
 }
 
-async function serveParsed<Request>(
+/** The same for what has been read already, and is answered as `answer` says. */
+export async function serveParsed<Request>(
   api: Refusals,
   exchange: Exchange,
   { request, deadlineLimits: limits, error }: Omit<Parsed<Request>, "body">,
@@ -162,16 +163,26 @@ async function stream<Request extends InferenceRequest>(inference: Inference<Req
     opening = undefined;
     return writeOpening(events, before, () => format.batch(batch));
   };
+  const write = async (): Promise<string> =>
+    format.end(await generate(request, asking, { keepsTexts: false, onBatch }));
+  await writeStream(events, asking, (error) => api.toErrorEvent(error, head.requestId), write);
+}
+
+/** `write` resolves with the last events. Headers wait for the first, or for `keepAliveMs`: what fails before is a plain error with its own status. */
+export async function writeStream(
+  events: EventStream,
+  { exchange, requestLog }: Pick<AskParts, "exchange" | "requestLog">,
+  toErrorEvent: (error: RuntimeError) => string,
+  write: () => Promise<string>,
+): Promise<void> {
   try {
-    // Headers wait for the first batch, or for `keepAliveMs`: what fails before is a plain error with its own status.
-    const result = await generate(request, asking, { keepsTexts: false, onBatch });
-    events.end(format.end(result));
+    events.end(await write());
   } catch (error) {
     if (!events.hasBegun || exchange.response.destroyed) throw error;
     const failure = toFailure(exchange, error);
     requestLog.fail(failure);
     logFault(exchange, failure);
-    events.end(api.toErrorEvent(failure, head.requestId));
+    events.end(toErrorEvent(failure));
   } finally {
     if (events.hasBegun) requestLog.streamed(events.bytes);
   }

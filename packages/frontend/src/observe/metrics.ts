@@ -22,6 +22,8 @@ export interface FrontendMetricsOptions {
   readonly prefix: string;
   /** The models that are served now. */
   readonly models: () => readonly ModelFacts[];
+  /** Other values of the label `model`, whose series always stay. Default: none. */
+  readonly lasting?: readonly string[];
   /** How long a model's series stay once it is gone, ms: long enough to be scraped. */
   readonly graceMs: number;
   /** Monotonic clock, ms. */
@@ -38,6 +40,7 @@ export function createFrontendMetrics({
   registry,
   prefix,
   models,
+  lasting = [],
   graceMs,
   now,
 }: FrontendMetricsOptions): FrontendMetrics {
@@ -47,8 +50,10 @@ export function createFrontendMetrics({
   const reading = families.contextLength.onRead(() => {
     const current = models();
     showCards(families, current);
-    dropGone(families, series, { current, graceMs, now: now() });
+    dropGone(families, series, { served: namesOf(current), graceMs, now: now() });
   });
+  const namesOf = (current: readonly ModelFacts[]): Set<string> =>
+    new Set([...current.map(({ name }) => name), ...lasting, unknownModel]);
   const disconnected = createDisconnectedClients(registry, prefix);
   return {
     begin(record) {
@@ -57,9 +62,8 @@ export function createFrontendMetrics({
       if (!found) {
         found = new ModelSeries(families, model);
         series.set(model, found);
-        const current = models();
-        if (series.size > current.length + maxGoneModels)
-          dropGone(families, series, { current, graceMs: 0, now: now() });
+        const served = namesOf(models());
+        if (series.size > served.size + maxGoneModels) dropGone(families, series, { served, graceMs: 0, now: now() });
       }
       return new RequestMeter(found, disconnected, record);
     },
@@ -83,13 +87,8 @@ function showCards(
 function dropGone(
   families: FrontendFamilies,
   series: Map<string, ModelSeries>,
-  {
-    current,
-    graceMs,
-    now,
-  }: { readonly current: readonly ModelFacts[]; readonly graceMs: number; readonly now: number },
+  { served, graceMs, now }: { readonly served: ReadonlySet<string>; readonly graceMs: number; readonly now: number },
 ): void {
-  const served = new Set(current.map(({ name }) => name)).add(unknownModel);
   for (const [model, its] of series) {
     if (served.has(model)) its.goneAt = undefined;
     else its.goneAt ??= now;

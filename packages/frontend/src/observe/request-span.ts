@@ -34,7 +34,7 @@ export function describeRequest(span: Span, request: RequestRecord): void {
     "request.outcome": outcome,
     endpoint,
     "gen_ai.operation.name": operations[endpoint],
-    "gen_ai.request.model": modelAsked,
+    "gen_ai.request.model": modelAsked?.startsWith("dyn://") ? undefined : modelAsked, // an endpoint of one's own is none
     "gen_ai.usage.input_tokens": facts["input_tokens"],
     "gen_ai.usage.output_tokens": facts["output_tokens"],
     "gen_ai.response.finish_reasons": finishReasons.length > 0 ? finishReasons : undefined,

@@ -2,6 +2,8 @@
 import type { RuntimeError } from "@dyn/runtime";
 import { toPublicDetails, toPublicMessage } from "@dyn/runtime/internal";
 
+export { keepAlive } from "../http/sse.ts";
+
 export interface ErrorBody {
   readonly error: {
     readonly message: string;
@@ -20,9 +22,6 @@ export function toErrorBody(error: RuntimeError): ErrorBody {
   const details = toPublicDetails(error);
   return { error: { message: toPublicMessage(error), type, param, code: apiCode, ...(details && { details }) } };
 }
-
-/** A comment of the event stream, which readers skip; so no event, not even an empty one. */
-export const keepAlive = ": keep-alive\n\n";
 
 /** The last event of a stream that has begun and failed; no `[DONE]` follows. */
 export function toErrorEvent(error: RuntimeError): string {

@@ -3,6 +3,8 @@ import { version } from "@dyn/runtime";
 import type { Audience, RouteEntry } from "@dyn/runtime/internal";
 import { toErrorResponse, toFailures, type ErrorResponse } from "./failures.ts";
 import { answerHeaders, requestHeaders } from "./headers.ts";
+import type { ExposedPath } from "../settings/exposed-paths.ts";
+import { exposedSchemas, toExposedWords } from "./exposed-words.ts";
 import { inferenceWords } from "./inference-words.ts";
 import { entriesOf, type Method, type OpenApiDocument, type Operation, type Response } from "./openapi.ts";
 import { toOperation, type OperationLimits } from "./operation.ts";
@@ -18,6 +20,8 @@ export type DescribedRoute = Pick<RouteEntry, "method" | "path" | "audience">;
 /** What a frontend has been told, as far as its clients notice. */
 export interface DescribedFrontend extends OperationLimits {
   readonly fieldLimits: BodyLimits;
+  /** Endpoints of one's own that it serves. Default: none. */
+  readonly exposed?: readonly ExposedPath[];
   /** Nobody is asked for a key at routes for them. */
   readonly isOpen: (audience: Audience) => boolean;
 }
@@ -30,6 +34,7 @@ Every answer has the headers \`request-id\` and \`x-request-id\`. A path that is
 
 /** @throws Error for a route of which nothing is said. */
 export function createDocument(routes: readonly DescribedRoute[], frontend: DescribedFrontend): OpenApiDocument {
+  const { exposed = [] } = frontend;
   const responses = new Map<string, Response>();
   for (const shape of ["openai", "anthropic"] as const)
     for (const failure of toFailures(unmatched, frontend.overloadStatus).slice(0, unmatched.length))
@@ -38,7 +43,7 @@ export function createDocument(routes: readonly DescribedRoute[], frontend: Desc
   for (const { method, path: pattern, audience } of routes) {
     const path = pattern.replace("*", "{id}");
     const security = toSecurity(audience, frontend.isOpen(audience));
-    const { operation, errors } = toOperation(findWords(method, path), security, frontend);
+    const { operation, errors } = toOperation(findWords(method, path, exposed), security, frontend);
     for (const error of errors) addTo(responses, error);
     paths[path] = { ...paths[path], [method.toLowerCase()]: operation };
   }
@@ -56,7 +61,7 @@ export function createDocument(routes: readonly DescribedRoute[], frontend: Desc
     tags: Object.entries(tags).flatMap(([name, description]) => (used.has(name) ? [{ name, description }] : [])),
     paths,
     components: {
-      schemas: toSchemas(frontend.fieldLimits),
+      schemas: { ...toSchemas(frontend.fieldLimits), ...(exposed.length > 0 && exposedSchemas) },
       responses: Object.fromEntries(responses),
       parameters: requestHeaders,
       headers: answerHeaders,
@@ -69,9 +74,10 @@ function addTo(responses: Map<string, Response>, { name, response }: ErrorRespon
   responses.set(name, response);
 }
 
-function findWords(method: string, path: string): RouteWords {
+function findWords(method: string, path: string, exposed: readonly ExposedPath[]): RouteWords {
   const key = `${method} ${path}`;
-  const words = inferenceWords[key] ?? otherWords[key];
+  const own = exposed.find((each) => each.path === path);
+  const words = own ? toExposedWords(own) : (inferenceWords[key] ?? otherWords[key]);
   if (!words) throw new Error(`${key} is not described`);
   return words;
 }

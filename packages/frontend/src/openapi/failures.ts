@@ -7,8 +7,8 @@ import { everyAnswer, toHeaders } from "./headers.ts";
 import { toReference } from "./json-schema.ts";
 import type { Response } from "./openapi.ts";
 
-/** Whose shape errors have; `both` as the request says with `anthropic-version`. */
-export type ErrorShape = "openai" | "anthropic" | "both";
+/** Whose shape errors have; `both` as the request says with `anthropic-version`; `endpoint` is that of endpoints of one's own. */
+export type ErrorShape = "openai" | "anthropic" | "both" | "endpoint";
 
 /** Failures of one status. The same ones have the same name in every document. */
 export interface ErrorResponse {
@@ -54,10 +54,12 @@ export function toFailures(codes: readonly ErrorCode[], overloadStatus: number):
 export function toErrorResponse(status: number, failures: readonly Failure[], shape: ErrorShape): ErrorResponse {
   const codes = [...new Set(failures.map(({ code }) => code))].sort();
   const shapes = shape === "anthropic" && shapeless.has(status) ? "both" : shape;
+  const openai = toOpenaiSchema(codes);
   const schemas = {
-    openai: [toOpenaiSchema(codes)],
+    openai: [openai],
     anthropic: [toAnthropicSchema(codes)],
-    both: [toOpenaiSchema(codes), toAnthropicSchema(codes)],
+    both: [openai, toAnthropicSchema(codes)],
+    endpoint: [...(shapeless.has(status) ? [openai] : []), toEndpointSchema(codes)],
   }[shapes];
   const [schema = {}] = schemas.length === 1 ? schemas : [{ anyOf: schemas }];
   const meanings = [...new Set(failures.map(({ code, meaning }) => `${toShown(code, shapes)}: ${meaning}`))];
@@ -73,6 +75,7 @@ export function toErrorResponse(status: number, failures: readonly Failure[], sh
 
 // What a client reads of the code: OpenAI's `code`, or its `type` where that is null or the name of a field's fault; Anthropic's `type`.
 function toShown(code: ErrorCode, shape: ErrorShape): string {
+  if (shape === "endpoint") return `\`${code}\``;
   const { openai, anthropic } = errorTable[code];
   const names = { openai: [openai[1] ?? openai[0]], anthropic: [anthropic], both: [openai[1] ?? openai[0], anthropic] };
   return [...new Set(names[shape])].map((name) => `\`${name}\``).join(" or ");
@@ -101,6 +104,10 @@ function toCode(code: ErrorCode): string | null {
 function toAnthropicSchema(codes: readonly ErrorCode[]): JsonSchema {
   const types = new Set(codes.map((code) => errorTable[code].anthropic));
   return narrow("AnthropicError", { type: { enum: [...types] } });
+}
+
+function toEndpointSchema(codes: readonly ErrorCode[]): JsonSchema {
+  return narrow("EndpointError", { code: { enum: [...codes] } });
 }
 
 function narrow(name: string, properties: JsonSchema["properties"]): JsonSchema {

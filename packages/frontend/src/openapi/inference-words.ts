@@ -12,7 +12,10 @@ const elsewhere: readonly string[] = [
   "misdirected",
   "cancelled",
 ] satisfies readonly ErrorCode[];
-const inferenceCodes = (Object.keys(errorTable) as ErrorCode[]).filter((code) => !elsewhere.includes(code)); // its keys
+/** All that may become of a request that workers are asked for. */
+export const inferenceCodes: readonly ErrorCode[] = (Object.keys(errorTable) as ErrorCode[]).filter(
+  (code) => !elsewhere.includes(code),
+); // its keys
 
 const id = "0f4ac56e-5bd1-4657-bf8b-39cdcde9036b";
 const created = 1_795_792_643;

@@ -50,6 +50,7 @@ export interface RouteWords {
 export const tags = {
   OpenAI: "OpenAI's API: its clients work as they are.",
   Anthropic: "Anthropic's API: its clients work as they are.",
+  Endpoints: "Endpoints of one's own (`--expose`).",
   Models: "The models that are served, in the shape of either API.",
   Operation: "For those who operate the frontend, and for their probes.",
   Documentation: "What this is.",

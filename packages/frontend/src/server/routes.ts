@@ -25,6 +25,9 @@ import {
   type OpsParts,
 } from "../ops.ts";
 
+/** Of the pages that say which routes there are. */
+export const pagePaths: readonly string[] = ["/", "/docs", "/openapi.json"];
+
 const audiences: Readonly<Record<PortUse, readonly Audience[]>> = {
   all: ["anybody", "clients", "both", "operators"],
   clients: ["anybody", "clients"],

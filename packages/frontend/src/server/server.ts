@@ -19,6 +19,7 @@ import { readTimeout, timeoutHeader } from "../inference/deadlines.ts";
 import type { RequestLogOptions } from "../observe/request-log.ts";
 import { toErrorBody } from "../openai/errors.ts";
 import type { DescribedFrontend } from "../openapi/document.ts";
+import type { ExposedPath } from "../settings/exposed-paths.ts";
 import { routesAt } from "./routes.ts";
 import { createUnmatched } from "./unmatched.ts";
 
@@ -45,6 +46,8 @@ export interface PortsOptions {
   /** Undefined = what is for operators is at the port of all. */
   readonly operators: Address | undefined;
   readonly routes: readonly RouteEntry[];
+  /** Of the routes, those of endpoints of one's own. */
+  readonly exposed: readonly ExposedPath[];
   readonly keys: CallerKeys;
   readonly corsOrigins: readonly string[];
   /** Names by which it is asked, beside localhost and addresses. */
@@ -104,13 +107,14 @@ const operatorsWords = {
 };
 
 async function openPort(options: PortsOptions, address: Address, use: PortUse): Promise<HttpHost> {
-  const { shared, keys, corsOrigins, allowedHosts: allowed, fieldLimits, requestLog } = options;
+  const { shared, keys, corsOrigins, allowedHosts: allowed, fieldLimits, exposed, requestLog } = options;
   const { portSetting, openWarning } = use === "operators" ? operatorsWords : clientsWords;
   const isOpen = (use === "operators" ? keys.operatorKeys : keys.apiKeys) === undefined;
   const callers = createCallers(keys, use);
   const routes = routesAt(use, options.routes, {
     ...shared,
     fieldLimits,
+    exposed,
     isOpen: (audience) => callers.refuse(callers.find({}), audience, {}) === undefined,
   });
   const methods = [...new Set(routes.flatMap(methodsOf))];
@@ -124,7 +128,7 @@ async function openPort(options: PortsOptions, address: Address, use: PortUse): 
     cors: createCors(use === "operators" ? [] : corsOrigins, methods), // no page operates
     bodySetting: "DYN_HTTP_BODY_LIMIT_MB",
     timeoutOf: ({ headers }) => readTimeout(headers[timeoutHeader], ownTimeout).totalMs,
-    unmatched: createUnmatched(requestLog),
+    unmatched: createUnmatched(requestLog, exposed),
     toFaultBody: toErrorBody,
   });
   if (isOpen && !isLoopback(port.host)) shared.log.warn({ host: port.host }, openWarning);

@@ -9,13 +9,17 @@ import {
   type Unmatched,
 } from "@dyn/runtime/internal";
 import * as anthropic from "../anthropic/errors.ts";
+import { toErrorBody as toExposedBody } from "../exposed/errors.ts";
 import { beginRequestLog, type RequestLogOptions } from "../observe/request-log.ts";
+import type { ExposedPath } from "../settings/exposed-paths.ts";
 import { toSharedBody } from "./routes.ts";
 
 const maxShown = 256;
 
 /** What becomes of them at a frontend. */
-export function createUnmatched(options: RequestLogOptions): Unmatched {
+export function createUnmatched(options: RequestLogOptions, exposed: readonly ExposedPath[]): Unmatched {
+  const paths = new Set(exposed.map(({ path }) => path));
+  const toUnmatchedBody = (error: RuntimeError, exchange: Exchange): unknown => toBody(error, exchange, paths);
   return {
     toErrorBody: toUnmatchedBody,
     suggest,
@@ -44,9 +48,11 @@ function suggest(path: string, routes: RouteTable): string {
   return likely === undefined ? "" : `; did you mean ${likely.slice(0, maxShown)}?`;
 }
 
-// Anthropic's below its path and for its clients, else OpenAI's.
-function toUnmatchedBody(error: RuntimeError, exchange: Exchange): unknown {
-  return /^\/v1\/messages(?:\/|$)/.test(pathOf(exchange.request.url ?? ""))
+// That of the endpoint whose path it is; else Anthropic's below its path and for its clients, else OpenAI's.
+function toBody(error: RuntimeError, exchange: Exchange, exposed: ReadonlySet<string>): unknown {
+  const path = pathOf(exchange.request.url ?? "");
+  if (exposed.has(path)) return toExposedBody(error, exchange.identity.requestId);
+  return /^\/v1\/messages(?:\/|$)/.test(path)
     ? anthropic.toErrorBody(error, exchange.identity.requestId)
     : toSharedBody(error, exchange);
 }

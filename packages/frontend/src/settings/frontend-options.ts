@@ -39,6 +39,8 @@ export interface HttpOptions extends HttpLimits {
 export interface FrontendOptions extends HttpOptions {
   /** Serve only models of this namespace. Default: of all. */
   readonly namespace: string;
+  /** Endpoints of one's own that are served over HTTP, each as `/v1/greet=dyn://demo.greeter.generate`. Default `[]`. */
+  readonly expose: readonly string[];
   /** How workers are chosen. Default `round-robin`. */
   readonly routerMode: RouterMode;
   /** First part of metric names. Default `dynamo_frontend`. */

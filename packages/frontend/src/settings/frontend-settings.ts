@@ -14,6 +14,7 @@ import {
 } from "@dyn/runtime/internal";
 import { parseResponseHeaders } from "./allowed-headers.ts";
 import type { FrontendOptions } from "./frontend-options.ts";
+import { parseExposed } from "./exposed-paths.ts";
 import { parseForwarded } from "./header-names.ts";
 import { httpSettings } from "./http-settings.ts";
 
@@ -26,6 +27,13 @@ export const frontendSettings: SettingsOf<FrontendOptions> = {
     default: "",
     parse: optional(parseName),
     help: "serve only models of this namespace; empty means all",
+  },
+  expose: {
+    env: "DYN_EXPOSE",
+    flag: "expose",
+    default: [],
+    parse: parseExposed,
+    help: "endpoints of one's own that are served over HTTP, such as /v1/greet=dyn://demo.greeter.generate, separated by commas; none by default",
   },
   routerMode: {
     env: "DYN_ROUTER_MODE",

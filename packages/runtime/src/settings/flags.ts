@@ -4,7 +4,7 @@ import { formatDefault, type Setting, type Variable } from "./setting.ts";
 
 // What is used of a commander `Command`: this package does not depend on commander.
 interface Command {
-  option(flags: string, description: string): unknown;
+  option(flags: string, description: string, parse?: (text: string, before: unknown) => unknown): unknown;
   name(): string;
   configureOutput(output: { outputError: (text: string, write: (text: string) => void) => void }): unknown;
   opts(): Readonly<Record<string, unknown>>;
@@ -12,15 +12,22 @@ interface Command {
 
 type Settings = Readonly<Record<string, Variable<unknown> | Setting<unknown>>>;
 
-/** Declare a flag for every setting that has one; that of a switch may stand alone. What is wrong is said in one line. */
+/** Declare a flag for every setting that has one; that of a switch may stand alone, and that of a list several times. What is wrong is said in one line. */
 export function declareFlags(command: Command, settings: Settings): void {
   for (const setting of Object.values(settings)) {
     if (!("flag" in setting)) continue;
     const { flag, env, default: fallback, help } = setting;
     const value = typeof fallback === "boolean" ? "[switch]" : "<value>";
-    command.option(`--${flag} ${value}`, `${help} [${env}, default ${formatDefault(setting)}]`);
+    const said = [`--${flag} ${value}`, `${help} [${env}, default ${formatDefault(setting)}]`] as const;
+    if (Array.isArray(fallback)) command.option(...said, joinLists);
+    else command.option(...said);
   }
   sayWrongUsage(command, command.name());
+}
+
+// One list, whether its members are given together or one by one.
+function joinLists(text: string, before: unknown): string {
+  return before === undefined ? text : `${String(before)},${text}`;
 }
 
 /** What is wrong on the command line is said in one line, that of the program or its command. */
