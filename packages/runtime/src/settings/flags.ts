@@ -27,7 +27,7 @@ export function declareFlags(command: Command, settings: Settings): void {
 
 // One list, whether its members are given together or one by one.
 function joinLists(text: string, before: unknown): string {
-  return before === undefined ? text : `${String(before)},${text}`;
+  return typeof before === "string" ? `${before},${text}` : text;
 }
 
 /** What is wrong on the command line is said in one line, that of the program or its command. */
