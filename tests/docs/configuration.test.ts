@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { frontendSettings } from "../../packages/frontend/src/settings/frontend-settings.ts";
-import { mockSettings } from "../../packages/mock-worker/src/options.ts";
+import { commandSettings, mockSettings } from "../../packages/mock-worker/src/options.ts";
 import { readSettings } from "../../packages/runtime/src/settings/environment.ts";
 import {
   runtimeSettings,
@@ -89,7 +89,7 @@ ${table(frontendSettings)}
 
 ## dyn-mock-worker
 
-${table(mockSettings)}
+${table({ ...mockSettings, ...commandSettings })}
 `;
 
 test("the page of settings says what the code does", () => {
@@ -139,7 +139,14 @@ describe("settings", () => {
   });
 
   test("have in code the names of their flags, sizes in bytes and times in ms", () => {
-    const flags = [runtimeSettings, servingSettings, sharedSettings, frontendSettings, mockSettings].flatMap((table) =>
+    const flags = [
+      runtimeSettings,
+      servingSettings,
+      sharedSettings,
+      frontendSettings,
+      mockSettings,
+      commandSettings,
+    ].flatMap((table) =>
       Object.entries<AnySetting>(table).flatMap(([name, setting]) => ("flag" in setting ? [[name, setting.flag]] : [])),
     );
     const toName = (flag = ""): string =>
@@ -159,7 +166,7 @@ describe("settings", () => {
   });
 
   test("every default is a value its own parser takes", () => {
-    for (const settings of [runtimeSettings, frontendSettings, mockSettings]) {
+    for (const settings of [runtimeSettings, frontendSettings, mockSettings, commandSettings]) {
       for (const { parse, default: fallback, shownDefault } of Object.values<Variable<unknown>>(settings))
         expect(parse(shownDefault ?? String(fallback))).toEqual(fallback);
     }

@@ -35,7 +35,7 @@ const entryPoints: Readonly<Record<string, { readonly source: string; readonly n
   },
   "@dyn/mock-worker/testing": {
     source: "packages/mock-worker/src/testing.ts",
-    names: "startFrontend StartFrontendOptions StartedFrontend",
+    names: "startFrontend StartFrontendOptions AddWorkerOptions StartedFrontend",
   },
 };
 

@@ -56,6 +56,16 @@ describe("startFrontend", () => {
     expect(await ask(server.baseUrl, "hello", "small")).toBe("hello");
   });
 
+  test("answers by rules from its start, or from when it is given them, until it is given none", async () => {
+    await using server = await startFrontend({ fixtures: [{ response: { content: "first" } }] });
+    expect(await ask(server.baseUrl, "hello")).toBe("first");
+    server.script([{ match: { userMessage: "hello" }, response: { content: "second" } }]);
+    expect(await ask(server.baseUrl, "hello")).toBe("second");
+    server.script([]);
+    expect(await ask(server.baseUrl, "hello")).toBe("hello");
+    expect(() => server.script([{ respons: {} } as object])).toThrow(/respons/);
+  });
+
   test("goes on at a worker that was added when another fails", async () => {
     await using server = await startFrontend({ fault: parseFaults("cut@2") });
     await server.addWorker({ fault: [] });

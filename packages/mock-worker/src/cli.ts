@@ -10,10 +10,10 @@ import {
   tellParent,
 } from "@dyn/runtime/internal";
 import { Command } from "commander";
-import { startMockWorker } from "./index.ts";
-import { mockSettings } from "./options.ts";
+import { startMockWorker, type MockWorkerOptions } from "./index.ts";
+import { commandSettings, mockSettings } from "./options.ts";
 
-const settings = { ...mockSettings, ...runtimeSettings };
+const settings = { ...mockSettings, ...commandSettings, ...runtimeSettings };
 
 async function main(): Promise<void> {
   const command = new Command("dyn-mock-worker").description(
@@ -23,17 +23,27 @@ async function main(): Promise<void> {
   command.version(`dyn-mock-worker ${version}`, "--version", "print the version");
   const flags = readFlags(command.parse(process.argv), settings);
   const config = readSettings(runtimeSettings, process.env, flags);
+  const { httpPort } = readSettings(commandSettings, process.env, flags);
   const options = readSettings(mockSettings, process.env, flags);
   holdYoungGeneration({ flags: [...process.execArgv, process.env["NODE_OPTIONS"] ?? ""] });
-  await using worker = await startMockWorker({
+  const all: MockWorkerOptions = {
     ...options,
     config,
     environment: process.env,
     shutdownSignals: ["SIGINT", "SIGTERM", "disconnect"],
     onCrash: endByKill,
-  });
+  };
+  if (httpPort >= 0) return serveHttp(all, httpPort);
+  await using worker = await startMockWorker(all);
   tellParent({ instances: worker.servings.map(({ instanceId }) => instanceId) }); // to scripts/start.mjs
   await worker.closed;
+}
+
+async function serveHttp(options: MockWorkerOptions, httpPort: number): Promise<void> {
+  const { startFrontend } = await import("./testing.ts"); // a worker alone loads no frontend
+  await using server = await startFrontend({ ...options, frontend: { httpPort } });
+  process.stdout.write(`${server.url}\n`); // for the program that started it: requests are answered now
+  await Promise.all([server.worker.closed, server.frontend.closed]);
 }
 
 // Nothing is closed, nobody is told.

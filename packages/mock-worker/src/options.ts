@@ -5,6 +5,7 @@ import {
   maxDimensions,
   maxModelNameLength,
   maxTimerMs,
+  numberSetting,
   oneOf,
   optional,
   parseName,
@@ -51,6 +52,22 @@ export interface MockOptions {
 }
 
 const many = 1_000_000;
+
+/** What only the command has: a function of its own starts it in a program. */
+export interface CommandOptions {
+  /** Port of a frontend in the same process, which serves its workers alone and finds no others; 0 lets the system choose. Default `-1`: there is none. */
+  readonly httpPort: number;
+}
+
+export const commandSettings: SettingsOf<CommandOptions> = {
+  httpPort: numberSetting(
+    "DYN_MOCK_HTTP_PORT",
+    "http-port",
+    -1,
+    [-1, 65_535],
+    "port of a frontend in the same process, which serves its workers alone and finds no others; 0 lets the system choose; its URL is the one line on standard output; -1 = none",
+  ),
+};
 
 /** One entry per option; flag over variable over default. */
 export const mockSettings: SettingsOf<MockOptions> = {

@@ -9,10 +9,10 @@ import {
   type ShutdownSignal,
 } from "@dyn/runtime";
 import { once } from "@dyn/runtime/internal";
-import { startMockWorker, type MockWorker } from "./index.ts";
+import { startMockWorker, type Fixture, type MockWorker } from "./index.ts";
 import type { MockOptions } from "./options.ts";
 
-export interface StartFrontendOptions extends Partial<MockOptions> {
+export interface StartFrontendOptions extends AddWorkerOptions {
   /** Settings of the frontend. Default: its own, but a port that the system chooses. */
   readonly frontend?: Partial<FrontendOptions>;
   /** Settings of the runtimes of both. Default: their own, but no log lines, and at the end what still runs is cut off. */
@@ -25,6 +25,12 @@ export interface StartFrontendOptions extends Partial<MockOptions> {
   readonly onCrash?: () => void;
 }
 
+/** What one more worker does. */
+export interface AddWorkerOptions extends Partial<MockOptions> {
+  /** Rules for its answers. Default: none, the mock's own rules answer. */
+  readonly fixtures?: readonly Fixture[];
+}
+
 /** A frontend with its first worker. */
 export interface StartedFrontend extends AsyncDisposable {
   /** `http://127.0.0.1:PORT/v1`, as OpenAI's clients want it. */
@@ -35,7 +41,9 @@ export interface StartedFrontend extends AsyncDisposable {
   /** The worker it was started with. */
   readonly worker: MockWorker;
   /** Start one more, which is like the first but for these options; resolves once requests reach it. It ends with the frontend, if not before. */
-  addWorker(options?: Partial<MockOptions>): Promise<MockWorker>;
+  addWorker(options?: AddWorkerOptions): Promise<MockWorker>;
+  /** Have the worker it was started with answer requests to come by these rules; [] = by the mock's own alone. @throws RuntimeError `invalid_argument` naming what is wrong. */
+  script(fixtures: readonly Fixture[]): void;
   /** End all of it; `await using` does the same. Idempotent. */
   close(): Promise<void>;
 }
@@ -57,7 +65,7 @@ export async function startFrontend(given: StartFrontendOptions = {}): Promise<S
   const close = once(async () => {
     for (const each of owned.toReversed()) await each[Symbol.asyncDispose]();
   });
-  const addWorker = async (more: Partial<MockOptions> = {}): Promise<MockWorker> => {
+  const addWorker = async (more: AddWorkerOptions = {}): Promise<MockWorker> => {
     const ends = { shutdownSignals, ...(onCrash && { onCrash }) };
     const worker = await startMockWorker({ ...shared, ...ends, ...options, ...more });
     owned.push(worker);
@@ -70,7 +78,8 @@ export async function startFrontend(given: StartFrontendOptions = {}): Promise<S
     const frontend = await createFrontend({ ...brief, ...asked, environment, shutdownSignals, runtime });
     owned.push(frontend);
     const { url } = frontend;
-    return { baseUrl: `${url}/v1`, url, frontend, worker, addWorker, close, [Symbol.asyncDispose]: close };
+    const script = (fixtures: readonly Fixture[]): void => worker.play(fixtures);
+    return { baseUrl: `${url}/v1`, url, frontend, worker, addWorker, script, close, [Symbol.asyncDispose]: close };
   } catch (error) {
     await close();
     throw error;
