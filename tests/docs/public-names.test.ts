@@ -21,7 +21,7 @@ const entryPoints: Readonly<Record<string, { readonly source: string; readonly n
   "@dyn/runtime/llm": {
     source: "packages/runtime/src/llm.ts",
     names: `serveModel ServeModelOptions serveEmbeddings ServeEmbeddingsOptions Embed EmbeddingRequest Embeddings CountTokens RenderPrompt WorkerRole Engine ModelRequest Reasoning Message MessagePart MediaPart ResponseFormat Prompt Sampling Generated
-      Capability Tool ToolKind ToolChoice ToolCall ToolCallPiece Delta FinishReason Usage`,
+      Capability Logprob LogprobsRequest PromptLogprob TokenLogprob Tool ToolKind ToolChoice ToolCall ToolCallPiece Delta FinishReason Usage`,
   },
   "@dyn/frontend": {
     source: "packages/frontend/src/index.ts",

@@ -107,7 +107,7 @@ describe("plain completions", () => {
     ["n", { prompt: "a", n: 0 }],
     ["n", { prompt: Array.from({ length: 9 }, () => "a"), n: 128 }],
     ["best_of", { prompt: "a", best_of: 3 }],
-    ["logprobs", { prompt: "a", logprobs: 1 }],
+    ["logprobs", { prompt: "a", logprobs: 21 }],
     ["suffix", { prompt: "a", suffix: "b" }],
     ["echo", { prompt: [1], echo: true }],
     ["stream_options", { prompt: "a", stream_options: { include_usage: true } }],

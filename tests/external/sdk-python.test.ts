@@ -58,14 +58,14 @@ describe("openai (Python)", () => {
     );
   });
 
-  test("is refused logprobs by name", async () => {
-    const call = python.call("openai", "chat", { prompt: "x", fields: { logprobs: true } });
+  test("is refused top_logprobs without logprobs by name", async () => {
+    const call = python.call("openai", "chat", { prompt: "x", fields: { top_logprobs: 1 } });
     await expect(call).rejects.toThrow(PythonError);
     const failure = {
       name: "BadRequestError",
       status: 400,
-      param: "logprobs",
-      code: "unsupported_value",
+      param: "top_logprobs",
+      code: "invalid_value",
       type: "invalid_request_error",
     };
     await expect(call).rejects.toMatchObject({ failure });

@@ -156,8 +156,24 @@ const cases: readonly Case[] = [
       ["[]", "must not be empty"],
     ],
   ],
-  [["chat"], "top_logprobs", ["0", "null"], [["1", "is not supported"]]],
-  [["completions"], "logprobs", ["null"], [["0", "is not supported"]]],
+  [
+    ["chat"],
+    "top_logprobs",
+    ["0", "null"],
+    [
+      ["-1", "must be at least 0"],
+      ["21", "must be at most 20"],
+    ],
+  ],
+  [
+    ["completions"],
+    "logprobs",
+    ["0", "20", "null"],
+    [
+      ["-1", "must be at least 0"],
+      ["21", "must be at most 20"],
+    ],
+  ],
   [["completions"], "suffix", ['""', "null"], [['"x"', "is not supported"]]],
   // Names of models, vocabularies and batches are bounded by what there is here.
   [

@@ -71,7 +71,7 @@ describe.each<[string, Parse, Record<string, unknown>, (readonly [unknown, strin
       ],
       [{ n: 129 }, "n must be at most 128"],
       [{ stop: 7 }, "stop must be a string or a list of up to 4"],
-      [{ logprobs: true }, "logprobs is not supported"],
+      [{ logprobs: 1 }, "logprobs must be true or false"],
       [{ stream_options: {} }, "stream_options is only allowed when stream is true"],
     ],
   ],

@@ -79,7 +79,8 @@ function objectsOf(schema: JsonSchema): unknown[] {
 // Rules between fields, or about who says what last: no schema has them, words do.
 const rulesInWords = [
   /^best_of is only supported when equal to n$/,
-  /^echo is not supported with token ids$/,
+  /^echo is not supported with token ids unless logprobs are asked for$/,
+  /^top_logprobs is only allowed when logprobs is true$/,
   /^n is too large: .* are more than 1024$/,
   /^prompt must have at most 1048576 token ids in all/,
   /: .* is not read by this model; in earlier turns it is skipped$/,

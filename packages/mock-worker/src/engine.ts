@@ -2,6 +2,7 @@
 import type { RequestContext } from "@dyn/runtime";
 import type { Delta, Engine, ModelRequest } from "@dyn/runtime/llm";
 import { partsOf, countPromptTokens } from "@dyn/runtime/internal";
+import { withLogprobs } from "./answers/logprobs.ts";
 import type { Plan } from "./answers/plan.ts";
 import { play, type Step } from "./answers/play.ts";
 import { toPlan } from "./answers/rules.ts";
@@ -41,7 +42,7 @@ export function createEchoEngine(
     const { plan = toPlan(request, reasoningTokens), faults } = findAnswer(request, context, parts);
     const steps = createSteps(faults, target, signal);
     let waitMs = disaggregationMode === "decode" ? 0 : firstMs; // a decode worker begins where the prefill worker ended
-    for (const step of play(plan, { seed, done: request.generated?.tokens ?? 0 })) {
+    for (const step of toSteps(plan, request, seed)) {
       if (step.type === "pace") waitMs = scale(step.ms);
       else if (step.type !== undefined) await happen(step, target, scale);
       else {
@@ -53,6 +54,11 @@ export function createEchoEngine(
     }
     if (faults.length > 0) await steps.next(0); // one may be due after the last token
   };
+}
+
+function toSteps(plan: Plan, request: ModelRequest, seed: number): Iterable<Step> {
+  const steps = play(plan, { seed, done: request.generated?.tokens ?? 0 });
+  return request.logprobs ? withLogprobs(steps, request, seed) : steps;
 }
 
 interface Answer {

@@ -186,7 +186,7 @@ function serve(runtime: Runtime, options: MockOptions, parts: EngineParts): Prom
   const component = options.component === "" ? defaultComponents[mode] : options.component;
   const endpoint = formatAddress({ ...options, component });
   const engine = createEchoEngine(options, parts);
-  const capabilities = ["tools", "images", "audio", "files", "schemas", "reasoning"] as const;
+  const capabilities = ["tools", "images", "audio", "files", "schemas", "reasoning", "logprobs"] as const;
   const isEmbedding = role === "aggregated" && options.embeddingDimensions > 0;
   const embed = isEmbedding ? { embed: createEmbed(options, parts) } : {};
   return serveModel(runtime, { model, role, endpoint, migrationLimit, requestLimit, capabilities, ...embed }, engine);

@@ -93,6 +93,7 @@ export { maxChoices, maxStops } from "./llm/job-check.ts";
 export { reasoningTokensOf, tokensOf } from "./llm/limits.ts";
 export { assertDelta, isCount } from "./llm/deltas.ts";
 export { isVector, maxDimensions, maxInputs } from "./llm/embeddings.ts";
+export { maxTop } from "./llm/logprobs.ts";
 export { parseExactJson } from "./llm/tool-json.ts";
 export { ToolCalls } from "./llm/tool-calls.ts";
 export type { BegunChoice, ExactJson, ModelJob, Prefill } from "./llm/contract.ts";

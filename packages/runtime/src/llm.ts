@@ -29,3 +29,4 @@ export type {
   Usage,
   WorkerRole,
 } from "./llm/contract.ts";
+export type { Logprob, LogprobsRequest, PromptLogprob, TokenLogprob } from "./llm/logprobs.ts";

@@ -6,7 +6,7 @@ import type { AskParts } from "./ask-options.ts";
 import type { FieldLimits } from "./fields.ts";
 import type { ExactMember } from "./exact.ts";
 import type { GivenMedia } from "./media.ts";
-import type { GenerateResult } from "./transcript.ts";
+import type { AnswerResult } from "./logprobs.ts";
 
 /** A parsed body; APIs add what they need to format the answer. */
 export interface InferenceRequest {
@@ -33,7 +33,7 @@ export interface StreamFormat {
   /** All events of one batch, joined. */
   batch(deltas: readonly Delta[]): string;
   /** What follows the last delta. */
-  end(result: GenerateResult): string;
+  end(result: AnswerResult): string;
 }
 
 /** How an API refuses. */
@@ -61,7 +61,7 @@ export interface InferenceApi<Request extends InferenceRequest = InferenceReques
   /** What a stream says when it has nothing to say: every client skips it, wherever it stands. */
   readonly keepAlive: string;
   /** The body of a unary answer. */
-  toAnswer(request: Request, head: AnswerHead, result: GenerateResult): unknown;
+  toAnswer(request: Request, head: AnswerHead, result: AnswerResult): unknown;
   /** The event that ends a stream that has begun and failed. */
   toErrorEvent(error: RuntimeError, requestId: string): string;
 }

@@ -6,8 +6,9 @@ import type { ModelClients } from "../models/pools.ts";
 import type { InferenceRequest } from "./api.ts";
 import { fitParts } from "./media.ts";
 import { ask } from "./ask.ts";
+import { AnswerLogprobs, type AnswerResult } from "./logprobs.ts";
 import type { AskParts } from "./ask-options.ts";
-import { Transcript, type GenerateResult } from "./transcript.ts";
+import { Transcript } from "./transcript.ts";
 
 export interface GenerateOptions {
   /** True if the texts are wanted in the result. */
@@ -21,7 +22,7 @@ export async function generate(
   { job: asked, media = [] }: Pick<InferenceRequest, "job" | "media">,
   parts: AskParts,
   { keepsTexts, onBatch }: GenerateOptions,
-): Promise<GenerateResult> {
+): Promise<AnswerResult> {
   const { exchange, requestLog, models, maxAnswerBytes: maxBytes } = parts;
   const clients = models.clientsOf(asked.model);
   assertCan(asked, clients);
@@ -35,10 +36,12 @@ export async function generate(
     memory: exchange.memory,
     isNeeded: keepsTexts,
   });
+  const logprobs = job.logprobs && new AnswerLogprobs(job, { keeps: keepsTexts, maxBytes, memory: exchange.memory });
   try {
     await ask(job, clients, parts, {
       receive(batch, at) {
         const tokens = transcript.add(batch);
+        logprobs?.add(batch);
         requestLog.received(tokens, transcript.usage, at);
         return onBatch?.(batch, at);
       },
@@ -48,7 +51,8 @@ export async function generate(
   } finally {
     if (exchange.span) requestLog.record.finishReasons = transcript.finishReasons;
   }
-  return transcript.finish();
+  const result = transcript.finish();
+  return logprobs ? { ...result, logprobsOf: (choice) => logprobs.of(choice) } : result;
 }
 
 // Clients ask for thinking whatever the model: one that cannot just answers.
@@ -59,11 +63,16 @@ function fitReasoning(job: ModelJob, { capabilities }: ModelClients): ModelJob {
 }
 
 // A tool that may be called is only an offer. But a call that is asked for and never made, or a text in place of JSON, is an answer that clients take for a fault of their own.
-function assertCan({ toolChoice, responseFormat, exactJson, model }: ModelJob, { capabilities }: ModelClients): void {
+function assertCan(
+  { toolChoice, responseFormat, exactJson, logprobs, model }: ModelJob,
+  { capabilities }: ModelClients,
+): void {
   const isCallAskedFor = toolChoice?.mode === "required" || toolChoice?.mode === "named";
   const toError = (what: string): RuntimeError =>
     new RuntimeError("unimplemented", `the engine of model ${JSON.stringify(model)} ${what}`);
   if (isCallAskedFor && !capabilities.has("tools")) throw toError("cannot call tools, and tool_choice asks for a call");
   if ((responseFormat ?? exactJson?.responseFormat) !== undefined && !capabilities.has("schemas"))
     throw toError("cannot hold its answer to a form, and one is asked for");
+  if (logprobs !== undefined && !capabilities.has("logprobs"))
+    throw toError("cannot say how likely its tokens are, and logprobs ask for it");
 }

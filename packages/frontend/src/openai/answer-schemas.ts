@@ -29,9 +29,30 @@ function toAnswer(prefix: string, object: string, more: Fields): z.ZodType {
   });
 }
 
-function toChoice(more: Fields): z.ZodType {
-  return z.object({ index: z.int(), logprobs: z.null(), ...more });
+function toChoice(logprobs: z.ZodType, more: Fields): z.ZodType {
+  return z.object({
+    index: z.int(),
+    logprobs: z.union([logprobs, z.null()]).describe("Null unless asked for."),
+    ...more,
+  });
 }
+
+const logprob = z.number().describe("Natural logarithm of its probability; -9999 for none.");
+const likely = { token: z.string(), logprob, bytes: z.array(z.int()).describe("Its bytes in UTF-8.") };
+const chatLogprobs = z.object({
+  content: z
+    .array(z.object({ ...likely, top_logprobs: z.array(z.object(likely)).describe("The likeliest of its place.") }))
+    .describe("One for each token of the text."),
+  refusal: z.null(),
+});
+const textLogprobs = z.object({
+  tokens: z.array(z.string()).describe("With `echo` those of the prompt come first."),
+  token_logprobs: z.array(z.union([logprob, z.null()])).describe("Null for the first of a prompt."),
+  top_logprobs: z
+    .array(z.union([z.record(z.string(), z.number()), z.null()]))
+    .describe("The likeliest of its place, and the token itself."),
+  text_offset: z.array(z.int()).describe("Where each token begins in the text, characters."),
+});
 
 /** What a chunk has besides, of a choice that is as `choice` says. */
 function inChunks(choice: z.ZodType): Fields {
@@ -101,21 +122,25 @@ const error = z.object({
 export const openaiAnswers: Readonly<Record<string, z.ZodType>> = {
   Usage: usage,
   ChatCompletion: toAnswer("chatcmpl", "chat.completion", {
-    choices: z.array(toChoice({ message, finish_reason: finishReason })),
+    choices: z.array(toChoice(chatLogprobs, { message, finish_reason: finishReason })),
     usage,
   }),
   ChatCompletionChunk: toAnswer(
     "chatcmpl",
     "chat.completion.chunk",
-    inChunks(toChoice({ delta, finish_reason: lastReason })),
+    inChunks(toChoice(chatLogprobs, { delta, finish_reason: lastReason })),
   ),
   Completion: toAnswer("cmpl", "text_completion", {
     choices: z
-      .array(toChoice({ text, finish_reason: finishReason }))
+      .array(toChoice(textLogprobs, { text, finish_reason: finishReason }))
       .describe("Those of the first prompt, then those of the next."),
     usage,
   }),
-  CompletionChunk: toAnswer("cmpl", "text_completion", inChunks(toChoice({ text, finish_reason: lastReason }))),
+  CompletionChunk: toAnswer(
+    "cmpl",
+    "text_completion",
+    inChunks(toChoice(textLogprobs, { text, finish_reason: lastReason })),
+  ),
   EmbeddingList: z.object({
     object: z.literal("list"),
     data: z.array(embedding).describe("In the order of the inputs."),

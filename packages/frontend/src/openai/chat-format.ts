@@ -1,8 +1,9 @@
 /** Chat completions as OpenAI writes them: chunks of a stream, or one completion. */
 import type { Delta, FinishReason, ToolCall, Usage } from "@dyn/runtime/llm";
-import type { GenerateResult } from "../inference/transcript.ts";
+import { isSaid, type AnswerResult } from "../inference/logprobs.ts";
 import type { AnswerHead, StreamFormat } from "../inference/api.ts";
 import type { ChatRequest } from "./chat-schema.ts";
+import { toChatLogprobs } from "./logprobs-format.ts";
 import { ToolCallChunks, toToolCall } from "./tool-call-format.ts";
 
 /** Clients read the details without asking whether they are there: what an engine does not say is 0. */
@@ -37,6 +38,8 @@ export function createChatStream({ job, includeUsage }: ChatRequest, { requestId
       `${head}{"index":${choice},"delta":{"tool_calls":${list}},"logprobs":null,"finish_reason":null}${tail}`;
     return toolCalls.map((piece) => toChunk(chunks.write(piece))).join("");
   };
+  const withLogprobs = (choice: number, { text, logprobs = [] }: Delta): string =>
+    `${before[choice]}${JSON.stringify(text)}},"logprobs":${JSON.stringify(toChatLogprobs(logprobs))},"finish_reason":null}${tail}`;
   let begun = false;
   return {
     batch(deltas) {
@@ -45,7 +48,8 @@ export function createChatStream({ job, includeUsage }: ChatRequest, { requestId
       for (const delta of deltas) {
         const { text, reasoning, choice = 0, finishReason } = delta;
         if (reasoning !== undefined && reasoning !== "") events += think(choice, reasoning);
-        if (text !== "") events += before[choice] + JSON.stringify(text) + after;
+        if (job.logprobs && delta.logprobs && isSaid(delta)) events += withLogprobs(choice, delta);
+        else if (text !== "") events += before[choice] + JSON.stringify(text) + after;
         if (delta.toolCalls) events += toCalls(choice, delta);
         if (finishReason !== undefined) events += finish(choice, finishReason);
       }
@@ -68,7 +72,7 @@ function firstContent(deltas: readonly Delta[], index: number): "null" | '""' {
 export function toChatCompletion(
   { job }: ChatRequest,
   { requestId, created }: AnswerHead,
-  { choices, usage }: GenerateResult,
+  { choices, usage, logprobsOf }: AnswerResult,
 ): unknown {
   return {
     id: `chatcmpl-${requestId}`,
@@ -84,7 +88,7 @@ export function toChatCompletion(
         ...(reasoning !== "" && { reasoning_content: reasoning }),
         ...toCalled(text, toolCalls),
       },
-      logprobs: null,
+      logprobs: logprobsOf ? toChatLogprobs(logprobsOf(index).pieces.flatMap(({ tokens }) => tokens)) : null,
       finish_reason: finishReason,
     })),
     usage: toUsage(usage),

@@ -1,10 +1,10 @@
 /** The fields of a chat request that are read; unknown ones are ignored, as the official API does. */
 import type { Message } from "@dyn/runtime/llm";
-import type { ModelJob } from "@dyn/runtime/internal";
+import { maxTop, type ModelJob } from "@dyn/runtime/internal";
 import * as z from "zod";
 import { described, ruleOf, shaped } from "../inference/described.ts";
 import { countLimit, listOf } from "../inference/field-kinds.ts";
-import { checkLength, FieldError, modelName, parseFields, unsupported, type FieldLimits } from "../inference/fields.ts";
+import { checkLength, FieldError, modelName, parseFields, type FieldLimits } from "../inference/fields.ts";
 import type { InferenceRequest } from "../inference/api.ts";
 import { findMedia } from "../inference/media.ts";
 import { contentOf, skipParts, textPart, toParts, toText, type Part } from "../inference/parts.ts";
@@ -79,8 +79,11 @@ const chatRequest = z.object({
     effortField.nullish(),
   ),
   parallel_tool_calls: described("False: at most one call.", z.boolean().nullish()),
-  logprobs: described("Not supported.", z.literal(false, unsupported).nullish()),
-  top_logprobs: described("Not supported.", z.literal(0, unsupported).nullish()),
+  logprobs: described("True: how likely each token was. A 501 where the engine does not say.", z.boolean().nullish()),
+  top_logprobs: described(
+    "How many of the likeliest tokens are told for each place. Allowed only with `logprobs: true`.",
+    z.int().min(0).max(maxTop).nullish(),
+  ),
 });
 
 /** For the document of the API. */
@@ -100,6 +103,8 @@ export function parseChatRequest(body: unknown, { maxMessages, maxCompletions }:
     throw new FieldError("n", `must be at most ${maxCompletions}`, "integer_above_max_value");
   if (chat.stream_options && chat.stream !== true)
     throw new FieldError("stream_options", "is only allowed when stream is true");
+  if (chat.top_logprobs && chat.logprobs !== true)
+    throw new FieldError("top_logprobs", "is only allowed when logprobs is true");
   return {
     stream: chat.stream === true,
     includeUsage: chat.stream_options?.include_usage === true,
@@ -125,6 +130,7 @@ function toJob(chat: ChatBody): ModelJob {
     ...(chat.tool_choice != null && { toolChoice: chat.tool_choice }),
     ...(responseFormat && { responseFormat }),
     ...(chat.reasoning_effort != null && { reasoning: toReasoning(chat.reasoning_effort) }),
+    ...(chat.logprobs === true && { logprobs: { top: chat.top_logprobs ?? 0 } }),
     ...(chat.parallel_tool_calls != null && { parallelToolCalls: chat.parallel_tool_calls }),
   };
 }

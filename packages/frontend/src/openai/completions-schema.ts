@@ -1,6 +1,6 @@
 /** The fields of a plain completion request that are read; unknown ones are ignored, as the official API does. */
 import type { Prompt } from "@dyn/runtime/llm";
-import { countOf, type ModelJob } from "@dyn/runtime/internal";
+import { countOf, maxTop, type ModelJob } from "@dyn/runtime/internal";
 import * as z from "zod";
 import { described, shaped } from "../inference/described.ts";
 import { countLimit } from "../inference/field-kinds.ts";
@@ -25,11 +25,14 @@ const completionRequest = z.object({
   stop: stopField,
   ...samplingFields,
   echo: described(
-    "True: each completion begins with its prompt. Not with token ids. The prompts times `n` have a limit in bytes.",
+    "True: each completion begins with its prompt. With token ids only if `logprobs` are asked for: their text is the engine's. The prompts times `n` have a limit in bytes.",
     z.boolean().nullish(),
   ),
   best_of: described("Only 0 or the same as `n`.", z.int().min(0).nullish()),
-  logprobs: described("Not supported.", z.null(unsupported).optional()),
+  logprobs: described(
+    "How likely each token was, and so many of the likeliest ones for each place. With `echo` also for the tokens of the prompt. A 501 where the engine does not say.",
+    z.int().min(0).max(maxTop).nullish(),
+  ),
   suffix: described("Not supported.", z.literal("", unsupported).nullish()),
 });
 
@@ -40,8 +43,10 @@ type CompletionBody = z.infer<typeof completionRequest>;
 
 export interface CompletionRequest extends InferenceRequest {
   readonly includeUsage: boolean;
-  /** Text that stands before each choice: its prompt, if the client asked for an echo; else "". One per choice. */
-  readonly echoes: readonly string[];
+  /** True if each choice begins with the tokens of its prompt, as the engine says them. */
+  readonly echoesTokens: boolean;
+  /** Text that stands before each choice: its prompt, if the client asked for an echo; undefined if that is what the engine says; else "". One per choice. */
+  readonly echoes: readonly (string | undefined)[];
 }
 
 /** @throws FieldError naming the first field that is wrong. */
@@ -61,19 +66,28 @@ export function parseCompletionRequest(
       "n",
       `is too large: ${countOf(prompts.length, "prompt")} with ${countOf(n, "completion")} each are more than ${maxCompletions}`,
     );
-  if (given.echo === true) checkEcho(prompts, n, maxEchoBytes);
+  if (given.echo === true) checkEcho(prompts, n, { maxBytes: maxEchoBytes, mayBeIds: given.logprobs != null });
   return {
     stream: given.stream === true,
     includeUsage: given.stream_options?.include_usage === true,
-    echoes: prompts.flatMap(({ text }) => Array.from({ length: n }, () => (given.echo === true ? text : ""))),
+    echoesTokens: given.echo === true && given.logprobs != null,
+    echoes: prompts.flatMap((prompt) => Array.from({ length: n }, () => (given.echo === true ? toEcho(prompt) : ""))),
     job: toJob(given, prompts, n),
   };
 }
 
+function toEcho({ text, tokenIds }: Prompt): string | undefined {
+  return tokenIds ? undefined : text;
+}
+
 // A prompt stands before each of its choices: a small body could ask for an answer many times its size.
-function checkEcho(prompts: readonly Prompt[], n: number, maxBytes: number): void {
-  if (prompts.some((each) => each.tokenIds))
-    throw new FieldError("echo", "is not supported with token ids", "unsupported_value");
+function checkEcho(
+  prompts: readonly Prompt[],
+  n: number,
+  { maxBytes, mayBeIds }: { readonly maxBytes: number; readonly mayBeIds: boolean },
+): void {
+  if (!mayBeIds && prompts.some((each) => each.tokenIds))
+    throw new FieldError("echo", "is not supported with token ids unless logprobs are asked for", "unsupported_value");
   const bytes = n * prompts.reduce((sum, { text }) => sum + countJsonBytes(text, Number.POSITIVE_INFINITY), 0);
   if (bytes <= maxBytes) return;
   const choices = countOf(prompts.length * n, "choice");
@@ -90,6 +104,7 @@ function toJob(given: CompletionBody, prompts: readonly [Prompt, ...Prompt[]], n
     stop: toStop(given.stop),
     maxTokens: given.max_tokens ?? defaultMaxTokens,
     sampling: toSampling(given),
+    ...(given.logprobs != null && { logprobs: { top: given.logprobs, ...(given.echo === true && { prompt: true }) } }),
     ...(n > 1 && { n }),
     ...(prompts.length > 1 && { prompts }),
   };

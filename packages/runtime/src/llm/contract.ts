@@ -1,6 +1,7 @@
 /** What a language-model worker is asked and what it answers, whatever API the client spoke. */
 import type { RequestContext } from "../handler.ts";
 import type { ResponseHeaders } from "../trace/response-headers.ts";
+import type { LogprobsRequest, PromptLogprob, TokenLogprob } from "./logprobs.ts";
 
 export interface Message {
   readonly role: "system" | "developer" | "user" | "assistant" | "tool";
@@ -18,8 +19,9 @@ export interface Message {
 }
 
 /** What an engine can do beyond text. `tools`: it reads `tools` and may call them. `images`, `audio`, `files`: it reads such parts of messages.
- *  `schemas`: it holds its text to a `responseFormat`. `reasoning`: it may think before it answers, and obeys `reasoning`. */
-export type Capability = "tools" | "images" | "audio" | "files" | "schemas" | "reasoning";
+ *  `schemas`: it holds its text to a `responseFormat`. `reasoning`: it may think before it answers, and obeys `reasoning`. `logprobs`: it says how likely its
+ *  tokens are. */
+export type Capability = "tools" | "images" | "audio" | "files" | "schemas" | "reasoning" | "logprobs";
 
 /** A part of a message: a text, or something else. */
 export type MessagePart = { readonly kind: "text"; readonly text: string } | MediaPart;
@@ -167,6 +169,8 @@ export interface ModelRequest {
   readonly responseFormat?: ResponseFormat;
   /** Only engines that are served with the capability `reasoning` get it. Absent = as the model likes. */
   readonly reasoning?: Reasoning;
+  /** Only engines that are served with the capability `logprobs` get it. Absent = nothing is wanted of that. */
+  readonly logprobs?: LogprobsRequest;
   /** The completion has begun elsewhere: go on after this. Only engines served with a `migrationLimit` above 0 get it. */
   readonly generated?: Generated;
   /** At a decode worker: what the prefill worker's engine made of the prompt. */
@@ -238,6 +242,10 @@ export interface Delta {
   readonly tokenIds?: readonly number[];
   /** Pieces of tool calls, in their order; text of the same delta stands before them. */
   readonly toolCalls?: readonly ToolCallPiece[];
+  /** If `logprobs` of the request ask for it: one for each token of its text; none of thinking and calls. */
+  readonly logprobs?: readonly TokenLogprob[];
+  /** If `logprobs.prompt` of the request asks for it, once, before or with the first text: one for each token of the prompt. Not with `generated`. */
+  readonly promptLogprobs?: readonly PromptLogprob[];
   /** Which completion of the job; absent means 0. Engines leave it out. */
   readonly choice?: number;
   /** Ends the completion. */

@@ -3,6 +3,7 @@ import { RuntimeError } from "../errors.ts";
 import { describeValue } from "../excerpt.ts";
 import { isMap } from "../wire/payload.ts";
 import type { Delta, FinishReason } from "./contract.ts";
+import { isLogprobs, isPromptLogprobs, maxTop } from "./logprobs.ts";
 import { isPieces, maxToolCalls } from "./tool-calls.ts";
 
 const finishReasons: ReadonlySet<unknown> = new Set<FinishReason>(["stop", "length", "content_filter", "tool_calls"]);
@@ -42,18 +43,30 @@ const fields = {
   finishReason: [...finishReasons].join(", "),
   stopText: "a string",
   toolCalls: `a list of pieces, each with an index from 0 to ${maxToolCalls - 1}, and texts without half characters`,
+  logprobs: `a list of tokens, each with a logprob of 0 or less, and at most ${maxTop} others in top`,
+  promptLogprobs: "the same, the first one's logprob null",
   usage: "an object with promptTokens, completionTokens, cachedTokens or reasoningTokens, whole numbers from 0",
 } as const;
 
 function findProblem(value: Readonly<Record<string, unknown>>): keyof typeof fields | undefined {
-  const { text, reasoning, tokenIds, choice, finishReason, stopText, toolCalls, usage } = value;
+  const { text, reasoning, tokenIds, choice, finishReason, stopText, toolCalls, logprobs, promptLogprobs, usage } =
+    value;
   if (typeof text !== "string") return "text";
   if (!isOptionalText(reasoning)) return "reasoning";
   if (tokenIds !== undefined && !isTokenIds(tokenIds)) return "tokenIds";
   if (choice !== undefined && !isCount(choice)) return "choice";
   if (finishReason !== undefined && !finishReasons.has(finishReason)) return "finishReason";
+  const isCommon = stopText === undefined && toolCalls === undefined && usage === undefined;
+  return isCommon && logprobs === undefined && promptLogprobs === undefined ? undefined : findRareProblem(value);
+}
+
+// Of what most deltas are without.
+function findRareProblem(value: Readonly<Record<string, unknown>>): keyof typeof fields | undefined {
+  const { stopText, toolCalls, logprobs, promptLogprobs, usage } = value;
   if (!isOptionalText(stopText)) return "stopText";
   if (toolCalls !== undefined && !isPieces(toolCalls)) return "toolCalls";
+  if (logprobs !== undefined && !isLogprobs(logprobs)) return "logprobs";
+  if (promptLogprobs !== undefined && !isPromptLogprobs(promptLogprobs)) return "promptLogprobs";
   return usage === undefined || isUsage(usage) ? undefined : "usage";
 }
 

@@ -4,6 +4,7 @@ import { isMap } from "../wire/payload.ts";
 import type { ModelJob, WorkerRole } from "./contract.ts";
 import { isCount } from "./deltas.ts";
 import { maxDimensions, maxInputs } from "./embeddings.ts";
+import { isLogprobsRequest, maxTop } from "./logprobs.ts";
 import { isTools } from "./tool-json.ts";
 
 /** Most completions one job may ask for. */
@@ -86,6 +87,7 @@ const optional: Readonly<Record<string, readonly [words: string, isValid: (value
   responseFormat: ["a map", isMap],
   reasoning: ["a map with isEnabled, effort or budgetTokens", isReasoning],
   toolChoice: ["a map with mode", (value) => isMap(value) && isText(value["mode"])],
+  logprobs: [`a map with top, a whole number from 0 to ${maxTop}`, isLogprobsRequest],
   prefill: ["a map with results", isPrefill],
   embedding: [`a map, its dimensions from 1 to ${maxDimensions}`, isEmbedding],
   begun: ["a list of maps with text and tokens", (value) => isListOf(value, isBegun)],

@@ -55,7 +55,7 @@ export async function* enforceLimits(
   const limiter = createLimiter(request, state);
   const pairs = createPairJoin(onLone);
   let asked = state.askPrompt?.();
-  if (!limiter.isFull) {
+  if (!limiter.isOver) {
     const deltas = new GivenItems(start(), "the engine");
     for await (const given of deltas) {
       assertEngineDelta(given);
@@ -84,6 +84,8 @@ async function withPrompt(first: Delta, asked: AskedCount): Promise<Delta> {
 interface Limiter {
   /** True if max_tokens were generated before. */
   readonly isFull: boolean;
+  /** True if the engine has nothing to say then. */
+  readonly isOver: boolean;
   /** What may pass now; if the completion is over, its last delta too. */
   admit(delta: Delta): readonly Delta[];
   /** The same for several, until it is over. */
@@ -126,7 +128,7 @@ function createLimiter(request: ModelRequest, state: CompletionState): Limiter {
   function admit(delta: Delta): readonly Delta[] {
     const tokens = tokensOf(delta);
     const told = delta.usage ? tellPrompt(delta, delta.usage, count) : delta;
-    if (count.outputTokens + tokens > maxTokens) return close("length");
+    if (count.outputTokens + tokens > maxTokens) return close("length", toPromptOnly(told));
     count.outputTokens += tokens;
     count.reasoningTokens += reasoningTokensOf(delta, tokens);
     if (delta.usage) count.hearCompletion(delta.usage);
@@ -138,12 +140,19 @@ function createLimiter(request: ModelRequest, state: CompletionState): Limiter {
     return reason === undefined ? released : close(reason, released);
   }
 
+  const isFull = count.outputTokens >= maxTokens;
   return {
-    isFull: count.outputTokens >= maxTokens,
+    isFull,
+    isOver: isFull && (generated !== undefined || request.logprobs?.prompt !== true),
     close,
     admit,
     admitAll: (deltas) => deltas.flatMap((delta) => (state.finishReason === undefined ? admit(delta) : [])),
   };
+}
+
+// What is said of the prompt may come in a delta whose text is one token too many.
+function toPromptOnly({ promptLogprobs }: Delta): readonly Delta[] {
+  return promptLogprobs ? [{ text: "", promptLogprobs }] : [];
 }
 
 function toEngineFault(problem: string): RuntimeError {
@@ -162,7 +171,9 @@ function pass(delta: Delta, tokens: number): StopStep {
 }
 
 // Ids without text: another worker would miss them if it had to go on.
-function says({ text, reasoning, toolCalls, prefillResult, finishReason, usage }: Delta, tokens: number): boolean {
-  if (toolCalls !== undefined || (reasoning !== undefined && reasoning !== "")) return true;
+function says(delta: Delta, tokens: number): boolean {
+  const { text, reasoning, toolCalls, prefillResult, finishReason, usage, promptLogprobs } = delta;
+  if (toolCalls !== undefined || promptLogprobs !== undefined || (reasoning !== undefined && reasoning !== ""))
+    return true;
   return text !== "" || tokens > 0 || prefillResult !== undefined || finishReason !== undefined || usage !== undefined;
 }

@@ -25,7 +25,15 @@ const modelTypes: Readonly<Record<CardOptions["embeddings"], string>> = {
   only: "Embedding",
 };
 
-const known: ReadonlySet<unknown> = new Set<Capability>(["tools", "images", "audio", "files", "schemas", "reasoning"]);
+const known: ReadonlySet<unknown> = new Set<Capability>([
+  "tools",
+  "images",
+  "audio",
+  "files",
+  "schemas",
+  "reasoning",
+  "logprobs",
+]);
 
 /** What a card says. */
 export interface CardOptions {

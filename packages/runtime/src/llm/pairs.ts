@@ -78,6 +78,7 @@ function join(first: Delta, second: Delta): Delta {
   const tokenIds =
     first.tokenIds || second.tokenIds ? [...(first.tokenIds ?? []), ...(second.tokenIds ?? [])] : undefined;
   const toolCalls = first.toolCalls && second.toolCalls && [...first.toolCalls, ...second.toolCalls];
+  const logprobs = first.logprobs && second.logprobs && [...first.logprobs, ...second.logprobs];
   const usage = first.usage && second.usage && { ...first.usage, ...second.usage };
   return {
     ...first,
@@ -86,6 +87,7 @@ function join(first: Delta, second: Delta): Delta {
     ...joinReasoning(first.reasoning, second.reasoning),
     ...(tokenIds && { tokenIds }),
     ...(toolCalls && { toolCalls }),
+    ...(logprobs && { logprobs }),
     ...(usage && { usage }),
   };
 }

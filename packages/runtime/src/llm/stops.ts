@@ -1,5 +1,6 @@
 /** Stop strings over a stream of deltas: what may be released, and when it is over. */
 import type { Delta } from "./contract.ts";
+import { cutLogprobs } from "./logprobs.ts";
 
 /** A stop string that was found. */
 export interface Stopped {
@@ -46,9 +47,11 @@ export function createStopGate(stops: readonly string[]): StopGate {
     const released = release(at);
     const cut = text.slice(released.reduce((sum, delta) => sum + delta.text.length, 0));
     const [{ reasoning } = { reasoning: undefined }] = pending; // it stands before the text of its delta
+    const said = sayBefore(pending[0], cut.length);
     pending = [];
     held = "";
-    return { released, stopped: { delta: { text: cut, ...(reasoning !== undefined && { reasoning }) }, stopText } };
+    const delta = { text: cut, ...(reasoning !== undefined && { reasoning }), ...said };
+    return { released, stopped: { delta, stopText } };
   }
 
   // Its place is in the text that is held: what has been released was no part of one.
@@ -75,6 +78,15 @@ export function createStopGate(stops: readonly string[]): StopGate {
       const match = findFirst();
       return match ? stop(match) : { released: release(held.length), stopped: undefined };
     },
+  };
+}
+
+function sayBefore(delta: Delta | undefined, length: number): Pick<Delta, "logprobs" | "promptLogprobs"> | undefined {
+  const { logprobs, promptLogprobs } = delta ?? {};
+  if (!logprobs && !promptLogprobs) return undefined;
+  return {
+    ...(logprobs && { logprobs: cutLogprobs(logprobs, length) }),
+    ...(promptLogprobs && { promptLogprobs }),
   };
 }
 
