@@ -68,6 +68,7 @@ describe("the engine sees", () => {
 
   test.each([
     [{ output_config: { format: { type: "json_schema", schema }, effort: "high" } }, { schema, strict: true }],
+    [{ output_config: { format: { type: "json_schema", schema } } }, { schema, strict: true }],
     [{ output_format: { type: "json_schema", schema } }, { schema, strict: true }],
     [{ output_config: { effort: "high" } }, undefined],
   ])("%j of Anthropic's clients", async (more, expected) => {

@@ -114,6 +114,13 @@ describe("calls reach", () => {
     expect(asked[0]?.tools).toEqual([{ name: "patch", kind: "custom", format: { type: "text" } }]);
   });
 
+  test("a client whose custom tool has no format", async () => {
+    yields = () => [{ text: "", toolCalls: [{ index: 0, name: "patch", kind: "custom", arguments: "*** Begin" }] }];
+    const custom = { type: "custom", custom: { name: "patch" } } as const;
+    await openai.chat.completions.create({ model: "caller", messages, tools: [custom] });
+    expect(asked[0]?.tools).toEqual([{ name: "patch", kind: "custom" }]);
+  });
+
   test("a client whose answer is cut by max_tokens, as far as they go", async () => {
     const ask = { model: "caller", messages, tools: [chatTool], max_tokens: 3 };
     const [choice] = (await openai.chat.completions.create(ask)).choices;

@@ -25,7 +25,7 @@ type Formats = {
 export const outputFields: Formats = {
   output_config: described(
     "`format` is the form that the text must have, `effort` how much the model thinks. The rest is ignored.",
-    z.looseObject({ format: format.nullish(), effort: z.unknown() }).nullish(),
+    z.looseObject({ format: format.nullish(), effort: z.unknown().optional() }).nullish(),
   ),
   output_format: described("The older place of `output_config.format`, which wins.", format.nullish()),
 };

@@ -20,7 +20,7 @@ const customTool = z.looseObject({
   custom: z.looseObject({
     name,
     description: z.string().nullish(),
-    format: described("Handed to the engine as it is.", z.unknown()),
+    format: described("Handed to the engine as it is.", z.unknown().optional()),
   }),
 });
 
