@@ -15,6 +15,7 @@ const requestTexts = [
   "model",
   "model_requested",
   "request_type",
+  "finish_reason",
   "error_type",
   "error",
   "worker_id",

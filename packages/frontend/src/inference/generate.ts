@@ -49,7 +49,7 @@ export async function generate(
       isWhole: () => transcript.isWhole,
     });
   } finally {
-    if (exchange.span) requestLog.record.finishReasons = transcript.finishReasons;
+    requestLog.record.finishReasons = transcript.finishReasons;
   }
   const result = transcript.finish();
   return logprobs ? { ...result, logprobsOf: (choice) => logprobs.of(choice) } : result;

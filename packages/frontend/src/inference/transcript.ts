@@ -182,7 +182,10 @@ export class Transcript {
 
   /** Of the choices that have ended, each once. */
   get finishReasons(): readonly FinishReason[] {
-    return [...new Set(this.#choices.flatMap(({ finishReason = [] }) => finishReason))];
+    const reasons: FinishReason[] = [];
+    for (const { finishReason } of this.#choices)
+      if (finishReason !== undefined && !reasons.includes(finishReason)) reasons.push(finishReason);
+    return reasons;
   }
 
   /** Nothing is left to ask for. */

@@ -53,7 +53,7 @@ export class RequestRecord {
   promptTokens: number | undefined;
   /** As the worker says: of the prompt when its engine knows it, all at its end. */
   usage: Partial<Usage> | undefined;
-  /** Of the choices, each once. Only with a span, which has them. */
+  /** Of the choices that have ended, each once. */
   finishReasons: readonly FinishReason[] = [];
   /** How it ended, if not well. */
   failure: RuntimeError | undefined;
@@ -132,6 +132,7 @@ function toFacts(record: RequestRecord): RequestFacts {
   if (usage?.reasoningTokens !== undefined) facts["reasoning_tokens"] = usage.reasoningTokens;
   if (ttft_ms !== undefined) facts["ttft_ms"] = ttft_ms;
   if (avg_itl_ms !== undefined) facts["avg_itl_ms"] = avg_itl_ms;
+  if (record.finishReasons.length > 0) facts["finish_reason"] = record.finishReasons.join(",");
   addWorkers(facts, record);
   addReported(facts, record);
   if (endedAt === undefined) return facts;

@@ -58,12 +58,14 @@ function describeFacts(facts: NonNullable<RequestNode["facts"]>): string {
 function describeEnd({ request = {}, state }: RequestTree, paint: Paint): string {
   if (state !== "completed") return paint("yellow", state === "running" ? "still running" : "unknown");
   const { status = "unknown", elapsed_ms: elapsed, ttft_ms: first, avg_itl_ms: between } = request;
+  const { finish_reason: reason = "stop" } = request; // what every answer ends with is not worth a word
   const parts = [
     paint(styleOf(status), escapeHidden(status)) + (elapsed === undefined ? "" : ` after ${formatMs(elapsed)}`),
     ...(request.input_tokens === undefined ? [] : [`${countOf(request.input_tokens, "token")} in`]),
     ...(request.output_tokens === undefined ? [] : [`${request.output_tokens} out`]),
     ...(first === undefined ? [] : [`first after ${formatMs(first)}`]),
     ...(between === undefined ? [] : [`then one every ${formatMs(between)}`]),
+    ...(reason === "stop" ? [] : [escapeHidden(`ended with ${reason}`)]),
   ];
   return parts.join(", ");
 }
