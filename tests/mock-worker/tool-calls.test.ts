@@ -54,6 +54,14 @@ describe("it calls", () => {
   test("a custom tool with what the user said", () => {
     expect(callOf([user("patch it")], [{ name: "patch", kind: "custom" }])).toEqual(["patch", "patch it"]);
   });
+
+  test.each([
+    ["of several lines, if a JSON string stands for it", '/call patch "*** Begin\\n+a\\n"', "*** Begin\n+a\n"],
+    ["as it stands, if it is no JSON string", '/call patch {"a": 1}', '{"a": 1}'],
+    ["that is empty, if nothing stands there", "/call patch", ""],
+  ])("a custom tool with a text %s", (_name, said, expected) => {
+    expect(callOf([user(said)], [{ name: "patch", kind: "custom" }])).toEqual(["patch", expected]);
+  });
 });
 
 test("the answer repeats the last result, or else what the user said", () => {

@@ -49,7 +49,17 @@ function followOrders({ said, results }: Turn, tools: readonly Tool[]): PlannedC
   if (orders.length === 0) return undefined;
   const [, name, text = ""] = orders[results.length] ?? [];
   const tool = tools.find((each) => each.name === name);
-  return tool ? { tool, text: text === "" ? "{}" : text } : "done";
+  return tool ? { tool, text: tool.kind === "custom" ? toInput(text) : text === "" ? "{}" : text } : "done";
+}
+
+// A custom tool takes any text, also one of several lines, which a JSON string has in one.
+function toInput(text: string): string {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "string" ? value : text;
+  } catch {
+    return text;
+  }
 }
 
 // Each answer to the user's first message on has called one: the last one ends the work of agents.
