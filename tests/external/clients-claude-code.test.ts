@@ -61,6 +61,21 @@ test("it hands over an answer in the form of a schema", async () => {
   expect(JSON.parse(stdout)).toMatchObject({ is_error: false, structured_output: { city: "Oslo" } });
 });
 
+test("it shows what the model thinks, and gives it back with the calls that followed", async () => {
+  await using thinker = await startCluster({ workerArgs: ["--reasoning-tokens", "3"] });
+  await using agent = await openClaude(thinker.url);
+  const { stdout } = await agent.run(["-p", freely, "--output-format", "stream-json", "--verbose"], {
+    input: orders(["Bash", { command: "echo one" }]),
+    ...named("thinking"),
+  });
+  expect(stdout).toContain('"type":"thinking"');
+  expect(stdout).toContain('"result":"one"');
+  expect(requestsOf("thinking", thinker)).toMatchObject([
+    { status: "success", reasoning_tokens: 3 },
+    { status: "success", reasoning_tokens: 3 },
+  ]);
+});
+
 test("it notices nothing of a worker that dies in the middle of a call", async () => {
   await using two = await startCluster();
   await two.addWorker("--fault", "crash@2"); // by turns, it gets one of the three
