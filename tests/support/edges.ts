@@ -81,6 +81,7 @@ const rulesInWords = [
   /^best_of is only supported when equal to n$/,
   /^echo is not supported with token ids unless logprobs are asked for$/,
   /^top_logprobs is only allowed when logprobs is true$/,
+  /^min_tokens must be at most \d+, the most tokens of a completion$/,
   /^n is too large: .* are more than 1024$/,
   /^prompt must have at most 1048576 token ids in all/,
   /: .* is not read by this model; in earlier turns it is skipped$/,

@@ -2,6 +2,7 @@
 import type { RequestContext } from "@dyn/runtime";
 import type { Delta, Engine, ModelRequest } from "@dyn/runtime/llm";
 import { partsOf, countPromptTokens } from "@dyn/runtime/internal";
+import { lengthen } from "./answers/length.ts";
 import { withLogprobs } from "./answers/logprobs.ts";
 import type { Plan } from "./answers/plan.ts";
 import { play, type Step } from "./answers/play.ts";
@@ -57,7 +58,8 @@ export function createEchoEngine(
 }
 
 function toSteps(plan: Plan, request: ModelRequest, seed: number): Iterable<Step> {
-  const steps = play(plan, { seed, done: request.generated?.tokens ?? 0 });
+  const isLong = request.ignoreEos === true || request.minTokens !== undefined;
+  const steps = play(isLong ? lengthen(plan, request) : plan, { seed, done: request.generated?.tokens ?? 0 });
   return request.logprobs ? withLogprobs(steps, request, seed) : steps;
 }
 

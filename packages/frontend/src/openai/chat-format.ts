@@ -1,29 +1,24 @@
 /** Chat completions as OpenAI writes them: chunks of a stream, or one completion. */
-import type { Delta, FinishReason, ToolCall, Usage } from "@dyn/runtime/llm";
+import type { Delta, FinishReason, ToolCall } from "@dyn/runtime/llm";
 import { isSaid, type AnswerResult } from "../inference/logprobs.ts";
 import type { AnswerHead, StreamFormat } from "../inference/api.ts";
 import type { ChatRequest } from "./chat-schema.ts";
 import { toChatLogprobs } from "./logprobs-format.ts";
 import { ToolCallChunks, toToolCall } from "./tool-call-format.ts";
-
-/** Clients read the details without asking whether they are there: what an engine does not say is 0. */
-export function toUsage(usage: Usage): Record<string, unknown> {
-  const { promptTokens, completionTokens, cachedTokens = 0, reasoningTokens = 0 } = usage;
-  return {
-    prompt_tokens: promptTokens,
-    completion_tokens: completionTokens,
-    total_tokens: promptTokens + completionTokens,
-    prompt_tokens_details: { cached_tokens: cachedTokens },
-    completion_tokens_details: { reasoning_tokens: reasoningTokens },
-  };
-}
+import { toUsage, UsageTail } from "./usage-format.ts";
 
 /** Each choice begins with its role; each delta is one chunk; a chunk with the finish reason ends the choice. */
-export function createChatStream({ job, includeUsage }: ChatRequest, { requestId, created }: AnswerHead): StreamFormat {
+export function createChatStream(request: ChatRequest, { requestId, created }: AnswerHead): StreamFormat {
+  const { job, includeUsage } = request;
   const head = `data: {"id":"chatcmpl-${requestId}","object":"chat.completion.chunk","created":${created},"model":${JSON.stringify(job.model)},"choices":[`;
-  const tail = includeUsage ? `],"usage":null}\n\n` : `]}\n\n`;
+  const counts = new UsageTail(job, request);
+  let tail = counts.first();
   const before = Array.from({ length: job.n ?? 1 }, (_, index) => `${head}{"index":${index},"delta":{"content":`);
-  const after = `},"logprobs":null,"finish_reason":null}${tail}`;
+  let after = `},"logprobs":null,"finish_reason":null}${tail}`;
+  const count = (delta: Delta): void => {
+    tail = counts.add(delta);
+    after = `},"logprobs":null,"finish_reason":null}${tail}`;
+  };
   const think = (index: number, reasoning: string): string =>
     `${head}{"index":${index},"delta":{"reasoning_content":${JSON.stringify(reasoning)}},"logprobs":null,"finish_reason":null}${tail}`;
   const finish = (index: number, reason: FinishReason): string =>
@@ -47,6 +42,7 @@ export function createChatStream({ job, includeUsage }: ChatRequest, { requestId
       begun = true;
       for (const delta of deltas) {
         const { text, reasoning, choice = 0, finishReason } = delta;
+        if (counts.isContinuous) count(delta);
         if (reasoning !== undefined && reasoning !== "") events += think(choice, reasoning);
         if (job.logprobs && delta.logprobs && isSaid(delta)) events += withLogprobs(choice, delta);
         else if (text !== "") events += before[choice] + JSON.stringify(text) + after;

@@ -10,8 +10,18 @@ import { findMedia } from "../inference/media.ts";
 import { contentOf, skipParts, textPart, toParts, toText, type Part } from "../inference/parts.ts";
 import { mediaParts } from "./parts.ts";
 import { checkToolChoice } from "../inference/tool-choice.ts";
+import { lengthFields, toLength } from "./length-fields.ts";
 import { effortField, toReasoning, toReasoningText } from "./reasoning.ts";
-import { answerFields, onlyOfStreams, samplingFields, stopField, toSampling, toStop } from "./sampling.ts";
+import {
+  answerFields,
+  onlyOfStreams,
+  samplingFields,
+  stopField,
+  toSampling,
+  toStop,
+  toUsageOptions,
+  type UsageOptions,
+} from "./sampling.ts";
 import { responseFormatField, toResponseFormat } from "./response-format.ts";
 import { toolCallsField, toolChoiceField, toolsField, toTools } from "./tools.ts";
 
@@ -66,6 +76,7 @@ const chatRequest = z.object({
     countLimit().nullish(),
   ),
   max_tokens: described("The older name of `max_completion_tokens`, which wins.", countLimit().nullish()),
+  ...lengthFields,
   stop: stopField,
   ...samplingFields,
   tools: described("Tools that the engine may call. Kinds that are not known are left out.", toolsField.nullish()),
@@ -91,9 +102,7 @@ export const chatRequestSchema: z.ZodType = shaped(chatRequest, onlyOfStreams);
 
 type ChatBody = z.infer<typeof chatRequest>;
 
-export interface ChatRequest extends InferenceRequest {
-  readonly includeUsage: boolean;
-}
+export type ChatRequest = InferenceRequest & UsageOptions;
 
 /** @throws FieldError naming the first field that is wrong. */
 export function parseChatRequest(body: unknown, { maxMessages, maxCompletions }: FieldLimits): ChatRequest {
@@ -107,7 +116,7 @@ export function parseChatRequest(body: unknown, { maxMessages, maxCompletions }:
     throw new FieldError("top_logprobs", "is only allowed when logprobs is true");
   return {
     stream: chat.stream === true,
-    includeUsage: chat.stream_options?.include_usage === true,
+    ...toUsageOptions(chat.stream_options),
     job: toJob(chat),
     skipped: skipParts(chat.messages),
     media: findMedia(chat.messages),
@@ -123,7 +132,7 @@ function toJob(chat: ChatBody): ModelJob {
     model: chat.model,
     messages: chat.messages.map(toMessage),
     stop: toStop(chat.stop),
-    ...(maxTokens !== undefined && { maxTokens }),
+    ...toLength(chat, maxTokens),
     ...(chat.n != null && chat.n > 1 && { n: chat.n }),
     sampling: toSampling(chat),
     ...(tools.length > 0 && { tools }),

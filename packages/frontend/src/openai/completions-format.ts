@@ -3,9 +3,9 @@ import { countCharacters } from "@dyn/runtime/internal";
 import type { Delta, PromptLogprob } from "@dyn/runtime/llm";
 import type { AnswerResult } from "../inference/logprobs.ts";
 import type { AnswerHead, StreamFormat } from "../inference/api.ts";
-import { toUsage } from "./chat-format.ts";
 import type { CompletionRequest } from "./completions-schema.ts";
 import { addTextLogprobs, createTextLogprobs, toTextLogprobs } from "./logprobs-format.ts";
+import { toUsage, UsageTail } from "./usage-format.ts";
 
 type ToChunk = (text: string, index: number, end: { readonly reason: string; readonly logprobs: string }) => string;
 
@@ -15,7 +15,8 @@ const open = { reason: "null", logprobs: "null" };
 export function createCompletionStream(request: CompletionRequest, { requestId, created }: AnswerHead): StreamFormat {
   const { job, echoes, includeUsage, echoesTokens } = request;
   const head = `data: {"id":"cmpl-${requestId}","object":"text_completion","created":${created},"model":${JSON.stringify(job.model)},"choices":[`;
-  const tail = includeUsage ? `],"usage":null}\n\n` : `]}\n\n`;
+  const counts = new UsageTail(job, request);
+  let tail = counts.first();
   const chunk: ToChunk = (text, index, { reason, logprobs }) =>
     `${head}{"text":${JSON.stringify(text)},"index":${index},"logprobs":${logprobs},"finish_reason":${reason}}${tail}`;
   const likely = job.logprobs && createLikelyChunks(request, chunk);
@@ -25,6 +26,7 @@ export function createCompletionStream(request: CompletionRequest, { requestId, 
       let events = "";
       for (const delta of deltas) {
         const { text, choice = 0, finishReason } = delta;
+        if (counts.isContinuous) tail = counts.add(delta);
         const end = finishReason === undefined ? open : { reason: `"${finishReason}"`, logprobs: "null" };
         if (likely) events += likely(delta, end.reason);
         else if (text !== "" || end !== open) events += chunk(text, choice, end);

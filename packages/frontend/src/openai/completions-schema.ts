@@ -7,8 +7,18 @@ import { countLimit } from "../inference/field-kinds.ts";
 import { FieldError, modelName, parseFields, unsupported, type FieldLimits } from "../inference/fields.ts";
 import { countJsonBytes } from "../http/json-size.ts";
 import type { InferenceRequest } from "../inference/api.ts";
+import { lengthFields, toLength } from "./length-fields.ts";
 import { promptsField } from "./prompts.ts";
-import { answerFields, onlyOfStreams, samplingFields, stopField, toSampling, toStop } from "./sampling.ts";
+import {
+  answerFields,
+  onlyOfStreams,
+  samplingFields,
+  stopField,
+  toSampling,
+  toStop,
+  toUsageOptions,
+  type UsageOptions,
+} from "./sampling.ts";
 
 /** Tokens of a completion whose request does not say, as in OpenAI's API. */
 const defaultMaxTokens = 16;
@@ -22,6 +32,7 @@ const completionRequest = z.object({
   ),
   ...answerFields,
   max_tokens: described(`Most tokens of each completion; ${defaultMaxTokens} unless given.`, countLimit().nullish()),
+  ...lengthFields,
   stop: stopField,
   ...samplingFields,
   echo: described(
@@ -41,8 +52,7 @@ export const completionRequestSchema: z.ZodType = shaped(completionRequest, only
 
 type CompletionBody = z.infer<typeof completionRequest>;
 
-export interface CompletionRequest extends InferenceRequest {
-  readonly includeUsage: boolean;
+export interface CompletionRequest extends InferenceRequest, UsageOptions {
   /** True if each choice begins with the tokens of its prompt, as the engine says them. */
   readonly echoesTokens: boolean;
   /** Text that stands before each choice: its prompt, if the client asked for an echo; undefined if that is what the engine says; else "". One per choice. */
@@ -69,7 +79,7 @@ export function parseCompletionRequest(
   if (given.echo === true) checkEcho(prompts, n, { maxBytes: maxEchoBytes, mayBeIds: given.logprobs != null });
   return {
     stream: given.stream === true,
-    includeUsage: given.stream_options?.include_usage === true,
+    ...toUsageOptions(given.stream_options),
     echoesTokens: given.echo === true && given.logprobs != null,
     echoes: prompts.flatMap((prompt) => Array.from({ length: n }, () => (given.echo === true ? toEcho(prompt) : ""))),
     job: toJob(given, prompts, n),
@@ -102,7 +112,7 @@ function toJob(given: CompletionBody, prompts: readonly [Prompt, ...Prompt[]], n
     messages: [], // the worker makes them of the prompt: it travels once
     ...(prompts.length === 1 && { prompt }),
     stop: toStop(given.stop),
-    maxTokens: given.max_tokens ?? defaultMaxTokens,
+    ...toLength(given, given.max_tokens ?? defaultMaxTokens),
     sampling: toSampling(given),
     ...(given.logprobs != null && { logprobs: { top: given.logprobs, ...(given.echo === true && { prompt: true }) } }),
     ...(n > 1 && { n }),

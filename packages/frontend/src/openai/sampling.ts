@@ -48,14 +48,34 @@ export const samplingFields: {
   ),
 };
 
-type StreamOptions = z.ZodObject<{ include_usage: Optional<z.ZodBoolean> }>;
+type StreamOptions = z.ZodObject<{
+  include_usage: Optional<z.ZodBoolean>;
+  continuous_usage_stats: Optional<z.ZodBoolean>;
+}>;
 
 const streamOptions: StreamOptions = z.object({
   include_usage: described(
     "True: a last event before `[DONE]` has `usage`, and no choices; the others have `usage: null`.",
     z.boolean().nullish(),
   ),
+  continuous_usage_stats: described(
+    "True, with `include_usage`: every event has `usage`, as far as the answer has come.",
+    z.boolean().nullish(),
+  ),
 });
+
+/** Where a stream says what it has come to. */
+export interface UsageOptions {
+  /** At its end. */
+  readonly includeUsage: boolean;
+  /** In each of its events, too. */
+  readonly isUsageContinuous: boolean;
+}
+
+export function toUsageOptions(given: z.infer<StreamOptions> | null | undefined): UsageOptions {
+  const includeUsage = given?.include_usage === true;
+  return { includeUsage, isUsageContinuous: includeUsage && given?.continuous_usage_stats === true };
+}
 
 /** How many completions, and whether as a stream. */
 export const answerFields: {

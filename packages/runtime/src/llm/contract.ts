@@ -158,6 +158,10 @@ export interface ModelRequest {
   readonly stop: readonly string[];
   /** Most tokens the completion may have. */
   readonly maxTokens?: number;
+  /** Fewest tokens the completion is to have, unless a stop text ends it. */
+  readonly minTokens?: number;
+  /** True: it is to go on where the model would end, up to `maxTokens`. Absent = it ends there. */
+  readonly ignoreEos?: boolean;
   readonly sampling: Sampling;
   /** Tools it may call. */
   readonly tools?: readonly Tool[];

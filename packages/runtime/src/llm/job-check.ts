@@ -77,6 +77,8 @@ function isSampling(value: unknown): boolean {
 const optional: Readonly<Record<string, readonly [words: string, isValid: (value: unknown) => boolean]>> = {
   model: ["a string", isText],
   maxTokens: ["a whole number", isCount],
+  minTokens: ["a whole number", isCount],
+  ignoreEos: ["true or false", (value) => typeof value === "boolean"],
   prompt: ["a map with text", isPrompt],
   prompts: ["a list of maps with text", (value) => isListOf(value, isPrompt)],
   tools: ["a list of maps with name", isTools],
