@@ -107,7 +107,7 @@ test("echo repeats prompts up to the limit, as JSON has them", () => {
 
 test("a stream has the echo of each choice as an event of its own, before all others", () => {
   const request = parseCompletionRequest({ model: "m", prompt: ["one", "", "two"], echo: true, stream: true }, limits);
-  const events = [...(createCompletionStream(request, { requestId: "r", created: 0 }).opening ?? [])];
+  const events = [...(createCompletionStream(request, { requestId: "r", created: 0, now: () => 0 }).opening ?? [])];
   const texts = events.map((event) => (JSON.parse(event.slice("data: ".length)) as { choices: unknown[] }).choices[0]);
   expect(texts).toMatchObject([
     { index: 0, text: "one" },

@@ -85,6 +85,9 @@ const rulesInWords = [
   /^n is too large: .* are more than 1024$/,
   /^prompt must have at most 1048576 token ids in all/,
   /: .* is not read by this model; in earlier turns it is skipped$/,
+  /^input\[\d+\]\.call_id: no call .* stands before its output$/,
+  /^input must have a message$/,
+  /^previous_response_id: no response /,
   /^tool_choice (?:asks for a call|names )/,
 ];
 

@@ -6,6 +6,7 @@ import type { JsonSchema } from "../../../packages/frontend/src/inference/descri
 import { FieldError, type FieldLimits } from "../../../packages/frontend/src/inference/fields.ts";
 import { parseChatRequest } from "../../../packages/frontend/src/openai/chat-schema.ts";
 import { parseCompletionRequest } from "../../../packages/frontend/src/openai/completions-schema.ts";
+import { parseResponseRequest } from "../../../packages/frontend/src/openai/responses/request.ts";
 import { edgesOf, isRuleInWords, plainest } from "../../support/edges.ts";
 import { createJudge, describeFrontend, plainFrontend } from "../../support/openapi.ts";
 
@@ -18,6 +19,7 @@ const judge = createJudge(document);
 const bodies: readonly (readonly [string, Parse])[] = [
   ["ChatRequest", parseChatRequest],
   ["CompletionRequest", parseCompletionRequest],
+  ["ResponseRequest", parseResponseRequest],
   ["MessagesRequest", parseMessagesRequest],
   ["CountRequest", parseCountRequest],
 ];

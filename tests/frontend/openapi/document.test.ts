@@ -19,7 +19,7 @@ import {
 } from "../../support/openapi.ts";
 
 const document = describeFrontend();
-const inference = ["/v1/chat/completions", "/v1/completions", "/v1/messages"];
+const inference = ["/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages"];
 
 function referencesOf(json: unknown): string[] {
   if (typeof json !== "object" || json === null) return [];

@@ -24,6 +24,8 @@ export interface AnswerHead {
   readonly requestId: string;
   /** Unix time, s. */
   readonly created: number;
+  /** Unix time of this moment, s. */
+  readonly now: () => number;
 }
 
 /** The events of one stream. Everything but the text is fixed, so it is built once. */
@@ -34,6 +36,8 @@ export interface StreamFormat {
   batch(deltas: readonly Delta[]): string;
   /** What follows the last delta. */
   end(result: AnswerResult): string;
+  /** What ends a stream that has begun and failed. Default: `toErrorEvent` of the API. */
+  fail?(error: RuntimeError): string;
 }
 
 /** How an API refuses. */
@@ -58,6 +62,8 @@ export interface InferenceApi<Request extends InferenceRequest = InferenceReques
   /** Members of a body whose schemas engines get to the last digit. */
   readonly exact?: readonly ExactMember[];
   createStream(request: Request, head: AnswerHead): StreamFormat;
+  /** Streams end with the whole answer, which is held until then. */
+  readonly repeatsAnswer?: true;
   /** What a stream says when it has nothing to say: every client skips it, wherever it stands. */
   readonly keepAlive: string;
   /** The body of a unary answer. */

@@ -18,6 +18,7 @@ export const fieldReasons = [
   "integer_above_max_value",
   "decimal_below_min_value",
   "decimal_above_max_value",
+  "previous_response_not_found",
 ] as const;
 
 export type FieldReason = (typeof fieldReasons)[number];

@@ -13,8 +13,8 @@ export interface GivenMedia {
   readonly isAsked: boolean;
 }
 
-/** All of them, in their order. */
-export function findMedia(messages: readonly Said[]): readonly GivenMedia[] {
+/** All of them, in their order. `field` holds the messages. */
+export function findMedia(messages: readonly Said[], field = "messages"): readonly GivenMedia[] {
   const begin = findQuestion(messages);
   const media: GivenMedia[] = [];
   for (const [index, { role, content }] of messages.entries()) {
@@ -22,7 +22,7 @@ export function findMedia(messages: readonly Said[]): readonly GivenMedia[] {
     const isAsked = role === "user" && index >= begin;
     for (const [at, part] of content.entries())
       if (part.media ?? part.content)
-        addMedia(media, part, { param: `messages[${index}].content[${at}].type`, isAsked });
+        addMedia(media, part, { param: `${field}[${index}].content[${at}].type`, isAsked });
   }
   return media;
 }

@@ -86,12 +86,12 @@ export function findQuestion(messages: readonly Said[]): number {
 }
 
 /** Kinds of parts that nobody reads, each once. A conversation goes on without them, but what the user asks last cannot be answered without.
- *  @throws FieldError naming the first such part. */
-export function skipParts(messages: readonly Said[]): readonly string[] {
+ *  `field` holds them. @throws FieldError naming the first such part. */
+export function skipParts(messages: readonly Said[], field = "messages"): readonly string[] {
   const begin = findQuestion(messages);
   const skipped = new Set<string>();
   for (const [index, { role, content }] of messages.entries()) {
-    if (role === "user" && index >= begin) assertRead(content, `messages[${index}].content`);
+    if (role === "user" && index >= begin) assertRead(content, `${field}[${index}].content`);
     for (const type of skippedOf(content)) if (skipped.size < maxKinds) skipped.add(type);
   }
   return [...skipped];

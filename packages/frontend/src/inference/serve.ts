@@ -47,7 +47,8 @@ export function serveInference<Request extends InferenceRequest>(
   const { passHeaders, keepAliveMs, wallClock } = parts;
   return serveParsed(api, exchange, parsed, kindOf(api, body, parts), parts, (request, asking) => {
     logSkipped(exchange.log, request.skipped);
-    const head = { requestId: exchange.identity.requestId, created: Math.floor(wallClock() / 1000) };
+    const now = (): number => Math.floor(wallClock() / 1000);
+    const head = { requestId: exchange.identity.requestId, created: now(), now };
     return (request.stream ? stream : complete)({ api, request, head, asking, passHeaders, keepAliveMs });
   });
 }
@@ -164,8 +165,9 @@ async function stream<Request extends InferenceRequest>(inference: Inference<Req
     return writeOpening(events, before, () => format.batch(batch));
   };
   const write = async (): Promise<string> =>
-    format.end(await generate(request, asking, { keepsTexts: false, onBatch }));
-  await writeStream(events, asking, (error) => api.toErrorEvent(error, head.requestId), write);
+    format.end(await generate(request, asking, { keepsTexts: api.repeatsAnswer === true, onBatch }));
+  const toErrorEvent = (error: RuntimeError): string => format.fail?.(error) ?? api.toErrorEvent(error, head.requestId);
+  await writeStream(events, asking, toErrorEvent, write);
 }
 
 /** `write` resolves with the last events. Headers wait for the first, or for `keepAliveMs`: what fails before is a plain error with its own status. */

@@ -20,6 +20,7 @@ const operations: Readonly<Record<string, string>> = {
   chat_completions: "chat",
   completions: "text_completion",
   anthropic_messages: "chat",
+  responses: "chat",
 };
 const maxMessageChars = 1_024;
 

@@ -5,15 +5,20 @@ import * as z from "zod";
 import { described } from "../inference/described.ts";
 import { anyObject, kindOf } from "../inference/field-kinds.ts";
 
-const schema = described("JSON Schema of it, handed to the engine as it is.", anyObject().nullish());
+/** The schema of an answer. */
+export const schema: z.ZodType<Readonly<Record<string, unknown>> | null | undefined> = described(
+  "JSON Schema of it, handed to the engine as it is.",
+  anyObject().nullish(),
+);
 
-const jsonSchema = z.looseObject({
-  json_schema: z.looseObject({
-    name: z.string().nullish(),
-    schema,
-    strict: described("True: the answer must be as `schema` says.", z.boolean().nullish()),
-  }),
+/** A schema with its name. */
+export const namedSchema: z.ZodType = z.looseObject({
+  name: z.string().nullish(),
+  schema,
+  strict: described("True: the answer must be as `schema` says.", z.boolean().nullish()),
 });
+
+const jsonSchema = z.looseObject({ json_schema: namedSchema });
 
 /** `json_object` with a schema is what llama.cpp and others take. Kinds that are not known are left out. */
 export const responseFormatField: z.ZodType = kindOf<unknown>(
@@ -28,7 +33,8 @@ export function toResponseFormat(given: unknown): ResponseFormat | undefined {
   return given["type"] === "json_schema" && isMap(given["json_schema"]) ? toFormat(given["json_schema"]) : undefined;
 }
 
-function toFormat({ schema: shape, name, strict }: Readonly<Record<string, unknown>>): ResponseFormat {
+/** What engines see of a schema with its name. */
+export function toFormat({ schema: shape, name, strict }: Readonly<Record<string, unknown>>): ResponseFormat {
   return {
     ...(isMap(shape) && { schema: shape }),
     ...(typeof name === "string" && { name }),

@@ -8,21 +8,32 @@ import { anyObject, chosenBy, kindOf, listOf } from "../inference/field-kinds.ts
 const name = z.string().min(1).max(256);
 const named = z.looseObject({ name });
 
-const functionTool = z.looseObject({
-  function: z.looseObject({
-    name,
-    description: described("What it does, for the engine.", z.string().nullish()),
-    parameters: described("JSON Schema of its arguments, handed to the engine as it is.", anyObject().nullish()),
-    strict: described("True: arguments must be as `parameters` says.", z.boolean().nullish()),
-  }),
+type Body<Shape extends z.ZodRawShape> = z.ZodObject<Shape, z.core.$loose>;
+type Words = z.ZodOptional<z.ZodNullable<z.ZodString>>;
+
+/** What is said of a function. */
+export const functionBody: Body<{
+  name: z.ZodString;
+  description: Words;
+  parameters: z.ZodOptional<z.ZodNullable<ReturnType<typeof anyObject>>>;
+  strict: z.ZodOptional<z.ZodNullable<z.ZodBoolean>>;
+}> = z.looseObject({
+  name,
+  description: described("What it does, for the engine.", z.string().nullish()),
+  parameters: described("JSON Schema of its arguments, handed to the engine as it is.", anyObject().nullish()),
+  strict: described("True: arguments must be as `parameters` says.", z.boolean().nullish()),
 });
-const customTool = z.looseObject({
-  custom: z.looseObject({
+
+/** What is said of a custom tool. */
+export const customBody: Body<{ name: z.ZodString; description: Words; format: z.ZodOptional<z.ZodUnknown> }> =
+  z.looseObject({
     name,
     description: z.string().nullish(),
     format: described("Handed to the engine as it is.", z.unknown().optional()),
-  }),
-});
+  });
+
+const functionTool = z.looseObject({ function: functionBody });
+const customTool = z.looseObject({ custom: customBody });
 
 /** Kinds that are not known are left out: what runs at the provider has no one to run it here. */
 export const toolsField: z.ZodType<unknown[]> = listOf(
@@ -33,12 +44,13 @@ export const toolsField: z.ZodType<unknown[]> = listOf(
 export function toTools(given: readonly unknown[]): Tool[] {
   return given.flatMap((tool) => {
     if (!isMap(tool)) return [];
-    if (tool["type"] === "function") return toFunction(tool["function"] as z.infer<typeof functionTool>["function"]); // as the schema says
-    return tool["type"] === "custom" ? toCustom(tool["custom"] as z.infer<typeof customTool>["custom"]) : [];
+    if (tool["type"] === "function") return toFunction(tool["function"] as z.infer<typeof functionBody>); // as the schema says
+    return tool["type"] === "custom" ? toCustom(tool["custom"] as z.infer<typeof customBody>) : [];
   });
 }
 
-function toFunction({ name: called, description, parameters, strict }: z.infer<typeof functionTool>["function"]): Tool {
+/** What engines see of a function. */
+export function toFunction({ name: called, description, parameters, strict }: z.infer<typeof functionBody>): Tool {
   return {
     name: called,
     kind: "function",
@@ -48,7 +60,8 @@ function toFunction({ name: called, description, parameters, strict }: z.infer<t
   };
 }
 
-function toCustom({ name: called, description, format }: z.infer<typeof customTool>["custom"]): Tool {
+/** What engines see of a custom tool. */
+export function toCustom({ name: called, description, format }: z.infer<typeof customBody>): Tool {
   return {
     name: called,
     kind: "custom",
@@ -57,7 +70,8 @@ function toCustom({ name: called, description, format }: z.infer<typeof customTo
   };
 }
 
-const word = z
+/** A choice that is a word. */
+export const choiceWord: z.ZodType<ToolChoice> = z
   .enum(["none", "auto", "required"], {
     error: 'must be "none", "auto", "required", or an object that names a tool',
   })
@@ -86,8 +100,8 @@ const choice = kindOf<ToolChoice | undefined>(
 );
 
 export const toolChoiceField: z.ZodType<ToolChoice | undefined> = chosenBy<ToolChoice | undefined>(
-  [word, choice],
-  (given) => (isMap(given) ? choice : word),
+  [choiceWord, choice],
+  (given) => (isMap(given) ? choice : choiceWord),
 );
 
 const functionCall = z.looseObject({ id: name, function: z.looseObject({ name, arguments: z.string() }) });

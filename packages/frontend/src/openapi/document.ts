@@ -10,6 +10,7 @@ import { entriesOf, type Method, type OpenApiDocument, type Operation, type Resp
 import { toOperation, type OperationLimits } from "./operation.ts";
 import { otherWords } from "./other-words.ts";
 import type { BodyLimits } from "../inference/fields.ts";
+import { responseWords } from "./response-words.ts";
 import { toSchemas } from "./schemas.ts";
 import { securitySchemes, toSecurity } from "./security.ts";
 import { tags, type RouteWords } from "./words.ts";
@@ -77,7 +78,7 @@ function addTo(responses: Map<string, Response>, { name, response }: ErrorRespon
 function findWords(method: string, path: string, exposed: readonly ExposedPath[]): RouteWords {
   const key = `${method} ${path}`;
   const own = exposed.find((each) => each.path === path);
-  const words = own ? toExposedWords(own) : (inferenceWords[key] ?? otherWords[key]);
+  const words = own ? toExposedWords(own) : (inferenceWords[key] ?? responseWords[key] ?? otherWords[key]);
   if (!words) throw new Error(`${key} is not described`);
   return words;
 }

@@ -51,7 +51,7 @@ const messageEvents: readonly StreamEvent[] = [
   { event: "error", data: { schema: "AnthropicError" }, when: "at the end of an answer that has failed" },
 ];
 
-function toExample(events: readonly (readonly [event: string | undefined, data: unknown])[]): string {
+export function toExample(events: readonly (readonly [event: string | undefined, data: unknown])[]): string {
   return events
     .map(([event, data]) => {
       const line = `data: ${typeof data === "string" ? data : JSON.stringify(data)}\n\n`;
@@ -60,13 +60,13 @@ function toExample(events: readonly (readonly [event: string | undefined, data: 
     .join("");
 }
 
-interface Inference extends Omit<RouteWords, "description" | "headers" | "answers" | "codes"> {
+export interface Inference extends Omit<RouteWords, "description" | "headers" | "answers" | "codes"> {
   readonly json: string;
   readonly example: unknown;
   readonly stream: EventStreamWords;
 }
 
-function toWords({ json, example, stream, ...words }: Inference): RouteWords {
+export function toWords({ json, example, stream, ...words }: Inference): RouteWords {
   return {
     ...words,
     description: `${ignored} ${streaming}`,

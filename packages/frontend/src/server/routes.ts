@@ -12,6 +12,7 @@ import { completionsApi } from "../openai/completions.ts";
 import { embeddingsApi } from "../openai/embeddings.ts";
 import * as openai from "../openai/errors.ts";
 import { listModels, showModel } from "../openai/list-models.ts";
+import { responsesApi } from "../openai/responses/responses.ts";
 import { createDocsPages } from "../openapi/docs-pages.ts";
 import type { DescribedFrontend } from "../openapi/document.ts";
 import {
@@ -79,6 +80,7 @@ function inferenceRoutes(parts: Parts): readonly RouteEntry[] {
   return [
     inference("/v1/chat/completions", chatApi),
     inference("/v1/completions", completionsApi),
+    inference("/v1/responses", responsesApi),
     inference("/v1/messages", messagesApi),
     route("/v1/embeddings", embeddingsApi, ({ exchange, body }) => serveUnary(embeddingsApi, exchange, body, parts)),
   ];

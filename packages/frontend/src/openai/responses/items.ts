@@ -1,0 +1,129 @@
+/** Items of the input of a response, and the conversation that they are. */
+import type { Message, ToolCall } from "@dyn/runtime/llm";
+import * as z from "zod";
+import { described } from "../../inference/described.ts";
+import { chosenBy, kindOf, listOf } from "../../inference/field-kinds.ts";
+import { FieldError } from "../../inference/fields.ts";
+import { toParts, toText, type Content, type Said } from "../../inference/parts.ts";
+import { content } from "./parts.ts";
+import { toEngineName, type Namespaces } from "./tools.ts";
+
+/** One of them, as it was read. */
+export type Item =
+  | { readonly type: "message"; readonly role: Message["role"]; readonly content: Content }
+  | { readonly type: "call"; readonly call: ToolCall; readonly namespace: string | undefined }
+  | { readonly type: "result"; readonly callId: string; readonly content: Content }
+  /** Says nothing to an engine. */
+  | { readonly type: "other" };
+
+const id = z.string().min(1).max(256);
+const other: Item = { type: "other" };
+
+const messageBody = {
+  role: z.enum(["user", "assistant", "system", "developer"]),
+  content: described(
+    "A text, or a list of parts. Parts that the model does not read are skipped in earlier turns; in what the user asks last they are a 400.",
+    content,
+  ),
+};
+const toMessage = ({ role, content: said }: z.infer<z.ZodObject<typeof messageBody>>): Item => {
+  return { type: "message", role, content: said };
+};
+const message = z.object(messageBody).transform(toMessage);
+const untyped = z.object({ type: z.null().optional(), ...messageBody }).transform(toMessage);
+
+const functionCall = z
+  .object({ call_id: id, name: id, arguments: z.string(), namespace: z.string().nullish() })
+  .transform(({ call_id, name, arguments: text, namespace }): Item => {
+    const call: ToolCall = { id: call_id, name, kind: "function", arguments: text };
+    return { type: "call", call, namespace: namespace ?? undefined };
+  });
+const customCall = z
+  .object({ call_id: id, name: id, input: z.string(), namespace: z.string().nullish() })
+  .transform(({ call_id, name, input, namespace }): Item => {
+    const call: ToolCall = { id: call_id, name, kind: "custom", arguments: input };
+    return { type: "call", call, namespace: namespace ?? undefined };
+  });
+const result = z
+  .object({ call_id: id, output: described("A text, or a list of parts.", content) })
+  .transform(({ call_id, output }): Item => ({ type: "result", callId: call_id, content: output }));
+
+const typed = kindOf<Item>(
+  {
+    message,
+    function_call: functionCall,
+    custom_tool_call: customCall,
+    function_call_output: result,
+    custom_tool_call_output: result,
+  },
+  () => other,
+);
+const item = chosenBy<Item>([typed, untyped], (given) => (isUntyped(given) ? untyped : typed));
+const text = z.string({ error: "must be a string or a list of items" });
+const items = listOf(item, { min: 1 });
+
+/** A text is what the user says; an item without a type is a message. Kinds of items that are not known are left out. */
+export const inputField: z.ZodType<string | Item[]> = chosenBy<string | Item[]>([text, items], (given) =>
+  Array.isArray(given) ? items : text,
+);
+
+function isUntyped(given: unknown): boolean {
+  return typeof given === "object" && given !== null && (!("type" in given) || given.type === null);
+}
+
+/** As items, whichever form it has. */
+export function toItems(input: string | readonly Item[]): readonly Item[] {
+  return typeof input === "string" ? [{ type: "message", role: "user", content: input }] : input;
+}
+
+/** Who says what, item by item. */
+export function toSaid(given: Item): Said {
+  switch (given.type) {
+    case "message":
+      return given;
+    case "call":
+      return { role: "assistant" };
+    case "result":
+      return { role: "tool", content: given.content };
+    case "other":
+      return { role: "" };
+  }
+}
+
+/** What engines see. Calls belong to what the assistant says before them. @throws FieldError for the result of a call that nobody has made. */
+export function toMessages(
+  given: readonly Item[],
+  namespaces: Namespaces,
+  before: readonly Message[] = [],
+): readonly Message[] {
+  const messages: Message[] = [];
+  const called = new Set(before.flatMap(({ toolCalls = [] }) => toolCalls.map((call) => call.id)));
+  for (const [index, each] of given.entries()) {
+    if (each.type === "message") messages.push(toSpoken(each.role, each.content));
+    if (each.type === "call") {
+      const { call, namespace } = each;
+      called.add(call.id);
+      addCall(messages, { ...call, name: toEngineName(call.name, namespace, namespaces) });
+    }
+    if (each.type === "result") {
+      if (!called.has(each.callId))
+        throw new FieldError(
+          `input[${index}].call_id`,
+          `: no call ${JSON.stringify(each.callId)} stands before its output`,
+        );
+      messages.push({ ...toSpoken("tool", each.content), toolCallId: each.callId });
+    }
+  }
+  return messages;
+}
+
+function toSpoken(role: Message["role"], said: Content): Message {
+  const parts = toParts(said);
+  return { role, text: toText(said), ...(parts && { parts }) };
+}
+
+function addCall(messages: Message[], call: ToolCall): void {
+  const last = messages.at(-1);
+  if (last?.role !== "assistant") messages.push({ role: "assistant", text: "", toolCalls: [call] });
+  else messages[messages.length - 1] = { ...last, toolCalls: [...(last.toolCalls ?? []), call] };
+}
