@@ -11,7 +11,7 @@ const counts = process.env["TEST_COUNTS"];
 // Set by scripts/test.mjs: the files of tests/external whose programs are there. By hand, all run.
 const external = process.env["TEST_EXTERNAL"]?.split(",") ?? ["tests/external/*.test.ts"];
 
-const sources = "tests/{docs,frontend,lineage,mock-worker,runtime,support}/**/*.test.ts";
+const sources = "tests/{docs,frontend,lineage,mock-worker,runtime,support,upstream-worker}/**/*.test.ts";
 
 // Tests that spawn programs come first: they take longest, and the last of them would run alone.
 class ProgramsFirst extends BaseSequencer {
@@ -35,6 +35,7 @@ export default defineConfig({
       { find: /^@dyn\/frontend$/, replacement: source("frontend/src/index.ts") },
       { find: /^@dyn\/mock-worker\/testing$/, replacement: source("mock-worker/src/testing.ts") },
       { find: /^@dyn\/mock-worker$/, replacement: source("mock-worker/src/index.ts") },
+      { find: /^@dyn\/upstream-worker$/, replacement: source("upstream-worker/src/index.ts") },
     ],
   },
   test: {

@@ -8,7 +8,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const pnpm = "pnpm@12.21.0";
 const binaries = join(root, "node_modules", ".bin");
-const packages = ["runtime", "lineage", "frontend", "mock-worker"];
+const packages = ["runtime", "lineage", "frontend", "mock-worker", "upstream-worker"];
 
 /** What tsc needs to build the packages. */
 export const buildArguments = ["-b", ...packages.map((name) => `packages/${name}`)];
@@ -169,5 +169,6 @@ export async function listOrExit(folder, options) {
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
   await setUpOrExit();
-  say("ready: npx --no-install dyn-frontend --help, npx --no-install dyn-mock-worker --help");
+  const commands = ["dyn-frontend", "dyn-mock-worker", "dyn-upstream-worker"];
+  say(`ready: ${commands.map((name) => `npx --no-install ${name} --help`).join(", ")}`);
 }

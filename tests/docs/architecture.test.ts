@@ -51,6 +51,7 @@ const packagesBelow: Readonly<Record<string, readonly string[]>> = {
   lineage: ["@dyn/runtime", "@dyn/runtime/internal"],
   frontend: ["@dyn/runtime", "@dyn/runtime/llm", "@dyn/runtime/internal", "@dyn/lineage", "@dyn/lineage/trace"],
   "mock-worker": ["@dyn/runtime", "@dyn/runtime/llm", "@dyn/runtime/internal"],
+  "upstream-worker": ["@dyn/runtime", "@dyn/runtime/llm", "@dyn/runtime/internal"],
 };
 
 function checkPackage(file: string, specifier: string): string[] {

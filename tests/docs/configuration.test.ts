@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { frontendSettings } from "../../packages/frontend/src/settings/frontend-settings.ts";
 import { commandSettings, mockSettings } from "../../packages/mock-worker/src/options.ts";
+import { upstreamSettings } from "../../packages/upstream-worker/src/options.ts";
 import { readSettings } from "../../packages/runtime/src/settings/environment.ts";
 import {
   runtimeSettings,
@@ -90,6 +91,10 @@ ${table(frontendSettings)}
 ## dyn-mock-worker
 
 ${table({ ...mockSettings, ...commandSettings })}
+
+## dyn-upstream-worker
+
+${table(upstreamSettings)}
 `;
 
 test("the page of settings says what the code does", () => {
@@ -146,6 +151,7 @@ describe("settings", () => {
       frontendSettings,
       mockSettings,
       commandSettings,
+      upstreamSettings,
     ].flatMap((table) =>
       Object.entries<AnySetting>(table).flatMap(([name, setting]) => ("flag" in setting ? [[name, setting.flag]] : [])),
     );
@@ -166,7 +172,7 @@ describe("settings", () => {
   });
 
   test("every default is a value its own parser takes", () => {
-    for (const settings of [runtimeSettings, frontendSettings, mockSettings, commandSettings]) {
+    for (const settings of [runtimeSettings, frontendSettings, mockSettings, commandSettings, upstreamSettings]) {
       for (const { parse, default: fallback, shownDefault } of Object.values<Variable<unknown>>(settings))
         expect(parse(shownDefault ?? String(fallback))).toEqual(fallback);
     }

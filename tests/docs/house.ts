@@ -119,6 +119,20 @@ export const houses: Readonly<Record<string, Readonly<Record<string, Room>>>> = 
     },
     faults: { floor: 0, holds: "faults on purpose, and how they change while it runs" },
   },
+  "upstream-worker": {
+    "cli.ts": { floor: 5, holds: "flags, the exit code" },
+    "index.ts": { floor: 4, holds: "`startUpstreamWorker()`" },
+    "engine.ts": { floor: 3, holds: "one request, asked upstream" },
+    "listing.ts": { floor: 2, holds: "what the upstream serves, and whether it is well" },
+    "members.ts": { floor: 2, holds: "the models that are served now" },
+    "body.ts": { floor: 1, holds: "requests in OpenAI's words" },
+    "deltas.ts": { floor: 2, holds: "pieces of an answer" },
+    "calls.ts": { floor: 1, holds: "tool calls, however they are numbered" },
+    "events.ts": { floor: 0, holds: "server-sent events" },
+    "failures.ts": { floor: 0, holds: "what the upstream says went wrong" },
+    "http.ts": { floor: 1, holds: "connections and their limits of time" },
+    "options.ts": { floor: 0, holds: "settings" },
+  },
 };
 
 /** The tables of docs/architecture.md: a row for each floor of each package. */

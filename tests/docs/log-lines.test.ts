@@ -21,7 +21,9 @@ function messagesIn(source: string): string[] {
 }
 
 function readMessages(): string[] {
-  const sources = ["runtime", "frontend", "mock-worker"].map((name) => join(root, "packages", name, "src"));
+  const sources = ["runtime", "frontend", "mock-worker", "upstream-worker"].map((name) =>
+    join(root, "packages", name, "src"),
+  );
   return sources.flatMap((folder) =>
     readdirSync(folder, { recursive: true, encoding: "utf8" })
       .filter((name) => name.endsWith(".ts"))

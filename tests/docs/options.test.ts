@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { frontendSettings } from "../../packages/frontend/src/settings/frontend-settings.ts";
 import { mockSettings } from "../../packages/mock-worker/src/options.ts";
+import { upstreamSettings } from "../../packages/upstream-worker/src/options.ts";
 import { runtimeSettings } from "../../packages/runtime/src/settings/runtime-settings.ts";
 import { root } from "../support/cluster.ts";
 
@@ -31,12 +32,15 @@ const entryPoints = [
   "frontend/src/index.ts",
   "mock-worker/src/index.ts",
   "mock-worker/src/testing.ts",
+  "upstream-worker/src/index.ts",
 ];
 const member =
   /(?:^ {2}\/\*\*(?<doc>(?:(?!\*\/).)*)\*\/\n)?^ {2}(?:readonly )?(?<name>\w+)(?<isOptional>\?)?(?<type>[:(].*?);$/gms;
 
 function readSources(): string {
-  const packages = ["runtime", "frontend", "mock-worker"].map((name) => join(root, "packages", name, "src"));
+  const packages = ["runtime", "frontend", "mock-worker", "upstream-worker"].map((name) =>
+    join(root, "packages", name, "src"),
+  );
   return packages
     .flatMap((source) =>
       readdirSync(source, { recursive: true, encoding: "utf8" })
@@ -196,7 +200,7 @@ export interface MoreOptions {
 
   test("a default that is told is that of the setting", () => {
     const told = new Map([...all.values()].flatMap(({ members }) => members.map(({ name, doc }) => [name, doc])));
-    const settings = Object.entries({ ...runtimeSettings, ...frontendSettings, ...mockSettings });
+    const settings = Object.entries({ ...runtimeSettings, ...frontendSettings, ...mockSettings, ...upstreamSettings });
     const plain = settings.filter(([name, { default: fallback }]) => name !== "fileKv" && fallback !== "");
     expect(plain.length).toBeGreaterThan(60);
     for (const [name, { default: fallback }] of plain) {

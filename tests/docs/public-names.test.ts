@@ -37,6 +37,10 @@ const entryPoints: Readonly<Record<string, { readonly source: string; readonly n
     source: "packages/mock-worker/src/testing.ts",
     names: "startFrontend StartFrontendOptions AddWorkerOptions StartedFrontend",
   },
+  "@dyn/upstream-worker": {
+    source: "packages/upstream-worker/src/index.ts",
+    names: `startUpstreamWorker UpstreamWorkerOptions UpstreamWorker UpstreamOptions ModelNames`,
+  },
 };
 
 function read(path: string): string {

@@ -8,7 +8,7 @@ import { describe, expect, test } from "vitest";
 import { root } from "../support/cluster.ts";
 
 const read = (path: string): string => readFileSync(join(root, path), "utf8");
-const packages = ["runtime", "lineage", "frontend", "mock-worker"].map((name) => `packages/${name}`);
+const packages = ["runtime", "lineage", "frontend", "mock-worker", "upstream-worker"].map((name) => `packages/${name}`);
 
 function filesBelow(folder: string, ending: RegExp): string[] {
   const names = readdirSync(join(root, folder), { recursive: true, encoding: "utf8" });
@@ -88,7 +88,7 @@ describe("npx as the documents have it", () => {
     expect(read("README.md")).toContain("npx --no-install dyn-frontend --http-port 8000");
   });
 
-  test.each(["dyn-frontend", "dyn-mock-worker"])(
+  test.each(["dyn-frontend", "dyn-mock-worker", "dyn-upstream-worker"])(
     "runs %s of this directory with its flags, and asks no registry",
     async (name) => {
       await using registry = await startRegistry();

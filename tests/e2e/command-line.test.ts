@@ -68,9 +68,12 @@ test.each([
   );
 });
 
-test.each(["dyn-frontend", "dyn-mock-worker"])("%s --help shows every variable and default", async (command) => {
-  await using program = startProgram(command, ["--help"]);
-  expect(await program.exited).toBe(0);
-  expect(program.stdout()).toContain("DYN_FILE_KV");
-  expect(program.stdout().replaceAll(/\s+/g, " ")).toMatch(/default "info"/); // lines are broken to the width of the terminal
-});
+test.each(["dyn-frontend", "dyn-mock-worker", "dyn-upstream-worker"])(
+  "%s --help shows every variable and default",
+  async (command) => {
+    await using program = startProgram(command, ["--help"]);
+    expect(await program.exited).toBe(0);
+    expect(program.stdout()).toContain("DYN_FILE_KV");
+    expect(program.stdout().replaceAll(/\s+/g, " ")).toMatch(/default "info"/); // lines are broken to the width of the terminal
+  },
+);

@@ -70,48 +70,52 @@ test("the shouter example is a model behind the frontend, held to every limit", 
   expect(await shouter.exited).toBe(0);
 });
 
-test.each(["frontend/bin/dyn-frontend.js", "mock-worker/bin/dyn-mock-worker.js"])(
-  "%s says in one line that Node.js is too old",
-  async (bin) => {
-    const pretend = `Object.defineProperty(process, "versions", { value: { ...process.versions, node: "22.18.0" } })`;
-    await using program = startProgram("node", ["--import", `data:text/javascript,${pretend}`, join("packages", bin)]);
-    expect(await program.exited).toBe(1);
-    expect(program.stderr()).toMatch(/^dyn-[a-z-]+: needs Node\.js 22\.19 or newer, this is 22\.18\.0\n$/);
-  },
-);
+test.each([
+  "frontend/bin/dyn-frontend.js",
+  "mock-worker/bin/dyn-mock-worker.js",
+  "upstream-worker/bin/dyn-upstream-worker.js",
+])("%s says in one line that Node.js is too old", async (bin) => {
+  const pretend = `Object.defineProperty(process, "versions", { value: { ...process.versions, node: "22.18.0" } })`;
+  await using program = startProgram("node", ["--import", `data:text/javascript,${pretend}`, join("packages", bin)]);
+  expect(await program.exited).toBe(1);
+  expect(program.stderr()).toMatch(/^dyn-[a-z-]+: needs Node\.js 22\.19 or newer, this is 22\.18\.0\n$/);
+});
 
-test.each(["frontend/bin/dyn-frontend.js", "mock-worker/bin/dyn-mock-worker.js"])(
-  "%s keeps what V8 compiles beside its code, and starts where it cannot",
-  async (bin) => {
-    await using directory = await openDirectory("dyn-compiled-");
-    const start = async (): Promise<string> => {
-      const runner = ["env", "--unset=NODE_COMPILE_CACHE"]; // which the tests have set, to be faster
-      await using program = startProgram("node", [join(directory.path, "bin/program.js")], {}, { runner });
-      expect(await program.exited, program.stderr()).toBe(0);
-      expect(program.stderr()).toBe("");
-      return program.stdout();
-    };
-    for (const folder of ["bin", "dist"]) await mkdir(join(directory.path, folder));
-    await writeFile(join(directory.path, "package.json"), JSON.stringify({ type: "module" }));
-    await copyFile(join(root, "packages", bin), join(directory.path, "bin/program.js"));
-    const shown = `import { getCompileCacheDir } from "node:module"; console.log(getCompileCacheDir() ?? "nowhere");`;
-    await writeFile(join(directory.path, "dist/cli.js"), shown);
-    expect(await start()).toContain(join(directory.path, ".compile-cache"));
-    await rm(join(directory.path, ".compile-cache"), { recursive: true });
-    await writeFile(join(directory.path, ".compile-cache"), ""); // no directory can be made there
-    expect(await start()).toBe("nowhere\n");
-  },
-);
+test.each([
+  "frontend/bin/dyn-frontend.js",
+  "mock-worker/bin/dyn-mock-worker.js",
+  "upstream-worker/bin/dyn-upstream-worker.js",
+])("%s keeps what V8 compiles beside its code, and starts where it cannot", async (bin) => {
+  await using directory = await openDirectory("dyn-compiled-");
+  const start = async (): Promise<string> => {
+    const runner = ["env", "--unset=NODE_COMPILE_CACHE"]; // which the tests have set, to be faster
+    await using program = startProgram("node", [join(directory.path, "bin/program.js")], {}, { runner });
+    expect(await program.exited, program.stderr()).toBe(0);
+    expect(program.stderr()).toBe("");
+    return program.stdout();
+  };
+  for (const folder of ["bin", "dist"]) await mkdir(join(directory.path, folder));
+  await writeFile(join(directory.path, "package.json"), JSON.stringify({ type: "module" }));
+  await copyFile(join(root, "packages", bin), join(directory.path, "bin/program.js"));
+  const shown = `import { getCompileCacheDir } from "node:module"; console.log(getCompileCacheDir() ?? "nowhere");`;
+  await writeFile(join(directory.path, "dist/cli.js"), shown);
+  expect(await start()).toContain(join(directory.path, ".compile-cache"));
+  await rm(join(directory.path, ".compile-cache"), { recursive: true });
+  await writeFile(join(directory.path, ".compile-cache"), ""); // no directory can be made there
+  expect(await start()).toBe("nowhere\n");
+});
 
 test("the packages name each other by the version they have, so that nobody else's is ever installed", async () => {
   const manifests = await Promise.all(
-    ["", "packages/runtime", "packages/lineage", "packages/frontend", "packages/mock-worker"].map(readManifest),
+    ["", ...["runtime", "lineage", "frontend", "mock-worker", "upstream-worker"].map((name) => `packages/${name}`)].map(
+      readManifest,
+    ),
   );
   const versions = new Map(manifests.map(({ name, version }) => [name, version]));
   const named = manifests
     .flatMap(({ dependencies }) => Object.entries(dependencies))
     .filter(([name]) => name.startsWith("@dyn/"));
-  expect(named).toHaveLength(8);
+  expect(named).toHaveLength(10);
   for (const [name, version] of named) expect(version).toBe(versions.get(name));
 });
 
@@ -208,7 +212,7 @@ describe("packed packages", () => {
   afterAll(() => directory[Symbol.asyncDispose]());
 
   test("hold what they run and who made it, and beside each stands a list of what it needs", async () => {
-    expect(tarballs).toHaveLength(4);
+    expect(tarballs).toHaveLength(5);
     for (const tarball of tarballs) {
       const { stdout } = await run("tar", ["-tzf", tarball]);
       for (const file of ["README.md", "LICENSE", "NOTICE", "package.json", "dist/index.js", "dist/index.d.ts"]) {

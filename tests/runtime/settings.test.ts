@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { frontendSettings } from "../../packages/frontend/src/settings/frontend-settings.ts";
 import { mockSettings } from "../../packages/mock-worker/src/options.ts";
+import { upstreamSettings } from "../../packages/upstream-worker/src/options.ts";
 import { readSettings } from "../../packages/runtime/src/settings/environment.ts";
 import { runtimeSettings } from "../../packages/runtime/src/settings/runtime-settings.ts";
 import {
@@ -37,7 +38,14 @@ const samples: Readonly<Record<string, string>> = {
   OTEL_TRACES_SAMPLE_RATIO: "0.5",
 };
 
-const tables = [runtimeSettings, frontendSettings, mockSettings, telemetrySwitches, telemetrySettings];
+const tables = [
+  runtimeSettings,
+  frontendSettings,
+  mockSettings,
+  upstreamSettings,
+  telemetrySwitches,
+  telemetrySettings,
+];
 const settings: readonly Variable<unknown>[] = tables.flatMap((table) => Object.values<Variable<unknown>>(table));
 // Of a token the lines are read where it is used; a path may have any character but NUL.
 const others = settings.filter(({ env }) => env !== "DYN_PLANE_TOKEN");

@@ -1,0 +1,76 @@
+// Which models of the server behind a worker are served, and when; and several of them.
+import { startUpstreamWorker, type UpstreamWorkerOptions } from "@dyn/upstream-worker";
+import { describe, expect, test } from "vitest";
+import { eventually } from "../support/cluster.ts";
+import { piece, sendEvents, sendJson, startScriptedServer } from "./scripted-server.ts";
+import { useSetup } from "./setup.ts";
+
+const current = useSetup();
+
+describe("which models are served", () => {
+  test("all that the upstream lists, as long as it lists them, with their lengths", async () => {
+    const setup = current();
+    await setup.server[Symbol.asyncDispose]();
+    setup.server = await startScriptedServer([{ id: "a", max_model_len: 4_096 }, { id: "b" }, { id: 3 }, "junk"]);
+    const worker = await current().startWorker();
+    expect(worker.models).toEqual(["a", "b"]);
+    await current().whenListed("a", "b");
+    current().server.list = (response) => sendJson(response, 200, { data: [{ id: "b" }, { id: "c" }] });
+    await current().whenListed("b", "c");
+    current().server.list = (response) => sendJson(response, 500, { error: "broken" });
+    await current().whenListed();
+    expect(worker.models).toEqual([]);
+    current().server.list = (response) => sendJson(response, 200, { data: [{ id: "b" }] });
+    await current().whenListed("b");
+  });
+
+  test("those that are named, by names of one's own, also of a server without a list", async () => {
+    current().server.list = (response) => sendJson(response, 404, {});
+    await current().startWorker({ modelName: { small: "org/model-7b" } });
+    await current().whenListed("small");
+    current().server.answer = (response) => {
+      sendEvents(response, piece({ content: "hi" }, "stop"), "[DONE]");
+      response.end();
+    };
+    await current().ask({ model: "small" });
+    expect(current().server.heard[0]?.body).toMatchObject({ model: "org/model-7b" });
+  });
+
+  test("a server that comes later is served when it has come", async () => {
+    const setup = current();
+    const { port } = setup.server;
+    await setup.server[Symbol.asyncDispose]();
+    const worker = await setup.startWorker();
+    expect(worker.models).toEqual([]);
+    setup.server = await startScriptedServer([{ id: "late" }], port);
+    await current().whenListed("late");
+  });
+
+  test.each([
+    [{}, "say where the upstream's API begins"],
+    [{ url: "ftp://x" }, "expected the address of an API"],
+    [{ url: "http://user:secret@host/v1" }, "give --api-key-file"],
+    [{ url: "http://host/v1", modelName: { "": "x" } }, "expected names of 1 to 256 characters"],
+    [{ url: "http://host/v1", capabilities: ["telepathy"] }, "expected one of tools"],
+  ])("%j is refused", async (options, message) => {
+    await expect(startUpstreamWorker(options as UpstreamWorkerOptions)).rejects.toThrow(message);
+  });
+});
+
+test("of two upstreams the one that fails before its first token costs nobody an answer", async () => {
+  await using other = await startScriptedServer();
+  await current().startWorker();
+  await current().startWorker({ url: other.url });
+  await eventually("two instances", async () => {
+    const health = (await (await fetch(`${current().url}/health`)).json()) as { instances?: unknown[] };
+    return health.instances?.length === 2;
+  });
+  current().server.answer = (response) => void response.destroy();
+  other.answer = (response) => {
+    sendEvents(response, piece({ content: "hi" }, "stop"), "[DONE]");
+    response.end();
+  };
+  for (let request = 0; request < 6; request += 1)
+    expect((await current().ask()).choices[0]?.message.content).toBe("hi");
+  expect(current().server.heard.length).toBeGreaterThan(0);
+});
