@@ -1,5 +1,6 @@
 /** Content blocks of a message: thinking, text and tool calls, one after the other. */
 import type { Delta, ToolCall, ToolCallPiece } from "@dyn/runtime/llm";
+import { parseExactJson } from "@dyn/runtime/internal";
 import type { Choice } from "../inference/transcript.ts";
 
 /** A named event of a stream. */
@@ -109,10 +110,19 @@ function toUse({ id, name, arguments: text }: ToolCall): unknown {
 
 // Arguments that were cut by max_tokens, or that an engine got wrong, are no object: there is no place for them here.
 function toInput(text: string): unknown {
+  if (!/^\s*\{/.test(text)) return {};
   try {
-    const input: unknown = JSON.parse(text);
-    return typeof input === "object" && input !== null && !Array.isArray(input) ? input : {};
+    return parseInput(text);
   } catch {
     return {};
+  }
+}
+
+// With every digit, unless it is nested too deep for that.
+function parseInput(text: string): unknown {
+  try {
+    return parseExactJson(text, "input");
+  } catch {
+    return JSON.parse(text);
   }
 }

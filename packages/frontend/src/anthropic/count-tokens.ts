@@ -3,31 +3,40 @@ import { RuntimeError, toRuntimeError } from "@dyn/runtime";
 import { countPromptTokens, isCount, maxTimerMs, sendJson, type Exchange, type ModelJob } from "@dyn/runtime/internal";
 import { parseJsonBody } from "../http/body.ts";
 import { readTimeout, timeoutHeader } from "../inference/deadlines.ts";
-import { keepExact } from "../inference/exact.ts";
+import type { InferenceRequest } from "../inference/api.ts";
+import { keepExact, parseExactly } from "../inference/exact.ts";
+import { findExtra } from "../inference/extra.ts";
 import { logSkipped } from "../inference/parts.ts";
 import { refuse, type InferenceParts } from "../inference/serve.ts";
 import { givenAtEnd } from "../inference/given-headers.ts";
 import type { CountClient } from "../models/counter.ts";
 import { beginRequestLog, type RequestLog } from "../observe/request-log.ts";
 import { toErrorBody } from "./errors.ts";
-import { parseCountRequest } from "./messages-schema.ts";
+import { calledBefore, messageFields, parseCountRequest } from "./messages-schema.ts";
 import { exactMembers } from "./output-format.ts";
 
 export type CountParts = Pick<
   InferenceParts,
-  "models" | "fieldLimits" | "deadlineLimits" | "overloadStatus" | "passHeaders" | "history" | "now"
+  "models" | "fieldLimits" | "unknownFields" | "deadlineLimits" | "overloadStatus" | "passHeaders" | "history" | "now"
 >;
 
 const api = { endpoint: "anthropic_count_tokens", toErrorBody };
 
 /** @throws RuntimeError, FieldError for the caller to answer. No async function, which would hold the body until the answer is out. */
 export function serveTokenCount(exchange: Exchange, raw: unknown, parts: CountParts): void | Promise<void> {
-  const { job, skipped } = keepExact(exactMembers, parseCountRequest(parseJsonBody(raw), parts.fieldLimits), raw);
+  const { job, skipped } = parse(raw, parts);
   logSkipped(exchange.log, skipped);
   const counter = parts.models.counterOf(job.model);
   if (!counter) return sendJson(exchange, 200, { input_tokens: countPromptTokens(job) });
   const timeoutMs = toTimeLeft(exchange, parts);
   return askWorker(exchange, job, { ...parts, counter, timeoutMs });
+}
+
+function parse(raw: unknown, { fieldLimits, unknownFields }: CountParts): InferenceRequest {
+  const body = parseJsonBody(raw);
+  if (unknownFields === "refuse") findExtra(body, messageFields, "refuse");
+  const request = parseExactly(calledBefore, body, raw, (given) => parseCountRequest(given, fieldLimits));
+  return keepExact(exactMembers, request, raw);
 }
 
 type Asking = CountParts & {

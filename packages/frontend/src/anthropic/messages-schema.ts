@@ -6,10 +6,13 @@ import { described } from "../inference/described.ts";
 import { chosenBy, countLimit, listOf } from "../inference/field-kinds.ts";
 import { checkLength, modelName, parseFields, type FieldLimits } from "../inference/fields.ts";
 import type { InferenceRequest } from "../inference/api.ts";
+import type { RewrittenMember } from "../inference/exact.ts";
+import type { FieldNames } from "../inference/extra.ts";
 import { findMedia } from "../inference/media.ts";
 import { skipParts } from "../inference/parts.ts";
 import { checkToolChoice } from "../inference/tool-choice.ts";
 import { toMessages, turnField } from "./conversation.ts";
+import { otherMessageFields } from "./other-fields.ts";
 import { outputFields, toResponseFormat } from "./output-format.ts";
 import { thinkingField, toReasoning } from "./thinking.ts";
 import { toolChoiceField, toolsField, toTools } from "./tools.ts";
@@ -67,6 +70,17 @@ const messagesRequest = countRequest.extend({
 /** For the document of the API. */
 export const messagesRequestSchema: z.ZodType = messagesRequest;
 export const countRequestSchema: z.ZodType = countRequest;
+
+export const messageFields: FieldNames = {
+  read: new Set(Object.keys(messagesRequest.shape)),
+  others: otherMessageFields,
+};
+
+/** Input of calls: JSON in the body, a text in the job. */
+export const calledBefore: RewrittenMember = {
+  member: "messages",
+  isIn: ({ messages }) => messages.some(({ toolCalls }) => toolCalls !== undefined),
+};
 
 type CountBody = z.infer<typeof countRequest>;
 

@@ -4,12 +4,14 @@ import { exactMembers } from "./output-format.ts";
 import { toErrorBody, toErrorEvent } from "./errors.ts";
 import { ping } from "./blocks.ts";
 import { createMessageStream, toMessage } from "./messages-format.ts";
-import { parseMessagesRequest, type MessagesRequest } from "./messages-schema.ts";
+import { calledBefore, messageFields, parseMessagesRequest, type MessagesRequest } from "./messages-schema.ts";
 
 export const messagesApi: InferenceApi<MessagesRequest> = {
   endpoint: "anthropic_messages",
   parse: parseMessagesRequest,
+  fields: messageFields,
   exact: exactMembers,
+  rewritten: calledBefore,
   createStream: createMessageStream,
   keepAlive: ping,
   toAnswer: toMessage,

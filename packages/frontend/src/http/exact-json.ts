@@ -27,6 +27,23 @@ function isRounded(member: unknown): boolean {
   return typeof member === "number" && Number.isInteger(member) && !Number.isSafeInteger(member);
 }
 
+/** Digits, with a point, from which on a double may not hold a number. */
+const longNumber = 16;
+
+/** Whether a body has a number, outside of its texts, that a double may not hold: many digits, or an exponent. */
+export function mayRound(body: Buffer): boolean {
+  let digits = 0;
+  for (let at = 0; at < body.length; at += 1) {
+    const byte = body[at] ?? 0; // never beyond the end
+    if (byte === quote) at = endOfJsonString(body, at);
+    const isDigit = (byte >= 0x30 && byte <= 0x39) || byte === 0x2e;
+    if (digits > 0 && (byte | 0x20) === 0x65) return true; // e, E
+    digits = isDigit ? digits + 1 : 0;
+    if (digits >= longNumber) return true;
+  }
+  return false;
+}
+
 /** The source text of members of the outermost object; of two with one name the last, as JSON.parse has it. `body` is valid JSON.
  *  A reviver would have the source too, but it is called for every value there is, and a body may hold millions. */
 export function readSources(body: Buffer, names: ReadonlySet<string>): Map<string, string> {

@@ -4,7 +4,8 @@ import type { ModelJob } from "@dyn/runtime/internal";
 import type { Delta } from "@dyn/runtime/llm";
 import type { AskParts } from "./ask-options.ts";
 import type { FieldLimits } from "./fields.ts";
-import type { ExactMember } from "./exact.ts";
+import type { ExactMember, RewrittenMember } from "./exact.ts";
+import type { FieldNames } from "./extra.ts";
 import type { GivenMedia } from "./media.ts";
 import type { AnswerResult } from "./logprobs.ts";
 
@@ -49,6 +50,8 @@ export interface Refusals {
 
 /** An API whose answers are of one piece, and no completions. */
 export interface UnaryApi<Request> extends Refusals {
+  /** Names of its fields. Without them none is refused because nobody knows it. */
+  readonly fields?: FieldNames;
   /** @throws FieldError naming the field that is wrong. */
   parse(body: unknown, limits: FieldLimits): Request;
   /** Ask workers. @returns the body of the answer, as JSON. */
@@ -59,8 +62,12 @@ export interface UnaryApi<Request> extends Refusals {
 export interface InferenceApi<Request extends InferenceRequest = InferenceRequest> extends Refusals {
   /** @throws FieldError naming the field that is wrong. */
   parse(body: unknown, limits: FieldLimits): Request;
+  /** Names of its fields. Without them it has none that nobody knows. */
+  readonly fields?: FieldNames;
   /** Members of a body whose schemas engines get to the last digit. */
   readonly exact?: readonly ExactMember[];
+  /** A member of which the job has JSON that was written anew. */
+  readonly rewritten?: RewrittenMember;
   createStream(request: Request, head: AnswerHead): StreamFormat;
   /** Streams end with the whole answer, which is held until then. */
   readonly repeatsAnswer?: true;

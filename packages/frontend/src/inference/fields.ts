@@ -10,6 +10,7 @@ export const fieldReasons = [
   "invalid_type",
   "invalid_value",
   "unsupported_value",
+  "unknown_parameter",
   "empty_array",
   "array_above_max_length",
   "string_below_min_length",

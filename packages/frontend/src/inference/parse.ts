@@ -1,6 +1,7 @@
 /** From the bytes of a body to a request. */
 import type { Exchange } from "@dyn/runtime/internal";
 import { parseJsonBody } from "../http/body.ts";
+import type { UnknownFields } from "./extra.ts";
 import { readTimeout, timeoutHeader, type DeadlineLimits } from "./deadlines.ts";
 import { checkModelLength, type FieldLimits } from "./fields.ts";
 
@@ -8,6 +9,7 @@ import { checkModelLength, type FieldLimits } from "./fields.ts";
 export interface ParseLimits {
   readonly deadlineLimits: DeadlineLimits;
   readonly fieldLimits: FieldLimits;
+  readonly unknownFields: UnknownFields;
 }
 
 /** A body as far as it could be read. Without a request there is an error. */

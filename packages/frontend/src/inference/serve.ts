@@ -7,7 +7,8 @@ import { beginRequestLog, type RequestKind, type RequestLog, type RequestLogOpti
 import type { AnswerHead, InferenceApi, InferenceRequest, Refusals, UnaryApi } from "./api.ts";
 import type { AskParts } from "./ask-options.ts";
 import { Deadlines } from "./deadlines.ts";
-import { keepExact } from "./exact.ts";
+import { keepExact, parseExactly } from "./exact.ts";
+import { findExtra } from "./extra.ts";
 import { peekModel, peekStream, type FieldLimits } from "./fields.ts";
 import { givenAtEnd, type PassHeaders } from "./given-headers.ts";
 import { generate } from "./generate.ts";
@@ -42,7 +43,11 @@ export function serveInference<Request extends InferenceRequest>(
   raw: unknown,
   parts: InferenceParts,
 ): Promise<void> {
-  const read = (body: unknown, limits: FieldLimits): Request => keepExact(api.exact, api.parse(body, limits), raw);
+  const read = (body: unknown, limits: FieldLimits): Request => {
+    const extra = findExtra(body, api.fields, parts.unknownFields);
+    const request = parseExactly(api.rewritten, body, raw, (given) => api.parse(given, limits));
+    return keepExact(api.exact, request, raw, extra);
+  };
   const { body, ...parsed } = parseRequest(read, exchange, raw, parts);
   const { passHeaders, keepAliveMs, wallClock } = parts;
   return serveParsed(api, exchange, parsed, kindOf(api, body, parts), parts, (request, asking) => {
@@ -60,7 +65,11 @@ export function serveUnary<Request extends object>(
   raw: unknown,
   parts: InferenceParts,
 ): Promise<void> {
-  const { body, ...parsed } = parseRequest((given, limits) => api.parse(given, limits), exchange, raw, parts);
+  const read = (body: unknown, limits: FieldLimits): Request => {
+    if (parts.unknownFields === "refuse") findExtra(body, api.fields, "refuse");
+    return api.parse(body, limits);
+  };
+  const { body, ...parsed } = parseRequest(read, exchange, raw, parts);
   const kind = { ...kindOf(api, body, parts), requestType: "unary" } as const;
   return serveParsed(api, exchange, parsed, kind, parts, async (request, asking) => {
     const json = await api.answer(request, asking);

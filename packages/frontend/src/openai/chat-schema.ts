@@ -6,8 +6,10 @@ import { described, ruleOf, shaped } from "../inference/described.ts";
 import { countLimit, listOf } from "../inference/field-kinds.ts";
 import { checkLength, FieldError, modelName, parseFields, type FieldLimits } from "../inference/fields.ts";
 import type { InferenceRequest } from "../inference/api.ts";
+import type { FieldNames } from "../inference/extra.ts";
 import { findMedia } from "../inference/media.ts";
 import { contentOf, skipParts, textPart, toParts, toText, type Part } from "../inference/parts.ts";
+import { otherChatFields } from "./other-fields.ts";
 import { mediaParts } from "./parts.ts";
 import { checkToolChoice } from "../inference/tool-choice.ts";
 import { lengthFields, toLength } from "./length-fields.ts";
@@ -99,6 +101,8 @@ const chatRequest = z.object({
 
 /** For the document of the API. */
 export const chatRequestSchema: z.ZodType = shaped(chatRequest, onlyOfStreams);
+
+export const chatFields: FieldNames = { read: new Set(Object.keys(chatRequest.shape)), others: otherChatFields };
 
 type ChatBody = z.infer<typeof chatRequest>;
 

@@ -1,7 +1,7 @@
 /** POST /v1/chat/completions. */
 import type { InferenceApi } from "../inference/api.ts";
 import { createChatStream, toChatCompletion } from "./chat-format.ts";
-import { parseChatRequest, type ChatRequest } from "./chat-schema.ts";
+import { chatFields, parseChatRequest, type ChatRequest } from "./chat-schema.ts";
 import { toResponseFormat } from "./response-format.ts";
 import { toTools } from "./tools.ts";
 import { keepAlive, toErrorBody, toErrorEvent } from "./errors.ts";
@@ -9,6 +9,7 @@ import { keepAlive, toErrorBody, toErrorEvent } from "./errors.ts";
 export const chatApi: InferenceApi<ChatRequest> = {
   endpoint: "chat_completions",
   parse: parseChatRequest,
+  fields: chatFields,
   exact: [
     { member: "tools", field: "tools", read: (given) => toTools(given as unknown[]) }, // the schema takes lists
     { member: "response_format", field: "responseFormat", read: toResponseFormat },

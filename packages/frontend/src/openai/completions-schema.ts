@@ -7,7 +7,9 @@ import { countLimit } from "../inference/field-kinds.ts";
 import { FieldError, modelName, parseFields, unsupported, type FieldLimits } from "../inference/fields.ts";
 import { countJsonBytes } from "../http/json-size.ts";
 import type { InferenceRequest } from "../inference/api.ts";
+import type { FieldNames } from "../inference/extra.ts";
 import { lengthFields, toLength } from "./length-fields.ts";
+import { otherCompletionFields } from "./other-fields.ts";
 import { promptsField } from "./prompts.ts";
 import {
   answerFields,
@@ -49,6 +51,11 @@ const completionRequest = z.object({
 
 /** For the document of the API. */
 export const completionRequestSchema: z.ZodType = shaped(completionRequest, onlyOfStreams);
+
+export const completionFields: FieldNames = {
+  read: new Set(Object.keys(completionRequest.shape)),
+  others: otherCompletionFields,
+};
 
 type CompletionBody = z.infer<typeof completionRequest>;
 

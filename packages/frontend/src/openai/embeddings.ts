@@ -36,6 +36,7 @@ export interface EmbeddingsRequest {
 
 export const embeddingsApi: UnaryApi<EmbeddingsRequest> = {
   endpoint: "embeddings",
+  fields: { read: new Set(Object.keys(embeddingsRequest.shape)), others: ["nvext"] },
   parse: parseEmbeddingsRequest,
   async answer({ job, encoding }, asking) {
     const inputs = job.prompts?.length ?? 1;

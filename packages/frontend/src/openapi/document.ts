@@ -29,7 +29,7 @@ export interface DescribedFrontend extends OperationLimits {
 
 const unmatched = ["unknown_route", "method_not_allowed"] as const;
 
-const about = `Every GET also answers HEAD. Bodies are JSON in UTF-8. Fields that are not listed are ignored; a field with a bad value is a 400 that names it.
+const about = `Every GET also answers HEAD. Bodies are JSON in UTF-8. Fields that are not listed are handed to the engine or ignored, or refused with \`--http-unknown-fields refuse\`; a field with a bad value is a 400 that names it.
 
 Every answer has the headers \`request-id\` and \`x-request-id\`. A path that is not served is a 404, and one that is served under other methods a 405: \`openai-404-unknown_route\` and \`openai-405-method_not_allowed\` among the responses, or, below \`/v1/messages\` and for clients that send \`anthropic-version\`, the same in Anthropic's shape. With \`--http-cors-origins\` OPTIONS answers what browsers ask before they let a page ask, and answers have \`access-control-…\` headers for it.`;
 

@@ -29,6 +29,7 @@ const usage = {
 const messages = [{ role: "user", content: "hello world" }];
 
 const ignored = "Fields that are not listed are ignored.";
+const handedOn = "Fields that are not listed are handed to the engine.";
 const streaming =
   "The headers of a stream leave with its first token. A failure before that is a plain error with its own status; a failure after it is an error event, the last of the stream. A stream that is silent for 10 s (`--sse-keep-alive-ms`) is sent something that clients skip; its headers may leave with that.";
 
@@ -69,7 +70,7 @@ export interface Inference extends Omit<RouteWords, "description" | "headers" | 
 export function toWords({ json, example, stream, ...words }: Inference): RouteWords {
   return {
     ...words,
-    description: `${ignored} ${streaming}`,
+    description: `${handedOn} ${streaming}`,
     headers: ["RequestTimeout", "WorkerInstance", "PrefillInstance", "ContentEncoding"],
     answers: [{ status: 200, description: "The answer, in one piece or as a stream.", json, example, stream }],
     codes: inferenceCodes,

@@ -8,6 +8,7 @@ import type { PortsOptions } from "./server.ts";
 type InferenceOptions =
   | "deadlineLimits"
   | "fieldLimits"
+  | "unknownFields"
   | "maxAnswerBytes"
   | "forwardHeaders"
   | "passHeaders"
@@ -21,6 +22,7 @@ export function toInferenceOptions(settings: FrontendOptions): Pick<InferencePar
   return {
     deadlineLimits: { totalMs: requestTimeoutMs, firstTokenMs: firstTokenTimeoutMs, betweenTokensMs: tokenTimeoutMs },
     fieldLimits: { ...toBodyLimits(settings), maxEchoBytes: maxAnswerBytes },
+    unknownFields: settings.httpUnknownFields,
     maxAnswerBytes,
     forwardHeaders: settings.forwardHeaders,
     passHeaders: createPassHeaders(settings.responseHeaders),

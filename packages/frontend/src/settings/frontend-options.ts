@@ -30,6 +30,8 @@ export interface HttpOptions extends HttpLimits {
   readonly httpMaxMessages: number;
   /** Most completions of a request: its prompts times n. Default `1024`. */
   readonly httpMaxCompletions: number;
+  /** What becomes of fields of a request that its API does not know: `pass` hands them to the engine, `refuse` answers 400. Default `pass`. */
+  readonly httpUnknownFields: "pass" | "refuse";
   /** Inference requests under way at a time; further ones are refused before their bodies are read. Default `10000`. */
   readonly maxConcurrentRequests: number;
   /** HTTP status of a request refused for overload: 529, 503 or 429. Default `529`. */

@@ -157,6 +157,13 @@ export const httpSettings: SettingsOf<HttpOptions> = {
     [1, maxChoices],
     "most completions of a request: its prompts times n",
   ),
+  httpUnknownFields: {
+    env: "DYN_HTTP_UNKNOWN_FIELDS",
+    flag: "http-unknown-fields",
+    default: "pass",
+    parse: oneOf("pass", "refuse"),
+    help: "what becomes of fields of a request that its API does not know: the engine gets them (pass), or the request is a 400 that names one (refuse)",
+  },
   maxConcurrentRequests: numberSetting(
     "DYN_HTTP_MAX_CONCURRENT_REQUESTS",
     "max-concurrent-requests",

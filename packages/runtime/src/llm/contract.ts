@@ -175,6 +175,8 @@ export interface ModelRequest {
   readonly reasoning?: Reasoning;
   /** Only engines that are served with the capability `logprobs` get it. Absent = nothing is wanted of that. */
   readonly logprobs?: LogprobsRequest;
+  /** Fields of the client's request that its API does not read, under their own names, as the client sent them; numbers as in `Tool`. Absent = none. */
+  readonly extra?: Readonly<Record<string, unknown>>;
   /** The completion has begun elsewhere: go on after this. Only engines served with a `migrationLimit` above 0 get it. */
   readonly generated?: Generated;
   /** At a decode worker: what the prefill worker's engine made of the prompt. */
@@ -185,6 +187,7 @@ export interface ModelRequest {
 export interface ExactJson {
   readonly tools?: string;
   readonly responseFormat?: string;
+  readonly extra?: string;
 }
 
 /** What travels to a worker: one request for one or several completions. Engines see them one by one, as a ModelRequest. */

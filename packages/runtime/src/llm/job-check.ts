@@ -87,6 +87,7 @@ const optional: Readonly<Record<string, readonly [words: string, isValid: (value
     (value) => isMap(value) && Object.values(value).every((text) => isText(text ?? "")),
   ],
   responseFormat: ["a map", isMap],
+  extra: ["a map", isMap],
   reasoning: ["a map with isEnabled, effort or budgetTokens", isReasoning],
   toolChoice: ["a map with mode", (value) => isMap(value) && isText(value["mode"])],
   logprobs: [`a map with top, a whole number from 0 to ${maxTop}`, isLogprobsRequest],

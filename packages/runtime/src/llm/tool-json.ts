@@ -17,14 +17,17 @@ const maxLongNumbers = 65_536;
 const { rawJSON } = JSON as typeof JSON & { rawJSON(this: void, text: string): unknown };
 
 /** What the engine sees. @throws RuntimeError `invalid_argument` on what is no JSON, nested too deep, or nothing of the kind. */
-export function readExact({ tools, responseFormat }: ExactJson): Pick<ModelRequest, "tools" | "responseFormat"> {
+export function readExact({ tools, responseFormat, extra }: ExactJson): Pick<ModelRequest, keyof ExactJson> {
   const list = tools === undefined ? undefined : parseExactJson(tools, "tools");
   if (list !== undefined && !isTools(list))
     throw new RuntimeError("invalid_argument", "tools of the request must be a list of maps with name");
   const format = responseFormat === undefined ? undefined : parseExactJson(responseFormat, "responseFormat");
   if (format !== undefined && !isMap(format))
     throw new RuntimeError("invalid_argument", "responseFormat of the request must be a map");
-  return { ...(list && { tools: list }), ...(format && { responseFormat: format }) };
+  const others = extra === undefined ? undefined : parseExactJson(extra, "extra");
+  if (others !== undefined && !isMap(others))
+    throw new RuntimeError("invalid_argument", "extra of the request must be a map");
+  return { ...(list && { tools: list }), ...(format && { responseFormat: format }), ...(others && { extra: others }) };
 }
 
 /** A list of tools, as far as the runtime reads them. */
