@@ -50,7 +50,7 @@ const result = (content: unknown): object => ({ type: "tool_result", tool_use_id
 
 // Every member of ContentBlockParam and BetaContentBlockParam in which there is no text, and two that nobody has thought of yet.
 const unread = `
-  thinking redacted_thinking server_tool_use mcp_tool_use web_search_tool_result web_fetch_tool_result
+  redacted_thinking server_tool_use mcp_tool_use web_search_tool_result web_fetch_tool_result
   advisor_tool_result code_execution_tool_result bash_code_execution_tool_result text_editor_code_execution_tool_result
   tool_search_tool_result container_upload tool_addition tool_removal mcp_tool_listing fallback hologram constructor`;
 

@@ -230,6 +230,7 @@ describe("the engine sees", () => {
     [{ thinking: { type: "enabled", budget_tokens: 2_048 } }, { isEnabled: true, budgetTokens: 2_048 }],
     [{ output_config: { effort: "max" } }, { effort: "max" }],
     [{ output_config: { effort: 7 } }, undefined],
+    [{ output_config: {} }, undefined],
     [{}, undefined],
   ])("%j", async (fields, reasoning) => {
     const headers = { "content-type": "application/json" };
