@@ -124,6 +124,16 @@ describe("thinking reaches", () => {
       },
       { type: "content_block_stop", index: 0 },
     ]);
+    for (const { content } of [
+      await anthropic.messages.create(ask),
+      await anthropic.messages.stream(ask).finalMessage(),
+    ])
+      await anthropic.messages.create({ ...ask, messages: [...messages, { role: "assistant", content }, ...messages] });
+    const seen = asked.flatMap((request) => request.messages[1] ?? []);
+    expect(seen.map(({ text, reasoning }) => [text, reasoning])).toEqual([
+      ["It is.", "They ask for it."],
+      ["It is.", "They ask for it."],
+    ]);
   });
 
   test("a client between texts and calls, each in a block of its own", async () => {
@@ -199,6 +209,14 @@ describe("thinking reaches", () => {
       completion_tokens_details: { reasoning_tokens: 30 },
     });
   });
+});
+
+test("the history of a request says how much of it was thinking", async () => {
+  const { _request_id: id } = await openai.chat.completions.create({ model: "thinker", messages });
+  const response = await fetch(`${url}/v1/requests/${id}`);
+  const tree = await response.text();
+  expect(tree).toContain('"output_tokens":4');
+  expect(tree).toContain('"reasoning_tokens":2');
 });
 
 test("usage has its details where there is nothing to count", async () => {

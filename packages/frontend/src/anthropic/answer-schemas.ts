@@ -27,7 +27,9 @@ const thinkingBlock = z.object({
   thinking: z.string().describe('Empty in a stream, where it comes in pieces, and with `thinking.display: "omitted"`.'),
   signature: z
     .string()
-    .describe("For clients that want one; nobody checks it. Empty in a stream, where it comes last."),
+    .describe(
+      "For clients that want one; nobody checks it. It holds the text where that is omitted. Empty in a stream, where it comes last.",
+    ),
 });
 const textBlock = z.object({ type: z.literal("text"), text: z.string() });
 const toolUse = z.object({

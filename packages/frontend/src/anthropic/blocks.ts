@@ -1,6 +1,8 @@
 /** Content blocks of a message: thinking, text and tool calls, one after the other. */
 import type { Delta, ToolCall, ToolCallPiece } from "@dyn/runtime/llm";
 import { parseExactJson } from "@dyn/runtime/internal";
+import { GrowingText } from "../inference/growing-text.ts";
+import { holdThinking, maxHeldChars, toSignature } from "./signature.ts";
 import type { Choice } from "../inference/transcript.ts";
 
 /** A named event of a stream. */
@@ -29,13 +31,15 @@ const deltas: Readonly<Record<Kind, string>> = {
 export interface ThinkingShown {
   /** Blocks of thinking have a signature, but not its text. */
   readonly isOmitted: boolean;
-  /** Clients keep it and send it back; nobody checks it. */
-  readonly signature: string;
+  readonly requestId: string;
 }
 
 /** The events of the blocks of one stream. */
 export class BlockEvents {
   readonly #shown: ThinkingShown;
+  /** Thinking of the open block that its client does not see. */
+  #omitted: GrowingText | undefined;
+  #omittedChars = 0;
   /** Of the block that is open, or was last. */
   #index = -1;
   #open: Kind | undefined;
@@ -66,7 +70,17 @@ export class BlockEvents {
   #think(reasoning: string): string {
     const block = { type: "thinking", thinking: "", signature: "" };
     const events = this.#open === "thinking" ? "" : this.#begin("thinking", block);
-    return this.#shown.isOmitted ? events : `${events}${this.#before}${JSON.stringify(reasoning)}}}\n\n`;
+    if (!this.#shown.isOmitted) return `${events}${this.#before}${JSON.stringify(reasoning)}}}\n\n`;
+    this.#omittedChars += reasoning.length;
+    if (this.#omittedChars <= maxHeldChars) (this.#omitted ??= new GrowingText()).add(reasoning);
+    else this.#omitted = undefined;
+    return events;
+  }
+
+  #sign(): string {
+    const text = this.#omitted?.join() ?? "";
+    [this.#omitted, this.#omittedChars] = [undefined, 0];
+    return holdThinking(text, this.#shown.requestId);
   }
 
   #call({ id = "", name, arguments: text = "" }: ToolCallPiece): string {
@@ -87,18 +101,20 @@ export class BlockEvents {
   #close(): string {
     if (this.#open === undefined) return "";
     const index = this.#index;
-    const delta = { type: "signature_delta", signature: this.#shown.signature };
-    const signed = this.#open === "thinking" ? event("content_block_delta", { index, delta }) : "";
+    const isThinking = this.#open === "thinking";
     this.#open = undefined;
-    return signed + event("content_block_stop", { index });
+    const end = event("content_block_stop", { index });
+    if (!isThinking) return end;
+    return event("content_block_delta", { index, delta: { type: "signature_delta", signature: this.#sign() } }) + end;
   }
 }
 
 /** The blocks of a unary answer. */
 export function toBlocks(
   { text, reasoning, toolCalls }: Pick<Choice, "text" | "reasoning" | "toolCalls">,
-  { isOmitted, signature }: ThinkingShown,
+  { isOmitted, requestId }: ThinkingShown,
 ): unknown[] {
+  const signature = isOmitted ? holdThinking(reasoning, requestId) : toSignature(requestId);
   const thought = reasoning === "" ? [] : [{ type: "thinking", thinking: isOmitted ? "" : reasoning, signature }];
   const said = text !== "" || thought.length + toolCalls.length === 0 ? [{ type: "text", text }] : [];
   return [...thought, ...said, ...toolCalls.map(toUse)];

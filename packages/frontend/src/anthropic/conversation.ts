@@ -1,6 +1,7 @@
 /** The conversation of a messages request: which roles and blocks there are, and the messages that engines see of them. */
 import type { MediaPart, Message, ToolCall } from "@dyn/runtime/llm";
 import * as z from "zod";
+import { readThinking } from "./signature.ts";
 import { kindOf } from "../inference/field-kinds.ts";
 import { described, ruleOf, shaped } from "../inference/described.ts";
 import {
@@ -94,8 +95,14 @@ const toolUse = z
   });
 
 const thinking = z
-  .object({ thinking: z.string().nullish() })
-  .transform((given): Part => ({ type: "thinking", text: "", reasoning: given.thinking ?? "" }));
+  .object({ thinking: z.string().nullish(), signature: z.unknown().optional() })
+  .transform(({ thinking: thought, signature }): Part => {
+    return {
+      type: "thinking",
+      text: "",
+      reasoning: thought == null || thought === "" ? readThinking(signature) : thought,
+    };
+  });
 
 // What a client has left out of a long conversation, in few words.
 const compaction = z

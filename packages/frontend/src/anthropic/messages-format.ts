@@ -35,7 +35,7 @@ function toUsage({ promptTokens, completionTokens, reasoningTokens = 0 }: Usage)
 }
 
 function toShown({ omitsThinking }: MessagesRequest, { requestId }: AnswerHead): ThinkingShown {
-  return { isOmitted: omitsThinking, signature: `dyn-${requestId}` };
+  return { isOmitted: omitsThinking, requestId };
 }
 
 /** message_start, blocks of thinking, of text and of tool calls, message_delta with the stop reason and usage, message_stop. */
