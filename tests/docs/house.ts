@@ -111,8 +111,10 @@ export const houses: Readonly<Record<string, Readonly<Record<string, Room>>>> = 
     "index.ts": { floor: 4, holds: "`startMockWorker()`" },
     "engine.ts": { floor: 3, holds: "an answer, played at a given pace" },
     "embeddings.ts": { floor: 3, holds: "vectors of hashed words" },
+    seen: { floor: 2, holds: "what was asked and answered of late" },
+    pace: { floor: 1, holds: "when tokens come" },
     script: { floor: 2, holds: "rules that somebody wrote: their form, whom they are for, what they answer" },
-    "options.ts": { floor: 1, holds: "settings" },
+    "options.ts": { floor: 2, holds: "settings" },
     answers: {
       floor: 1,
       holds: "the plan of an answer: a call, an instance of a schema, an echo; and how it is played",

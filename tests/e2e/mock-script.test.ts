@@ -72,6 +72,23 @@ test("it is shown, replaced and ended over the system server", async () => {
   expect(lines.map(({ rules }) => rules)).toEqual([1, 0]);
 });
 
+test("what was asked is shown over the system server, and forgotten", async () => {
+  const requests = `${systemUrl(cluster.workers[0])}/requests`;
+  await fetch(requests, { method: "DELETE" });
+  await postChat(cluster.url, chat("look at me", { seed: 2 ** 53 }));
+  const shown = await eventually("the request", async () => {
+    const { requests: list } = (await (await fetch(requests)).json()) as { requests: { outcome: string }[] };
+    return list[0]?.outcome === "completed" && list;
+  });
+  expect(shown).toMatchObject([
+    {
+      request: { messages: [{ role: "user", text: "look at me" }], sampling: { seed: "9007199254740992" } },
+      answer: { text: "look at me", tokens: 3 },
+    },
+  ]);
+  expect(await (await fetch(requests, { method: "DELETE" })).json()).toEqual({ requests: [] });
+});
+
 describe("the command ends with a sentence", () => {
   test.each([
     ["a file that is not there", "nowhere.json", undefined, /nowhere\.json: ENOENT/],

@@ -20,7 +20,9 @@ function answer(said: string, usual: number, more: Partial<ModelRequest> = {}, d
     sampling: {},
     ...more,
   };
-  return [...play(toPlan(request, usual), { seed: 0, done })].filter((step) => step.type === undefined);
+  return [...play(toPlan(request, { reasoningTokens: usual }), { seed: 0, done })].filter(
+    (step) => step.type === undefined,
+  );
 }
 
 const thoughts = (deltas: readonly Delta[]): (string | undefined)[] =>

@@ -1,7 +1,7 @@
 // What the mock calls, by the rules of docs/mock-worker.md: it follows from the request alone.
 import { describe, expect, test } from "vitest";
 import { toEcho } from "../../packages/mock-worker/src/answers/rules.ts";
-import { toCall } from "../../packages/mock-worker/src/answers/tool-calls.ts";
+import { toCall, type CallMode } from "../../packages/mock-worker/src/answers/tool-calls.ts";
 import type { Message, ModelRequest, Tool, ToolChoice } from "../../packages/runtime/src/llm/contract.ts";
 
 const parameters = { type: "object", properties: { city: { type: "string" } }, required: ["city"] };
@@ -14,7 +14,12 @@ const result: Message = { role: "tool", text: "sunny", toolCallId: "c" };
 const called: Message = { role: "assistant", text: "" };
 
 /** Name and arguments of what is called; undefined for a text. */
-function callOf(messages: readonly Message[], given: readonly Tool[], toolChoice?: ToolChoice): unknown {
+function callOf(
+  messages: readonly Message[],
+  given: readonly Tool[],
+  toolChoice?: ToolChoice,
+  when?: CallMode,
+): unknown {
   const request: ModelRequest = {
     model: "m",
     messages,
@@ -23,7 +28,7 @@ function callOf(messages: readonly Message[], given: readonly Tool[], toolChoice
     tools: given,
     ...(toolChoice && { toolChoice }),
   };
-  const call = toCall(request);
+  const call = toCall(request, when);
   return call && [call.tool.name, call.text];
 }
 
@@ -68,4 +73,24 @@ test("the answer repeats the last result, or else what the user said", () => {
   expect(toEcho({ messages: [user("hello"), called, result] })).toBe("sunny");
   expect(toEcho({ messages: [user("hello"), called, result, user("thanks")] })).toBe("thanks");
   expect(toEcho({ messages: [] })).toBe("");
+});
+
+describe("--tool-calls", () => {
+  const asks = [user("the weather")];
+  const forced: ToolChoice = { mode: "required" };
+  test.each<[CallMode, unknown[]]>([
+    ["never", [undefined, undefined, undefined, undefined, undefined]],
+    ["forced", [undefined, undefined, "get_weather", "submit", undefined]],
+    ["auto", [undefined, "get_weather", "get_weather", "submit", undefined]],
+    ["always", ["get_weather", "get_weather", "get_weather", "submit", undefined]],
+  ])("%s", (when, expected) => {
+    const called = [
+      callOf([user("hello")], tools, undefined, when),
+      callOf(asks, tools, undefined, when),
+      callOf([user("hello")], tools, forced, when),
+      callOf([user("/call submit")], tools, undefined, when),
+      callOf([...asks, result], tools, undefined, when),
+    ];
+    expect(called.map((call) => (Array.isArray(call) ? (call as unknown[])[0] : call))).toEqual(expected);
+  });
 });

@@ -3,6 +3,7 @@ import type { Embed, Embeddings } from "@dyn/runtime/llm";
 import { partsOf, waitMs } from "@dyn/runtime/internal";
 import { injectFault, type FaultPlan } from "./faults/faults.ts";
 import type { MockOptions } from "./options.ts";
+import { createTimes } from "./pace/times.ts";
 
 /** Numbers of a vector that a word is added to. */
 const places = 32;
@@ -14,11 +15,14 @@ export function createEmbed(
   { ttftMs, speedupRatio, seed, embeddingDimensions }: EmbedOptions,
   { plan, crash }: { readonly plan: FaultPlan; readonly crash: () => void },
 ): Embed {
-  const firstMs = speedupRatio === 0 ? 0 : ttftMs / speedupRatio;
+  const times = createTimes(ttftMs, seed);
+  let requests = 0;
   return async ({ inputs, dimensions = embeddingDimensions }, context): Promise<Embeddings> => {
     const { signal } = context;
     const { connection, logger: log } = partsOf(context);
     const sleep = (ms: number): Promise<void> => waitMs(ms, signal);
+    requests += 1;
+    const firstMs = speedupRatio === 0 ? 0 : times.at(requests, 0) / speedupRatio;
     if (firstMs > 0) await sleep(firstMs);
     for (const fault of plan.next()) {
       const target = { connection: () => connection, log, sleep, hold: () => plan.hold(signal), crash };

@@ -6,13 +6,15 @@ import { lengthen } from "./answers/length.ts";
 import { withLogprobs } from "./answers/logprobs.ts";
 import type { Plan } from "./answers/plan.ts";
 import { play, type Step } from "./answers/play.ts";
-import { toPlan } from "./answers/rules.ts";
+import { toPlan, type Habits } from "./answers/rules.ts";
+import { createClockwork } from "./pace/pace.ts";
 import { injectFault, type Fault, type FaultPlan, type FaultTarget } from "./faults/faults.ts";
 import type { MockOptions } from "./options.ts";
 import type { ScriptControl } from "./script/control.ts";
+import { createUnseen, type SeenRequests, type Sighting } from "./seen/seen.ts";
 
 export type Pace = Pick<MockOptions, "ttftMs" | "itlMs" | "speedupRatio" | "seed" | "disaggregationMode"> &
-  Partial<Pick<MockOptions, "reasoningTokens">>;
+  Partial<Pick<MockOptions, "prefillTokensPerS" | "toolCalls" | "reasoningTokens">>;
 
 /** What is the worker's besides its pace. */
 export interface EngineParts {
@@ -21,39 +23,47 @@ export interface EngineParts {
   readonly crash: () => void;
   /** Its rules come before the mock's own. */
   readonly script?: ScriptControl;
+  /** Where it writes down what it is asked. */
+  readonly seen?: SeenRequests | undefined;
 }
 
-/** Create an engine for one worker. Nothing in it is random: token ids follow from `seed` and the token, faults from their plan. */
-export function createEchoEngine(
-  { ttftMs, itlMs, speedupRatio, seed, disaggregationMode, reasoningTokens }: Pace,
-  parts?: EngineParts,
-): Engine {
-  const scale = (ms: number): number => (speedupRatio === 0 ? 0 : ms / speedupRatio);
-  const firstMs = scale(ttftMs);
-  const nextMs = scale(itlMs);
+/** Create an engine for one worker. Nothing in it is random: token ids follow from `seed` and the token, faults from their plan, times that vary from `seed`
+ *  and the number of the request. */
+export function createEchoEngine(pace: Pace, parts?: EngineParts): Engine {
+  const { seed, disaggregationMode } = pace;
+  const clockwork = createClockwork(pace);
   return async function* echo(request, context) {
     const { signal } = context;
     using clock = createClock(signal);
     const target = toTarget(context, clock, parts);
+    const times = clockwork.next(request);
     if (disaggregationMode === "prefill") {
-      await createSteps(parts?.plan.next() ?? [], target, signal).next(firstMs);
+      await createSteps(parts?.plan.next() ?? [], target, signal).next(times.firstMs);
       yield { text: "", prefillResult: { prompt_tokens: countPromptTokens(request), seed } } satisfies Delta;
       return;
     }
-    const { plan = toPlan(request, reasoningTokens), faults } = findAnswer(request, context, parts);
+    const { plan, faults, sighting } = findAnswer(request, context, { habits: pace, parts });
     const steps = createSteps(faults, target, signal);
-    let waitMs = disaggregationMode === "decode" ? 0 : firstMs; // a decode worker begins where the prefill worker ended
-    for (const step of toSteps(plan, request, seed)) {
-      if (step.type === "pace") waitMs = scale(step.ms);
-      else if (step.type !== undefined) await happen(step, target, scale);
-      else {
-        if (waitMs > 0 || faults.length > 0) await steps.next(waitMs);
-        else signal.throwIfAborted();
-        waitMs = nextMs;
-        yield step;
+    let waitMs = disaggregationMode === "decode" ? 0 : times.firstMs; // a decode worker begins where the prefill worker ended
+    try {
+      for (const step of toSteps(plan, request, seed)) {
+        if (step.type === "pace") waitMs = clockwork.scale(step.ms);
+        else if (step.type !== undefined) await happen(step, target, clockwork.scale);
+        else {
+          const waiting = steps.next(waitMs);
+          if (waiting) await waiting;
+          waitMs = times.nextMs(sighting.add(step));
+          yield step;
+        }
       }
+      await steps.next(0); // a fault may be due after the last token
+      sighting.isComplete = true;
+    } catch (error) {
+      sighting.error = error;
+      throw error;
+    } finally {
+      sighting.end(signal.aborted);
     }
-    if (faults.length > 0) await steps.next(0); // one may be due after the last token
   };
 }
 
@@ -64,17 +74,24 @@ function toSteps(plan: Plan, request: ModelRequest, seed: number): Iterable<Step
 }
 
 interface Answer {
-  /** Undefined if no rule of a script is for it. */
-  readonly plan: Plan | undefined;
+  readonly plan: Plan;
   readonly faults: readonly Fault[];
+  readonly sighting: Sighting;
 }
 
-function findAnswer(request: ModelRequest, context: RequestContext, parts: EngineParts | undefined): Answer {
-  const scripted = parts?.script?.current?.find(request, context);
+interface AnswerOptions {
+  readonly habits: Habits;
+  readonly parts: EngineParts | undefined;
+}
+
+function findAnswer(request: ModelRequest, context: RequestContext, { habits, parts }: AnswerOptions): Answer {
+  const found = parts?.script?.current?.find(request, context);
   const faults = parts?.plan.next() ?? [];
+  const make = (): Plan => found?.plan ?? toPlan(request, habits);
   return {
-    plan: scripted?.plan,
-    faults: scripted && scripted.faults.length > 0 ? [...faults, ...scripted.faults] : faults,
+    plan: make(),
+    faults: found && found.faults.length > 0 ? [...faults, ...found.faults] : faults,
+    sighting: parts?.seen?.begin(request, context, { rule: found?.rule, toPlan: make }) ?? createUnseen(),
   };
 }
 
@@ -89,18 +106,23 @@ function toTarget(context: RequestContext, clock: Clock, parts: EngineParts | un
 }
 
 interface Steps {
-  /** Wait for the time of the next token, and let the faults that are due be injected before it. */
-  next(waitMs: number): Promise<void>;
+  /** Wait for the time of the next token, and let the faults that are due be injected before it. Undefined if there is nothing to wait for. */
+  next(waitMs: number): Promise<void> | undefined;
 }
 
 function createSteps(faults: readonly Fault[], target: FaultTarget, signal: AbortSignal): Steps {
   let sent = 0;
+  const step = async (waitMs: number): Promise<void> => {
+    if (waitMs > 0) await target.sleep(waitMs);
+    for (const fault of faults) if (fault.afterTokens === sent) await injectFault(fault, target);
+    sent += 1;
+    signal.throwIfAborted();
+  };
   return {
-    async next(waitMs) {
-      if (waitMs > 0) await target.sleep(waitMs);
-      for (const fault of faults) if (fault.afterTokens === sent) await injectFault(fault, target);
-      sent += 1;
+    next(waitMs) {
+      if (waitMs > 0 || faults.length > 0) return step(waitMs);
       signal.throwIfAborted();
+      return undefined;
     },
   };
 }

@@ -21,7 +21,10 @@ import { mockSettings, type MockOptions } from "./options.ts";
 import { createScriptControl, toScriptRoute } from "./script/control.ts";
 import type { Fixture } from "./script/format.ts";
 import { readScript } from "./script/read.ts";
+import { toSeenRoute } from "./seen/route.ts";
+import { createSeenRequests, type SeenRequest } from "./seen/seen.ts";
 
+export type { SeenAnswer, SeenCall, SeenRequest } from "./seen/seen.ts";
 export { createEchoEngine } from "./engine.ts";
 export type { Pace } from "./engine.ts";
 export { parseFaults } from "./faults/faults.ts";
@@ -68,6 +71,10 @@ export interface MockWorker extends AsyncDisposable {
   inject(faults: readonly Fault[]): void;
   /** Have all of them answer requests to come by these rules; [] = by their own alone. @throws RuntimeError `invalid_argument` naming what is wrong. */
   play(fixtures: readonly Fixture[]): void;
+  /** What they were asked of late, and what they have answered, the oldest first: the latest `keepRequests`, in at most 64 MiB. */
+  requests(): readonly SeenRequest[];
+  /** Forget those. */
+  forgetRequests(): void;
   /** Finish what runs and close all of them; `await using` does the same. Idempotent: the promise is that of `closed`. */
   close(): Promise<void>;
 }
@@ -94,6 +101,7 @@ export async function startMockWorker(given: MockWorkerOptions = {}): Promise<Mo
   const options = completeSettings(mockSettings, settings, environment);
   const faults = createFaultControl(options);
   const script = createScriptControl(options.seed, toScript(options, fixtures));
+  const seen = createSeenRequests({ max: options.keepRequests, now: Date.now });
   const workers = createWorkers();
   const stop = new AbortController();
   // One watch and one log for all workers: each runtime's own would be a listener of the process, and the watch a line per worker.
@@ -108,9 +116,12 @@ export async function startMockWorker(given: MockWorkerOptions = {}): Promise<Mo
       if (workers.runtimes.length === 1) {
         runtime.system.addRoute("/faults", toFaultRoute(faults, loggerOf(runtime.log)));
         runtime.system.addRoute("/script", toScriptRoute(script, loggerOf(runtime.log)));
+        runtime.system.addRoute("/requests", toSeenRoute(seen));
       }
       const crash = onCrash ?? (() => workers.kill(runtime));
-      workers.servings.push(await serve(runtime, options, { plan, crash, script }));
+      workers.servings.push(
+        await serve(runtime, options, { plan, crash, script, seen: options.keepRequests > 0 ? seen : undefined }),
+      );
     }
   } catch (error) {
     signals[Symbol.dispose]();
@@ -130,8 +141,9 @@ export async function startMockWorker(given: MockWorkerOptions = {}): Promise<Mo
   });
   const inject = (others: readonly Fault[]): void => faults.replace(others);
   const play = (others: readonly Fixture[]): void => script.replace({ fixtures: others });
+  const ofSeen = { requests: seen.list, forgetRequests: seen.clear };
   const systemPort = runtimes[0]?.system.port;
-  return { servings, closed, systemPort, inject, play, close: closeAll, [Symbol.asyncDispose]: closeAll };
+  return { servings, closed, systemPort, inject, play, ...ofSeen, close: closeAll, [Symbol.asyncDispose]: closeAll };
 }
 
 function toScript({ script }: MockOptions, fixtures: readonly Fixture[] | undefined): unknown {

@@ -4,7 +4,6 @@ import {
   isModelName,
   maxDimensions,
   maxModelNameLength,
-  maxTimerMs,
   numberSetting,
   oneOf,
   optional,
@@ -14,7 +13,9 @@ import {
   wholeNumber,
   type SettingsOf,
 } from "@dyn/runtime/internal";
+import type { CallMode } from "./answers/tool-calls.ts";
 import { formatFaults, parseFaults, type Fault } from "./faults/faults.ts";
+import { parseTimes } from "./pace/times.ts";
 
 export interface MockOptions {
   /** Name clients use for the model. Default `mock`. */
@@ -31,10 +32,12 @@ export interface MockOptions {
   readonly numWorkers: number;
   /** Completions a worker runs at a time; further ones wait their turn. Default `256`. */
   readonly maxNumSeqs: number;
-  /** Time to the first token, ms. Default `0`. */
-  readonly ttftMs: number;
-  /** Time between tokens, ms. Default `0`. */
-  readonly itlMs: number;
+  /** Time to the first token, ms; `"normal(200,50)"` and `"lognormal(200,50)"` are times with that mean and standard deviation. Default `0`. */
+  readonly ttftMs: number | string;
+  /** Time between tokens, ms, in the same forms. Default `0`. */
+  readonly itlMs: number | string;
+  /** Tokens of a prompt that are read in a second: their time comes before the first token. `0` = no time. Default `0`. */
+  readonly prefillTokensPerS: number;
   /** Divides all times; 0 means no delay at all. Default `1`. */
   readonly speedupRatio: number;
   /** The same seed and prompt give the same token ids. Default `0`. */
@@ -45,10 +48,14 @@ export interface MockOptions {
   readonly embeddingDimensions: number;
   /** How often a request may go on at another worker after one has failed; 0 = never. Default `3`. */
   readonly migrationLimit: number;
+  /** When it calls tools: if the client insists or a line `/call` says so (`forced`), also if the user speaks of one (`auto`), also if there is one and no result yet (`always`), or `never`. Default `auto`. */
+  readonly toolCalls: CallMode;
   /** Faults on purpose, as `parseFaults` makes them. Default `[]`. */
   readonly fault: readonly Fault[];
   /** File of rules for its answers, in JSON or YAML. Default: none, the mock's own rules answer. */
   readonly script: string;
+  /** Requests of late that are kept, with their answers, for `requests()`; 0 = none. Default `100`. */
+  readonly keepRequests: number;
 }
 
 const many = 1_000_000;
@@ -125,15 +132,24 @@ export const mockSettings: SettingsOf<MockOptions> = {
     env: "DYN_MOCK_TTFT_MS",
     flag: "ttft-ms",
     default: 0,
-    parse: decimalNumber(0, maxTimerMs),
-    help: "time to the first token, ms",
+    parse: parseTimes,
+    takesText: true,
+    help: "time to the first token, ms; normal(MEAN,SD) and lognormal(MEAN,SD) vary it",
   },
   itlMs: {
     env: "DYN_MOCK_ITL_MS",
     flag: "itl-ms",
     default: 0,
-    parse: decimalNumber(0, maxTimerMs),
-    help: "time between tokens, ms",
+    parse: parseTimes,
+    takesText: true,
+    help: "time between tokens, ms; normal(MEAN,SD) and lognormal(MEAN,SD) vary it",
+  },
+  prefillTokensPerS: {
+    env: "DYN_MOCK_PREFILL_TOKENS_PER_S",
+    flag: "prefill-tokens-per-s",
+    default: 0,
+    parse: decimalNumber(0, 1e9),
+    help: "tokens of a prompt that are read in a second, before the first token; 0 = no time for that",
   },
   speedupRatio: {
     env: "DYN_MOCK_SPEEDUP_RATIO",
@@ -170,6 +186,13 @@ export const mockSettings: SettingsOf<MockOptions> = {
     parse: wholeNumber(0, 100),
     help: "how often a request may go on at another worker after one has failed; 0 = never",
   },
+  toolCalls: {
+    env: "DYN_MOCK_TOOL_CALLS",
+    flag: "tool-calls",
+    default: "auto",
+    parse: oneOf("forced", "auto", "always", "never"),
+    help: "when it calls tools: if the client insists (forced), also if the user speaks of one (auto), also if there is one and no result yet (always), or never",
+  },
   fault: {
     env: "DYN_MOCK_FAULT",
     flag: "fault",
@@ -184,6 +207,13 @@ export const mockSettings: SettingsOf<MockOptions> = {
     default: "",
     parse: parsePath,
     help: "file of rules for its answers, in JSON or YAML (docs/mock-worker.md); if empty, its own rules answer",
+  },
+  keepRequests: {
+    env: "DYN_MOCK_KEEP_REQUESTS",
+    flag: "keep-requests",
+    default: 100,
+    parse: wholeNumber(0, 10_000),
+    help: "requests of late that are kept, with their answers, for GET /requests of the system server; 0 = none",
   },
 };
 

@@ -4,18 +4,26 @@ import type { ModelRequest, ResponseFormat } from "@dyn/runtime/llm";
 import type { Block, Plan } from "./plan.ts";
 import { toInstance } from "./schema-instance.ts";
 import { toThinking } from "./thinking.ts";
-import { toCall } from "./tool-calls.ts";
+import { toCall, type CallMode } from "./tool-calls.ts";
 
 /** Characters of a piece of JSON or of arguments. */
 const pieceLength = 8;
 
-/** The answer to a request. `reasoningTokens`: how long it thinks before, unless the request says otherwise. */
-export function toPlan(request: ModelRequest, reasoningTokens = 0): Plan {
-  return { blocks: [...toThinking(request, reasoningTokens), toAnswer(request)] };
+/** What the mock does of its own accord. */
+export interface Habits {
+  /** When it calls tools. Default `auto`. */
+  readonly toolCalls?: CallMode | undefined;
+  /** How long it thinks before it answers, unless the request says otherwise. Default 0. */
+  readonly reasoningTokens?: number | undefined;
 }
 
-function toAnswer(request: ModelRequest): Block {
-  const call = request.tools && toCall(request);
+/** The answer to a request. */
+export function toPlan(request: ModelRequest, { toolCalls, reasoningTokens = 0 }: Habits = {}): Plan {
+  return { blocks: [...toThinking(request, reasoningTokens), toAnswer(request, toolCalls)] };
+}
+
+function toAnswer(request: ModelRequest, when: CallMode | undefined): Block {
+  const call = request.tools && toCall(request, when);
   if (call) {
     const { tool, text } = call;
     return { type: "call", name: tool.name, kind: tool.kind, tokens: cut(text) };

@@ -5,6 +5,10 @@ import { toInstance } from "./schema-instance.ts";
 /** More tools than this are those of an agent, whose prompts name them without asking for one. */
 const maxNamed = 3;
 
+/** When tools are called. `forced`: if the client insists, or a line of the user says so; `auto`: also if the user speaks of one; `always`: also if there is one, and
+ *  no result yet; `never`. */
+export type CallMode = "forced" | "auto" | "always" | "never";
+
 /** A call that is to be made. */
 export interface PlannedCall {
   readonly tool: Tool;
@@ -19,10 +23,10 @@ interface Turn {
 }
 
 /** The call that it makes; none if it answers with text. */
-export function toCall(request: ModelRequest): PlannedCall | undefined {
+export function toCall(request: ModelRequest, when: CallMode = "auto"): PlannedCall | undefined {
   const { toolChoice: { mode, name, allowed } = { mode: "auto" }, messages } = request;
   const tools = (request.tools ?? []).filter((tool) => allowed?.includes(tool.name) ?? true);
-  if (mode === "none" || tools.length === 0) return undefined;
+  if (mode === "none" || when === "never" || tools.length === 0) return undefined;
   const turn = toTurn(messages);
   const ordered = followOrders(turn, tools);
   if (ordered) return ordered === "done" ? undefined : ordered;
@@ -31,7 +35,7 @@ export function toCall(request: ModelRequest): PlannedCall | undefined {
       ? tools.find((each) => each.name === name)
       : mode === "required"
         ? tools[Math.min(countTurns(messages), tools.length - 1)]
-        : findNamed(turn, tools);
+        : findUnasked(turn, tools, when);
   return tool && { tool, text: toArguments(tool, turn) };
 }
 
@@ -66,6 +70,11 @@ function toInput(text: string): string {
 function countTurns(messages: readonly Message[]): number {
   const first = messages.findIndex(({ role }) => role === "user");
   return messages.slice(first + 1).filter(({ role }) => role === "assistant").length;
+}
+
+function findUnasked(turn: Turn, tools: readonly Tool[], when: CallMode): Tool | undefined {
+  if (when === "always" && turn.results.length === 0) return tools[0];
+  return when === "forced" ? undefined : findNamed(turn, tools);
 }
 
 // A user who asks for the weather wants get_weather.

@@ -85,7 +85,8 @@ export function assertSignals(signals: readonly ShutdownSignal[]): void {
 export function takeGiven<Value>(name: string, setting: Variable<Value>, value: Value): Value {
   const shown = setting.isSecret ? "(hidden)" : describeValue(value);
   const wanted = typeOf(setting.default);
-  if (typeOf(value) !== wanted) throw new RuntimeError("invalid_argument", `${name} must be a ${wanted}, got ${shown}`);
+  if (typeOf(value) !== wanted && !(setting.takesText && typeof value === "string"))
+    throw new RuntimeError("invalid_argument", `${name} must be a ${wanted}, got ${shown}`);
   try {
     if (!setting.check) return setting.parse(String(value)); // of a list its members, with commas between
     setting.check(value);

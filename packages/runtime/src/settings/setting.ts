@@ -12,6 +12,8 @@ export interface Variable<Value> {
   readonly parse: (text: string) => Value;
   /** Throws as `parse` does, for a value that a program gives. Default: `parse`, of its text. */
   check?(value: Value): void;
+  /** True if programs may give its text, too. */
+  readonly takesText?: boolean;
   /** True if the value must not be shown, not even a bad one. */
   readonly isSecret?: boolean;
 }
