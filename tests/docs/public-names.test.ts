@@ -31,7 +31,7 @@ const entryPoints: Readonly<Record<string, { readonly source: string; readonly n
     source: "packages/mock-worker/src/index.ts",
     names: `startMockWorker MockWorkerOptions MockWorker MockOptions createEchoEngine Pace
       parseFaults Fault Script Fixture FixtureMatch Pattern FixtureResponse FixtureCall FixtureBlock FixtureError FixtureUsage
-      StreamingProfile RecordedTimings Chaos SeenRequest SeenAnswer SeenCall`,
+      StreamingProfile RecordedTimings Chaos SeenRequest SeenAnswer SeenCall MockControls`,
   },
   "@dyn/mock-worker/testing": {
     source: "packages/mock-worker/src/testing.ts",

@@ -78,6 +78,8 @@ describe("a script", () => {
         ],
       },
     ],
+    ["of thinking, before the text or as a block", say({ reasoning: "hm", content: "a" })],
+    ["of what was recorded", when({ requestHash: "sha256-0" })],
   ])("%s is taken", (_name, script) => {
     expect(() => readRules(script)).not.toThrow();
     expect(validate(script), JSON.stringify(validate.errors)).toBe(true);
@@ -107,7 +109,7 @@ describe("a script", () => {
     [say({ toolCalls: [{ name: "f" }] }), "fixtures[0].response.toolCalls[0].arguments must be"],
     [
       say({ blocks: [{ type: "tool" }] }),
-      'fixtures[0].response.blocks[0].type must be one of text, toolCall, delay, error, fault, got "tool"',
+      'fixtures[0].response.blocks[0].type must be one of text, reasoning, toolCall, delay, error, fault, got "tool"',
     ],
     [
       say({ blocks: [{ type: "fault", fault: "burn" }] }),

@@ -95,6 +95,32 @@ describe("a rule answers", () => {
     ]);
   });
 
+  test("with what the model thinks, as both APIs show it", async () => {
+    worker.play([
+      { match: { userMessage: "short" }, response: { reasoning: "hm", content: "yes" } },
+      {
+        response: {
+          blocks: [
+            { type: "reasoning", text: "let me see" },
+            { type: "text", text: "no" },
+          ],
+        },
+      },
+    ]);
+    const { choices, usage } = await openai.chat.completions.create(toBody("short"));
+    expect(choices[0]?.message).toMatchObject({ content: "yes", reasoning_content: "hm" });
+    expect(usage?.completion_tokens_details?.reasoning_tokens).toBe(1);
+    const message = await anthropic.messages.create({
+      model: "mock",
+      max_tokens: 9,
+      messages: [{ role: "user", content: "long" }],
+    });
+    expect(message.content).toMatchObject([
+      { type: "thinking", thinking: "let me see" },
+      { type: "text", text: "no" },
+    ]);
+  });
+
   test("with an object as JSON, usage and a reason of its own", async () => {
     const usage = { prompt_tokens: 1_000, completion_tokens: 50, prompt_tokens_details: { cached_tokens: 900 } };
     worker.play([{ response: { content: { a: [1] }, usage, finishReason: "length" } }]);

@@ -129,6 +129,6 @@ test("large requests push out others, however many may be kept", () => {
   const text = "x".repeat(8 * 1024 * 1024); // 16 MiB
   const request = { model: "m", messages: [{ role: "user", text }], stop: [], sampling: {} } as const;
   for (let count = 0; count < 10; count += 1)
-    seen.begin(request, context, { rule: undefined, toPlan: () => ({ blocks: [] }) });
+    seen.begin(request, context, { rule: undefined, isRecorded: false, toPlan: () => ({ blocks: [] }) });
   expect(seen.list()).toHaveLength(3);
 });

@@ -10,7 +10,9 @@ import { toPlan, type Habits } from "./answers/rules.ts";
 import { createClockwork } from "./pace/pace.ts";
 import { injectFault, type Fault, type FaultPlan, type FaultTarget } from "./faults/faults.ts";
 import type { MockOptions } from "./options.ts";
+import type { Recorder, Recording } from "./record/recorder.ts";
 import type { ScriptControl } from "./script/control.ts";
+import type { PlayedScript } from "./script/script.ts";
 import { createUnseen, type SeenRequests, type Sighting } from "./seen/seen.ts";
 
 export type Pace = Pick<MockOptions, "ttftMs" | "itlMs" | "speedupRatio" | "seed" | "disaggregationMode"> &
@@ -23,6 +25,8 @@ export interface EngineParts {
   readonly crash: () => void;
   /** Its rules come before the mock's own. */
   readonly script?: ScriptControl;
+  /** Answers what no rule is for, in place of the mock's own rules. */
+  readonly recorder?: Recorder | undefined;
   /** Where it writes down what it is asked. */
   readonly seen?: SeenRequests | undefined;
 }
@@ -42,11 +46,12 @@ export function createEchoEngine(pace: Pace, parts?: EngineParts): Engine {
       yield { text: "", prefillResult: { prompt_tokens: countPromptTokens(request), seed } } satisfies Delta;
       return;
     }
-    const { plan, faults, sighting } = findAnswer(request, context, { habits: pace, parts });
+    const { played, recording, faults, sighting } = findAnswer(request, context, { seed, habits: pace, parts });
     const steps = createSteps(faults, target, signal);
     let waitMs = disaggregationMode === "decode" ? 0 : times.firstMs; // a decode worker begins where the prefill worker ended
     try {
-      for (const step of toSteps(plan, request, seed)) {
+      if (recording) yield* recording.deltas;
+      for (const step of played) {
         if (step.type === "pace") waitMs = clockwork.scale(step.ms);
         else if (step.type !== undefined) await happen(step, target, clockwork.scale);
         else {
@@ -74,25 +79,43 @@ function toSteps(plan: Plan, request: ModelRequest, seed: number): Iterable<Step
 }
 
 interface Answer {
-  readonly plan: Plan;
+  /** Empty if somebody else answers. */
+  readonly played: Iterable<Step>;
+  readonly recording: Recording | undefined;
   readonly faults: readonly Fault[];
   readonly sighting: Sighting;
 }
 
 interface AnswerOptions {
+  readonly seed: number;
   readonly habits: Habits;
   readonly parts: EngineParts | undefined;
 }
 
-function findAnswer(request: ModelRequest, context: RequestContext, { habits, parts }: AnswerOptions): Answer {
-  const found = parts?.script?.current?.find(request, context);
-  const faults = parts?.plan.next() ?? [];
-  const make = (): Plan => found?.plan ?? toPlan(request, habits);
+function findAnswer(request: ModelRequest, context: RequestContext, options: AnswerOptions): Answer {
+  const { seed, habits, parts } = options;
+  const found = findRule(request, context, parts);
+  const recording = found?.plan ? undefined : parts?.recorder?.ask(request, context);
+  const make = recording?.toPlan ?? ((): Plan => found?.plan ?? toPlan(request, habits));
+  const how = { rule: found?.rule, isRecorded: recording !== undefined, toPlan: make };
   return {
-    plan: make(),
-    faults: found && found.faults.length > 0 ? [...faults, ...found.faults] : faults,
-    sighting: parts?.seen?.begin(request, context, { rule: found?.rule, toPlan: make }) ?? createUnseen(),
+    played: recording ? [] : toSteps(make(), request, seed),
+    recording,
+    faults: join(parts?.plan.next(), found?.faults),
+    sighting: parts?.seen?.begin(request, context, how) ?? createUnseen(),
   };
+}
+
+function findRule(
+  request: ModelRequest,
+  context: RequestContext,
+  parts: EngineParts | undefined,
+): ReturnType<PlayedScript["find"]> {
+  return parts?.script?.current?.find(request, context);
+}
+
+function join(ofWorker: readonly Fault[] = [], ofRule: readonly Fault[] = []): readonly Fault[] {
+  return ofRule.length > 0 ? [...ofWorker, ...ofRule] : ofWorker;
 }
 
 function toTarget(context: RequestContext, clock: Clock, parts: EngineParts | undefined): FaultTarget {

@@ -11,24 +11,20 @@ import {
   type Serving,
   type ShutdownSignal,
 } from "@dyn/runtime";
-import { serveModel } from "@dyn/runtime/llm";
+import { serveModel, type Engine } from "@dyn/runtime/llm";
 import { assertSignals, completeSettings, formatAddress, loggerOf, once, watchSignals } from "@dyn/runtime/internal";
+import { createControls, type MockControls } from "./controls.ts";
 import { createEmbed } from "./embeddings.ts";
 import { createEchoEngine, type EngineParts } from "./engine.ts";
-import { createFaultControl, toFaultRoute } from "./faults/control.ts";
-import type { Fault } from "./faults/faults.ts";
 import { mockSettings, type MockOptions } from "./options.ts";
-import { createScriptControl, toScriptRoute } from "./script/control.ts";
 import type { Fixture } from "./script/format.ts";
-import { readScript } from "./script/read.ts";
-import { toSeenRoute } from "./seen/route.ts";
-import { createSeenRequests, type SeenRequest } from "./seen/seen.ts";
 
 export type { SeenAnswer, SeenCall, SeenRequest } from "./seen/seen.ts";
 export { createEchoEngine } from "./engine.ts";
 export type { Pace } from "./engine.ts";
 export { parseFaults } from "./faults/faults.ts";
 export type { Fault } from "./faults/faults.ts";
+export type { MockControls } from "./controls.ts";
 export type { MockOptions } from "./options.ts";
 export type {
   Chaos,
@@ -54,27 +50,21 @@ export interface MockWorkerOptions extends Partial<MockOptions> {
   readonly memorySpace?: MemorySpace;
   /** Rules for its answers, in place of a file (`script`). Default: none, the mock's own rules answer. */
   readonly fixtures?: readonly Fixture[];
+  /** Answers what no rule is for. What it says is added to the rules, and to the file of `script`. Default: the mock's own rules answer. */
+  readonly upstream?: Engine;
   /** Signals that begin a drain. Default: none is touched. */
   readonly shutdownSignals?: readonly ShutdownSignal[];
   /** What the fault `crash` does. Default: the worker that meets it ends as if its process had been killed; the others, and this process, which may be a test's, go on. */
   readonly onCrash?: () => void;
 }
 
-export interface MockWorker extends AsyncDisposable {
+export interface MockWorker extends MockControls, AsyncDisposable {
   /** One per worker. */
   readonly servings: readonly Serving[];
   /** Resolves after all of them have drained, whoever began it. */
   readonly closed: Promise<void>;
   /** Port of their system server; undefined without one. */
   readonly systemPort: number | undefined;
-  /** Have all of them fail in this way from their next requests on; [] = not any more. */
-  inject(faults: readonly Fault[]): void;
-  /** Have all of them answer requests to come by these rules; [] = by their own alone. @throws RuntimeError `invalid_argument` naming what is wrong. */
-  play(fixtures: readonly Fixture[]): void;
-  /** What they were asked of late, and what they have answered, the oldest first: the latest `keepRequests`, in at most 64 MiB. */
-  requests(): readonly SeenRequest[];
-  /** Forget those. */
-  forgetRequests(): void;
   /** Finish what runs and close all of them; `await using` does the same. Idempotent: the promise is that of `closed`. */
   close(): Promise<void>;
 }
@@ -93,15 +83,14 @@ export async function startMockWorker(given: MockWorkerOptions = {}): Promise<Mo
     environment = {},
     memorySpace = createMemorySpace(),
     fixtures,
+    upstream,
     shutdownSignals = [],
     onCrash,
     ...settings
   } = given;
   assertSignals(shutdownSignals);
   const options = completeSettings(mockSettings, settings, environment);
-  const faults = createFaultControl(options);
-  const script = createScriptControl(options.seed, toScript(options, fixtures));
-  const seen = createSeenRequests({ max: options.keepRequests, now: Date.now });
+  const controls = createControls(options, { fixtures, upstream });
   const workers = createWorkers();
   const stop = new AbortController();
   // One watch and one log for all workers: each runtime's own would be a listener of the process, and the watch a line per worker.
@@ -110,18 +99,12 @@ export async function startMockWorker(given: MockWorkerOptions = {}): Promise<Mo
     stop.abort();
   });
   try {
-    for (const plan of faults.plans) {
+    for (const plan of controls.plans) {
       if (stop.signal.aborted) break;
       const runtime = await workers.open({ config, environment, memorySpace });
-      if (workers.runtimes.length === 1) {
-        runtime.system.addRoute("/faults", toFaultRoute(faults, loggerOf(runtime.log)));
-        runtime.system.addRoute("/script", toScriptRoute(script, loggerOf(runtime.log)));
-        runtime.system.addRoute("/requests", toSeenRoute(seen));
-      }
+      if (workers.runtimes.length === 1) controls.addRoutes(runtime);
       const crash = onCrash ?? (() => workers.kill(runtime));
-      workers.servings.push(
-        await serve(runtime, options, { plan, crash, script, seen: options.keepRequests > 0 ? seen : undefined }),
-      );
+      workers.servings.push(await serve(runtime, options, controls.toParts(runtime, { plan, crash })));
     }
   } catch (error) {
     signals[Symbol.dispose]();
@@ -133,22 +116,15 @@ export async function startMockWorker(given: MockWorkerOptions = {}): Promise<Mo
   const { servings, runtimes, close } = workers;
   const closed = Promise.all(servings.map((serving) => serving.closed))
     .then(close)
+    .then(() => controls.flush())
     .finally(() => signals[Symbol.dispose]());
   closed.catch(() => undefined); // also thrown at whoever closes
   const closeAll = once(() => {
     close().catch(() => undefined); // `closed` tells of it
     return closed;
   });
-  const inject = (others: readonly Fault[]): void => faults.replace(others);
-  const play = (others: readonly Fixture[]): void => script.replace({ fixtures: others });
-  const ofSeen = { requests: seen.list, forgetRequests: seen.clear };
   const systemPort = runtimes[0]?.system.port;
-  return { servings, closed, systemPort, inject, play, ...ofSeen, close: closeAll, [Symbol.asyncDispose]: closeAll };
-}
-
-function toScript({ script }: MockOptions, fixtures: readonly Fixture[] | undefined): unknown {
-  if (fixtures) return { fixtures };
-  return script === "" ? undefined : readScript(script);
+  return { servings, closed, systemPort, ...controls.methods, close: closeAll, [Symbol.asyncDispose]: closeAll };
 }
 
 interface Workers {
@@ -201,5 +177,6 @@ function serve(runtime: Runtime, options: MockOptions, parts: EngineParts): Prom
   const capabilities = ["tools", "images", "audio", "files", "schemas", "reasoning", "logprobs"] as const;
   const isEmbedding = role === "aggregated" && options.embeddingDimensions > 0;
   const embed = isEmbedding ? { embed: createEmbed(options, parts) } : {};
-  return serveModel(runtime, { model, role, endpoint, migrationLimit, requestLimit, capabilities, ...embed }, engine);
+  const limits = { migrationLimit: parts.recorder ? 0 : migrationLimit, requestLimit }; // nobody goes on with what another model has begun
+  return serveModel(runtime, { model, role, endpoint, ...limits, capabilities, ...embed }, engine);
 }

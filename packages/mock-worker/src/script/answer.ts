@@ -56,9 +56,12 @@ function listBlocks({ error, status, retryAfter, blocks, ...response }: FixtureR
       },
     ];
   if (blocks) return blocks;
-  const { content, toolCalls = [] } = response;
-  const calls = toolCalls.map((call) => Object.assign({ type: "toolCall" as const }, call));
-  return content === undefined ? calls : [{ type: "text", text: toText(content) }, ...calls];
+  const { reasoning, content, toolCalls = [] } = response;
+  const all: FixtureBlock[] = [];
+  if (reasoning !== undefined) all.push({ type: "reasoning", text: reasoning });
+  if (content !== undefined) all.push({ type: "text", text: toText(content) });
+  for (const call of toolCalls) all.push({ type: "toolCall", ...call });
+  return all;
 }
 
 function toText(value: unknown): string {
@@ -67,15 +70,16 @@ function toText(value: unknown): string {
 
 function toBlock(block: FixtureBlock, { chunkSize, response }: Fixture): Block {
   switch (block.type) {
-    case "text": {
-      const { text, chunks } = block;
-      const isJson = !response?.blocks && typeof response?.content !== "string";
-      return { type: "text", tokens: toTokens(text, { chunks, chunkSize, isJson }) };
+    case "text":
+    case "reasoning": {
+      const { type, text, chunks } = block;
+      const isJson = type === "text" && !response?.blocks && typeof response?.content !== "string";
+      return { type, tokens: toTokens(text, { chunks, chunkSize, isJson }) };
     }
     case "toolCall": {
-      const { name, id, chunks } = block;
+      const { name, id, kind = "function", chunks } = block;
       const tokens = toTokens(toText(block.arguments), { chunks, chunkSize, isJson: true });
-      return { type: "call", name, kind: "function", ...(id !== undefined && { id }), tokens };
+      return { type: "call", name, kind, ...(id !== undefined && { id }), tokens };
     }
     case "delay":
       return block;
@@ -109,10 +113,12 @@ function toUsage(usage: FixtureUsage): Partial<Usage> {
   const promptTokens = usage.prompt_tokens ?? usage.input_tokens;
   const completionTokens = usage.completion_tokens ?? usage.output_tokens;
   const cachedTokens = usage.prompt_tokens_details?.cached_tokens;
+  const reasoningTokens = usage.completion_tokens_details?.reasoning_tokens;
   return {
     ...(promptTokens !== undefined && { promptTokens }),
     ...(completionTokens !== undefined && { completionTokens }),
     ...(cachedTokens !== undefined && { cachedTokens }),
+    ...(reasoningTokens !== undefined && { reasoningTokens }),
   };
 }
 

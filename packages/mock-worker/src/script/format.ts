@@ -61,14 +61,18 @@ export interface FixtureMatch {
   readonly headers?: Readonly<Record<string, Pattern>>;
   /** The whole value of the header `x-aimock-context`. */
   readonly context?: string;
+  /** The request is the very one that was recorded, by its hash. */
+  readonly requestHash?: string;
   /** Rules for endpoints other than `chat` are for others: this mock passes over them. */
   readonly endpoint?: string;
 }
 
-/** An answer. `blocks` wins over `content` and `toolCalls`, `error` over all three. */
+/** An answer. `blocks` wins over `reasoning`, `content` and `toolCalls`, `error` over all three. */
 export interface FixtureResponse {
   /** The text; anything that is no text is written as JSON. */
   readonly content?: unknown;
+  /** What the model thinks before it. */
+  readonly reasoning?: string;
   readonly toolCalls?: readonly FixtureCall[];
   /** Parts in their order. */
   readonly blocks?: readonly FixtureBlock[];
@@ -88,13 +92,15 @@ export interface FixtureCall {
   readonly name: string;
   /** Its arguments; anything that is no text is written as JSON. */
   readonly arguments: unknown;
+  /** `custom` for a tool whose arguments are no JSON. Default `function`. */
+  readonly kind?: "function" | "custom";
   /** Default: dyn makes one. */
   readonly id?: string;
 }
 
 /** A part of an answer. `chunks`: how many characters each token of it has, 0 for the name of a call. */
 export type FixtureBlock =
-  | { readonly type: "text"; readonly text: string; readonly chunks?: readonly number[] }
+  | { readonly type: "text" | "reasoning"; readonly text: string; readonly chunks?: readonly number[] }
   | (FixtureCall & { readonly type: "toolCall"; readonly chunks?: readonly number[] })
   /** A pause, ms. */
   | { readonly type: "delay"; readonly ms: number }

@@ -2,6 +2,7 @@
 import type { Message, ModelRequest } from "@dyn/runtime/llm";
 import type { FixtureMatch, Pattern } from "./format.ts";
 import { compileRegex } from "./regex.ts";
+import { toRequestHash } from "./request-hash.ts";
 
 /** A request, as rules look at it: each text is put together once, for all rules. */
 export class Asked {
@@ -9,6 +10,7 @@ export class Asked {
   readonly headers: Readonly<Record<string, string>>;
   #said: string | undefined;
   #system: string | undefined;
+  #hash: string | undefined;
 
   constructor(request: ModelRequest, headers: Readonly<Record<string, string>>) {
     this.request = request;
@@ -35,6 +37,11 @@ export class Asked {
     return last?.role === "tool" ? last : undefined;
   }
 
+  get hash(): string {
+    this.#hash ??= toRequestHash(this.request);
+    return this.#hash;
+  }
+
   get hasResult(): boolean {
     const { messages } = this.request;
     const last = messages.findLastIndex(({ role }) => role === "user");
@@ -56,66 +63,30 @@ export type Matches = (asked: Asked) => boolean;
 /** What a match says, but for what is counted (`sequenceIndex`). */
 export function compileMatch(match: FixtureMatch): Matches {
   const { userMessage, systemMessage, toolName, toolCallId, toolResultContains, hasToolResult, turnIndex } = match;
-  const { model, responseFormat, headers = {}, context } = match;
+  const { model, responseFormat, headers = {}, context, requestHash } = match;
   const all: Matches[] = [];
-  const add = <Wanted>(wanted: Wanted | undefined, compile: (wanted: Wanted) => Matches): void => {
-    if (wanted !== undefined) all.push(compile(wanted));
+  const is = (wanted: unknown, of: (asked: Asked) => unknown): void => {
+    if (wanted !== undefined) all.push((asked) => of(asked) === wanted);
   };
   // The cheapest first.
-  add(
-    turnIndex,
-    (count) =>
-      ({ turns }) =>
-        turns === count,
-  );
-  add(
-    hasToolResult,
-    (has) =>
-      ({ hasResult }) =>
-        hasResult === has,
-  );
-  add(
-    responseFormat,
-    (wanted) =>
-      ({ format }) =>
-        format === wanted,
-  );
-  add(
-    toolName,
-    (name) =>
-      ({ request }) =>
-        request.tools?.some((tool) => tool.name === name) ?? false,
-  );
-  add(
-    toolCallId,
-    (id) =>
-      ({ result }) =>
-        result?.toolCallId === id,
-  );
-  add(
-    toolResultContains,
-    (part) =>
-      ({ result }) =>
-        result?.text.includes(part) ?? false,
-  );
-  add(model, (pattern) => toWhole(pattern, ({ request }) => request.model));
+  is(turnIndex, ({ turns }) => turns);
+  is(hasToolResult, ({ hasResult }) => hasResult);
+  is(responseFormat, ({ format }) => format);
+  is(toolCallId, ({ result }) => result?.toolCallId);
+  is(context, (asked) => asked.headers["x-aimock-context"]);
+  if (toolName !== undefined) all.push(({ request }) => request.tools?.some(({ name }) => name === toolName) ?? false);
+  if (toolResultContains !== undefined) all.push(({ result }) => result?.text.includes(toolResultContains) ?? false);
+  if (model !== undefined) all.push(toWhole(model, ({ request }) => request.model));
   for (const [name, pattern] of Object.entries(headers))
     all.push(toWhole(pattern, (asked) => asked.headers[name.toLowerCase()]));
-  add(
-    context,
-    (value) =>
-      ({ headers: given }) =>
-        given["x-aimock-context"] === value,
-  );
-  add(userMessage, (pattern) => toPart(pattern, ({ said }) => said));
-  add(systemMessage, (wanted) => {
-    if (!isList(wanted)) return toPart(wanted, ({ system }) => system);
-    return ({ system }) => wanted.every((part) => system.includes(part));
-  });
+  if (userMessage !== undefined) all.push(toPart(userMessage, ({ said }) => said));
+  if (isList(systemMessage)) all.push(({ system }) => systemMessage.every((part) => system.includes(part)));
+  else if (systemMessage !== undefined) all.push(toPart(systemMessage, ({ system }) => system));
+  is(requestHash, ({ hash }) => hash);
   return (asked) => all.every((matches) => matches(asked));
 }
 
-function isList(wanted: Pattern | readonly string[]): wanted is readonly string[] {
+function isList(wanted: Pattern | readonly string[] | undefined): wanted is readonly string[] {
   return Array.isArray(wanted);
 }
 

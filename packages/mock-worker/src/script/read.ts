@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { RuntimeError } from "@dyn/runtime";
+import type { Script } from "./format.ts";
 import { readRules } from "./schema.ts";
 
 /** Characters of a script. */
@@ -28,6 +29,13 @@ function parseYaml(text: string): unknown {
     const [reason = ""] = (cause instanceof Error ? cause.message : String(cause)).split("\n");
     throw new RuntimeError("invalid_argument", `a script must be JSON or YAML: ${reason}`, { cause });
   }
+}
+
+/** A script as the text of a file: YAML if its name says so, else JSON. */
+export function formatScript(path: string, script: Script): string {
+  if (!/\.ya?ml$/i.test(path)) return `${JSON.stringify(script, undefined, 2)}\n`;
+  const { stringify } = load("yaml") as typeof import("yaml");
+  return stringify(script);
 }
 
 /** The script in a file. @throws RuntimeError `invalid_argument` naming the file, and what is wrong in it. */

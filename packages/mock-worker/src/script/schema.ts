@@ -21,7 +21,8 @@ import {
 } from "./shapes.ts";
 import { statuses } from "./statuses.ts";
 
-const maxFixtures = 10_000;
+/** Rules of a script. */
+export const maxFixtures = 10_000;
 const maxChars = 1_000_000;
 const maxParts = 1_000;
 const maxTokens = 100_000;
@@ -60,13 +61,15 @@ const match = object({
   responseFormat: oneOf("text", "json_object", "json_schema"),
   headers: table(pattern, 32),
   context: text(1_000),
+  requestHash: text(100),
   endpoint: text(64),
   inputText: anything,
 } satisfies Fields<format.FixtureMatch & { readonly inputText?: unknown }>);
 
-type Kind<Type extends format.FixtureBlock["type"]> = Extract<format.FixtureBlock, { type: Type }>;
+type Kind<Type> = Extract<format.FixtureBlock, { type: Type }>;
+type Spoken = Kind<"text" | "reasoning">;
 
-const call = { name, arguments: anything, id: name };
+const call = { name, arguments: anything, id: name, kind: oneOf("function", "custom") };
 const error = object(
   {
     message: text(10_000),
@@ -77,7 +80,10 @@ const error = object(
 );
 const spoken = { text: words, chunks: counts };
 const block = variants("type", {
-  text: object({ type: oneOf("text"), ...spoken } satisfies Fields<Kind<"text">>, { required: ["type", "text"] }),
+  text: object({ type: oneOf("text"), ...spoken } satisfies Fields<Spoken>, { required: ["type", "text"] }),
+  reasoning: object({ type: oneOf("reasoning"), ...spoken } satisfies Fields<Spoken>, {
+    required: ["type", "text"],
+  }),
   toolCall: object({ type: oneOf("toolCall"), ...call, chunks: counts } satisfies Fields<Kind<"toolCall">>, {
     required: ["type", "name", "arguments"],
   }),
@@ -125,6 +131,7 @@ const usage = object(
 const response = object(
   {
     content: anything,
+    reasoning: words,
     toolCalls: list(object(call satisfies Fields<format.FixtureCall>, { required: ["name", "arguments"] }), 128),
     blocks: list(block, maxParts),
     error,

@@ -73,6 +73,8 @@ export function createUnseen(): Sighting {
 
 interface HowAnswered {
   readonly rule: number | undefined;
+  /** Somebody else answers, and the plan is what has come of it. */
+  readonly isRecorded: boolean;
   /** Makes the plan of the answer once more: nothing of an answer is kept but how far it has come. */
   readonly toPlan: () => Plan;
 }
@@ -128,7 +130,7 @@ function toIds({ requestId, xRequestId, trace, apiKeyName, attempt, headers }: R
 function createSighting(
   request: ModelRequest,
   ids: Ids,
-  { rule, toPlan }: HowAnswered,
+  { rule, isRecorded, toPlan }: HowAnswered,
   now: () => number,
 ): { readonly sighting: Sighting; readonly show: () => SeenRequest } {
   const startedAt = now();
@@ -152,7 +154,7 @@ function createSighting(
       ...ids,
       request,
       ...(rule !== undefined && { rule }),
-      answer: toAnswer(toPlan(), request.generated?.tokens ?? 0, tokens),
+      answer: toAnswer(toPlan(), request.generated?.tokens ?? 0, isRecorded ? Number.POSITIVE_INFINITY : tokens),
       ...end,
     }),
   };
@@ -161,11 +163,11 @@ function createSighting(
 function toAnswer(plan: Plan, done: number, tokens: number): SeenAnswer {
   let [text, reasoning] = ["", ""];
   const calls: { name: string; kind: ToolKind; arguments: string }[] = [];
-  let left = tokens;
+  let count = 0;
   for (const step of play(plan, { seed: 0, done })) {
-    if (left === 0) break;
+    if (count === tokens) break;
     if (!("tokenIds" in step)) continue;
-    left -= 1;
+    count += 1;
     text += step.text;
     reasoning += step.reasoning ?? "";
     for (const { name, kind = "function", arguments: piece = "" } of step.toolCalls ?? []) {
@@ -174,5 +176,5 @@ function toAnswer(plan: Plan, done: number, tokens: number): SeenAnswer {
       else calls.push({ name: name ?? "", kind, arguments: piece });
     }
   }
-  return { text, ...(reasoning !== "" && { reasoning }), ...(calls.length > 0 && { toolCalls: calls }), tokens };
+  return { text, ...(reasoning !== "" && { reasoning }), ...(calls.length > 0 && { toolCalls: calls }), tokens: count };
 }
