@@ -24,6 +24,11 @@ export const externals = [
     prepare: ["tests/e2e/clients/support/install.ts", "tests/e2e/clients/claude-code"],
   },
   {
+    name: "pi of npm",
+    files: ["tests/external/clients-pi.test.ts"],
+    prepare: ["tests/e2e/clients/support/install.ts", "tests/e2e/clients/pi"],
+  },
+  {
     name: "opencode of npm on Linux (x64)",
     files: ["tests/external/clients-opencode.test.ts"],
     prepare: ["tests/e2e/clients/support/install.ts", "tests/e2e/clients/opencode"],

@@ -45,6 +45,13 @@ describe("it calls", () => {
     ["nothing, if it must not", [user("the weather")], { mode: "none" }, undefined],
     ["what is allowed", [user("hello")], { mode: "required", allowed: ["submit"] }, ["submit", "{}"]],
     ["what a line says", [user('go\n/call submit {"a":1}')], undefined, ["submit", '{"a":1}']],
+    ["what a line says after a tag", [user("<a>so</a>/call submit")], undefined, ["submit", "{}"]],
+    [
+      "what the schema says, for a call within a sentence",
+      [user('write /call submit {"a":1}')],
+      undefined,
+      ["submit", "{}"],
+    ],
     ["the line of its step", [user("/call submit\n/call showTime {}"), called, result], undefined, ["showTime", "{}"]],
     ["nothing after the last line", [user("/call submit"), called, result], undefined, undefined],
     ["nothing that is no tool", [user("/call delete_all")], { mode: "auto" }, undefined],

@@ -48,8 +48,9 @@ function toTurn(messages: readonly Message[]): Turn {
 }
 
 // `/call NAME {json}`, a line for each step: the next one is made when there is a result of each before it.
+// The first may follow a tag: agents put what they remind of before what the user said, with no line end between.
 function followOrders({ said, results }: Turn, tools: readonly Tool[]): PlannedCall | "done" | undefined {
-  const orders = [...said.matchAll(/^\/call[ \t]+(\S+)[ \t]*(.*)$/gm)];
+  const orders = [...said.matchAll(/(?<=^|>)\/call[ \t]+(\S+)[ \t]*(.*)$/gm)];
   if (orders.length === 0) return undefined;
   const [, name, text = ""] = orders[results.length] ?? [];
   const tool = tools.find((each) => each.name === name);
