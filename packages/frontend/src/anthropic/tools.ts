@@ -3,11 +3,12 @@ import type { Tool, ToolChoice } from "@dyn/runtime/llm";
 import * as z from "zod";
 import { described } from "../inference/described.ts";
 import { anyObject, kindOf, listOf } from "../inference/field-kinds.ts";
+import { toTool } from "../inference/to-tool.ts";
 
 const name = z.string().min(1).max(256);
 
 /** A tool as clients send it. */
-interface GivenTool {
+interface Sent {
   readonly name?: string | null | undefined;
   readonly description?: string | null | undefined;
   readonly input_schema?: Tool["parameters"] | null | undefined;
@@ -15,7 +16,7 @@ interface GivenTool {
   readonly strict?: boolean | null | undefined;
 }
 
-const tool: z.ZodType<GivenTool> = z.looseObject({
+const tool: z.ZodType<Sent> = z.looseObject({
   name: name.nullish(),
   description: described("What it does, for the engine.", z.string().nullish()),
   input_schema: described("JSON Schema of its arguments, handed to the engine as it is.", anyObject().nullish()),
@@ -26,22 +27,15 @@ const tool: z.ZodType<GivenTool> = z.looseObject({
 /** Tools that run at the provider: nobody runs them here. */
 const atProvider = /^(?:web_search|web_fetch|code_execution|tool_search|mcp)_/;
 
-export const toolsField: z.ZodType<GivenTool[]> = listOf(tool);
+export const toolsField: z.ZodType<Sent[]> = listOf(tool);
 
 /** What engines see of tools that are as `toolsField` says. */
 export function toTools(given: readonly unknown[]): Tool[] {
-  return (given as readonly GivenTool[]).flatMap((each) => toTool(each) ?? []);
-}
-
-function toTool({ name: called, description, input_schema: parameters, type, strict }: GivenTool): Tool | undefined {
-  if (called == null || (type != null && atProvider.test(type))) return undefined;
-  return {
-    name: called,
-    kind: "function",
-    ...(description != null && { description }),
-    ...(parameters != null && { parameters }),
-    ...(strict != null && { strict }),
-  };
+  return (given as readonly Sent[]).flatMap(({ name: called, description, input_schema: parameters, type, strict }) =>
+    called == null || (type != null && atProvider.test(type))
+      ? []
+      : toTool(called, "function", { description, parameters, strict }),
+  );
 }
 
 const more = { disable_parallel_tool_use: described("True: at most one call.", z.boolean().nullish()) };

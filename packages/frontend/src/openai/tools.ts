@@ -4,6 +4,7 @@ import { isMap } from "@dyn/runtime/internal";
 import * as z from "zod";
 import { described } from "../inference/described.ts";
 import { anyObject, chosenBy, kindOf, listOf } from "../inference/field-kinds.ts";
+import { toTool } from "../inference/to-tool.ts";
 
 const name = z.string().min(1).max(256);
 const named = z.looseObject({ name });
@@ -51,23 +52,12 @@ export function toTools(given: readonly unknown[]): Tool[] {
 
 /** What engines see of a function. */
 export function toFunction({ name: called, description, parameters, strict }: z.infer<typeof functionBody>): Tool {
-  return {
-    name: called,
-    kind: "function",
-    ...(description != null && { description }),
-    ...(parameters != null && { parameters }),
-    ...(strict != null && { strict }),
-  };
+  return toTool(called, "function", { description, parameters, strict });
 }
 
 /** What engines see of a custom tool. */
 export function toCustom({ name: called, description, format }: z.infer<typeof customBody>): Tool {
-  return {
-    name: called,
-    kind: "custom",
-    ...(description != null && { description }),
-    ...(format != null && { format }),
-  };
+  return toTool(called, "custom", { description, format });
 }
 
 /** A choice that is a word. */
