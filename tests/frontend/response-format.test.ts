@@ -89,7 +89,13 @@ test("a client is told of an engine that cannot", async () => {
   const response = await postChat(url, { model: "unable", messages, response_format: { type: "json_object" } });
   expect([response.status, await response.json()]).toMatchObject([
     501,
-    { error: { message: 'the engine of model "unable" cannot hold its answer to a form, and one is asked for' } },
+    {
+      error: {
+        message: 'the engine of model "unable" cannot hold its answer to a form, and one is asked for',
+        param: "response_format",
+        code: "unsupported",
+      },
+    },
   ]);
   expect((await postChat(url, { model: "unable", messages, response_format: { type: "text" } })).status).toBe(200);
   expect(await anthropic("unable", { output_format: { type: "json_schema", schema } })).toBe(501);

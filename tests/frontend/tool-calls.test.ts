@@ -252,10 +252,12 @@ describe("is refused", () => {
       { model: "talker", tools: [chatTool], tool_choice: "required" },
       501,
       'the engine of model "talker" cannot call tools, and tool_choice asks for a call',
+      "tool_choice",
     ],
-  ])("%j", async (fields, status, message) => {
+  ])("%j", async (fields, status, message, param = message.split(" ")[0]) => {
     const response = await postChat(url, { model: "caller", messages, ...fields });
-    expect([response.status, await response.json()]).toEqual([status, { error: expect.objectContaining({ message }) }]);
+    const error: unknown = expect.objectContaining({ message, param });
+    expect([response.status, await response.json()]).toEqual([status, { error }]);
     expect(asked).toEqual([]);
   });
 

@@ -17,6 +17,8 @@ export interface InferenceRequest {
   readonly skipped?: readonly string[];
   /** Parts of its messages that are no text, and that not every engine reads. */
   readonly media?: readonly GivenMedia[];
+  /** The field that asks for a form of the answer. Default: `response_format`. */
+  readonly formatParam?: string;
 }
 
 /** What every answer says about itself. */

@@ -19,13 +19,13 @@ export interface GenerateOptions {
 
 /** Resolves after the last batch. The record is filled in, also when the request fails or is cancelled. */
 export async function generate(
-  { job: asked, media = [] }: Pick<InferenceRequest, "job" | "media">,
+  { job: asked, media = [], formatParam }: Pick<InferenceRequest, "job" | "media" | "formatParam">,
   parts: AskParts,
   { keepsTexts, onBatch }: GenerateOptions,
 ): Promise<AnswerResult> {
   const { exchange, requestLog, models, maxAnswerBytes: maxBytes } = parts;
   const clients = models.clientsOf(asked.model);
-  assertCan(asked, clients);
+  assertCan(asked, clients, formatParam);
   const thinking = fitReasoning(asked, clients);
   const job = media.length > 0 ? fitParts(thinking, media, clients.capabilities, exchange.log) : thinking;
   const isMovable = clients.migrationLimit > 0;
@@ -66,13 +66,15 @@ function fitReasoning(job: ModelJob, { capabilities }: ModelClients): ModelJob {
 function assertCan(
   { toolChoice, responseFormat, exactJson, logprobs, model }: ModelJob,
   { capabilities }: ModelClients,
+  formatParam = "response_format",
 ): void {
   const isCallAskedFor = toolChoice?.mode === "required" || toolChoice?.mode === "named";
-  const toError = (what: string): RuntimeError =>
-    new RuntimeError("unimplemented", `the engine of model ${JSON.stringify(model)} ${what}`);
-  if (isCallAskedFor && !capabilities.has("tools")) throw toError("cannot call tools, and tool_choice asks for a call");
+  const toError = (what: string, param: string): RuntimeError =>
+    new RuntimeError("unimplemented", `the engine of model ${JSON.stringify(model)} ${what}`, { param });
+  if (isCallAskedFor && !capabilities.has("tools"))
+    throw toError("cannot call tools, and tool_choice asks for a call", "tool_choice");
   if ((responseFormat ?? exactJson?.responseFormat) !== undefined && !capabilities.has("schemas"))
-    throw toError("cannot hold its answer to a form, and one is asked for");
+    throw toError("cannot hold its answer to a form, and one is asked for", formatParam);
   if (logprobs !== undefined && !capabilities.has("logprobs"))
-    throw toError("cannot say how likely its tokens are, and logprobs ask for it");
+    throw toError("cannot say how likely its tokens are, and logprobs ask for it", "logprobs");
 }
