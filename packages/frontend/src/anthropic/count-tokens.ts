@@ -1,4 +1,4 @@
-/** POST /v1/messages/count_tokens: what `usage.input_tokens` of the same request will say. A worker is asked if one counts, else it is the count of words that workers make, too. */
+/** POST /v1/messages/count_tokens: what `usage.input_tokens` of the same request will say. A worker is asked if one counts, else it is the count of words that workers make, too. What the engine does not read is refused or left out as there. */
 import { RuntimeError, toRuntimeError } from "@dyn/runtime";
 import { countPromptTokens, isCount, maxTimerMs, sendJson, type Exchange, type ModelJob } from "@dyn/runtime/internal";
 import { parseJsonBody } from "../http/body.ts";
@@ -6,6 +6,7 @@ import { readTimeout, timeoutHeader } from "../inference/deadlines.ts";
 import type { InferenceRequest } from "../inference/api.ts";
 import { keepExact, parseExactly } from "../inference/exact.ts";
 import { findExtra } from "../inference/extra.ts";
+import { fitParts } from "../inference/media.ts";
 import { logSkipped } from "../inference/parts.ts";
 import { refuse, type InferenceParts } from "../inference/serve.ts";
 import { givenAtEnd } from "../inference/given-headers.ts";
@@ -24,8 +25,10 @@ const api = { endpoint: "anthropic_count_tokens", toErrorBody };
 
 /** @throws RuntimeError, FieldError for the caller to answer. No async function, which would hold the body until the answer is out. */
 export function serveTokenCount(exchange: Exchange, raw: unknown, parts: CountParts): void | Promise<void> {
-  const { job, skipped } = parse(raw, parts);
+  const { job: asked, skipped, media = [] } = parse(raw, parts);
   logSkipped(exchange.log, skipped);
+  const { capabilities } = parts.models.find(asked.model);
+  const job = media.length > 0 ? fitParts(asked, media, capabilities, exchange.log) : asked;
   const counter = parts.models.counterOf(job.model);
   if (!counter) return sendJson(exchange, 200, { input_tokens: countPromptTokens(job) });
   const timeoutMs = toTimeLeft(exchange, parts);

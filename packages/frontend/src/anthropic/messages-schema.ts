@@ -31,6 +31,7 @@ const countRequest = z.object({
     "Tools that the engine may call. Those that run at the provider, such as web_search, are left out.",
     toolsField.nullish(),
   ),
+  ...outputFields,
 });
 
 const messagesRequest = countRequest.extend({
@@ -56,7 +57,6 @@ const messagesRequest = countRequest.extend({
     "Permits thinking, which comes in blocks of its own. Ignored for a model that does not think.",
     thinkingField.nullish(),
   ),
-  ...outputFields,
   thread: described(
     "Not supported: send the whole conversation.",
     z.null({ error: "is not supported: send the whole conversation" }).optional(),
@@ -127,12 +127,14 @@ export function parseCountRequest(body: unknown, { maxMessages }: FieldLimits): 
   const given = parseFields(countRequest, body);
   checkLength("messages", given.messages, maxMessages);
   const tools = toTools(given.tools ?? []);
+  const responseFormat = toResponseFormat(given.output_config, given.output_format);
   const job: ModelJob = {
     model: given.model,
     messages: toAllMessages(given),
     stop: [],
     sampling: {},
     ...(tools.length > 0 && { tools }),
+    ...(responseFormat && { responseFormat }),
   };
   return { stream: false, job, skipped: skipParts(given.messages), media: findMedia(given.messages) };
 }

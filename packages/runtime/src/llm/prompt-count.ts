@@ -5,6 +5,7 @@ import { partsOf, type RequestContext } from "../handler.ts";
 import { orAborted } from "../lifetime.ts";
 import type { CountTokens, ModelRequest, RenderPrompt } from "./contract.ts";
 import { isCount } from "./deltas.ts";
+import { schemasOf } from "./tokens.ts";
 
 /** What is served with the model. */
 export interface PromptHooks {
@@ -27,11 +28,11 @@ export async function countPrompt(
   { countTokens, render }: PromptHooks,
   context: RequestContext,
 ): Promise<number> {
-  const { messages, prompt } = request;
+  const { prompt } = request;
   const { signal } = context;
   if (prompt?.tokenIds) return prompt.tokenIds.length;
   const ask = async (): Promise<number> => {
-    const text: unknown = prompt ? prompt.text : render ? await render(request, context) : joinTexts(messages);
+    const text: unknown = prompt ? prompt.text : render ? await render(request, context) : joinTexts(request);
     if (typeof text !== "string")
       throw new RuntimeError("internal", `render must give a string, got ${describeValue(text)}`);
     signal.throwIfAborted();
@@ -48,8 +49,14 @@ function toShown(error: unknown): unknown {
   return error instanceof RuntimeError && error.cause === undefined ? error.message : error;
 }
 
-function joinTexts(messages: ModelRequest["messages"]): string {
-  return messages.map(({ text }) => text).join("\n");
+// All that an engine reads, in no template's words.
+function joinTexts(request: ModelRequest): string {
+  const said = request.messages.flatMap(({ text, reasoning, toolCalls = [] }) => [
+    ...(reasoning === undefined ? [] : [reasoning]),
+    ...(text === "" && toolCalls.length > 0 ? [] : [text]),
+    ...toolCalls.map((call) => `${call.name} ${call.arguments}`),
+  ]);
+  return [...said, ...schemasOf(request)].join("\n");
 }
 
 /** Count for usage: a model whose hooks fail, or take longer than `limitMs`, is served all the same. */
