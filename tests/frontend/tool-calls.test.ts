@@ -229,6 +229,16 @@ describe("the engine sees", () => {
     ]);
   });
 
+  test("a tool and a call of which clients have said no more than they must", async () => {
+    const custom = { type: "custom", custom: { name: "patch" } };
+    await openai.chat.completions.create({ model: "caller", messages, tools: [custom] as never });
+    const call = { type: "tool_use", id: "toolu_1", name: "now" };
+    const history = [messages[0], { role: "assistant", content: [call] }, messages[0]];
+    await anthropic.messages.create({ model: "caller", max_tokens: 9, messages: history as never });
+    expect(asked[0]?.tools).toEqual([{ name: "patch", kind: "custom" }]);
+    expect(asked[1]?.messages[1]?.toolCalls).toMatchObject([{ name: "now", arguments: "{}" }]);
+  });
+
   test("schemas to the last digit", async () => {
     const parameters = '{"properties":{"id":{"maximum":12345678901234567890}}}';
     const body = `{"model":"caller","messages":[{"role":"user","content":"x"}],"tools":[{"type":"function","function":{"name":"f","parameters":${parameters}}}]}`;

@@ -88,7 +88,7 @@ const toolResult = z
   }));
 
 const toolUse = z
-  .object({ id: z.string().min(1), name: z.string().min(1), input: z.unknown() })
+  .object({ id: z.string().min(1), name: z.string().min(1), input: z.unknown().optional() })
   .transform(({ id, name, input }): Part => {
     const toolCall = { id, name, kind: "function", arguments: JSON.stringify(input ?? {}) } as const;
     return { type: "tool_use", text: "", toolCall };
