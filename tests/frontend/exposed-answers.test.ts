@@ -150,6 +150,15 @@ describe("a stream", () => {
     ]);
   });
 
+  test("has what came together with an item that JSON cannot hold", async () => {
+    own.handle = async function* () {
+      yield* [1, 2, new Map([[{}, 1]])];
+    };
+    expect(await (await own.ask({ headers: events })).text()).toMatch(
+      /^data: 1\n\ndata: 2\n\nevent: error\ndata: \{"error":\{"code":"unimplemented"/,
+    );
+  });
+
   test("that fails before it begins is a plain error", async () => {
     own.handle = async () => {
       throw new RuntimeError("unavailable", "no such order");

@@ -1,9 +1,13 @@
 // Endpoints of one's own over HTTP (--expose): all else is as for every request.
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { createFrontend } from "@dyn/frontend";
-import { RuntimeError } from "@dyn/runtime";
+import { createMemorySpace, createRuntime, RuntimeError } from "@dyn/runtime";
+import { formatKeyLine, partsOf } from "@dyn/runtime/internal";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { OpenApiDocument } from "../../packages/frontend/src/openapi/openapi.ts";
 import { eventually } from "../support/cluster.ts";
+import { openDirectory } from "../support/directory.ts";
 import { createExpectation } from "../support/openapi.ts";
 import { events, serveOwn, type Asked, type OwnEndpoint } from "./own-endpoint.ts";
 
@@ -75,6 +79,52 @@ describe("an error", () => {
       { error: { code, message: expect.stringContaining(words) }, request_id: response.headers.get("request-id") },
     ]);
   });
+});
+
+test.each([
+  [true, 200, 2],
+  [false, 503, 1],
+])(
+  "a worker that is lost before its first item is made up for by another if the endpoint is idempotent: %j",
+  async (idempotent, status, calls) => {
+    const memorySpace = createMemorySpace();
+    const config = { discoveryBackend: "mem", log: "off" } as const;
+    await using runtime = await createRuntime({ config, memorySpace });
+    let called = 0;
+    const workers = await Promise.all([0, 1].map(() => createRuntime({ config, memorySpace })));
+    for (const worker of workers)
+      await worker.endpoint("dyn://demo.twice.generate").serve(
+        async (_, context) => {
+          called += 1;
+          if (called === 1) partsOf(context).connection.cut();
+          return "done";
+        },
+        { idempotent },
+      );
+    await using frontend = await createFrontend({ runtime, httpPort: 0, expose: ["/twice=dyn://demo.twice.generate"] });
+    const headers = { "content-type": "application/json" };
+    const response = await fetch(`${frontend.url}/twice`, { method: "POST", headers, body: "{}" });
+    expect([response.status, called]).toEqual([status, calls]);
+    await Promise.all(workers.map((worker) => worker.close()));
+  },
+);
+
+test("a key is asked for, and what is too large is refused, in the same shape", async () => {
+  await using directory = await openDirectory("dyn-exposed-");
+  const apiKeysFile = join(directory.path, "keys");
+  await writeFile(apiKeysFile, `${formatKeyLine("0123456789abcdef0123456789abcdef", "me")}\n`, { mode: 0o600 });
+  const options = { apiKeysFile, httpBodyLimitBytes: 100 };
+  await using locked = await serveOwn(options);
+  locked.handle = async () => "done";
+  const key = { authorization: "Bearer 0123456789abcdef0123456789abcdef" };
+  const answers = await Promise.all([
+    locked.ask(),
+    locked.ask({ headers: key }),
+    locked.ask({ headers: key, body: { text: "x".repeat(100) } }),
+  ]);
+  const bodies = await Promise.all(answers.map((answer) => answer.json()));
+  expect(answers.map(({ status }) => status)).toEqual([401, 200, 413]);
+  expect(bodies).toMatchObject([{ error: { code: "unauthenticated" } }, "done", { error: { code: "too_large" } }]);
 });
 
 test("the time that a client allows travels to the handler, and ends the answer", async () => {

@@ -140,6 +140,14 @@ describe("a contradiction is named:", () => {
     expect(problems).toContain("the frontend has 2 different lines where there must be one");
   });
 
+  test("none where the frontend counts no tokens, since an endpoint has been exposed", async () => {
+    const exposed = set({ model: "dyn://dynamo.backend.generate", input_tokens: undefined, output_tokens: undefined });
+    const lines = readRecording("stream").map((line) =>
+      !isWorker(line) && line.fields["model"] === "mock" ? { ...line, fields: exposed(line.fields) } : line,
+    );
+    expect(problemsOf(await trace("stream", lines))).not.toContain("tokens");
+  });
+
   test("what the frontend has noticed itself", async () => {
     const lines = readRecording("stream");
     const attempt = lines.find(({ fields }) => fields["message"] === "route request completed");

@@ -27,10 +27,10 @@ export function toRefusals({ path }: ExposedPath): Refusals {
 export function serveExposed(exposed: Exposed, exchange: Exchange, raw: unknown, parts: InferenceParts): Promise<void> {
   const { body, ...parsed } = parseAny((given) => ({ given }), exchange, raw, parts);
   const isStream = wantsEvents(exchange.request.headers, body);
-  const requestType = isStream ? "stream" : "unary";
+  const requestType = isStream ? ("stream" as const) : ("unary" as const);
   // Where lines and metrics name a model they name the endpoint.
-  const kind = { endpoint: exposed.path, requestType, modelAsked: exposed.address, isKnown: true } as const;
-  return serveParsed(toRefusals(exposed), exchange, parsed, kind, parts, ({ given }, asking) =>
+  const names = { endpoint: exposed.path, modelAsked: exposed.address, isKnown: true, isTokenless: true } as const;
+  return serveParsed(toRefusals(exposed), exchange, parsed, { ...names, requestType }, parts, ({ given }, asking) =>
     (isStream ? stream : complete)(exposed, given, asking, parts),
   );
 }
@@ -88,14 +88,19 @@ async function stream(
   let items = 0;
   const write = async (): Promise<string> => {
     await ask(exposed, body, asking, (batch, at) => {
-      items += batch.length;
-      return events.write(batch.map(toEvent).join(""), at);
+      let text = "";
+      try {
+        for (const item of batch) {
+          text += `data: ${toItemJson(item)}\n\n`;
+          items += 1;
+        }
+      } catch (error) {
+        void events.write(text, at); // those before it are as good as any
+        throw error;
+      }
+      return events.write(text, at);
     });
     return `event: end\ndata: {"items":${items}}\n\n`;
   };
   await writeStream(events, asking, (error) => toErrorEvent(error, exchange.identity.requestId), write);
-}
-
-function toEvent(item: unknown): string {
-  return `data: ${toItemJson(item)}\n\n`;
 }

@@ -18,6 +18,8 @@ export interface RequestKind {
   readonly modelAsked: string | undefined;
   /** True if that model is registered: only then is the name a metric label. */
   readonly isKnown: boolean;
+  /** As of `RequestStart`. */
+  readonly isTokenless?: boolean;
   /** It is refused, and its lines are summed up with those of others. Default: those of strangers, and of what is no HTTP, unless a key came with it. */
   readonly isSummed?: boolean;
 }

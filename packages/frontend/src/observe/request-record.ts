@@ -17,6 +17,8 @@ export interface RequestStart {
   readonly modelAsked: string | undefined;
   /** True if that model is registered. */
   readonly isKnown: boolean;
+  /** Nobody counts tokens of its answer: it is that of an endpoint of one's own. Default false. */
+  readonly isTokenless?: boolean;
   readonly startedAt: number;
   /** When the body had been read and parsed. */
   readonly parsedAt: number;
@@ -127,7 +129,8 @@ function toFacts(record: RequestRecord): RequestFacts {
   const { attempts, clock, inputTokens, outputTokens, usage, endedAt, failure } = record;
   const { startedAt } = clock;
   const { ttft_ms, avg_itl_ms } = clock.times(startedAt, outputTokens);
-  const facts: Record<string, string | number | boolean> = { attempts, output_tokens: outputTokens };
+  const facts: Record<string, string | number | boolean> = { attempts };
+  if (record.start.isTokenless !== true) facts["output_tokens"] = outputTokens;
   if (inputTokens !== undefined) facts["input_tokens"] = inputTokens;
   if (usage?.reasoningTokens !== undefined) facts["reasoning_tokens"] = usage.reasoningTokens;
   if (ttft_ms !== undefined) facts["ttft_ms"] = ttft_ms;

@@ -27,7 +27,7 @@ const maxMessageChars = 1_024;
 /** Say all of it, once. */
 export function describeRequest(span: Span, request: RequestRecord): void {
   const { facts, model, finishReasons, clock, failure, outcome } = request;
-  const { endpoint, requestType: request_type, modelAsked, parsedAt } = request.start;
+  const { endpoint, requestType: request_type, modelAsked, isTokenless, parsedAt } = request.start;
   span.setAttributes({
     ...Object.fromEntries(shownFacts.map((name) => [name, facts[name]])),
     model,
@@ -35,7 +35,7 @@ export function describeRequest(span: Span, request: RequestRecord): void {
     "request.outcome": outcome,
     endpoint,
     "gen_ai.operation.name": operations[endpoint],
-    "gen_ai.request.model": modelAsked?.startsWith("dyn://") ? undefined : modelAsked, // an endpoint of one's own is none
+    "gen_ai.request.model": isTokenless === true ? undefined : modelAsked,
     "gen_ai.usage.input_tokens": facts["input_tokens"],
     "gen_ai.usage.output_tokens": facts["output_tokens"],
     "gen_ai.response.finish_reasons": finishReasons.length > 0 ? finishReasons : undefined,

@@ -82,6 +82,7 @@ function checkTokens(request: RequestNode, attempts: readonly AttemptNode[]): Pr
   const last = attempts.at(-1);
   const worker = last?.workers[0];
   if (request.status !== "success" || last?.outcome !== "success") return checkPartialTokens(request, attempts);
+  if (request.model?.startsWith("dyn://") === true) return []; // an exposed endpoint is no model: the frontend counts no tokens of it
   const names = ["input_tokens", "output_tokens"] as const;
   const counted = names.filter((name) => worker?.[name] !== undefined); // an endpoint of one's own may count none
   return counted.flatMap((name) =>
