@@ -7,6 +7,7 @@ import { embed } from "../inference/embed.ts";
 import { FieldError, modelName, parseFields } from "../inference/fields.ts";
 import { toErrorBody } from "./errors.ts";
 import { promptsField } from "./prompts.ts";
+import { shortenFloat } from "./short-floats.ts";
 
 const embeddingsRequest = z.object({
   model: modelName,
@@ -71,14 +72,10 @@ function toBase64(vector: Uint8Array): string {
   return `"${Buffer.from(vector.buffer, vector.byteOffset, vector.length).toString("base64")}"`;
 }
 
-/** Digits that say a 32-bit float exactly: a double has up to 17, most of them of no use. */
-const floatDigits = 9;
-
 function toFloats(vector: Uint8Array): string {
   const view = new DataView(vector.buffer, vector.byteOffset, vector.length);
   const numbers: number[] = [];
-  for (let at = 0; at < vector.length; at += 4)
-    numbers.push(Number(view.getFloat32(at, true).toPrecision(floatDigits)));
+  for (let at = 0; at < vector.length; at += 4) numbers.push(shortenFloat(view.getFloat32(at, true)));
   return JSON.stringify(numbers);
 }
 
