@@ -2,10 +2,10 @@
 import { createFrontend } from "@dyn/frontend";
 import { startMockWorker, type MockWorker } from "@dyn/mock-worker";
 import { createMemorySpace, createRuntime, RuntimeError, type Runtime } from "@dyn/runtime";
-import { serveEmbeddings, serveModel, type Embed, type EmbeddingRequest, type Embeddings } from "@dyn/runtime/llm";
+import { serveEmbeddings, serveModel, type EmbeddingRequest, type Embeddings } from "@dyn/runtime/llm";
 import OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { eventually, postChat } from "../support/cluster.ts";
+import { postChat } from "../support/cluster.ts";
 
 const config = { discoveryBackend: "mem", log: "off" } as const;
 let runtimes: Runtime[];
@@ -236,20 +236,6 @@ describe("the mock's vectors", () => {
     mock.inject([]);
     expect(await post({ model: "mock", input: "x" })).toMatchObject([200, {}]);
   });
-});
-
-test("another worker is asked when one cannot", async () => {
-  const attempts: number[] = [];
-  const embed: Embed = ({ inputs }, { attempt }) => {
-    attempts.push(attempt);
-    if (attempt === 0) throw new RuntimeError("unavailable", "not now");
-    return { vectors: inputs.map(() => [1]) };
-  };
-  const options = { model: "two", endpoint: "dyn://dynamo.two.embed" };
-  await using _one = await serveEmbeddings(runtimes[0] as Runtime, options, embed);
-  await using _other = await serveEmbeddings(runtimes[1] as Runtime, options, embed);
-  await eventually("the model is listed", async () => (await post({ model: "two", input: "x" }))[0] === 200);
-  expect(attempts.slice(-2)).toEqual([0, 1]);
 });
 
 test("the request has its metrics and its place in the history", async () => {
