@@ -27,6 +27,8 @@ const samples: Readonly<Record<string, string>> = {
   DYN_TCP_TLS_SERVER_NAME: "worker-1",
   DYN_PLANE_TOKEN_FILE: "/run/token",
   DYN_API_KEYS_FILE: "/run/keys",
+  DYN_EXPOSE: "/v1/greet=dyn://demo.greeter.generate",
+  DYN_UPSTREAM_URL: "http://127.0.0.1:11434/v1",
   DYN_HTTP_CORS_ORIGINS: "https://chat.example:8443",
   OTEL_EXPORTER_OTLP_ENDPOINT: "http://collector:4317",
   OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: "http://collector:4317",
@@ -49,7 +51,7 @@ const tables = [
 const settings: readonly Variable<unknown>[] = tables.flatMap((table) => Object.values<Variable<unknown>>(table));
 // Of a token the lines are read where it is used; a path may have any character but NUL.
 const others = settings.filter(({ env }) => env !== "DYN_PLANE_TOKEN");
-const withoutPaths = others.filter(({ env }) => !/TLS_(?:CERT|KEY|CA)|FILE/.test(env));
+const withoutPaths = others.filter(({ env }) => !/TLS_(?:CERT|KEY|CA)|FILE|SCRIPT/.test(env));
 const sampleOf = ({ env, default: fallback, shownDefault }: Variable<unknown>): string =>
   samples[env] ?? shownDefault ?? String(fallback);
 

@@ -165,7 +165,7 @@ export function assertUrl({ url }: UpstreamOptions): void {
 
 function parseUrl(text: string): string {
   if (text.trim() === "") return ""; // said by assertUrl, which has an example
-  const url = URL.parse(text.trim());
+  const url = URL.parse(plainText(text));
   if (!url || (url.protocol !== "http:" && url.protocol !== "https:"))
     throw new Error("expected the address of an API, such as http://127.0.0.1:11434/v1");
   if (url.username !== "" || url.password !== "")
