@@ -126,7 +126,9 @@ export const houses: Readonly<Record<string, Readonly<Record<string, Room>>>> = 
   "upstream-worker": {
     "cli.ts": { floor: 5, holds: "flags, the exit code" },
     "index.ts": { floor: 4, holds: "`startUpstreamWorker()`" },
-    "engine.ts": { floor: 3, holds: "one request, asked upstream" },
+    "engine.ts": { floor: 3, holds: "completions, asked upstream" },
+    "embed.ts": { floor: 3, holds: "embeddings, asked upstream" },
+    "exchange.ts": { floor: 2, holds: "one question to the upstream, up to the head of its answer" },
     "listing.ts": { floor: 2, holds: "what the upstream serves, and whether it is well" },
     "members.ts": { floor: 2, holds: "the models that are served now" },
     "body.ts": { floor: 1, holds: "requests in OpenAI's words" },

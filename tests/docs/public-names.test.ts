@@ -39,7 +39,7 @@ const entryPoints: Readonly<Record<string, { readonly source: string; readonly n
   },
   "@dyn/upstream-worker": {
     source: "packages/upstream-worker/src/index.ts",
-    names: `startUpstreamWorker UpstreamWorkerOptions UpstreamWorker UpstreamOptions ModelNames`,
+    names: `startUpstreamWorker UpstreamWorkerOptions UpstreamWorker UpstreamOptions`,
   },
 };
 

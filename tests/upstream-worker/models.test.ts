@@ -26,14 +26,14 @@ describe("which models are served", () => {
 
   test("those that are named, by names of one's own, also of a server without a list", async () => {
     current().server.list = (response) => sendJson(response, 404, {});
-    await current().startWorker({ modelName: { small: "org/model-7b" } });
+    await current().startWorker({ modelName: ["small=org/model=7b"] });
     await current().whenListed("small");
     current().server.answer = (response) => {
       sendEvents(response, piece({ content: "hi" }, "stop"), "[DONE]");
       response.end();
     };
     await current().ask({ model: "small" });
-    expect(current().server.heard[0]?.body).toMatchObject({ model: "org/model-7b" });
+    expect(current().server.heard[0]?.body).toMatchObject({ model: "org/model=7b" });
   });
 
   test("a server that comes later is served when it has come", async () => {
@@ -50,7 +50,7 @@ describe("which models are served", () => {
     [{}, "say where the upstream's API begins"],
     [{ url: "ftp://x" }, "expected the address of an API"],
     [{ url: "http://user:secret@host/v1" }, "give --api-key-file"],
-    [{ url: "http://host/v1", modelName: { "": "x" } }, "expected names of 1 to 256 characters"],
+    [{ url: "http://host/v1", modelName: ["=x"] }, "expected names of 1 to 256 characters"],
     [{ url: "http://host/v1", capabilities: ["telepathy"] }, "expected one of tools"],
   ])("%j is refused", async (options, message) => {
     await expect(startUpstreamWorker(options as UpstreamWorkerOptions)).rejects.toThrow(message);

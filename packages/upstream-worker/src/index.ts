@@ -11,7 +11,7 @@ import {
   type RuntimeConfig,
   type ShutdownSignal,
 } from "@dyn/runtime";
-import { serveModel, type Engine } from "@dyn/runtime/llm";
+import { serveModel, type Embed, type Engine } from "@dyn/runtime/llm";
 import {
   assertSignals,
   completeSettings,
@@ -22,13 +22,14 @@ import {
   watchSignals,
   type Logger,
 } from "@dyn/runtime/internal";
+import { createUpstreamEmbed } from "./embed.ts";
 import { createUpstreamEngine } from "./engine.ts";
 import { createUpstreamHttp } from "./http.ts";
 import { look, type Looker } from "./listing.ts";
 import { createMembers, type Members } from "./members.ts";
 import { assertUrl, upstreamSettings, type ListedModel, type UpstreamOptions } from "./options.ts";
 
-export type { ModelNames, UpstreamOptions } from "./options.ts";
+export type { UpstreamOptions } from "./options.ts";
 
 export interface UpstreamWorkerOptions extends Partial<UpstreamOptions> {
   /** Settings of the runtimes; they win over `environment`. Default: as `environment` says. */
@@ -65,9 +66,11 @@ export async function startUpstreamWorker(given: UpstreamWorkerOptions): Promise
   const http = createUpstreamHttp(options);
   const asking = { http, authorize: () => readKey(options.apiKeyFile) };
   const members = createMembers(log, async (name, listed) => {
-    const engine = createUpstreamEngine({ ...asking, model: listed.upstream, maxTokensField: options.maxTokensField });
+    const { upstream } = listed;
+    const engine = createUpstreamEngine({ ...asking, model: upstream, maxTokensField: options.maxTokensField });
+    const embed = createUpstreamEmbed(upstream, asking);
     const own = await createRuntime({ config, environment, memorySpace, log: pino, metrics, memory, system });
-    return serve(own, { name, listed, options }, engine);
+    return serve(own, { name, listed, options, engine, embed });
   });
   const close = endWith(shutdownSignals, log, async () => {
     await members.close();
@@ -149,15 +152,17 @@ interface Member {
   readonly name: string;
   readonly listed: ListedModel;
   readonly options: UpstreamOptions;
+  readonly engine: Engine;
+  readonly embed: Embed;
 }
 
-async function serve(runtime: Runtime, { name, listed, options }: Member, engine: Engine): Promise<Runtime> {
+async function serve(runtime: Runtime, { name, listed, options, engine, embed }: Member): Promise<Runtime> {
   const { capabilities, contextLength } = options;
   const endpoint = formatAddress(options);
   try {
     await serveModel(
       runtime,
-      { model: name, endpoint, capabilities, contextLength: contextLength || listed.contextLength },
+      { model: name, endpoint, capabilities, contextLength: contextLength || listed.contextLength, embed },
       engine,
     );
     return runtime;

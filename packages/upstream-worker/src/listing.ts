@@ -3,12 +3,13 @@ import { RuntimeError } from "@dyn/runtime";
 import { isModelName } from "@dyn/runtime/internal";
 import { isObject, parse, toStatusError } from "./failures.ts";
 import type { UpstreamHttp } from "./http.ts";
-import type { ListedModel, ModelNames } from "./options.ts";
+import { toModelNames, type ListedModel } from "./options.ts";
 
 export interface Looker {
   readonly http: UpstreamHttp;
   readonly authorize: () => Promise<Readonly<Record<string, string>>>;
-  readonly modelName: ModelNames;
+  /** As the option of this name. */
+  readonly modelName: readonly string[];
 }
 
 const maxListBytes = 4 * 1024 * 1024;
@@ -31,13 +32,13 @@ export async function look(
       throw new RuntimeError("protocol", `the upstream's list of models has more than ${maxListBytes} bytes`);
     chunks.push(chunk);
   }
-  const named = Object.entries(modelName);
-  const hasNoList = named.length > 0 && (reply.status === 404 || reply.status === 405);
+  const named = toModelNames(modelName);
+  const hasNoList = named.size > 0 && (reply.status === 404 || reply.status === 405);
   const text = Buffer.concat(chunks).toString();
   if (reply.status !== 200 && !hasNoList) throw toStatusError(reply.status, reply.headers, text);
   const listed = hasNoList ? new Map<string, ListedModel>() : readList(text);
-  if (named.length === 0) return toServable(listed);
-  return new Map(named.map(([name, upstream]) => [name, listed.get(upstream) ?? { upstream, contextLength: 0 }]));
+  if (named.size === 0) return toServable(listed);
+  return new Map([...named].map(([name, upstream]) => [name, listed.get(upstream) ?? { upstream, contextLength: 0 }]));
 }
 
 function toServable(listed: ReadonlyMap<string, ListedModel>): ReadonlyMap<string, ListedModel> {

@@ -13,9 +13,6 @@ import {
 } from "@dyn/runtime/internal";
 import type { Capability } from "@dyn/runtime/llm";
 
-/** Models to serve: the names at the upstream, by the names that clients use. */
-export type ModelNames = Readonly<Record<string, string>>;
-
 /** A model to serve. */
 export interface ListedModel {
   /** Its name at the upstream. */
@@ -27,8 +24,8 @@ export interface ListedModel {
 export interface UpstreamOptions {
   /** Where the upstream's API begins, such as `http://127.0.0.1:11434/v1`. Default: none, it must be given. */
   readonly url: string;
-  /** Names clients use, and what each is called upstream: `{ served: "upstream's" }`. Default `{}`: all models that the upstream lists, by their names. */
-  readonly modelName: ModelNames;
+  /** Models to serve: `NAME`, or `NAME=UPSTREAM` for one that the upstream calls otherwise. Default `[]`: all that the upstream lists, by their names. */
+  readonly modelName: readonly string[];
   /** File with the upstream's API key, read again for each request. Default: no key is sent. */
   readonly apiKeyFile: string;
   /** Namespace of the endpoint. Default `dynamo`. */
@@ -69,10 +66,10 @@ export const upstreamSettings: SettingsOf<UpstreamOptions> = {
   modelName: {
     env: "DYN_MODEL_NAME",
     flag: "model-name",
-    default: {},
+    default: [],
     shownDefault: "",
     parse: parseModelNames,
-    check: checkModelNames,
+    check: (given) => void toModelNames(given),
     help: "models to serve, separated by commas: NAME, or NAME=UPSTREAM for one that the upstream calls otherwise; if empty, all that it lists",
   },
   apiKeyFile: {
@@ -174,25 +171,28 @@ function parseUrl(text: string): string {
   return url.href.replace(/\/+$/, "");
 }
 
-function parseModelNames(text: string): ModelNames {
-  const pairs = text
+function parseModelNames(text: string): readonly string[] {
+  const words = plainText(text)
     .split(",")
-    .filter((each) => each.trim() !== "")
-    .map((each): [string, string] => {
-      const [name = "", upstream = name] = plainText(each)
-        .split("=", 2)
-        .map((part) => part.trim());
-      return [name, upstream];
-    });
-  const names = Object.fromEntries(pairs);
-  if (Object.keys(names).length < pairs.length) throw new Error("expected each name once");
-  checkModelNames(names);
-  return names;
+    .map((each) => each.trim());
+  const given = words.filter((each) => each !== "");
+  toModelNames(given);
+  return given;
 }
 
-function checkModelNames(names: ModelNames): void {
-  for (const each of Object.entries(names).flat())
-    if (!isModelName(each)) throw new Error(`expected names of 1 to ${maxModelNameLength} characters`);
+/** What the upstream calls each model, by its name for clients. @throws Error saying what was expected. */
+export function toModelNames(given: readonly string[]): ReadonlyMap<string, string> {
+  const names = new Map<string, string>();
+  for (const each of given) {
+    const end = each.indexOf("=");
+    const name = (end < 0 ? each : each.slice(0, end)).trim();
+    const upstream = each.slice(end + 1).trim();
+    for (const part of [name, upstream])
+      if (!isModelName(part)) throw new Error(`expected names of 1 to ${maxModelNameLength} characters`);
+    if (names.has(name)) throw new Error("expected each name once");
+    names.set(name, upstream);
+  }
+  return names;
 }
 
 function parseCapabilities(text: string): readonly Capability[] {
