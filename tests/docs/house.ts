@@ -134,6 +134,7 @@ export const houses: Readonly<Record<string, Readonly<Record<string, Room>>>> = 
     "body.ts": { floor: 1, holds: "requests in OpenAI's words" },
     "deltas.ts": { floor: 2, holds: "pieces of an answer" },
     "calls.ts": { floor: 1, holds: "tool calls, however they are numbered" },
+    "logprobs.ts": { floor: 1, holds: "likelihoods of tokens" },
     "events.ts": { floor: 0, holds: "server-sent events" },
     "failures.ts": { floor: 0, holds: "what the upstream says went wrong" },
     "http.ts": { floor: 1, holds: "connections and their limits of time" },

@@ -190,6 +190,29 @@ describe("what passes through", () => {
     expect(current().server.heard[0]?.text).not.toContain("reasoning");
   });
 
+  test("likelihoods of tokens come back in both forms, and those of a prompt are refused", async () => {
+    await current().startWorker({ capabilities: ["logprobs"] });
+    await current().whenListed("up");
+    const { openai, server } = current();
+    const top = [{ token: "a", logprob: -0.5, bytes: [97] }];
+    server.answer = (response, { path }) => {
+      const content = [{ token: "a", logprob: -0.5, bytes: [97], top_logprobs: top }];
+      const columns = { tokens: ["a"], token_logprobs: [-0.5], top_logprobs: [{ b: -2, a: -0.5 }], text_offset: [0] };
+      const choice = path.endsWith("/chat/completions")
+        ? { delta: { content: "a" }, logprobs: { content } }
+        : { text: "a", logprobs: columns };
+      sendEvents(response, { choices: [{ index: 0, ...choice, finish_reason: "stop" }] }, "[DONE]");
+      response.end();
+    };
+    const chat = await current().ask({ logprobs: true, top_logprobs: 1 });
+    expect(chat.choices[0]?.logprobs?.content).toEqual([{ token: "a", logprob: -0.5, bytes: [97], top_logprobs: top }]);
+    const plain = await openai.completions.create({ model: "up", prompt: "x", logprobs: 2 });
+    expect(plain.choices[0]?.logprobs).toMatchObject({ tokens: ["a"], top_logprobs: [{ a: -0.5, b: -2 }] });
+    expect(server.heard.map(({ body }) => body)).toMatchObject([{ logprobs: true, top_logprobs: 1 }, { logprobs: 2 }]);
+    const echoed = openai.completions.create({ model: "up", prompt: "x", logprobs: 0, echo: true });
+    await expect(echoed).rejects.toMatchObject({ status: 501 });
+  });
+
   test("a server that does not stream answers in one piece", async () => {
     await current().startWorker();
     await current().whenListed("up");

@@ -1,4 +1,5 @@
 /** What the upstream is asked: the body of a request, as OpenAI-compatible servers read it. */
+import { RuntimeError } from "@dyn/runtime";
 import type { MediaPart, Message, MessagePart, ModelRequest, Tool, ToolCall, ToolChoice } from "@dyn/runtime/llm";
 import type { UpstreamOptions } from "./options.ts";
 
@@ -12,9 +13,14 @@ const { rawJSON } = JSON as typeof JSON & { rawJSON(this: void, text: string): u
 
 type Json = Readonly<Record<string, unknown>>;
 
-/** Fields that the client left out are left out. */
+/** Fields that the client left out are left out. @throws RuntimeError `unimplemented` for likelihoods of the prompt, whose tokens servers mix with those of the completion. */
 export function toBody(request: ModelRequest, model: string, maxTokensField: UpstreamOptions["maxTokensField"]): Body {
   const { prompt, messages } = request;
+  if (request.logprobs?.prompt === true)
+    throw new RuntimeError(
+      "unimplemented",
+      "logprobs of the prompt (echo) are not asked of the server behind this worker",
+    );
   const common = { model, ...toCommon(request), stream: true, stream_options: { include_usage: true } };
   if (prompt) {
     const { maxTokens } = request;
@@ -22,6 +28,7 @@ export function toBody(request: ModelRequest, model: string, maxTokensField: Ups
       ...common,
       prompt: prompt.tokenIds ?? prompt.text,
       ...(maxTokens !== undefined && { max_tokens: maxTokens }),
+      ...(request.logprobs && { logprobs: request.logprobs.top }),
     };
     return { path: "/completions", json: JSON.stringify(body) };
   }
@@ -33,6 +40,7 @@ export function toBody(request: ModelRequest, model: string, maxTokensField: Ups
     ...toToolFields(request),
     ...toForm(request),
     ...toEffort(request),
+    ...(request.logprobs && { logprobs: true, top_logprobs: request.logprobs.top }),
   };
   return { path: "/chat/completions", json: JSON.stringify(body) };
 }

@@ -4,6 +4,7 @@ import { excerpt } from "@dyn/runtime/internal";
 import type { Delta, FinishReason, Usage } from "@dyn/runtime/llm";
 import { Calls } from "./calls.ts";
 import { findToldError, isObject, parse, toProtocolError } from "./failures.ts";
+import { toLogprobs } from "./logprobs.ts";
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -57,11 +58,13 @@ export class Answer {
       : [];
     const reasoning = toThought(said);
     const counts = toUsage(usage);
+    const logprobs = text === "" ? undefined : toLogprobs(given["logprobs"]);
     if (text === "" && reasoning === "" && toolCalls.length === 0 && !counts) return undefined;
     return {
       text,
       ...(reasoning !== "" && { reasoning }),
       ...(toolCalls.length > 0 && { toolCalls }),
+      ...(logprobs && { logprobs }),
       ...(counts && { usage: counts }),
     };
   }

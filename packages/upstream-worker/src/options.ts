@@ -34,7 +34,7 @@ export interface UpstreamOptions {
   readonly component: string;
   /** Name of the endpoint. Default `generate`. */
   readonly endpoint: string;
-  /** What the upstream's models can do beyond text. `reasoning` is for models that take `reasoning_effort`. Default `["tools","images","audio","files","schemas"]`: what a model cannot do, the upstream refuses. */
+  /** What the upstream's models can do beyond text. `reasoning` is for models that take `reasoning_effort`, `logprobs` for servers that have them. Default `["tools","images","audio","files","schemas"]`: what a model cannot do, the upstream refuses. */
   readonly capabilities: readonly Capability[];
   /** Tokens of prompt and completion together. Default `0`: what the upstream's list says, if it says it. */
   readonly contextLength: number;
@@ -50,9 +50,9 @@ export interface UpstreamOptions {
   readonly healthIntervalMs: number;
 }
 
-// Clients ask for thinking whatever the model is, and many upstreams refuse models that do not think a word on it.
+// Clients ask for thinking whatever the model is, and many upstreams refuse that for models that do not think. Many ignore logprobs.
 const usual = ["tools", "images", "audio", "files", "schemas"] as const satisfies readonly Capability[];
-const every = [...usual, "reasoning"] as const satisfies readonly Capability[];
+const every = [...usual, "reasoning", "logprobs"] as const satisfies readonly Capability[];
 
 /** One entry per option; flag over variable over default. */
 export const upstreamSettings: SettingsOf<UpstreamOptions> = {
@@ -107,7 +107,7 @@ export const upstreamSettings: SettingsOf<UpstreamOptions> = {
     shownDefault: usual.join(","),
     parse: parseCapabilities,
     check: (given) => void parseCapabilities(given.join(",")),
-    help: "what its models can do beyond text, separated by commas: tools, images, audio, files, schemas, and reasoning for those that take reasoning_effort",
+    help: "what its models can do beyond text, separated by commas: tools, images, audio, files, schemas, reasoning (they take reasoning_effort), logprobs",
   },
   contextLength: {
     env: "DYN_UPSTREAM_CONTEXT_LENGTH",
