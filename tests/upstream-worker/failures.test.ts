@@ -81,6 +81,15 @@ describe("what goes wrong", () => {
       },
       "ended without finish_reason",
     ],
+    ["an event without end", (response) => sendEvents(response, "a".repeat(17 * 1024 * 1024)), "Internal server error"],
+    [
+      "more calls than an answer may have",
+      (response) => {
+        for (let index = 0; index < 200; index += 1)
+          sendEvents(response, piece({ tool_calls: [{ index: 2 ** 40 + index, function: { name: "f" } }] }));
+      },
+      "Internal server error",
+    ],
     [
       "a call that never began",
       (response) => sendEvents(response, piece({ tool_calls: [{ index: 0, function: { arguments: "{" } }] })),

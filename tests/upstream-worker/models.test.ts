@@ -47,6 +47,48 @@ describe("which models are served", () => {
   });
 
   test.each([
+    ["no list", { data: "up" }],
+    ["a list of too many", { data: Array.from({ length: 300 }, (_, index) => ({ id: `m${index}` })) }],
+    ["a list that is too large", { data: ["a".repeat(5 * 1024 * 1024)] }],
+    ["an error with status 200", { error: { message: "broken" } }],
+  ])("%s in place of the models serves none", async (_what, body) => {
+    current().server.list = (response) => sendJson(response, 200, body);
+    const worker = await current().startWorker();
+    expect(worker.models).toEqual([]);
+  });
+
+  test("one failed look takes nothing away, and no look that hangs", async () => {
+    const worker = await current().startWorker({ connectTimeoutMs: 200 });
+    await current().whenListed("up");
+    let looks = 0;
+    const { server } = current();
+    const { list } = server;
+    server.list = (response) => {
+      looks += 1;
+      if (looks % 2 === 1) return sendJson(response, 500, {});
+      expect(worker.models).toEqual(["up"]);
+      return list(response);
+    };
+    await eventually("ten looks", () => looks >= 10);
+    expect(worker.models).toEqual(["up"]);
+    server.list = () => undefined;
+    await eventually("a model withdrawn", () => worker.models.length === 0);
+  });
+
+  test("with one port for two models the first is served, and the health check says what is wrong", async () => {
+    const free = await startScriptedServer();
+    await free[Symbol.asyncDispose]();
+    const { server } = current();
+    server.list = (response) => sendJson(response, 200, { data: [{ id: "a" }, { id: "b" }] });
+    const config = { discoveryBackend: "mem", log: "off", tcpPort: free.port, systemPort: 0 } as const;
+    await using worker = await startUpstreamWorker({ url: server.url, healthIntervalMs: 20, config });
+    expect(worker.models).toEqual(["a"]);
+    const health = await fetch(`http://127.0.0.1:${worker.systemPort}/health`);
+    expect(health.status).toBe(503);
+    expect(await health.text()).toContain(`cannot listen on`);
+  });
+
+  test.each([
     [{}, "say where the upstream's API begins"],
     [{ url: "ftp://x" }, "expected the address of an API"],
     [{ url: "http://user:secret@host/v1" }, "give --api-key-file"],

@@ -21,8 +21,12 @@ interface Piece {
 export class Calls {
   readonly #begun: Begun[] = [];
 
-  /** @throws RuntimeError `protocol` for a piece of a call that has not begun. */
-  read(given: unknown): ToolCallPiece[] {
+  /** `tool_calls` of an event, or what is there in its place. @throws RuntimeError `protocol` for a piece of a call that has not begun. */
+  read(given: unknown): readonly ToolCallPiece[] {
+    return Array.isArray(given) ? given.flatMap((each) => this.#readPiece(each)) : [];
+  }
+
+  #readPiece(given: unknown): ToolCallPiece[] {
     if (!isObject(given)) return [];
     const { number: told, id, name, isCustom, words } = toPiece(given);
     const unnumbered = name === undefined ? this.#begun.at(-1)?.number : -1 - this.#begun.length;

@@ -53,9 +53,7 @@ export class Answer {
     this.#finishReason = toFinishReason(given["finish_reason"]) ?? this.#finishReason;
     const said = isObject(given["delta"]) ? given["delta"] : isObject(given["message"]) ? given["message"] : given;
     const text = [said["content"], said["refusal"], said["text"]].filter((each) => typeof each === "string").join("");
-    const toolCalls = Array.isArray(said["tool_calls"])
-      ? said["tool_calls"].flatMap((each) => this.#calls.read(each))
-      : [];
+    const toolCalls = this.#calls.read(said["tool_calls"]);
     const reasoning = toThought(said);
     const counts = toUsage(usage);
     const logprobs = text === "" ? undefined : toLogprobs(given["logprobs"]);
