@@ -25,7 +25,7 @@ describe("what passes through", () => {
       "tools":[{"type":"function","function":{"name":"find","description":"d","strict":true,"parameters":{"type":"object","properties":{"a":{"maximum":12345678901234567890}}}}},{"type":"custom","custom":{"name":"patch","format":{"type":"text"}}}],
       "tool_choice":{"type":"function","function":{"name":"find"}},"parallel_tool_calls":false,
       "response_format":{"type":"json_schema","json_schema":{"name":"n","strict":true,"schema":{"type":"object","multipleOf":0.10000000000000000000001}}},
-      "max_completion_tokens":9,"temperature":0.5,"top_p":0.9,"seed":9007199254740993,"stop":["END"],"frequency_penalty":0.1,"presence_penalty":0.2}`;
+      "max_completion_tokens":9,"temperature":0.5,"top_p":0.9,"seed":9007199254740993,"stop":["END"],"frequency_penalty":0.1,"presence_penalty":0.2,"min_tokens":3,"ignore_eos":true}`;
     const answer = await fetch(`${current().url}/v1/chat/completions`, {
       method: "POST",
       headers: {

@@ -45,10 +45,12 @@ export function toBody(request: ModelRequest, model: string, maxTokensField: Ups
   return { path: "/chat/completions", json: JSON.stringify(body) };
 }
 
-function toCommon({ stop, sampling }: ModelRequest): Json {
+function toCommon({ stop, minTokens, ignoreEos, sampling }: ModelRequest): Json {
   const { temperature, topP, topK, seed, frequencyPenalty, presencePenalty } = sampling;
   return {
     ...(stop.length > 0 && { stop }),
+    ...(minTokens !== undefined && { min_tokens: minTokens }),
+    ...(ignoreEos !== undefined && { ignore_eos: ignoreEos }),
     ...(temperature !== undefined && { temperature }),
     ...(topP !== undefined && { top_p: topP }),
     ...(topK !== undefined && { top_k: topK }),
