@@ -50,7 +50,7 @@ const frontendUser = "packages/mock-worker/src/testing.ts";
 const packagesBelow: Readonly<Record<string, readonly string[]>> = {
   lineage: ["@dyn/runtime", "@dyn/runtime/internal"],
   frontend: ["@dyn/runtime", "@dyn/runtime/llm", "@dyn/runtime/internal", "@dyn/lineage", "@dyn/lineage/trace"],
-  "mock-worker": ["@dyn/runtime", "@dyn/runtime/llm", "@dyn/runtime/internal"],
+  "mock-worker": ["@dyn/runtime", "@dyn/runtime/llm", "@dyn/runtime/internal", "@dyn/upstream-worker"],
   "upstream-worker": ["@dyn/runtime", "@dyn/runtime/llm", "@dyn/runtime/internal"],
 };
 

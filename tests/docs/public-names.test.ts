@@ -39,7 +39,8 @@ const entryPoints: Readonly<Record<string, { readonly source: string; readonly n
   },
   "@dyn/upstream-worker": {
     source: "packages/upstream-worker/src/index.ts",
-    names: `startUpstreamWorker UpstreamWorkerOptions UpstreamWorker UpstreamOptions`,
+    names: `startUpstreamWorker UpstreamWorkerOptions UpstreamWorker UpstreamOptions
+      openUpstreamEngine UpstreamEngineOptions UpstreamEngine`,
   },
 };
 

@@ -1,9 +1,18 @@
 // The script of a mock worker as a program: from a file, and over its system server while it runs.
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { chat, eventually, postChat, startCluster, startProgram, systemUrl, type Cluster } from "../support/cluster.ts";
+import {
+  chat,
+  eventually,
+  postChat,
+  startCluster,
+  startProgram,
+  systemUrl,
+  type Cluster,
+  type Program,
+} from "../support/cluster.ts";
 
 const yaml = `
 # yaml-language-server: $schema=script.schema.json
@@ -88,6 +97,38 @@ test("what was asked is shown over the system server, and forgotten", async () =
   ]);
   expect(await (await fetch(requests, { method: "DELETE" })).json()).toEqual({ requests: [] });
 });
+
+test("what a server says is recorded, and said again without it", async () => {
+  const file = join(directory, "recorded.json");
+  const record = ["--script", file, "--record", `${cluster.url}/v1`, "--record-model", "mock"];
+  const ask = async (url: string): Promise<unknown> => {
+    const body = { model: "copy", messages: [{ role: "user", content: "say it again" }] };
+    const { choices, usage } = (await (await postChat(url, body)).json()) as { choices: unknown; usage: unknown };
+    return { choices, usage };
+  };
+  const expected = [{ message: { content: "say it again" }, finish_reason: "stop" }];
+  await using recording = await startMock("--model-name", "copy", ...record);
+  const first = await ask(recording.url);
+  expect(first).toMatchObject({ choices: expected });
+  recording.program.kill("SIGTERM");
+  expect(await recording.program.exited).toBe(0);
+  await using replaying = await startMock("--model-name", "copy", "--script", file);
+  expect(await ask(replaying.url)).toEqual(first);
+  const { fixtures } = JSON.parse(await readFile(file, "utf8")) as { fixtures: object[] };
+  expect(fixtures).toMatchObject([{ match: { userMessage: "say it again" }, recordedTimings: {} }]);
+});
+
+interface Mock extends AsyncDisposable {
+  readonly program: Program;
+  readonly url: string;
+}
+
+/** A mock worker with a frontend of its own. */
+async function startMock(...args: string[]): Promise<Mock> {
+  const program = startProgram("dyn-mock-worker", ["--http-port", "0", ...args]);
+  const url = await eventually(`its URL (${program.stderr()})`, () => /^http\S+/.exec(program.stdout())?.[0]);
+  return { program, url, [Symbol.asyncDispose]: () => program[Symbol.asyncDispose]() };
+}
 
 describe("the command ends with a sentence", () => {
   test.each([

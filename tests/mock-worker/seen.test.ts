@@ -80,6 +80,14 @@ describe("a request is kept", () => {
     expect(seen).not.toHaveProperty("rule");
   });
 
+  test("with all of an answer that was to be longer", async () => {
+    const ask = { ...body, max_tokens: 5, ignore_eos: true };
+    await openai.chat.completions.create(ask);
+    const [seen] = await ended(1);
+    expect(seen?.answer.tokens).toBe(5);
+    expect(seen?.answer.text.trim().split(/\s+/)).toHaveLength(5);
+  });
+
   test("with its error, and once for each worker that has tried", async () => {
     worker.inject([{ type: "error", code: "unavailable", afterTokens: 1, rate: 1 }]);
     const stream = openai.chat.completions.stream(body);

@@ -9,9 +9,10 @@ import {
   runtimeSettings,
   tellParent,
 } from "@dyn/runtime/internal";
+import type { UpstreamEngine } from "@dyn/upstream-worker";
 import { Command } from "commander";
 import { startMockWorker, type MockWorkerOptions } from "./index.ts";
-import { commandSettings, mockSettings } from "./options.ts";
+import { commandSettings, mockSettings, type CommandOptions } from "./options.ts";
 
 const settings = { ...mockSettings, ...commandSettings, ...runtimeSettings };
 
@@ -23,20 +24,31 @@ async function main(): Promise<void> {
   command.version(`dyn-mock-worker ${version}`, "--version", "print the version");
   const flags = readFlags(command.parse(process.argv), settings);
   const config = readSettings(runtimeSettings, process.env, flags);
-  const { httpPort } = readSettings(commandSettings, process.env, flags);
+  const { httpPort, ...recording } = readSettings(commandSettings, process.env, flags);
   const options = readSettings(mockSettings, process.env, flags);
   holdYoungGeneration({ flags: [...process.execArgv, process.env["NODE_OPTIONS"] ?? ""] });
+  using recorded = await openRecorded(recording, options.modelName);
   const all: MockWorkerOptions = {
     ...options,
+    ...(recorded && { upstream: recorded.engine }),
     config,
     environment: process.env,
     shutdownSignals: ["SIGINT", "SIGTERM", "disconnect"],
     onCrash: endByKill,
   };
-  if (httpPort >= 0) return serveHttp(all, httpPort);
+  if (httpPort >= 0) return await serveHttp(all, httpPort);
   await using worker = await startMockWorker(all);
   tellParent({ instances: worker.servings.map(({ instanceId }) => instanceId) }); // to scripts/start.mjs
   await worker.closed;
+}
+
+async function openRecorded(
+  { record: url, recordModel, recordApiKeyFile: apiKeyFile }: Omit<CommandOptions, "httpPort">,
+  modelName: string,
+): Promise<UpstreamEngine | undefined> {
+  if (url === "") return undefined;
+  const { openUpstreamEngine } = await import("@dyn/upstream-worker");
+  return openUpstreamEngine({ url, apiKeyFile, model: recordModel === "" ? modelName : recordModel });
 }
 
 async function serveHttp(options: MockWorkerOptions, httpPort: number): Promise<void> {

@@ -73,8 +73,7 @@ export function createEchoEngine(pace: Pace, parts?: EngineParts): Engine {
 }
 
 function toSteps(plan: Plan, request: ModelRequest, seed: number): Iterable<Step> {
-  const isLong = request.ignoreEos === true || request.minTokens !== undefined;
-  const steps = play(isLong ? lengthen(plan, request) : plan, { seed, done: request.generated?.tokens ?? 0 });
+  const steps = play(plan, { seed, done: request.generated?.tokens ?? 0 });
   return request.logprobs ? withLogprobs(steps, request, seed) : steps;
 }
 
@@ -96,7 +95,7 @@ function findAnswer(request: ModelRequest, context: RequestContext, options: Ans
   const { seed, habits, parts } = options;
   const found = findRule(request, context, parts);
   const recording = found?.plan ? undefined : parts?.recorder?.ask(request, context);
-  const make = recording?.toPlan ?? ((): Plan => found?.plan ?? toPlan(request, habits));
+  const make = recording?.toPlan ?? ((): Plan => toWhole(found?.plan ?? toPlan(request, habits), request));
   const how = { rule: found?.rule, isRecorded: recording !== undefined, toPlan: make };
   return {
     played: recording ? [] : toSteps(make(), request, seed),
@@ -104,6 +103,10 @@ function findAnswer(request: ModelRequest, context: RequestContext, options: Ans
     faults: join(parts?.plan.next(), found?.faults),
     sighting: parts?.seen?.begin(request, context, how) ?? createUnseen(),
   };
+}
+
+function toWhole(plan: Plan, request: ModelRequest): Plan {
+  return request.ignoreEos === true || request.minTokens !== undefined ? lengthen(plan, request) : plan;
 }
 
 function findRule(

@@ -64,6 +64,12 @@ const many = 1_000_000;
 export interface CommandOptions {
   /** Port of a frontend in the same process, which serves its workers alone and finds no others; 0 lets the system choose. Default `-1`: there is none. */
   readonly httpPort: number;
+  /** Where the API of a server of OpenAI's kind begins, which is asked what no rule of `script` is for, and whose answers are added to that file. Default: none is asked. */
+  readonly record: string;
+  /** What that server calls the model. Default: as `modelName`. */
+  readonly recordModel: string;
+  /** File with that server's API key, read again for each request. Default: no key is sent. */
+  readonly recordApiKeyFile: string;
 }
 
 export const commandSettings: SettingsOf<CommandOptions> = {
@@ -74,6 +80,27 @@ export const commandSettings: SettingsOf<CommandOptions> = {
     [-1, 65_535],
     "port of a frontend in the same process, which serves its workers alone and finds no others; 0 lets the system choose; its URL is the one line on standard output; -1 = none",
   ),
+  record: {
+    env: "DYN_MOCK_RECORD",
+    flag: "record",
+    default: "",
+    parse: plainText,
+    help: "where the API of a server of OpenAI's kind begins, such as http://127.0.0.1:11434/v1: it is asked what no rule of --script is for, and its answers are added to that file; if empty, none is asked",
+  },
+  recordModel: {
+    env: "DYN_MOCK_RECORD_MODEL",
+    flag: "record-model",
+    default: "",
+    parse: optional(parseModelName),
+    help: "what that server calls the model; if empty, as --model-name",
+  },
+  recordApiKeyFile: {
+    env: "DYN_MOCK_RECORD_API_KEY_FILE",
+    flag: "record-api-key-file",
+    default: "",
+    parse: parsePath,
+    help: "file with that server's API key, read again for each request; if empty, no key is sent",
+  },
 };
 
 /** One entry per option; flag over variable over default. */

@@ -91,6 +91,31 @@ export async function startUpstreamWorker(given: UpstreamWorkerOptions): Promise
 /** Failed looks in a row after which nothing is served: one may be slow because it is busy. */
 const patience = 2;
 
+export interface UpstreamEngineOptions {
+  /** Where the upstream's API begins, such as `http://127.0.0.1:11434/v1`. */
+  readonly url: string;
+  /** The model's name at the upstream. */
+  readonly model: string;
+  /** File with the upstream's API key, read again for each request. Default: no key is sent. */
+  readonly apiKeyFile?: string;
+}
+
+/** An engine and the connections that it keeps. */
+export interface UpstreamEngine extends Disposable {
+  readonly engine: Engine;
+}
+
+/** The engine alone, for one model, without a worker. Whoever opens it disposes it when nothing asks it any more.
+ *  @throws RuntimeError `invalid_argument` on a bad option. */
+export function openUpstreamEngine({ model, ...settings }: UpstreamEngineOptions): UpstreamEngine {
+  const options = completeSettings<UpstreamOptions>(upstreamSettings, settings);
+  assertUrl(options);
+  const http = createUpstreamHttp(options);
+  const { apiKeyFile, maxTokensField } = options;
+  const engine = createUpstreamEngine({ http, authorize: () => readKey(apiKeyFile), model, maxTokensField });
+  return { engine, [Symbol.dispose]: () => http[Symbol.dispose]() };
+}
+
 interface Watched extends Omit<Looker, "modelName"> {
   readonly options: UpstreamOptions;
 }

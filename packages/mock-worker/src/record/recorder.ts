@@ -39,8 +39,9 @@ export function createRecorder({ upstream, script, path, log, now }: RecorderOpt
   const file = createFile(path, log);
   const keep = (request: ModelRequest, said: Said): void => {
     if (!said.isWhole || !script.add(said.toFixture(request))) return;
-    log.info({ path, rules: script.source.fixtures.length }, "answer recorded");
-    file.write(() => formatScript(path, script.source));
+    const { source } = script; // as it is now: somebody may replace it before it is written
+    log.info({ path, rules: source.fixtures.length }, "answer recorded");
+    file.write(() => formatScript(path, source));
   };
   const listen = async function* (request: ModelRequest, context: RequestContext, said: Said): Recording["deltas"] {
     let at = now();
