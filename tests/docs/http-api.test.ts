@@ -7,7 +7,7 @@ import { root } from "../support/cluster.ts";
 
 test("the page of the HTTP API has all routes", () => {
   const page = readFileSync(join(root, "docs/http-api.md"), "utf8");
-  const described = [...page.slice(0, page.indexOf("## Fields")).matchAll(/`((?:GET|POST) [^`]+)`/g)].map(
+  const described = [...page.slice(0, page.indexOf("## Fields")).matchAll(/`((?:GET|POST|DELETE) [^`]+)`/g)].map(
     ([, route]) => route,
   );
   const served = routesAt("all", createRoutes({} as never), {} as never).map(

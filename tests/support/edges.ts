@@ -86,6 +86,7 @@ const rulesInWords = [
   /^prompt must have at most 1048576 token ids in all/,
   /: .* is not read by this model; in earlier turns it is skipped$/,
   /^input\[\d+\]\.call_id: no call .* stands before its output$/,
+  /^input\[\d+\]\.id: no item .* is kept here$/,
   /^input must have a message$/,
   /^previous_response_id: no response /,
   /^tool_choice (?:asks for a call|names )/,

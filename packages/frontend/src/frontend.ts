@@ -18,6 +18,7 @@ import { createHistory, type History } from "@dyn/lineage";
 import { followModels, type Models } from "./models/models.ts";
 import { createFrontendMetrics, type FrontendMetrics } from "./observe/metrics.ts";
 import { createExposedRoutes, openExposed } from "./server/exposed-routes.ts";
+import { createResponseStore } from "./openai/responses/store.ts";
 import { createRoutes } from "./server/routes.ts";
 import { openHttpSecurity } from "./server/secrets.ts";
 import { listenHttp, type HttpPorts } from "./server/server.ts";
@@ -103,7 +104,9 @@ async function start(parts: FrontendParts): Promise<Frontend> {
   const { models, instances, isListed } = known;
   const observed = observe(parts, models);
   const exposed = openExposed(settings, runtime, owned);
+  const { keptResponses: maxEntries, keptResponsesLimitBytes: maxBytes } = settings;
   const served = {
+    responses: createResponseStore({ maxEntries, maxBytes }),
     ...observed,
     ...toInferenceOptions(settings),
     now,

@@ -7,11 +7,13 @@ import { FieldError, type FieldLimits } from "../../../packages/frontend/src/inf
 import { parseChatRequest } from "../../../packages/frontend/src/openai/chat-schema.ts";
 import { parseCompletionRequest } from "../../../packages/frontend/src/openai/completions-schema.ts";
 import { parseResponseRequest } from "../../../packages/frontend/src/openai/responses/request.ts";
+import { createResponseStore } from "../../../packages/frontend/src/openai/responses/store.ts";
 import { edgesOf, isRuleInWords, plainest } from "../../support/edges.ts";
 import { createJudge, describeFrontend, plainFrontend } from "../../support/openapi.ts";
 
 type Parse = (body: unknown, limits: FieldLimits) => unknown;
 
+const keeper = createResponseStore({ maxEntries: 1, maxBytes: 1 }).of(undefined);
 const limits = { ...plainFrontend.fieldLimits, maxMessages: 50, maxEchoBytes: 16 * 1024 * 1024 };
 const document = describeFrontend("all", { fieldLimits: limits });
 const judge = createJudge(document);
@@ -19,7 +21,7 @@ const judge = createJudge(document);
 const bodies: readonly (readonly [string, Parse])[] = [
   ["ChatRequest", parseChatRequest],
   ["CompletionRequest", parseCompletionRequest],
-  ["ResponseRequest", parseResponseRequest],
+  ["ResponseRequest", (body, given) => parseResponseRequest(body, given, keeper)],
   ["MessagesRequest", parseMessagesRequest],
   ["CountRequest", parseCountRequest],
 ];

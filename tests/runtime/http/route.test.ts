@@ -19,7 +19,18 @@ const table = createRouteTable([
   route("PUT", "/lamp"),
   route("GET", "/lamps/*"),
   route("GET", "/lamps/all"),
+  route("POST", "/lamps/*/off"),
 ]);
+
+test("a `*` between two others stands for one part", () => {
+  expect(find("POST", "/lamps/a/off")).toBe("POST /lamps/*/off a");
+  expect(find("GET", "/lamps/a/off")).toBe("only POST");
+  expect(["/lamps/off", "/lamps//off", "/lamps/a/b/off"].map((path) => find("GET", path))).toEqual([
+    "GET /lamps/* off",
+    "GET /lamps/* /off",
+    "GET /lamps/* a/b/off",
+  ]);
+});
 
 /** What a request comes to, in short. */
 function find(method: string, url: string): string {

@@ -1,6 +1,6 @@
 /** What an API brings: its shapes. All else about a request is the same for every API. */
 import type { RuntimeError } from "@dyn/runtime";
-import type { ModelJob } from "@dyn/runtime/internal";
+import type { Exchange, ModelJob } from "@dyn/runtime/internal";
 import type { Delta } from "@dyn/runtime/llm";
 import type { AskParts } from "./ask-options.ts";
 import type { FieldLimits } from "./fields.ts";
@@ -63,7 +63,7 @@ export interface UnaryApi<Request> extends Refusals {
 /** What an API brings: its shapes. */
 export interface InferenceApi<Request extends InferenceRequest = InferenceRequest> extends Refusals {
   /** @throws FieldError naming the field that is wrong. */
-  parse(body: unknown, limits: FieldLimits): Request;
+  parse(body: unknown, limits: FieldLimits, caller: Exchange["caller"]): Request;
   /** Names of its fields. Without them it has none that nobody knows. */
   readonly fields?: FieldNames;
   /** Members of a body whose schemas engines get to the last digit. */

@@ -45,7 +45,7 @@ export function serveInference<Request extends InferenceRequest>(
 ): Promise<void> {
   const read = (body: unknown, limits: FieldLimits): Request => {
     const extra = findExtra(body, api.fields, parts.unknownFields);
-    const request = parseExactly(api.rewritten, body, raw, (given) => api.parse(given, limits));
+    const request = parseExactly(api.rewritten, body, raw, (given) => api.parse(given, limits, exchange.caller));
     return keepExact(api.exact, request, raw, extra);
   };
   const { body, ...parsed } = parseRequest(read, exchange, raw, parts);

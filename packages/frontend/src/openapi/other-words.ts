@@ -15,7 +15,8 @@ function toQueryParameters(): readonly Parameter[] {
   }));
 }
 
-function toIdParameter(description: string): Parameter {
+/** The `{id}` of a path. */
+export function toIdParameter(description: string): Parameter {
   return { name: "id", in: "path", required: true, description, schema: { type: "string" } };
 }
 

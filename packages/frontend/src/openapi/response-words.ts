@@ -1,5 +1,6 @@
 /** What is said of the routes of responses. */
-import { toExample, toWords } from "./inference-words.ts";
+import { inferenceCodes, toExample, toWords } from "./inference-words.ts";
+import { toIdParameter } from "./other-words.ts";
 import type { RouteWords, StreamEvent } from "./words.ts";
 
 const id = "0f4ac56e-5bd1-4657-bf8b-39cdcde9036b";
@@ -25,7 +26,7 @@ const response = {
   reasoning: { effort: null, summary: null },
   max_output_tokens: null,
   max_tool_calls: null,
-  store: false,
+  store: true,
   background: false,
   service_tier: "default",
   metadata: {},
@@ -81,6 +82,9 @@ const example: readonly (readonly [string, object])[] = [
   ["response.completed", { response }],
 ];
 
+const kept = "A frontend keeps the latest, each for the key that asked for it (`--kept-responses`).";
+const idParameter = toIdParameter("The id of the response, `resp_…`.");
+
 export const responseWords: Readonly<Record<string, RouteWords>> = {
   "POST /v1/responses": toWords({
     id: "createResponse",
@@ -101,4 +105,53 @@ export const responseWords: Readonly<Record<string, RouteWords>> = {
       example: toExample(example.map(([type, fields], n) => [type, { type, sequence_number: n, ...fields }])),
     },
   }),
+  "POST /v1/responses/input_tokens": {
+    id: "countInputTokens",
+    tag: "OpenAI",
+    summary: "Count the tokens of a request for a response",
+    description: "A worker is asked if its engine counts; else words are counted, as in `usage`.",
+    headers: ["RequestTimeout", "ContentEncoding"],
+    body: { schema: "ResponseRequest", examples: { "a text": { model: "mock", input: "hello world" } } },
+    answers: [
+      {
+        status: 200,
+        description: "The count.",
+        json: "InputTokens",
+        example: { object: "response.input_tokens", input_tokens: 2 },
+      },
+    ],
+    shape: "openai",
+    codes: inferenceCodes,
+  },
+  "GET /v1/responses/{id}": {
+    id: "getResponse",
+    tag: "OpenAI",
+    summary: "Show a response that is kept",
+    description: `${kept} With \`store: false\` none is.`,
+    parameters: [idParameter],
+    answers: [{ status: 200, description: "The response.", json: "Response" }],
+    shape: "openai",
+    codes: ["unknown_request"],
+  },
+  "DELETE /v1/responses/{id}": {
+    id: "deleteResponse",
+    tag: "OpenAI",
+    summary: "Keep a response no longer",
+    description: "Those that went on from it stay.",
+    parameters: [idParameter],
+    answers: [{ status: 200, description: "It is gone.", json: "DeletedResponse" }],
+    shape: "openai",
+    codes: ["unknown_request"],
+  },
+  "POST /v1/responses/{id}/cancel": {
+    id: "cancelResponse",
+    tag: "OpenAI",
+    summary: "Always refused",
+    description:
+      "Only responses of the background can be cancelled, and there are none: close the connection of one that runs.",
+    parameters: [idParameter],
+    answers: [],
+    shape: "openai",
+    codes: ["unknown_request"],
+  },
 };

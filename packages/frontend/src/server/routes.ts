@@ -1,18 +1,19 @@
 /** Every route: method, path, handler, shape of its errors. What is not here is a 404, what is here under another method a 405. */
 import type { RuntimeError } from "@dyn/runtime";
 import type { Audience, Exchange, PortUse, RouteEntry } from "@dyn/runtime/internal";
-import { serveTokenCount } from "../anthropic/count-tokens.ts";
+import { countApi } from "../anthropic/count-tokens.ts";
 import * as anthropic from "../anthropic/errors.ts";
 import { listModelInfos, showModelInfo } from "../anthropic/list-models.ts";
 import { messagesApi } from "../anthropic/messages.ts";
 import type { InferenceApi, InferenceRequest, Refusals } from "../inference/api.ts";
+import { serveTokenCount } from "../inference/count-tokens.ts";
 import { refuseInference, serveInference, serveUnary, type InferenceParts } from "../inference/serve.ts";
 import { chatApi } from "../openai/chat.ts";
 import { completionsApi } from "../openai/completions.ts";
 import { embeddingsApi } from "../openai/embeddings.ts";
 import * as openai from "../openai/errors.ts";
 import { listModels, showModel } from "../openai/list-models.ts";
-import { responsesApi } from "../openai/responses/responses.ts";
+import { createResponsesApi } from "../openai/responses/responses.ts";
 import { createDocsPages } from "../openapi/docs-pages.ts";
 import type { DescribedFrontend } from "../openapi/document.ts";
 import {
@@ -25,6 +26,8 @@ import {
   showRequest,
   type OpsParts,
 } from "../ops.ts";
+
+import { responseRoutes, type ResponseParts } from "./response-routes.ts";
 
 /** Of the pages that say which routes there are. */
 export const pagePaths: readonly string[] = ["/", "/docs", "/openapi.json"];
@@ -55,13 +58,13 @@ export function routesAt(
   return served;
 }
 
-type Parts = InferenceParts & OpsParts;
+type Parts = InferenceParts & OpsParts & ResponseParts;
 
 const { toErrorBody } = openai;
 
 /** All but the pages that say which these are. */
 export function createRoutes(parts: Parts): readonly RouteEntry[] {
-  return [...inferenceRoutes(parts), ...lookupRoutes(parts), ...operatorRoutes(parts)];
+  return [...inferenceRoutes(parts), ...responseRoutes(parts), ...lookupRoutes(parts), ...operatorRoutes(parts)];
 }
 
 function inferenceRoutes(parts: Parts): readonly RouteEntry[] {
@@ -80,7 +83,7 @@ function inferenceRoutes(parts: Parts): readonly RouteEntry[] {
   return [
     inference("/v1/chat/completions", chatApi),
     inference("/v1/completions", completionsApi),
-    inference("/v1/responses", responsesApi),
+    inference("/v1/responses", createResponsesApi(parts.responses)),
     inference("/v1/messages", messagesApi),
     route("/v1/embeddings", embeddingsApi, ({ exchange, body }) => serveUnary(embeddingsApi, exchange, body, parts)),
   ];
@@ -95,7 +98,7 @@ function lookupRoutes(parts: Parts): readonly RouteEntry[] {
       asksWorkers: true,
       takes: "json",
       audience: "clients",
-      handle: ({ exchange, body }) => serveTokenCount(exchange, body, parts),
+      handle: ({ exchange, body }) => serveTokenCount(countApi, exchange, body, parts),
       toErrorBody: (error, { identity }) => anthropic.toErrorBody(error, identity.requestId),
     },
     {

@@ -67,6 +67,10 @@ export interface FrontendOptions extends HttpOptions {
   readonly sseKeepAliveMs: number;
   /** Finished requests that GET /v1/requests/{id} can still show; 0 turns it off. Default `1000`. */
   readonly requestHistory: number;
+  /** Responses that are kept for `previous_response_id` and GET /v1/responses/{id}, of all callers; the longest unused give way; 0 keeps none. Default `1000`. */
+  readonly keptResponses: number;
+  /** Most that kept responses and their conversations take, bytes. Default `67108864` (64 MiB). */
+  readonly keptResponsesLimitBytes: number;
   /** How long requests are still taken once a drain has begun, while /health says draining, for balancers that have not heard of it, ms. Default `0`. */
   readonly drainDelayMs: number;
   /** How long running requests may take once a drain has begun, ms. Default `30000`. */

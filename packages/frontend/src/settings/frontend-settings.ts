@@ -9,6 +9,7 @@ import {
   parseSwitch,
   routerModes,
   inUnits,
+  mebibyte,
   second,
   type SettingsOf,
 } from "@dyn/runtime/internal";
@@ -93,6 +94,23 @@ export const frontendSettings: SettingsOf<FrontendOptions> = {
     1_000,
     [0, 100_000],
     "finished requests that GET /v1/requests/{id} can still show; 0 turns it off",
+  ),
+  keptResponses: numberSetting(
+    "DYN_KEPT_RESPONSES",
+    "kept-responses",
+    1_000,
+    [0, 100_000],
+    "responses that are kept for previous_response_id and GET /v1/responses/{id}, of all callers; the longest unused give way; 0 keeps none",
+  ),
+  keptResponsesLimitBytes: inUnits(
+    mebibyte,
+    numberSetting(
+      "DYN_KEPT_RESPONSES_LIMIT_MB",
+      "kept-responses-limit-mb",
+      64,
+      [1, 16_384],
+      "most that kept responses and their conversations take, MiB",
+    ),
   ),
   requestTimeoutMs: numberSetting(
     "DYN_REQUEST_TIMEOUT_MS",

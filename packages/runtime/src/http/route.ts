@@ -13,7 +13,7 @@ export interface RouteInput {
 
 export interface RouteEntry {
   readonly method: "GET" | "POST" | "PUT" | "DELETE";
-  /** Exact, or the beginning of many with `*` behind it. */
+  /** Exact, or with one `*`: at its end that stands for anything, else for a part without `/`. */
   readonly path: string;
   readonly kind: RouteKind;
   /** As of `ExchangeRoute`. */
@@ -53,9 +53,13 @@ export function createRouteTable(given: readonly RouteEntry[]): RouteTable {
   const routes: RouteEntry[] = [];
   const exact = new Map<string, Methods>();
   const prefixes = new Map<string, Methods>();
+  const inner = new Map<string, Methods>(); // `*` between two others
   const add = (route: RouteEntry): void => {
     routes.push(route);
-    const [paths, path] = route.path.endsWith("*") ? [prefixes, route.path.slice(0, -1)] : [exact, route.path];
+    const star = route.path.indexOf("*");
+    const isPrefix = star === route.path.length - 1;
+    const paths = star < 0 ? exact : isPrefix ? prefixes : inner;
+    const path = isPrefix ? route.path.slice(0, -1) : route.path;
     const methods: Methods = paths.get(path) ?? new Map();
     paths.set(path, methods);
     for (const method of methodsOf(route)) methods.set(method, { type: "route", route, rest: "" });
@@ -63,6 +67,16 @@ export function createRouteTable(given: readonly RouteEntry[]): RouteTable {
   for (const route of given) add(route);
   const prefixOf = (path: string): string | undefined => {
     for (const prefix of prefixes.keys()) if (path.startsWith(prefix)) return prefix;
+    return undefined;
+  };
+  const findInner = (method: string, path: string): Match | undefined => {
+    for (const [pattern, methods] of inner) {
+      const [before = "", after = ""] = pattern.split("*");
+      const rest = path.slice(before.length, -after.length);
+      if (!path.startsWith(before) || !path.endsWith(after) || rest === "" || rest.includes("/")) continue;
+      const found = methods.get(method);
+      return found ? { ...found, rest } : { type: "method", allowed: [...methods.keys()] };
+    }
     return undefined;
   };
   return {
@@ -75,6 +89,8 @@ export function createRouteTable(given: readonly RouteEntry[]): RouteTable {
       if (plain === undefined) return { type: "unreadable" };
       const known = exact.get(plain);
       if (known) return known.get(method) ?? { type: "method", allowed: [...known.keys()] };
+      const between = inner.size > 0 ? findInner(method, plain) : undefined;
+      if (between) return between;
       const prefix = prefixOf(plain);
       const methods = prefix === undefined ? undefined : prefixes.get(prefix);
       if (prefix === undefined || !methods) return { type: "path" };

@@ -77,6 +77,8 @@ const head = { type: z.string().describe("The name of the event."), sequence_num
 export const responseAnswers: Readonly<Record<string, z.ZodType>> = {
   Response: response,
   ResponseItem: item,
+  InputTokens: z.object({ object: z.literal("response.input_tokens"), input_tokens: z.int() }),
+  DeletedResponse: z.object({ id: z.string(), object: z.literal("response"), deleted: z.literal(true) }),
   ResponseEvent: z.object({ ...head, response }),
   ResponseItemEvent: z.object({
     ...head,

@@ -5,6 +5,7 @@ import type { AnswerHead, StreamFormat } from "../../inference/api.ts";
 import type { GenerateResult } from "../../inference/transcript.ts";
 import { toErrorBody } from "../errors.ts";
 import {
+  keep,
   toCallItem,
   toEnd,
   toFixed,
@@ -63,7 +64,9 @@ export class ResponseStream implements StreamFormat {
     if (!this.#open && this.#items.length === 0) events += this.#beginMessage();
     events += this.#close(isWhole ? "completed" : "incomplete");
     const ending = { ...end, output: this.#items, usage, ...(isWhole && { completedAt: this.#head.now() }) };
-    return events + this.#whole(`response.${end.status}`, ending);
+    const response = this.#response(ending);
+    keep(this.#request, this.#head, choice, response);
+    return events + this.#about(`response.${end.status}`, response);
   }
 
   /** What has been said so far is in it: clients show its message, and that of a bare error event not all of them. */
@@ -157,7 +160,14 @@ export class ResponseStream implements StreamFormat {
   }
 
   #whole(type: string, ending: Ending): string {
-    const response = `${this.#fixed},${JSON.stringify(toVarying(ending)).slice(1)}`;
+    return this.#about(type, this.#response(ending));
+  }
+
+  #response(ending: Ending): string {
+    return `${this.#fixed},${JSON.stringify(toVarying(ending)).slice(1)}`;
+  }
+
+  #about(type: string, response: string): string {
     return `event: ${type}\ndata: {"type":"${type}","sequence_number":${this.#number++},"response":${response}}\n\n`;
   }
 }

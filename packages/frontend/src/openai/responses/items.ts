@@ -6,6 +6,7 @@ import { chosenBy, kindOf, listOf } from "../../inference/field-kinds.ts";
 import { FieldError } from "../../inference/fields.ts";
 import { toParts, toText, type Content, type Said } from "../../inference/parts.ts";
 import { content } from "./parts.ts";
+import type { Keeper } from "./store.ts";
 import { toEngineName, type Namespaces } from "./tools.ts";
 
 /** One of them, as it was read. */
@@ -13,6 +14,8 @@ export type Item =
   | { readonly type: "message"; readonly role: Message["role"]; readonly content: Content }
   | { readonly type: "call"; readonly call: ToolCall; readonly namespace: string | undefined }
   | { readonly type: "result"; readonly callId: string; readonly content: Content }
+  /** An item of a response that is kept. */
+  | { readonly type: "reference"; readonly id: string }
   /** Says nothing to an engine. */
   | { readonly type: "other" };
 
@@ -48,9 +51,12 @@ const result = z
   .object({ call_id: id, output: described("A text, or a list of parts.", content) })
   .transform(({ call_id, output }): Item => ({ type: "result", callId: call_id, content: output }));
 
+const reference = z.object({ id }).transform(({ id: of }): Item => ({ type: "reference", id: of }));
+
 const typed = kindOf<Item>(
   {
     message,
+    item_reference: reference,
     function_call: functionCall,
     custom_tool_call: customCall,
     function_call_output: result,
@@ -76,6 +82,22 @@ export function toItems(input: string | readonly Item[]): readonly Item[] {
   return typeof input === "string" ? [{ type: "message", role: "user", content: input }] : input;
 }
 
+/** The items, with those that are kept in place of what refers to them. @throws FieldError for one that is not kept. */
+export function resolve(given: readonly Item[], keeper: Keeper): readonly Item[] {
+  return given.map((each, index) => {
+    if (each.type !== "reference") return each;
+    const [, requestId = "", place = ""] = /^[a-z]+_(.{36})_(\d{1,4})$/.exec(each.id) ?? [];
+    const kept = keeper.find(`resp_${requestId}`);
+    const { output } = kept
+      ? (JSON.parse(kept.json) as { output: readonly { readonly id: string }[] })
+      : { output: [] }; // we have made it
+    const found = output[Number(place)];
+    if (found?.id !== each.id)
+      throw new FieldError(`input[${index}].id`, `: no item ${JSON.stringify(each.id)} is kept here`);
+    return typed.parse(found);
+  });
+}
+
 /** Who says what, item by item. */
 export function toSaid(given: Item): Said {
   switch (given.type) {
@@ -85,6 +107,7 @@ export function toSaid(given: Item): Said {
       return { role: "assistant" };
     case "result":
       return { role: "tool", content: given.content };
+    case "reference":
     case "other":
       return { role: "" };
   }

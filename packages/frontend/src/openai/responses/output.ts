@@ -1,5 +1,5 @@
 /** The response object, and the items of its output. */
-import type { FinishReason, ToolCall, Usage } from "@dyn/runtime/llm";
+import type { FinishReason, Message, ToolCall, Usage } from "@dyn/runtime/llm";
 import type { AnswerHead } from "../../inference/api.ts";
 import type { Choice, GenerateResult } from "../../inference/transcript.ts";
 import type { ResponseRequest } from "./request.ts";
@@ -115,6 +115,19 @@ export function toOutput(choice: Choice, requestId: string, namespaces: Namespac
   return [...said, ...called];
 }
 
+/** Keep a response that is over, if it is to be kept. `json` is the response object. */
+export function keep(
+  { keeper, conversation }: ResponseRequest,
+  { requestId }: AnswerHead,
+  choice: Choice | undefined,
+  json: string,
+): void {
+  if (!keeper || !choice) return;
+  const { text, toolCalls } = choice;
+  const said: Message = { role: "assistant", text, ...(toolCalls.length > 0 && { toolCalls }) };
+  keeper.keep(`resp_${requestId}`, { json, messages: [...conversation, said] });
+}
+
 /** The body of a unary answer. */
 export function toResponse(
   request: ResponseRequest,
@@ -124,5 +137,7 @@ export function toResponse(
   const end = toEnd(choice);
   const output = choice ? toOutput(choice, head.requestId, request.namespaces) : [];
   const completedAt = end.status === "completed" ? { completedAt: head.now() } : {};
-  return { ...toFixed(request, head), ...toVarying({ ...end, ...completedAt, output, usage }) };
+  const response = { ...toFixed(request, head), ...toVarying({ ...end, ...completedAt, output, usage }) };
+  if (request.keeper) keep(request, head, choice, JSON.stringify(response));
+  return response;
 }

@@ -1,5 +1,5 @@
 /** The fields of a request for a response that are read; unknown ones are ignored, as the official API does. */
-import type { ResponseFormat } from "@dyn/runtime/llm";
+import type { Message, ResponseFormat } from "@dyn/runtime/llm";
 import { isMap, type ModelJob } from "@dyn/runtime/internal";
 import * as z from "zod";
 import type { InferenceRequest } from "../../inference/api.ts";
@@ -13,12 +13,13 @@ import {
   unsupported,
   type FieldLimits,
 } from "../../inference/fields.ts";
-import { findMedia } from "../../inference/media.ts";
+import { findMedia, type GivenMedia } from "../../inference/media.ts";
 import { skipParts } from "../../inference/parts.ts";
 import { checkToolChoice } from "../../inference/tool-choice.ts";
 import { namedSchema, schema, toFormat } from "../response-format.ts";
 import { samplingFields, toSampling } from "../sampling.ts";
-import { inputField, toItems, toMessages, toSaid } from "./items.ts";
+import { inputField, resolve, toItems, toMessages, toSaid } from "./items.ts";
+import type { Keeper } from "./store.ts";
 import { readTools, toolChoiceField, toolsField, toShownTools, type Namespaces } from "./tools.ts";
 
 const format = kindOf<unknown>(
@@ -74,7 +75,11 @@ const responseRequest = z.object({
   background: described("Not supported: true is a 400.", z.literal(false, unsupported).nullish()),
   conversation: described("Not supported.", z.null(unsupported).optional()),
   prompt: described("Not supported.", z.null(unsupported).optional()),
-  previous_response_id: described("Not kept here: any id is a 400.", z.string().nullish()),
+  store: described("False: the response is not kept.", z.boolean().nullish()),
+  previous_response_id: described(
+    "A response that is kept here: its conversation comes before `input`, without its `instructions`.",
+    z.string().nullish(),
+  ),
 });
 
 /** For the document of the API. */
@@ -86,25 +91,32 @@ export interface ResponseRequest extends InferenceRequest {
   readonly namespaces: Namespaces;
   /** What the response says of its request. */
   readonly shown: Readonly<Record<string, unknown>>;
+  /** What the user has been asked before, and this time. */
+  readonly conversation: readonly Message[];
+  /** Where the response is kept; undefined = it is not. */
+  readonly keeper: Keeper | undefined;
 }
 
-/** @throws FieldError naming the first field that is wrong. */
-export function parseResponseRequest(given: unknown, { maxMessages }: FieldLimits): ResponseRequest {
+/** `keeper` has what is kept for the caller. @throws FieldError naming the first field that is wrong. */
+export function parseResponseRequest(given: unknown, { maxMessages }: FieldLimits, keeper: Keeper): ResponseRequest {
   const body = parseFields(responseRequest, given);
-  const items = toItems(body.input);
-  checkLength("input", items, maxMessages);
-  if (body.previous_response_id != null) throw toNotFound(body.previous_response_id);
+  const items = resolve(toItems(body.input), keeper);
+  const before = findPrevious(body.previous_response_id, keeper);
+  checkLength("input", items, maxMessages - before.length);
   const { tools, namespaces } = readTools(body.tools ?? []);
   checkToolChoice(body.tool_choice ?? undefined, tools);
-  const messages = toMessages(items, namespaces);
+  const messages = [...before, ...toMessages(items, namespaces, before)];
   if (messages.length === 0 && body.instructions == null) throw new FieldError("input", "must have a message");
   const said = items.map(toSaid);
+  const isKept = keeper.isOn && body.store !== false;
   return {
     stream: body.stream === true,
     namespaces,
-    shown: toShown(body, isMap(given) ? given["tool_choice"] : undefined),
+    shown: { ...toShown(body, isMap(given) ? given["tool_choice"] : undefined), store: isKept },
+    conversation: messages,
+    keeper: isKept ? keeper : undefined,
     skipped: skipParts(said, "input"),
-    media: findMedia(said, "input"),
+    media: [...toSeen(before), ...findMedia(said, "input")],
     job: {
       model: body.model,
       messages: body.instructions == null ? messages : [{ role: "system", text: body.instructions }, ...messages],
@@ -126,9 +138,19 @@ function toOptions(body: Body): Partial<ModelJob> {
   };
 }
 
-function toNotFound(id: string): FieldError {
+function findPrevious(id: string | null | undefined, keeper: Keeper): readonly Message[] {
+  if (id == null) return [];
+  const kept = keeper.find(id);
+  if (kept) return kept.messages;
   const shown = JSON.stringify(id.slice(0, 256));
-  return new FieldError("previous_response_id", `: no response ${shown} is kept here`, "previous_response_not_found");
+  throw new FieldError("previous_response_id", `: no response ${shown} is kept here`, "previous_response_not_found");
+}
+
+// Media of earlier turns can be left out.
+function toSeen(messages: readonly Message[]): readonly GivenMedia[] {
+  return messages.flatMap(({ parts = [] }) =>
+    parts.flatMap(({ kind }) => (kind === "text" ? [] : [{ kind, type: kind, param: "input", isAsked: false }])),
+  );
 }
 
 /** What engines see of a `text` that is as its schema says. */
@@ -163,7 +185,6 @@ function toShown(body: Body, choice: unknown): Readonly<Record<string, unknown>>
     top_logprobs: 0,
     temperature: body.temperature ?? 1,
     reasoning: { effort: null, summary: null, ...body.reasoning },
-    store: false,
     background: false,
     service_tier: "default",
     metadata: body.metadata ?? {},
