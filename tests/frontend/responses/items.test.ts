@@ -31,6 +31,7 @@ describe("engines see", () => {
       {
         role: "assistant",
         text: "I look",
+        reasoning: "hm",
         toolCalls: [
           { id: "call_1", name: "exec_command", kind: "function", arguments: '{"cmd":"ls"}' },
           { id: "call_2", name: "apply_patch", kind: "custom", arguments: "*** Begin Patch" },

@@ -43,7 +43,7 @@ export async function startResponder(options: Parameters<typeof createFrontend>[
     if (responder.failure) throw responder.failure;
     if (request.model === "lost" && context.attempt === 0) partsOf(context).connection.cut();
   };
-  const capabilities = ["tools", "schemas"] as const;
+  const capabilities = ["tools", "schemas", "reasoning"] as const;
   await serveModel(first, { model: "caller", capabilities }, engine);
   for (const runtime of [first, second]) {
     const endpoint = "dyn://dynamo.lost.generate";

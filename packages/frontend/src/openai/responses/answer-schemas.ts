@@ -17,7 +17,13 @@ const call = {
   name: z.string(),
   namespace: z.string().optional().describe("If the tool is one of a namespace."),
 };
+const summaryPart = z.object({ type: z.literal("summary_text"), text: z.string() });
 const item = z.union([
+  z.object({
+    id: z.string(),
+    type: z.literal("reasoning"),
+    summary: z.array(summaryPart).max(1).describe("What the model thought. Empty when it begins."),
+  }),
   z.object({
     id: z.string(),
     type: z.literal("message"),
@@ -86,7 +92,8 @@ export const responseAnswers: Readonly<Record<string, z.ZodType>> = {
     item: item.optional(),
     item_id: z.string().optional(),
     content_index: z.int().optional(),
-    part: part.optional(),
+    summary_index: z.int().optional(),
+    part: z.union([part, summaryPart]).optional(),
     delta: z.string().optional().describe("What is added."),
     text: z.string().optional().describe("All of it."),
     name: z.string().optional(),

@@ -2,6 +2,7 @@
 import type { RuntimeError } from "@dyn/runtime";
 import type { Delta, ToolCall, ToolCallPiece } from "@dyn/runtime/llm";
 import type { AnswerHead, StreamFormat } from "../../inference/api.ts";
+import { GrowingText } from "../../inference/growing-text.ts";
 import type { GenerateResult } from "../../inference/transcript.ts";
 import { toErrorBody } from "../errors.ts";
 import {
@@ -11,20 +12,22 @@ import {
   toFixed,
   toItemId,
   toMessageItem,
+  toReasoningItem,
+  toSummaryPart,
   toTextPart,
   toVarying,
   type Ending,
   type Status,
 } from "./output.ts";
 import type { ResponseRequest } from "./request.ts";
-import { TextPieces } from "./text-pieces.ts";
 
 /** The item that is being written. */
 interface Open {
   readonly id: string;
-  /** Undefined: it is a message. */
+  readonly kind: "message" | "reasoning" | "call";
+  /** Of a call. */
   readonly call: Omit<ToolCall, "arguments"> | undefined;
-  readonly text: TextPieces;
+  readonly text: GrowingText;
   /** What stands before the number of each delta. */
   readonly before: string;
 }
@@ -50,7 +53,8 @@ export class ResponseStream implements StreamFormat {
 
   batch(deltas: readonly Delta[]): string {
     let events = "";
-    for (const { text, toolCalls } of deltas) {
+    for (const { text, reasoning, toolCalls } of deltas) {
+      if (reasoning !== undefined && reasoning !== "") events += this.#think(reasoning);
       if (text !== "") events += this.#say(text);
       if (toolCalls) for (const piece of toolCalls) events += this.#call(piece);
     }
@@ -85,9 +89,15 @@ export class ResponseStream implements StreamFormat {
     yield this.#whole("response.in_progress", { status: "in_progress", output: [] });
   }
 
+  #think(text: string): string {
+    let events = "";
+    if (this.#open?.kind !== "reasoning") events = this.#close("completed") + this.#beginReasoning();
+    return events + this.#delta(text);
+  }
+
   #say(text: string): string {
     let events = "";
-    if (!this.#open || this.#open.call) events = this.#close("completed") + this.#beginMessage();
+    if (this.#open?.kind !== "message") events = this.#close("completed") + this.#beginMessage();
     return events + this.#delta(text);
   }
 
@@ -102,14 +112,32 @@ export class ResponseStream implements StreamFormat {
     return `${this.#open.before}${this.#number++},"delta":${JSON.stringify(text)}}\n\n`;
   }
 
+  #beginReasoning(): string {
+    const index = this.#items.length;
+    const id = toItemId("reasoning", this.#head.requestId, index);
+    const place = { item_id: id, output_index: index, summary_index: 0 };
+    this.#open = {
+      id,
+      kind: "reasoning",
+      call: undefined,
+      text: new GrowingText(),
+      before: toBefore(summaryDelta, place),
+    };
+    return (
+      this.#event("response.output_item.added", { output_index: index, item: toReasoningItem(id, undefined) }) +
+      this.#event("response.reasoning_summary_part.added", { ...place, part: toSummaryPart("") })
+    );
+  }
+
   #beginMessage(): string {
     const index = this.#items.length;
     const id = toItemId("message", this.#head.requestId, index);
     const place = { item_id: id, output_index: index, content_index: 0 };
     this.#open = {
       id,
+      kind: "message",
       call: undefined,
-      text: new TextPieces(),
+      text: new GrowingText(),
       before: toBefore(textDelta, { ...place, logprobs: [] }),
     };
     return (
@@ -124,7 +152,7 @@ export class ResponseStream implements StreamFormat {
     const index = this.#items.length;
     const id = toItemId(call.kind, this.#head.requestId, index);
     const before = toBefore(call.kind === "custom" ? inputDelta : argumentsDelta, { item_id: id, output_index: index });
-    this.#open = { id, call, text: new TextPieces(), before };
+    this.#open = { id, kind: "call", call, text: new GrowingText(), before };
     const item = toCallItem(id, "in_progress", { ...call, arguments: "" }, this.#request.namespaces);
     return this.#event("response.output_item.added", { output_index: index, item });
   }
@@ -140,9 +168,16 @@ export class ResponseStream implements StreamFormat {
     return this.#closeText(open, index) + this.#event("response.output_item.done", { output_index: index, item });
   }
 
-  #closeText({ id, call, text }: Open, index: number): string {
+  #closeText({ id, kind, call, text }: Open, index: number): string {
     const place = { item_id: id, output_index: index };
-    const whole = text.toString();
+    const whole = text.join();
+    if (kind === "reasoning") {
+      const at = { ...place, summary_index: 0 };
+      return (
+        this.#event("response.reasoning_summary_text.done", { ...at, text: whole }) +
+        this.#event("response.reasoning_summary_part.done", { ...at, part: toSummaryPart(whole) })
+      );
+    }
     if (!call) {
       const at = { ...place, content_index: 0 };
       return (
@@ -174,13 +209,15 @@ export class ResponseStream implements StreamFormat {
 
 const textDelta = "response.output_text.delta";
 const argumentsDelta = "response.function_call_arguments.delta";
+const summaryDelta = "response.reasoning_summary_text.delta";
 const inputDelta = "response.custom_tool_call_input.delta";
 
 function toBefore(type: string, fields: Readonly<Record<string, unknown>>): string {
   return `event: ${type}\ndata: ${JSON.stringify({ type, ...fields }).slice(0, -1)},"sequence_number":`;
 }
 
-function toItem({ id, call, text }: Open, status: Status, { namespaces }: ResponseRequest): unknown {
-  const whole = text.toString();
+function toItem({ id, kind, call, text }: Open, status: Status, { namespaces }: ResponseRequest): unknown {
+  const whole = text.join();
+  if (kind === "reasoning") return toReasoningItem(id, whole);
   return call ? toCallItem(id, status, { ...call, arguments: whole }, namespaces) : toMessageItem(id, status, whole);
 }

@@ -1,5 +1,6 @@
 /** Items of the input of a response, and the conversation that they are. */
 import type { Message, ToolCall } from "@dyn/runtime/llm";
+import { isMap } from "@dyn/runtime/internal";
 import * as z from "zod";
 import { described } from "../../inference/described.ts";
 import { chosenBy, kindOf, listOf } from "../../inference/field-kinds.ts";
@@ -14,6 +15,8 @@ export type Item =
   | { readonly type: "message"; readonly role: Message["role"]; readonly content: Content }
   | { readonly type: "call"; readonly call: ToolCall; readonly namespace: string | undefined }
   | { readonly type: "result"; readonly callId: string; readonly content: Content }
+  /** What the assistant thought before what comes next. */
+  | { readonly type: "reasoning"; readonly text: string }
   /** An item of a response that is kept. */
   | { readonly type: "reference"; readonly id: string }
   /** Says nothing to an engine. */
@@ -51,11 +54,18 @@ const result = z
   .object({ call_id: id, output: described("A text, or a list of parts.", content) })
   .transform(({ call_id, output }): Item => ({ type: "result", callId: call_id, content: output }));
 
+// Other servers say it in other forms, or encrypted: then it is left out.
+const thoughts = z.unknown().transform((given) => (Array.isArray(given) ? given.map(toThought).join("\n\n") : ""));
+const reasoning = z
+  .object({ summary: thoughts, content: thoughts })
+  .partial()
+  .transform(({ summary = "", content: raw = "" }): Item => ({ type: "reasoning", text: raw === "" ? summary : raw }));
 const reference = z.object({ id }).transform(({ id: of }): Item => ({ type: "reference", id: of }));
 
 const typed = kindOf<Item>(
   {
     message,
+    reasoning,
     item_reference: reference,
     function_call: functionCall,
     custom_tool_call: customCall,
@@ -72,6 +82,10 @@ const items = listOf(item, { min: 1 });
 export const inputField: z.ZodType<string | Item[]> = chosenBy<string | Item[]>([text, items], (given) =>
   Array.isArray(given) ? items : text,
 );
+
+function toThought(part: unknown): string {
+  return isMap(part) && typeof part["text"] === "string" ? part["text"] : "";
+}
 
 function isUntyped(given: unknown): boolean {
   return typeof given === "object" && given !== null && (!("type" in given) || given.type === null);
@@ -107,6 +121,7 @@ export function toSaid(given: Item): Said {
       return { role: "assistant" };
     case "result":
       return { role: "tool", content: given.content };
+    case "reasoning":
     case "reference":
     case "other":
       return { role: "" };
@@ -121,12 +136,19 @@ export function toMessages(
 ): readonly Message[] {
   const messages: Message[] = [];
   const called = new Set(before.flatMap(({ toolCalls = [] }) => toolCalls.map((call) => call.id)));
+  let thought = "";
+  const think = (role: Message["role"]): Pick<Message, "reasoning"> => {
+    const reasoning = role === "assistant" ? thought : "";
+    thought = "";
+    return reasoning === "" ? {} : { reasoning };
+  };
   for (const [index, each] of given.entries()) {
-    if (each.type === "message") messages.push(toSpoken(each.role, each.content));
+    if (each.type === "reasoning") thought = each.text;
+    if (each.type === "message") messages.push({ ...toSpoken(each.role, each.content), ...think(each.role) });
     if (each.type === "call") {
       const { call, namespace } = each;
       called.add(call.id);
-      addCall(messages, { ...call, name: toEngineName(call.name, namespace, namespaces) });
+      addCall(messages, { ...call, name: toEngineName(call.name, namespace, namespaces) }, think("assistant"));
     }
     if (each.type === "result") {
       if (!called.has(each.callId))
@@ -145,8 +167,9 @@ function toSpoken(role: Message["role"], said: Content): Message {
   return { role, text: toText(said), ...(parts && { parts }) };
 }
 
-function addCall(messages: Message[], call: ToolCall): void {
+function addCall(messages: Message[], call: ToolCall, thought: Pick<Message, "reasoning">): void {
   const last = messages.at(-1);
-  if (last?.role !== "assistant") messages.push({ role: "assistant", text: "", toolCalls: [call] });
+  if (last?.role !== "assistant" || thought.reasoning !== undefined)
+    messages.push({ role: "assistant", text: "", ...thought, toolCalls: [call] });
   else messages[messages.length - 1] = { ...last, toolCalls: [...(last.toolCalls ?? []), call] };
 }

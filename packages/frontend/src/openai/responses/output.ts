@@ -37,12 +37,12 @@ export function toVarying({ status, output, completedAt, reason, error, usage }:
   };
 }
 
-function toUsage({ promptTokens, completionTokens, cachedTokens = 0 }: Usage): Fields {
+function toUsage({ promptTokens, completionTokens, cachedTokens = 0, reasoningTokens = 0 }: Usage): Fields {
   return {
     input_tokens: promptTokens,
     input_tokens_details: { cached_tokens: cachedTokens },
     output_tokens: completionTokens,
-    output_tokens_details: { reasoning_tokens: 0 },
+    output_tokens_details: { reasoning_tokens: reasoningTokens },
     total_tokens: promptTokens + completionTokens,
   };
 }
@@ -61,6 +61,16 @@ export function toEnd(choice: Choice | undefined): Pick<Ending, "status" | "reas
 /** A text as a part of a message. */
 export function toTextPart(text: string): Fields {
   return { type: "output_text", text, annotations: [], logprobs: [] };
+}
+
+/** What the model has thought, as a part. */
+export function toSummaryPart(text: string): Fields {
+  return { type: "summary_text", text };
+}
+
+/** What the model thinks. One that has just begun has no part. */
+export function toReasoningItem(id: string, text: string | undefined): Fields {
+  return { id, type: "reasoning", summary: text === undefined ? [] : [toSummaryPart(text)] };
 }
 
 /** What the model says. A message that has just begun has no part. */
@@ -92,27 +102,25 @@ export function toCallItem(
   };
 }
 
+const prefixes = { message: "msg", reasoning: "rs", function: "fc", custom: "ctc" } as const;
+
 /** Ids of items contain that of the request, and their place in the output. */
-export function toItemId(kind: "message" | ToolCall["kind"], requestId: string, index: number): string {
-  const prefix = kind === "message" ? "msg" : kind === "custom" ? "ctc" : "fc";
-  return `${prefix}_${requestId}_${index}`;
+export function toItemId(kind: keyof typeof prefixes, requestId: string, index: number): string {
+  return `${prefixes[kind]}_${requestId}_${index}`;
 }
 
-/** The output of a unary answer: what was said, and what was called. The last one may be cut. */
+/** The output of a unary answer: what was thought, said and called. The last one may be cut. */
 export function toOutput(choice: Choice, requestId: string, namespaces: Namespaces): readonly unknown[] {
-  const { text, toolCalls } = choice;
-  const { status } = toEnd(choice);
-  const last = status === "incomplete" ? "incomplete" : "completed";
-  const hasText = text !== "" || toolCalls.length === 0;
-  const first = hasText ? 1 : 0;
-  const isLast = (index: number): boolean => index === first + toolCalls.length - 1;
-  const toStatus = (index: number): Status => (isLast(index) ? last : "completed");
-  const said = hasText ? [toMessageItem(toItemId("message", requestId, 0), toStatus(0), text)] : [];
-  const called = toolCalls.map((call, at) => {
-    const index = first + at;
-    return toCallItem(toItemId(call.kind, requestId, index), toStatus(index), call, namespaces);
-  });
-  return [...said, ...called];
+  const { text, reasoning, toolCalls } = choice;
+  const last = toEnd(choice).status === "incomplete" ? "incomplete" : "completed";
+  const items: unknown[] = [];
+  const idOf = (kind: keyof typeof prefixes): string => toItemId(kind, requestId, items.length);
+  if (reasoning !== "") items.push(toReasoningItem(idOf("reasoning"), reasoning));
+  const isSaid = text !== "" || (toolCalls.length === 0 && reasoning === "");
+  if (isSaid) items.push(toMessageItem(idOf("message"), toolCalls.length > 0 ? "completed" : last, text));
+  for (const [at, call] of toolCalls.entries())
+    items.push(toCallItem(idOf(call.kind), at < toolCalls.length - 1 ? "completed" : last, call, namespaces));
+  return items;
 }
 
 /** Keep a response that is over, if it is to be kept. `json` is the response object. */
@@ -123,8 +131,9 @@ export function keep(
   json: string,
 ): void {
   if (!keeper || !choice) return;
-  const { text, toolCalls } = choice;
-  const said: Message = { role: "assistant", text, ...(toolCalls.length > 0 && { toolCalls }) };
+  const { text, reasoning, toolCalls } = choice;
+  const thought = reasoning === "" ? {} : { reasoning };
+  const said: Message = { role: "assistant", text, ...thought, ...(toolCalls.length > 0 && { toolCalls }) };
   keeper.keep(`resp_${requestId}`, { json, messages: [...conversation, said] });
 }
 

@@ -16,6 +16,7 @@ import {
 import { findMedia, type GivenMedia } from "../../inference/media.ts";
 import { skipParts } from "../../inference/parts.ts";
 import { checkToolChoice } from "../../inference/tool-choice.ts";
+import { effortField, toReasoning } from "../reasoning.ts";
 import { namedSchema, schema, toFormat } from "../response-format.ts";
 import { samplingFields, toSampling } from "../sampling.ts";
 import { inputField, resolve, toItems, toMessages, toSaid } from "./items.ts";
@@ -65,7 +66,10 @@ const responseRequest = z.object({
     "`format` is the form that the text must have; `text` unless given.",
     z.looseObject({ format: format.nullish() }).nullish(),
   ),
-  reasoning: described(repeated, anyObject().nullish()),
+  reasoning: described(
+    "`effort` is how much the model thinks, if its engine can. The rest is repeated in the response.",
+    z.looseObject({ effort: effortField.nullish() }).nullish(),
+  ),
   metadata: described(repeated, metadata.nullish()),
   max_tool_calls: described(repeated, countLimit().nullish()),
   prompt_cache_key: described(repeated, z.string().nullish()),
@@ -135,6 +139,7 @@ function toOptions(body: Body): Partial<ModelJob> {
     ...(body.tool_choice != null && { toolChoice: body.tool_choice }),
     ...(body.parallel_tool_calls != null && { parallelToolCalls: body.parallel_tool_calls }),
     ...(responseFormat && { responseFormat }),
+    ...(body.reasoning?.effort != null && { reasoning: toReasoning(body.reasoning.effort) }),
   };
 }
 
