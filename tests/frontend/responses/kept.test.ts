@@ -77,7 +77,7 @@ test("a response is shown as it was, until it is deleted", async () => {
   expect(await at.openai.responses.retrieve(streamed.id)).toMatchObject({ ...streamed });
   await expect(at.openai.responses.cancel(whole.id)).rejects.toMatchObject({ status: 400 });
   await at.openai.responses.delete(whole.id);
-  await expect(at.openai.responses.delete(whole.id)).rejects.toMatchObject({ status: 404, code: "response_not_found" });
+  await expect(at.openai.responses.delete(whole.id)).rejects.toMatchObject({ status: 404 });
   await expect(at.openai.responses.cancel(whole.id)).rejects.toMatchObject({ status: 404 });
 });
 

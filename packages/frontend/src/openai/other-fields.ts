@@ -22,3 +22,16 @@ export const otherChatFields: readonly string[] = [
 ];
 
 export const otherCompletionFields: readonly string[] = ["logit_bias", "user", "nvext"];
+
+export const otherResponseFields: readonly string[] = [
+  "client_metadata",
+  "context_management",
+  "include",
+  "moderation",
+  "prompt_cache_options",
+  "prompt_cache_retention",
+  "service_tier",
+  "stream_options",
+  "truncation",
+  "nvext",
+];

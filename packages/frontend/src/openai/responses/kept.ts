@@ -32,7 +32,5 @@ export function cancelResponse(exchange: Exchange, store: ResponseStore, id: str
 function find(exchange: Exchange, store: ResponseStore, id: string): KeptResponse {
   const kept = keeperOf(exchange, store).find(id);
   if (kept) return kept;
-  throw new RuntimeError("unknown_request", `no response ${JSON.stringify(id.slice(0, 256))} is kept here`, {
-    apiCode: "response_not_found",
-  });
+  throw new RuntimeError("unknown_request", `no response ${JSON.stringify(id.slice(0, 256))} is kept here`);
 }

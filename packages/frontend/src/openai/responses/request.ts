@@ -13,9 +13,11 @@ import {
   unsupported,
   type FieldLimits,
 } from "../../inference/fields.ts";
+import type { FieldNames } from "../../inference/extra.ts";
 import { findMedia, type GivenMedia } from "../../inference/media.ts";
 import { skipParts } from "../../inference/parts.ts";
 import { checkToolChoice } from "../../inference/tool-choice.ts";
+import { otherResponseFields } from "../other-fields.ts";
 import { effortField, toReasoning } from "../reasoning.ts";
 import { namedSchema, schema, toFormat } from "../response-format.ts";
 import { samplingFields, toSampling } from "../sampling.ts";
@@ -88,6 +90,11 @@ const responseRequest = z.object({
 
 /** For the document of the API. */
 export const responseRequestSchema: z.ZodType = responseRequest;
+
+export const responseFields: FieldNames = {
+  read: new Set(Object.keys(responseRequest.shape)),
+  others: otherResponseFields,
+};
 
 type Body = z.infer<typeof responseRequest>;
 

@@ -5,7 +5,7 @@ import type { ExactMember } from "../../inference/exact.ts";
 import { keepAlive, toErrorBody, toErrorEvent } from "../errors.ts";
 import { ResponseStream } from "./events.ts";
 import { toResponse } from "./output.ts";
-import { parseResponseRequest, toResponseFormat, type ResponseRequest } from "./request.ts";
+import { parseResponseRequest, responseFields, toResponseFormat, type ResponseRequest } from "./request.ts";
 import type { ResponseStore } from "./store.ts";
 import { readTools } from "./tools.ts";
 
@@ -20,6 +20,7 @@ export function createResponsesApi(store: ResponseStore): InferenceApi<ResponseR
   return {
     endpoint: "responses",
     parse: (body, limits, { apiKey }) => parseResponseRequest(body, limits, store.of(apiKey?.hash)),
+    fields: responseFields,
     exact: exactMembers,
     createStream: (request, head) => new ResponseStream(request, head),
     repeatsAnswer: true,
@@ -35,6 +36,7 @@ export function createInputTokensApi(store: ResponseStore): CountApi {
   return {
     endpoint: "responses_input_tokens",
     parse: (body, limits, { apiKey }) => parseResponseRequest(body, limits, store.of(apiKey?.hash)),
+    fields: responseFields,
     exact: exactMembers,
     toAnswer: (promptTokens) => ({ object: "response.input_tokens", input_tokens: promptTokens }),
     toErrorBody,
