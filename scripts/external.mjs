@@ -24,6 +24,11 @@ export const externals = [
     prepare: ["tests/e2e/clients/support/install.ts", "tests/e2e/clients/claude-code"],
   },
   {
+    name: "Codex of npm",
+    files: ["tests/external/clients-codex.test.ts"],
+    prepare: ["tests/e2e/clients/support/install.ts", "tests/e2e/clients/codex"],
+  },
+  {
     name: "pi of npm",
     files: ["tests/external/clients-pi.test.ts"],
     prepare: ["tests/e2e/clients/support/install.ts", "tests/e2e/clients/pi"],

@@ -12,7 +12,7 @@ beforeAll(async () => {
 });
 afterAll(() => cluster[Symbol.asyncDispose]());
 
-const providers: readonly Provider[] = ["@ai-sdk/openai-compatible", "@ai-sdk/anthropic"];
+const providers: readonly Provider[] = ["@ai-sdk/openai-compatible", "@ai-sdk/openai", "@ai-sdk/anthropic"];
 
 test.each(providers)("by %s it writes and reads a file, runs a command, and says what that printed", async (npm) => {
   await using agent = await openOpencode(cluster.url, npm, npm);

@@ -12,7 +12,7 @@ beforeAll(async () => {
 });
 afterAll(() => cluster[Symbol.asyncDispose]());
 
-const apis: readonly PiApi[] = ["openai-completions", "anthropic-messages"];
+const apis: readonly PiApi[] = ["openai-completions", "openai-responses", "anthropic-messages"];
 
 test.each(apis)("by %s it thinks, writes and reads a file, and runs a command", async (api) => {
   await using pi = await openPi(cluster.url, api);

@@ -34,7 +34,7 @@ export async function openAgent(binary: string, env: Readonly<Record<string, str
     directory,
     async run(args, { env: more, ...options } = {}) {
       const ran = await runClient(binary, args, {
-        timeoutMs: 120_000,
+        timeoutMs: 200_000,
         ...options,
         cwd: directory,
         env: { ...settings, ...more },
