@@ -14,6 +14,16 @@ export const externals = [
     prepare: ["tests/e2e/sdk/python/environment.ts"],
   },
   {
+    name: "Python 3.10 or newer with LangChain, OpenAI Agents, Pydantic AI, LiteLLM and Instructor",
+    files: ["tests/external/clients-python.test.ts"],
+    prepare: ["tests/e2e/clients/support/install.ts", "tests/e2e/clients/python", "tests/e2e/clients/instructor"],
+  },
+  {
+    name: "OpenAI's Agents SDK of npm",
+    files: ["tests/external/clients-agents-sdk.test.ts"],
+    prepare: ["tests/e2e/clients/support/install.ts", "tests/e2e/clients/agents-sdk"],
+  },
+  {
     name: "the npm package compatcanary",
     files: ["tests/external/clients-canary.test.ts"],
     prepare: ["tests/e2e/clients/support/install.ts", "tests/e2e/clients/canary"],

@@ -54,6 +54,12 @@ describe("it calls", () => {
     ],
     ["the line of its step", [user("/call submit\n/call showTime {}"), called, result], undefined, ["showTime", "{}"]],
     ["nothing after the last line", [user("/call submit"), called, result], undefined, undefined],
+    [
+      "what it must after the last line",
+      [user("/call submit"), called, result],
+      { mode: "required" },
+      ["showTime", "{}"],
+    ],
     ["nothing that is no tool", [user("/call delete_all")], { mode: "auto" }, undefined],
   ])("%s", (_name, messages, choice, expected) => {
     expect(callOf(messages, tools, choice)).toEqual(expected);

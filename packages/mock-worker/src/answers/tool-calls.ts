@@ -29,7 +29,8 @@ export function toCall(request: ModelRequest, when: CallMode = "auto"): PlannedC
   if (mode === "none" || when === "never" || tools.length === 0) return undefined;
   const turn = toTurn(messages);
   const ordered = followOrders(turn, tools);
-  if (ordered) return ordered === "done" ? undefined : ordered;
+  if (ordered && ordered !== "done") return ordered;
+  if (ordered === "done" && mode === "auto") return undefined;
   const tool =
     mode === "named"
       ? tools.find((each) => each.name === name)

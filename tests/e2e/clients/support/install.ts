@@ -1,4 +1,4 @@
-/** Clients that are no dependency of ours: installed on first use as their lock file says, kept in node_modules/.cache. As a program it installs: `install.ts DIRECTORY`. */
+/** Clients that are no dependency of ours: installed on first use as their lock file says, kept in node_modules/.cache. As a program it installs: `install.ts DIRECTORY…`. */
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
@@ -51,10 +51,11 @@ export function installPython(directory: string): Promise<string> {
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
-  const directory = join(root, process.argv[2] ?? "");
   try {
-    if (existsSync(join(directory, "package.json"))) await installNode(directory);
-    if (existsSync(join(directory, "requirements.txt"))) await installPython(directory);
+    for (const directory of process.argv.slice(2).map((path) => join(root, path))) {
+      if (existsSync(join(directory, "package.json"))) await installNode(directory);
+      if (existsSync(join(directory, "requirements.txt"))) await installPython(directory);
+    }
   } catch (error) {
     process.stderr.write(`${(error as Error).message}\n`);
     process.exitCode = 1;
