@@ -6,6 +6,7 @@ import { ChatOpenAI, OpenAIEmbeddings } from "@langchain/openai";
 import { startFrontend, type StartedFrontend } from "@dyn/mock-worker/testing";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
+import { gather } from "./support/gather.ts";
 
 let server: StartedFrontend;
 beforeAll(async () => {
@@ -45,7 +46,7 @@ const getWeather = tool(({ city }: { city: string }) => `rain in ${city}`, {
 describe.each(models)("LangChain's %s", (_name, toModel) => {
   test("gets a text, and streams one", async () => {
     expect((await toModel().invoke("hello")).text).toBe("hello");
-    const chunks = await Array.fromAsync(await toModel().stream("one two"));
+    const chunks = await gather(await toModel().stream("one two"));
     expect(chunks.map(({ text }) => text).join("")).toBe("one two");
   });
 

@@ -6,6 +6,7 @@ import { startFrontend, type StartedFrontend } from "@dyn/mock-worker/testing";
 import { embedMany, generateText, Output, stepCountIs, streamText, tool, type LanguageModel } from "ai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
+import { gather } from "./support/gather.ts";
 
 let server: StartedFrontend;
 beforeAll(async () => {
@@ -39,7 +40,7 @@ describe.each(models)("the Vercel AI SDK with %s", (_name, toModel) => {
   test("gets a text, and streams one", async () => {
     expect((await generateText({ ...ask(), prompt: "hello" })).text).toBe("hello");
     const { textStream, usage } = streamText({ ...ask(), prompt: "one two" });
-    expect(await Array.fromAsync(textStream)).toEqual(["one", " two"]);
+    expect(await gather(textStream)).toEqual(["one", " two"]);
     expect(await usage).toMatchObject({ inputTokens: 2, outputTokens: 2 });
   });
 
@@ -54,7 +55,7 @@ describe.each(models)("the Vercel AI SDK with %s", (_name, toModel) => {
 
   test("runs tools of a stream", async () => {
     const { fullStream } = streamText({ ...ask(), prompt, tools, stopWhen: stepCountIs(5) });
-    const parts = await Array.fromAsync(fullStream);
+    const parts = await gather(fullStream);
     expect(parts.flatMap((part) => (part.type === "tool-result" ? [part.output] : []))).toEqual([
       "rain in Oslo",
       "rain in Bergen",
