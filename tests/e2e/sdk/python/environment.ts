@@ -7,7 +7,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
 const here = dirname(fileURLToPath(import.meta.url));
-const cache = join(here, "../../../node_modules/.cache/dyn");
+const cache = join(here, "../../../../node_modules/.cache/dyn");
 const official = join(here, "requirements.txt");
 const candidates = ["python3", "python3.14", "python3.13", "python3.12", "python3.11", "python3.10", "python"];
 const probe =
