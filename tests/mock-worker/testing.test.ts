@@ -66,10 +66,20 @@ describe("startFrontend", () => {
     expect(() => server.script([{ respons: {} } as object])).toThrow(/respons/);
   });
 
+  test("tells what all of its workers were asked, the oldest first", async () => {
+    await using server = await startFrontend();
+    await server.addWorker();
+    for (const text of ["one", "two", "three"]) await ask(server.baseUrl, text);
+    const requests = server.requests();
+    expect(requests.map(({ answer }) => answer.text).toSorted()).toEqual(["one", "three", "two"]);
+    expect(requests.map(({ at }) => at)).toEqual(requests.map(({ at }) => at).toSorted());
+  });
+
   test("goes on at a worker that was added when another fails", async () => {
     await using server = await startFrontend({ fault: parseFaults("cut@2") });
     await server.addWorker({ fault: [] });
     expect(await Promise.all(["a b c", "d e f"].map((text) => ask(server.baseUrl, text)))).toEqual(["a b c", "d e f"]);
+    expect(server.requests().map(({ attempt }) => attempt)).toContain(1);
   });
 
   test("ends at once what still runs when it is closed", async () => {

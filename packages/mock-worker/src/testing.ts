@@ -9,7 +9,7 @@ import {
   type ShutdownSignal,
 } from "@dyn/runtime";
 import { once } from "@dyn/runtime/internal";
-import { startMockWorker, type Fixture, type MockWorker } from "./index.ts";
+import { startMockWorker, type Fixture, type MockWorker, type SeenRequest } from "./index.ts";
 import type { MockOptions } from "./options.ts";
 
 export interface StartFrontendOptions extends AddWorkerOptions {
@@ -44,6 +44,8 @@ export interface StartedFrontend extends AsyncDisposable {
   addWorker(options?: AddWorkerOptions): Promise<MockWorker>;
   /** Have the worker it was started with answer requests to come by these rules; [] = by the mock's own alone. @throws RuntimeError `invalid_argument` naming what is wrong. */
   script(fixtures: readonly Fixture[]): void;
+  /** What its workers were asked of late, and what they have answered, the oldest first: of each the latest `keepRequests`. */
+  requests(): SeenRequest[];
   /** End all of it; `await using` does the same. Idempotent. */
   close(): Promise<void>;
 }
@@ -62,6 +64,7 @@ export async function startFrontend(given: StartFrontendOptions = {}): Promise<S
     config: { ...quiet, ...config, discoveryBackend: "mem" },
   };
   const owned: AsyncDisposable[] = [];
+  const workers: MockWorker[] = [];
   const close = once(async () => {
     for (const each of owned.toReversed()) await each[Symbol.asyncDispose]();
   });
@@ -69,6 +72,7 @@ export async function startFrontend(given: StartFrontendOptions = {}): Promise<S
     const ends = { shutdownSignals, ...(onCrash && { onCrash }) };
     const worker = await startMockWorker({ ...shared, ...ends, ...options, ...more });
     owned.push(worker);
+    workers.push(worker);
     return worker;
   };
   try {
@@ -79,7 +83,10 @@ export async function startFrontend(given: StartFrontendOptions = {}): Promise<S
     owned.push(frontend);
     const { url } = frontend;
     const script = (fixtures: readonly Fixture[]): void => worker.play(fixtures);
-    return { baseUrl: `${url}/v1`, url, frontend, worker, addWorker, script, close, [Symbol.asyncDispose]: close };
+    const requests = (): SeenRequest[] =>
+      workers.flatMap((each) => each.requests()).toSorted((one, other) => one.at.localeCompare(other.at));
+    const started = { baseUrl: `${url}/v1`, url, frontend, worker, addWorker, script, requests };
+    return { ...started, close, [Symbol.asyncDispose]: close };
   } catch (error) {
     await close();
     throw error;
