@@ -14,8 +14,9 @@ beforeAll(async () => {
 });
 afterAll(() => server.close());
 
-const toOpenAi = () =>
+const toOpenAi = (useResponsesApi: boolean) =>
   new ChatOpenAI({
+    useResponsesApi,
     model: "mock",
     apiKey: "none",
     maxRetries: 0,
@@ -31,7 +32,8 @@ const toAnthropic = () =>
     anthropicApiUrl: server.url,
   });
 const models: readonly (readonly [string, () => ChatOpenAI | ChatAnthropic])[] = [
-  ["ChatOpenAI", toOpenAi],
+  ["ChatOpenAI", () => toOpenAi(false)],
+  ["ChatOpenAI, over responses", () => toOpenAi(true)],
   ["ChatAnthropic", toAnthropic],
 ];
 

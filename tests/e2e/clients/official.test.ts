@@ -4,7 +4,7 @@ import { betaZodTool } from "@anthropic-ai/sdk/helpers/beta/zod";
 import { zodOutputFormat } from "@anthropic-ai/sdk/helpers/zod";
 import { startFrontend, type StartedFrontend } from "@dyn/mock-worker/testing";
 import OpenAI from "openai";
-import { zodFunction, zodResponseFormat } from "openai/helpers/zod";
+import { zodFunction, zodResponseFormat, zodTextFormat } from "openai/helpers/zod";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 
@@ -47,6 +47,17 @@ describe("openai's client", () => {
     const streamed = await completions.stream(ask).finalChatCompletion();
     expect(streamed.choices[0]?.message.parsed).toEqual(instance);
   });
+});
+
+test("openai's client reads a form over responses, and gathers a stream", async () => {
+  const { responses } = new OpenAI({ baseURL: server.baseUrl, apiKey: "none", maxRetries: 0 });
+  const parsed = await responses.parse({
+    model: "mock",
+    input: "x",
+    text: { format: zodTextFormat(weather, "weather") },
+  });
+  expect(parsed.output_parsed).toEqual(instance);
+  expect((await responses.stream({ model: "mock", input: "one two" }).finalResponse()).output_text).toBe("one two");
 });
 
 describe("Anthropic's client", () => {

@@ -21,6 +21,7 @@ const anthropic = () => createAnthropic({ baseURL: server.baseUrl, apiKey: "none
 const models: readonly (readonly [string, () => LanguageModel])[] = [
   ["openai-compatible", () => compatible()("mock")],
   ["openai.chat", () => openai().chat("mock")],
+  ["openai, over responses", () => openai()("mock")],
   ["anthropic", () => anthropic()("mock")],
 ];
 

@@ -20,11 +20,15 @@ def get_weather(city: str) -> str:
 
 def cases(url):
     agents.set_tracing_disabled(True)
+    return [*cases_of(url, agents.OpenAIChatCompletionsModel), *cases_of(url, agents.OpenAIResponsesModel)]
+
+
+def cases_of(url, api):
 
     # Connections belong to the event loop of one run.
     def create_model():
         client = openai.AsyncOpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=20)
-        return agents.OpenAIChatCompletionsModel(model="mock", openai_client=client)
+        return api(model="mock", openai_client=client)
 
     def run(prompt, **options):
         agent = agents.Agent(name="helper", instructions="Be brief.", model=create_model(), **options)

@@ -21,8 +21,10 @@ def get_weather(city: str) -> str:
 
 
 def cases(url):
+    settings = {"model": "mock", "base_url": f"{url}/v1", "api_key": "none", "max_retries": 0, "timeout": 20}
     models = {
-        "openai": ChatOpenAI(model="mock", base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=20),
+        "chat": ChatOpenAI(**settings),
+        "responses": ChatOpenAI(**settings, use_responses_api=True),
         "anthropic": ChatAnthropic(model="mock", base_url=url, api_key="none", max_retries=0, timeout=20),
     }
     prompt = '/call get_weather {"city":"Oslo"}'

@@ -61,4 +61,10 @@ def cases(url):
         one, other = litellm.embedding(**route, input=["hello", "hello"], encoding_format="float").data
         assert one["embedding"] == other["embedding"]
 
-    return [text, stream, tool_round_trip, structured, embedding]
+    def responses():
+        route = {"model": "openai/mock", "api_base": f"{url}/v1", "api_key": "none"}
+        assert litellm.responses(**route, input="hello").output[0].content[0].text == "hello"
+        kinds = [event.type for event in litellm.responses(**route, input="one two", stream=True)]
+        assert kinds[-1] == "response.completed", kinds
+
+    return [text, stream, tool_round_trip, structured, embedding, responses]

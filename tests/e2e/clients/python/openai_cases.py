@@ -60,4 +60,13 @@ def cases(url):
         one, other = client.embeddings.create(model="mock", input=["hello", "hello"], dimensions=8).data
         assert one.embedding == other.embedding and len(one.embedding) == 8
 
-    return [text, stream, parse, stream_parsed, tool_round_trip, streamed_tool, embeddings]
+    def responses():
+        assert client.responses.create(model="mock", input="hello").output_text == "hello"
+        with client.responses.stream(model="mock", input="one two") as events:
+            kinds = [event.type for event in events]
+            assert kinds[-1] == "response.completed", kinds
+            assert events.get_final_response().output_text == "one two"
+        parsed = client.responses.parse(model="mock", input="weather", text_format=Weather)
+        assert parsed.output_parsed == Weather(city="city", degrees=1)
+
+    return [text, stream, parse, stream_parsed, tool_round_trip, streamed_tool, embeddings, responses]

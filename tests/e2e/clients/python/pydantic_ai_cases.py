@@ -7,7 +7,7 @@ from openai import AsyncOpenAI
 from pydantic import BaseModel
 from pydantic_ai import Agent, NativeOutput
 from pydantic_ai.models.anthropic import AnthropicModel
-from pydantic_ai.models.openai import OpenAIChatModel
+from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
 from pydantic_ai.providers.anthropic import AnthropicProvider
 from pydantic_ai.providers.openai import OpenAIProvider
 
@@ -29,6 +29,7 @@ def cases(url):
         anthropic = AsyncAnthropic(base_url=url, **settings)
         return (
             OpenAIChatModel("mock", provider=OpenAIProvider(openai_client=openai)),
+            OpenAIResponsesModel("mock", provider=OpenAIProvider(openai_client=openai)),
             AnthropicModel("mock", provider=AnthropicProvider(anthropic_client=anthropic)),
         )
 
@@ -61,8 +62,9 @@ def cases(url):
 
     def structured_by_schema():
         async def run():
-            answer = await Agent(create_models()[0], output_type=NativeOutput(Weather)).run("weather")
-            assert answer.output == Weather(city="city", degrees=1)
+            for model in create_models()[:2]:
+                answer = await Agent(model, output_type=NativeOutput(Weather)).run("weather")
+                assert answer.output == Weather(city="city", degrees=1)
 
         asyncio.run(run())
 
