@@ -3,9 +3,17 @@ import { expect, test } from "vitest";
 import type { ModelJob } from "../../../packages/runtime/src/llm/contract.ts";
 import { checkJob } from "../../../packages/runtime/src/llm/job-check.ts";
 
+const call = { id: "call_1", name: "f", kind: "function", arguments: "{}" };
+const messages = "a list of maps with role and text";
 const good: Record<string, unknown> = {
   model: "m",
-  messages: [{ role: "user", text: "hi", name: "ada" }],
+  messages: [
+    { role: "user", text: "hi", name: "ada", parts: [{ kind: "image", data: "AAAA" }] },
+    { role: "assistant", text: "", toolCalls: [call], reasoning: "hm" },
+    { role: "tool", text: "sunny", toolCallId: "call_1" },
+  ],
+  toolChoice: { mode: "auto", allowed: ["f"] },
+  parallelToolCalls: false,
   stop: ["x"],
   sampling: { seed: 1, topP: null },
   maxTokens: 0,
@@ -28,6 +36,18 @@ test.each<[string, unknown, string]>([
   ["messages", undefined, "a list of maps with role and text"],
   ["messages", [null], "a list of maps with role and text"],
   ["messages", [{ role: "user" }], "a list of maps with role and text"],
+  ["messages", [{ role: "user", text: "hi", parts: {} }], messages],
+  ["messages", [{ role: "user", text: "hi", parts: [{ text: "hi" }] }], messages],
+  ["messages", [{ role: "assistant", text: "", toolCalls: [{ name: "f" }] }], messages],
+  ["messages", [{ role: "assistant", text: "", toolCalls: 7 }], messages],
+  ["messages", [{ role: "assistant", text: "", toolCalls: null }], messages],
+  ["messages", [{ role: "tool", text: "", toolCallId: 7 }], messages],
+  ["messages", [{ role: "assistant", text: "", reasoning: 7 }], messages],
+  ["messages", [{ role: "user", text: "", name: {} }], messages],
+  ["toolChoice", { mode: "named", name: 7 }, "a map with mode"],
+  ["toolChoice", { mode: "auto", allowed: "f" }, "a map with mode"],
+  ["parallelToolCalls", "no", "true or false"],
+  ["begun", [{ text: "a", tokens: 1, tokenIds: ["1"] }], "a list of maps with text and tokens"],
   ["stop", [7], "a list of strings, at most 1024"],
   ["stop", Array.from({ length: 1_025 }, () => "x"), "a list of strings, at most 1024"],
   ["stop", null, "a list of strings, at most 1024"],

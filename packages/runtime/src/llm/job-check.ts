@@ -22,7 +22,27 @@ function isListOf(value: unknown, isItem: (item: unknown) => boolean): value is 
 }
 
 function isMessage(value: unknown): boolean {
-  return isMap(value) && isText(value["role"]) && isText(value["text"]);
+  if (!isMap(value)) return false;
+  const { role, text, name = "", toolCallId = "", reasoning = "", toolCalls, parts } = value;
+  return (
+    isText(role) &&
+    isText(text) &&
+    isText(name) &&
+    isText(toolCallId) &&
+    isText(reasoning) &&
+    (toolCalls === undefined || isListOf(toolCalls, isToolCall)) &&
+    (parts === undefined || isListOf(parts, isPart))
+  );
+}
+
+function isPart(value: unknown): boolean {
+  return isMap(value) && isText(value["kind"]);
+}
+
+function isToolChoice(value: unknown): boolean {
+  if (!isMap(value)) return false;
+  const { mode, name = "", allowed = [] } = value;
+  return isText(mode) && isText(name) && isListOf(allowed, isText);
 }
 
 function isPrompt(value: unknown): boolean {
@@ -38,6 +58,7 @@ function isBegun(value: unknown): boolean {
     isCount(value["tokens"]) &&
     isText(value["reasoning"] ?? "") &&
     isCount(value["reasoningTokens"] ?? 0) &&
+    (value["tokenIds"] === undefined || isListOf(value["tokenIds"], isCount)) &&
     (value["toolCalls"] === undefined || isListOf(value["toolCalls"], isToolCall))
   );
 }
@@ -89,7 +110,8 @@ const optional: Readonly<Record<string, readonly [words: string, isValid: (value
   responseFormat: ["a map", isMap],
   extra: ["a map", isMap],
   reasoning: ["a map with isEnabled, effort or budgetTokens", isReasoning],
-  toolChoice: ["a map with mode", (value) => isMap(value) && isText(value["mode"])],
+  toolChoice: ["a map with mode", isToolChoice],
+  parallelToolCalls: ["true or false", (value) => typeof value === "boolean"],
   logprobs: [`a map with top, a whole number from 0 to ${maxTop}`, isLogprobsRequest],
   prefill: ["a map with results", isPrefill],
   embedding: [`a map, its dimensions from 1 to ${maxDimensions}`, isEmbedding],
