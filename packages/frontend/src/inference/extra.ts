@@ -1,5 +1,5 @@
 /** Fields of a body that its API does not read: handed to the engine under their own names, or refused. */
-import { excerpt, isMap, maxParamChars, suggest } from "@dyn/runtime/internal";
+import { excerpt, maxParamChars, suggest } from "@dyn/runtime/internal";
 import { FieldError } from "./fields.ts";
 
 /** Names of the fields of an API. */
@@ -20,7 +20,7 @@ const maxBytes = 1_048_576;
 
 /** Names of the fields that are not read. @throws FieldError naming one that is to be refused, and for many of them. */
 export function findExtra(body: unknown, names: FieldNames | undefined, unknown: UnknownFields): readonly string[] {
-  if (!names || !isMap(body)) return none;
+  if (!names || typeof body !== "object" || body === null || Array.isArray(body)) return none;
   let found: string[] | undefined;
   for (const name of Object.keys(body)) if (!names.read.has(name)) (found ??= []).push(name);
   if (!found) return none;
