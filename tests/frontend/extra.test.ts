@@ -8,6 +8,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { messageFields } from "../../packages/frontend/src/anthropic/messages-schema.ts";
 import type { FieldNames } from "../../packages/frontend/src/inference/extra.ts";
 import { chatFields } from "../../packages/frontend/src/openai/chat-schema.ts";
+import { responseFields } from "../../packages/frontend/src/openai/responses/request.ts";
 import { completionFields } from "../../packages/frontend/src/openai/completions-schema.ts";
 import { root } from "../support/cluster.ts";
 
@@ -48,11 +49,12 @@ const bodies: Readonly<Record<string, string>> = {
   "/v1/messages": `"model":"m","max_tokens":9,"messages":[${message}]`,
 };
 const paths = Object.keys(bodies);
+const responses = `"model":"m","input":"hi"`;
 
 /** `more` are members of the body, as JSON. */
 async function post(path: string, more: string, mode: keyof typeof urls = "pass"): Promise<[number, unknown]> {
   const headers = { "content-type": "application/json" };
-  const body = `{${bodies[path] ?? bodies["/v1/messages"]}${more}}`;
+  const body = `{${path === "/v1/responses" ? responses : (bodies[path] ?? bodies["/v1/messages"])}${more}}`;
   const response = await fetch(`${urls[mode]}${path}`, { method: "POST", headers, body });
   return [response.status, await response.json()];
 }
@@ -112,6 +114,17 @@ describe.each(paths)("%s", (path) => {
   });
 });
 
+test("/v1/responses hands them on, too, and refuses a slip of the pen", async () => {
+  const extra = '{"nvext":{"id":12345678901234567890},"store":false,"include":["a"],"client_metadata":{}}';
+  for (const mode of ["pass", "refuse"] as const)
+    expect(await post("/v1/responses", `,${extra.slice(1, -1)}`, mode)).toMatchObject([200, {}]);
+  expect(asked.map((request) => JSON.stringify(request.extra))).toEqual([extra, extra]);
+  expect(await post("/v1/responses", ',"max_output_token":5', "refuse")).toMatchObject([
+    400,
+    { error: { message: "max_output_token is not known; did you mean max_output_tokens?" } },
+  ]);
+});
+
 test("a refusal has its place in OpenAI's error", async () => {
   expect(await post("/v1/chat/completions", ',"mesages":[]', "refuse")).toMatchObject([
     400,
@@ -149,6 +162,7 @@ function membersOf(file: string, name: string): string[] {
 
 test.each<[string, string, FieldNames]>([
   ["openai/resources/chat/completions/completions.d.ts", "ChatCompletionCreateParamsBase", chatFields],
+  ["openai/resources/responses/responses.d.ts", "ResponseCreateParamsBase", responseFields],
   ["openai/resources/completions.d.ts", "CompletionCreateParamsBase", completionFields],
   ["@anthropic-ai/sdk/resources/messages/messages.d.ts", "MessageCreateParamsBase", messageFields],
   ["@anthropic-ai/sdk/resources/beta/messages/messages.d.ts", "MessageCreateParamsBase", messageFields],

@@ -23,9 +23,12 @@ export const otherChatFields: readonly string[] = [
 
 export const otherCompletionFields: readonly string[] = ["logit_bias", "user", "nvext"];
 
+/** With one of Codex's. */
 export const otherResponseFields: readonly string[] = [
+  "access_programs",
   "client_metadata",
   "context_management",
+  "image",
   "include",
   "moderation",
   "prompt_cache_options",
