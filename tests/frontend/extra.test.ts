@@ -115,7 +115,7 @@ describe.each(paths)("%s", (path) => {
 });
 
 test("/v1/responses hands them on, too, and refuses a slip of the pen", async () => {
-  const extra = '{"nvext":{"id":12345678901234567890},"store":false,"include":["a"],"client_metadata":{}}';
+  const extra = '{"nvext":{"id":12345678901234567890},"include":["a"],"client_metadata":{}}';
   for (const mode of ["pass", "refuse"] as const)
     expect(await post("/v1/responses", `,${extra.slice(1, -1)}`, mode)).toMatchObject([200, {}]);
   expect(asked.map((request) => JSON.stringify(request.extra))).toEqual([extra, extra]);
