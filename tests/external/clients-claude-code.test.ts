@@ -87,7 +87,8 @@ test("it notices nothing of a worker that dies in the middle of a call", async (
   });
   expect(stdout.trim()).toBe("one two");
   const attempts = requestsOf("failover", two).map((request) => Number(request["attempts"]));
-  expect(attempts.reduce((sum, each) => sum + each, 0)).toBe(4);
+  expect(attempts).toHaveLength(3);
+  expect(Math.max(...attempts)).toBe(2); // a later one may also have tried the worker that was gone
 });
 
 test("it waits as it is told and asks again while the model is overloaded, or has had enough of it", async () => {
