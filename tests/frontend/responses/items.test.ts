@@ -106,7 +106,8 @@ describe("it is refused", () => {
   test("by an engine that cannot call, and one that knows no forms", async () => {
     const ask = { model: "talker", input: "x", tools: [weather] };
     expect((await post(at.url, { ...ask, tool_choice: "required" })).status).toBe(501);
-    expect((await post(at.url, { ...ask, text: { format: { type: "json_object" } } })).status).toBe(501);
+    const formed = await post(at.url, { ...ask, text: { format: { type: "json_object" } } });
+    expect([formed.status, await formed.json()]).toMatchObject([501, { error: { param: "text.format" } }]);
     expect((await post(at.url, ask)).status).toBe(200);
   });
 });

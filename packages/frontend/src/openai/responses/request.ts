@@ -128,6 +128,7 @@ export function parseResponseRequest(given: unknown, { maxMessages }: FieldLimit
     keeper: isKept ? keeper : undefined,
     skipped: skipParts(said, "input"),
     media: [...toSeen(before), ...findMedia(said, "input")],
+    formatParam: "text.format",
     job: {
       model: body.model,
       messages: body.instructions == null ? messages : [{ role: "system", text: body.instructions }, ...messages],
