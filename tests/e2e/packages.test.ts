@@ -115,7 +115,7 @@ test("the packages name each other by the version they have, so that nobody else
   const named = manifests
     .flatMap(({ dependencies }) => Object.entries(dependencies))
     .filter(([name]) => name.startsWith("@dyn/"));
-  expect(named).toHaveLength(10);
+  expect(named).toHaveLength(11);
   for (const [name, version] of named) expect(version).toBe(versions.get(name));
 });
 
@@ -253,7 +253,7 @@ describe("packed packages", () => {
 
   test("installed for all users of a machine, a command exports spans as well", async () => {
     const prefix = join(directory.path, "global");
-    const chosen = ["runtime", "lineage", "frontend", "mock-worker"].map(tarballOf);
+    const chosen = ["runtime", "lineage", "frontend", "mock-worker", "upstream-worker"].map(tarballOf);
     await run("npm", ["install", "--global", "--prefix", prefix, ...quiet, ...chosen]);
     await exportsSpans(join(prefix, "bin/dyn-mock-worker"));
   });
