@@ -21,6 +21,7 @@ const operations: Readonly<Record<string, string>> = {
   completions: "text_completion",
   anthropic_messages: "chat",
   responses: "chat",
+  responses_compact: "chat",
 };
 const maxMessageChars = 1_024;
 

@@ -109,6 +109,40 @@ export const responseWords: Readonly<Record<string, RouteWords>> = {
       example: toExample(example.map(([type, fields], n) => [type, { type, sequence_number: n, ...fields }])),
     },
   }),
+  "POST /v1/responses/compact": {
+    id: "compactResponse",
+    tag: "OpenAI",
+    summary: "Put a summary in the place of a conversation",
+    description:
+      "The model is asked for the summary. What the user said stays as it was; the summary is in `encrypted_content`, which is not encrypted. Both together are the beginning of the `input` to go on with.",
+    headers: ["RequestTimeout", "WorkerInstance", "PrefillInstance", "ContentEncoding"],
+    body: { schema: "ResponseRequest", examples: { "a text": { model: "mock", input: "hello world" } } },
+    answers: [
+      {
+        status: 200,
+        description: "What to go on with.",
+        json: "Compaction",
+        example: {
+          id: `resp_${id}`,
+          object: "response.compaction",
+          created_at: 1_795_792_643,
+          output: [
+            {
+              id: `msg_${id}_0`,
+              type: "message",
+              status: "completed",
+              role: "user",
+              content: [{ type: "input_text", text: "hello world" }],
+            },
+            { id: `cmp_${id}`, type: "compaction", encrypted_content: "dyn1.aGVsbG8gd29ybGQ=" },
+          ],
+          usage: response.usage,
+        },
+      },
+    ],
+    shape: "openai",
+    codes: inferenceCodes,
+  },
   "POST /v1/responses/input_tokens": {
     id: "countInputTokens",
     tag: "OpenAI",

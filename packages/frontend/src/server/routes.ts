@@ -13,6 +13,7 @@ import { completionsApi } from "../openai/completions.ts";
 import { embeddingsApi } from "../openai/embeddings.ts";
 import * as openai from "../openai/errors.ts";
 import { listModels, showModel } from "../openai/list-models.ts";
+import { createCompactApi } from "../openai/responses/compact.ts";
 import { createResponsesApi } from "../openai/responses/responses.ts";
 import { createDocsPages } from "../openapi/docs-pages.ts";
 import type { DescribedFrontend } from "../openapi/document.ts";
@@ -84,6 +85,7 @@ function inferenceRoutes(parts: Parts): readonly RouteEntry[] {
     inference("/v1/chat/completions", chatApi),
     inference("/v1/completions", completionsApi),
     inference("/v1/responses", createResponsesApi(parts.responses)),
+    inference("/v1/responses/compact", createCompactApi(parts.responses)),
     inference("/v1/messages", messagesApi),
     route("/v1/embeddings", embeddingsApi, ({ exchange, body }) => serveUnary(embeddingsApi, exchange, body, parts)),
   ];

@@ -83,6 +83,26 @@ const head = { type: z.string().describe("The name of the event."), sequence_num
 export const responseAnswers: Readonly<Record<string, z.ZodType>> = {
   Response: response,
   ResponseItem: item,
+  Compaction: z.object({
+    id: z.string(),
+    object: z.literal("response.compaction"),
+    created_at: z.int(),
+    output: z
+      .array(
+        z.union([
+          z.object({
+            id: z.string(),
+            type: z.literal("message"),
+            status: z.literal("completed"),
+            role: z.literal("user"),
+            content: z.array(z.object({ type: z.literal("input_text"), text: z.string() })),
+          }),
+          z.object({ id: z.string(), type: z.literal("compaction"), encrypted_content: z.string() }),
+        ]),
+      )
+      .describe("What the user said, and the summary: the beginning of the `input` to go on with."),
+    usage,
+  }),
   InputTokens: z.object({ object: z.literal("response.input_tokens"), input_tokens: z.int() }),
   DeletedResponse: z.object({ id: z.string(), object: z.literal("response"), deleted: z.literal(true) }),
   ResponseEvent: z.object({ ...head, response }),

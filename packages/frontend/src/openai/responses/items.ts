@@ -6,6 +6,7 @@ import { described } from "../../inference/described.ts";
 import { chosenBy, kindOf, listOf } from "../../inference/field-kinds.ts";
 import { FieldError } from "../../inference/fields.ts";
 import { toParts, toText, type Content, type Said } from "../../inference/parts.ts";
+import { readCompaction } from "./compaction.ts";
 import { content } from "./parts.ts";
 import type { Keeper } from "./store.ts";
 import { toEngineName, type Namespaces } from "./tools.ts";
@@ -60,12 +61,17 @@ const reasoning = z
   .object({ summary: thoughts, content: thoughts })
   .partial()
   .transform(({ summary = "", content: raw = "" }): Item => ({ type: "reasoning", text: raw === "" ? summary : raw }));
+const compaction = z.object({ encrypted_content: z.string() }).transform(({ encrypted_content: text }): Item => {
+  const summary = readCompaction(text);
+  return summary === undefined ? other : { type: "message", role: "user", content: summary };
+});
 const reference = z.object({ id }).transform(({ id: of }): Item => ({ type: "reference", id: of }));
 
 const typed = kindOf<Item>(
   {
     message,
     reasoning,
+    compaction,
     item_reference: reference,
     function_call: functionCall,
     custom_tool_call: customCall,

@@ -37,7 +37,8 @@ export function toVarying({ status, output, completedAt, reason, error, usage }:
   };
 }
 
-function toUsage({ promptTokens, completionTokens, cachedTokens = 0, reasoningTokens = 0 }: Usage): Fields {
+/** Its counts. */
+export function toUsage({ promptTokens, completionTokens, cachedTokens = 0, reasoningTokens = 0 }: Usage): Fields {
   return {
     input_tokens: promptTokens,
     input_tokens_details: { cached_tokens: cachedTokens },
