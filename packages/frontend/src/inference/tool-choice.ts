@@ -9,7 +9,9 @@ export function checkToolChoice(choice: ToolChoice | undefined, tools: readonly 
   if (tools.length === 0 && (mode === "required" || mode === "named"))
     throw new FieldError("tool_choice", "asks for a call, and there are no tools");
   const wanted = name === undefined ? allowed : [name, ...allowed];
-  const missing = wanted.find((each) => !tools.some((tool) => tool.name === each));
+  if (wanted.length === 0) return;
+  const names = new Set(tools.map((tool) => tool.name));
+  const missing = wanted.find((each) => !names.has(each));
   if (missing !== undefined)
     throw new FieldError("tool_choice", `names ${JSON.stringify(missing)}, which is not in tools`);
 }

@@ -8,8 +8,8 @@ import { FieldError } from "../../inference/fields.ts";
 import { toParts, toText, type Content, type Said } from "../../inference/parts.ts";
 import { readCompaction } from "./compaction.ts";
 import { content } from "./parts.ts";
-import type { Keeper } from "./store.ts";
-import { toEngineName, type Namespaces } from "./tools.ts";
+import type { Keeper, KeptResponse } from "./store.ts";
+import { toEngineName, type EngineNames } from "./tools.ts";
 
 /** One of them, as it was read. */
 export type Item =
@@ -104,18 +104,26 @@ export function toItems(input: string | readonly Item[]): readonly Item[] {
 
 /** The items, with those that are kept in place of what refers to them. @throws FieldError for one that is not kept. */
 export function resolve(given: readonly Item[], keeper: Keeper): readonly Item[] {
+  const outputs = new Map<string, readonly KeptItem[]>(); // each is read once, however many items are of it
   return given.map((each, index) => {
     if (each.type !== "reference") return each;
     const [, requestId = "", place = ""] = /^[a-z]+_(.{36})_(\d{1,4})$/.exec(each.id) ?? [];
-    const kept = keeper.find(`resp_${requestId}`);
-    const { output } = kept
-      ? (JSON.parse(kept.json) as { output: readonly { readonly id: string }[] })
-      : { output: [] }; // we have made it
+    const responseId = `resp_${requestId}`;
+    const output = outputs.get(responseId) ?? readOutput(keeper.find(responseId));
+    outputs.set(responseId, output);
     const found = output[Number(place)];
     if (found?.id !== each.id)
       throw new FieldError(`input[${index}].id`, `: no item ${JSON.stringify(each.id)} is kept here`);
     return typed.parse(found);
   });
+}
+
+interface KeptItem {
+  readonly id: string;
+}
+
+function readOutput(kept: KeptResponse | undefined): readonly KeptItem[] {
+  return kept ? (JSON.parse(kept.json) as { output: readonly KeptItem[] }).output : []; // we have made it
 }
 
 /** Who says what, item by item. */
@@ -137,7 +145,7 @@ export function toSaid(given: Item): Said {
 /** What engines see. Calls belong to what the assistant says before them. @throws FieldError for the result of a call that nobody has made. */
 export function toMessages(
   given: readonly Item[],
-  namespaces: Namespaces,
+  engineNames: EngineNames,
   before: readonly Message[] = [],
 ): readonly Message[] {
   const messages: Message[] = [];
@@ -154,7 +162,7 @@ export function toMessages(
     if (each.type === "call") {
       const { call, namespace } = each;
       called.add(call.id);
-      addCall(messages, { ...call, name: toEngineName(call.name, namespace, namespaces) }, think("assistant"));
+      addCall(messages, { ...call, name: toEngineName(call.name, namespace, engineNames) }, think("assistant"));
     }
     if (each.type === "result") {
       if (!called.has(each.callId))
@@ -173,9 +181,11 @@ function toSpoken(role: Message["role"], said: Content): Message {
   return { role, text: toText(said), ...(parts && { parts }) };
 }
 
+// A list of its own grows, for there may be thousands.
 function addCall(messages: Message[], call: ToolCall, thought: Pick<Message, "reasoning">): void {
   const last = messages.at(-1);
   if (last?.role !== "assistant" || thought.reasoning !== undefined)
     messages.push({ role: "assistant", text: "", ...thought, toolCalls: [call] });
-  else messages[messages.length - 1] = { ...last, toolCalls: [...(last.toolCalls ?? []), call] };
+  else if (last.toolCalls) (last.toolCalls as ToolCall[]).push(call); // made here
+  else messages[messages.length - 1] = { ...last, toolCalls: [call] };
 }

@@ -114,9 +114,9 @@ export function parseResponseRequest(given: unknown, { maxMessages }: FieldLimit
   const items = resolve(toItems(body.input), keeper);
   const before = findPrevious(body.previous_response_id, keeper);
   checkLength("input", items, maxMessages - before.length);
-  const { tools, namespaces } = readTools(body.tools ?? []);
+  const { tools, namespaces, engineNames } = readTools(body.tools ?? []);
   checkToolChoice(body.tool_choice ?? undefined, tools);
-  const messages = [...before, ...toMessages(items, namespaces, before)];
+  const messages = [...before, ...toMessages(items, engineNames, before)];
   if (messages.length === 0 && body.instructions == null) throw new FieldError("input", "must have a message");
   const said = items.map(toSaid);
   const isKept = keeper.isOn && body.store !== false;

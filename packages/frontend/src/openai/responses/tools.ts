@@ -26,16 +26,21 @@ export interface Nested {
 /** By the names that engines have for them. */
 export type Namespaces = ReadonlyMap<string, Nested>;
 
+/** Names that engines have for tools of namespaces, by both of theirs. */
+export type EngineNames = ReadonlyMap<string, string>;
+
 /** What engines see of tools that are as `toolsField` says, and which of them are from a namespace. */
 export interface ReadTools {
   readonly tools: readonly Tool[];
   readonly namespaces: Namespaces;
+  readonly engineNames: EngineNames;
 }
 
 /** Engines know no namespaces: a tool of one has its own name, and that of the namespace before it where another tool has the name. */
 export function readTools(given: readonly unknown[]): ReadTools {
   const tools: Tool[] = [];
   const namespaces = new Map<string, Nested>();
+  const engineNames = new Map<string, string>();
   const spaces: { readonly name: string; readonly tools: readonly Tool[] }[] = [];
   for (const each of given) {
     if (!isMap(each)) continue;
@@ -49,10 +54,11 @@ export function readTools(given: readonly unknown[]): ReadTools {
       const called = taken.has(tool.name) ? `${space}__${tool.name}` : tool.name;
       taken.add(called);
       namespaces.set(called, { namespace: space, name: tool.name });
+      engineNames.set(toKey(space, tool.name), called);
       tools.push(called === tool.name ? tool : { ...tool, name: called });
     }
   }
-  return { tools, namespaces };
+  return { tools, namespaces, engineNames };
 }
 
 function toTool(given: unknown): Tool[] {
@@ -62,11 +68,12 @@ function toTool(given: unknown): Tool[] {
 }
 
 /** The name that the engine has for a tool of an earlier call. */
-export function toEngineName(called: string, space: string | undefined, namespaces: Namespaces): string {
-  if (space === undefined) return called;
-  for (const [engineName, nested] of namespaces)
-    if (nested.name === called && nested.namespace === space) return engineName;
-  return called;
+export function toEngineName(called: string, space: string | undefined, names: EngineNames): string {
+  return space === undefined ? called : (names.get(toKey(space, called)) ?? called);
+}
+
+function toKey(space: string, called: string): string {
+  return JSON.stringify([space, called]);
 }
 
 const named = z.looseObject({ name });
