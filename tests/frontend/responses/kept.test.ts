@@ -2,9 +2,11 @@
 import { createHash } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { Message } from "@dyn/runtime/llm";
 import OpenAI from "openai";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { createResponseStore } from "../../../packages/frontend/src/openai/responses/store.ts";
+import { parseResponseRequest } from "../../../packages/frontend/src/openai/responses/request.ts";
 import { openDirectory } from "../../support/directory.ts";
 import { calls } from "../weather.ts";
 import { post, readEvents } from "./events.ts";
@@ -57,6 +59,44 @@ describe("a conversation goes on", () => {
     ]);
     const unknown = await post(at.url, { model: "caller", input: [{ type: "item_reference", id: "msg_1" }] });
     expect([unknown.status, await unknown.json()]).toMatchObject([400, { error: { param: "input[0].id" } }]);
+  });
+
+  test("and no further than the memory for requests, however small their bodies are", async () => {
+    at.yields = () => [{ text: "x".repeat(1_000_000) }];
+    const { output } = await at.openai.responses.create({ model: "caller", input: "one" });
+    at.reset();
+    const input = Array.from({ length: 20_000 }, () => ({ type: "item_reference", id: output[0]?.id }));
+    const response = await post(at.url, { model: "caller", input });
+    const error = { code: "request_too_large", message: expect.stringContaining("DYN_MEMORY_LIMIT_MB") as string };
+    expect([response.status, await response.json()]).toMatchObject([413, { error }]);
+    expect(at.asked).toEqual([]);
+  });
+
+  test("with the memory that it takes counted, though its body has nothing of it", () => {
+    const keeper = createResponseStore({ maxEntries: 1, maxBytes: 10_000 }).of("a");
+    keeper.keep("1", { json: "{}", messages: [{ role: "user", text: "x".repeat(1_000) }] });
+    const limits = { maxMessages: 10, maxCompletions: 1, maxEchoBytes: 1 };
+    const ask = { model: "caller", input: "two" };
+    const next = parseResponseRequest({ ...ask, previous_response_id: "1" }, limits, keeper);
+    expect(next.keptBytes).toBeGreaterThan(2_000);
+    expect(parseResponseRequest(ask, limits, keeper).keptBytes).toBeUndefined();
+  });
+
+  test("for as many messages as a request may have", async () => {
+    await using short = await startResponder({ httpMaxMessages: 3 });
+    const { id } = await short.openai.responses.create({ model: "caller", input: "one" });
+    const ask = { model: "caller", previous_response_id: id };
+    const full = await short.openai.responses.create({ ...ask, input: "two" });
+    for (const [previous, count] of [
+      [id, 2],
+      [full.id, 1],
+    ] as const) {
+      const input = Array.from({ length: count }, () => ({ role: "user", content: "more" }));
+      const response = await post(short.url, { ...ask, previous_response_id: previous, input });
+      const before = previous === id ? 2 : 4;
+      const message = `input must have at most 3 items together with the ${before} messages of previous_response_id, it has ${count}`;
+      expect([response.status, await response.json()]).toMatchObject([400, { error: { param: "input", message } }]);
+    }
   });
 
   test("only from what is kept", async () => {
@@ -122,6 +162,23 @@ describe("a store", () => {
     keeper.find("1");
     keeper.keep("3", kept(1));
     expect(["1", "2", "3"].map((id) => keeper.find(id) !== undefined)).toEqual([true, false, true]);
+  });
+
+  test("counts every text of a conversation, whatever field it is in", () => {
+    const long = "x".repeat(1_000);
+    const conversations: readonly Message[][] = [
+      [{ role: "user", text: "", parts: [{ kind: "image", url: "u", detail: long }] }],
+      [{ role: "user", text: "", parts: [{ kind: "file", data: "d", name: long }] }],
+      [{ role: "user", text: "", parts: [{ kind: "file", fileId: long }] }],
+      [{ role: "tool", text: "", toolCallId: long }],
+      [{ role: "assistant", text: "", toolCalls: [{ id: "c", name: long, kind: "function", arguments: "" }] }],
+      [{ role: "assistant", text: "", reasoning: long }],
+    ];
+    for (const messages of conversations) {
+      const keeper = createResponseStore({ maxEntries: 2, maxBytes: 2_000 }).of("a");
+      keeper.keep("1", { json: "", messages });
+      expect(keeper.find("1"), JSON.stringify(messages).slice(0, 80)).toBeUndefined();
+    }
   });
 
   test("holds no more bytes than it may, whosever they are", () => {

@@ -17,6 +17,8 @@ export interface InferenceRequest {
   readonly skipped?: readonly string[];
   /** Parts of its messages that are no text, and that not every engine reads. */
   readonly media?: readonly GivenMedia[];
+  /** Memory of what the job has that its body had not, such as a conversation that is kept. Default: 0. */
+  readonly keptBytes?: number;
   /** The field that asks for a form of the answer. Default: `response_format`. */
   readonly formatParam?: string;
 }

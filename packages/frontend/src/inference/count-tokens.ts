@@ -34,8 +34,9 @@ export function serveTokenCount(
   raw: unknown,
   parts: CountParts,
 ): void | Promise<void> {
-  const { job: asked, skipped, media = [] } = parse(api, exchange, raw, parts);
+  const { job: asked, skipped, media = [], keptBytes = 0 } = parse(api, exchange, raw, parts);
   logSkipped(exchange.log, skipped);
+  exchange.memory.take(keptBytes);
   const { capabilities } = parts.models.find(asked.model);
   const job = media.length > 0 ? fitParts(asked, media, capabilities, exchange.log) : asked;
   const counter = parts.models.counterOf(job.model);

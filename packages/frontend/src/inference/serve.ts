@@ -52,6 +52,7 @@ export function serveInference<Request extends InferenceRequest>(
   const { passHeaders, keepAliveMs, wallClock } = parts;
   return serveParsed(api, exchange, parsed, kindOf(api, body, parts), parts, (request, asking) => {
     logSkipped(exchange.log, request.skipped);
+    if (request.keptBytes !== undefined) exchange.memory.take(request.keptBytes);
     const now = (): number => Math.floor(wallClock() / 1000);
     const head = { requestId: exchange.identity.requestId, created: now(), now };
     return (request.stream ? stream : complete)({ api, request, head, asking, passHeaders, keepAliveMs });

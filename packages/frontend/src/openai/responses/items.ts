@@ -102,8 +102,9 @@ export function toItems(input: string | readonly Item[]): readonly Item[] {
   return typeof input === "string" ? [{ type: "message", role: "user", content: input }] : input;
 }
 
-/** The items, with those that are kept in place of what refers to them. @throws FieldError for one that is not kept. */
+/** The items, with those that are kept in place of what refers to them; the same list if there are none. @throws FieldError for one that is not kept. */
 export function resolve(given: readonly Item[], keeper: Keeper): readonly Item[] {
+  if (!given.some(({ type }) => type === "reference")) return given;
   const outputs = new Map<string, readonly KeptItem[]>(); // each is read once, however many items are of it
   return given.map((each, index) => {
     if (each.type !== "reference") return each;

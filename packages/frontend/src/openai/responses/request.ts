@@ -21,8 +21,8 @@ import { otherResponseFields } from "../other-fields.ts";
 import { effortField, toReasoning } from "../reasoning.ts";
 import { namedSchema, schema, toFormat } from "../response-format.ts";
 import { samplingFields, toSampling } from "../sampling.ts";
-import { inputField, resolve, toItems, toMessages, toSaid } from "./items.ts";
-import type { Keeper } from "./store.ts";
+import { inputField, resolve, toItems, toMessages, toSaid, type Item } from "./items.ts";
+import { sizeOf, type Keeper } from "./store.ts";
 import { readTools, toolChoiceField, toolsField, toShownTools, type Namespaces } from "./tools.ts";
 
 const format = kindOf<unknown>(
@@ -111,9 +111,10 @@ export interface ResponseRequest extends InferenceRequest {
 /** `keeper` has what is kept for the caller. @throws FieldError naming the first field that is wrong. */
 export function parseResponseRequest(given: unknown, { maxMessages }: FieldLimits, keeper: Keeper): ResponseRequest {
   const body = parseFields(responseRequest, given);
-  const items = resolve(toItems(body.input), keeper);
+  const input = toItems(body.input);
   const before = findPrevious(body.previous_response_id, keeper);
-  checkLength("input", items, maxMessages - before.length);
+  checkTurns(input, before, maxMessages);
+  const items = resolve(input, keeper);
   const { tools, namespaces, engineNames } = readTools(body.tools ?? []);
   checkToolChoice(body.tool_choice ?? undefined, tools);
   const messages = [...before, ...toMessages(items, engineNames, before)];
@@ -128,6 +129,7 @@ export function parseResponseRequest(given: unknown, { maxMessages }: FieldLimit
     keeper: isKept ? keeper : undefined,
     skipped: skipParts(said, "input"),
     media: [...toSeen(before), ...findMedia(said, "input")],
+    ...((before.length > 0 || items !== input) && { keptBytes: sizeOf(messages) }),
     formatParam: "text.format",
     job: {
       model: body.model,
@@ -149,6 +151,16 @@ function toOptions(body: Body): Partial<ModelJob> {
     ...(responseFormat && { responseFormat }),
     ...(body.reasoning?.effort != null && { reasoning: toReasoning(body.reasoning.effort) }),
   };
+}
+
+function checkTurns(items: readonly Item[], before: readonly Message[], most: number): void {
+  if (before.length === 0) checkLength("input", items, most);
+  else if (items.length + before.length > most)
+    throw new FieldError(
+      "input",
+      `must have at most ${most} items together with the ${before.length} messages of previous_response_id, it has ${items.length}`,
+      "array_above_max_length",
+    );
 }
 
 function findPrevious(id: string | null | undefined, keeper: Keeper): readonly Message[] {

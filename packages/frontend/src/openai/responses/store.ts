@@ -77,15 +77,12 @@ const bytesPerLetter = 2;
 /** Of an entry, of a message, of a call or a part: what stands around its texts. */
 const objectBytes = 256;
 
-// Each holds the whole conversation, though V8 has the texts of its beginning only once.
-function sizeOf({ json, messages }: KeptResponse): number {
-  let letters = json.length;
-  let objects = 1 + messages.length;
-  for (const { text, parts = [], toolCalls = [], reasoning = "" } of messages) {
-    letters += text.length + reasoning.length;
-    objects += parts.length + toolCalls.length;
-    for (const part of parts) letters += part.kind === "text" ? part.text.length : (part.data ?? part.url ?? "").length;
-    for (const call of toolCalls) letters += call.arguments.length;
-  }
-  return letters * bytesPerLetter + objects * objectBytes;
+/** Memory of an entry, or of messages. Every text counts, whatever its field is called: clients may write in any of them.
+ *  Each entry holds the whole conversation, though V8 has the texts of its beginning only once. */
+export function sizeOf(value: unknown): number {
+  if (typeof value === "string") return value.length * bytesPerLetter;
+  if (typeof value !== "object" || value === null) return 0;
+  let bytes = Array.isArray(value) ? 0 : objectBytes;
+  for (const each of Object.values(value)) bytes += sizeOf(each);
+  return bytes;
 }
