@@ -61,7 +61,7 @@ describe("a frontend with a page on its list, and API keys", () => {
       expect(answer.headers.get("request-id")).toMatch(/^[0-9a-f-]{36}$/);
       expect(corsOf(answer)).toEqual({
         ...readable,
-        "access-control-allow-methods": "POST, GET, HEAD",
+        "access-control-allow-methods": "POST, GET, HEAD, DELETE",
         "access-control-allow-headers": asked,
         "access-control-max-age": "7200",
       });
@@ -149,7 +149,7 @@ test("a frontend for all pages says so, and caches may keep its answers for all"
   const answer = await preflight(cluster.url, "/v1/chat/completions", "null", "");
   expect(corsOf(answer)).toMatchObject({
     "access-control-allow-origin": "*",
-    "access-control-allow-methods": "POST, GET, HEAD",
+    "access-control-allow-methods": "POST, GET, HEAD, DELETE",
   });
   expect([answer.headers.get("vary"), answer.headers.get("access-control-allow-headers")]).toEqual([null, null]);
 });

@@ -76,7 +76,7 @@ test("plain completions refuse suffix by name", async () => {
 });
 
 test("what we do not serve is not found, by name", async () => {
-  for (const call of [() => client.responses.create({ model: "mock", input: "hi" }), () => client.batches.list()]) {
+  for (const call of [() => client.files.list(), () => client.batches.list()]) {
     const refused = call();
     await expect(refused).rejects.toThrow(NotFoundError);
     await expect(refused).rejects.toMatchObject({ code: "unknown_url" });
