@@ -117,7 +117,12 @@ describe("a script", () => {
     ],
     [
       say({ error: {}, status: 404 }),
-      "fixtures[0].response.status must be one of 529, 504, 503, 429, 501, 500, 413, 400, got 404",
+      "fixtures[0].response.status must be one of 400, 413, 429, 500, 501, 503, 504, 529, got 404",
+    ],
+    [say({ status: 429 }), "fixtures[0].response.status means nothing without fixtures[0].response.error"],
+    [
+      say({ content: "a", retryAfter: 1 }),
+      "fixtures[0].response.retryAfter means nothing without fixtures[0].response.error",
     ],
     [one({ fault: "explode" }), 'fixtures[0].fault "explode": expected KIND[:ARG]'],
     [one({ times: 0 }), "fixtures[0].times must be a whole number from 1 to 1000000000, got 0"],
@@ -125,6 +130,12 @@ describe("a script", () => {
   ])("%j is refused", (script, message) => {
     expect(() => readRules(script)).toThrow(message);
     if (!/RE2|KIND|look-around/.test(message)) expect(validate(script)).toBe(false); // texts that are parsed are any to the schema
+  });
+
+  test("takes no RegExp of JavaScript, and says what it takes instead", () => {
+    expect(() => readRules(when({ userMessage: /pay/ }))).toThrow(
+      "fixtures[0].match.userMessage must be a text of at most 1000000 characters, or an object with regex, flags, got",
+    );
   });
 
   test("may be JSON or YAML, and an error says where it is neither", () => {

@@ -36,7 +36,7 @@ const count = whole(0, maxCount);
 const share = number(0, 1);
 const counts = list(whole(0, maxChars), maxTokens);
 const retryAfter = number(0, 86_400);
-const status = oneOf(...statuses.keys());
+const status = oneOf(...[...statuses.keys()].toSorted((one, other) => one - other));
 
 const regex = object(
   {
@@ -45,7 +45,9 @@ const regex = object(
   } satisfies Fields<Exclude<format.Pattern, string>>,
   { required: ["regex"] },
 );
-const byNature = (value: unknown): number => (Array.isArray(value) ? 2 : isObject(value) ? 1 : 0);
+// A RegExp of JavaScript is none of them: the error says all that is.
+const byNature = (value: unknown): number =>
+  value instanceof RegExp ? -1 : Array.isArray(value) ? 2 : isObject(value) ? 1 : 0;
 const pattern = either(byNature, words, regex);
 
 const match = object({
@@ -141,6 +143,7 @@ const response = object(
     finishReason: oneOf("stop", "length", "content_filter", "tool_calls"),
   } satisfies Fields<format.FixtureResponse>,
   {
+    needs: { status: "error", retryAfter: "error" },
     ignored: [
       "id",
       "created",

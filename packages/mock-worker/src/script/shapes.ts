@@ -99,6 +99,8 @@ interface ObjectOptions {
   readonly required?: readonly string[];
   /** Names that other programs know, and that mean nothing here. */
   readonly ignored?: readonly string[];
+  /** Fields that mean nothing without another one, and that one. */
+  readonly needs?: Readonly<Record<string, string>>;
 }
 
 /** A shape for each field of a type. */
@@ -107,7 +109,7 @@ export type Fields<Type> = { readonly [Name in keyof Type]-?: Shape };
 /** An object of these fields and no others: a slip of the pen must not change what a test tests. */
 export function object(
   fields: Readonly<Record<string, Shape>>,
-  { required = [], ignored = [] }: ObjectOptions = {},
+  { required = [], ignored = [], needs = {} }: ObjectOptions = {},
 ): Shape {
   const shapes: Readonly<Record<string, Shape>> = {
     ...fields,
@@ -116,7 +118,13 @@ export function object(
   const properties = Object.fromEntries(Object.entries(shapes).map(([name, { schema }]) => [name, schema]));
   const expected = `an object with ${Object.keys(fields).join(", ")}`;
   return {
-    schema: { type: "object", properties, additionalProperties: false, ...(required.length > 0 && { required }) },
+    schema: {
+      type: "object",
+      properties,
+      additionalProperties: false,
+      ...(required.length > 0 && { required }),
+      ...(Object.keys(needs).length > 0 && { dependentRequired: toDependent(needs) }),
+    },
     expected,
     check(value, path) {
       if (!isObject(value)) refuse(path, expected, value);
@@ -128,8 +136,15 @@ export function object(
         if (!Object.hasOwn(shapes, name)) throw toUnknown(at, name, Object.keys(shapes));
         if (each !== undefined) shapes[name]?.check(each, at);
       }
+      for (const [name, other] of Object.entries(needs))
+        if (value[name] !== undefined && value[other] === undefined)
+          throw new RuntimeError("invalid_argument", `${path}.${name} means nothing without ${path}.${other}`);
     },
   };
+}
+
+function toDependent(needs: Readonly<Record<string, string>>): Record<string, readonly string[]> {
+  return Object.fromEntries(Object.entries(needs).map(([name, other]) => [name, [other]]));
 }
 
 function toUnknown(path: string, name: string, known: readonly string[]): RuntimeError {
