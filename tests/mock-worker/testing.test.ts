@@ -97,6 +97,14 @@ describe("startFrontend", () => {
     await expect(ask(server.baseUrl, "hello")).rejects.toThrow(APIConnectionError);
   });
 
+  test("takes no more workers once it is closed, nor one that was on its way", async () => {
+    const server = await startFrontend();
+    const [added] = await Promise.allSettled([server.addWorker(), server.close()]);
+    const closed = { code: "unavailable", message: "the frontend is closed: no worker can be added" };
+    expect(added).toMatchObject({ status: "rejected", reason: closed });
+    await expect(server.addWorker()).rejects.toMatchObject(closed);
+  });
+
   test("leaves nothing open when it cannot start", async () => {
     await using server = await startFrontend();
     const { port } = server.frontend;

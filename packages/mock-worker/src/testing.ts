@@ -3,6 +3,7 @@ import { createFrontend, type Frontend, type FrontendOptions } from "@dyn/fronte
 import {
   createMemorySpace,
   createRuntime,
+  RuntimeError,
   type MemorySpace,
   type RuntimeConfig,
   type Environment,
@@ -40,7 +41,7 @@ export interface StartedFrontend extends AsyncDisposable {
   readonly frontend: Frontend;
   /** The worker it was started with. */
   readonly worker: MockWorker;
-  /** Start one more, which is like the first but for these options; resolves once requests reach it. It ends with the frontend, if not before. */
+  /** Start one more, which is like the first but for these options; resolves once requests reach it. It ends with the frontend, if not before. @throws RuntimeError `unavailable` after `close()`. */
   addWorker(options?: AddWorkerOptions): Promise<MockWorker>;
   /** Have the worker it was started with answer requests to come by these rules; [] = by the mock's own alone. @throws RuntimeError `invalid_argument` naming what is wrong. */
   script(fixtures: readonly Fixture[]): void;
@@ -65,12 +66,19 @@ export async function startFrontend(given: StartFrontendOptions = {}): Promise<S
   };
   const owned: AsyncDisposable[] = [];
   const workers: MockWorker[] = [];
+  let isClosed = false;
   const close = once(async () => {
+    isClosed = true;
     for (const each of owned.toReversed()) await each[Symbol.asyncDispose]();
   });
   const addWorker = async (more: AddWorkerOptions = {}): Promise<MockWorker> => {
+    if (isClosed) throw toClosed();
     const ends = { shutdownSignals, ...(onCrash && { onCrash }) };
     const worker = await startMockWorker({ ...shared, ...ends, ...options, ...more });
+    if (isClosed) {
+      await worker[Symbol.asyncDispose]();
+      throw toClosed();
+    }
     owned.push(worker);
     workers.push(worker);
     return worker;
@@ -91,6 +99,10 @@ export async function startFrontend(given: StartFrontendOptions = {}): Promise<S
     await close();
     throw error;
   }
+}
+
+function toClosed(): RuntimeError {
+  return new RuntimeError("unavailable", "the frontend is closed: no worker can be added");
 }
 
 interface SharedOptions {
