@@ -35,7 +35,7 @@ describe("what goes wrong", () => {
       404,
       { error: { message: "no such model" } },
       503,
-      { message: "the server behind this worker does not serve the model any more" },
+      { message: "the server behind this worker does not serve the model" },
     ],
     [500, { error: { message: "stack trace" } }, 500, { message: "Internal server error" }],
     [503, { object: "error", message: "busy", code: 503 }, 503, { message: "the server behind this worker failed" }],

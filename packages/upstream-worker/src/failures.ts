@@ -51,7 +51,7 @@ const badKey = {
 };
 const badPlace = {
   see: "--url and --model-name",
-  publicMessage: "the server behind this worker does not serve the model any more",
+  publicMessage: "the server behind this worker does not serve the model",
 };
 
 /** Answers that no client can mend, by their status. */
