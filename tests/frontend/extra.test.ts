@@ -125,6 +125,19 @@ test("/v1/responses hands them on, too, and refuses a slip of the pen", async ()
   ]);
 });
 
+test.each([
+  ["/v1/responses", "messages", "input"],
+  ["/v1/responses", "response_format", "text.format"],
+  ["/v1/responses", "max_tokens", "max_output_tokens"],
+  ["/v1/chat/completions", "input", "messages"],
+  ["/v1/chat/completions", "max_output_tokens", "max_completion_tokens"],
+])("%s names what it has for %s of another API: %s", async (path, name, here) => {
+  expect(await post(path, `,"${name}":null`, "refuse")).toMatchObject([
+    400,
+    { error: { message: `${name} is not known; did you mean ${here}?`, param: name } },
+  ]);
+});
+
 test("a refusal has its place in OpenAI's error", async () => {
   expect(await post("/v1/chat/completions", ',"mesages":[]', "refuse")).toMatchObject([
     400,

@@ -87,7 +87,7 @@ const rulesInWords = [
   /: .* is not read by this model; in earlier turns it is skipped$/,
   /^input\[\d+\]\.call_id: no call .* stands before its output$/,
   /^input\[\d+\]\.id: no item .* is kept here$/,
-  /^input must have a message$/,
+  /^input must have a message; /,
   /^previous_response_id: no response /,
   /^tool_choice (?:asks for a call|names )/,
 ];

@@ -116,6 +116,10 @@ test("a response is shown as it was, until it is deleted", async () => {
   const streamed = events.at(-1)?.data["response"] as OpenAI.Responses.Response;
   expect(await at.openai.responses.retrieve(streamed.id)).toMatchObject({ ...streamed });
   await expect(at.openai.responses.cancel(whole.id)).rejects.toMatchObject({ status: 400 });
+  await expect(at.openai.responses.inputItems.list(whole.id)).rejects.toMatchObject({
+    status: 404,
+    message: `404 Route not found: "${whole.id}/input_items" below /v1/responses/`,
+  });
   await at.openai.responses.delete(whole.id);
   await expect(at.openai.responses.delete(whole.id)).rejects.toMatchObject({ status: 404 });
   await expect(at.openai.responses.cancel(whole.id)).rejects.toMatchObject({ status: 404 });

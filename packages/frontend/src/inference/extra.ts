@@ -8,6 +8,8 @@ export interface FieldNames {
   readonly read: ReadonlySet<string>;
   /** Those of the official API that mean nothing here. They are no slips of the pen. */
   readonly others: readonly string[];
+  /** Names that another API has for what this one calls otherwise. */
+  readonly elsewhere?: ReadonlyMap<string, string>;
 }
 
 /** What becomes of fields that an API does not know: `pass` hands them to the engine. */
@@ -38,8 +40,9 @@ function show(name = ""): string {
   return excerpt(name, maxParamChars);
 }
 
-function toUnknown(name: string, { read, others }: FieldNames): FieldError {
-  const meant = suggest(name, [...read, ...others]);
+function toUnknown(name: string, { read, others, elsewhere }: FieldNames): FieldError {
+  const here = elsewhere?.get(name);
+  const meant = here === undefined ? suggest(name, [...read, ...others]) : [here];
   const hint = meant.length > 0 ? `; did you mean ${meant.join(" or ")}?` : "";
   return new FieldError(show(name), `is not known${hint}`, "unknown_parameter");
 }

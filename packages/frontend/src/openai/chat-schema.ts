@@ -102,7 +102,17 @@ const chatRequest = z.object({
 /** For the document of the API. */
 export const chatRequestSchema: z.ZodType = shaped(chatRequest, onlyOfStreams);
 
-export const chatFields: FieldNames = { read: new Set(Object.keys(chatRequest.shape)), others: otherChatFields };
+export const chatFields: FieldNames = {
+  read: new Set(Object.keys(chatRequest.shape)),
+  others: otherChatFields,
+  elsewhere: new Map([
+    ["input", "messages"],
+    ["prompt", "messages"],
+    ["text", "response_format"],
+    ["reasoning", "reasoning_effort"],
+    ["max_output_tokens", "max_completion_tokens"],
+  ]),
+};
 
 type ChatBody = z.infer<typeof chatRequest>;
 

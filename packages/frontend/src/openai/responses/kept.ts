@@ -30,7 +30,9 @@ export function cancelResponse(exchange: Exchange, store: ResponseStore, id: str
 }
 
 function find(exchange: Exchange, store: ResponseStore, id: string): KeptResponse {
+  const shown = JSON.stringify(id.slice(0, 256));
+  if (id.includes("/")) throw new RuntimeError("unknown_route", `Route not found: ${shown} below /v1/responses/`);
   const kept = keeperOf(exchange, store).find(id);
   if (kept) return kept;
-  throw new RuntimeError("unknown_request", `no response ${JSON.stringify(id.slice(0, 256))} is kept here`);
+  throw new RuntimeError("unknown_request", `no response ${shown} is kept here`);
 }

@@ -94,6 +94,13 @@ export const responseRequestSchema: z.ZodType = responseRequest;
 export const responseFields: FieldNames = {
   read: new Set(Object.keys(responseRequest.shape)),
   others: otherResponseFields,
+  elsewhere: new Map([
+    ["messages", "input"],
+    ["response_format", "text.format"],
+    ["reasoning_effort", "reasoning.effort"],
+    ["max_tokens", "max_output_tokens"],
+    ["max_completion_tokens", "max_output_tokens"],
+  ]),
 };
 
 type Body = z.infer<typeof responseRequest>;
@@ -118,7 +125,8 @@ export function parseResponseRequest(given: unknown, { maxMessages }: FieldLimit
   const { tools, namespaces, engineNames } = readTools(body.tools ?? []);
   checkToolChoice(body.tool_choice ?? undefined, tools);
   const messages = [...before, ...toMessages(items, engineNames, before)];
-  if (messages.length === 0 && body.instructions == null) throw new FieldError("input", "must have a message");
+  if (messages.length === 0 && body.instructions == null)
+    throw new FieldError("input", "must have a message; items of kinds that are not known are left out");
   const said = items.map(toSaid);
   const isKept = keeper.isOn && body.store !== false;
   return {
@@ -168,7 +176,11 @@ function findPrevious(id: string | null | undefined, keeper: Keeper): readonly M
   const kept = keeper.find(id);
   if (kept) return kept.messages;
   const shown = JSON.stringify(id.slice(0, 256));
-  throw new FieldError("previous_response_id", `: no response ${shown} is kept here`, "previous_response_not_found");
+  throw new FieldError(
+    "previous_response_id",
+    `: no response ${shown} is kept here, send its conversation in input`,
+    "previous_response_not_found",
+  );
 }
 
 // Media of earlier turns can be left out.
