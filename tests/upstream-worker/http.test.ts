@@ -37,6 +37,16 @@ async function begin(): Promise<{ response: ServerResponse; reply: Reply; body: 
   return { response: await promise, reply, body };
 }
 
+test("a server without TLS behind https:// is an error that says what to look at", async () => {
+  using secure = createUpstreamHttp({ url: server.url.replace("http:", "https:"), ...limits });
+  const signal = new AbortController().signal;
+  await expect(secure.ask({ method: "GET", path: "/models", headers: {}, signal })).rejects.toMatchObject({
+    code: "unavailable",
+    message:
+      "the connection to the upstream failed: what answers does not speak TLS (EPROTO); --url may have to begin with http://",
+  });
+});
+
 test("a reader that takes an hour is not the upstream's silence", async () => {
   const { response, reply, body } = await begin();
   vi.advanceTimersByTime(3_600_000);

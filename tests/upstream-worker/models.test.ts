@@ -75,6 +75,13 @@ describe("which models are served", () => {
     await eventually("a model withdrawn", () => worker.models.length === 0);
   });
 
+  test("a key file that cannot be read is named by the health check, with the reason", async () => {
+    const config = { discoveryBackend: "mem", log: "off", systemPort: 0 } as const;
+    await using worker = await startUpstreamWorker({ url: current().server.url, apiKeyFile: "/nowhere/key", config });
+    const health = await fetch(`http://127.0.0.1:${worker.systemPort}/health`);
+    expect(await health.text()).toContain("the API key file /nowhere/key cannot be read: ENOENT");
+  });
+
   test("with one port for two models the first is served, and the health check says what is wrong", async () => {
     const free = await startScriptedServer();
     await free[Symbol.asyncDispose]();

@@ -158,10 +158,13 @@ function isReset(error: unknown): boolean {
   return error instanceof Error && "code" in error && (error.code === "ECONNRESET" || error.code === "EPIPE");
 }
 
+// The words of OpenSSL name a line of its source.
+const noTls = "what answers does not speak TLS (EPROTO); --url may have to begin with http://";
+
 // An error of the signal is its owner's, and stays what it is.
 function toUnavailable(error: unknown): unknown {
   if (error instanceof RuntimeError || !(error instanceof Error && "code" in error)) return error;
-  const said = error.message === "" ? String(error.code) : error.message;
+  const said = error.code === "EPROTO" ? noTls : error.message === "" ? String(error.code) : error.message;
   return new RuntimeError("unavailable", `the connection to the upstream failed: ${said}`, {
     cause: error,
     publicMessage: "the server behind this worker could not be reached",

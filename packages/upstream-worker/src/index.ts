@@ -204,6 +204,10 @@ async function readKey(path: string): Promise<Record<string, string>> {
     return { authorization: `Bearer ${(await readFile(path, "utf8")).trim()}` };
   } catch (error) {
     const publicMessage = "this worker cannot read its key for the server behind it";
-    throw new RuntimeError("unavailable", `the API key file ${path} cannot be read`, { cause: error, publicMessage });
+    throw new RuntimeError(
+      "unavailable",
+      `the API key file ${path} cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+      { cause: error, publicMessage },
+    );
   }
 }
