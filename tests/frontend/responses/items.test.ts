@@ -44,6 +44,22 @@ describe("engines see", () => {
     ]);
   });
 
+  test("all that was thought before what was said, however many items it is", async () => {
+    const think = (text: string): object => ({ type: "reasoning", summary: [{ type: "summary_text", text }] });
+    const input = [
+      think("first"),
+      think(""),
+      think("second"),
+      { role: "assistant", content: "so" },
+      { role: "user", content: "go on" },
+    ];
+    expect((await post(at.url, { model: "caller", input })).status).toBe(200);
+    expect(at.asked[0]?.messages).toEqual([
+      { role: "assistant", text: "so", reasoning: "first\n\nsecond" },
+      { role: "user", text: "go on" },
+    ]);
+  });
+
   test("which of the tools may be called", async () => {
     const tools = [weather, { type: "custom", name: "patch" }] as const;
     const choose = async (tool_choice: unknown): Promise<ModelRequest["toolChoice"]> => {

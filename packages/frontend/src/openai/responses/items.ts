@@ -158,7 +158,7 @@ export function toMessages(
     return reasoning === "" ? {} : { reasoning };
   };
   for (const [index, each] of given.entries()) {
-    if (each.type === "reasoning") thought = each.text;
+    if (each.type === "reasoning") thought += thought === "" || each.text === "" ? each.text : `\n\n${each.text}`;
     if (each.type === "message") messages.push({ ...toSpoken(each.role, each.content), ...think(each.role) });
     if (each.type === "call") {
       const { call, namespace } = each;
