@@ -64,7 +64,7 @@ describe("in front of another dyn", () => {
     expect([direct.status, refused.status]).toEqual([400, 400]);
     expect(await refused.json()).toEqual(await direct.json());
     await upstream.frontend[Symbol.asyncDispose]();
-    await lineOf(worker, "the upstream serves a model no more: it is withdrawn");
+    await lineOf(worker, "the upstream does not answer as it should: a model is withdrawn until it does");
   });
 });
 

@@ -34,7 +34,9 @@ export function createMembers(log: Logger, serve: (name: string, model: ListedMo
         { model: name },
         now
           ? "the upstream says other things of a model: it is served anew"
-          : "the upstream serves a model no more: it is withdrawn",
+          : models.size > 0
+            ? "the upstream serves a model no more: it is withdrawn"
+            : "the upstream does not answer as it should: a model is withdrawn until it does",
       );
       leave(name, runtime);
     }
