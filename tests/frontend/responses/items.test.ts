@@ -105,6 +105,7 @@ describe("it is refused", () => {
     [{ input: [{ role: "user", content: [{ type: "input_video" }] }] }, 400, "input[0].content[0].type"],
     [{ input: [] }, 400, "input"],
     [{ input: [{ type: "reasoning" }] }, 400, "input"],
+    [{ input: "x", text: { format: { type: "json_schema", name: "n" } } }, 400, "text.format.schema"],
     [{ input: [{ role: "tool", content: "x" }] }, 400, "input[0].role"],
     [{}, 400, "input"],
     [{ input: "x", background: true }, 400, "background"],

@@ -11,14 +11,18 @@ export const schema: z.ZodType<Readonly<Record<string, unknown>> | null | undefi
   anyObject().nullish(),
 );
 
+const named = {
+  name: z.string().nullish(),
+  strict: described("True: the answer must be as `schema` says.", z.boolean().nullish()),
+};
+
 /** A schema with its name. */
 export const namedSchema: z.ZodType = z.looseObject({
-  name: z.string().nullish(),
-  schema,
-  strict: described("True: the answer must be as `schema` says.", z.boolean().nullish()),
+  ...named,
+  schema: described("JSON Schema of the answer, handed to the engine as it is.", anyObject()),
 });
 
-const jsonSchema = z.looseObject({ json_schema: namedSchema });
+const jsonSchema = z.looseObject({ json_schema: z.looseObject({ ...named, schema }) });
 
 /** `json_object` with a schema is what llama.cpp and others take. Kinds that are not known are left out. */
 export const responseFormatField: z.ZodType = kindOf<unknown>(
