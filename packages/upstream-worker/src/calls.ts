@@ -1,6 +1,7 @@
 /** Tool calls of one answer, piece by piece, however the upstream numbers them. */
+import { isMap } from "@dyn/runtime/internal";
 import type { ToolCallPiece } from "@dyn/runtime/llm";
-import { isObject, toProtocolError } from "./failures.ts";
+import { toProtocolError } from "./failures.ts";
 
 /** A call, as the upstream numbers it. */
 interface Begun {
@@ -27,7 +28,7 @@ export class Calls {
   }
 
   #readPiece(given: unknown): ToolCallPiece[] {
-    if (!isObject(given)) return [];
+    if (!isMap(given)) return [];
     const { number: told, id, name, isCustom, words } = toPiece(given);
     const unnumbered = name === undefined ? this.#begun.at(-1)?.number : -1 - this.#begun.length;
     const number = told ?? unnumbered;
@@ -42,12 +43,12 @@ export class Calls {
 
 function toPiece({ index, custom, function: called, id }: Readonly<Record<string, unknown>>): Piece {
   const said = custom ?? called;
-  const { name, input, arguments: text = input } = isObject(said) ? said : {};
+  const { name, input, arguments: text = input } = isMap(said) ? said : {};
   return {
     number: typeof index === "number" ? index : undefined,
     id: toText(id),
     name: toText(name),
-    isCustom: isObject(custom),
+    isCustom: isMap(custom),
     words: toWords(text),
   };
 }

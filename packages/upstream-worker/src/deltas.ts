@@ -1,9 +1,9 @@
 /** What the upstream answers, piece by piece, as deltas. */
 import { RuntimeError } from "@dyn/runtime";
-import { excerpt } from "@dyn/runtime/internal";
+import { excerpt, isMap } from "@dyn/runtime/internal";
 import type { Delta, FinishReason, Usage } from "@dyn/runtime/llm";
 import { Calls } from "./calls.ts";
-import { findToldError, isObject, parse, toProtocolError } from "./failures.ts";
+import { findToldError, parse, toProtocolError } from "./failures.ts";
 import { toLogprobs } from "./logprobs.ts";
 
 type Json = Readonly<Record<string, unknown>>;
@@ -35,7 +35,7 @@ export class Answer {
     const event = parse(data);
     const told = findToldError(event);
     if (told) throw told;
-    if (!isObject(event) || !(Array.isArray(event["choices"]) || isObject(event["usage"])))
+    if (!isMap(event) || !(Array.isArray(event["choices"]) || isMap(event["usage"])))
       throw toProtocolError(`an event that is no piece of an answer: ${JSON.stringify(excerpt(data, maxShownChars))}`);
     return this.#toDelta(event);
   }
@@ -49,9 +49,9 @@ export class Answer {
 
   #toDelta({ choices, usage }: Json): Delta | undefined {
     const choice: unknown = Array.isArray(choices) ? choices[0] : undefined;
-    const given = isObject(choice) ? choice : {};
+    const given = isMap(choice) ? choice : {};
     this.#finishReason = toFinishReason(given["finish_reason"]) ?? this.#finishReason;
-    const said = isObject(given["delta"]) ? given["delta"] : isObject(given["message"]) ? given["message"] : given;
+    const said = isMap(given["delta"]) ? given["delta"] : isMap(given["message"]) ? given["message"] : given;
     const text = [said["content"], said["refusal"], said["text"]].filter((each) => typeof each === "string").join("");
     const toolCalls = this.#calls.read(said["tool_calls"]);
     const reasoning = toThought(said);
@@ -88,13 +88,13 @@ function toFinishReason(given: unknown): FinishReason | undefined {
 
 // Counts that are none are left out: the runtime has its own.
 function toUsage(given: unknown): Partial<Usage> | undefined {
-  if (!isObject(given)) return undefined;
+  if (!isMap(given)) return undefined;
   const { prompt_tokens_details: prompt, completion_tokens_details: completion } = given;
   const counts = {
     promptTokens: given["prompt_tokens"],
     completionTokens: given["completion_tokens"],
-    cachedTokens: isObject(prompt) ? prompt["cached_tokens"] : undefined,
-    reasoningTokens: isObject(completion) ? completion["reasoning_tokens"] : undefined,
+    cachedTokens: isMap(prompt) ? prompt["cached_tokens"] : undefined,
+    reasoningTokens: isMap(completion) ? completion["reasoning_tokens"] : undefined,
   };
   const known = Object.entries(counts).filter(([, count]) => Number.isSafeInteger(count) && Number(count) >= 0);
   return known.length > 0 ? Object.fromEntries(known) : undefined;

@@ -1,8 +1,9 @@
 /** Vectors of texts, made by the upstream. */
+import { isCount, isMap } from "@dyn/runtime/internal";
 import { RuntimeError } from "@dyn/runtime";
 import type { Embed, EmbeddingRequest, Embeddings } from "@dyn/runtime/llm";
 import { ask, readFailure, readText, type Asking } from "./exchange.ts";
-import { findToldError, isObject, parse, toProtocolError } from "./failures.ts";
+import { findToldError, parse, toProtocolError } from "./failures.ts";
 
 /** Of an answer: 2048 vectors of 1500 numbers in decimal. */
 const maxAnswerBytes = 64 * 1024 * 1024;
@@ -33,26 +34,22 @@ function toUnimplemented({ model }: EmbeddingRequest, cause: unknown): RuntimeEr
 function toEmbeddings(given: unknown, inputs: number): Embeddings {
   const told = findToldError(given);
   if (told) throw told;
-  const data = isObject(given) ? given["data"] : undefined;
+  const data = isMap(given) ? given["data"] : undefined;
   if (!Array.isArray(data) || data.length !== inputs)
     throw toProtocolError(`no list of ${inputs} embeddings where one was asked for`);
   const vectors: (readonly number[])[] = [];
   for (const [at, each] of (data as readonly unknown[]).entries()) {
-    const { embedding, index = at } = isObject(each) ? each : {};
+    const { embedding, index = at } = isMap(each) ? each : {};
     if (typeof index !== "number" || !(index in data) || !isNumbers(embedding))
       throw toProtocolError("an embedding that is no list of numbers, or of no input");
     vectors[index] = embedding;
   }
   if (Object.keys(vectors).length !== inputs) throw toProtocolError("two embeddings of one input");
-  const usage = isObject(given) ? given["usage"] : undefined;
-  const promptTokens = isObject(usage) ? usage["prompt_tokens"] : undefined;
+  const usage = isMap(given) ? given["usage"] : undefined;
+  const promptTokens = isMap(usage) ? usage["prompt_tokens"] : undefined;
   return isCount(promptTokens) ? { vectors, promptTokens } : { vectors };
 }
 
 function isNumbers(value: unknown): value is readonly number[] {
   return Array.isArray(value) && value.every((each) => typeof each === "number");
-}
-
-function isCount(value: unknown): value is number {
-  return Number.isSafeInteger(value) && Number(value) >= 0;
 }

@@ -1,7 +1,7 @@
 /** What the upstream says went wrong, in the codes of dyn. */
 import type { IncomingHttpHeaders } from "node:http";
 import { RuntimeError, type ErrorCode, type RuntimeErrorOptions } from "@dyn/runtime";
-import { excerpt } from "@dyn/runtime/internal";
+import { excerpt, isMap } from "@dyn/runtime/internal";
 
 /** An error as OpenAI-compatible servers write it, as far as it is one. */
 interface Told {
@@ -104,10 +104,10 @@ const codes: Readonly<Record<number, ErrorCode>> = {
 
 // {"error":{message,type,param,code}}, {"error":"text"}, {"object":"error",message,…} of vLLM, {"detail":…} of FastAPI.
 function findError(value: unknown): Told | undefined {
-  if (!isObject(value)) return undefined;
+  if (!isMap(value)) return undefined;
   const { error, object, detail } = value;
   if (typeof error === "string") return { message: excerpt(error, maxMessageChars) };
-  if (isObject(error)) return toTold(error);
+  if (isMap(error)) return toTold(error);
   if (object === "error") return toTold(value);
   return detail === undefined
     ? undefined
@@ -144,8 +144,4 @@ export function parse(text: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -1,7 +1,8 @@
 /** What the upstream serves, by its own list. */
 import { RuntimeError } from "@dyn/runtime";
-import { isModelName } from "@dyn/runtime/internal";
-import { isObject, parse, toStatusError } from "./failures.ts";
+import { isModelName, isMap } from "@dyn/runtime/internal";
+import { parse, toStatusError } from "./failures.ts";
+import { readText } from "./exchange.ts";
 import type { UpstreamHttp } from "./http.ts";
 import { toModelNames, type ListedModel } from "./options.ts";
 
@@ -24,17 +25,11 @@ export async function look(
 ): Promise<ReadonlyMap<string, ListedModel>> {
   const headers = { accept: "application/json", ...(await authorize()) };
   using reply = await http.ask({ method: "GET", path: "/models", headers, signal });
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const chunk of reply.body) {
-    bytes += chunk.length;
-    if (bytes > maxListBytes)
-      throw new RuntimeError("protocol", `the upstream's list of models has more than ${maxListBytes} bytes`);
-    chunks.push(chunk);
-  }
+  const text = await readText(reply, maxListBytes + 1);
+  if (Buffer.byteLength(text) > maxListBytes)
+    throw new RuntimeError("protocol", `the upstream's list of models has more than ${maxListBytes} bytes`);
   const named = toModelNames(modelName);
   const hasNoList = named.size > 0 && (reply.status === 404 || reply.status === 405);
-  const text = Buffer.concat(chunks).toString();
   if (reply.status !== 200 && !hasNoList) throw toStatusError(reply.status, reply.headers, text);
   const listed = hasNoList ? new Map<string, ListedModel>() : readList(text);
   if (named.size === 0) return toServable(listed);
@@ -55,14 +50,14 @@ function toServable(listed: ReadonlyMap<string, ListedModel>): ReadonlyMap<strin
 // vLLM says max_model_len, others context_length; llama-server has meta.n_ctx_train.
 function readList(text: string): Map<string, ListedModel> {
   const list = parse(text);
-  const data = isObject(list) ? list["data"] : undefined;
+  const data = isMap(list) ? list["data"] : undefined;
   if (!Array.isArray(data))
     throw new RuntimeError("protocol", "the upstream's GET /models is no list of models: see --url");
   const models = new Map<string, ListedModel>();
   for (const each of data as readonly unknown[]) {
-    if (!isObject(each) || typeof each["id"] !== "string" || !isModelName(each["id"])) continue;
+    if (!isMap(each) || typeof each["id"] !== "string" || !isModelName(each["id"])) continue;
     const { id, max_model_len: vllm, context_length: other, meta } = each;
-    const lengths = [vllm, other, isObject(meta) ? meta["n_ctx_train"] : undefined];
+    const lengths = [vllm, other, isMap(meta) ? meta["n_ctx_train"] : undefined];
     const contextLength = lengths.find((length) => Number.isSafeInteger(length) && Number(length) > 0);
     models.set(id, { upstream: id, contextLength: Number(contextLength ?? 0) });
   }

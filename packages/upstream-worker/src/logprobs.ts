@@ -1,10 +1,11 @@
 /** Likelihoods of tokens, in the two forms of OpenAI's API. */
+import { isMap } from "@dyn/runtime/internal";
 import type { Logprob, TokenLogprob } from "@dyn/runtime/llm";
-import { isObject, toProtocolError } from "./failures.ts";
+import { toProtocolError } from "./failures.ts";
 
 /** `logprobs` of a choice; undefined if there are none. @throws RuntimeError `protocol` for what is neither form. */
 export function toLogprobs(given: unknown): readonly TokenLogprob[] | undefined {
-  if (!isObject(given)) return undefined;
+  if (!isMap(given)) return undefined;
   const { content, tokens } = given;
   if (Array.isArray(content)) return content.map(toTokenLogprob);
   return Array.isArray(tokens) ? toColumns(tokens, given) : undefined;
@@ -12,12 +13,12 @@ export function toLogprobs(given: unknown): readonly TokenLogprob[] | undefined 
 
 // Of chat completions.
 function toTokenLogprob(given: unknown): TokenLogprob {
-  const top = isObject(given) ? given["top_logprobs"] : undefined;
+  const top = isMap(given) ? given["top_logprobs"] : undefined;
   return { ...toLogprob(given), ...(Array.isArray(top) && { top: top.map(toLogprob) }) };
 }
 
 function toLogprob(given: unknown): Logprob {
-  const { token, logprob, bytes } = isObject(given) ? given : {};
+  const { token, logprob, bytes } = isMap(given) ? given : {};
   if (typeof token !== "string" || typeof logprob !== "number") throw toProtocolError("a token without its logprob");
   return { token: token.toWellFormed(), logprob, ...(isBytes(bytes) && { bytes }) };
 }
@@ -28,7 +29,7 @@ function toColumns(tokens: readonly unknown[], given: Readonly<Record<string, un
   return tokens.map((token, at) => {
     const logprob: unknown = Array.isArray(likelihoods) ? likelihoods[at] : undefined;
     const top: unknown = Array.isArray(tops) ? tops[at] : undefined;
-    return { ...toLogprob({ token, logprob }), ...(isObject(top) && { top: toTop(top) }) };
+    return { ...toLogprob({ token, logprob }), ...(isMap(top) && { top: toTop(top) }) };
   });
 }
 
