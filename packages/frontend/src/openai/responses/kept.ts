@@ -1,6 +1,6 @@
 /** GET and DELETE /v1/responses/{id}, and what there is to cancel. */
 import { RuntimeError } from "@dyn/runtime";
-import { sendJson, type Exchange } from "@dyn/runtime/internal";
+import { sendJson, sendPage, type Exchange } from "@dyn/runtime/internal";
 import type { KeptResponse, Keeper, ResponseStore } from "./store.ts";
 
 /** What is kept for whoever asks. */
@@ -10,7 +10,7 @@ export function keeperOf({ caller }: Pick<Exchange, "caller">, store: ResponseSt
 
 /** @throws RuntimeError `unknown_request`: that of another's is the same. */
 export function showResponse(exchange: Exchange, store: ResponseStore, id: string): void {
-  sendJson(exchange, 200, JSON.parse(find(exchange, store, id).json));
+  sendPage(exchange, "application/json", find(exchange, store, id).json);
 }
 
 /** @throws RuntimeError `unknown_request`. */
