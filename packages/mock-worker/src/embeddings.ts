@@ -2,6 +2,7 @@
 import type { Embed, Embeddings } from "@dyn/runtime/llm";
 import { partsOf, waitMs } from "@dyn/runtime/internal";
 import { injectFault, type FaultPlan } from "./faults/faults.ts";
+import { addText, beginHash, mix } from "./hash.ts";
 import type { MockOptions } from "./options.ts";
 import { createTimes } from "./pace/times.ts";
 
@@ -37,7 +38,7 @@ export function createEmbed(
 export function toVector(text: string, dimensions: number, seed: number): Float32Array {
   const vector = new Float32Array(dimensions);
   const words = text.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? [text];
-  for (const word of words) addWord(vector, toHash(word, seed));
+  for (const word of words) addWord(vector, mix(addText(beginHash(seed), word)));
   const length = Math.sqrt(vector.reduce((sum, each) => sum + each * each, 0));
   if (length === 0) vector[0] = 1;
   return length === 0 ? vector : vector.map((each) => each / length);
@@ -53,13 +54,4 @@ function addWord(vector: Float32Array, begin: number): void {
     const at = (state >>> 1) % vector.length;
     vector[at] = (vector[at] ?? 0) + ((state & 1) === 0 ? 1 : -1);
   }
-}
-
-// FNV-1a over the UTF-16 units, begun at the seed, and mixed: short words differ in few bits.
-function toHash(text: string, seed: number): number {
-  let hash = (0x811c9dc5 ^ seed) >>> 0;
-  for (let at = 0; at < text.length; at += 1) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);
-  hash = Math.imul(hash ^ (hash >>> 16), 0x21f0aaad);
-  hash = Math.imul(hash ^ (hash >>> 15), 0x735a2d97);
-  return hash ^ (hash >>> 15);
 }

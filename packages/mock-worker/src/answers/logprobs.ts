@@ -1,6 +1,7 @@
 /** How likely the mock's tokens are: hashed from the token and the one before it, so that every worker says the same. */
 import { splitTokens } from "@dyn/runtime/internal";
 import type { Delta, Logprob, ModelRequest, Prompt, PromptLogprob, TokenLogprob } from "@dyn/runtime/llm";
+import { addText, beginHash, toUnit } from "../hash.ts";
 import type { Step } from "./play.ts";
 
 /** What might have come instead. */
@@ -69,12 +70,6 @@ function toLog(probability: number): number {
   return Math.round(Math.log(probability) * 1e6) / 1e6;
 }
 
-// FNV-1a over both texts, begun at the seed, and mixed; from 0 to 1.
 function toShare(seed: number, before: string, token: string): number {
-  let hash = (0x811c9dc5 ^ seed) >>> 0;
-  for (const text of [before, "\n", token])
-    for (let at = 0; at < text.length; at += 1) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);
-  hash = Math.imul(hash ^ (hash >>> 16), 0x21f0aaad);
-  hash = Math.imul(hash ^ (hash >>> 15), 0x735a2d97);
-  return ((hash ^ (hash >>> 15)) >>> 0) / 2 ** 32;
+  return toUnit(addText(addText(addText(beginHash(seed), before), "\n"), token));
 }

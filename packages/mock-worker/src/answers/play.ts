@@ -1,5 +1,6 @@
 /** A plan, as the steps of an engine: deltas, one a token, and what happens between them. */
 import type { Delta } from "@dyn/runtime/llm";
+import { addText, beginHash } from "../hash.ts";
 import type { Block, Plan } from "./plan.ts";
 
 type Spoken = Extract<Block, { tokens: unknown }>;
@@ -61,10 +62,6 @@ function toPiece({ name, kind, id }: Spoken & { type: "call" }, index: number, {
   return { text: "", toolCalls: [piece], tokenIds: [toTokenId(seed, isFirst ? name : token)] };
 }
 
-// FNV-1a over the UTF-16 units, begun at the seed.
 function toTokenId(seed: number, text: string): number {
-  let hash = (0x811c9dc5 ^ seed) >>> 0;
-  for (let index = 0; index < text.length; index += 1)
-    hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193) >>> 0;
-  return hash;
+  return addText(beginHash(seed), text);
 }

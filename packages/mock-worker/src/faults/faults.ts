@@ -1,6 +1,7 @@
 /** Faults on purpose: which request fails, how, and before which token. Decided by seed and number of the request, so runs repeat. */
 import { isErrorCode, RuntimeError, type ErrorCode } from "@dyn/runtime";
 import { maxTimerMs, type PeerConnection, type Logger } from "@dyn/runtime/internal";
+import { toShare } from "../hash.ts";
 
 type Kind =
   | { readonly type: "error"; readonly code: ErrorCode }
@@ -88,14 +89,6 @@ export function createFaultPlan(given: readonly Fault[], seed: number): FaultPla
         if (signal.aborted) release();
       }),
   };
-}
-
-/** A hash of the three numbers, spread over 0 to 1 (the mixing step of splitmix32). */
-export function toShare(seed: number, request: number, index: number): number {
-  let mixed = (seed ^ Math.imul(request, 0x9e3779b9) ^ Math.imul(index + 1, 0x85ebca6b)) >>> 0;
-  mixed = Math.imul(mixed ^ (mixed >>> 16), 0x21f0aaad);
-  mixed = Math.imul(mixed ^ (mixed >>> 15), 0x735a2d97);
-  return ((mixed ^ (mixed >>> 15)) >>> 0) / 2 ** 32;
 }
 
 /** What a fault may do to the request that it hits, and to the worker. */

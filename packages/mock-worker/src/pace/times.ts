@@ -1,6 +1,6 @@
 /** How long tokens take: a fixed time, or one drawn from a distribution. */
 import { maxTimerMs } from "@dyn/runtime/internal";
-import { toShare } from "../faults/faults.ts";
+import { toShare } from "../hash.ts";
 
 /** Times, ms: of each request of a worker and each token. The same worker draws the same ones in the same order. */
 export interface Times {

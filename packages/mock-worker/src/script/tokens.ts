@@ -1,7 +1,7 @@
 /** Texts of a script, as tokens with their times. */
 import { splitTokens } from "@dyn/runtime/internal";
 import { cut } from "../answers/rules.ts";
-import { toShare } from "../faults/faults.ts";
+import { toShare } from "../hash.ts";
 import type { Fixture } from "./format.ts";
 
 interface Cutting {
